@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The SQL gate: text in, verdict and facts out. It decides whether one statement may go to a MySQL or MariaDB server.
+//!
+//! This crate is pure: it has no clock, no network, no log and no state between calls. What it does not fully
+//! understand it refuses. It never prints a parsed tree: what is forwarded is the text that came in, at most with the
+//! interiors of comments blanked in place.
+//!
+//! The way of a text: lexer (bytes to tokens) → caps → session statements, or rewriting and parsing of a query →
+//! walker (tree to facts) → accounting (every word visited or plain syntax) → policy (facts to verdict).
+
+mod facts;
+mod gate;
+mod refusal;
+mod server;
+mod verdict;
+
+pub use facts::{Facts, QualifiedName, TableName};
+pub use gate::{Allowances, Gate};
+pub use refusal::{Place, Reason, Refusal};
+pub use server::{Flavour, Server, UnknownServer, Version};
+pub use verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};

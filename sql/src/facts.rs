@@ -1,0 +1,38 @@
+//! What a statement touches. Holds names only, never a value of the statement and never a judgement: policy judges.
+
+use std::collections::BTreeSet;
+
+/// A name with its schema, such as a stored function's. Compared without case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QualifiedName {
+    /// The schema (database) that holds it.
+    pub schema: String,
+    /// The name itself, unquoted.
+    pub name: String,
+}
+
+/// A table or view that a statement reads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableName {
+    /// The schema: as written, or else the session's. `None` when neither is there: the server will refuse it.
+    pub schema: Option<String>,
+    /// The table's name, unquoted, in the case it was written in.
+    pub name: String,
+}
+
+/// Everything that a permitted statement reads, calls or sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Tables and views read, names of common table expressions taken out.
+    pub tables: BTreeSet<TableName>,
+    /// Built-in functions called, in lower case.
+    pub functions: BTreeSet<String>,
+    /// Stored functions called, each allowed by the `Database`.
+    pub stored_functions: BTreeSet<QualifiedName>,
+    /// User and system variables read, in lower case, with `@` or `@@` in front.
+    pub variables_read: BTreeSet<String>,
+    /// User and system variables set, in lower case, with `@` or `@@` in front.
+    pub variables_set: BTreeSet<String>,
+    /// Parameters (`?`) of a statement to prepare.
+    pub parameters: usize,
+}
