@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The vocabulary of Keyhole: people, databases, limits, terms, grants, ends. Pure data and pure decisions.
+//!
+//! This crate never reads a clock, opens a socket, or knows that Kubernetes exists. The operator builds these
+//! values from objects; the proxy reads them from its grant file; both mean the same by them.
+
+mod database;
+mod digest;
+mod end;
+mod grant;
+mod limits;
+mod minutes;
+mod names;
+mod terms;
+
+pub mod file;
+pub mod report;
+
+pub use database::{
+    Allowances, BadServerAddress, Engine, QualifiedName, ServerAddress, Target, Tls, VaultLease,
+};
+pub use digest::TermsDigest;
+pub use end::{EndReason, Item, Outcome, Proof, Receipt};
+pub use grant::{Custody, Grant, GrantIdentity, Login, VaultAccess};
+pub use limits::{Budget, Limits, StatementLimits};
+pub use minutes::{GrantMinutes, OutOfRange};
+pub use names::{
+    ChildName, GRANT_UID_LABEL, PORT_HEALTH, PORT_NATIVE, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri,
+    session_uri,
+};
+pub use terms::{PolicyRule, Quorum, RequestIdentity, Terms};

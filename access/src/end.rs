@@ -1,0 +1,227 @@
+//! How a grant ends, and what is known about it being shut.
+
+/// Why a grant ended. The word is used in conditions, events, metrics and the client's last error alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its deadline came.
+    Expired,
+    /// A person set `spec.revocation`.
+    Revoked,
+    /// Its request, or the grant itself, was deleted.
+    Deleted,
+    /// Its `Database` was deleted.
+    DatabaseGone,
+    /// Its `AccessPolicy` was deleted.
+    PolicyGone,
+    /// The client or the database did what the terms do not allow.
+    Violation,
+    /// The proxy was told to stop by its node (SIGTERM) without a reason.
+    Stopped,
+    /// The proxy could not be made ready.
+    Failed,
+}
+
+impl EndReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Expired,
+        Self::Revoked,
+        Self::Deleted,
+        Self::DatabaseGone,
+        Self::PolicyGone,
+        Self::Violation,
+        Self::Stopped,
+        Self::Failed,
+    ];
+
+    /// CamelCase, as condition reasons are written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "Expired",
+            Self::Revoked => "Revoked",
+            Self::Deleted => "Deleted",
+            Self::DatabaseGone => "DatabaseGone",
+            Self::PolicyGone => "PolicyGone",
+            Self::Violation => "Violation",
+            Self::Stopped => "Stopped",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// The reason with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+
+    /// What a person reads in their client when it is cut.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Expired => "grant expired: ask for a new one with an AccessRequest",
+            Self::Revoked => "grant revoked: see `kubectl describe accessgrant` for who and why",
+            Self::Deleted => "grant deleted: its request or the grant itself was removed",
+            Self::DatabaseGone => "grant ended: its Database object was removed",
+            Self::PolicyGone => "grant ended: its AccessPolicy was removed",
+            Self::Violation => "grant ended: something happened that its terms do not allow",
+            Self::Stopped => "grant interrupted: its proxy was stopped; connect again in a moment",
+            Self::Failed => "grant ended: its proxy could not be made ready",
+        }
+    }
+}
+
+/// One thing that must be shut when a grant has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// The clients' sockets on the proxy.
+    Sockets,
+    /// The sessions on the database server.
+    ServerSessions,
+    /// The lease, by its full id, in Vault.
+    Lease,
+    /// A login with the old credential is refused by the server.
+    Login,
+    /// The proxy pod.
+    Pod,
+    /// The NetworkPolicy, the Role and the TLS secret.
+    Rules,
+}
+
+impl Item {
+    /// Every item, in the order a receipt tells them.
+    pub const ALL: [Self; 6] =
+        [Self::Sockets, Self::ServerSessions, Self::Lease, Self::Login, Self::Pod, Self::Rules];
+
+    /// camelCase, as fields are written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sockets => "sockets",
+            Self::ServerSessions => "serverSessions",
+            Self::Lease => "lease",
+            Self::Login => "login",
+            Self::Pod => "pod",
+            Self::Rules => "rules",
+        }
+    }
+
+    /// The item with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|item| item.word() == word)
+    }
+}
+
+/// What is known about one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was seen to be shut.
+    Proved,
+    /// It may still be open; the detail says how to fix it.
+    Open,
+    /// It can't be proved any more; the detail says why.
+    Unprovable,
+}
+
+impl Outcome {
+    /// `Proved`, `Open` or `Unprovable`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Proved => "Proved",
+            Self::Open => "Open",
+            Self::Unprovable => "Unprovable",
+        }
+    }
+
+    /// The outcome with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Proved, Self::Open, Self::Unprovable].into_iter().find(|outcome| outcome.word() == word)
+    }
+}
+
+/// One line of a receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// What it is about.
+    pub item: Item,
+    /// What is known.
+    pub outcome: Outcome,
+    /// How it was seen, how to fix it, or why it can't be known: one sentence without secrets.
+    pub detail: String,
+}
+
+/// What is known about a grant's end, item by item. At most one line for each item.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    lines: Vec<Proof>,
+}
+
+impl Receipt {
+    /// Sets the line of `proof.item`. What was once proved stays proved: later doubt can't take it back.
+    pub fn note(&mut self, proof: Proof) {
+        match self.lines.iter_mut().find(|line| line.item == proof.item) {
+            Some(line) if line.outcome == Outcome::Proved => {}
+            Some(line) => *line = proof,
+            None => self.lines.push(proof),
+        }
+        self.lines.sort_by_key(|line| line.item);
+    }
+
+    /// The lines, in the order of `Item`.
+    pub fn lines(&self) -> &[Proof] {
+        &self.lines
+    }
+
+    /// What is known about `item`, if anything was noted.
+    pub fn outcome(&self, item: Item) -> Option<Outcome> {
+        self.lines.iter().find(|line| line.item == item).map(|line| line.outcome)
+    }
+
+    /// Whether the grant may be called ended: every item has a line, none is open, and if the refused login can't be
+    /// proved, the end of the lease is.
+    pub fn is_shut(&self) -> bool {
+        let closed = |item| matches!(self.outcome(item), Some(Outcome::Proved | Outcome::Unprovable));
+        let proved = |item| self.outcome(item) == Some(Outcome::Proved);
+        Item::ALL.into_iter().all(closed)
+            && proved(Item::Pod)
+            && proved(Item::Rules)
+            && (proved(Item::Lease) || proved(Item::Login))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(outcomes: [Outcome; 6]) -> Receipt {
+        let mut receipt = Receipt::default();
+        for (item, outcome) in Item::ALL.into_iter().zip(outcomes) {
+            receipt.note(Proof { item, outcome, detail: String::new() });
+        }
+        receipt
+    }
+
+    #[test]
+    fn a_grant_with_an_open_or_missing_item_is_not_shut() {
+        use Outcome::{Open, Proved};
+        assert!(receipt([Proved; 6]).is_shut());
+        for open in 0..6 {
+            let mut outcomes = [Proved; 6];
+            outcomes[open] = Open;
+            assert!(!receipt(outcomes).is_shut(), "item {open} is open");
+        }
+        assert!(!Receipt::default().is_shut());
+    }
+
+    #[test]
+    fn a_proxy_that_died_with_the_password_needs_the_end_of_its_lease() {
+        use Outcome::{Proved, Unprovable};
+        let died = [Unprovable, Unprovable, Proved, Unprovable, Proved, Proved];
+        assert!(receipt(died).is_shut());
+        let lease_unknown = [Unprovable, Unprovable, Unprovable, Unprovable, Proved, Proved];
+        assert!(!receipt(lease_unknown).is_shut());
+    }
+
+    #[test]
+    fn what_was_proved_stays_proved() {
+        let mut receipt = receipt([Outcome::Proved; 6]);
+        receipt.note(Proof { item: Item::Lease, outcome: Outcome::Open, detail: String::new() });
+        assert!(receipt.is_shut());
+    }
+}

@@ -1,0 +1,409 @@
+//! The grant file: how the operator (or a person, without a cluster) hands a grant to the proxy. JSON, version 1.
+//!
+//! It holds no secret. Unknown keys are refused: a key that this release does not know may be a bound it would miss.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Allowances, BadServerAddress, Budget, Custody, Engine, Grant, GrantIdentity, Limits, Login,
+    QualifiedName, ServerAddress, StatementLimits, Target, TermsDigest, Tls, VaultAccess, VaultLease,
+};
+
+/// The file as it is written. Field docs in `docs/all-in-one.md`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GrantFile {
+    version: u32,
+    grant: IdentityFile,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    seconds_left: u32,
+    database: DatabaseFile,
+    limits: LimitsFile,
+    vault: VaultFile,
+    custody: CustodyFile,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct IdentityFile {
+    uid: String,
+    namespace: String,
+    name: String,
+    user: String,
+    terms: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DatabaseFile {
+    namespace: String,
+    name: String,
+    engine: String,
+    host: String,
+    port: i64,
+    tls: TlsFile,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<String>,
+    #[serde(default)]
+    allow: AllowFile,
+    credentials: CredentialsFile,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "mode")]
+enum TlsFile {
+    #[serde(rename_all = "camelCase")]
+    Verify {
+        ca: String,
+        server_name: String,
+    },
+    Disabled {},
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AllowFile {
+    #[serde(default)]
+    functions: Vec<FunctionFile>,
+    #[serde(default)]
+    schemas: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FunctionFile {
+    schema: String,
+    name: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CredentialsFile {
+    mount: String,
+    role: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LimitsFile {
+    rows: u64,
+    seconds: u32,
+    bytes: u64,
+    grant_rows: u64,
+    grant_bytes: u64,
+    sessions: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct VaultFile {
+    address: String,
+    ca: String,
+    login: LoginFile,
+    token_role: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "method")]
+enum LoginFile {
+    #[serde(rename_all = "camelCase")]
+    Kubernetes {
+        mount: String,
+        role: String,
+        token_path: PathBuf,
+    },
+    #[serde(rename_all = "camelCase")]
+    AppRole {
+        mount: String,
+        role_id_path: PathBuf,
+        secret_id_path: PathBuf,
+    },
+    TokenFile {
+        path: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "with")]
+enum CustodyFile {
+    Operator {},
+    File { path: PathBuf },
+}
+
+/// Why a grant file was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BadGrantFile {
+    /// Not JSON, a key missing or unknown, or a value of the wrong kind.
+    #[error("it is not a grant file of version 1")]
+    Json(#[source] serde_json::Error),
+    /// A version this release can't read.
+    #[error("it has version {0}; this release reads version 1")]
+    Version(u32),
+    /// A value that no grant can have.
+    #[error("{field} is {value:?}: {expected}")]
+    Value {
+        /// The key, with dots.
+        field: &'static str,
+        /// What stands there.
+        value: String,
+        /// What may stand there.
+        expected: &'static str,
+    },
+    /// Host or port.
+    #[error("its database address is wrong")]
+    Address(#[source] BadServerAddress),
+}
+
+/// Reads a grant file.
+pub fn read(json: &[u8]) -> Result<Grant, BadGrantFile> {
+    let file: GrantFile = serde_json::from_slice(json).map_err(BadGrantFile::Json)?;
+    let GrantFile { version, grant, issued_at, expires_at, seconds_left, database, limits, vault, custody } =
+        file;
+    if version != 1 {
+        return Err(BadGrantFile::Version(version));
+    }
+    Ok(Grant {
+        identity: read_identity(grant)?,
+        issued_at,
+        expires_at,
+        seconds_left,
+        target: read_target(database)?,
+        limits: read_limits(limits)?,
+        vault: read_vault(vault)?,
+        custody: match custody {
+            CustodyFile::Operator {} => Custody::Operator,
+            CustodyFile::File { path } => Custody::File(path),
+        },
+    })
+}
+
+/// Writes a grant file, pretty-printed.
+pub fn write(grant: &Grant) -> Vec<u8> {
+    let Grant { identity, issued_at, expires_at, seconds_left, target, limits, vault, custody } = grant;
+    let file = GrantFile {
+        version: 1,
+        grant: IdentityFile {
+            uid: identity.uid.clone(),
+            namespace: identity.namespace.clone(),
+            name: identity.name.clone(),
+            user: identity.user.clone(),
+            terms: identity.terms.as_str().to_owned(),
+        },
+        issued_at: *issued_at,
+        expires_at: *expires_at,
+        seconds_left: *seconds_left,
+        database: write_target(target),
+        limits: LimitsFile {
+            rows: limits.statement.rows,
+            seconds: limits.statement.seconds,
+            bytes: limits.statement.bytes,
+            grant_rows: limits.budget.rows,
+            grant_bytes: limits.budget.bytes,
+            sessions: limits.sessions,
+        },
+        vault: write_vault(vault),
+        custody: match custody {
+            Custody::Operator => CustodyFile::Operator {},
+            Custody::File(path) => CustodyFile::File { path: path.clone() },
+        },
+    };
+    // Strings, numbers and paths made of text: nothing in it can fail to become JSON.
+    serde_json::to_vec_pretty(&file).unwrap_or_default()
+}
+
+fn read_identity(file: IdentityFile) -> Result<GrantIdentity, BadGrantFile> {
+    let IdentityFile { uid, namespace, name, user, terms } = file;
+    let terms = TermsDigest::parse(&terms).ok_or(BadGrantFile::Value {
+        field: "grant.terms",
+        value: terms,
+        expected: "`sha256:` and 64 lower-case hex digits",
+    })?;
+    for (field, value) in [("grant.uid", &uid), ("grant.user", &user)] {
+        if value.is_empty() {
+            return Err(BadGrantFile::Value {
+                field,
+                value: String::new(),
+                expected: "it must not be empty",
+            });
+        }
+    }
+    Ok(GrantIdentity { uid, namespace, name, user, terms })
+}
+
+fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
+    let DatabaseFile { namespace, name, engine, host, port, tls, schema, allow, credentials } = file;
+    let engine = [Engine::MySql, Engine::MariaDb, Engine::PostgreSql]
+        .into_iter()
+        .find(|known| known.word() == engine)
+        .ok_or(BadGrantFile::Value {
+            field: "database.engine",
+            value: engine,
+            expected: "write mysql, mariadb or postgresql",
+        })?;
+    let AllowFile { functions, schemas } = allow;
+    Ok(Target {
+        namespace,
+        name,
+        engine,
+        address: ServerAddress::new(&host, port).map_err(BadGrantFile::Address)?,
+        tls: match tls {
+            TlsFile::Verify { ca, server_name } => Tls::Verify { ca_pem: ca, server_name },
+            TlsFile::Disabled {} => Tls::Disabled,
+        },
+        schema,
+        allowances: Allowances {
+            functions: functions
+                .into_iter()
+                .map(|FunctionFile { schema, name }| QualifiedName { schema, name })
+                .collect(),
+            schemas,
+        },
+        lease: VaultLease { mount: credentials.mount, role: credentials.role },
+    })
+}
+
+fn write_target(target: &Target) -> DatabaseFile {
+    let Target { namespace, name, engine, address, tls, schema, allowances, lease } = target;
+    DatabaseFile {
+        namespace: namespace.clone(),
+        name: name.clone(),
+        engine: engine.word().to_owned(),
+        host: address.host().to_owned(),
+        port: i64::from(address.port()),
+        tls: match tls {
+            Tls::Verify { ca_pem, server_name } => {
+                TlsFile::Verify { ca: ca_pem.clone(), server_name: server_name.clone() }
+            }
+            Tls::Disabled => TlsFile::Disabled {},
+        },
+        schema: schema.clone(),
+        allow: AllowFile {
+            functions: allowances
+                .functions
+                .iter()
+                .map(|f| FunctionFile { schema: f.schema.clone(), name: f.name.clone() })
+                .collect(),
+            schemas: allowances.schemas.clone(),
+        },
+        credentials: CredentialsFile { mount: lease.mount.clone(), role: lease.role.clone() },
+    }
+}
+
+fn read_limits(file: LimitsFile) -> Result<Limits, BadGrantFile> {
+    let LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, sessions } = file;
+    if seconds == 0 || sessions == 0 || sessions > 1_000 {
+        return Err(BadGrantFile::Value {
+            field: "limits",
+            value: format!("seconds {seconds}, sessions {sessions}"),
+            expected: "seconds is at least 1, sessions 1 to 1000",
+        });
+    }
+    Ok(Limits {
+        statement: StatementLimits { rows, seconds, bytes },
+        budget: Budget { rows: grant_rows, bytes: grant_bytes },
+        sessions,
+    })
+}
+
+fn read_vault(file: VaultFile) -> Result<VaultAccess, BadGrantFile> {
+    let VaultFile { address, ca, login, token_role } = file;
+    if !address.starts_with("https://") {
+        return Err(BadGrantFile::Value {
+            field: "vault.address",
+            value: address,
+            expected: "write https://host:port; credentials never travel without TLS",
+        });
+    }
+    let login = match login {
+        LoginFile::Kubernetes { mount, role, token_path } => Login::Kubernetes { mount, role, token_path },
+        LoginFile::AppRole { mount, role_id_path, secret_id_path } => {
+            Login::AppRole { mount, role_id_path, secret_id_path }
+        }
+        LoginFile::TokenFile { path } => Login::TokenFile { path },
+    };
+    Ok(VaultAccess { address, ca_pem: ca, login, token_role })
+}
+
+fn write_vault(vault: &VaultAccess) -> VaultFile {
+    let VaultAccess { address, ca_pem, login, token_role } = vault;
+    let login = match login.clone() {
+        Login::Kubernetes { mount, role, token_path } => LoginFile::Kubernetes { mount, role, token_path },
+        Login::AppRole { mount, role_id_path, secret_id_path } => {
+            LoginFile::AppRole { mount, role_id_path, secret_id_path }
+        }
+        Login::TokenFile { path } => LoginFile::TokenFile { path },
+    };
+    VaultFile { address: address.clone(), ca: ca_pem.clone(), login, token_role: token_role.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        Grant {
+            identity: GrantIdentity {
+                uid: "u".into(),
+                namespace: "shop".into(),
+                name: "look".into(),
+                user: "requester".into(),
+                terms: TermsDigest::parse(&format!("sha256:{}", "0".repeat(64))).unwrap(),
+            },
+            issued_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            expires_at: "2026-01-01T00:30:00Z".parse().unwrap(),
+            seconds_left: 1800,
+            target: Target {
+                namespace: "shop".into(),
+                name: "orders".into(),
+                engine: Engine::MariaDb,
+                address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
+                tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
+                schema: None,
+                allowances: Allowances::default(),
+                lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
+            },
+            limits: Limits::DEFAULT,
+            vault: VaultAccess {
+                address: "https://vault.example.com:8200".into(),
+                ca_pem: "pem".into(),
+                login: Login::TokenFile { path: "/run/token".into() },
+                token_role: "keyhole.shop.orders".into(),
+            },
+            custody: Custody::Operator,
+        }
+    }
+
+    fn refused(change: impl Fn(&mut serde_json::Value)) -> String {
+        let mut json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
+        change(&mut json);
+        format!("{:?}", read(json.to_string().as_bytes()).unwrap_err())
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        assert_eq!(read(&write(&grant())).unwrap(), grant());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_at_every_level() {
+        for path in
+            ["", "/database", "/limits", "/vault", "/vault/login", "/grant", "/custody", "/database/tls"]
+        {
+            let message = refused(|json| json.pointer_mut(path).unwrap()["surprise"] = 1.into());
+            assert!(message.contains("surprise"), "{path}: {message}");
+        }
+    }
+
+    #[test]
+    fn vault_without_tls_no_user_and_other_versions_are_refused() {
+        refused(|json| json["vault"]["address"] = "http://vault:8200".into());
+        refused(|json| json["grant"]["user"] = "".into());
+        refused(|json| json["version"] = 2.into());
+        refused(|json| json["database"]["port"] = (-1).into());
+        refused(|json| json["limits"]["sessions"] = 0.into());
+    }
+}

@@ -1,0 +1,170 @@
+//! What a proxy tells its operator, and what the operator may tell a proxy. JSON over mutual TLS on the status port.
+//!
+//! - `GET /v1/report` answers a `Report`.
+//! - `POST /v1/custody` with a `CustodyNote`: the accessor is on record; only now may a credential be read. 204, or 409
+//!   when the accessor is not the proxy's own.
+//! - `POST /v1/end` with an `EndOrder`: cut everyone off, shut everything, prove it, exit. 202.
+//!
+//! When the proxy exits it leaves the same `Report` as its termination message, so that the receipt outlives it.
+//! A report never holds a password, a token, SQL or a row.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How far a proxy has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Logging in to Vault.
+    Starting,
+    /// It has the token that will own the lease, and waits until its accessor is on record.
+    Custody,
+    /// It reads the credential, connects and checks the privileges.
+    Leasing,
+    /// People can connect.
+    Ready,
+    /// Nobody can connect any more; it shuts and proves.
+    Ending,
+    /// Everything it can do is done. The next thing is its exit.
+    Ended,
+}
+
+/// The lease of the database credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lease {
+    /// The full lease id, `<mount>/creds/<role>/<suffix>`.
+    pub lease_id: String,
+    /// Name of the database user that Vault made.
+    pub user_name: String,
+    /// When Vault will end it at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// Why a proxy could not become ready. The grant does not get better by itself, unless `retry` says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// One of the words in `failure`.
+    pub reason: String,
+    /// What to do about it: one sentence, no secrets.
+    pub message: String,
+}
+
+/// The reasons a proxy gives for a `Failure`, CamelCase, used in conditions, events and metrics alike.
+pub mod failure {
+    /// No connection, or no answer in time.
+    pub const VAULT_UNREACHABLE: &str = "VaultUnreachable";
+    /// Vault is sealed (503).
+    pub const VAULT_SEALED: &str = "VaultSealed";
+    /// Vault refused (403): the message says which call, and which policy or role to look at.
+    pub const VAULT_DENIED: &str = "VaultDenied";
+    /// An auth role, token role or database role is not there.
+    pub const VAULT_ROLE_MISSING: &str = "VaultRoleMissing";
+    /// This node's clock and Vault's differ too much for a deadline to mean anything.
+    pub const CLOCK_SKEW: &str = "ClockSkew";
+    /// No connection to the database, or no answer in time.
+    pub const DATABASE_UNREACHABLE: &str = "DatabaseUnreachable";
+    /// The server's certificate or name is not what the `Database` says.
+    pub const DATABASE_TLS: &str = "DatabaseTls";
+    /// The server refused the credential that Vault just made.
+    pub const DATABASE_LOGIN: &str = "DatabaseLogin";
+    /// The credential may do more than read; the message names the privilege.
+    pub const PRIVILEGES: &str = "Privileges";
+    /// The server is not what the `Database` says, or a version that the gate does not know.
+    pub const SERVER_UNKNOWN: &str = "ServerUnknown";
+    /// The grant file or the identity files are wrong.
+    pub const GRANT_FILE: &str = "GrantFile";
+    /// Nobody confirmed in time that the accessor is on record.
+    pub const CUSTODY: &str = "Custody";
+}
+
+/// What the grant's sessions have used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// Sessions open now.
+    pub open_sessions: u32,
+    /// Sessions ever opened.
+    pub sessions: u64,
+    /// Statements forwarded or answered.
+    pub statements: u64,
+    /// Statements refused.
+    pub refused: u64,
+    /// Rows relayed.
+    pub rows: u64,
+    /// Bytes relayed.
+    pub bytes: u64,
+}
+
+/// One line of the receipt; the words are those of `access::Item` and `access::Outcome`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProofLine {
+    /// What it is about.
+    pub item: String,
+    /// `Proved`, `Open` or `Unprovable`.
+    pub outcome: String,
+    /// One sentence.
+    pub detail: String,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct End {
+    /// A word of `access::EndReason`.
+    pub reason: String,
+    /// When the last session was cut.
+    pub cut_at: Timestamp,
+    /// Milliseconds from the order (or the deadline) until the last session was cut.
+    pub cut_millis: u64,
+    /// What the proxy could prove: sockets, server sessions, lease, login.
+    pub proofs: Vec<ProofLine>,
+}
+
+/// Everything a proxy knows about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Whose proxy it is.
+    pub grant_uid: String,
+    /// Release of the proxy.
+    pub version: String,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Accessor of the token that owns (or will own) the lease.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_accessor: Option<String>,
+    /// The lease, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+    /// The database server's own words about its version, at most 80 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// What was used.
+    pub usage: Usage,
+    /// How it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+/// The operator has this accessor on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CustodyNote {
+    /// The accessor as it stands in the grant's status.
+    pub token_accessor: String,
+}
+
+/// End now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndOrder {
+    /// A word of `access::EndReason`.
+    pub reason: String,
+    /// What the client reads: one sentence, at most 200 characters.
+    pub message: String,
+}

@@ -1,0 +1,214 @@
+//! What is asked for, and exactly what an approver approves.
+
+use crate::digest::Fields;
+use crate::{GrantMinutes, Limits, Target, TermsDigest, Tls};
+
+/// Which request, from whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestIdentity {
+    /// Namespace of the `AccessRequest`.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: a new request of the same name is another request.
+    pub uid: String,
+    /// The person who will read.
+    pub user: String,
+    /// The groups the request says the person is in, of those the policies name.
+    pub groups: Vec<String>,
+    /// Who wrote the object; another than `user` only on their behalf.
+    pub submitted_by: String,
+}
+
+/// How many of whom must approve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    /// Number of approvals of different people; 0 grants at once.
+    pub required: u32,
+    /// People who may approve.
+    pub users: Vec<String>,
+    /// Groups whose members may approve.
+    pub groups: Vec<String>,
+    /// Submitters trusted to carry requests or approvals for others.
+    pub on_behalf_by: Vec<String>,
+    /// Of those, the ones that may carry both the request and an approval of it.
+    pub both_by: Vec<String>,
+}
+
+/// The rule that matched, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRule {
+    /// Name of the `AccessPolicy`.
+    pub policy: String,
+    /// Its uid.
+    pub policy_uid: String,
+    /// Name of the rule.
+    pub rule: String,
+    /// What the rule asks for.
+    pub quorum: Quorum,
+}
+
+/// Everything that an approval covers. Changing any of it gives another digest, and needs a new approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Who asks.
+    pub request: RequestIdentity,
+    /// Why, in their words.
+    pub reason: String,
+    /// For how long.
+    pub minutes: GrantMinutes,
+    /// For which database.
+    pub target: Target,
+    /// By which rule.
+    pub rule: PolicyRule,
+    /// Within which bounds.
+    pub limits: Limits,
+}
+
+impl Terms {
+    /// The digest that approvals name. Stable across releases of the same major API version.
+    pub fn digest(&self) -> TermsDigest {
+        let Self { request, reason, minutes, target, rule, limits } = self;
+        let mut fields = Fields::new("keyhole terms v1");
+        digest_request(&mut fields, request);
+        fields.text("reason", reason).number("minutes", minutes.get());
+        digest_target(&mut fields, target);
+        digest_rule(&mut fields, rule);
+        digest_limits(&mut fields, limits);
+        fields.finish()
+    }
+}
+
+fn digest_request(fields: &mut Fields, request: &RequestIdentity) {
+    let RequestIdentity { namespace, name, uid, user, groups, submitted_by } = request;
+    fields
+        .text("request.namespace", namespace)
+        .text("request.name", name)
+        .text("request.uid", uid)
+        .text("request.user", user)
+        .list("request.groups", groups.iter().map(String::as_str))
+        .text("request.submittedBy", submitted_by);
+}
+
+fn digest_target(fields: &mut Fields, target: &Target) {
+    let Target { namespace, name, engine, address, tls, schema, allowances, lease } = target;
+    fields
+        .text("database.namespace", namespace)
+        .text("database.name", name)
+        .text("database.engine", engine.word())
+        .text("database.host", address.host())
+        .number("database.port", address.port());
+    match tls {
+        Tls::Verify { ca_pem, server_name } => {
+            fields.text("database.tls.ca", ca_pem).text("database.tls.serverName", server_name)
+        }
+        Tls::Disabled => fields.text("database.tls", "disabled"),
+    };
+    fields
+        .list("database.schema", schema.as_deref().into_iter().collect::<Vec<_>>().into_iter())
+        .list("database.functions.schema", allowances.functions.iter().map(|f| f.schema.as_str()))
+        .list("database.functions.name", allowances.functions.iter().map(|f| f.name.as_str()))
+        .list("database.schemas", allowances.schemas.iter().map(String::as_str))
+        .text("database.vault.mount", &lease.mount)
+        .text("database.vault.role", &lease.role);
+}
+
+fn digest_rule(fields: &mut Fields, rule: &PolicyRule) {
+    let PolicyRule { policy, policy_uid, rule, quorum } = rule;
+    let Quorum { required, users, groups, on_behalf_by, both_by } = quorum;
+    fields
+        .text("policy.name", policy)
+        .text("policy.uid", policy_uid)
+        .text("policy.rule", rule)
+        .number("policy.required", *required)
+        .list("policy.users", users.iter().map(String::as_str))
+        .list("policy.groups", groups.iter().map(String::as_str))
+        .list("policy.onBehalfBy", on_behalf_by.iter().map(String::as_str))
+        .list("policy.bothBy", both_by.iter().map(String::as_str));
+}
+
+fn digest_limits(fields: &mut Fields, limits: &Limits) {
+    let Limits { statement, budget, sessions } = limits;
+    fields
+        .number("limits.rows", statement.rows)
+        .number("limits.seconds", statement.seconds)
+        .number("limits.bytes", statement.bytes)
+        .number("limits.budget.rows", budget.rows)
+        .number("limits.budget.bytes", budget.bytes)
+        .number("limits.sessions", *sessions);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Allowances, Engine, QualifiedName, ServerAddress, VaultLease};
+
+    fn terms() -> Terms {
+        Terms {
+            request: RequestIdentity {
+                namespace: "shop".into(),
+                name: "look".into(),
+                uid: "1".into(),
+                user: "requester".into(),
+                groups: vec!["developers".into()],
+                submitted_by: "requester".into(),
+            },
+            reason: "order 7 looks wrong".into(),
+            minutes: GrantMinutes::try_from(30).unwrap(),
+            target: Target {
+                namespace: "shop".into(),
+                name: "orders".into(),
+                engine: Engine::MariaDb,
+                address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
+                tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
+                schema: Some("shop".into()),
+                allowances: Allowances::default(),
+                lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
+            },
+            rule: PolicyRule {
+                policy: "readers".into(),
+                policy_uid: "2".into(),
+                rule: "one approver".into(),
+                quorum: Quorum {
+                    required: 1,
+                    users: vec!["approver".into()],
+                    groups: vec![],
+                    on_behalf_by: vec![],
+                    both_by: vec![],
+                },
+            },
+            limits: Limits::DEFAULT,
+        }
+    }
+
+    #[test]
+    fn every_field_counts() {
+        let changes: [fn(&mut Terms); 17] = [
+            |t| t.request.uid = "3".into(),
+            |t| t.request.user = "stranger".into(),
+            |t| t.request.groups.clear(),
+            |t| t.request.submitted_by = "gitops".into(),
+            |t| t.reason.push('!'),
+            |t| t.minutes = GrantMinutes::try_from(31).unwrap(),
+            |t| t.target.address = ServerAddress::new("other.shop.svc", 3306).unwrap(),
+            |t| t.target.tls = Tls::Disabled,
+            |t| t.target.schema = None,
+            |t| t.target.engine = Engine::MySql,
+            |t| {
+                t.target.allowances.functions.push(QualifiedName { schema: "a".into(), name: "b".into() });
+            },
+            |t| t.target.lease.role = "admin".into(),
+            |t| t.rule.rule = "other".into(),
+            |t| t.rule.quorum.required = 0,
+            |t| t.rule.quorum.users.push("requester".into()),
+            |t| t.limits.statement.rows = 1,
+            |t| t.limits.sessions = 1,
+        ];
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut changed = terms();
+            change(&mut changed);
+            assert_ne!(changed.digest(), terms().digest(), "change {index}");
+        }
+        assert_eq!(terms().digest(), terms().digest());
+    }
+}
