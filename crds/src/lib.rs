@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The five kinds of `access.keyhole.dev/v1alpha1`, and the admission policies that say who may write what.
+//!
+//! Types and pure conversions only. The YAML in `crds/yaml` and in the chart is generated from here.
+
+mod approval;
+mod condition;
+mod database;
+mod grant;
+mod limits;
+mod policy;
+mod request;
+
+pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
+pub use condition::{condition, is_true, set_condition};
+pub use database::{
+    AllowSpec, Credentials, Database, DatabaseSpec, EngineSpec, NetworkPeer, NetworkSpec, StoredFunction,
+    TlsMode, TlsSpec, VaultCredentials,
+};
+pub use grant::{
+    AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantPhase, GrantedBy, GrantedTerms, LeaseStatus,
+    ReceiptLine, Revocation, UsageStatus,
+};
+pub use limits::LimitsSpec;
+pub use policy::{
+    AccessPolicy, AccessPolicySpec, ApprovalsSpec, ApproversSpec, DenySpec, OnBehalfBy, PolicyStatus, Rule,
+};
+pub use request::{
+    AccessRequest, AccessRequestSpec, AccessRequestStatus, ApprovalSummary, DenialLatch, Evidence,
+    RequestPhase,
+};
+
+/// API group of all kinds.
+pub const GROUP: &str = "access.keyhole.dev";
+/// Served and stored version.
+pub const VERSION: &str = "v1alpha1";
+/// The one finalizer, on `AccessGrant`.
+pub const FINALIZER: &str = "access.keyhole.dev/end";

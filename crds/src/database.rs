@@ -1,0 +1,152 @@
+//! `Database`: where a database is, where its credentials come from, and which policy applies. Platform team.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::LimitsSpec;
+
+/// A database that people may ask to read.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "access.keyhole.dev",
+    version = "v1alpha1",
+    kind = "Database",
+    namespaced,
+    shortname = "db",
+    category = "keyhole",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DatabaseSpec {
+    /// The kind of server: `mysql`, `mariadb` or `postgresql`.
+    pub engine: EngineSpec,
+    /// DNS name or IP address of the server.
+    pub host: String,
+    /// Port of the server, 1 to 65535. Default: the engine's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How the server's identity is checked.
+    pub tls: TlsSpec,
+    /// The schema a session starts in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// Where credentials come from.
+    pub credentials: Credentials,
+    /// Name of the one `AccessPolicy` of this namespace that decides about requests for this database.
+    pub access_policy: String,
+    /// Bounds of every grant. A rule of the policy can narrow them.
+    #[serde(default)]
+    pub limits: LimitsSpec,
+    /// What the SQL gate lets pass beyond its defaults.
+    #[serde(default)]
+    pub allow: AllowSpec,
+    /// Where the server is on the network; becomes the egress rule of each grant's NetworkPolicy.
+    pub network: NetworkSpec,
+}
+
+/// The kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineSpec {
+    /// MySQL 8.0 and later.
+    Mysql,
+    /// MariaDB 10.6 and later.
+    Mariadb,
+    /// PostgreSQL 14 and later.
+    Postgresql,
+}
+
+/// How the proxy checks that it talks to the right server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsSpec {
+    /// `Verify` (chain and name are checked) or `Disabled` (no TLS at all).
+    pub mode: TlsMode,
+    /// Certificate authorities of the server, PEM. Needed with `Verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// The name the certificate must carry. Default: the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+}
+
+/// Modes of `TlsSpec`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TlsMode {
+    /// TLS, with chain and name checked.
+    Verify,
+    /// No TLS.
+    Disabled,
+}
+
+/// Where credentials come from. Exactly one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// Vault's database secrets engine.
+    pub vault: VaultCredentials,
+}
+
+/// A role of Vault's database secrets engine. The auth role, token role and policy are not here: they are always
+/// `keyhole.<namespace>.<database>`, so that naming another database's `role` gets nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VaultCredentials {
+    /// Mount path of the database secrets engine. Default `database`.
+    #[serde(default = "default_mount")]
+    pub mount: String,
+    /// The role; credentials are read from `<mount>/creds/<role>`.
+    pub role: String,
+}
+
+fn default_mount() -> String {
+    "database".to_owned()
+}
+
+/// What the gate lets pass beyond its defaults, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowSpec {
+    /// Stored functions. They run with their definer's rights: read each before you list it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<StoredFunction>,
+    /// System schemas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemas: Vec<String>,
+}
+
+/// A stored function by its full name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredFunction {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Where the server is on the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkSpec {
+    /// Where connections to the server go.
+    pub to: NetworkPeer,
+}
+
+/// One peer: pods by labels, or addresses by CIDR. Exactly one of the two forms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkPeer {
+    /// Addresses, for a server outside the cluster: `10.1.2.3/32`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cidr: Option<String>,
+    /// Labels of the server's namespace, for a server inside the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_labels: Option<BTreeMap<String, String>>,
+    /// Labels of the server's pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_labels: Option<BTreeMap<String, String>>,
+}

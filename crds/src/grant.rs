@@ -1,0 +1,187 @@
+//! `AccessGrant`: what was granted, and how it went. Only the operator writes it; a person may only revoke it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{DatabaseSpec, LimitsSpec, RequestRef};
+
+/// A grant: a snapshot of everything that was approved. Later edits of `Database` or `AccessPolicy` can't widen it.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "access.keyhole.dev",
+    version = "v1alpha1",
+    kind = "AccessGrant",
+    namespaced,
+    shortname = "agr",
+    category = "keyhole",
+    status = "AccessGrantStatus",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccessGrantSpec {
+    /// The request it answers.
+    pub request: RequestRef,
+    /// The person it is for.
+    pub user: String,
+    /// What was approved.
+    pub terms: GrantedTerms,
+    /// Digest of what was approved.
+    pub terms_digest: String,
+    /// Who approved.
+    #[serde(default)]
+    pub approved_by: Vec<GrantedBy>,
+    /// When it ends.
+    pub expires_at: Time,
+    /// Set this to end the grant now; once set it can't be changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Revocation>,
+}
+
+/// The approved terms, resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrantedTerms {
+    /// Name of the `Database`.
+    pub database: String,
+    /// Its uid.
+    pub database_uid: String,
+    /// Its spec when the grant was made.
+    pub database_spec: DatabaseSpec,
+    /// Name of the `AccessPolicy`.
+    pub policy: String,
+    /// Its uid.
+    pub policy_uid: String,
+    /// The rule that matched.
+    pub rule: String,
+    /// Bounds, all of them.
+    pub limits: LimitsSpec,
+    /// Whole minutes.
+    pub minutes: u16,
+}
+
+/// One approval that counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrantedBy {
+    /// Name of the `AccessApproval`.
+    pub approval: String,
+    /// Its uid.
+    pub uid: String,
+    /// The person.
+    pub approver: String,
+}
+
+/// A person ends the grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Revocation {
+    /// Your own user name.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where a grant stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum GrantPhase {
+    /// Its proxy is being made.
+    #[default]
+    Opening,
+    /// People can connect.
+    Ready,
+    /// Nobody can connect any more; it is being shut and proved.
+    Ending,
+    /// Shut, with a receipt.
+    Ended,
+}
+
+/// How it goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessGrantStatus {
+    /// Where it stands.
+    #[serde(default)]
+    pub phase: GrantPhase,
+    /// Name of the proxy pod, in the proxies namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// Where to connect: `<proxies namespace>/<pod>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Name that the proxy's certificate carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Certificate authority of the proxy's certificate, PEM (public).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Every lease the grant ever had, newest last: a replaced pod brings a new one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<LeaseStatus>,
+    /// What was used, as last reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageStatus>,
+    /// Why it ends or ended: a word of the design's list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_reason: Option<String>,
+    /// When its end began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending_since: Option<Time>,
+    /// What is known about the end, item by item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipt: Vec<ReceiptLine>,
+    /// `Ready`, `Ended`.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+/// The token and lease of one proxy pod. Names and ids only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseStatus {
+    /// Uid of the pod.
+    pub pod_uid: String,
+    /// Accessor of the token that owns the lease.
+    pub token_accessor: String,
+    /// Full lease id, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_id: Option<String>,
+    /// Database user that Vault made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// When Vault ends it at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Whether Vault said that it is gone.
+    #[serde(default)]
+    pub revoked: bool,
+}
+
+/// What was used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageStatus {
+    /// Sessions open now.
+    pub open_sessions: u32,
+    /// Statements forwarded or answered.
+    pub statements: u64,
+    /// Statements refused.
+    pub refused: u64,
+    /// Rows relayed.
+    pub rows: u64,
+    /// Bytes relayed.
+    pub bytes: u64,
+}
+
+/// One line of the receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiptLine {
+    /// `sockets`, `serverSessions`, `lease`, `login`, `pod`, `rules`.
+    pub item: String,
+    /// `Proved`, `Open` or `Unprovable`.
+    pub outcome: String,
+    /// How it was seen, how to fix it, or why it can't be known.
+    pub detail: String,
+}

@@ -1,0 +1,62 @@
+//! Limits as objects write them: every field optional, the defaults are `access::Limits::DEFAULT`.
+
+use access::{Budget, Limits, StatementLimits};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Bounds of what a grant may use. A rule's limits narrow those of its database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitsSpec {
+    /// Rows in the answer of one statement. Default 10,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Seconds for one statement. Default 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// Bytes in the answer of one statement. Default 10,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Rows of the whole grant. Default 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_rows: Option<u64>,
+    /// Bytes of the whole grant. Default 1,000,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_bytes: Option<u64>,
+    /// Client sessions open at the same time, 1 to 1,000. Default 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u32>,
+}
+
+impl LimitsSpec {
+    /// These limits, each absent one from `default`.
+    pub fn over(&self, default: Limits) -> Limits {
+        let Self { rows, seconds, bytes, grant_rows, grant_bytes, sessions } = self;
+        Limits {
+            statement: StatementLimits {
+                rows: rows.unwrap_or(default.statement.rows),
+                seconds: seconds.unwrap_or(default.statement.seconds),
+                bytes: bytes.unwrap_or(default.statement.bytes),
+            },
+            budget: Budget {
+                rows: grant_rows.unwrap_or(default.budget.rows),
+                bytes: grant_bytes.unwrap_or(default.budget.bytes),
+            },
+            sessions: sessions.unwrap_or(default.sessions),
+        }
+    }
+}
+
+impl From<Limits> for LimitsSpec {
+    fn from(limits: Limits) -> Self {
+        let Limits { statement, budget, sessions } = limits;
+        Self {
+            rows: Some(statement.rows),
+            seconds: Some(statement.seconds),
+            bytes: Some(statement.bytes),
+            grant_rows: Some(budget.rows),
+            grant_bytes: Some(budget.bytes),
+            sessions: Some(sessions),
+        }
+    }
+}
