@@ -1,0 +1,98 @@
+//! Counts what the sessions of the grant use: shared by all of them and by the report.
+//!
+//! It counts and nothing else: whether a budget is used up is decided where statements are relayed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use access::report::Usage;
+
+/// The counters of one grant. Every method may be called from any session at any time.
+#[derive(Debug, Default)]
+pub struct UsageMeter {
+    open_sessions: AtomicU32,
+    sessions: AtomicU64,
+    statements: AtomicU64,
+    refused: AtomicU64,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// One place among the open sessions; dropping it gives the place back.
+#[derive(Debug)]
+pub struct OpenSession {
+    meter: Arc<UsageMeter>,
+}
+
+impl UsageMeter {
+    /// Takes a place for one more session, unless `limit` are open.
+    pub fn open_session(self: &Arc<Self>, limit: u32) -> Option<OpenSession> {
+        let one_more = |open: u32| if open < limit { open.checked_add(1) } else { None };
+        self.open_sessions.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        Some(OpenSession { meter: Arc::clone(self) })
+    }
+
+    /// One statement was forwarded, or answered by the proxy itself.
+    pub fn count_statement(&self) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One statement was refused.
+    pub fn count_refusal(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So much of an answer went to a client. Called as it goes, not at its end: a budget binds all sessions together.
+    pub fn count_answer(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What was used so far.
+    pub fn so_far(&self) -> Usage {
+        Usage {
+            open_sessions: self.open_sessions.load(Ordering::Acquire),
+            sessions: self.sessions.load(Ordering::Relaxed),
+            statements: self.statements.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            rows: self.rows.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.meter.open_sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_session_opens_beyond_the_limit_and_a_closed_one_gives_its_place_back() {
+        let meter = Arc::new(UsageMeter::default());
+        let first = meter.open_session(2).unwrap();
+        let second = meter.open_session(2).unwrap();
+        assert!(meter.open_session(2).is_none());
+        drop(first);
+        let third = meter.open_session(2).unwrap();
+        assert_eq!((meter.so_far().open_sessions, meter.so_far().sessions), (2, 3));
+        drop((second, third));
+        assert_eq!(meter.so_far().open_sessions, 0);
+    }
+
+    #[test]
+    fn answers_add_up() {
+        let meter = UsageMeter::default();
+        meter.count_answer(2, 30);
+        meter.count_answer(1, 10);
+        meter.count_statement();
+        meter.count_refusal();
+        let Usage { rows, bytes, statements, refused, .. } = meter.so_far();
+        assert_eq!((rows, bytes, statements, refused), (3, 40, 1, 1));
+    }
+}
