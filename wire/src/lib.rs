@@ -17,15 +17,20 @@
 //!
 //! `Debug` and errors never show statements, values, messages or passwords.
 
+pub mod auth;
 pub mod auth_more_data;
 pub mod auth_reply;
 pub mod auth_switch;
+pub mod binary_time;
 pub mod capabilities;
 pub mod change_user;
+pub mod column;
+pub mod column_type;
 pub mod command;
 pub mod connect_attributes;
 pub mod eof;
 pub mod err;
+pub mod execute_params;
 pub mod frame;
 pub mod greeting;
 pub mod handshake_response;
@@ -35,4 +40,6 @@ pub mod reader;
 pub mod response;
 pub mod ssl_request;
 pub mod status_flags;
+pub mod text_result;
+pub mod text_row;
 pub mod writer;
