@@ -1,0 +1,100 @@
+#!/bin/bash
+# build.sh [TARGET...]: builds the binaries and images of the test bed into the cache; all of them by default.
+# A target is built only when its inputs changed: its key (the checksum of its sources, pins and build function) is kept as a stamp.
+# An interrupted build goes on where it was: outputs appear whole, by rename, and the Go build cache keeps the rest.
+source "$(dirname "$0")/paths.sh"
+source "$HERE/versions.sh"
+source "$HERE/parts/images.sh"
+export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
+STRIP="-s -w"
+
+# go_build OUTPUT ARGUMENTS...: builds a Go program so that it appears whole or not at all.
+go_build() {
+  local output=$BIN_DIR/$1; shift
+  go build -o "$output.part" "$@"
+  mv "$output.part" "$output"
+}
+
+# module MODULE@VERSION SUM FOLDER: a fresh, writable copy of a module's source, checked against its pinned checksum.
+module() {
+  local facts sum dir
+  facts=$(cd "$SOURCE_DIR" && GOFLAGS=-mod=mod go mod download -json "$1")
+  sum=$(jq -r .Sum <<<"$facts"); dir=$(jq -r .Dir <<<"$facts")
+  [ "$sum" = "$2" ] || { echo "$1 has checksum $sum, but $2 is pinned" >&2; exit 1; }
+  rm -rf "$3"; cp -r "$dir" "$3"; chmod -R u+w "$3"
+}
+
+build_kube() {
+  local at=k8s.io/component-base/version minor=${KUBERNETES_VERSION#v1.}
+  (cd "$HERE/tools/kube" && go_build kube -ldflags \
+    "$STRIP -X $at.gitVersion=$KUBERNETES_VERSION -X $at.gitMajor=1 -X $at.gitMinor=${minor%%.*}" .)
+  for name in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do ln -sf kube "$BIN_DIR/$name"; done
+}
+build_etcd() { (cd "$HERE/tools/etcd" && go_build etcd -ldflags "$STRIP" .); }
+build_coredns() { (cd "$HERE/tools/coredns" && go_build coredns -ldflags "$STRIP" .); }
+build_ktool() { (cd "$HERE/tools/ktool" && go_build ktool -ldflags "$STRIP" .); }
+build_pause() { gcc -Os -static -s -o "$BIN_DIR/pause.part" "$HERE/tools/pause/pause.c" && mv "$BIN_DIR/pause.part" "$BIN_DIR/pause"; }
+build_helm() {
+  module "helm.sh/helm/v3@$HELM_VERSION" "$HELM_SUM" "$SOURCE_DIR/helm"
+  (cd "$SOURCE_DIR/helm" && go_build helm -ldflags "$STRIP" ./cmd/helm)
+  rm -rf "$SOURCE_DIR/helm"
+}
+build_cilium() {
+  local source=$SOURCE_DIR/cilium flags="$STRIP -X github.com/cilium/cilium/pkg/version.ciliumVersion=${CILIUM_VERSION#v}"
+  module "github.com/cilium/cilium@$CILIUM_VERSION" "$CILIUM_SUM" "$source"
+  patch -s -d "$source" -p0 <"$HERE/patches/cilium-no-proc-modules.patch"
+  (cd "$source"
+    go_build cilium-agent -ldflags "$flags" -tags osusergo ./daemon
+    go_build cilium-operator-generic -ldflags "$flags" -tags osusergo,ipam_provider_operator ./operator
+    go_build cilium-cni -ldflags "$flags" -tags osusergo ./plugins/cilium-cni)
+  rm -rf "$BIN_DIR/cilium-bpf"; cp -r "$source/bpf" "$BIN_DIR/cilium-bpf"
+  rm -rf "$source"
+}
+
+# key TARGET INPUT...: the checksum of what a target is made from: files and folders here, stamps of other targets, plain values.
+key() {
+  local input; { declare -f "build_$1"; shift
+  for input; do
+    if [ -e "$HERE/$input" ]; then (cd "$HERE" && find "$input" -type f -print0 | sort -z | xargs -0 sha256sum)
+    elif [ -e "$STAMP_DIR/$input" ]; then cat "$STAMP_DIR/$input"
+    else echo "$input"; fi
+  done; } | sha256sum | cut -d' ' -f1
+}
+
+# once OUTPUT TARGET INPUT...: builds the target unless its output is there and of the same key.
+once() {
+  local output=$1 target=$2 wanted began; shift
+  wanted=$(key "$@")
+  if [ -e "$output" ] && [ "$(cat "$STAMP_DIR/$target" 2>/dev/null)" = "$wanted" ]; then announce "$target: as built before"; return; fi
+  began=$SECONDS
+  announce "$target: building"
+  "build_$target"
+  echo "$wanted" >"$STAMP_DIR/$target"
+  announce "$target: built in $((SECONDS - began)) s"
+}
+
+build_target() {
+  local go; go=$(go version)
+  case $1 in
+    ktool) once "$BIN_DIR/ktool" ktool tools/ktool "$go" ;;
+    pause) once "$BIN_DIR/pause" pause tools/pause ;;
+    etcd) once "$BIN_DIR/etcd" etcd tools/etcd "$go" ;;
+    coredns) once "$BIN_DIR/coredns" coredns tools/coredns "$go" ;;
+    helm) once "$BIN_DIR/helm" helm "$HELM_VERSION $HELM_SUM" "$go" ;;
+    kube) once "$BIN_DIR/kubelet" kube tools/kube "$KUBERNETES_VERSION" "$go" ;;
+    cilium) once "$BIN_DIR/cilium-bpf" cilium "$CILIUM_VERSION $CILIUM_SUM" patches "$go" ;;
+    image_pause) once "$IMAGE_DIR/pause.tar" image_pause pause mkimage.sh ;;
+    image_ktool) once "$IMAGE_DIR/ktool.tar" image_ktool ktool mkimage.sh ;;
+    image_coredns) once "$IMAGE_DIR/coredns.tar" image_coredns coredns mkimage.sh ;;
+    image_openbao) once "$IMAGE_DIR/openbao.tar" image_openbao bao mkimage.sh ;;
+    image_mariadb) once "$IMAGE_DIR/mariadb.tar" image_mariadb images/mariadb mkimage.sh ;;
+    *) echo "unknown target: $1" >&2; exit 2 ;;
+  esac
+}
+
+mkdir -p "$BIN_DIR" "$IMAGE_DIR" "$SOURCE_DIR" "$STAMP_DIR"
+exec 9>"$CACHE/build.lock"
+flock -n 9 || { announce "another build is running: waiting for it"; flock 9; }
+for target in ${*:-ktool pause etcd coredns helm kube cilium image_pause image_ktool image_coredns image_openbao image_mariadb}; do
+  build_target "$target"
+done

@@ -1,0 +1,3 @@
+module keyhole/testbed/ktool
+
+go 1.26
