@@ -119,6 +119,9 @@ pub struct AccessGrantStatus {
     /// Every lease the grant ever had, newest last: a replaced pod brings a new one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<LeaseStatus>,
+    /// How many proxy pods the grant has had; more than one when a pod failed or was deleted while time was left.
+    #[serde(default)]
+    pub attempts: u32,
     /// What was used, as last reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,

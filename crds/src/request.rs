@@ -61,6 +61,8 @@ pub enum RequestPhase {
     Approved,
     /// The grant is open.
     Ready,
+    /// Nobody can connect any more; the grant is being shut and proved.
+    Ending,
     /// Policy or a person said no.
     Denied,
     /// Nobody decided in time.
