@@ -1,0 +1,64 @@
+//! Where the cluster, the binaries and the scripts of the test bed are. Read once, from the environment.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::Shell;
+
+/// The test bed, as `make test` and `make demo` hand it over.
+#[derive(Clone, Debug)]
+pub struct Bed {
+    /// Kubeconfig of the cluster's administrator.
+    pub admin: PathBuf,
+    /// The built `kubectl-keyhole`.
+    pub cli: PathBuf,
+    /// The folder `tests/cluster`.
+    pub scripts: PathBuf,
+    /// Certificate authority of the test databases, PEM.
+    pub database_ca: PathBuf,
+    /// A private folder for people's keys and kubeconfigs; kept while the cluster is up.
+    pub people: PathBuf,
+    /// Namespace of the operator.
+    pub system: String,
+    /// Namespace of the proxies.
+    pub proxies: String,
+}
+
+impl Bed {
+    /// Reads `KUBECONFIG`, `KEYHOLE_CLI`, `KEYHOLE_SCRIPTS`, `KEYHOLE_DATABASE_CA`, `KEYHOLE_PEOPLE`.
+    pub fn from_env() -> anyhow::Result<Self> {
+        let path = |name: &str| {
+            env::var_os(name).map(PathBuf::from).with_context(|| {
+                format!(
+                    "{name} is not set: run the end-to-end tests with `make test`, which brings a cluster up"
+                )
+            })
+        };
+        Ok(Self {
+            admin: path("KUBECONFIG")?,
+            cli: path("KEYHOLE_CLI")?,
+            scripts: path("KEYHOLE_SCRIPTS")?,
+            database_ca: path("KEYHOLE_DATABASE_CA")?,
+            people: path("KEYHOLE_PEOPLE")?,
+            system: env::var("KEYHOLE_SYSTEM").unwrap_or_else(|_| "keyhole-system".to_owned()),
+            proxies: env::var("KEYHOLE_PROXIES").unwrap_or_else(|_| "keyhole-proxies".to_owned()),
+        })
+    }
+
+    /// `kubectl` as the administrator.
+    pub fn kubectl(&self) -> Shell {
+        Shell::new("kubectl").env("KUBECONFIG", &self.admin)
+    }
+
+    /// `bao` as Vault's root, against the cluster's Vault.
+    pub fn bao(&self) -> Shell {
+        Shell::new(self.script("bao.sh"))
+    }
+
+    /// A script of the test bed.
+    pub fn script(&self, name: &str) -> PathBuf {
+        self.scripts.join(name)
+    }
+}

@@ -1,0 +1,166 @@
+//! A namespace of its own for each test, on the cluster that all tests share.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::{Bed, Person, Shell, TestDatabase};
+
+/// A team's namespace, made for one test.
+pub struct Cluster {
+    /// The test bed.
+    pub bed: Bed,
+    /// A client with the administrator's rights, for looking and for faults; people use `kubectl`.
+    pub client: Client,
+    /// The namespace.
+    pub namespace: String,
+}
+
+/// How a connection from an ordinary pod went.
+#[derive(Clone, Debug)]
+pub struct Dialled {
+    /// Whether the port answered.
+    pub reached: bool,
+    /// What the dialler said.
+    pub printed: String,
+}
+
+impl Cluster {
+    /// Makes a namespace called `<name>-<milliseconds>`: no test meets what another one left.
+    pub async fn fresh(name: &str) -> anyhow::Result<Self> {
+        let bed = Bed::from_env()?;
+        let client = client(&bed).await?;
+        let millis = Timestamp::now().as_millisecond().rem_euclid(100_000_000);
+        let namespace = format!("{name}-{millis}");
+        let object = Namespace {
+            metadata: ObjectMeta {
+                name: Some(namespace.clone()),
+                labels: Some(BTreeMap::from([("keyhole.test/of".to_owned(), name.to_owned())])),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        Api::all(client.clone())
+            .create(&PostParams::default(), &object)
+            .await
+            .with_context(|| format!("cannot make namespace {namespace}"))?;
+        Ok(Self { bed, client, namespace })
+    }
+
+    /// `kubectl` as the administrator, in this namespace.
+    pub fn kubectl(&self) -> Shell {
+        self.bed.kubectl().args(["-n", &self.namespace])
+    }
+
+    /// Applies a manifest as the administrator.
+    pub async fn applies(&self, manifest: &str) -> anyhow::Result<String> {
+        self.kubectl().args(["apply", "-f", "-"]).input(manifest).succeeds().await
+    }
+
+    /// A person with these groups and the rights of `role` (`requester`, `approver`, `platform`, `auditor`) here.
+    pub async fn person(&self, name: &str, groups: &[&str], role: Option<&str>) -> anyhow::Result<Person> {
+        let person = Person::known(&self.bed, &self.client, name, groups, &self.namespace).await?;
+        if let Some(role) = role {
+            let binding = format!("{name}-{role}");
+            self.kubectl()
+                .args(["create", "rolebinding", &binding, &format!("--clusterrole=keyhole-{role}")])
+                .arg(format!("--user={name}"))
+                .succeeds()
+                .await?;
+        }
+        Ok(person)
+    }
+
+    /// The requester of most tests, in group `developers`.
+    pub async fn requester(&self) -> anyhow::Result<Person> {
+        self.person("requester", &["developers"], Some("requester")).await
+    }
+
+    /// The approver of most tests, in group `approvers`.
+    pub async fn approver(&self) -> anyhow::Result<Person> {
+        self.person("approver", &["approvers"], Some("approver")).await
+    }
+
+    /// Somebody who may ask here as well, and has nothing to do with the grants of others.
+    pub async fn stranger(&self) -> anyhow::Result<Person> {
+        self.person("stranger", &[], Some("requester")).await
+    }
+
+    /// A MariaDB called `orders` with the schema `shop`, its `Database`, a policy that wants one approver, and the
+    /// Vault roles that `vault-setup` prints.
+    pub async fn orders(&self) -> anyhow::Result<TestDatabase> {
+        TestDatabase::made(self, "orders").await
+    }
+
+    /// An API for objects of this namespace, with the administrator's rights.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// An API for objects of the proxies namespace.
+    pub fn proxies<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.bed.proxies)
+    }
+
+    /// Tries a TCP connection from an ordinary pod of this namespace.
+    pub async fn dials(&self, address: &str) -> anyhow::Result<Dialled> {
+        let millis = Timestamp::now().as_millisecond().rem_euclid(100_000_000);
+        let finished = self
+            .kubectl()
+            .args(["run", &format!("dial-{millis}"), "--rm", "-i", "--quiet", "--restart=Never"])
+            .args(["--image=keyhole.test/ktool:1", "--image-pull-policy=IfNotPresent", "--", "dial", address])
+            .run()
+            .await?;
+        Ok(Dialled {
+            reached: finished.code == Some(0),
+            printed: format!("{}{}", finished.out, finished.err),
+        })
+    }
+
+    /// Conditions, events and the logs of operator and proxies: what a person would look at after a failure.
+    pub async fn diagnosis(&self) -> String {
+        let mut told = String::new();
+        let looks: [&[&str]; 5] = [
+            &["-n", &self.namespace, "get", "accessrequests,accessapprovals,accessgrants", "-o", "yaml"],
+            &["-n", &self.namespace, "get", "events", "--sort-by=.lastTimestamp"],
+            &["-n", &self.bed.proxies, "get", "pods,networkpolicies", "-o", "wide"],
+            &["-n", &self.bed.proxies, "get", "events", "--sort-by=.lastTimestamp"],
+            &["-n", &self.bed.system, "logs", "-l", "app.kubernetes.io/name=keyhole-operator", "--tail=60"],
+        ];
+        for look in looks {
+            let printed = match self.bed.kubectl().args(look).run().await {
+                Ok(finished) => format!("{}{}", finished.out, finished.err),
+                Err(error) => format!("{error:#}"),
+            };
+            told.push_str(&format!("--- kubectl {}\n{printed}\n", look.join(" ")));
+        }
+        told
+    }
+
+    /// Runs a test's steps; when one fails, adds the diagnosis to its error.
+    pub async fn told<T>(&self, steps: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        match steps.await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.context(self.diagnosis().await)),
+        }
+    }
+}
+
+async fn client(bed: &Bed) -> anyhow::Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(&bed.admin).context("cannot read KUBECONFIG")?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Client::try_from(config).context("cannot make a Kubernetes client")
+}

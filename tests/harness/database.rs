@@ -1,0 +1,137 @@
+//! A real MariaDB in the test's namespace, known to Keyhole and to Vault as a platform team would make it known.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{Cluster, Shell};
+
+/// A database of the test's own.
+#[derive(Clone, Debug)]
+pub struct TestDatabase {
+    /// Name of the `Database` object, the pod's Deployment and the Service.
+    pub name: String,
+    /// Certificate authority of the server, PEM.
+    pub ca: String,
+    namespace: String,
+    kubectl: Vec<String>,
+    kubeconfig: std::path::PathBuf,
+}
+
+impl TestDatabase {
+    /// Deploys the server, applies `Database` and `AccessPolicy`, and runs what `vault-setup` prints.
+    pub async fn made(cluster: &Cluster, name: &str) -> anyhow::Result<Self> {
+        Shell::new(cluster.bed.script("mariadb.sh"))
+            .args([&cluster.namespace, name])
+            .within(Duration::from_secs(120))
+            .succeeds()
+            .await?;
+        let database = Self {
+            name: name.to_owned(),
+            ca: std::fs::read_to_string(&cluster.bed.database_ca)?,
+            namespace: cluster.namespace.clone(),
+            kubectl: vec!["-n".to_owned(), cluster.namespace.clone()],
+            kubeconfig: cluster.bed.admin.clone(),
+        };
+        cluster.applies(&database.policy().to_string()).await?;
+        cluster.applies(&database.object().to_string()).await?;
+        database.known_to_vault(cluster).await?;
+        Ok(database)
+    }
+
+    /// Name of the role of Vault's database secrets engine.
+    pub fn vault_role(&self) -> String {
+        format!("jit-read-{}", self.namespace)
+    }
+
+    /// The `Database` object as the platform team applies it.
+    pub fn object(&self) -> Value {
+        json!({
+            "apiVersion": "access.keyhole.dev/v1alpha1",
+            "kind": "Database",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "engine": "mariadb",
+                "host": format!("{}.{}.svc", self.name, self.namespace),
+                "port": 3306,
+                "schema": "shop",
+                "tls": {"mode": "Verify", "ca": self.ca},
+                "credentials": {"vault": {"role": self.vault_role()}},
+                "accessPolicy": "readers",
+                "network": {"to": {
+                    "namespaceLabels": {"kubernetes.io/metadata.name": self.namespace},
+                    "podLabels": {"app": self.name},
+                }},
+            },
+        })
+    }
+
+    /// The policy of most tests: one approval by the approver, one hour at most.
+    pub fn policy(&self) -> Value {
+        json!({
+            "apiVersion": "access.keyhole.dev/v1alpha1",
+            "kind": "AccessPolicy",
+            "metadata": {"name": "readers", "namespace": self.namespace},
+            "spec": {
+                "groups": ["developers", "approvers"],
+                "rules": [{
+                    "name": "one-approver",
+                    "when": "'developers' in request.groups",
+                    "approvals": {"required": 1, "approvers": {"users": ["approver"], "groups": ["approvers"]}},
+                    "maxDuration": "1h",
+                }],
+            },
+        })
+    }
+
+    /// A request for this database as `requester` writes it.
+    pub fn request(&self, name: &str, duration: &str) -> Value {
+        json!({
+            "apiVersion": "access.keyhole.dev/v1alpha1",
+            "kind": "AccessRequest",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {
+                "database": self.name,
+                "user": "requester",
+                "groups": ["developers"],
+                "submittedBy": "requester",
+                "reason": "order 7 was paid twice",
+                "duration": duration,
+            },
+        })
+    }
+
+    /// Runs SQL as the server's own administrator, inside its pod, past Keyhole. Answers rows as the client prints them.
+    pub async fn as_root(&self, sql: &str) -> anyhow::Result<String> {
+        let deployment = format!("deploy/{}", self.name);
+        Shell::new("kubectl")
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(&self.kubectl)
+            .args(["exec", "-i", &deployment, "--", "mariadb", "--batch", "--skip-column-names", "-uroot"])
+            .input(sql)
+            .succeeds()
+            .await
+    }
+
+    /// The users that Vault made and that still exist.
+    pub async fn lease_users(&self) -> anyhow::Result<Vec<String>> {
+        let printed =
+            self.as_root("SELECT user FROM mysql.user WHERE user LIKE 'v-%' OR user LIKE 'v\\_%'").await?;
+        Ok(printed.lines().map(str::to_owned).collect())
+    }
+
+    /// Runs what `kubectl keyhole vault-setup` prints, as Vault's administrator.
+    async fn known_to_vault(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        let printed = Shell::new(&cluster.bed.cli)
+            .env("KUBECONFIG", &cluster.bed.admin)
+            .args(["vault-setup", &self.name, "-n", &self.namespace])
+            .succeeds()
+            .await?;
+        Shell::new(cluster.bed.script("vault-run.sh"))
+            .args([&self.namespace, &self.name])
+            .input(printed)
+            .succeeds()
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! A person's open `mariadb` client through `kubectl keyhole connect`, kept open over several statements.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+use crate::{Finished, OpenGrant, Person};
+
+/// How long one statement may take.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A client that reads statements from us, one at a time.
+pub struct Session {
+    child: Child,
+    statements: ChildStdin,
+    rows: Lines<BufReader<ChildStdout>>,
+    complaints: Lines<BufReader<ChildStderr>>,
+    marks: u32,
+}
+
+/// What one statement brought.
+#[derive(Debug)]
+pub enum Answer {
+    /// Rows, as the client prints them with tabs between columns.
+    Rows(Vec<String>),
+    /// The client's complaint.
+    Refused(String),
+}
+
+impl Person {
+    /// Runs statements in one client run and waits for its end. `--force` is not given: the first error ends it.
+    pub async fn runs(&self, grant: &OpenGrant, sql: &str) -> anyhow::Result<Finished> {
+        self.keyhole("connect")
+            .arg(&grant.name)
+            .args(["--", "--batch", "--skip-column-names", "-e", sql])
+            .run()
+            .await
+    }
+
+    /// Runs a statement that must bring rows; answers what was printed.
+    pub async fn reads(&self, grant: &OpenGrant, sql: &str) -> anyhow::Result<String> {
+        let finished = self.runs(grant, sql).await?;
+        if finished.code != Some(0) {
+            bail!("`{sql}` failed: {}{}", finished.out, finished.err);
+        }
+        Ok(finished.out)
+    }
+
+    /// Runs a statement that must be refused with a message that holds `why`; answers the message.
+    pub async fn is_refused(&self, grant: &OpenGrant, sql: &str, why: &str) -> anyhow::Result<String> {
+        let finished = self.runs(grant, sql).await?;
+        if finished.code == Some(0) {
+            bail!("`{sql}` should have been refused, but it answered: {}", finished.out);
+        }
+        if !finished.err.contains(why) {
+            bail!("`{sql}` was refused, but not because of {why:?}: {}", finished.err);
+        }
+        Ok(finished.err)
+    }
+
+    /// Opens a client that stays open.
+    pub async fn connects(&self, grant: &OpenGrant) -> anyhow::Result<Session> {
+        let mut child = Command::new(self.cli())
+            .env("KUBECONFIG", self.kubeconfig())
+            .args(["connect", "-n", self.namespace(), &grant.name, "--"])
+            .args(["--batch", "--skip-column-names", "--unbuffered", "--force", "--skip-reconnect"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let statements = child.stdin.take().context("no stdin")?;
+        let rows = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        let complaints = BufReader::new(child.stderr.take().context("no stderr")?).lines();
+        let mut session = Session { child, statements, rows, complaints, marks: 0 };
+        match session.asks("SELECT 1").await? {
+            Answer::Rows(rows) if rows == ["1"] => Ok(session),
+            other => bail!("the first statement brought {other:?}"),
+        }
+    }
+}
+
+impl Session {
+    /// Sends a statement and waits for its answer, which ends where a marker row of ours comes back.
+    pub async fn asks(&mut self, sql: &str) -> anyhow::Result<Answer> {
+        self.marks = self.marks.wrapping_add(1);
+        let marker = format!("mark-{}", self.marks);
+        self.sends(&format!("{sql};\nSELECT '{marker}';\n")).await?;
+        let mut rows = Vec::new();
+        loop {
+            let next = tokio::select! {
+                biased;
+                row = self.rows.next_line() => row?,
+                complaint = self.complaints.next_line() => match complaint? {
+                    Some(complaint) if complaint.starts_with("ERROR") => return Ok(Answer::Refused(complaint)),
+                    Some(_notice) => continue,
+                    None => None,
+                },
+                () = tokio::time::sleep(PATIENCE) => bail!("no answer to `{sql}` within {PATIENCE:?}"),
+            };
+            match next {
+                Some(row) if row == marker => return Ok(Answer::Rows(rows)),
+                Some(row) => rows.push(row),
+                None => bail!("the client ended instead of answering `{sql}`"),
+            }
+        }
+    }
+
+    /// Sends text without waiting for an answer.
+    pub async fn sends(&mut self, text: &str) -> anyhow::Result<()> {
+        self.statements.write_all(text.as_bytes()).await?;
+        Ok(self.statements.flush().await?)
+    }
+
+    /// Waits until a running statement is cut with a complaint that holds `why`; answers how long that took.
+    pub async fn is_cut(&mut self, why: &str, within: Duration) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        let mut heard = String::new();
+        let cut = async {
+            while let Some(complaint) = self.complaints.next_line().await? {
+                heard.push_str(&complaint);
+                heard.push('\n');
+                if complaint.contains(why) {
+                    return anyhow::Ok(());
+                }
+            }
+            bail!("the client ended without saying {why:?}")
+        };
+        match tokio::time::timeout(within, cut).await {
+            Ok(Ok(())) => Ok(began.elapsed()),
+            Ok(Err(error)) => Err(error.context(heard)),
+            Err(_) => bail!("not cut within {within:?}; heard: {heard}"),
+        }
+    }
+
+    /// Closes the client and waits for its end.
+    pub async fn closes(mut self) -> anyhow::Result<()> {
+        drop(self.statements);
+        self.child.wait().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! What the style guide asks of the whole tree, as far as a program can see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Which of our crates each of our crates may use. A pure crate uses none that acts.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("access", &[]),
+    ("wire", &[]),
+    ("sql", &[]),
+    ("vault", &[]),
+    ("crds", &["access"]),
+    ("keyhole-proxy", &["access", "sql", "vault", "wire"]),
+    ("keyhole-operator", &["access", "crds", "vault"]),
+    ("kubectl-keyhole", &["access", "crds"]),
+    ("end-to-end", &["crds"]),
+];
+
+/// Libraries that read clocks, sockets or clusters: the pure crates name none of them.
+const ACTING: &[&str] = &["tokio", "hyper", "reqwest", "kube", "axum", "rustls", "mysql_async", "tracing"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// Package name → names of what it depends on outside tests.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let normal = |dependency: &&serde_json::Value| dependency["kind"].is_null();
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let uses = package["dependencies"].as_array().unwrap().iter().filter(normal);
+            (
+                package["name"].as_str().unwrap().to_owned(),
+                uses.map(|d| d["name"].as_str().unwrap().to_owned()).collect(),
+            )
+        })
+        .collect()
+}
+
+/// Every tracked or new Rust file.
+fn rust_files() -> Vec<PathBuf> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git ls-files failed");
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| root().join(line))
+        .filter(|path| path.exists())
+        .collect()
+}
+
+#[test]
+fn crates_depend_only_along_the_arrows() {
+    let dependencies = dependencies();
+    let ours: BTreeSet<_> = ARROWS.iter().map(|(name, _)| *name).collect();
+    let found: BTreeSet<_> = dependencies.keys().map(String::as_str).collect();
+    assert_eq!(ours, found, "a crate is missing from the list of arrows, or from the workspace");
+    for (name, allowed) in ARROWS {
+        let uses = dependencies[*name].iter().map(String::as_str).filter(|used| ours.contains(used));
+        for used in uses {
+            assert!(allowed.contains(&used), "{name} must not depend on {used}");
+        }
+    }
+}
+
+#[test]
+fn pure_crates_cannot_act() {
+    let dependencies = dependencies();
+    for name in ["access", "wire", "sql"] {
+        for acting in ACTING {
+            assert!(!dependencies[name].contains(*acting), "{name} must not depend on {acting}");
+        }
+    }
+}
+
+#[test]
+fn the_proxy_knows_no_kubernetes() {
+    for library in ["kube", "k8s-openapi", "crds"] {
+        assert!(
+            !dependencies()["keyhole-proxy"].contains(library),
+            "keyhole-proxy must not depend on {library}"
+        );
+    }
+}
+
+#[test]
+fn every_file_says_what_it_holds_and_is_short_enough() {
+    let mut wrong = Vec::new();
+    for path in rust_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        if !text.starts_with("//!") {
+            wrong.push(format!("{}: does not start with `//!`", path.display()));
+        }
+        let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
+        if lines > 400 {
+            wrong.push(format!("{}: {lines} lines without its tests, 400 is the limit", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_test_is_ignored_and_nothing_is_left_to_do() {
+    // Put together here, so that this file does not find itself.
+    let forbidden = [["#[ign", "ore"].concat(), ["to", "do!("].concat(), ["unimple", "mented!("].concat()];
+    for path in rust_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        for word in &forbidden {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_commands_of_the_readme_exist() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let targets: BTreeSet<_> = makefile
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(target, _)| target.trim().to_owned())
+        .collect();
+    let commands: Vec<_> = readme.lines().filter_map(|line| line.trim().strip_prefix("make ")).collect();
+    assert!(!commands.is_empty(), "README.md names no make command");
+    for command in commands {
+        let target = command.split_whitespace().next().unwrap();
+        assert!(targets.contains(target), "README.md says `make {target}`, the Makefile has no such target");
+    }
+}
