@@ -1,0 +1,38 @@
+# make: the list of targets. Nothing here needs more than Debian, Rust, Go, Python and, for clusters and packages, root.
+.PHONY: help demo test check bench images install cluster-up cluster-down
+CLUSTER := tests/cluster
+
+# A cluster that you name on the command line is used instead of the test bed's own. A KUBECONFIG that merely stands in the
+# environment is not: these targets create and delete things.
+ifeq ($(origin KUBECONFIG),command line)
+export KEYHOLE_KUBECONFIG := $(abspath $(KUBECONFIG))
+endif
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: ## the whole story on a cluster of its own; KEEP=1 leaves it up, KUBECONFIG=FILE uses yours
+	tests/run.sh demo
+
+test: ## every test there is, the end-to-end ones on a real cluster included
+	tests/run.sh test
+
+check: ## the part of the tests that needs no cluster
+	tests/run.sh check
+
+bench: ## measures what README and the notes give as figures
+	tests/run.sh bench
+
+images: install ## the images and the kubectl plug-in, cached outside the checkout
+	images/build.sh
+
+install: ## Debian packages, tools, and the binaries and images of the test bed (cached outside the checkout)
+	$(CLUSTER)/install.sh
+	$(CLUSTER)/build.sh
+
+cluster-up: install ## a one-node Kubernetes with Vault in network namespace KH_NS (keyhole); see tests/cluster/README.md
+	$(CLUSTER)/up.sh
+	$(CLUSTER)/vault.sh
+
+cluster-down: ## takes that cluster away again
+	$(CLUSTER)/down.sh

@@ -1,0 +1,24 @@
+#!/bin/bash
+# keyhole.sh [VALUES...]: installs the chart of this checkout on the running cluster, as a platform team would, or upgrades it.
+# Needs Vault (vault.sh) and, in the cluster's image store, the images that images/build.sh made. VALUES are given to helm.
+# KEYHOLE_CLI: the built kubectl-keyhole.
+source "$(dirname "$0")/lib.sh"
+ROOT=$(cd "$HERE/../.." && pwd)
+SYSTEM=${KEYHOLE_SYSTEM:-keyhole-system} PROXIES=${KEYHOLE_PROXIES:-keyhole-proxies}
+
+helm() {
+  if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then "$BIN_DIR/helm" --kubeconfig "$KEYHOLE_KUBECONFIG" "$@"
+  else inside "$BIN_DIR/helm" --kubeconfig "$PKI/admin.kubeconfig" "$@"; fi
+}
+
+# The operator's own policy and auth role, exactly as the plug-in prints them.
+"$KEYHOLE_CLI" vault-setup --operator | "$HERE/vault-run.sh"
+announce "Vault knows the operator"
+
+kc create namespace "$SYSTEM" --dry-run=client -o yaml | kc apply -f - >/dev/null
+helm upgrade --install keyhole "$ROOT/charts/keyhole" --namespace "$SYSTEM" \
+  --set-file vault.ca="$PKI/vault-ca.crt" --set vault.address=https://vault.vault.svc:8200 \
+  --set image.operator="${KEYHOLE_OPERATOR_IMAGE:-keyhole.test/keyhole-operator:dev}" \
+  --set image.proxy="${KEYHOLE_PROXY_IMAGE:-keyhole.test/keyhole-proxy:dev}" \
+  --set proxies.namespace="$PROXIES" --wait --timeout 120s "$@" >/dev/null
+announce "Keyhole is installed in $SYSTEM"

@@ -1,0 +1,114 @@
+#!/bin/bash
+# run.sh check              what needs no cluster: formatting, lints, licences, unit tests, chart
+# run.sh test               check, then the end-to-end tests on a cluster that is made for them and taken away again
+# run.sh demo | bench       the story, the figures
+# KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
+set -euo pipefail
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+export KEYHOLE_CACHE=${KEYHOLE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyhole}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$KEYHOLE_CACHE/target}
+export PATH=$KEYHOLE_CACHE/testbed/bin:$PATH
+CLUSTER=$ROOT/tests/cluster
+what=$1
+export KH_NS=${KH_NS:-keyhole-$what}
+cd "$ROOT"
+
+step() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
+
+check() {
+  step "formatting"; cargo fmt --all --check
+  step "lints"; cargo clippy --workspace --all-targets --features end-to-end/cluster --locked -- -D warnings
+  step "dependencies"; deny
+  step "unit tests"; cargo test --workspace --locked
+  step "chart"; helm lint --quiet charts/keyhole
+}
+
+# Advisories only where their database can be reached; everything else always.
+deny() {
+  cargo deny --offline check bans licenses sources
+  if timeout 60 cargo deny fetch db >/dev/null 2>&1; then cargo deny check advisories
+  else echo "advisories: their database can't be reached from here, skipped"; fi
+}
+
+build() {
+  step "images and plug-in"; "$ROOT/images/build.sh"
+  export KEYHOLE_CLI=$KEYHOLE_CACHE/images/kubectl-keyhole
+  IMAGES=("$KEYHOLE_CACHE/images/keyhole-operator.tar" "$KEYHOLE_CACHE/images/keyhole-proxy.tar")
+}
+
+cluster_down() {
+  local status=$?
+  trap - EXIT
+  if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then :
+  elif [ -n "${KEEP:-}" ]; then how_to_use
+  else "$CLUSTER/down.sh"; fi
+  exit "$status"
+}
+
+cluster_up() {
+  trap cluster_down EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then
+    export KUBECONFIG=$KEYHOLE_KUBECONFIG
+    say_images
+    WITHIN=()
+  else
+    step "cluster"; "$CLUSTER/up.sh"
+    "$CLUSTER/import.sh" "${IMAGES[@]}"
+    KUBECONFIG=$("$CLUSTER/kubeconfig"); export KUBECONFIG
+    WITHIN=(ip netns exec "$KH_NS")
+  fi
+  state=$(source "$CLUSTER/paths.sh"; echo "$CLUSTER_DIR")
+  export KEYHOLE_SCRIPTS=$CLUSTER KEYHOLE_PEOPLE=$state/people KEYHOLE_DATABASE_CA=$state/pki/db-ca.crt
+  step "Vault"; "$CLUSTER/vault.sh" up
+  step "Keyhole"; "$CLUSTER/keyhole.sh"
+}
+
+say_images() {
+  cat <<J
+Using the cluster of $KEYHOLE_KUBECONFIG. It must be able to run these images; bring them there (for example with
+\`ctr -n k8s.io images import FILE\` on its nodes, or \`kind load image-archive FILE\`):
+$(printf '  %s\n' "${IMAGES[@]}" "$KEYHOLE_CACHE"/testbed/images/{openbao,mariadb,ktool}.tar)
+J
+}
+
+how_to_use() {
+  cat <<J
+
+The cluster $KH_NS is left up. To use it:
+  KH_NS=$KH_NS tests/cluster/kubectl get accessgrants -A
+  ip netns exec $KH_NS env KUBECONFIG=$KUBECONFIG bash        # a shell in which kubectl and $KEYHOLE_CLI work
+  KH_NS=$KH_NS tests/cluster/down.sh                          # take it away
+J
+}
+
+if [ -z "${INSTALLED:-}" ]; then
+  step "tools"; "$CLUSTER/install.sh"; "$CLUSTER/build.sh"
+fi
+case $what in
+  check) check ;;
+  test)
+    check
+    build
+    step "end-to-end tests, built"; cargo test -p end-to-end --features cluster --locked --no-run
+    cluster_up
+    step "end-to-end tests"
+    "${WITHIN[@]}" cargo test -p end-to-end --features cluster --locked --offline --no-fail-fast -- --test-threads=4
+    ;;
+  demo)
+    build
+    step "demo, built"; cargo build -p end-to-end --bin demo --locked
+    cluster_up
+    step "the story"
+    "${WITHIN[@]}" "$CARGO_TARGET_DIR/debug/demo"
+    ;;
+  bench)
+    build
+    step "bench, built"; cargo build -p end-to-end --bin bench --locked
+    cluster_up
+    step "figures"
+    "${WITHIN[@]}" "$CARGO_TARGET_DIR/debug/bench"
+    ;;
+  *) echo "usage: run.sh check | test | demo | bench" >&2; exit 2 ;;
+esac
