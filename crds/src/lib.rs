@@ -2,13 +2,17 @@
 //!
 //! Types and pure conversions only. The YAML in `crds/yaml` and in the chart is generated from here.
 
+pub mod admission;
+
 mod approval;
 mod condition;
 mod database;
+mod duration;
 mod grant;
 mod limits;
 mod policy;
 mod request;
+mod target;
 
 pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
 pub use condition::{condition, is_true, set_condition};
@@ -16,6 +20,7 @@ pub use database::{
     AllowSpec, Credentials, Database, DatabaseSpec, EngineSpec, NetworkPeer, NetworkSpec, StoredFunction,
     TlsMode, TlsSpec, VaultCredentials,
 };
+pub use duration::{BadDuration, minutes, pending_timeout};
 pub use grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantPhase, GrantedBy, GrantedTerms, LeaseStatus,
     ReceiptLine, Revocation, UsageStatus,
@@ -28,6 +33,7 @@ pub use request::{
     AccessRequest, AccessRequestSpec, AccessRequestStatus, ApprovalSummary, DenialLatch, Evidence,
     RequestPhase,
 };
+pub use target::{BadDatabase, target};
 
 /// API group of all kinds.
 pub const GROUP: &str = "access.keyhole.dev";

@@ -1,0 +1,150 @@
+//! Builds one admission policy and its binding, with every default of the API server written out. Holds no rule of its own.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchResources, NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
+    Validation, Variable,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+use super::Release;
+
+/// The API group of our kinds.
+pub(super) const OURS: &str = crate::GROUP;
+
+/// Kubernetes' own controllers that must be able to clean up: the garbage collector and the namespace controller, under
+/// the name they have with and without service accounts of their own.
+const CLEANERS: &str = "['system:kube-controller-manager', \
+     'system:serviceaccount:kube-system:generic-garbage-collector', \
+     'system:serviceaccount:kube-system:namespace-controller']";
+
+/// A policy before its defaults.
+pub(super) struct Draft {
+    name: &'static str,
+    namespace: Option<String>,
+    rules: Vec<NamedRuleWithOperations>,
+    with_policies: bool,
+    variables: Vec<Variable>,
+    validations: Vec<Validation>,
+}
+
+impl Draft {
+    /// A policy called `<name>.access.keyhole.dev` for objects of all namespaces. `variables.caller` is the caller's
+    /// user name.
+    pub(super) fn new(name: &'static str) -> Self {
+        let draft = Self {
+            name,
+            namespace: None,
+            rules: Vec::new(),
+            with_policies: false,
+            variables: Vec::new(),
+            validations: Vec::new(),
+        };
+        draft.variable("caller", "request.userInfo.username")
+    }
+
+    /// The same, for the proxies namespace only.
+    pub(super) fn in_proxies(name: &'static str, release: &Release) -> Self {
+        Self { namespace: Some(release.proxies_namespace.clone()), ..Self::new(name) }.operator(release)
+    }
+
+    /// Evaluates once for each `AccessPolicy` of the object's namespace, as `params`. Where there is none, it refuses.
+    pub(super) fn for_each_access_policy(self) -> Self {
+        Self { with_policies: true, ..self }
+    }
+
+    /// Adds `variables.operator` and `variables.cleaner`: whether the caller is the operator, or one of Kubernetes' own
+    /// controllers that clean up.
+    pub(super) fn operator(self, release: &Release) -> Self {
+        self.variable("operator", &format!("variables.caller == '{}'", release.operator_user))
+            .variable("cleaner", &format!("variables.caller in {CLEANERS}"))
+    }
+
+    pub(super) fn variable(mut self, name: &str, expression: &str) -> Self {
+        self.variables.push(Variable { name: name.to_owned(), expression: expression.to_owned() });
+        self
+    }
+
+    /// What the policy is about. `resources` of one group, subresources as `pods/exec`.
+    pub(super) fn on(mut self, group: &str, resources: &[&str], operations: &[&str]) -> Self {
+        self.rules.push(NamedRuleWithOperations {
+            api_groups: Some(vec![group.to_owned()]),
+            api_versions: Some(vec!["*".to_owned()]),
+            operations: Some(operations.iter().map(|&operation| operation.to_owned()).collect()),
+            resource_names: None,
+            resources: Some(resources.iter().map(|&resource| resource.to_owned()).collect()),
+            scope: Some("*".to_owned()),
+        });
+        self
+    }
+
+    /// Refuses with `message` unless `expression` is true.
+    pub(super) fn check(self, expression: &str, message: &str) -> Self {
+        self.add(expression, message, None)
+    }
+
+    /// The same with a message that is an expression; `message` is for when that one fails.
+    pub(super) fn check_saying(self, expression: &str, message: &str, says: &str) -> Self {
+        self.add(expression, message, Some(says.to_owned()))
+    }
+
+    fn add(mut self, expression: &str, message: &str, message_expression: Option<String>) -> Self {
+        self.validations.push(Validation {
+            expression: expression.to_owned(),
+            message: Some(message.to_owned()),
+            message_expression,
+            reason: Some("Forbidden".to_owned()),
+        });
+        self
+    }
+
+    pub(super) fn finish(self) -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
+        let Self { name, namespace, rules, with_policies, variables, validations } = self;
+        let metadata = ObjectMeta { name: Some(format!("{name}.{}", crate::GROUP)), ..ObjectMeta::default() };
+        let binding = ValidatingAdmissionPolicyBinding {
+            metadata: metadata.clone(),
+            spec: Some(ValidatingAdmissionPolicyBindingSpec {
+                match_resources: None,
+                param_ref: with_policies.then(every_access_policy),
+                policy_name: metadata.name.clone(),
+                validation_actions: Some(vec!["Deny".to_owned()]),
+            }),
+        };
+        let spec = ValidatingAdmissionPolicySpec {
+            audit_annotations: None,
+            failure_policy: Some("Fail".to_owned()),
+            match_conditions: None,
+            match_constraints: Some(MatchResources {
+                exclude_resource_rules: None,
+                match_policy: Some("Equivalent".to_owned()),
+                namespace_selector: Some(namespace.map_or_else(LabelSelector::default, named)),
+                object_selector: Some(LabelSelector::default()),
+                resource_rules: Some(rules),
+            }),
+            param_kind: with_policies.then(|| ParamKind {
+                api_version: Some(format!("{}/{}", crate::GROUP, crate::VERSION)),
+                kind: Some("AccessPolicy".to_owned()),
+            }),
+            validations: Some(validations),
+            variables: Some(variables),
+        };
+        (ValidatingAdmissionPolicy { metadata, spec: Some(spec), status: None }, binding)
+    }
+}
+
+fn every_access_policy() -> ParamRef {
+    ParamRef {
+        name: None,
+        namespace: None,
+        parameter_not_found_action: Some("Deny".to_owned()),
+        selector: Some(LabelSelector::default()),
+    }
+}
+
+/// The API server sets this label on every namespace and lets nobody change it.
+fn named(namespace: String) -> LabelSelector {
+    let label = ("kubernetes.io/metadata.name".to_owned(), namespace);
+    LabelSelector { match_expressions: None, match_labels: Some(BTreeMap::from([label])) }
+}

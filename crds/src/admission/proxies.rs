@@ -1,0 +1,76 @@
+//! Everything else in the proxies namespace: what could give somebody a proxy's identity, secret or way to the database.
+//!
+//! Left out on purpose: kinds that network plugins and controllers keep for each pod (events, endpoints of the plugin): a
+//! policy over all kinds would stop clusters that nobody here knows.
+
+use super::draft::Draft;
+use super::{DEFAULT_DENY, Release};
+
+/// Controllers that furnish every namespace.
+const FURNISHERS: &str = "['system:kube-controller-manager', \
+     'system:serviceaccount:kube-system:root-ca-cert-publisher', \
+     'system:serviceaccount:kube-system:service-account-controller']";
+
+pub(super) fn tokens(release: &Release) -> Draft {
+    Draft::in_proxies("proxy-tokens", release).on("", &["serviceaccounts/token"], &["CREATE"]).check(
+        "has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups",
+        "only the node of a proxy gets a token of its service account",
+    )
+}
+
+pub(super) fn objects(release: &Release) -> Draft {
+    let namespace = &release.operator_namespace;
+    let account = release.service_account();
+    let all = ["CREATE", "UPDATE", "DELETE"];
+    let core = [
+        "secrets",
+        "serviceaccounts",
+        "services",
+        "endpoints",
+        "configmaps",
+        "podtemplates",
+        "replicationcontrollers",
+        "persistentvolumeclaims",
+    ];
+    Draft::in_proxies("proxy-objects", release)
+        .on("", &core, &all)
+        .on("apps", &["*"], &all)
+        .on("batch", &["*"], &all)
+        .on("networking.k8s.io", &["*"], &all)
+        .on("rbac.authorization.k8s.io", &["*"], &all)
+        // A network plugin's own policies add to what the NetworkPolicy of a grant lets through.
+        .on("cilium.io", &["ciliumnetworkpolicies"], &all)
+        .on("crd.projectcalico.org", &["networkpolicies"], &all)
+        .on("projectcalico.org", &["networkpolicies"], &all)
+        .variable("named", "(object == null ? oldObject : object).metadata.?name.orValue('')")
+        .variable(
+            "furnishing",
+            &format!(
+                "variables.caller in {FURNISHERS} && request.resource.resource in ['configmaps', 'serviceaccounts']"
+            ),
+        )
+        // What the chart itself puts here, in the only form that gives nobody else anything.
+        .variable(
+            "denyAll",
+            &format!(
+                "request.resource.resource == 'networkpolicies' && variables.named == '{DEFAULT_DENY}' && \
+                 (object == null || (dyn(object).spec.?podSelector.orValue({{}}).size() == 0 && \
+                 !has(dyn(object).spec.ingress) && !has(dyn(object).spec.egress) && \
+                 dyn(object).spec.?policyTypes.orValue([]).size() == 2))"
+            ),
+        )
+        .variable(
+            "operatorsOwn",
+            &format!(
+                "variables.named == '{account}' && (request.resource.resource == 'roles' || \
+                 (request.resource.resource == 'rolebindings' && (object == null || \
+                 dyn(object).?subjects.orValue([]).all(s, s.kind == 'ServiceAccount' && s.name == '{account}' && \
+                 s.?namespace.orValue('') == '{namespace}'))))"
+            ),
+        )
+        .check(
+            "variables.operator || variables.cleaner || variables.furnishing || variables.denyAll || \
+             variables.operatorsOwn",
+            "this namespace belongs to the operator: nobody else writes here",
+        )
+}

@@ -1,0 +1,171 @@
+//! From a `Database` object to the `access::Target` that a grant reaches. Parses; decides nothing.
+
+use access::{Allowances, BadServerAddress, Engine, QualifiedName, ServerAddress, Target, Tls, VaultLease};
+
+use crate::{AllowSpec, Credentials, DatabaseSpec, EngineSpec, TlsMode, TlsSpec, VaultCredentials};
+
+/// Why a `Database` is no target. The schema refuses all of these; an object older than its schema may still hold them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadDatabase {
+    /// No server can have this address.
+    #[error("cannot use spec.host and spec.port of the Database")]
+    Address {
+        /// Why.
+        source: BadServerAddress,
+    },
+    /// `Verify` without certificate authorities.
+    #[error("spec.tls.mode is Verify: write the server's certificate authorities (PEM) into spec.tls.ca")]
+    NoCa,
+    /// A mount or role that would leave its place in a path of Vault.
+    #[error(
+        "spec.credentials.vault.{field} is {value:?}: write letters, digits, dots, dashes and underscores only"
+    )]
+    VaultPath {
+        /// `mount` or `role`.
+        field: &'static str,
+        /// What was given.
+        value: String,
+    },
+}
+
+impl From<EngineSpec> for Engine {
+    fn from(engine: EngineSpec) -> Self {
+        match engine {
+            EngineSpec::Mysql => Self::MySql,
+            EngineSpec::Mariadb => Self::MariaDb,
+            EngineSpec::Postgresql => Self::PostgreSql,
+        }
+    }
+}
+
+/// The target that the `Database` of this namespace and name describes. Port and server name get their defaults here:
+/// the engine's own port, and the host.
+pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target, BadDatabase> {
+    let engine = Engine::from(spec.engine);
+    let port = spec.port.unwrap_or(default_port(engine));
+    let address =
+        ServerAddress::new(&spec.host, i64::from(port)).map_err(|source| BadDatabase::Address { source })?;
+    let Credentials { vault } = &spec.credentials;
+    Ok(Target {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        engine,
+        tls: tls(&spec.tls, &spec.host)?,
+        address,
+        schema: spec.schema.clone(),
+        allowances: allowances(&spec.allow),
+        lease: lease(vault)?,
+    })
+}
+
+fn default_port(engine: Engine) -> u16 {
+    match engine {
+        Engine::MySql | Engine::MariaDb => 3306,
+        Engine::PostgreSql => 5432,
+    }
+}
+
+fn tls(spec: &TlsSpec, host: &str) -> Result<Tls, BadDatabase> {
+    match (spec.mode, &spec.ca) {
+        (TlsMode::Disabled, _) => Ok(Tls::Disabled),
+        (TlsMode::Verify, Some(ca)) if !ca.trim().is_empty() => Ok(Tls::Verify {
+            ca_pem: ca.clone(),
+            server_name: spec.server_name.clone().unwrap_or_else(|| host.to_owned()),
+        }),
+        (TlsMode::Verify, _) => Err(BadDatabase::NoCa),
+    }
+}
+
+fn allowances(spec: &AllowSpec) -> Allowances {
+    let AllowSpec { functions, schemas } = spec;
+    let functions = functions
+        .iter()
+        .map(|function| QualifiedName { schema: function.schema.clone(), name: function.name.clone() })
+        .collect();
+    Allowances { functions, schemas: schemas.clone() }
+}
+
+fn lease(spec: &VaultCredentials) -> Result<VaultLease, BadDatabase> {
+    Ok(VaultLease { mount: path_segment("mount", &spec.mount)?, role: path_segment("role", &spec.role)? })
+}
+
+/// One segment of a path in Vault: with a slash in it, a role could name somebody else's path.
+fn path_segment(field: &'static str, value: &str) -> Result<String, BadDatabase> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let begins_well = value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !begins_well || value.len() > 64 || !value.chars().all(plain) {
+        return Err(BadDatabase::VaultPath { field, value: value.to_owned() });
+    }
+    Ok(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LimitsSpec, NetworkPeer, NetworkSpec, StoredFunction};
+
+    fn spec() -> DatabaseSpec {
+        DatabaseSpec {
+            engine: EngineSpec::Mariadb,
+            host: "orders.shop.svc".into(),
+            port: None,
+            tls: TlsSpec { mode: TlsMode::Verify, ca: Some("PEM".into()), server_name: None },
+            schema: Some("shop".into()),
+            credentials: Credentials {
+                vault: VaultCredentials { mount: "database".into(), role: "orders-read".into() },
+            },
+            access_policy: "default".into(),
+            limits: LimitsSpec::default(),
+            allow: AllowSpec {
+                functions: vec![StoredFunction { schema: "shop".into(), name: "net_price".into() }],
+                schemas: vec!["information_schema".into()],
+            },
+            network: NetworkSpec {
+                to: NetworkPeer {
+                    cidr: Some("10.1.2.3/32".into()),
+                    namespace_labels: None,
+                    pod_labels: None,
+                },
+            },
+        }
+    }
+
+    #[test]
+    fn a_vault_role_that_leaves_its_path_is_refused() {
+        for role in ["", "a/b", "../admin", "..", ".", "a b", "a?b", "-a", "a%2fb"] {
+            let mut bad = spec();
+            bad.credentials.vault.role = role.into();
+            assert!(matches!(target("shop", "orders", &bad), Err(BadDatabase::VaultPath { .. })), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn verifying_without_certificate_authorities_is_refused() {
+        for ca in [None, Some(String::new()), Some(" \n".into())] {
+            let mut bad = spec();
+            bad.tls.ca = ca;
+            assert_eq!(target("shop", "orders", &bad), Err(BadDatabase::NoCa));
+        }
+    }
+
+    #[test]
+    fn a_host_that_no_server_can_have_is_refused() {
+        let mut bad = spec();
+        bad.host = "db example.com".into();
+        assert!(matches!(target("shop", "orders", &bad), Err(BadDatabase::Address { .. })));
+        bad = spec();
+        bad.port = Some(0);
+        assert!(matches!(target("shop", "orders", &bad), Err(BadDatabase::Address { .. })));
+    }
+
+    #[test]
+    fn port_and_server_name_have_defaults() {
+        let made = target("shop", "orders", &spec()).unwrap();
+        assert_eq!(made.address.to_string(), "orders.shop.svc:3306");
+        assert_eq!(made.tls, Tls::Verify { ca_pem: "PEM".into(), server_name: "orders.shop.svc".into() });
+        assert_eq!(made.identity(), "shop.orders");
+        let mut other = spec();
+        other.engine = EngineSpec::Postgresql;
+        assert_eq!(target("shop", "orders", &other).unwrap().address.port(), 5432);
+    }
+}
