@@ -1,0 +1,231 @@
+//! One request to Vault and its answer: TLS from given authorities only, timeouts, bounded bodies, `Date`.
+//!
+//! It knows nothing about what a call is for.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::header::{DATE, HeaderValue};
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url, redirect, retry, tls};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::error::refusal;
+use crate::{Call, Secret, VaultError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// No answer we ask for is near this; a longer one is not Vault's.
+const LONGEST_ANSWER: usize = 256 * 1024;
+static DATES: DateTimeParser = DateTimeParser::new();
+
+/// A Vault server and how to trust it. Cheap to clone; clones share connections.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    http: Client,
+    address: Url,
+}
+
+/// Why an address or its authorities can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadVaultAddress {
+    /// Not `https://host:port`.
+    #[error("{0:?} is not the address of a Vault server: write https://host:port")]
+    Address(String),
+    /// Not PEM, or no certificate in it.
+    #[error("the certificate authorities for Vault are not certificates in PEM")]
+    Authorities,
+    /// The TLS library refused them.
+    #[error("cannot set up TLS to Vault")]
+    Tls(#[source] reqwest::Error),
+}
+
+/// What Vault answered, and what its clock said.
+pub struct Answer<T> {
+    /// The answer.
+    pub value: T,
+    /// Vault's `Date` header, whole seconds; `None` when there was none.
+    pub date: Option<Timestamp>,
+}
+
+/// A request before it is sent.
+pub(crate) struct Request<'a> {
+    pub call: Call,
+    /// Without `/v1/`. Checked here: only segments of letters, digits, `.`, `-` and `_`.
+    pub path: String,
+    pub token: Option<&'a Secret>,
+    pub body: Option<serde_json::Value>,
+    /// The policy text that would allow it.
+    pub policy: Option<String>,
+}
+
+/// An answer before its meaning is known.
+pub(crate) struct RawAnswer {
+    pub status: u16,
+    pub date: Option<Timestamp>,
+    body: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Complaint {
+    #[serde(default)]
+    errors: Vec<String>,
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
+}
+
+impl Vault {
+    /// A client for the server at `address` (`https://host:port`) that trusts `ca_pem` and nothing else.
+    pub fn new(address: &str, ca_pem: &str) -> Result<Self, BadVaultAddress> {
+        let bad = || BadVaultAddress::Address(address.to_owned());
+        let url = Url::parse(address).map_err(|_| bad())?;
+        let plain = url.scheme() == "https"
+            && url.has_host()
+            && matches!(url.path(), "" | "/")
+            && url.query().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !plain {
+            return Err(bad());
+        }
+        let authorities = Certificate::from_pem_bundle(ca_pem.as_bytes())
+            .ok()
+            .filter(|found| !found.is_empty())
+            .ok_or(BadVaultAddress::Authorities)?;
+        let http = Client::builder()
+            .tls_certs_only(authorities)
+            .tls_version_min(tls::Version::TLS_1_2)
+            .https_only(true)
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT)
+            .pool_max_idle_per_host(1)
+            .build()
+            .map_err(BadVaultAddress::Tls)?;
+        Ok(Self { http, address: url })
+    }
+
+    /// Sends one request; any status is an answer.
+    pub(crate) async fn ask(&self, request: &Request<'_>) -> Result<RawAnswer, VaultError> {
+        let call = request.call;
+        let lost = |error: reqwest::Error| VaultError::Unreachable { call, source: error.without_url() };
+        let mut response = self.prepare(request)?.send().await.map_err(lost)?;
+        let status = response.status().as_u16();
+        let date = date_of(&response);
+        let mut body = Zeroizing::new(Vec::with_capacity(4096));
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            if body.len().saturating_add(chunk.len()) > LONGEST_ANSWER {
+                return Err(VaultError::Malformed { call });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(RawAnswer { status, date, body })
+    }
+
+    /// Sends one request whose only good answer is 200 with a JSON body.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        request: Request<'_>,
+    ) -> Result<Answer<T>, VaultError> {
+        let answer = self.ask(&request).await?;
+        match answer.status {
+            200 => Ok(Answer { value: answer.json(request.call)?, date: answer.date }),
+            _ => Err(answer.into_error(request)),
+        }
+    }
+
+    fn prepare(&self, request: &Request<'_>) -> Result<RequestBuilder, VaultError> {
+        let bad_path = || VaultError::BadPath { call: request.call, path: request.path.clone() };
+        if !request.path.split('/').all(is_segment) {
+            return Err(bad_path());
+        }
+        let url = self.address.join(&format!("/v1/{}", request.path)).map_err(|_| bad_path())?;
+        let mut builder = match &request.body {
+            Some(body) => self.http.request(Method::POST, url).json(body),
+            None if request.call == Call::ReadCredentials => self.http.request(Method::GET, url),
+            None => self.http.request(Method::POST, url),
+        };
+        if let Some(token) = request.token {
+            let mut value = HeaderValue::from_str(token.expose())
+                .map_err(|_| VaultError::Malformed { call: request.call })?;
+            value.set_sensitive(true);
+            builder = builder.header("X-Vault-Token", value);
+        }
+        Ok(builder)
+    }
+}
+
+impl RawAnswer {
+    pub fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, VaultError> {
+        // The parser's own error may quote the answer, so it is dropped.
+        serde_json::from_slice(&self.body).map_err(|_| VaultError::Malformed { call })
+    }
+
+    /// Whether one of Vault's errors or warnings is exactly `text`.
+    pub fn says(&self, text: &str) -> bool {
+        let Complaint { errors, warnings } = self.complaint();
+        errors.iter().chain(warnings.iter().flatten()).any(|said| said == text)
+    }
+
+    pub fn into_error(self, request: Request<'_>) -> VaultError {
+        let texts = self.complaint().errors;
+        refusal(request.call, request.path, request.policy, self.status, &texts)
+    }
+
+    fn complaint(&self) -> Complaint {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+fn is_segment(segment: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    !segment.is_empty() && segment != "." && segment != ".." && segment.chars().all(plain)
+}
+
+fn date_of(response: &Response) -> Option<Timestamp> {
+    let text = response.headers().get(DATE)?.to_str().ok()?;
+    DATES.parse_timestamp(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_tls_with_a_path_or_with_a_user_is_refused() {
+        for address in [
+            "http://vault:8200",
+            "https://vault:8200/v1",
+            "https://user@vault:8200",
+            "vault:8200",
+            "https://",
+            "",
+        ] {
+            assert!(matches!(Vault::new(address, ""), Err(BadVaultAddress::Address(_))), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_without_authorities_is_refused_rather_than_trusting_the_system() {
+        let nothing = Vault::new("https://vault:8200", "");
+        assert!(matches!(nothing, Err(BadVaultAddress::Authorities)));
+    }
+
+    #[test]
+    fn a_path_that_would_leave_its_mount_is_refused() {
+        for path in ["database/creds/../config", "a//b", "a/b?c", "a/b#c", "a/%2e", "", "a b", "/a"] {
+            assert!(!path.split('/').all(is_segment), "{path:?}");
+        }
+        assert!("auth/token/create/keyhole.shop.orders".split('/').all(is_segment));
+    }
+
+    #[test]
+    fn the_date_header_is_read() {
+        let date = DATES.parse_timestamp("Sat, 21 Nov 2026 23:04:07 GMT").unwrap();
+        assert_eq!(date.to_string(), "2026-11-21T23:04:07Z");
+    }
+}

@@ -1,0 +1,150 @@
+//! The database credential and its lease, always by the full lease id.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::auth::allow;
+use crate::client::Request;
+use crate::{Answer, Call, Secret, Vault, VaultError};
+
+/// A database user that Vault made, and the lease that ends it.
+pub struct Credentials {
+    /// The full lease id, `<mount>/creds/<role>/<suffix>`.
+    pub lease_id: String,
+    /// Seconds the lease lasts, unless its token ends earlier.
+    pub seconds: u64,
+    /// The user's name.
+    pub user: String,
+    /// The user's password.
+    pub password: Secret,
+}
+
+/// What Vault knows about a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseState {
+    /// It stands.
+    Live {
+        /// When it ends by itself, if it does; its token may end it earlier.
+        expires_at: Option<Timestamp>,
+    },
+    /// There is none of this id: it was revoked and its user dropped, or it never was.
+    Gone,
+}
+
+#[derive(Deserialize)]
+struct CredentialsAnswer {
+    lease_id: String,
+    lease_duration: u64,
+    data: CredentialsData,
+}
+
+#[derive(Deserialize)]
+struct CredentialsData {
+    username: String,
+    password: Secret,
+}
+
+#[derive(Deserialize)]
+struct LookupAnswer {
+    data: LookupData,
+}
+
+#[derive(Deserialize)]
+struct LookupData {
+    expire_time: Option<Timestamp>,
+}
+
+impl Vault {
+    /// Makes a database user: reads `path`, `<mount>/creds/<role>`.
+    pub async fn read_credentials(
+        &self,
+        token: &Secret,
+        path: &str,
+    ) -> Result<Answer<Credentials>, VaultError> {
+        let call = Call::ReadCredentials;
+        let request = Request {
+            call,
+            path: path.to_owned(),
+            token: Some(token),
+            body: None,
+            policy: Some(allow(path, "read")),
+        };
+        let Answer { value, date } = self.read::<CredentialsAnswer>(request).await?;
+        let CredentialsAnswer { lease_id, lease_duration, data: CredentialsData { username, password } } =
+            value;
+        if lease_id.is_empty() {
+            return Err(VaultError::Malformed { call });
+        }
+        let value = Credentials { lease_id, seconds: lease_duration, user: username, password };
+        Ok(Answer { value, date })
+    }
+
+    /// Whether a lease stands.
+    pub async fn lookup_lease(&self, token: &Secret, lease_id: &str) -> Result<LeaseState, VaultError> {
+        let path = "sys/leases/lookup";
+        let request = Request {
+            call: Call::LookupLease,
+            path: path.to_owned(),
+            token: Some(token),
+            body: Some(json!({ "lease_id": lease_id })),
+            policy: Some(allow(path, "update")),
+        };
+        let answer = self.ask(&request).await?;
+        match answer.status {
+            200 => {
+                let LookupAnswer { data } = answer.json(request.call)?;
+                Ok(LeaseState::Live { expires_at: data.expire_time })
+            }
+            400 if answer.says("invalid lease") => Ok(LeaseState::Gone),
+            _ => Err(answer.into_error(request)),
+        }
+    }
+
+    /// Revokes a lease and waits until Vault has run the role's revocation statements. Also succeeds when it was
+    /// gone before. While Vault can't reach the database this takes until the timeout, and the lease stands.
+    pub async fn revoke_lease(&self, token: &Secret, lease_id: &str) -> Result<(), VaultError> {
+        let request = Request {
+            call: Call::RevokeLease,
+            path: "sys/leases/revoke".to_owned(),
+            token: Some(token),
+            body: Some(json!({ "lease_id": lease_id, "sync": true })),
+            policy: Some(allow_revoking(lease_id)),
+        };
+        let answer = self.ask(&request).await?;
+        match answer.status {
+            204 => Ok(()),
+            _ => Err(answer.into_error(request)),
+        }
+    }
+}
+
+/// The narrow policy text: leases of one role only.
+fn allow_revoking(lease_id: &str) -> String {
+    let role = lease_id.rsplit_once('/').map_or(lease_id, |(role, _)| role);
+    format!(
+        "path \"sys/leases/revoke\" {{ capabilities = [\"update\"] \
+         allowed_parameters = {{ \"lease_id\" = [\"{role}/*\"], \"sync\" = [] }} }}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_to_add_lets_leases_of_one_role_be_revoked_and_no_other() {
+        let policy = allow_revoking("database/creds/jit-read-role/3hX9");
+        assert!(policy.contains("\"lease_id\" = [\"database/creds/jit-read-role/*\"]"), "{policy}");
+    }
+
+    #[test]
+    fn an_answer_as_openbao_gives_it_is_understood() {
+        let answer = r#"{"request_id":"x","lease_id":"database/creds/jit/y5i","renewable":true,
+            "lease_duration":7200,"data":{"password":"p","username":"v-jit"},"warnings":null,"auth":null}"#;
+        let read: CredentialsAnswer = serde_json::from_str(answer).unwrap();
+        assert_eq!((read.lease_duration, read.data.username.as_str()), (7200, "v-jit"));
+        let lookup = r#"{"data":{"expire_time":"2026-11-22T01:02:54.063285515Z","ttl":7200}}"#;
+        assert!(serde_json::from_str::<LookupAnswer>(lookup).unwrap().data.expire_time.is_some());
+    }
+}
