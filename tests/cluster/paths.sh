@@ -15,9 +15,9 @@ OUTSIDE_NS=$NS-outside    # plays the world outside the cluster; has no uplink e
 CLUSTER_DIR=${CLUSTER_DIR:-$CACHE/state/$NS}
 PKI=$CLUSTER_DIR/pki
 
-# announce TEXT: one line of progress with the seconds since the script began.
-START=${EPOCHREALTIME/[.,]/}
+# announce TEXT: one line of progress with the seconds since the first script of a chain began.
+export KH_START=${KH_START:-${EPOCHREALTIME/[.,]/}}
 announce() {
-  local tenths=$(((${EPOCHREALTIME/[.,]/} - START) / 100000))
+  local tenths=$(((${EPOCHREALTIME/[.,]/} - KH_START) / 100000))
   printf '[%3d.%d s] %s\n' $((tenths / 10)) $((tenths % 10)) "$*" >&2
 }
