@@ -1,2 +1,8 @@
-//! Placeholder.
+//! The operator of Keyhole.
+
+mod admission;
+mod clock;
+mod request;
+mod words;
+
 fn main() {}

@@ -1,0 +1,9 @@
+//! Whether a request is granted. Pure: objects in, a verdict out.
+
+pub mod expression;
+pub mod offer;
+pub mod quorum;
+pub mod rules;
+
+#[cfg(test)]
+mod tests;

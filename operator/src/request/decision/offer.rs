@@ -1,0 +1,281 @@
+//! What would be granted, if enough people agree: the terms of a request under the first rule that matches.
+//!
+//! Pure. It never grants: it says which approvals would.
+
+use access::{GrantMinutes, Limits, PolicyRule, Quorum, RequestIdentity, Terms, TermsDigest};
+use crds::{AccessPolicy, AccessRequest, ApprovalsSpec, Database, DatabaseSpec, Evidence, Rule};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::expression::{self, Inputs};
+use crate::words::chain;
+
+/// Terms that can be approved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// The terms themselves.
+    pub terms: Terms,
+    /// Their digest.
+    pub digest: TermsDigest,
+    /// Uid of the `Database`.
+    pub database_uid: String,
+    /// Its spec now: the snapshot of the grant.
+    pub database_spec: DatabaseSpec,
+}
+
+/// Why there are no terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoOffer {
+    /// Somebody can repair it, and the request may still be decided then.
+    Wait {
+        /// CamelCase, for the condition.
+        reason: &'static str,
+        /// What to do.
+        message: String,
+    },
+    /// Final.
+    Deny {
+        /// CamelCase, for the condition.
+        reason: &'static str,
+        /// Why, and what to do instead.
+        message: String,
+    },
+}
+
+fn wait(reason: &'static str, message: String) -> NoOffer {
+    NoOffer::Wait { reason, message }
+}
+
+fn deny(reason: &'static str, message: String) -> NoOffer {
+    NoOffer::Deny { reason, message }
+}
+
+/// The objects an offer is made from, as read from the API server.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The request.
+    pub request: &'a AccessRequest,
+    /// Its database, if there is one of that name.
+    pub database: Option<&'a Database>,
+    /// The database's policy, if there is one of that name.
+    pub policy: Option<&'a AccessPolicy>,
+}
+
+/// Finds the rule and computes the terms.
+pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
+    let Sources { request, database, policy } = sources;
+    let namespace = request.namespace().unwrap_or_default();
+    let minutes = crds::minutes(&request.spec.duration)
+        .map_err(|error| deny("DurationInvalid", format!("spec.duration: {}. Ask again.", chain(&error))))?;
+    let database = live(database).ok_or_else(|| {
+        let name = &request.spec.database;
+        wait(
+            "DatabaseUnknown",
+            format!(
+                "there is no Database {name:?} in namespace {namespace:?}: make it, or ask for another one."
+            ),
+        )
+    })?;
+    let target = crds::target(&namespace, &database.name_any(), &database.spec).map_err(|error| {
+        wait("DatabaseInvalid", format!("the Database cannot be used: {}.", chain(&error)))
+    })?;
+    let policy = live(policy).ok_or_else(|| {
+        let name = &database.spec.access_policy;
+        wait("PolicyUnknown", format!("there is no AccessPolicy {name:?}, which the Database names: nobody can approve until it is there."))
+    })?;
+    let rule = matching(policy, &inputs(request, database, minutes, now))?;
+    let approvals = approvals(rule)?;
+    on_behalf(request, rule)?;
+    short_enough(rule, minutes)?;
+    let terms = Terms {
+        request: identity(request),
+        reason: request.spec.reason.clone(),
+        minutes,
+        target,
+        rule: PolicyRule {
+            policy: policy.name_any(),
+            policy_uid: policy.uid().unwrap_or_default(),
+            rule: rule.name.clone(),
+            quorum: quorum(rule, approvals),
+        },
+        limits: limits(&database.spec, rule),
+    };
+    Ok(Offer {
+        digest: terms.digest(),
+        terms,
+        database_uid: database.uid().unwrap_or_default(),
+        database_spec: database.spec.clone(),
+    })
+}
+
+/// The terms in words, for approvers.
+pub fn summary(offer: &Offer) -> String {
+    let Offer { terms, digest: _, database_uid: _, database_spec: _ } = offer;
+    let Limits { statement, budget, sessions } = terms.limits;
+    format!(
+        "{} reads {}/{} ({} at {}) for {} min, as role {}; per statement {} rows, {} s, {} bytes; in all {} rows, {} \
+         bytes; {} sessions; by rule {:?} of policy {:?}: {} approval(s). Reason: {}",
+        terms.request.user,
+        terms.target.namespace,
+        terms.target.name,
+        terms.target.engine.word(),
+        terms.target.address,
+        terms.minutes.get(),
+        terms.target.lease.role,
+        statement.rows,
+        statement.seconds,
+        statement.bytes,
+        budget.rows,
+        budget.bytes,
+        sessions,
+        terms.rule.rule,
+        terms.rule.policy,
+        terms.rule.quorum.required,
+        terms.reason,
+    )
+}
+
+/// Whether evidence names two different people, and a place.
+pub fn is_evidence(evidence: Option<&Evidence>) -> bool {
+    evidence.is_some_and(|Evidence { pull_request, commit, author, reviewer }| {
+        !pull_request.is_empty()
+            && !commit.is_empty()
+            && !author.is_empty()
+            && !reviewer.is_empty()
+            && author != reviewer
+    })
+}
+
+fn live<K: kube::Resource>(object: Option<&K>) -> Option<&K> {
+    object.filter(|object| object.meta().deletion_timestamp.is_none())
+}
+
+fn inputs(request: &AccessRequest, database: &Database, minutes: GrantMinutes, now: Timestamp) -> Inputs {
+    Inputs {
+        user: request.spec.user.clone(),
+        groups: request.spec.groups.clone(),
+        submitted_by: request.spec.submitted_by.clone(),
+        reason: request.spec.reason.clone(),
+        minutes: minutes.get(),
+        database: database.name_any(),
+        namespace: database.namespace().unwrap_or_default(),
+        engine: access::Engine::from(database.spec.engine).word(),
+        labels: database.labels().clone().into_iter().collect(),
+        now,
+    }
+}
+
+/// The first rule that matches. An error in any `when` before that refuses.
+fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs) -> Result<&'a Rule, NoOffer> {
+    for rule in &policy.spec.rules {
+        let matches = match &rule.when {
+            None => true,
+            Some(when) => expression::matches(when, inputs).map_err(|error| {
+                wait("PolicyError", format!(
+                    "rule {:?} of AccessPolicy {:?} cannot be judged, so nothing is granted: in `{when}`, {error}. \
+                     Tell the platform team.", rule.name, policy.name_any()))
+            })?,
+        };
+        if matches {
+            return Ok(rule);
+        }
+    }
+    Err(deny(
+        "NoRuleMatches",
+        format!("no rule of AccessPolicy {:?} matches this request.", policy.name_any()),
+    ))
+}
+
+fn approvals(rule: &Rule) -> Result<&ApprovalsSpec, NoOffer> {
+    match (&rule.deny, &rule.approvals) {
+        (Some(refusal), _) => {
+            Err(deny("DeniedByPolicy", format!("rule {:?}: {}", rule.name, refusal.message)))
+        }
+        (None, Some(approvals)) => Ok(approvals),
+        (None, None) => Err(wait(
+            "PolicyError",
+            format!(
+                "rule {:?} says neither `deny` nor `approvals`, so nothing is granted. Tell the platform team.",
+                rule.name
+            ),
+        )),
+    }
+}
+
+fn on_behalf(request: &AccessRequest, rule: &Rule) -> Result<(), NoOffer> {
+    let (user, submitter) = (&request.spec.user, &request.spec.submitted_by);
+    if user == submitter {
+        return Ok(());
+    }
+    if !rule.on_behalf_by.iter().any(|trusted| trusted.user == *submitter) {
+        return Err(deny(
+            "SubmitterNotTrusted",
+            format!(
+                "{submitter} may not ask for {user}: rule {:?} does not name it in onBehalfBy.",
+                rule.name
+            ),
+        ));
+    }
+    if !is_evidence(request.spec.evidence.as_ref()) {
+        return Err(deny(
+            "EvidenceMissing",
+            format!(
+                "{submitter} asks for {user} without evidence of a review by two different people: fill spec.evidence."
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn short_enough(rule: &Rule, minutes: GrantMinutes) -> Result<(), NoOffer> {
+    let Some(text) = &rule.max_duration else { return Ok(()) };
+    let longest = crds::minutes(text).map_err(|error| {
+        wait(
+            "PolicyError",
+            format!("maxDuration of rule {:?}: {}. Tell the platform team.", rule.name, chain(&error)),
+        )
+    })?;
+    if minutes > longest {
+        return Err(deny(
+            "DurationTooLong",
+            format!("rule {:?} allows at most {text}: ask again for that or less.", rule.name),
+        ));
+    }
+    Ok(())
+}
+
+fn identity(request: &AccessRequest) -> RequestIdentity {
+    RequestIdentity {
+        namespace: request.namespace().unwrap_or_default(),
+        name: request.name_any(),
+        uid: request.uid().unwrap_or_default(),
+        user: request.spec.user.clone(),
+        groups: request.spec.groups.clone(),
+        submitted_by: request.spec.submitted_by.clone(),
+    }
+}
+
+fn quorum(rule: &Rule, approvals: &ApprovalsSpec) -> Quorum {
+    let names = |both_only: bool| {
+        rule.on_behalf_by
+            .iter()
+            .filter(|trusted| trusted.both || !both_only)
+            .map(|trusted| trusted.user.clone())
+            .collect()
+    };
+    Quorum {
+        required: approvals.required,
+        users: approvals.approvers.users.clone(),
+        groups: approvals.approvers.groups.clone(),
+        on_behalf_by: names(false),
+        both_by: names(true),
+    }
+}
+
+fn limits(database: &DatabaseSpec, rule: &Rule) -> Limits {
+    let widest = database.limits.over(Limits::DEFAULT);
+    match &rule.limits {
+        None => widest,
+        Some(narrower) => widest.narrowed_by(narrower.over(widest)),
+    }
+}

@@ -1,0 +1,179 @@
+//! The rules that decide about a request, in order: the first to answer wins, and no answer refuses. Pure.
+
+use access::Quorum;
+use crds::{AccessRequest, Decision, RequestPhase};
+use jiff::Timestamp;
+
+use super::offer::{NoOffer, Offer};
+use super::quorum::{Judged, created};
+use crate::admission::Admission;
+
+/// Everything the rules look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The request.
+    pub request: &'a AccessRequest,
+    /// Whether the release's admission policies are in force.
+    pub admission: &'a Admission,
+    /// When the `AccessPolicy` was last written, where it names groups.
+    pub groups_since: Option<Timestamp>,
+    /// The terms.
+    pub offer: &'a Result<Offer, NoOffer>,
+    /// The approvals.
+    pub judged: &'a [Judged],
+    /// When the request lapses.
+    pub lapses_at: Timestamp,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not yet; the reason and sentence of its condition.
+    Waiting(Why),
+    /// No, for ever.
+    Denied {
+        /// The approver who said so, or `policy`.
+        by: String,
+        /// Reason and sentence.
+        why: Why,
+    },
+    /// Nobody decided in time.
+    Lapsed,
+    /// Yes.
+    Granted,
+}
+
+/// Reason and sentence of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// CamelCase.
+    pub reason: String,
+    /// What to do next.
+    pub message: String,
+}
+
+impl Why {
+    /// Both.
+    pub fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into() }
+    }
+}
+
+const RULES: [fn(&Case<'_>) -> Option<Verdict>; 8] = [
+    was_denied,
+    has_lapsed,
+    admission_not_in_force,
+    older_than_admission,
+    groups_not_asked_for,
+    has_no_terms,
+    somebody_denies,
+    enough_or_waiting,
+];
+
+/// Decides.
+pub fn decide(case: &Case<'_>) -> Verdict {
+    let refuse =
+        || Verdict::Waiting(Why::new("NoAnswer", "no rule of the operator answered: nothing is granted."));
+    RULES.iter().find_map(|rule| rule(case)).unwrap_or_else(refuse)
+}
+
+/// A denial is latched: deleting what denied it changes nothing.
+fn was_denied(case: &Case<'_>) -> Option<Verdict> {
+    let status = case.request.status.as_ref()?;
+    let latch = status.denied.as_ref()?;
+    let before = status.conditions.iter().find(|condition| condition.type_ == "Approved");
+    let reason = before.map_or("Denied", |condition| condition.reason.as_str());
+    Some(Verdict::Denied { by: latch.by.clone(), why: Why::new(reason, latch.message.clone()) })
+}
+
+fn has_lapsed(case: &Case<'_>) -> Option<Verdict> {
+    let phase = case.request.status.as_ref().map(|status| status.phase).unwrap_or_default();
+    match phase {
+        RequestPhase::Lapsed => Some(Verdict::Lapsed),
+        RequestPhase::Pending => (case.lapses_at <= case.now).then_some(Verdict::Lapsed),
+        RequestPhase::Approved
+        | RequestPhase::Ready
+        | RequestPhase::Ending
+        | RequestPhase::Denied
+        | RequestPhase::Ended => None,
+    }
+}
+
+fn admission_not_in_force(case: &Case<'_>) -> Option<Verdict> {
+    match case.admission {
+        Admission::InForce { .. } => None,
+        Admission::NotInForce { what } => Some(Verdict::Waiting(Why::new(
+            "AdmissionNotInForce",
+            format!(
+                "the release's admission policies are not in force, so nothing is granted: {what}. Run `helm upgrade` with the release's chart."
+            ),
+        ))),
+    }
+}
+
+fn older_than_admission(case: &Case<'_>) -> Option<Verdict> {
+    let since = case.admission.since()?;
+    (created(case.request) <= since).then(|| {
+        Verdict::Waiting(Why::new(
+            "OlderThanAdmission",
+            format!("this request is older than the admission policies, in force since {since:.0}: delete it and ask again."),
+        ))
+    })
+}
+
+/// A group that the policy named only later was never asked for: leaving it out must not reach a laxer rule.
+fn groups_not_asked_for(case: &Case<'_>) -> Option<Verdict> {
+    let since = case.groups_since?;
+    (created(case.request) < since).then(|| {
+        Verdict::Waiting(Why::new(
+            "OlderThanPolicy",
+            "this request is older than the last change of its AccessPolicy, which names groups: delete it and ask again.",
+        ))
+    })
+}
+
+fn has_no_terms(case: &Case<'_>) -> Option<Verdict> {
+    match case.offer {
+        Ok(_) => None,
+        Err(NoOffer::Wait { reason, message }) => Some(Verdict::Waiting(Why::new(reason, message.clone()))),
+        Err(NoOffer::Deny { reason, message }) => {
+            Some(Verdict::Denied { by: "policy".to_owned(), why: Why::new(reason, message.clone()) })
+        }
+    }
+}
+
+fn somebody_denies(case: &Case<'_>) -> Option<Verdict> {
+    let denial =
+        case.judged.iter().find(|judged| judged.decision == Decision::Deny && judged.why_not.is_none())?;
+    let said = denial.comment.as_deref().unwrap_or("no reason given");
+    Some(Verdict::Denied {
+        by: denial.approver.clone(),
+        why: Why::new("Denied", format!("{} denied it: {said}", denial.approver)),
+    })
+}
+
+fn enough_or_waiting(case: &Case<'_>) -> Option<Verdict> {
+    let offer = case.offer.as_ref().ok()?;
+    let Quorum { required, users, groups, on_behalf_by: _, both_by: _ } = &offer.terms.rule.quorum;
+    if counting(case.judged) >= *required {
+        return Some(Verdict::Granted);
+    }
+    let mut who: Vec<String> = users.clone();
+    who.extend(groups.iter().map(|group| format!("group {group}")));
+    Some(Verdict::Waiting(Why::new(
+        "WaitingForApproval",
+        format!(
+            "{} of {required} approvals; they come from: {}. Approvals must name the digest in status.terms.",
+            counting(case.judged),
+            who.join(", ")
+        ),
+    )))
+}
+
+/// Number of approvals that count. One person counts once.
+pub fn counting(judged: &[Judged]) -> u32 {
+    let counted = judged.iter().filter(|j| j.why_not.is_none() && j.decision == Decision::Approve).count();
+    u32::try_from(counted).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,437 @@
+#![allow(clippy::arithmetic_side_effects)]
+//! The refusals first: who can't approve, what is never granted.
+
+use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, GrantPhase, RequestPhase};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+use serde_json::{Value, json};
+
+use crate::admission::Admission;
+use crate::request::plan::{Observed, Plan, plan};
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    time("2026-01-01T12:30:00Z")
+}
+
+/// A database with one rule, a request for it, and nothing else.
+fn world() -> Observed {
+    Observed {
+        request: request(json!({})),
+        database: Some(database()),
+        policy: Some(policy(json!([{
+            "name": "one approver",
+            "approvals": {"required": 1, "approvers": {"users": ["approver", "second"], "groups": ["leads"]}},
+            "onBehalfBy": [{"user": "robot"}, {"user": "both", "both": true}],
+            "maxDuration": "1h"
+        }]))),
+        approvals: Vec::new(),
+        grant: None,
+        admission: Admission::InForce { since: time("2026-01-01T10:00:00Z") },
+    }
+}
+
+fn database() -> Database {
+    serde_json::from_value(json!({
+        "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "Database",
+        "metadata": {"name": "orders", "namespace": "shop", "uid": "d1"},
+        "spec": {
+            "engine": "mariadb", "host": "orders.shop.svc", "tls": {"mode": "Disabled"},
+            "credentials": {"vault": {"role": "jit-read-role"}}, "accessPolicy": "readers",
+            "network": {"to": {"cidr": "10.0.0.1/32"}}
+        }
+    }))
+    .unwrap()
+}
+
+fn policy(rules: Value) -> AccessPolicy {
+    serde_json::from_value(json!({
+        "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessPolicy",
+        "metadata": {"name": "readers", "namespace": "shop", "uid": "p1", "creationTimestamp": "2026-01-01T11:00:00Z"},
+        "spec": {"rules": rules}
+    }))
+    .unwrap()
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+fn request(change: Value) -> AccessRequest {
+    let mut object = json!({
+        "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessRequest",
+        "metadata": {"name": "look", "namespace": "shop", "uid": "r1", "creationTimestamp": "2026-01-01T12:00:00Z"},
+        "spec": {
+            "database": "orders", "user": "requester", "submittedBy": "requester", "groups": [],
+            "reason": "order 7 looks wrong", "duration": "30m"
+        }
+    });
+    merge(&mut object, change);
+    serde_json::from_value(object).unwrap()
+}
+
+fn evidence(author: &str, reviewer: &str) -> Value {
+    json!({
+        "pullRequest": "https://git.example.com/1", "commit": "0".repeat(40), "author": author, "reviewer": reviewer
+    })
+}
+
+/// An approval of the world's request by `approver`, with the digest that the status shows.
+fn approval(world: &Observed, change: Value) -> AccessApproval {
+    let digest = plan(world, now()).status.terms.unwrap_or_default();
+    let mut object = json!({
+        "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessApproval",
+        "metadata": {"name": "yes", "namespace": "shop", "uid": "a1", "creationTimestamp": "2026-01-01T12:10:00Z"},
+        "spec": {
+            "request": {"name": "look", "uid": "r1"}, "requester": "requester", "approver": "approver", "groups": [],
+            "submittedBy": "approver", "decision": "Approve", "terms": digest
+        }
+    });
+    merge(&mut object, change);
+    serde_json::from_value(object).unwrap()
+}
+
+fn approved_with(change: Value) -> Observed {
+    let mut world = world();
+    world.approvals = vec![approval(&world, change)];
+    world
+}
+
+fn reason(plan: &Plan) -> String {
+    let approved = plan.status.conditions.iter().find(|c| c.type_ == "Approved").unwrap();
+    assert_eq!(approved.status == "True", plan.create.is_some() || plan.status.grant.is_some());
+    approved.reason.clone()
+}
+
+/// The request is not granted, for this reason.
+#[track_caller]
+fn refused(world: &Observed, why: &str) {
+    let plan = plan(world, now());
+    assert_eq!(plan.create, None);
+    assert_eq!(plan.status.grant, None);
+    assert_eq!(reason(&plan), why, "{:?}", plan.status);
+}
+
+/// The one approval does not count, and the status says this.
+#[track_caller]
+fn does_not_count(world: &Observed, why: &str) {
+    refused(world, "WaitingForApproval");
+    let seen = plan(world, now()).status.seen;
+    assert!(!seen[0].counts);
+    let said = seen[0].why_not.clone().unwrap();
+    assert!(said.contains(why), "{said}");
+}
+
+#[track_caller]
+fn granted(world: &Observed) -> AccessGrant {
+    let plan = plan(world, now());
+    *plan.create.unwrap_or_else(|| panic!("{:?}", plan.status))
+}
+
+#[test]
+fn without_approval_nothing_is_granted() {
+    refused(&world(), "WaitingForApproval");
+}
+
+#[test]
+fn nobody_approves_their_own_request_also_not_with_a_forged_requester() {
+    does_not_count(
+        &approved_with(json!({"spec": {"approver": "requester", "submittedBy": "requester"}})),
+        "own request",
+    );
+    let forged =
+        json!({"spec": {"approver": "requester", "submittedBy": "requester", "requester": "stranger"}});
+    does_not_count(&approved_with(forged), "not who asked");
+    does_not_count(&approved_with(json!({"spec": {"requester": "stranger"}})), "not who asked");
+    does_not_count(&approved_with(json!({"spec": {"submittedBy": "requester"}})), "the requester brought it");
+}
+
+#[test]
+fn an_approval_for_other_terms_or_another_uid_does_not_count() {
+    let other = format!("sha256:{}", "0".repeat(64));
+    does_not_count(&approved_with(json!({"spec": {"terms": other}})), "other terms");
+    does_not_count(&approved_with(json!({"spec": {"request": {"uid": "r0"}}})), "another request");
+}
+
+#[test]
+fn one_person_approves_once() {
+    let mut world = world();
+    let rules = json!([{"name": "two", "approvals": {"required": 2, "approvers": {"users": ["approver", "second"]}}}]);
+    world.policy = Some(policy(rules));
+    world.approvals = vec![
+        approval(&world, json!({})),
+        approval(&world, json!({"metadata": {"name": "yes-again", "uid": "a2"}})),
+    ];
+    refused(&world, "WaitingForApproval");
+    let status = plan(&world, now()).status;
+    assert_eq!(status.approvals.as_deref(), Some("1/2"));
+    assert!(status.seen[1].why_not.as_ref().unwrap().contains("before"));
+    let second = json!({"metadata": {"name": "yes-too", "uid": "a3"}, "spec": {"approver": "second", "submittedBy": "second"}});
+    world.approvals.push(approval(&world, second));
+    assert_eq!(granted(&world).spec.approved_by.len(), 2);
+}
+
+#[test]
+fn a_stranger_and_a_member_of_another_group_do_not_approve() {
+    does_not_count(
+        &approved_with(json!({"spec": {"approver": "stranger", "submittedBy": "stranger"}})),
+        "names neither",
+    );
+    let group =
+        json!({"spec": {"approver": "stranger", "submittedBy": "stranger", "groups": ["developers"]}});
+    does_not_count(&approved_with(group), "names neither");
+    let lead = json!({"spec": {"approver": "lead", "submittedBy": "lead", "groups": ["leads"]}});
+    granted(&approved_with(lead));
+}
+
+#[test]
+fn an_approval_brought_for_another_needs_trust_and_evidence_of_two_people() {
+    let spec =
+        |submitter: &str| json!({"spec": {"submittedBy": submitter, "evidence": evidence("one", "two")}});
+    does_not_count(&approved_with(spec("stranger")), "may not approve for others");
+    does_not_count(&approved_with(json!({"spec": {"submittedBy": "robot"}})), "without evidence");
+    let same = json!({"spec": {"submittedBy": "robot", "evidence": evidence("one", "one")}});
+    does_not_count(&approved_with(same), "without evidence");
+    granted(&approved_with(spec("robot")));
+}
+
+#[test]
+fn a_request_brought_for_another_needs_trust_and_evidence_of_two_people() {
+    let brought = |submitter: &str, evidence: Value| {
+        let mut world = world();
+        world.request = request(json!({"spec": {"submittedBy": submitter, "evidence": evidence}}));
+        world
+    };
+    refused(&brought("stranger", evidence("one", "two")), "SubmitterNotTrusted");
+    refused(&brought("robot", Value::Null), "EvidenceMissing");
+    refused(&brought("robot", evidence("one", "one")), "EvidenceMissing");
+    refused(&brought("robot", evidence("one", "two")), "WaitingForApproval");
+}
+
+#[test]
+fn one_submitter_brings_request_and_approval_only_where_the_rule_says_so() {
+    let brought = |submitter: &str| {
+        let mut world = world();
+        let spec = json!({"spec": {"submittedBy": submitter, "evidence": evidence("one", "two")}});
+        world.request = request(spec.clone());
+        world.approvals = vec![approval(&world, spec)];
+        world
+    };
+    does_not_count(&brought("robot"), "brought the request too");
+    granted(&brought("both"));
+}
+
+#[test]
+fn the_submitter_of_a_request_for_another_does_not_approve_it() {
+    let mut world = world();
+    world.request = request(json!({"spec": {"submittedBy": "robot", "evidence": evidence("one", "two")}}));
+    world.policy.as_mut().unwrap().spec.rules[0]
+        .approvals
+        .as_mut()
+        .unwrap()
+        .approvers
+        .users
+        .push("robot".into());
+    world.approvals = vec![approval(&world, json!({"spec": {"approver": "robot", "submittedBy": "robot"}}))];
+    does_not_count(&world, "submitted the request");
+}
+
+#[test]
+fn objects_older_than_the_admission_policies_are_not_trusted() {
+    let old = json!({"metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"}});
+    does_not_count(&approved_with(old.clone()), "older than the admission policies");
+    let mut world = world();
+    world.request = request(old);
+    refused(&world, "OlderThanAdmission");
+}
+
+#[test]
+fn while_the_admission_policies_are_not_in_force_nothing_is_granted() {
+    let mut world = approved_with(json!({}));
+    granted(&world);
+    world.admission = Admission::NotInForce { what: "one is missing".into() };
+    refused(&world, "AdmissionNotInForce");
+}
+
+#[test]
+fn a_group_that_the_policy_named_later_was_not_asked_for() {
+    let mut world = approved_with(json!({}));
+    let policy = world.policy.as_mut().unwrap();
+    policy.spec.groups = vec!["contractors".into()];
+    let written = |text: &str| {
+        Some(vec![ManagedFieldsEntry { time: Some(Time(time(text))), ..ManagedFieldsEntry::default() }])
+    };
+    policy.metadata.managed_fields = written("2026-01-01T12:05:00Z");
+    refused(&world, "OlderThanPolicy");
+    world.policy.as_mut().unwrap().metadata.managed_fields = written("2026-01-01T11:05:00Z");
+    granted(&world);
+}
+
+#[test]
+fn an_expression_that_fails_on_the_way_refuses_even_when_a_later_rule_would_grant() {
+    for when in ["request.team == 'x'", "request.user ==", "1"] {
+        let mut world = world();
+        world.policy = Some(policy(json!([
+            {"name": "broken", "when": when, "deny": {"message": "no"}},
+            {"name": "all", "approvals": {"required": 0}}
+        ])));
+        refused(&world, "PolicyError");
+        let conditions = plan(&world, now()).status.conditions;
+        assert!(conditions[0].message.contains("\"broken\""), "{}", conditions[0].message);
+    }
+}
+
+#[test]
+fn no_matching_rule_a_denying_rule_and_a_too_long_duration_are_final() {
+    let with_rules = |rules: Value| {
+        let mut world = world();
+        world.policy = Some(policy(rules));
+        world
+    };
+    refused(
+        &with_rules(json!([{"name": "a", "when": "false", "approvals": {"required": 0}}])),
+        "NoRuleMatches",
+    );
+    refused(&with_rules(json!([])), "NoRuleMatches");
+    refused(&with_rules(json!([{"name": "a", "deny": {"message": "use the replica"}}])), "DeniedByPolicy");
+    for (duration, why) in [
+        ("61m", "DurationTooLong"),
+        ("0m", "DurationInvalid"),
+        ("-5m", "DurationInvalid"),
+        ("8760h", "DurationInvalid"),
+    ] {
+        let mut world = world();
+        world.request = request(json!({"spec": {"duration": duration}}));
+        refused(&world, why);
+        // Latched: a laxer policy changes nothing.
+        world.request.status = Some(plan(&world, now()).status);
+        world.policy = Some(policy(json!([{"name": "all", "approvals": {"required": 0}}])));
+        refused(&world, why);
+    }
+}
+
+#[test]
+fn a_rule_that_says_nothing_grants_nothing() {
+    let mut world = world();
+    world.policy = Some(policy(json!([{"name": "empty"}])));
+    refused(&world, "PolicyError");
+}
+
+#[test]
+fn an_unknown_database_or_policy_grants_nothing() {
+    let mut world = approved_with(json!({}));
+    world.policy = None;
+    refused(&world, "PolicyUnknown");
+    world.database = None;
+    refused(&world, "DatabaseUnknown");
+}
+
+#[test]
+fn a_deleted_denial_stays_a_denial() {
+    let deny = json!({"metadata": {"name": "no"}, "spec": {"decision": "Deny", "comment": "not now"}});
+    let mut world = approved_with(deny);
+    refused(&world, "Denied");
+    let status = plan(&world, now()).status;
+    assert_eq!(status.phase, RequestPhase::Denied);
+    world.request.status = Some(status);
+    world.approvals = vec![approval(&self::world(), json!({}))];
+    refused(&world, "Denied");
+}
+
+#[test]
+fn a_denial_counts_for_any_terms_but_only_from_an_approver() {
+    let terms = format!("sha256:{}", "0".repeat(64));
+    refused(&approved_with(json!({"spec": {"decision": "Deny", "terms": terms}})), "Denied");
+    let stranger = json!({"spec": {"decision": "Deny", "approver": "stranger", "submittedBy": "stranger"}});
+    does_not_count(&approved_with(stranger), "names neither");
+}
+
+#[test]
+fn a_request_that_nobody_decides_lapses_and_stays_lapsed() {
+    let mut world = world();
+    let late = time("2026-01-02T12:00:00Z");
+    assert_eq!(plan(&world, late - jiff::SignedDuration::from_secs(1)).status.phase, RequestPhase::Pending);
+    let status = plan(&world, late).status;
+    assert_eq!(status.phase, RequestPhase::Lapsed);
+    world.request.status = Some(status);
+    world.approvals = vec![approval(&self::world(), json!({}))];
+    let after = plan(&world, now());
+    assert_eq!((after.status.phase, after.create), (RequestPhase::Lapsed, None));
+}
+
+#[test]
+fn a_changed_database_or_rule_needs_a_new_approval() {
+    let mut world = approved_with(json!({}));
+    granted(&world);
+    world.database.as_mut().unwrap().spec.host = "other.shop.svc".into();
+    does_not_count(&world, "other terms");
+    let mut world = approved_with(json!({}));
+    world.policy.as_mut().unwrap().spec.rules[0].approvals.as_mut().unwrap().approvers.users.push("x".into());
+    does_not_count(&world, "other terms");
+}
+
+#[test]
+fn an_approved_request_gets_a_grant_with_owner_finalizer_and_snapshot() {
+    let grant = granted(&approved_with(json!({})));
+    assert_eq!(grant.metadata.name.as_deref(), Some("look-82f3e9c6"));
+    assert_eq!(grant.metadata.finalizers, Some(vec![crds::FINALIZER.to_owned()]));
+    assert_eq!(grant.metadata.owner_references.unwrap()[0].uid, "r1");
+    assert_eq!(grant.spec.expires_at.0, time("2026-01-01T13:00:00Z"));
+    assert_eq!(grant.spec.terms.limits.rows, Some(10_000));
+    assert_eq!(grant.spec.approved_by[0].approver, "approver");
+}
+
+#[test]
+fn after_a_crash_before_the_grant_was_made_the_deadline_is_the_recorded_one() {
+    let mut world = approved_with(json!({}));
+    world.request.status = Some(plan(&world, now()).status);
+    let later = time("2026-01-01T12:50:00Z");
+    let grant = plan(&world, later).create.unwrap();
+    assert_eq!(grant.spec.expires_at.0, time("2026-01-01T13:00:00Z"));
+    let too_late = plan(&world, time("2026-01-01T13:00:00Z"));
+    assert_eq!((too_late.create, too_late.status.phase), (None, RequestPhase::Ended));
+}
+
+#[test]
+fn a_request_whose_grant_has_ended_never_gets_another() {
+    let mut world = approved_with(json!({}));
+    let mut grant = granted(&world);
+    grant.status = Some(crds::AccessGrantStatus { phase: GrantPhase::Ended, ..Default::default() });
+    world.grant = Some(grant);
+    let status = plan(&world, now()).status;
+    assert_eq!(status.phase, RequestPhase::Ended);
+    world.request.status = Some(status);
+    world.grant = None;
+    let after = plan(&world, now());
+    assert_eq!((after.create, after.status.phase), (None, RequestPhase::Ended));
+}
+
+#[test]
+fn a_grant_being_shut_is_not_called_ended() {
+    let mut world = approved_with(json!({}));
+    let mut grant = granted(&world);
+    grant.status = Some(crds::AccessGrantStatus { phase: GrantPhase::Ending, ..Default::default() });
+    world.grant = Some(grant);
+    assert_eq!(plan(&world, now()).status.phase, RequestPhase::Ending);
+}
+
+#[test]
+fn a_rule_narrows_the_limits_of_its_database_and_never_widens_them() {
+    let mut world = approved_with(json!({}));
+    world.database.as_mut().unwrap().spec.limits.rows = Some(500);
+    world.policy = Some(policy(json!([{
+        "name": "all", "approvals": {"required": 0}, "limits": {"rows": 9000, "seconds": 5}
+    }])));
+    let limits = granted(&world).spec.terms.limits;
+    assert_eq!((limits.rows, limits.seconds, limits.sessions), (Some(500), Some(5), Some(20)));
+}

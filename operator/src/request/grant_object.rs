@@ -1,0 +1,71 @@
+//! The `AccessGrant` of an approved request: name, owner, finalizer, snapshot. Pure.
+
+use crds::{AccessGrant, AccessGrantSpec, AccessRequest, GrantedBy, GrantedTerms, RequestRef};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::ResourceExt;
+use kube::core::ObjectMeta;
+use sha2::{Digest, Sha256};
+
+use super::decision::offer::Offer;
+use super::decision::quorum::Judged;
+
+/// `<request>-<first 8 hex digits of SHA-256 of the request's uid>`.
+pub fn name(request: &AccessRequest) -> String {
+    let digest = Sha256::digest(request.uid().unwrap_or_default());
+    let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{hex}", request.name_any())
+}
+
+/// The grant to create. `counted` are the approvals that count.
+pub fn build(
+    request: &AccessRequest,
+    offer: &Offer,
+    counted: &[&Judged],
+    expires_at: Timestamp,
+) -> AccessGrant {
+    let Offer { terms, digest, database_uid, database_spec } = offer;
+    AccessGrant {
+        metadata: ObjectMeta {
+            name: Some(name(request)),
+            namespace: request.namespace(),
+            finalizers: Some(vec![crds::FINALIZER.to_owned()]),
+            owner_references: Some(vec![owner(request)]),
+            ..ObjectMeta::default()
+        },
+        spec: AccessGrantSpec {
+            request: RequestRef { name: request.name_any(), uid: request.uid().unwrap_or_default() },
+            user: terms.request.user.clone(),
+            terms: GrantedTerms {
+                database: terms.target.name.clone(),
+                database_uid: database_uid.clone(),
+                database_spec: database_spec.clone(),
+                policy: terms.rule.policy.clone(),
+                policy_uid: terms.rule.policy_uid.clone(),
+                rule: terms.rule.rule.clone(),
+                limits: terms.limits.into(),
+                minutes: terms.minutes.get(),
+            },
+            terms_digest: digest.as_str().to_owned(),
+            approved_by: counted.iter().map(|judged| by(judged)).collect(),
+            expires_at: Time(expires_at),
+            revocation: None,
+        },
+        status: None,
+    }
+}
+
+fn by(judged: &Judged) -> GrantedBy {
+    GrantedBy { approval: judged.name.clone(), uid: judged.uid.clone(), approver: judged.approver.clone() }
+}
+
+fn owner(request: &AccessRequest) -> OwnerReference {
+    OwnerReference {
+        api_version: format!("{}/{}", crds::GROUP, crds::VERSION),
+        kind: "AccessRequest".to_owned(),
+        name: request.name_any(),
+        uid: request.uid().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(false),
+    }
+}

@@ -1,0 +1,5 @@
+//! Requests: observe, decide, apply.
+
+pub mod decision;
+pub mod grant_object;
+pub mod plan;

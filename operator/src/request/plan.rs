@@ -1,0 +1,206 @@
+//! What happens next to one request. Pure: reads objects as they were seen, gives the status to write and the grant
+//! to create.
+
+use crds::{
+    AccessApproval, AccessGrant, AccessPolicy, AccessRequest, AccessRequestStatus, ApprovalSummary, Database,
+    Decision, DenialLatch, GrantPhase, RequestPhase, condition, set_condition,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+
+use super::decision::offer::{NoOffer, Offer, Sources, offer, summary};
+use super::decision::quorum::{Judged, created, judge};
+use super::decision::rules::{Case, Verdict, Why, counting, decide};
+use super::grant_object;
+use crate::admission::{Admission, written};
+
+/// The objects of one request, read from the API server.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The request.
+    pub request: AccessRequest,
+    /// The database it names.
+    pub database: Option<Database>,
+    /// The policy that the database names.
+    pub policy: Option<AccessPolicy>,
+    /// Every approval in its namespace that names it.
+    pub approvals: Vec<AccessApproval>,
+    /// The grant with its name.
+    pub grant: Option<AccessGrant>,
+    /// The admission policies.
+    pub admission: Admission,
+}
+
+/// What to do, in this order: write the status, create the grant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The status as it must be.
+    pub status: AccessRequestStatus,
+    /// The grant, when it is to be created.
+    pub create: Option<Box<AccessGrant>>,
+    /// When to look again even if nothing changes.
+    pub look_again: Option<Timestamp>,
+}
+
+/// Decides; does nothing.
+pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
+    let status = observed.request.status.clone().unwrap_or_default();
+    match &observed.grant {
+        Some(grant) if grant.spec.request.uid == observed.request.uid().unwrap_or_default() => {
+            follow(observed, status, grant, now)
+        }
+        Some(_) => foreign_grant(observed, status, now),
+        // Its grant is shut and gone: there is never a second one.
+        None if status.phase == RequestPhase::Ended => Plan { status, create: None, look_again: None },
+        None => consider(observed, status, now),
+    }
+}
+
+fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
+    let Observed { request, database, policy, approvals, grant: _, admission } = observed;
+    let offer = offer(Sources { request, database: database.as_ref(), policy: policy.as_ref() }, now);
+    let since = admission.since().unwrap_or(Timestamp::MAX);
+    let judged = offer.as_ref().map(|offer| judge(offer, request, approvals, since)).unwrap_or_default();
+    let lapses_at = lapses_at(request, policy.as_ref());
+    let case = Case {
+        request,
+        admission,
+        groups_since: policy.as_ref().filter(|policy| !policy.spec.groups.is_empty()).and_then(written),
+        offer: &offer,
+        judged: &judged,
+        lapses_at,
+        now,
+    };
+    let verdict = decide(&case);
+    show(&mut status, &offer, &judged);
+    match verdict {
+        Verdict::Waiting(why) => {
+            status.phase = RequestPhase::Pending;
+            (status.grant, status.expires_at) = (None, None);
+            approved(&mut status, request, (false, why), now);
+            Plan { status, create: None, look_again: Some(lapses_at) }
+        }
+        Verdict::Denied { by, why } => {
+            status.phase = RequestPhase::Denied;
+            status.denied = Some(DenialLatch { by, message: why.message.clone() });
+            approved(&mut status, request, (false, why), now);
+            Plan { status, create: None, look_again: None }
+        }
+        Verdict::Lapsed => {
+            status.phase = RequestPhase::Lapsed;
+            let why = Why::new("Lapsed", "nobody decided in time: delete it and ask again.");
+            approved(&mut status, request, (false, why), now);
+            Plan { status, create: None, look_again: None }
+        }
+        Verdict::Granted => match offer {
+            Ok(offer) => grant(request, status, &offer, &judged, now),
+            Err(_) => Plan { status, create: None, look_again: None },
+        },
+    }
+}
+
+/// Records the grant's name and deadline first: after a crash the same grant is made, with the same deadline.
+fn grant(
+    request: &AccessRequest,
+    mut status: AccessRequestStatus,
+    offer: &Offer,
+    judged: &[Judged],
+    now: Timestamp,
+) -> Plan {
+    let name = grant_object::name(request);
+    let whole = SignedDuration::from_secs(i64::from(offer.terms.minutes.seconds()));
+    let latest = now.checked_add(whole).unwrap_or(now);
+    let recorded = status.expires_at.as_ref().filter(|_| status.grant.as_deref() == Some(&name));
+    // Objects hold whole seconds; rounding down never lengthens a grant.
+    let expires_at = whole_seconds(recorded.map_or(latest, |time| time.0.min(latest)));
+    status.phase = RequestPhase::Approved;
+    status.grant = Some(name);
+    status.expires_at = Some(Time(expires_at));
+    if expires_at <= now {
+        status.phase = RequestPhase::Ended;
+        return Plan { status, create: None, look_again: None };
+    }
+    let why = Why::new("Approved", "enough people approved these terms; the grant is on its way.");
+    approved(&mut status, request, (true, why), now);
+    let counted: Vec<&Judged> =
+        judged.iter().filter(|j| j.why_not.is_none() && j.decision == Decision::Approve).collect();
+    let create = Some(Box::new(grant_object::build(request, offer, &counted, expires_at)));
+    Plan { status, create, look_again: None }
+}
+
+/// The request shows how its grant goes.
+fn follow(observed: &Observed, mut status: AccessRequestStatus, grant: &AccessGrant, now: Timestamp) -> Plan {
+    let request = &observed.request;
+    let seen = grant.status.clone().unwrap_or_default();
+    status.phase = match seen.phase {
+        GrantPhase::Opening => RequestPhase::Approved,
+        GrantPhase::Ready => RequestPhase::Ready,
+        GrantPhase::Ending => RequestPhase::Ending,
+        GrantPhase::Ended => RequestPhase::Ended,
+    };
+    status.grant = Some(grant.name_any());
+    status.expires_at = Some(grant.spec.expires_at.clone());
+    status.endpoint = seen.endpoint.filter(|_| seen.phase == GrantPhase::Ready);
+    let why = Why::new("Approved", "enough people approved these terms; the grant is made.");
+    approved(&mut status, request, (true, why), now);
+    for kind in ["Ready", "Ended"] {
+        if let Some(theirs) = seen.conditions.iter().find(|condition| condition.type_ == kind) {
+            let mirrored = condition(kind, Some(theirs.status == "True"), &theirs.reason, &theirs.message);
+            set_condition(&mut status.conditions, mirrored, request.metadata.generation, now);
+        }
+    }
+    Plan { status, create: None, look_again: None }
+}
+
+fn foreign_grant(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
+    status.phase = RequestPhase::Pending;
+    let why = Why::new(
+        "GrantNameTaken",
+        "another request's grant has this one's name: ask again under another name.",
+    );
+    approved(&mut status, &observed.request, (false, why), now);
+    Plan { status, create: None, look_again: None }
+}
+
+fn show(status: &mut AccessRequestStatus, offer: &Result<Offer, NoOffer>, judged: &[Judged]) {
+    match offer {
+        Ok(offer) => {
+            status.terms = Some(offer.digest.as_str().to_owned());
+            status.summary = Some(summary(offer));
+            status.rule = Some(format!("{}/{}", offer.terms.rule.policy, offer.terms.rule.rule));
+            status.approvals = Some(format!("{}/{}", counting(judged), offer.terms.rule.quorum.required));
+        }
+        Err(NoOffer::Wait { .. } | NoOffer::Deny { .. }) => {
+            (status.terms, status.summary, status.rule, status.approvals) = (None, None, None, None);
+        }
+    }
+    status.seen = judged
+        .iter()
+        .map(|judged| ApprovalSummary {
+            name: judged.name.clone(),
+            approver: judged.approver.clone(),
+            counts: judged.why_not.is_none(),
+            why_not: judged.why_not.as_ref().map(ToString::to_string),
+        })
+        .collect();
+}
+
+fn approved(status: &mut AccessRequestStatus, request: &AccessRequest, is: (bool, Why), now: Timestamp) {
+    let (yes, Why { reason, message }) = is;
+    let new = condition("Approved", Some(yes), &reason, &message);
+    set_condition(&mut status.conditions, new, request.metadata.generation, now);
+}
+
+/// A `pendingTimeout` that cannot be read counts as the default, 24 h; the time runs from the request's own creation.
+fn lapses_at(request: &AccessRequest, policy: Option<&AccessPolicy>) -> Timestamp {
+    let text = policy.and_then(|policy| policy.spec.pending_timeout.as_deref());
+    let wait = crds::pending_timeout(text).or_else(|_| crds::pending_timeout(None));
+    let wait = wait.ok().and_then(|wait| SignedDuration::try_from(wait).ok()).unwrap_or(SignedDuration::ZERO);
+    created(request).checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// Rounded down.
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
