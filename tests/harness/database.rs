@@ -120,6 +120,17 @@ impl TestDatabase {
         Ok(printed.lines().map(str::to_owned).collect())
     }
 
+    /// Gives the Vault role other creation statements, as a careless platform team might.
+    pub async fn vault_role_creates(&self, cluster: &Cluster, statements: &str) -> anyhow::Result<()> {
+        let path = format!("database/roles/{}", self.vault_role());
+        let role: Value =
+            serde_json::from_str(&cluster.bed.bao().args(["read", "-format=json", &path]).succeeds().await?)?;
+        let mut data = role["data"].clone();
+        data["creation_statements"] = json!([statements]);
+        cluster.bed.bao().args(["write", &path, "-"]).input(data.to_string()).succeeds().await?;
+        Ok(())
+    }
+
     /// Runs what `kubectl keyhole vault-setup` prints, as Vault's administrator.
     async fn known_to_vault(&self, cluster: &Cluster) -> anyhow::Result<()> {
         let printed = Shell::new(&cluster.bed.cli)

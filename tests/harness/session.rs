@@ -95,7 +95,10 @@ impl Session {
                 biased;
                 row = self.rows.next_line() => row?,
                 complaint = self.complaints.next_line() => match complaint? {
-                    Some(complaint) if complaint.starts_with("ERROR") => return Ok(Answer::Refused(complaint)),
+                    Some(complaint) if complaint.starts_with("ERROR") => {
+                        self.passes_marker(&marker).await?;
+                        return Ok(Answer::Refused(complaint));
+                    }
                     Some(_notice) => continue,
                     None => None,
                 },
@@ -106,6 +109,38 @@ impl Session {
                 Some(row) => rows.push(row),
                 None => bail!("the client ended instead of answering `{sql}`"),
             }
+        }
+    }
+
+    /// After a refusal the marker's row still comes.
+    async fn passes_marker(&mut self, marker: &str) -> anyhow::Result<()> {
+        let marked = async {
+            while let Some(row) = self.rows.next_line().await? {
+                if row == marker {
+                    return anyhow::Ok(());
+                }
+            }
+            bail!("the client ended after a refusal")
+        };
+        tokio::time::timeout(PATIENCE, marked).await.context("no marker after a refusal")?
+    }
+
+    /// Sends a statement that must bring rows; answers them.
+    pub async fn reads(&mut self, sql: &str) -> anyhow::Result<Vec<String>> {
+        match self.asks(sql).await? {
+            Answer::Rows(rows) => Ok(rows),
+            Answer::Refused(complaint) => bail!("`{sql}` was refused: {complaint}"),
+        }
+    }
+
+    /// Sends a statement that must be refused with a message that holds `why`; answers the message.
+    pub async fn is_refused(&mut self, sql: &str, why: &str) -> anyhow::Result<String> {
+        match self.asks(sql).await? {
+            Answer::Refused(complaint) if complaint.contains(why) => Ok(complaint),
+            Answer::Refused(complaint) => {
+                bail!("`{sql}` was refused, but not because of {why:?}: {complaint}")
+            }
+            Answer::Rows(rows) => bail!("`{sql}` should have been refused, but it brought {rows:?}"),
         }
     }
 

@@ -1,0 +1,36 @@
+//! Promise 4: bounded. A client hears which limit it met; nothing is cut silently.
+
+use anyhow::ensure;
+use harness::Cluster;
+use serde_json::json;
+
+#[tokio::test]
+async fn rows_time_bytes_and_the_budget_are_bounded_and_each_limit_is_named() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("bounded").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let mut object = orders.object();
+            object["spec"]["limits"] = json!({"rows": 50, "seconds": 2, "bytes": 5000, "grantRows": 400});
+            cluster.applies(&object.to_string()).await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+
+            let rows = requester.reads(&grant, "SELECT id FROM orders LIMIT 50").await?;
+            ensure!(rows.lines().count() == 50, "50 rows are within the limit: {rows}");
+            requester.is_refused(&grant, "SELECT id FROM orders LIMIT 51", "50 rows").await?;
+            requester.is_refused(&grant, "SELECT REPEAT('x', 6000)", "bytes").await?;
+            let slow = "SELECT COUNT(*) FROM orders a, orders b, orders c, orders d";
+            requester.is_refused(&grant, slow, "2 s").await?;
+
+            let mut session = requester.connects(&grant).await?;
+            for _ in 0..8 {
+                if session.reads("SELECT id FROM orders LIMIT 50").await.is_err() {
+                    break;
+                }
+            }
+            session.is_refused("SELECT id FROM orders LIMIT 50", "budget").await?;
+            Ok(())
+        })
+        .await
+}

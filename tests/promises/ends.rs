@@ -1,0 +1,195 @@
+//! Promises 6 and 7: a grant ends in every way it can, and its receipt proves it.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use harness::grant::all_proved;
+use harness::wait::{Look, until};
+use harness::{Cluster, OpenGrant, Person, TestDatabase};
+use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{DeleteParams, ListParams};
+
+/// A grant has this long to be ended and proved after the reason is there.
+const SHUT: Duration = Duration::from_secs(60);
+
+struct Open {
+    cluster: Cluster,
+    orders: TestDatabase,
+    requester: Person,
+    approver: Person,
+    grant: OpenGrant,
+}
+
+async fn open(name: &str, duration: &str) -> anyhow::Result<Open> {
+    let cluster = Cluster::fresh(name).await?;
+    let orders = cluster.orders().await?;
+    let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+    let grant = cluster.open(&orders, &requester, &approver, duration).await?;
+    Ok(Open { cluster, orders, requester, approver, grant })
+}
+
+/// Nothing of the grant is left in the proxies namespace, and no user of it in the database.
+async fn nothing_is_left(open: &Open) -> anyhow::Result<()> {
+    let uid = open.cluster.grant(&open.grant.name).await?.metadata.uid.context("a grant without uid")?;
+    nothing_is_left_of(open, &uid).await
+}
+
+async fn nothing_is_left_of(open: &Open, uid: &str) -> anyhow::Result<()> {
+    let ours = ListParams::default().labels(&format!("access.keyhole.dev/grant-uid={uid}"));
+    let cluster = &open.cluster;
+    let left = [
+        ("pods", cluster.proxies::<Pod>().list(&ours).await?.items.len()),
+        ("networkpolicies", cluster.proxies::<NetworkPolicy>().list(&ours).await?.items.len()),
+        ("secrets", cluster.proxies::<Secret>().list(&ours).await?.items.len()),
+        ("roles", cluster.proxies::<Role>().list(&ours).await?.items.len()),
+        ("rolebindings", cluster.proxies::<RoleBinding>().list(&ours).await?.items.len()),
+    ];
+    for (kind, count) in left {
+        ensure!(count == 0, "{count} {kind} of the grant are left");
+    }
+    let users = open.orders.lease_users().await?;
+    ensure!(users.is_empty(), "database users are left: {users:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_revocation_cuts_a_running_statement_and_everything_is_proved_shut() -> anyhow::Result<()> {
+    let open = open("revoked", "30m").await?;
+    open.cluster
+        .told(async {
+            let mut session = open.requester.connects(&open.grant).await?;
+            session.sends("SELECT SUM(a.total) FROM orders a, orders b, orders c, orders d;\n").await?;
+            open.cluster.revokes(&open.approver, &open.grant).await?;
+            session.is_cut("grant revoked", Duration::from_secs(15)).await?;
+            let ended = open.cluster.awaits_ended(&open.grant, SHUT).await?;
+            all_proved(&ended)?;
+            nothing_is_left(&open).await?;
+            let tried = open.requester.runs(&open.grant, "SELECT 1").await?;
+            ensure!(tried.code != Some(0), "the ended grant was used: {}", tried.out);
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_grant_of_one_minute_ends_by_itself() -> anyhow::Result<()> {
+    let open = open("expired", "1m").await?;
+    open.cluster
+        .told(async {
+            let mut session = open.requester.connects(&open.grant).await?;
+            session.reads("SELECT 1").await?;
+            let ended = open.cluster.awaits_ended(&open.grant, Duration::from_secs(120)).await?;
+            all_proved(&ended)?;
+            nothing_is_left(&open).await?;
+            ensure!(session.asks("SELECT 1").await.is_err(), "the session outlived its grant");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn deleting_the_request_ends_the_grant() -> anyhow::Result<()> {
+    let open = open("request-gone", "30m").await?;
+    open.cluster
+        .told(async {
+            let uid = open.cluster.grant(&open.grant.name).await?.metadata.uid.context("no uid")?;
+            open.requester
+                .kubectl()
+                .args(["delete", "accessrequest", &open.grant.request])
+                .succeeds()
+                .await?;
+            grant_is_gone(&open).await?;
+            nothing_is_left_of(&open, &uid).await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn deleting_the_grant_ends_it_before_it_goes() -> anyhow::Result<()> {
+    let open = open("grant-gone", "30m").await?;
+    open.cluster
+        .told(async {
+            let uid = open.cluster.grant(&open.grant.name).await?.metadata.uid.context("no uid")?;
+            open.cluster.kubectl().args(["delete", "accessgrant", &open.grant.name]).succeeds().await?;
+            grant_is_gone(&open).await?;
+            nothing_is_left_of(&open, &uid).await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn deleting_the_database_ends_the_grant_and_its_service_account_goes() -> anyhow::Result<()> {
+    let open = open("database-gone", "30m").await?;
+    open.cluster
+        .told(async {
+            open.cluster.kubectl().args(["delete", "database", &open.orders.name]).succeeds().await?;
+            let ended = open.cluster.awaits_ended(&open.grant, SHUT).await?;
+            ensure!(ended.status.clone().unwrap_or_default().end_reason.as_deref() == Some("DatabaseGone"));
+            all_proved(&ended)?;
+            nothing_is_left(&open).await?;
+            let account = format!("{}.{}", open.cluster.namespace, open.orders.name);
+            until("the service account to go", SHUT, || async {
+                let found = open.cluster.proxies::<ServiceAccount>().get_opt(&account).await?;
+                Ok(if found.is_none() { Look::Found(()) } else { Look::NotYet("still there".to_owned()) })
+            })
+            .await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn deleting_the_policy_ends_the_grant() -> anyhow::Result<()> {
+    let open = open("policy-gone", "30m").await?;
+    open.cluster
+        .told(async {
+            open.cluster.kubectl().args(["delete", "accesspolicy", "readers"]).succeeds().await?;
+            let ended = open.cluster.awaits_ended(&open.grant, SHUT).await?;
+            ensure!(ended.status.clone().unwrap_or_default().end_reason.as_deref() == Some("PolicyGone"));
+            all_proved(&ended)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_pod_deleted_by_hand_comes_back_with_a_new_lease_and_the_old_one_is_revoked() -> anyhow::Result<()>
+{
+    let open = open("pod-gone", "30m").await?;
+    open.cluster
+        .told(async {
+            let before = open.cluster.grant(&open.grant.name).await?.status.context("no status")?;
+            let old_users = open.orders.lease_users().await?;
+            let pod = before.pod.context("a grant without pod")?;
+            let uid = open.cluster.proxies::<Pod>().get(&pod).await?.metadata.uid;
+            open.cluster.proxies::<Pod>().delete(&pod, &DeleteParams::default()).await?;
+            until("a new pod", SHUT, || async {
+                let found = open.cluster.proxies::<Pod>().get_opt(&pod).await?;
+                Ok(match found {
+                    Some(found) if found.metadata.uid != uid => Look::Found(()),
+                    other => Look::NotYet(format!("{:?}", other.map(|pod| pod.metadata.uid))),
+                })
+            })
+            .await?;
+            open.cluster.awaits_ready(&open.grant.request).await?;
+            open.requester.reads(&open.grant, "SELECT COUNT(*) FROM orders").await?;
+            let after = open.cluster.grant(&open.grant.name).await?.status.context("no status")?;
+            ensure!(after.leases.len() == 2, "two leases were expected: {:?}", after.leases);
+            ensure!(after.leases[0].revoked, "the old lease is not revoked: {:?}", after.leases);
+            let users = open.orders.lease_users().await?;
+            ensure!(users.len() == 1 && users != old_users, "old {old_users:?}, now {users:?}");
+            Ok(())
+        })
+        .await
+}
+
+async fn grant_is_gone(open: &Open) -> anyhow::Result<()> {
+    let grants = open.cluster.api::<crds::AccessGrant>();
+    until("the grant to be gone", SHUT, || async {
+        Ok(match grants.get_opt(&open.grant.name).await? {
+            None => Look::Found(()),
+            Some(grant) => Look::NotYet(format!("{:?}", grant.status)),
+        })
+    })
+    .await
+}
