@@ -95,6 +95,8 @@ build_target() {
 mkdir -p "$BIN_DIR" "$IMAGE_DIR" "$SOURCE_DIR" "$STAMP_DIR"
 exec 9>"$CACHE/build.lock"
 flock -n 9 || { announce "another build is running: waiting for it"; flock 9; }
-for target in ${*:-ktool pause etcd coredns helm kube cilium image_pause image_ktool image_coredns image_openbao image_mariadb}; do
+all=(ktool pause etcd coredns helm kube cilium image_pause image_ktool image_coredns image_openbao image_mariadb)
+[ $# -gt 0 ] || set -- "${all[@]}"
+for target; do
   build_target "$target"
 done

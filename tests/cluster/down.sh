@@ -2,6 +2,7 @@
 # down.sh: takes a cluster down, whatever state it is in, and leaves nothing running, mounted, in cgroups or secret. Logs stay.
 source "$(dirname "$0")/lib.sh"
 if [ -z "${KH_LOCKED:-}" ]; then mkdir -p "$CACHE/state"; exec 9>"$CACHE/state/$NS.lock"; flock 9; fi
+trap '' INT TERM   # once begun, it goes to the end
 
 # The kernel ends every process of a process namespace with its init.
 if pid=$(init_pid); then

@@ -23,7 +23,8 @@ done
 
 give_up() {
   local status=$?
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM   # a second Ctrl-C must not stop the tidying
   announce "cluster $NS did not come up; the ends of its logs:"
   tail -n 2 "$CLUSTER_DIR"/log/*.log | cut -c1-300 >&2 || true
   "$HERE/down.sh"

@@ -29,7 +29,7 @@ build_image_mariadb() {
   mmdebstrap --quiet --variant=essential --include=mariadb-server-core,mariadb-client-core \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook="\"$made/fill.sh\" \"\$1\"" bookworm "$root"
-  rm -rf --one-file-system "$root"/dev/*
+  rm -rf --one-file-system "${root:?}"/dev/*
   "$HERE/mkimage.sh" "$IMAGE_DIR/mariadb.tar" keyhole.test/mariadb:1 "$root" '["/entrypoint.sh"]' 999:999
   rm -rf "$root"
 }

@@ -18,8 +18,8 @@ rules: [{level: Metadata}]
 J
     audit=(--audit-policy-file="$CLUSTER_DIR/audit.yaml" --audit-log-path="$CLUSTER_DIR/log/audit.json")
   fi
-  daemon apiserver "$BIN_DIR/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --advertise-address=$NODE_IP --bind-address=0.0.0.0 \
-    --secure-port=6443 --service-cluster-ip-range=$SERVICE_CIDR --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
+  daemon apiserver "$BIN_DIR/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --advertise-address="$NODE_IP" --bind-address=0.0.0.0 \
+    --secure-port=6443 --service-cluster-ip-range="$SERVICE_CIDR" --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
     --allow-privileged=true --profiling=false --client-ca-file="$PKI/ca.crt" \
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" \
     --kubelet-certificate-authority="$PKI/ca.crt" --kubelet-client-certificate="$PKI/apiserver-kubelet-client.crt" \
@@ -60,7 +60,7 @@ nodeStatusUpdateFrequency: 10s
 syncFrequency: 10s
 J
   daemon kubelet "$BIN_DIR/kubelet" --config="$CLUSTER_DIR/kubelet.yaml" --kubeconfig="$PKI/kubelet.kubeconfig" \
-    --root-dir="$CLUSTER_DIR/kubelet" --hostname-override="$NODE" --node-ip=$NODE_IP
+    --root-dir="$CLUSTER_DIR/kubelet" --hostname-override="$NODE" --node-ip="$NODE_IP"
 }
 
 # as_itself NAME: the three flags of a program that is a client of the API server and asks it about its own clients.
@@ -73,7 +73,7 @@ start_controllers() {
   daemon controller-manager "$BIN_DIR/kube-controller-manager" $(as_itself controller-manager) "${fast[@]}" \
     --use-service-account-credentials=true --root-ca-file="$PKI/ca.crt" --service-account-private-key-file="$PKI/service-accounts.key" \
     --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" \
-    --allocate-node-cidrs=true --cluster-cidr=$POD_CIDR --node-cidr-mask-size=24 --service-cluster-ip-range=$SERVICE_CIDR
+    --allocate-node-cidrs=true --cluster-cidr="$POD_CIDR" --node-cidr-mask-size=24 --service-cluster-ip-range="$SERVICE_CIDR"
   # shellcheck disable=SC2046
   daemon scheduler "$BIN_DIR/kube-scheduler" $(as_itself scheduler) "${fast[@]}"
   kc create clusterrolebinding keyhole:apiserver-kubelet --clusterrole=system:kubelet-api-admin --group=keyhole:kubelet-clients >/dev/null

@@ -5,10 +5,10 @@ make_network() {
   ip netns add "$NS"; ip netns add "$OUTSIDE_NS"
   ip -n "$NS" link set lo up; ip -n "$OUTSIDE_NS" link set lo up
   ip -n "$NS" link add eth0 type veth peer name eth0 netns "$OUTSIDE_NS"
-  ip -n "$NS" addr add $NODE_IP/24 dev eth0; ip -n "$NS" link set eth0 up
-  ip -n "$OUTSIDE_NS" addr add $OUTSIDE_GATEWAY/24 dev eth0; ip -n "$OUTSIDE_NS" link set eth0 up
-  ip -n "$OUTSIDE_NS" addr add $OUTSIDE_IP/32 dev lo
-  ip -n "$NS" route add default via $OUTSIDE_GATEWAY
+  ip -n "$NS" addr add "$NODE_IP/24" dev eth0; ip -n "$NS" link set eth0 up
+  ip -n "$OUTSIDE_NS" addr add "$OUTSIDE_GATEWAY/24" dev eth0; ip -n "$OUTSIDE_NS" link set eth0 up
+  ip -n "$OUTSIDE_NS" addr add "$OUTSIDE_IP/32" dev lo
+  ip -n "$NS" route add default via "$OUTSIDE_GATEWAY"
   ip netns exec "$NS" sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
   ip netns exec "$OUTSIDE_NS" sysctl -qw net.ipv4.ip_forward=0
 }
