@@ -43,3 +43,8 @@ pub mod status_flags;
 pub mod text_result;
 pub mod text_row;
 pub mod writer;
+
+#[cfg(test)]
+mod real_sessions;
+#[cfg(test)]
+mod round_trips;

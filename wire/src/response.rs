@@ -15,6 +15,11 @@
 //! frame is full (0xffffff), and an end never is. What does not fit the grammar is an error: the session must be
 //! cut, for proxy and client could understand the bytes differently.
 
+mod packet;
+#[cfg(test)]
+mod tests;
+
+use self::packet::Packet;
 use crate::capabilities::Capabilities;
 use crate::eof::{self, EofPacket};
 use crate::err::{self, ErrSummary};
@@ -360,52 +365,5 @@ fn columns_or_complete(columns: u16) -> State {
     match columns {
         0 => State::Complete,
         left => State::Definitions { left, then: Then::Rows },
-    }
-}
-
-/// The first frame of a packet, as far as it is needed.
-#[derive(Clone, Copy)]
-struct Packet<'a> {
-    first: u8,
-    len: usize,
-    continues: bool,
-    head: &'a [u8],
-}
-
-impl Packet<'_> {
-    fn unexpected(self) -> ResponseError {
-        ResponseError::Unexpected { header: self.first, len: self.len }
-    }
-
-    fn is_whole(self) -> Result<(), ResponseError> {
-        if self.continues { Err(self.unexpected()) } else { Ok(()) }
-    }
-
-    fn has_len(self, len: usize) -> Result<(), ResponseError> {
-        if self.len == len { Ok(()) } else { Err(self.unexpected()) }
-    }
-
-    fn ok(self) -> Result<OkSummary, ResponseError> {
-        self.is_whole()?;
-        let mut reader = Reader::new(self.head);
-        reader.u8().and_then(|_| OkSummary::decode(&mut reader)).map_err(ResponseError::Packet)
-    }
-
-    fn eof(self) -> Result<EofPacket, ResponseError> {
-        if self.first != eof::HEADER {
-            return Err(self.unexpected());
-        }
-        self.has_len(eof::LEN)?;
-        EofPacket::decode(self.head).map_err(ResponseError::Packet)
-    }
-
-    fn column_count(self) -> Result<u16, ResponseError> {
-        let mut reader = Reader::new(self.head);
-        let count = reader.lenenc().map_err(ResponseError::Packet)?;
-        reader.end().map_err(ResponseError::Packet)?;
-        match u16::try_from(count) {
-            Ok(0) | Err(_) => Err(self.unexpected()),
-            Ok(count) => Ok(count),
-        }
     }
 }

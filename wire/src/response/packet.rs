@@ -1,0 +1,53 @@
+//! The first frame of a packet, read strictly. It keeps no state of the answer.
+
+use super::ResponseError;
+use crate::eof::{self, EofPacket};
+use crate::ok::OkSummary;
+use crate::reader::Reader;
+
+/// The first frame of a packet, as far as it is needed.
+#[derive(Clone, Copy)]
+pub(super) struct Packet<'a> {
+    pub(super) first: u8,
+    pub(super) len: usize,
+    pub(super) continues: bool,
+    pub(super) head: &'a [u8],
+}
+
+impl Packet<'_> {
+    pub(super) fn unexpected(self) -> ResponseError {
+        ResponseError::Unexpected { header: self.first, len: self.len }
+    }
+
+    pub(super) fn is_whole(self) -> Result<(), ResponseError> {
+        if self.continues { Err(self.unexpected()) } else { Ok(()) }
+    }
+
+    pub(super) fn has_len(self, len: usize) -> Result<(), ResponseError> {
+        if self.len == len { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    pub(super) fn ok(self) -> Result<OkSummary, ResponseError> {
+        self.is_whole()?;
+        let mut reader = Reader::new(self.head);
+        reader.u8().and_then(|_| OkSummary::decode(&mut reader)).map_err(ResponseError::Packet)
+    }
+
+    pub(super) fn eof(self) -> Result<EofPacket, ResponseError> {
+        if self.first != eof::HEADER {
+            return Err(self.unexpected());
+        }
+        self.has_len(eof::LEN)?;
+        EofPacket::decode(self.head).map_err(ResponseError::Packet)
+    }
+
+    pub(super) fn column_count(self) -> Result<u16, ResponseError> {
+        let mut reader = Reader::new(self.head);
+        let count = reader.lenenc().map_err(ResponseError::Packet)?;
+        reader.end().map_err(ResponseError::Packet)?;
+        match u16::try_from(count) {
+            Ok(0) | Err(_) => Err(self.unexpected()),
+            Ok(count) => Ok(count),
+        }
+    }
+}
