@@ -13,7 +13,8 @@
 //!
 //! A row may begin with 0xfe as well as an end of rows. It is then a first column of 16 MiB and more, so its first
 //! frame is full (0xffffff), and an end never is. What does not fit the grammar is an error: the session must be
-//! cut, for proxy and client could understand the bytes differently.
+//! cut, for proxy and client could understand the bytes differently. A server that kills the session or shuts down
+//! may send an ERR between commands: nobody follows an answer then, so it is the end of the session.
 
 mod packet;
 #[cfg(test)]
