@@ -1,13 +1,14 @@
 //! `AccessApproval`: an approver's word on one request, for exactly these terms. Immutable.
 
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Evidence;
+use crate::text::{PLAIN_TEXT, PLAIN_TEXT_SAYS};
 
 /// An approval or denial of one `AccessRequest`.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "access.keyhole.dev",
     version = "v1alpha1",
@@ -15,27 +16,48 @@ use crate::Evidence;
     namespaced,
     shortname = "aapp",
     category = "keyhole",
-    derive = "PartialEq"
+    doc = "An approval or denial of one `AccessRequest`, for exactly the terms whose digest it names.",
+    derive = "PartialEq",
+    selectable = ".spec.request.name",
+    selectable = ".spec.request.uid",
+    selectable = ".spec.approver",
+    printcolumn(name = "Request", type_ = "string", json_path = ".spec.request.name"),
+    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester"),
+    printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
+    printcolumn(name = "Approver", type_ = "string", json_path = ".spec.approver"),
+    printcolumn(name = "Comment", type_ = "string", json_path = ".spec.comment", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[x_kube(validation = Rule::new("self == oldSelf")
+    .message("an approval never changes: delete it and apply another one"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessApprovalSpec {
     /// The request.
     pub request: RequestRef,
     /// The person the request is for, as written there.
+    #[schemars(length(min = 1, max = 384))]
     pub requester: String,
     /// The person who decides: your own user name, unless you may `approve-on-behalf`.
+    #[schemars(length(min = 1, max = 384))]
     pub approver: String,
     /// Of the groups that this namespace's policies name, those the approver is in.
     #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub groups: Vec<String>,
     /// Who writes this object: always your own user name.
+    #[schemars(length(min = 1, max = 384))]
     pub submitted_by: String,
     /// `Approve` or `Deny`. A denial is final.
     pub decision: Decision,
     /// The digest from the request's `status.terms`: what you approve, and nothing else.
+    #[schemars(length(max = 71))]
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')")
+        .message("copy the digest from status.terms of the request: sha256: and 64 hex digits"))]
     pub terms: String,
     /// For the record.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub comment: Option<String>,
     /// Where this was reviewed, when it is submitted on behalf of somebody.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,8 +69,10 @@ pub struct AccessApprovalSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestRef {
     /// Its name.
+    #[schemars(length(min = 1, max = 50))]
     pub name: String,
     /// Its `metadata.uid`.
+    #[schemars(length(min = 1, max = 64))]
     pub uid: String,
 }
 

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::LimitsSpec;
+use crate::text::{HOST, HOST_SAYS};
 
 /// A database that people may ask to read.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "access.keyhole.dev",
     version = "v1alpha1",
@@ -17,25 +18,40 @@ use crate::LimitsSpec;
     namespaced,
     shortname = "db",
     category = "keyhole",
-    derive = "PartialEq"
+    doc = "A database that people may ask to read.",
+    derive = "PartialEq",
+    selectable = ".spec.accessPolicy",
+    printcolumn(name = "Engine", type_ = "string", json_path = ".spec.engine"),
+    printcolumn(name = "Host", type_ = "string", json_path = ".spec.host"),
+    printcolumn(name = "Policy", type_ = "string", json_path = ".spec.accessPolicy"),
+    printcolumn(name = "Role", type_ = "string", json_path = ".spec.credentials.vault.role", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 50 && !self.metadata.name.contains('.')")
+        .message("the name of a Database has 50 characters at most and no dot: <namespace>.<name> names its service \
+                  account and its roles in Vault")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatabaseSpec {
     /// The kind of server: `mysql`, `mariadb` or `postgresql`.
     pub engine: EngineSpec,
     /// DNS name or IP address of the server.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]
     pub host: String,
     /// Port of the server, 1 to 65535. Default: the engine's own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
     /// How the server's identity is checked.
     pub tls: TlsSpec,
     /// The schema a session starts in.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
     pub schema: Option<String>,
     /// Where credentials come from.
     pub credentials: Credentials,
     /// Name of the one `AccessPolicy` of this namespace that decides about requests for this database.
+    #[schemars(length(min = 1, max = 253))]
     pub access_policy: String,
     /// Bounds of every grant. A rule of the policy can narrow them.
     #[serde(default)]
@@ -60,16 +76,24 @@ pub enum EngineSpec {
 }
 
 /// How the proxy checks that it talks to the right server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.mode != 'Verify' || has(self.ca)")
+    .message("mode Verify needs ca: the server's certificate authorities, PEM"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsSpec {
     /// `Verify` (chain and name are checked) or `Disabled` (no TLS at all).
     pub mode: TlsMode,
     /// Certificate authorities of the server, PEM. Needed with `Verify`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65536))]
+    #[x_kube(validation = Rule::new(
+        "self.contains('-----BEGIN CERTIFICATE-----') && !self.contains('PRIVATE KEY-----')"
+    ).message("write certificates in PEM, and never a private key"))]
     pub ca: Option<String>,
     /// The name the certificate must carry. Default: the host.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]
     pub server_name: Option<String>,
 }
 
@@ -92,15 +116,23 @@ pub struct Credentials {
 
 /// A role of Vault's database secrets engine. The auth role, token role and policy are not here: they are always
 /// `keyhole.<namespace>.<database>`, so that naming another database's `role` gets nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VaultCredentials {
     /// Mount path of the database secrets engine. Default `database`.
     #[serde(default = "default_mount")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(VAULT_NAME).message(VAULT_NAME_SAYS))]
     pub mount: String,
     /// The role; credentials are read from `<mount>/creds/<role>`.
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(VAULT_NAME).message(VAULT_NAME_SAYS))]
     pub role: String,
 }
+
+/// One segment of a path in Vault: with a slash in it, a role could name somebody else's path.
+const VAULT_NAME: &str = "self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')";
+const VAULT_NAME_SAYS: &str = "write letters, digits, dots, dashes and underscores only, no slash";
 
 fn default_mount() -> String {
     "database".to_owned()
@@ -112,9 +144,11 @@ fn default_mount() -> String {
 pub struct AllowSpec {
     /// Stored functions. They run with their definer's rights: read each before you list it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
     pub functions: Vec<StoredFunction>,
     /// System schemas.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 64)))]
     pub schemas: Vec<String>,
 }
 
@@ -123,8 +157,10 @@ pub struct AllowSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoredFunction {
     /// Its schema.
+    #[schemars(length(min = 1, max = 64))]
     pub schema: String,
     /// Its name.
+    #[schemars(length(min = 1, max = 64))]
     pub name: String,
 }
 
@@ -137,16 +173,26 @@ pub struct NetworkSpec {
 }
 
 /// One peer: pods by labels, or addresses by CIDR. Exactly one of the two forms.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.cidr) != has(self.namespaceLabels)")
+    .message("write either cidr, or namespaceLabels with podLabels"))]
+#[x_kube(validation = Rule::new("!has(self.podLabels) || has(self.namespaceLabels)")
+    .message("podLabels need namespaceLabels: say whose pods"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkPeer {
     /// Addresses, for a server outside the cluster: `10.1.2.3/32`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(
+        "isCIDR(self) && cidr(self) == cidr(self).masked() && cidr(self).prefixLength() > 0"
+    ).message("write the network's own address and prefix length: 10.1.2.3/32, 10.1.2.0/24; not every address there is"))]
     pub cidr: Option<String>,
     /// Labels of the server's namespace, for a server inside the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub namespace_labels: Option<BTreeMap<String, String>>,
     /// Labels of the server's pods.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub pod_labels: Option<BTreeMap<String, String>>,
 }

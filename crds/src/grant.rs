@@ -1,14 +1,15 @@
 //! `AccessGrant`: what was granted, and how it went. Only the operator writes it; a person may only revoke it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::text::{PLAIN_TEXT, PLAIN_TEXT_SAYS};
 use crate::{DatabaseSpec, LimitsSpec, RequestRef};
 
 /// A grant: a snapshot of everything that was approved. Later edits of `Database` or `AccessPolicy` can't widen it.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "access.keyhole.dev",
     version = "v1alpha1",
@@ -16,21 +17,45 @@ use crate::{DatabaseSpec, LimitsSpec, RequestRef};
     namespaced,
     shortname = "agr",
     category = "keyhole",
+    doc = "What was granted, and how it goes. The operator writes it; a person may only set spec.revocation.",
     status = "AccessGrantStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    selectable = ".spec.user",
+    selectable = ".spec.request.name",
+    selectable = ".spec.terms.database",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Database", type_ = "string", json_path = ".spec.terms.database"),
+    printcolumn(name = "User", type_ = "string", json_path = ".spec.user"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint"),
+    printcolumn(name = "Sessions", type_ = "integer", json_path = ".status.usage.openSessions"),
+    printcolumn(name = "End", type_ = "string", json_path = ".status.endReason"),
+    printcolumn(name = "Request", type_ = "string", json_path = ".spec.request.name", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[x_kube(validation = Rule::new(
+    "self.request == oldSelf.request && self.user == oldSelf.user && self.terms == oldSelf.terms && \
+     self.termsDigest == oldSelf.termsDigest && self.approvedBy == oldSelf.approvedBy && \
+     self.expiresAt == oldSelf.expiresAt"
+).message("nothing of a grant changes but spec.revocation"))]
+#[x_kube(validation = Rule::new(
+    "!has(oldSelf.revocation) || (has(self.revocation) && self.revocation == oldSelf.revocation)"
+).message("a revocation is final"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessGrantSpec {
     /// The request it answers.
     pub request: RequestRef,
     /// The person it is for.
+    #[schemars(length(min = 1, max = 384))]
     pub user: String,
     /// What was approved.
     pub terms: GrantedTerms,
     /// Digest of what was approved.
+    #[schemars(length(min = 71, max = 71))]
     pub terms_digest: String,
     /// Who approved.
     #[serde(default)]
+    #[schemars(length(max = 16))]
     pub approved_by: Vec<GrantedBy>,
     /// When it ends.
     pub expires_at: Time,
@@ -44,20 +69,26 @@ pub struct AccessGrantSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantedTerms {
     /// Name of the `Database`.
+    #[schemars(length(min = 1, max = 50))]
     pub database: String,
     /// Its uid.
+    #[schemars(length(min = 1, max = 64))]
     pub database_uid: String,
     /// Its spec when the grant was made.
     pub database_spec: DatabaseSpec,
     /// Name of the `AccessPolicy`.
+    #[schemars(length(min = 1, max = 253))]
     pub policy: String,
     /// Its uid.
+    #[schemars(length(min = 1, max = 64))]
     pub policy_uid: String,
     /// The rule that matched.
+    #[schemars(length(min = 1, max = 63))]
     pub rule: String,
     /// Bounds, all of them.
     pub limits: LimitsSpec,
     /// Whole minutes.
+    #[schemars(range(min = 1, max = 720))]
     pub minutes: u16,
 }
 
@@ -66,20 +97,26 @@ pub struct GrantedTerms {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantedBy {
     /// Name of the `AccessApproval`.
+    #[schemars(length(min = 1, max = 253))]
     pub approval: String,
     /// Its uid.
+    #[schemars(length(min = 1, max = 64))]
     pub uid: String,
     /// The person.
+    #[schemars(length(min = 1, max = 384))]
     pub approver: String,
 }
 
 /// A person ends the grant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Revocation {
     /// Your own user name.
+    #[schemars(length(min = 1, max = 384))]
     pub by: String,
     /// Why.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub reason: String,
 }
 

@@ -7,12 +7,14 @@ pub mod admission;
 mod approval;
 mod condition;
 mod database;
+mod definitions;
 mod duration;
 mod grant;
 mod limits;
 mod policy;
 mod request;
 mod target;
+mod text;
 
 pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
 pub use condition::{condition, is_true, set_condition};
@@ -20,6 +22,7 @@ pub use database::{
     AllowSpec, Credentials, Database, DatabaseSpec, EngineSpec, NetworkPeer, NetworkSpec, StoredFunction,
     TlsMode, TlsSpec, VaultCredentials,
 };
+pub use definitions::definitions;
 pub use duration::{BadDuration, minutes, pending_timeout};
 pub use grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantPhase, GrantedBy, GrantedTerms, LeaseStatus,

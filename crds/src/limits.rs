@@ -10,21 +10,27 @@ use serde::{Deserialize, Serialize};
 pub struct LimitsSpec {
     /// Rows in the answer of one statement. Default 10,000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000i64))]
     pub rows: Option<u64>,
     /// Seconds for one statement. Default 30.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
     pub seconds: Option<u32>,
     /// Bytes in the answer of one statement. Default 10,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000i64))]
     pub bytes: Option<u64>,
     /// Rows of the whole grant. Default 1,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000i64))]
     pub grant_rows: Option<u64>,
     /// Bytes of the whole grant. Default 1,000,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000i64))]
     pub grant_bytes: Option<u64>,
     /// Client sessions open at the same time, 1 to 1,000. Default 20.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
     pub sessions: Option<u32>,
 }
 

@@ -1,12 +1,14 @@
 //! `AccessRequest`: a person asks to read a database. Immutable.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::text::{GRANT_DURATION, GRANT_DURATION_SAYS, PLAIN_TEXT, PLAIN_TEXT_SAYS};
+
 /// A request to read one database for a while.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "access.keyhole.dev",
     version = "v1alpha1",
@@ -14,23 +16,49 @@ use serde::{Deserialize, Serialize};
     namespaced,
     shortname = "areq",
     category = "keyhole",
+    doc = "A person asks to read a database for a while.",
     status = "AccessRequestStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    selectable = ".spec.database",
+    selectable = ".spec.user",
+    selectable = ".spec.submittedBy",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Database", type_ = "string", json_path = ".spec.database"),
+    printcolumn(name = "User", type_ = "string", json_path = ".spec.user"),
+    printcolumn(name = "Approvals", type_ = "string", json_path = ".status.approvals"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint"),
+    printcolumn(name = "Duration", type_ = "string", json_path = ".spec.duration", priority = 1),
+    printcolumn(name = "Rule", type_ = "string", json_path = ".status.rule", priority = 1),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 50")
+        .message("the name of a request has 50 characters at most: its grant is named after it")
 )]
+#[x_kube(validation = Rule::new("self == oldSelf")
+    .message("a request never changes: delete it and apply another one"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessRequestSpec {
     /// Name of the `Database` in this namespace.
+    #[schemars(length(min = 1, max = 50))]
     pub database: String,
     /// The person who will read: your own user name, unless you may `request-on-behalf`.
+    #[schemars(length(min = 1, max = 384))]
     pub user: String,
     /// Of the groups that this namespace's policies name, those the person is in.
     #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub groups: Vec<String>,
     /// Who writes this object: always your own user name.
+    #[schemars(length(min = 1, max = 384))]
     pub submitted_by: String,
     /// Why. Approvers read it.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub reason: String,
     /// How long, whole minutes: `30m`, `2h`, `1h30m`; 1 minute to 12 hours.
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = Rule::new(GRANT_DURATION).message(GRANT_DURATION_SAYS))]
     pub duration: String,
     /// Where this was reviewed, when it is submitted on behalf of somebody.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,16 +66,26 @@ pub struct AccessRequestSpec {
 }
 
 /// Where something was reviewed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.author.lowerAscii() != self.reviewer.lowerAscii()")
+    .message("author and reviewer must be two different people"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Evidence {
     /// Address of the pull request.
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https'")
+        .message("write the https address of the pull request"))]
     pub pull_request: String,
     /// The merged commit, 40 or 64 hex digits.
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9a-f]{40}|[0-9a-f]{64})$')")
+        .message("write the merged commit in full: 40 or 64 hex digits"))]
     pub commit: String,
     /// Who wrote the change, as the git host names them.
+    #[schemars(length(min = 1, max = 256))]
     pub author: String,
     /// Who reviewed it there; another person.
+    #[schemars(length(min = 1, max = 256))]
     pub reviewer: String,
 }
 

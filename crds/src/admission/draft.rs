@@ -75,7 +75,8 @@ impl Draft {
             operations: Some(operations.iter().map(|&operation| operation.to_owned()).collect()),
             resource_names: None,
             resources: Some(resources.iter().map(|&resource| resource.to_owned()).collect()),
-            scope: Some("*".to_owned()),
+            // A namespace selector lets objects without a namespace through to the rules: `*` of a group is too much.
+            scope: Some("Namespaced".to_owned()),
         });
         self
     }

@@ -14,27 +14,27 @@ pub(super) fn truthful() -> Draft {
         .on(OURS, &["accessrequests", "accessapprovals"], &["CREATE"])
         .for_each_access_policy()
         .variable(
-            "self",
+            "themselves",
             "variables.caller == (request.resource.resource == 'accessrequests' ? \
              dyn(object).spec.user : dyn(object).spec.approver)",
         )
         .variable("said", "object.spec.?groups.orValue([])")
-        .variable("true", "has(request.userInfo.groups) ? request.userInfo.groups : []")
+        .variable("actual", "has(request.userInfo.groups) ? request.userInfo.groups : []")
         .variable(
             "missing",
-            "params.spec.?groups.orValue([]).filter(g, g in variables.true && !(g in variables.said))",
+            "params.spec.?groups.orValue([]).filter(g, g in variables.actual && !(g in variables.said))",
         )
         .variable(
             "untrue",
-            "params.spec.?groups.orValue([]).filter(g, !(g in variables.true) && g in variables.said)",
+            "params.spec.?groups.orValue([]).filter(g, !(g in variables.actual) && g in variables.said)",
         )
         .check_saying(
-            "!variables.self || variables.missing.size() == 0",
+            "!variables.themselves || variables.missing.size() == 0",
             "spec.groups must name each group of this namespace's policies that you are in",
             "'you are in ' + variables.missing.join(', ') + ': add to spec.groups'",
         )
         .check_saying(
-            "!variables.self || variables.untrue.size() == 0",
+            "!variables.themselves || variables.untrue.size() == 0",
             "spec.groups must not name a group that you are not in",
             "'you are not in ' + variables.untrue.join(', ') + ': remove from spec.groups'",
         )

@@ -1,0 +1,66 @@
+//! The YAML in `crds/yaml` and in the chart is what the types and policies say. `BLESS=1 cargo test -p crds` writes it.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use crds::admission::{Release, release_policies};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const HEAD: &str = "# Generated: `BLESS=1 cargo test -p crds`. Never edit.\n";
+
+/// The release as the chart's template sees it: Helm fills these in.
+fn templated() -> Release {
+    Release {
+        operator_user: "system:serviceaccount:{{ .Release.Namespace }}:keyhole-operator".to_owned(),
+        operator_namespace: "{{ .Release.Namespace }}".to_owned(),
+        proxies_namespace: "{{ .Values.proxies.namespace }}".to_owned(),
+        proxy_image: "{{ include \"keyhole.proxyImage\" . }}".to_owned(),
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn is_fresh(path: &str, wanted: &str) -> Outcome {
+    let path = root().join(path);
+    if env::var_os("BLESS").is_some() {
+        fs::create_dir_all(path.parent().ok_or("no parent")?)?;
+        fs::write(&path, wanted)?;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "{} is stale: run BLESS=1 cargo test -p crds", path.display());
+    Ok(())
+}
+
+#[test]
+fn the_definitions_and_their_copy_in_the_chart_are_fresh() -> Outcome {
+    let mut wanted = Vec::new();
+    for definition in crds::definitions() {
+        let text = format!("{HEAD}{}", serde_norway::to_string(&definition)?);
+        let plural = &definition.spec.names.plural;
+        is_fresh(&format!("crds/yaml/{plural}.yaml"), &text)?;
+        is_fresh(&format!("charts/keyhole/files/crds/{plural}.yaml"), &text)?;
+        wanted.push(format!("{plural}.yaml"));
+    }
+    for folder in ["crds/yaml", "charts/keyhole/files/crds"] {
+        for file in fs::read_dir(root().join(folder))? {
+            let name = file?.file_name().to_string_lossy().into_owned();
+            assert!(wanted.contains(&name), "{folder}/{name} belongs to no kind");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_admission_policies_in_the_chart_are_fresh() -> Outcome {
+    let mut text = HEAD.to_owned();
+    for (policy, binding) in release_policies(&templated()) {
+        text.push_str("---\n");
+        text.push_str(&serde_norway::to_string(&policy)?);
+        text.push_str("---\n");
+        text.push_str(&serde_norway::to_string(&binding)?);
+    }
+    is_fresh("charts/keyhole/files/admission.yaml", &text)
+}
