@@ -1,0 +1,77 @@
+//! The command line. Everything about a grant stands in its file; here is only where things are.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// The proxy of one Keyhole grant: holds its credential, lets reading through, and shuts the door behind it.
+#[derive(Clone, Debug, Parser)]
+#[command(version, name = "keyhole-proxy")]
+pub struct Args {
+    /// The grant file (JSON, version 1)
+    #[arg(long, env = "KEYHOLE_GRANT", value_name = "FILE")]
+    pub grant: PathBuf,
+
+    /// Folder with tls.crt, tls.key, session-ca.crt and, in a cluster, internal-ca.crt
+    #[arg(long, env = "KEYHOLE_IDENTITY", value_name = "DIR")]
+    pub identity: PathBuf,
+
+    /// Address to listen on
+    #[arg(long, env = "KEYHOLE_LISTEN_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]
+    pub listen_address: IpAddr,
+
+    /// Port of the database's own protocol
+    #[arg(long, value_name = "PORT", default_value_t = access::PORT_NATIVE)]
+    pub port_native: u16,
+
+    /// Port for TLS first (ALPN mysql)
+    #[arg(long, value_name = "PORT", default_value_t = access::PORT_TLS)]
+    pub port_tls: u16,
+
+    /// Port of the operator's calls; not opened without internal-ca.crt
+    #[arg(long, value_name = "PORT", default_value_t = access::PORT_STATUS)]
+    pub port_status: u16,
+
+    /// Port of /healthz and /readyz, plain HTTP
+    #[arg(long, value_name = "PORT", default_value_t = access::PORT_HEALTH)]
+    pub port_health: u16,
+
+    /// Where the last report goes at exit [default: /dev/termination-log, if there is one]
+    #[arg(long, env = "KEYHOLE_TERMINATION_LOG", value_name = "FILE")]
+    pub termination_log: Option<PathBuf>,
+
+    /// How the log on stderr is written
+    #[arg(long, env = "KEYHOLE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object on each line.
+    Json,
+    /// For people.
+    Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together_and_has_the_ports_of_the_architecture() {
+        Args::command().debug_assert();
+        let args = Args::parse_from(["keyhole-proxy", "--grant", "g.json", "--identity", "id"]);
+        let ports = (args.port_native, args.port_tls, args.port_status, args.port_health);
+        assert_eq!(ports, (3306, 7443, 7444, 7445));
+        assert_eq!(args.termination_log, None);
+    }
+
+    #[test]
+    fn a_proxy_without_a_grant_file_does_not_start() {
+        assert!(Args::try_parse_from(["keyhole-proxy", "--identity", "id"]).is_err());
+    }
+}

@@ -1,0 +1,205 @@
+//! The life of a proxy, from its grant file to its last report.
+//!
+//! `Starting --own--> Custody --on record--> Leasing --preflight--> Ready --end--> Ending --proofs--> Ended`
+//!
+//! The end may come at any point of it and from three sides: the deadline, the operator, a signal. Whatever is held by
+//! then is given back. Nothing here reads SQL or rows, and nothing is renewed.
+
+mod custody;
+mod deadline;
+mod failure;
+mod held;
+mod login;
+mod open;
+mod receipt;
+#[cfg(test)]
+mod sample;
+mod setup;
+mod shut;
+
+use std::sync::Arc;
+
+use access::report::{Failure, Phase, Report, Usage};
+use access::{EndReason, Grant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use vault::Vault;
+
+use self::failure::{Setback, chain, of_skew, setback};
+use self::held::Held;
+use self::open::{NotOpened, Opened, open};
+use self::setup::{Setup, SetupError, read_grant, set_up};
+use crate::args::Args;
+use crate::clock;
+use crate::downstream::{self, Listeners, ServingIdentity, Shared, SharedParts};
+use crate::ending::{EndCause, Ending};
+use crate::status::{Board, Operator, serve_health, serve_operator};
+use crate::usage::UsageMeter;
+
+/// The task that serves all sessions; it answers with the server's connections that were open at the end.
+type Serving = JoinHandle<Vec<u32>>;
+
+/// What every step of the life needs.
+struct Life {
+    grant: Grant,
+    vault: Vault,
+    board: Board,
+    ending: Ending,
+    usage: Arc<UsageMeter>,
+    deadline: Instant,
+}
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is open.
+    Shut,
+    /// Something may still be open; the report says what.
+    Open,
+    /// The grant never became ready; nothing is open.
+    Failed,
+}
+
+/// Lives the life that the arguments describe. The report is for the termination message.
+pub async fn live(args: &Args) -> (Verdict, Report) {
+    let grant = match read_grant(&args.grant) {
+        Ok(grant) => grant,
+        Err(error) => return stillborn(String::new(), &error),
+    };
+    let grant_uid = grant.identity.uid.clone();
+    match set_up(args, grant).await {
+        Ok(setup) => live_with(setup).await,
+        Err(error) => stillborn(grant_uid, &error),
+    }
+}
+
+fn stillborn(grant_uid: String, error: &SetupError) -> (Verdict, Report) {
+    let message = chain(error);
+    tracing::error!(message, "cannot start");
+    let Setback { failure, .. } = setback(access::report::failure::GRANT_FILE, &message, false);
+    let report = Report {
+        grant_uid,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        phase: Phase::Ended,
+        token_accessor: None,
+        lease: None,
+        server_version: None,
+        failure: Some(failure),
+        usage: Usage::default(),
+        end: None,
+    };
+    (Verdict::Failed, report)
+}
+
+async fn live_with(setup: Setup) -> (Verdict, Report) {
+    let Setup { grant, vault, serving, listeners, health, status } = setup;
+    let usage = Arc::new(UsageMeter::default());
+    let board = Board::new(grant.identity.uid.clone(), Arc::clone(&usage));
+    let ending = Ending::new();
+    tokio::spawn(serve_health(health, board.clone()));
+    if let Some(status) = status {
+        let operator = Operator { board: board.clone(), ending: ending.clone() };
+        tokio::spawn(serve_operator(status.listener, status.tls, operator));
+    }
+    let left = deadline::time_left(&grant, clock::now());
+    let now = Instant::now();
+    let deadline = now.checked_add(left.clone().unwrap_or_default()).unwrap_or(now);
+    let life = Life { grant, vault, board, ending, usage, deadline };
+    tokio::spawn(end_in_time(life.ending.clone(), deadline));
+    tokio::spawn(end_on_signal(life.ending.clone()));
+
+    let mut held = Held::default();
+    let sessions = match left.map_err(|skew| of_skew(&skew)) {
+        Ok(_) => begin(&life, &mut held, listeners, serving).await,
+        Err(setback) => Err(NotOpened::Failed(setback)),
+    };
+    let (sessions, failed) = match sessions {
+        Ok(sessions) => (Some(sessions), false),
+        Err(NotOpened::Over) => (None, false),
+        Err(NotOpened::Failed(setback)) => (None, life.fail(setback.failure)),
+    };
+    let end = shut::shut(&life, held, sessions).await;
+    let open = receipt::is_open(&end.proofs);
+    life.board.ended(end);
+    let verdict = match (open, failed) {
+        (true, _) => Verdict::Open,
+        (false, true) => Verdict::Failed,
+        (false, false) => Verdict::Shut,
+    };
+    (verdict, life.board.report())
+}
+
+/// Opens the grant and serves it until its end begins.
+async fn begin(
+    life: &Life,
+    held: &mut Held,
+    listeners: Listeners,
+    identity: ServingIdentity,
+) -> Result<Serving, NotOpened> {
+    let Opened { credential, server } = open(life, held).await?;
+    let version = server.version_text.clone();
+    let shared = Shared::new(SharedParts {
+        grant: life.grant.clone(),
+        credential,
+        server,
+        identity,
+        usage: Arc::clone(&life.usage),
+        ending: life.ending.clone(),
+    })
+    .map_err(|error| setback(access::report::failure::GRANT_FILE, &chain(&error), false))?;
+    let guard = EndsWithIt(life.ending.clone());
+    let serving = tokio::spawn(async move {
+        let _guard = guard;
+        downstream::serve(listeners, Arc::new(shared)).await
+    });
+    life.board.ready(&version);
+    tracing::info!(server = version, "ready");
+    life.ending.began().await;
+    Ok(serving)
+}
+
+impl Life {
+    /// Whole seconds until the deadline.
+    fn seconds_left(&self) -> u32 {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// The grant can't become ready, and so it ends. Always `true`, for the verdict.
+    fn fail(&self, failure: Failure) -> bool {
+        tracing::error!(reason = failure.reason, message = failure.message, "the grant cannot become ready");
+        self.board.failed(failure);
+        self.ending.begin(EndCause::of(EndReason::Failed));
+        true
+    }
+}
+
+/// A grant does not outlive the task that serves its sessions, however that task goes.
+struct EndsWithIt(Ending);
+
+impl Drop for EndsWithIt {
+    fn drop(&mut self) {
+        self.0.begin(EndCause::of(EndReason::Stopped));
+    }
+}
+
+async fn end_in_time(ending: Ending, deadline: Instant) {
+    sleep_until(deadline.checked_sub(deadline::LEAD).unwrap_or(deadline)).await;
+    ending.begin(EndCause::of(EndReason::Expired));
+}
+
+async fn end_on_signal(ending: Ending) {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        // Without them a signal would kill us with everything open; then rather not begin.
+        tracing::error!("cannot listen for signals");
+        return ending.begin(EndCause::of(EndReason::Failed));
+    };
+    let came = |signal: &'static str| tracing::info!(signal, "told to stop");
+    tokio::select! {
+        _ = Signal::recv(&mut terminate) => came("SIGTERM"),
+        _ = Signal::recv(&mut interrupt) => came("SIGINT"),
+    }
+    ending.begin(EndCause::of(EndReason::Stopped));
+}

@@ -1,0 +1,183 @@
+//! The way to Ready: log in, make the owning token, have its accessor on record, read the credential, check it.
+//!
+//! A call to Vault, once begun, is never dropped half-way: what it made would be lost. Everything made goes into
+//! `Held` at once, and whoever called us gives it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::report::{Lease, failure};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use vault::{Credentials, OwningToken, VaultError};
+use zeroize::Zeroizing;
+
+use super::custody::{self, Kept};
+use super::failure::{Setback, chain, of_preflight, of_skew, of_vault, setback};
+use super::held::{Held, Leased, Owner};
+use super::login::{LoginError, Parent, log_in};
+use super::{Life, deadline};
+use crate::clock;
+use crate::credential::Credential;
+use crate::upstream::{self, ServerInfo};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Why a grant did not open.
+#[derive(Debug)]
+pub enum NotOpened {
+    /// It ended before.
+    Over,
+    /// It can't, and waiting won't help.
+    Failed(Setback),
+}
+
+impl From<Setback> for NotOpened {
+    fn from(setback: Setback) -> Self {
+        Self::Failed(setback)
+    }
+}
+
+/// What sessions need to be opened.
+pub struct Opened {
+    /// User and password.
+    pub credential: Arc<Credential>,
+    /// The server as it was checked.
+    pub server: ServerInfo,
+}
+
+/// Goes all the way, again and again where waiting may help, until the grant is over.
+pub async fn open(life: &Life, held: &mut Held) -> Result<Opened, NotOpened> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let setback = match attempt(life, held).await {
+            Err(NotOpened::Failed(setback)) => setback,
+            other => return other,
+        };
+        tracing::warn!(
+            reason = setback.failure.reason,
+            message = setback.failure.message,
+            may_pass = setback.may_pass,
+            "not ready"
+        );
+        life.board.failed(setback.failure.clone());
+        if !setback.may_pass {
+            return Err(NotOpened::Failed(setback));
+        }
+        tokio::select! {
+            _ = life.ending.began() => return Err(NotOpened::Over),
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Goes on from what is held already.
+async fn attempt(life: &Life, held: &mut Held) -> Result<Opened, NotOpened> {
+    over(life)?;
+    if held.owner.is_none() {
+        own(life, held).await?;
+    }
+    over(life)?;
+    put_on_record(life, held).await?;
+    over(life)?;
+    let credential = credential(life, held).await?;
+    let checked = tokio::select! {
+        _ = life.ending.began() => return Err(NotOpened::Over),
+        checked = upstream::preflight(&life.grant, &credential) => checked,
+    };
+    let server = checked.map_err(|error| of_preflight(&error, &life.grant))?;
+    Ok(Opened { credential, server })
+}
+
+fn over(life: &Life) -> Result<(), NotOpened> {
+    match life.ending.cause() {
+        Some(_) => Err(NotOpened::Over),
+        None => Ok(()),
+    }
+}
+
+/// Logs in and makes the token that will own the lease, for the time left and not a second more.
+async fn own(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
+    let failed = |error: &VaultError| of_vault(error, &life.grant);
+    give_back_login(life, held).await?;
+    let lent;
+    let parent = match log_in(&life.vault, &life.grant.vault.login).await {
+        Ok(Parent::Ours(token)) => held.login.insert(token),
+        Ok(Parent::Lent(token)) => {
+            lent = token;
+            &lent
+        }
+        Err(LoginError::Vault(error)) => return Err(failed(&error).into()),
+        Err(error @ LoginError::Read { .. }) => {
+            return Err(setback(failure::VAULT_DENIED, &chain(&error), true).into());
+        }
+    };
+    let seconds = life.seconds_left();
+    if seconds == 0 {
+        return Err(NotOpened::Over);
+    }
+    let role = &life.grant.vault.token_role;
+    let answer = life.vault.create_token(parent, role, seconds).await.map_err(|error| failed(&error))?;
+    let OwningToken { token, accessor, seconds } = answer.value;
+    let lasts = Duration::from_secs(seconds);
+    let ends_at = Instant::now().checked_add(lasts).unwrap_or(life.deadline);
+    held.owner = Some(Owner { token, accessor, ends_at });
+    deadline::compare_with_vault(clock::now(), answer.date).map_err(|error| of_skew(&error))?;
+    Ok(())
+}
+
+/// The accessor on record, then the login token revoked: from here on everything can be revoked by the accessor.
+async fn put_on_record(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
+    if !held.on_record {
+        let Some(owner) = &held.owner else { return Err(NotOpened::Over) };
+        match custody::keep(&life.grant, &life.board, &life.ending, &owner.accessor).await? {
+            Kept::OnRecord => held.on_record = true,
+            Kept::Over => return Err(NotOpened::Over),
+        }
+    }
+    give_back_login(life, held).await
+}
+
+async fn give_back_login(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
+    if let Some(login) = &held.login {
+        life.vault.revoke_self(login).await.map_err(|error| of_vault(&error, &life.grant))?;
+        held.login = None;
+    }
+    Ok(())
+}
+
+async fn credential(life: &Life, held: &mut Held) -> Result<Arc<Credential>, NotOpened> {
+    if let Some(Leased { credential, .. }) = &held.lease {
+        return Ok(Arc::clone(credential));
+    }
+    let Some(owner) = &held.owner else { return Err(NotOpened::Over) };
+    life.board.leasing();
+    let path = life.grant.target.lease.credentials_path();
+    let answer = match life.vault.read_credentials(&owner.token, &path).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            held.unanswered |= matches!(error, VaultError::Unreachable { .. } | VaultError::Malformed { .. });
+            return Err(of_vault(&error, &life.grant).into());
+        }
+    };
+    let Credentials { lease_id, seconds, user, password } = answer.value;
+    let lasts = owner.ends_at.saturating_duration_since(Instant::now()).min(Duration::from_secs(seconds));
+    let lease = Lease { lease_id, user_name: user.clone(), expires_at: in_future(lasts) };
+    let password = Zeroizing::new(password.expose().as_bytes().to_vec());
+    let credential = Arc::new(Credential { user, password });
+    let ours = life.grant.target.lease.owns(&lease.lease_id);
+    held.lease = Some(Leased { lease_id: lease.lease_id.clone(), credential: Arc::clone(&credential) });
+    life.board.leased(lease);
+    if !ours {
+        let message = format!("Vault gave a lease that is not one of {path}: is the role behind a proxy?");
+        return Err(setback(failure::VAULT_DENIED, &message, false).into());
+    }
+    Ok(credential)
+}
+
+fn in_future(lasts: Duration) -> Timestamp {
+    let now = clock::now();
+    SignedDuration::try_from(lasts).ok().and_then(|lasts| now.checked_add(lasts).ok()).unwrap_or(now)
+}

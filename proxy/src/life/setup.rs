@@ -1,0 +1,115 @@
+//! Everything that must be in place before the life begins: files read, ports bound, TLS built.
+//!
+//! It calls nobody. What fails here can't be shown on the status port, only in the last message and the log.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use access::file::BadGrantFile;
+use access::{Custody, Grant};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use vault::{BadVaultAddress, Vault};
+
+use crate::args::Args;
+use crate::downstream::{Listeners, ServingIdentity};
+use crate::identity_files::{self, IdentityFiles, LoadIdentityError};
+use crate::status::{StatusTlsError, status_tls};
+
+/// What the life needs.
+pub struct Setup {
+    /// The grant.
+    pub grant: Grant,
+    /// Vault, not yet called.
+    pub vault: Vault,
+    /// The certificate for clients, and whom to trust.
+    pub serving: ServingIdentity,
+    /// The clients' ports, bound. Nobody is accepted before the grant is ready.
+    pub listeners: Listeners,
+    /// The kubelet's port.
+    pub health: TcpListener,
+    /// The operator's port.
+    pub status: Option<Status>,
+}
+
+/// The operator's port, bound, and its TLS.
+pub struct Status {
+    /// The port.
+    pub listener: TcpListener,
+    /// Requires a certificate of the internal CA.
+    pub tls: Arc<ServerConfig>,
+}
+
+/// Why the life can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The grant file is not there.
+    #[error("cannot read grant file {path:?}")]
+    ReadGrant {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The grant file is not one.
+    #[error("grant file {path:?} is refused")]
+    BadGrant {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BadGrantFile,
+    },
+    /// The identity folder.
+    #[error("cannot load the identity files")]
+    Identity(#[source] LoadIdentityError),
+    /// TLS of the status port.
+    #[error("cannot open the status port")]
+    Status(#[source] StatusTlsError),
+    /// The grant's custody is the operator's, and no operator could call.
+    #[error("the grant's custody is the operator's, but there is no internal-ca.crt to know it by")]
+    NoOperator,
+    /// Vault's address or authorities.
+    #[error("cannot use the grant's Vault settings")]
+    Vault(#[source] BadVaultAddress),
+    /// A port.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address and port.
+        address: SocketAddr,
+        /// What happened.
+        source: io::Error,
+    },
+}
+
+/// Reads the grant file.
+pub fn read_grant(path: &Path) -> Result<Grant, SetupError> {
+    let json =
+        std::fs::read(path).map_err(|source| SetupError::ReadGrant { path: path.to_owned(), source })?;
+    access::file::read(&json).map_err(|source| SetupError::BadGrant { path: path.to_owned(), source })
+}
+
+/// Gets everything else into place.
+pub async fn set_up(args: &Args, grant: Grant) -> Result<Setup, SetupError> {
+    let IdentityFiles { serving, internal_ca_pem } =
+        identity_files::load(&args.identity).map_err(SetupError::Identity)?;
+    let vault = Vault::new(&grant.vault.address, &grant.vault.ca_pem).map_err(SetupError::Vault)?;
+    let listen = |port| listen(SocketAddr::new(args.listen_address, port));
+    let status = match (&internal_ca_pem, &grant.custody) {
+        (None, Custody::Operator) => return Err(SetupError::NoOperator),
+        (None, Custody::File(_)) => None,
+        (Some(ca_pem), Custody::Operator | Custody::File(_)) => {
+            let tls = status_tls(&serving, ca_pem).map_err(SetupError::Status)?;
+            Some(Status { listener: listen(args.port_status).await?, tls })
+        }
+    };
+    let listeners =
+        Listeners { native: listen(args.port_native).await?, tls_first: listen(args.port_tls).await? };
+    let health = listen(args.port_health).await?;
+    Ok(Setup { grant, vault, serving, listeners, health, status })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, SetupError> {
+    TcpListener::bind(address).await.map_err(|source| SetupError::Listen { address, source })
+}

@@ -1,0 +1,187 @@
+//! What is known about this proxy, in one place: the life writes it, the report and the probes read it.
+//!
+//! No secret is ever put here: everything on the board may be read by the operator and stands in the last message.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use access::report::{End, Failure, Lease, Phase, Report};
+use tokio::sync::watch;
+
+use crate::usage::UsageMeter;
+
+/// The board of one proxy. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Board {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    grant_uid: String,
+    usage: Arc<UsageMeter>,
+    facts: Mutex<Facts>,
+    on_record: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Facts {
+    phase: Phase,
+    token_accessor: Option<String>,
+    lease: Option<Lease>,
+    server_version: Option<String>,
+    failure: Option<Failure>,
+    end: Option<End>,
+}
+
+/// The accessor that somebody put on record is not this proxy's, or it has none to show yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not the accessor of this proxy's token")]
+pub struct NotOurs;
+
+/// Longest text of the server's version in a report.
+const VERSION_CHARACTERS: usize = 80;
+
+impl Board {
+    /// A proxy that has just started.
+    pub fn new(grant_uid: String, usage: Arc<UsageMeter>) -> Self {
+        let facts = Facts {
+            phase: Phase::Starting,
+            token_accessor: None,
+            lease: None,
+            server_version: None,
+            failure: None,
+            end: None,
+        };
+        let on_record = watch::Sender::new(false);
+        Self { shared: Arc::new(Shared { grant_uid, usage, facts: Mutex::new(facts), on_record }) }
+    }
+
+    /// Everything, as the operator reads it.
+    pub fn report(&self) -> Report {
+        let facts = self.facts();
+        Report {
+            grant_uid: self.shared.grant_uid.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            phase: facts.phase,
+            token_accessor: facts.token_accessor.clone(),
+            lease: facts.lease.clone(),
+            server_version: facts.server_version.clone(),
+            failure: facts.failure.clone(),
+            usage: self.shared.usage.so_far(),
+            end: facts.end.clone(),
+        }
+    }
+
+    /// Whether people can connect.
+    pub fn is_ready(&self) -> bool {
+        self.facts().phase == Phase::Ready
+    }
+
+    /// Shows the accessor of the token that will own the lease, and waits for somebody to put it on record.
+    pub fn show_accessor(&self, accessor: &str) {
+        let mut facts = self.facts();
+        facts.phase = Phase::Custody;
+        facts.failure = None;
+        facts.token_accessor = Some(accessor.to_owned());
+    }
+
+    /// Somebody has `accessor` on record. Saying so twice changes nothing.
+    pub fn confirm(&self, accessor: &str) -> Result<(), NotOurs> {
+        if self.facts().token_accessor.as_deref() != Some(accessor) {
+            return Err(NotOurs);
+        }
+        self.shared.on_record.send_replace(true);
+        Ok(())
+    }
+
+    /// Waits until the accessor is on record.
+    pub async fn on_record(&self) {
+        // The sending side lives as long as `self`, so the wait can't fail.
+        let _ = self.shared.on_record.subscribe().wait_for(|on_record| *on_record).await;
+    }
+
+    /// The credential is about to be read, or was.
+    pub fn leasing(&self) {
+        let mut facts = self.facts();
+        facts.phase = Phase::Leasing;
+        facts.failure = None;
+    }
+
+    /// There is a lease.
+    pub fn leased(&self, lease: Lease) {
+        self.facts().lease = Some(lease);
+    }
+
+    /// Something is in the way; the message says what to do.
+    pub fn failed(&self, failure: Failure) {
+        self.facts().failure = Some(failure);
+    }
+
+    /// People can connect.
+    pub fn ready(&self, server_version: &str) {
+        let mut facts = self.facts();
+        facts.phase = Phase::Ready;
+        facts.failure = None;
+        facts.server_version = Some(server_version.chars().take(VERSION_CHARACTERS).collect());
+    }
+
+    /// Nobody can connect any more.
+    pub fn ending(&self) {
+        self.facts().phase = Phase::Ending;
+    }
+
+    /// All is done.
+    pub fn ended(&self, end: End) {
+        let mut facts = self.facts();
+        facts.phase = Phase::Ended;
+        facts.end = Some(end);
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        // Each change is one assignment after another of whole values: a panic in between leaves nothing torn.
+        self.shared.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board() -> Board {
+        Board::new("uid".into(), Arc::default())
+    }
+
+    #[test]
+    fn an_accessor_that_is_not_ours_does_not_count_as_on_record() {
+        let board = board();
+        assert_eq!(board.confirm(""), Err(NotOurs));
+        assert_eq!(board.confirm("ours"), Err(NotOurs), "before it is shown");
+        board.show_accessor("ours");
+        assert_eq!(board.confirm("another"), Err(NotOurs));
+        assert!(!*board.shared.on_record.borrow());
+        assert_eq!(board.confirm("ours"), Ok(()));
+        assert_eq!(board.confirm("ours"), Ok(()), "twice is once");
+        assert!(*board.shared.on_record.borrow());
+    }
+
+    #[test]
+    fn only_the_ready_phase_is_ready() {
+        let board = board();
+        assert!(!board.is_ready());
+        board.show_accessor("a");
+        assert!(!board.is_ready());
+        board.leasing();
+        assert!(!board.is_ready());
+        board.ready("10.11.6-MariaDB");
+        assert!(board.is_ready());
+        board.ending();
+        assert!(!board.is_ready());
+    }
+
+    #[test]
+    fn a_long_server_version_is_cut() {
+        let board = board();
+        board.ready(&"é".repeat(500));
+        assert_eq!(board.report().server_version.map(|version| version.chars().count()), Some(80));
+    }
+}
