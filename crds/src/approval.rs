@@ -21,12 +21,12 @@ use crate::text::{PLAIN_TEXT, PLAIN_TEXT_SAYS};
     selectable = ".spec.request.name",
     selectable = ".spec.request.uid",
     selectable = ".spec.approver",
-    printcolumn(name = "Request", type_ = "string", json_path = ".spec.request.name"),
-    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester"),
-    printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
-    printcolumn(name = "Approver", type_ = "string", json_path = ".spec.approver"),
-    printcolumn(name = "Comment", type_ = "string", json_path = ".spec.comment", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Request", "type": "string", "jsonPath": ".spec.request.name"}"#,
+    printcolumn = r#"{"name": "Requester", "type": "string", "jsonPath": ".spec.requester"}"#,
+    printcolumn = r#"{"name": "Decision", "type": "string", "jsonPath": ".spec.decision"}"#,
+    printcolumn = r#"{"name": "Approver", "type": "string", "jsonPath": ".spec.approver"}"#,
+    printcolumn = r#"{"name": "Comment", "type": "string", "jsonPath": ".spec.comment", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("self == oldSelf")
     .message("an approval never changes: delete it and apply another one"))]

@@ -21,11 +21,11 @@ use crate::text::{HOST, HOST_SAYS};
     doc = "A database that people may ask to read.",
     derive = "PartialEq",
     selectable = ".spec.accessPolicy",
-    printcolumn(name = "Engine", type_ = "string", json_path = ".spec.engine"),
-    printcolumn(name = "Host", type_ = "string", json_path = ".spec.host"),
-    printcolumn(name = "Policy", type_ = "string", json_path = ".spec.accessPolicy"),
-    printcolumn(name = "Role", type_ = "string", json_path = ".spec.credentials.vault.role", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn = r#"{"name": "Engine", "type": "string", "jsonPath": ".spec.engine"}"#,
+    printcolumn = r#"{"name": "Host", "type": "string", "jsonPath": ".spec.host"}"#,
+    printcolumn = r#"{"name": "Policy", "type": "string", "jsonPath": ".spec.accessPolicy"}"#,
+    printcolumn = r#"{"name": "Role", "type": "string", "jsonPath": ".spec.credentials.vault.role", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
     validation = Rule::new("self.metadata.name.size() <= 50 && !self.metadata.name.contains('.')")
         .message("the name of a Database has 50 characters at most and no dot: <namespace>.<name> names its service \
                   account and its roles in Vault")

@@ -23,15 +23,15 @@ use crate::{DatabaseSpec, LimitsSpec, RequestRef};
     selectable = ".spec.user",
     selectable = ".spec.request.name",
     selectable = ".spec.terms.database",
-    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Database", type_ = "string", json_path = ".spec.terms.database"),
-    printcolumn(name = "User", type_ = "string", json_path = ".spec.user"),
-    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
-    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint"),
-    printcolumn(name = "Sessions", type_ = "integer", json_path = ".status.usage.openSessions"),
-    printcolumn(name = "End", type_ = "string", json_path = ".status.endReason"),
-    printcolumn(name = "Request", type_ = "string", json_path = ".spec.request.name", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Phase", "type": "string", "jsonPath": ".status.phase"}"#,
+    printcolumn = r#"{"name": "Database", "type": "string", "jsonPath": ".spec.terms.database"}"#,
+    printcolumn = r#"{"name": "User", "type": "string", "jsonPath": ".spec.user"}"#,
+    printcolumn = r#"{"name": "Expires", "type": "string", "jsonPath": ".spec.expiresAt"}"#,
+    printcolumn = r#"{"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint"}"#,
+    printcolumn = r#"{"name": "Sessions", "type": "integer", "jsonPath": ".status.usage.openSessions"}"#,
+    printcolumn = r#"{"name": "End", "type": "string", "jsonPath": ".status.endReason"}"#,
+    printcolumn = r#"{"name": "Request", "type": "string", "jsonPath": ".spec.request.name", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new(
     "self.request == oldSelf.request && self.user == oldSelf.user && self.terms == oldSelf.terms && \

@@ -20,13 +20,9 @@ use crate::text::{GRANT_DURATION, GRANT_DURATION_SAYS};
     doc = "Who may read what, and who must approve.",
     status = "PolicyStatus",
     derive = "PartialEq",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].status"
-    ),
-    printcolumn(name = "Groups", type_ = "string", json_path = ".spec.groups", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name": "Groups", "type": "string", "jsonPath": ".spec.groups", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new(
     "has(self.groups) == has(oldSelf.groups) && (!has(self.groups) || self.groups == oldSelf.groups)"
