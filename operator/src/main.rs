@@ -2,6 +2,8 @@
 
 mod admission;
 mod clock;
+mod config;
+mod grant;
 mod request;
 mod words;
 

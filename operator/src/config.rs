@@ -1,0 +1,139 @@
+//! The operator's configuration file. Unknown keys are refused: a key that this release does not know may be a bound
+//! it would miss.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crds::NetworkPeer;
+use crds::admission::Release;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use serde::Deserialize;
+
+/// Everything an installation decides.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Namespace of the operator.
+    pub namespace: String,
+    /// Name of its service account; its Deployment and its Lease are called the same.
+    pub service_account: String,
+    /// Namespace of the proxies.
+    pub proxies_namespace: String,
+    /// The only image that runs there.
+    pub proxy_image: String,
+    /// Pull policy of that image.
+    #[serde(default = "if_not_present")]
+    pub image_pull_policy: String,
+    /// Vault.
+    pub vault: VaultConfig,
+    /// The cluster's DNS.
+    pub dns: NetworkPeer,
+    /// Namespaces whose pods may connect to proxies.
+    #[serde(default)]
+    pub client_namespaces: Vec<String>,
+    /// Requests and limits of a proxy.
+    #[serde(default)]
+    pub proxy_resources: ResourceRequirements,
+}
+
+/// Where Vault is and how to trust it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VaultConfig {
+    /// `https://host:port`.
+    pub address: String,
+    /// Its certificate authorities, PEM.
+    pub ca: String,
+    /// Mount path of the Kubernetes auth method.
+    pub kubernetes_mount: String,
+    /// Auth role of the operator's own service account.
+    pub operator_role: String,
+    /// Where it is on the network.
+    pub to: NetworkPeer,
+    /// Its port there.
+    pub port: u16,
+}
+
+fn if_not_present() -> String {
+    "IfNotPresent".to_owned()
+}
+
+/// Why the configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadConfigError {
+    /// The file is not there, or not ours to read.
+    #[error("cannot read configuration {path:?}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not YAML, a key missing or unknown, or a value of the wrong kind.
+    #[error("configuration {path:?} is not valid")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_norway::Error,
+    },
+}
+
+/// Reads the file.
+pub fn load(path: &Path) -> Result<Config, LoadConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
+    serde_norway::from_str(&text).map_err(|source| LoadConfigError::Parse { path: path.to_owned(), source })
+}
+
+impl Config {
+    /// The release that the admission policies must belong to.
+    pub fn release(&self) -> Release {
+        Release {
+            operator_user: format!("system:serviceaccount:{}:{}", self.namespace, self.service_account),
+            operator_namespace: self.namespace.clone(),
+            proxies_namespace: self.proxies_namespace.clone(),
+            proxy_image: self.proxy_image.clone(),
+        }
+    }
+
+    /// The label that names a namespace.
+    pub fn namespace_labels(name: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())])
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub const EXAMPLE: &str = "
+namespace: keyhole-system
+serviceAccount: keyhole-operator
+proxiesNamespace: keyhole-proxies
+proxyImage: registry.example.com/keyhole-proxy:0.1.0
+vault:
+  address: https://vault.vault.svc:8200
+  ca: pem
+  kubernetesMount: kubernetes
+  operatorRole: keyhole-operator
+  to: {namespaceLabels: {team: vault}, podLabels: {app: vault}}
+  port: 8200
+dns: {namespaceLabels: {kubernetes.io/metadata.name: kube-system}, podLabels: {k8s-app: kube-dns}}
+clientNamespaces: [tools]
+proxyResources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
+";
+
+    pub fn example() -> Config {
+        serde_norway::from_str(EXAMPLE).unwrap()
+    }
+
+    #[test]
+    fn an_unknown_or_missing_key_is_refused() {
+        let parse = |text: &str| serde_norway::from_str::<Config>(text);
+        assert!(parse(&format!("{EXAMPLE}surprise: 1\n")).is_err());
+        assert!(parse(&EXAMPLE.replace("  port: 8200\n", "")).is_err());
+        assert!(parse(&EXAMPLE.replace("  port: 8200\n", "  port: 8200\n  token: x\n")).is_err());
+        assert_eq!(parse(EXAMPLE).unwrap().image_pull_policy, "IfNotPresent");
+    }
+}

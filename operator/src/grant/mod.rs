@@ -1,0 +1,4 @@
+//! Grants: observe, plan, apply.
+
+pub mod observed;
+pub mod plan;

@@ -1,0 +1,147 @@
+//! What a plan looks at: one grant, its children, its proxy's own words. Data only.
+
+use access::report::Report;
+use crds::AccessGrant;
+use jiff::Timestamp;
+
+/// Everything about one grant, as it was seen.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The grant, read from the API server.
+    pub grant: AccessGrant,
+    /// Its request.
+    pub request: RequestLink,
+    /// Its database.
+    pub database: Link,
+    /// Its policy.
+    pub policy: Link,
+    /// Which of its rules are there.
+    pub rules: Rules,
+    /// Its proxy pod.
+    pub pod: Option<PodSeen>,
+    /// What the proxy says, now or in its last message.
+    pub report: Option<Report>,
+    /// What came of shutting leases a moment ago.
+    pub findings: Vec<Finding>,
+    /// Whether it is time to write what was used.
+    pub usage: UsageDue,
+    /// Where proxies are.
+    pub place: Place,
+}
+
+/// What a client must know beside the grant itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Namespace of the proxies.
+    pub proxies_namespace: String,
+    /// Certificate authority of their serving certificates, PEM.
+    pub internal_ca_pem: String,
+}
+
+/// Whether the object that a grant was made from is still the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It is there, with the same uid.
+    Same,
+    /// It is gone or going, or another one has its name.
+    Gone,
+}
+
+/// The same for the request, whose status is the last thing a grant writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestLink {
+    /// It is there.
+    Open,
+    /// It is there, and says that its grant has ended.
+    Closed,
+    /// It is gone or going, or another one has its name.
+    Gone,
+}
+
+/// Whether the used-up counters go into the status with this plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageDue {
+    /// Yes.
+    Now,
+    /// They were written a moment ago.
+    Later,
+}
+
+/// Which children other than the pod are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// NetworkPolicy.
+    pub network_policy: Child,
+    /// Secret with certificate and grant file.
+    pub secret: Child,
+    /// Role for port-forward.
+    pub role: Child,
+    /// Its binding.
+    pub role_binding: Child,
+    /// The database's service account. It belongs to the database, not to the grant.
+    pub service_account: Child,
+}
+
+/// Whether a child is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Child {
+    /// Not there.
+    #[default]
+    Missing,
+    /// There.
+    Present,
+}
+
+/// The proxy pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSeen {
+    /// Its uid.
+    pub uid: String,
+    /// Since when it is being deleted.
+    pub deleting_since: Option<Timestamp>,
+    /// How it goes.
+    pub state: PodState,
+}
+
+/// How a pod goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodState {
+    /// Its container does not run yet; the problem, if Kubernetes tells one.
+    Pending(Option<Problem>),
+    /// Its container runs.
+    Running,
+    /// Its container will not run again.
+    Finished {
+        /// When it stopped.
+        at: Timestamp,
+        /// What Kubernetes says about it, if it failed.
+        problem: Option<Problem>,
+    },
+}
+
+/// Reason and sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// CamelCase.
+    pub reason: String,
+    /// What to do.
+    pub message: String,
+}
+
+/// What came of shutting one lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Accessor of the token that owns the lease.
+    pub token_accessor: String,
+    /// What is known now.
+    pub shut: Shut,
+}
+
+/// Whether a lease is shut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shut {
+    /// Vault says that it is gone.
+    Gone,
+    /// It may stand; how to fix it.
+    Open(String),
+}

@@ -1,0 +1,62 @@
+//! Leases and the accessors of the tokens that own them: on record before they can do anything.
+
+use access::VaultLease;
+use access::report::Report;
+use crds::{AccessGrant, AccessGrantStatus, LeaseStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::super::observed::{Finding, PodSeen, Shut};
+
+/// Whether a lease id is one of this grant's own role. The proxy's word is not taken for it.
+pub fn owned(grant: &AccessGrant, lease_id: &str) -> bool {
+    let vault = &grant.spec.terms.database_spec.credentials.vault;
+    VaultLease { mount: vault.mount.clone(), role: vault.role.clone() }.owns(lease_id)
+}
+
+/// Puts what the proxy reports on record: a new accessor as a new line, its lease where it is the role's own.
+pub fn record(grant: &AccessGrant, status: &mut AccessGrantStatus, pod: Option<&PodSeen>, report: &Report) {
+    let Some(accessor) = &report.token_accessor else { return };
+    let known = status.leases.iter().any(|lease| lease.token_accessor == *accessor);
+    if !known {
+        status.leases.push(LeaseStatus {
+            pod_uid: pod.map(|pod| pod.uid.clone()).unwrap_or_default(),
+            token_accessor: accessor.clone(),
+            ..LeaseStatus::default()
+        });
+    }
+    let reported = report.lease.as_ref().filter(|lease| owned(grant, &lease.lease_id));
+    let line = status.leases.iter_mut().find(|lease| lease.token_accessor == *accessor);
+    if let (Some(line), Some(lease)) = (line, reported)
+        && line.lease_id.is_none()
+    {
+        line.lease_id = Some(lease.lease_id.clone());
+        line.user_name = Some(lease.user_name.clone());
+        line.expires_at = Some(Time(lease.expires_at));
+    }
+}
+
+/// Marks as revoked what Vault said is gone.
+pub fn settle(status: &mut AccessGrantStatus, findings: &[Finding]) {
+    for Finding { token_accessor, shut } in findings {
+        let line = status.leases.iter_mut().find(|lease| lease.token_accessor == *token_accessor);
+        if let (Some(line), Shut::Gone) = (line, shut) {
+            line.revoked = true;
+        }
+    }
+}
+
+/// Leases that may stand. `except_pod`: the uid of a pod that still needs its own.
+pub fn standing<'a>(
+    status: &'a AccessGrantStatus,
+    except_pod: Option<&'a str>,
+) -> impl Iterator<Item = &'a LeaseStatus> {
+    status.leases.iter().filter(move |lease| !lease.revoked && Some(lease.pod_uid.as_str()) != except_pod)
+}
+
+/// What to do about a lease that could not be shut, if anything was tried.
+pub fn open_detail(findings: &[Finding]) -> Option<&str> {
+    findings.iter().find_map(|finding| match &finding.shut {
+        Shut::Open(detail) => Some(detail.as_str()),
+        Shut::Gone => None,
+    })
+}

@@ -1,0 +1,359 @@
+#![allow(clippy::arithmetic_side_effects)]
+//! The plan as values, and the plan obeyed by a small world that may crash between any two steps.
+
+use access::{ChildName, EndReason};
+use crds::GrantPhase;
+use proptest::prelude::*;
+
+use super::super::observed::{Child, Link, RequestLink, Rules};
+use super::model::World;
+use super::{Action, plan};
+
+fn steps(world: &World) -> Vec<Action> {
+    world.plan().actions.into_iter().filter(|action| !matches!(action, Action::Record(_))).collect()
+}
+
+fn receipt(world: &World) -> Vec<(String, String)> {
+    world.status().receipt.iter().map(|line| (line.item.clone(), line.outcome.clone())).collect()
+}
+
+#[track_caller]
+fn everything_is_shut(world: &World) {
+    let status = world.status();
+    assert_eq!(status.phase, GrantPhase::Ended, "{status:#?}");
+    assert!(world.pod.is_none());
+    let Rules { network_policy, secret, role, role_binding, service_account: _ } = world.rules;
+    assert_eq!([network_policy, secret, role, role_binding], [Child::Missing; 4]);
+    assert!(world.vault.values().all(|stands| !stands), "a lease stands");
+    assert!(status.leases.iter().all(|lease| lease.revoked));
+    assert_eq!(status.receipt.len(), 6);
+    assert!(status.receipt.iter().all(|line| line.outcome != "Open"), "{:?}", status.receipt);
+    assert_eq!(world.grant.metadata.finalizers, None);
+    assert_ne!(world.request, RequestLink::Open);
+    assert!(world.plan().actions.is_empty());
+}
+
+#[test]
+fn a_new_grant_gets_its_rules_before_its_pod() {
+    let world = World::new();
+    assert_eq!(
+        steps(&world),
+        [
+            Action::ApplyNetworkPolicy,
+            Action::ApplyServiceAccount,
+            Action::ApplySecret,
+            Action::ApplyRole,
+            Action::ApplyRoleBinding,
+            Action::ApplyPod
+        ]
+    );
+}
+
+#[test]
+fn custody_is_told_only_after_the_accessor_is_on_record() {
+    let mut world = World::new();
+    world.run(1, 200);
+    world.tick(200);
+    assert_eq!(world.pod.as_ref().unwrap().phase, Some(access::report::Phase::Custody));
+    let actions = world.plan().actions;
+    let Action::Record(status) = &actions[0] else { panic!("{actions:?}") };
+    assert_eq!(status.leases[0].token_accessor, "accessor-pod-1");
+    assert_eq!(actions[1], Action::TellCustody { token_accessor: "accessor-pod-1".into() });
+}
+
+#[test]
+fn a_ready_grant_says_where_to_connect_and_nothing_more_happens() {
+    let world = World::ready();
+    let status = world.status();
+    let name = ChildName::of("g1");
+    assert_eq!(status.endpoint, Some(format!("keyhole-proxies/{name}")));
+    assert_eq!(world.condition("Ready"), ("True".into(), "Ready".into()));
+    assert_eq!(status.leases[0].lease_id.as_deref(), Some("database/creds/jit-read-role/pod-1"));
+    assert!(world.plan().actions.is_empty());
+}
+
+#[test]
+fn on_revocation_the_reason_is_recorded_and_the_proxy_told_before_anything_is_deleted() {
+    let mut world = World::ready();
+    world.revoke();
+    let actions = world.plan().actions;
+    assert!(matches!(&actions[0], Action::Record(status) if status.end_reason.as_deref() == Some("Revoked")));
+    assert_eq!(actions[1..], [Action::TellEnd(EndReason::Revoked)]);
+}
+
+#[test]
+fn at_the_second_of_expiry_the_grant_ends_and_not_before() {
+    let mut world = World::ready();
+    world.now = "2026-01-01T12:29:59Z".parse().unwrap();
+    assert!(steps(&world).is_empty());
+    assert_eq!(world.plan().look_again, Some("2026-01-01T12:30:00Z".parse().unwrap()));
+    world.now = "2026-01-01T12:30:00Z".parse().unwrap();
+    assert_eq!(steps(&world), [Action::TellEnd(EndReason::Expired)]);
+}
+
+#[test]
+fn a_request_database_or_policy_that_goes_away_ends_the_grant() {
+    let changes: [(fn(&mut World), EndReason); 3] = [
+        (|world| world.request = RequestLink::Gone, EndReason::Deleted),
+        (|world| world.database = Link::Gone, EndReason::DatabaseGone),
+        (|world| world.policy = Link::Gone, EndReason::PolicyGone),
+    ];
+    for (change, reason) in changes {
+        let mut world = World::ready();
+        change(&mut world);
+        world.run(30, 500);
+        assert_eq!(world.status().end_reason.as_deref(), Some(reason.word()));
+        everything_is_shut(&world);
+    }
+}
+
+#[test]
+fn the_end_goes_proxy_pod_rules_lease_and_only_then_ended() {
+    let mut world = World::ready();
+    world.revoke();
+    world.run(30, 200);
+    everything_is_shut(&world);
+    let order: Vec<&str> = world
+        .told
+        .iter()
+        .filter_map(|action| match action {
+            Action::TellEnd(_) => Some("tell"),
+            Action::DeletePod => Some("pod"),
+            Action::DeleteNetworkPolicy => Some("network"),
+            Action::ShutLease(_) => Some("lease"),
+            Action::RemoveFinalizer => Some("finalizer"),
+            _ => None,
+        })
+        .collect();
+    let position = |what: &str| order.iter().position(|step| *step == what).unwrap();
+    assert!(position("tell") < position("pod"));
+    assert!(position("pod") < position("network"));
+    assert!(position("network") < position("finalizer"));
+    assert!(position("lease") < position("finalizer"));
+    assert_eq!(world.condition("Ended"), ("True".into(), "Revoked".into()));
+}
+
+#[test]
+fn with_vault_down_people_are_cut_off_but_the_grant_is_not_ended() {
+    let mut world = World::ready();
+    world.vault_is_up = false;
+    world.revoke();
+    world.run(40, 1000);
+    assert!(world.pod.is_none());
+    assert_eq!(world.rules.network_policy, Child::Missing);
+    let status = world.status();
+    assert_eq!(status.phase, GrantPhase::Ending);
+    assert!(receipt(&world).contains(&("lease".into(), "Open".into())), "{status:#?}");
+    assert!(world.grant.metadata.finalizers.is_some());
+    world.vault_is_up = true;
+    world.run(5, 1000);
+    everything_is_shut(&world);
+}
+
+#[test]
+fn a_proxy_that_dies_with_the_password_leaves_login_unprovable_and_the_lease_proved() {
+    let mut world = World::ready();
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at) = (true, Some(world.now));
+    world.revoke();
+    world.run(30, 500);
+    everything_is_shut(&world);
+    let lines = receipt(&world);
+    assert!(lines.contains(&("login".into(), "Unprovable".into())), "{lines:?}");
+    assert!(lines.contains(&("lease".into(), "Proved".into())), "{lines:?}");
+}
+
+#[test]
+fn a_pod_that_will_not_go_loses_its_network_first_and_its_lease() {
+    let mut world = World::ready();
+    world.pod.as_mut().unwrap().stuck = true;
+    world.revoke();
+    world.run(25, 1000);
+    assert_eq!(world.rules.network_policy, Child::Present);
+    assert!(world.vault.values().all(|stands| !stands), "the lease goes after 10 s, pod or not");
+    world.run(15, 1000);
+    assert_eq!(world.rules.network_policy, Child::Missing);
+    assert_eq!(world.status().phase, GrantPhase::Ending);
+    assert!(receipt(&world).contains(&("pod".into(), "Open".into())));
+    world.pod.as_mut().unwrap().stuck = false;
+    world.run(10, 1000);
+    everything_is_shut(&world);
+}
+
+#[test]
+fn a_pod_deleted_by_hand_comes_back_with_a_new_lease_and_the_old_one_is_revoked() {
+    let mut world = World::ready();
+    let now = world.now;
+    world.pod.as_mut().unwrap().deleting_since = Some(now);
+    world.run(30, 200);
+    assert_eq!(world.status().phase, GrantPhase::Ready);
+    let leases = world.status().leases;
+    assert_eq!(leases.len(), 2);
+    assert!(leases[0].revoked && !leases[1].revoked);
+    assert_eq!(world.pod.as_ref().unwrap().uid, "pod-2");
+}
+
+#[test]
+fn no_new_pod_is_made_while_the_old_lease_may_stand() {
+    let mut world = World::ready();
+    world.vault_is_up = false;
+    world.pod = None;
+    world.run(20, 1000);
+    assert!(world.pod.is_none());
+    assert_eq!(world.condition("Ready"), ("False".into(), "OldLeaseOpen".into()));
+}
+
+#[test]
+fn a_failed_pod_is_left_to_be_looked_at_and_then_replaced() {
+    let mut world = World::ready();
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at) = (true, Some(world.now));
+    world.run(4, 1000);
+    assert_eq!(world.condition("Ready"), ("False".into(), "ProxyStopped".into()));
+    assert_eq!(world.pod.as_ref().unwrap().uid, "pod-1");
+    world.run(20, 1000);
+    assert_eq!((world.made, world.status().phase), (2, GrantPhase::Ready));
+}
+
+#[test]
+fn what_somebody_takes_away_comes_back_while_the_grant_is_open() {
+    let mut world = World::ready();
+    world.rules.network_policy = Child::Missing;
+    world.rules.role = Child::Missing;
+    assert_eq!(steps(&world), [Action::ApplyNetworkPolicy, Action::ApplyRole]);
+}
+
+#[test]
+fn a_lease_of_another_role_is_a_violation_and_never_recorded() {
+    let mut world = World::ready();
+    world.grant.status.as_mut().unwrap().leases[0].lease_id = None;
+    world.pod.as_mut().unwrap().lease_id = Some("database/creds/admin/x".into());
+    world.run(1, 200);
+    assert_eq!(world.status().end_reason.as_deref(), Some("Violation"));
+    assert_eq!(world.status().leases[0].lease_id, None);
+}
+
+#[test]
+fn a_failure_of_the_proxy_is_shown_with_its_reason_and_the_deadline_still_ends_it() {
+    let mut world = World::new();
+    world.run(2, 200);
+    world.vault_is_up = false;
+    world.pod.as_mut().unwrap().failure = Some("VaultSealed".into());
+    world.run(5, 1000);
+    assert_eq!(world.condition("Ready"), ("False".into(), "VaultSealed".into()));
+    world.now = "2026-01-01T12:30:00Z".parse().unwrap();
+    world.vault_is_up = true;
+    world.run(20, 1000);
+    everything_is_shut(&world);
+}
+
+#[test]
+fn a_grant_that_ends_before_anything_was_made_is_shut_at_once() {
+    let mut world = World::new();
+    world.revoke();
+    world.run(2, 200);
+    everything_is_shut(&world);
+    assert_eq!(world.made, 0);
+}
+
+#[test]
+fn an_end_that_was_recorded_is_never_taken_back() {
+    let mut world = World::ready();
+    world.revoke();
+    world.run(1, 200);
+    world.grant.spec.revocation = None;
+    world.run(30, 200);
+    everything_is_shut(&world);
+}
+
+#[test]
+fn the_same_observation_gives_the_same_plan() {
+    let mut world = World::ready();
+    world.revoke();
+    let observed = world.observe(Vec::new());
+    assert_eq!(plan(&observed, world.now), plan(&observed, world.now));
+}
+
+/// What may happen to a grant, in any order.
+#[derive(Clone, Debug)]
+enum Event {
+    Tick(i64),
+    /// Reconcile, and die after so many steps.
+    Crash(usize),
+    Reconcile,
+    Revoke,
+    DeletePodByHand,
+    PodDies,
+    PodSticks,
+    VaultDown,
+    VaultUp,
+    TakeNetworkPolicy,
+    RequestGone,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (50_i64..3000).prop_map(Event::Tick),
+        6 => (0_usize..12).prop_map(Event::Crash),
+        6 => Just(Event::Reconcile),
+        1 => Just(Event::Revoke),
+        1 => Just(Event::DeletePodByHand),
+        1 => Just(Event::PodDies),
+        1 => Just(Event::PodSticks),
+        1 => Just(Event::VaultDown),
+        2 => Just(Event::VaultUp),
+        1 => Just(Event::TakeNetworkPolicy),
+        1 => Just(Event::RequestGone),
+    ]
+}
+
+fn happen(world: &mut World, event: &Event) {
+    match event {
+        Event::Tick(millis) => world.tick(*millis),
+        Event::Crash(steps) => world.reconcile(&mut steps.clone()),
+        Event::Reconcile => world.reconcile(&mut usize::MAX.clone()),
+        Event::Revoke => world.revoke(),
+        Event::DeletePodByHand => {
+            let now = world.now;
+            if let Some(pod) = &mut world.pod {
+                pod.deleting_since.get_or_insert(now);
+            }
+        }
+        Event::PodDies => {
+            if let Some(pod) = world.pod.as_mut().filter(|pod| pod.phase.is_some()) {
+                pod.died = true;
+                pod.finished_at.get_or_insert(world.now);
+            }
+        }
+        Event::PodSticks => {
+            if let Some(pod) = &mut world.pod {
+                pod.stuck = true;
+            }
+        }
+        Event::VaultDown => world.vault_is_up = false,
+        Event::VaultUp => world.vault_is_up = true,
+        Event::TakeNetworkPolicy => world.rules.network_policy = Child::Missing,
+        Event::RequestGone => world.request = RequestLink::Gone,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn killed_between_any_two_steps_a_grant_still_converges_nothing_doubled_nothing_left(
+        events in proptest::collection::vec(event(), 0..60)
+    ) {
+        let mut world = World::new();
+        for event in &events {
+            happen(&mut world, event);
+        }
+        world.vault_is_up = true;
+        if let Some(pod) = &mut world.pod {
+            pod.stuck = false;
+        }
+        world.revoke();
+        world.run(200, 1000);
+        everything_is_shut(&world);
+    }
+}
