@@ -49,15 +49,17 @@ start_containerd
 start_apiserver
 wait_for 30 "containerd answers" ctr version
 import_images "$IMAGE_DIR"/{pause,coredns,ktool}.tar
+# shellcheck disable=SC2086 # a list of files
+import_images "$IMAGE_DIR"/{openbao,mariadb}.tar ${EXTRA_IMAGES:-} 9>&- &
+imports=$!
 start_kubelet
 wait_for 60 "API server ready" kc get --raw /readyz
 start_controllers
 start_cilium
 kc apply -f - >/dev/null < <(sed "s/@DNS_IP@/$DNS_IP/" "$HERE/coredns.yaml")
-# shellcheck disable=SC2086 # a list of files
-import_images "$IMAGE_DIR"/{openbao,mariadb}.tar ${EXTRA_IMAGES:-}
 wait_for 60 "node registered" kc get node "$NODE"
 wait_for 60 "node Ready" node_is_ready
 wait_for 60 "DNS answers" dns_answers
+wait "$imports"
 trap - EXIT INT TERM
 announce "cluster $NS is up: kubectl is $HERE/kubectl"
