@@ -44,6 +44,28 @@ impl TestDatabase {
         format!("jit-read-{}", self.namespace)
     }
 
+    /// Name of the connection in Vault's database secrets engine, as `vault-setup` calls it.
+    pub fn vault_connection(&self) -> String {
+        format!("{}.{}", self.namespace, self.name)
+    }
+
+    /// Takes the server away: its port is closed, its data stays.
+    pub async fn stops(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        self.server(cluster, "stop").await
+    }
+
+    /// Brings the server back.
+    pub async fn starts(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        self.server(cluster, "start").await
+    }
+
+    async fn server(&self, cluster: &Cluster, what: &str) -> anyhow::Result<()> {
+        let script =
+            Shell::new(cluster.bed.script("mariadb.sh")).args([&self.namespace, &self.name]).arg(what);
+        script.within(Duration::from_secs(120)).succeeds().await?;
+        Ok(())
+    }
+
     /// The `Database` object as the platform team applies it.
     pub fn object(&self) -> Value {
         json!({

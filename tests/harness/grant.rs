@@ -110,6 +110,20 @@ impl Cluster {
         .await
     }
 
+    /// Waits until this item of the grant's receipt is `Open`; answers its detail.
+    pub async fn awaits_open_item(&self, grant: &OpenGrant, item: &str) -> anyhow::Result<String> {
+        let grants: Api<AccessGrant> = self.api();
+        until(&format!("item {item} to be told open"), PATIENCE, || async {
+            let receipt = grants.get(&grant.name).await?.status.unwrap_or_default().receipt;
+            let line = receipt.iter().find(|line| line.item == item && line.outcome == "Open");
+            Ok(match line {
+                Some(line) => Look::Found(line.detail.clone()),
+                None => Look::NotYet(format!("{receipt:?}")),
+            })
+        })
+        .await
+    }
+
     /// The whole way: the requester asks, the approver approves, the grant becomes ready.
     pub async fn open(
         &self,

@@ -1,0 +1,99 @@
+//! What happens when Vault is down, sealed, refuses, or lacks a role: said plainly, and mended by itself where it can be.
+//!
+//! One test, one thing after another: it takes Vault away from everybody.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use harness::grant::{all_proved, approval};
+use harness::{Cluster, Person, Shell, TestDatabase};
+
+async fn vault(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
+    Shell::new(cluster.bed.script("vault.sh")).arg(what).within(Duration::from_secs(120)).succeeds().await?;
+    Ok(())
+}
+
+async fn asked(
+    cluster: &Cluster,
+    orders: &TestDatabase,
+    (requester, approver): (&Person, &Person),
+    name: &str,
+) -> anyhow::Result<()> {
+    requester.applies(&orders.request(name, "30m")).await?;
+    let request = cluster.awaits_terms(name).await?;
+    approver.applies(&approval(&request, "approver")?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn vaults_faults_are_told_and_outlived() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("vault-faults").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let people = (&cluster.requester().await?, &cluster.approver().await?);
+
+            vault(&cluster, "stop").await?;
+            asked(&cluster, &orders, people, "down").await?;
+            cluster.awaits_condition("down", "Ready", "VaultUnreachable").await?;
+            vault(&cluster, "start").await?;
+            let grant = cluster.awaits_ready("down").await?;
+
+            vault(&cluster, "seal").await?;
+            asked(&cluster, &orders, people, "sealed").await?;
+            cluster.awaits_condition("sealed", "Ready", "VaultSealed").await?;
+
+            // A grant that ends while Vault is sealed cuts people off at once, and is not called Ended before the proof.
+            let mut session = people.0.connects(&grant).await?;
+            cluster.revokes(people.1, &grant).await?;
+            ensure!(
+                session.is_cut("grant revoked", Duration::from_secs(20)).await.is_ok()
+                    || session.asks("SELECT 1").await.is_err(),
+                "the session outlived its revocation"
+            );
+            let open = cluster.awaits_open_item(&grant, "lease").await?;
+            ensure!(!open.is_empty(), "an open item says how to fix it");
+            vault(&cluster, "unseal").await?;
+            all_proved_or_login_unprovable(&cluster.awaits_ended(&grant, Duration::from_secs(120)).await?)?;
+            cluster.awaits_ready("sealed").await?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_missing_role_and_a_missing_policy_are_named() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("vault-roles").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let people = (&cluster.requester().await?, &cluster.approver().await?);
+            let path = format!("database/roles/{}", orders.vault_role());
+            cluster.bed.bao().args(["delete", &path]).succeeds().await?;
+            asked(&cluster, &orders, people, "no-role").await?;
+            let message = cluster.awaits_condition("no-role", "Ready", "VaultRoleMissing").await?;
+            ensure!(message.contains(&orders.vault_role()), "the role is not named: {message}");
+
+            let policy = format!("keyhole.{}.{}", cluster.namespace, orders.name);
+            cluster.bed.bao().args(["policy", "delete", &policy]).succeeds().await?;
+            asked(&cluster, &orders, people, "no-policy").await?;
+            cluster.awaits_condition("no-policy", "Ready", "VaultDenied").await?;
+            Ok(())
+        })
+        .await
+}
+
+/// The proxy is gone when Vault is back: the refused login may not be provable any more, the end of the lease must be.
+fn all_proved_or_login_unprovable(grant: &crds::AccessGrant) -> anyhow::Result<()> {
+    let receipt = grant.status.as_ref().map(|status| status.receipt.clone()).unwrap_or_default();
+    let lease = receipt.iter().find(|line| line.item == "lease");
+    ensure!(
+        lease.is_some_and(|line| line.outcome == "Proved"),
+        "the end of the lease is not proved: {receipt:?}"
+    );
+    all_proved(grant).or_else(|error| {
+        let others = receipt.iter().filter(|line| line.item != "login");
+        let fine = others.into_iter().all(|line| line.outcome == "Proved");
+        if fine { Ok(()) } else { Err(error) }
+    })
+}
