@@ -1,0 +1,18 @@
+//! The client's side: two listeners, TLS before anything else, an identity before any database, and then the relay.
+//! A connection that proves nothing gets nothing but an error that says what to do.
+
+mod greeting;
+mod identity;
+mod listen;
+mod session;
+mod shared;
+mod tls;
+mod token;
+mod turned_away;
+
+pub use greeting::reauthenticate;
+pub use identity::{IdentityError, SessionAuthority};
+pub use listen::{Listeners, serve};
+pub use shared::{ServingIdentity, Shared, SharedError, SharedParts};
+pub use tls::TlsError;
+pub use turned_away::TurnedAway;

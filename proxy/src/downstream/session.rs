@@ -1,0 +1,262 @@
+//! The life of one client connection, as types: each step consumes the one before, and only the last one has a
+//! database behind it. No text of the client reaches the database in this file.
+//!
+//! `Plain --secure--> Secured --identify--> Identity --permit--> Permit --relay--> Ended`
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use sql::Verdict;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use wire::capabilities::{self, Capabilities};
+use wire::command;
+use wire::frame::Sequence;
+use wire::handshake_response::HandshakeResponse;
+use wire::ok::{OkPacket, OkSummary};
+use wire::ssl_request::SslRequest;
+
+use super::greeting::{self, Claim, TlsIs};
+use super::shared::{Listed, Shared};
+use super::tls::ALPN;
+use super::turned_away::TurnedAway;
+use crate::audit::Who;
+use crate::packets::{PacketError, Stream, read_packet, write_packet};
+use crate::relay::{Ended, Relay, RelayParts};
+use crate::upstream::Connection;
+use crate::usage::OpenSession;
+
+/// A handshake response holds a token at most.
+const MAX_RESPONSE: usize = 64 * 1024;
+
+/// The head of a handshake response, which is all that may come before TLS, and some room to tell what it was.
+const MAX_BEFORE_TLS: usize = 4 * 1024;
+
+/// One client connection. `S` is how far it has come.
+pub(super) struct Session<S> {
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+    number: u32,
+    state: S,
+}
+
+/// Which of the two ports it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// The protocol first, TLS in it.
+    Native,
+    /// TLS first.
+    TlsFirst,
+}
+
+/// Nothing is known.
+pub(super) struct Plain {
+    stream: TcpStream,
+    port: Port,
+}
+
+/// Nobody else can read along.
+pub(super) struct Secured {
+    stream: Stream,
+    sequence: Sequence,
+    certificate: Option<CertificateDer<'static>>,
+    offered: Capabilities,
+}
+
+/// We know who it is.
+pub(super) struct Identity {
+    stream: Stream,
+    sequence: Sequence,
+    certificate: Option<CertificateDer<'static>>,
+    who: Who,
+    agreed: Capabilities,
+    schema: Option<String>,
+}
+
+/// It may ask the database.
+pub(super) struct Permit {
+    relay: Relay,
+    _place: OpenSession,
+    _listed: Listed,
+}
+
+impl Session<Plain> {
+    pub(super) fn new(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, port: Port) -> Self {
+        let number = shared.next_number();
+        Self { shared, peer, number, state: Plain { stream, port } }
+    }
+
+    /// TLS, before anything else.
+    pub(super) async fn secure(self) -> Result<Session<Secured>, TurnedAway> {
+        let Self { shared, peer, number, state: Plain { stream, port } } = self;
+        let state = match port {
+            Port::Native => secure_native(&shared, number, stream).await?,
+            Port::TlsFirst => secure_first(&shared, number, stream).await?,
+        };
+        Ok(Session { shared, peer, number, state })
+    }
+}
+
+async fn secure_native(shared: &Shared, number: u32, mut tcp: TcpStream) -> Result<Secured, TurnedAway> {
+    let mut sequence = Sequence::default();
+    let offered = greeting::offer(shared, TlsIs::StillToCome);
+    let hello = greeting::greeting(shared, number, offered)?;
+    write_packet(&mut tcp, &mut sequence, &hello).await.map_err(TurnedAway::Packet)?;
+    // Not one byte beyond this packet is read before TLS: nothing can be slipped in ahead of it.
+    let first = match read_packet(&mut tcp, &mut sequence, MAX_BEFORE_TLS).await {
+        Ok(first) => first,
+        Err(error @ PacketError::TooLong(_)) => {
+            return Err(turn_away(shared, &mut tcp, sequence, TurnedAway::Packet(error)).await);
+        }
+        Err(error) => return Err(TurnedAway::Packet(error)),
+    };
+    if SslRequest::decode(&first).is_err() {
+        return Err(turn_away(shared, &mut tcp, sequence, TurnedAway::Insecure).await);
+    }
+    let (stream, certificate) = accept(&shared.acceptors.native, tcp).await?;
+    Ok(Secured { stream: Box::new(stream), sequence, certificate, offered })
+}
+
+async fn secure_first(shared: &Shared, number: u32, tcp: TcpStream) -> Result<Secured, TurnedAway> {
+    let (mut stream, certificate) = accept(&shared.acceptors.tls_first, tcp).await?;
+    if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+        return Err(TurnedAway::Alpn);
+    }
+    let mut sequence = Sequence::default();
+    let offered = greeting::offer(shared, TlsIs::Here);
+    let hello = greeting::greeting(shared, number, offered)?;
+    write_packet(&mut stream, &mut sequence, &hello).await.map_err(TurnedAway::Packet)?;
+    Ok(Secured { stream: Box::new(stream), sequence, certificate, offered })
+}
+
+type Accepted = (TlsStream<TcpStream>, Option<CertificateDer<'static>>);
+
+async fn accept(acceptor: &TlsAcceptor, tcp: TcpStream) -> Result<Accepted, TurnedAway> {
+    let stream = acceptor.accept(tcp).await.map_err(TurnedAway::Tls)?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = chain.first().map(|leaf| leaf.clone().into_owned());
+    Ok((stream, certificate))
+}
+
+impl Session<Secured> {
+    /// Who it is.
+    pub(super) async fn identify(self) -> Result<Session<Identity>, TurnedAway> {
+        let Self { shared, peer, number, state } = self;
+        let Secured { mut stream, mut sequence, certificate, offered } = state;
+        let response = read_packet(&mut stream, &mut sequence, MAX_RESPONSE).await;
+        let response = response.map_err(TurnedAway::Packet)?;
+        let read = async {
+            let response = HandshakeResponse::decode(&response).map_err(TurnedAway::Malformed)?;
+            let agreed = capabilities::agree(offered, response.head.capabilities);
+            let claim = Claim {
+                certificate: certificate.as_ref(),
+                user: response.user,
+                auth_response: response.auth_response,
+                auth_plugin: response.auth_plugin,
+            };
+            let agreed = agreed.map_err(TurnedAway::Capabilities)?;
+            let proof = greeting::authenticate(&shared, &mut stream, &mut sequence, claim).await?;
+            let schema = response.database.filter(|name| !name.is_empty());
+            Ok((agreed, proof, schema.map(|name| String::from_utf8_lossy(name).into_owned())))
+        };
+        let (agreed, proof, schema) = match read.await {
+            Ok(known) => known,
+            Err(error) => return Err(turn_away(&shared, &mut stream, sequence, error).await),
+        };
+        let grant = &shared.grant.identity;
+        let who =
+            Who { grant_uid: grant.uid.clone(), user: grant.user.clone(), proof, session: number, peer };
+        let schema = schema.or_else(|| shared.grant.target.schema.clone());
+        let state = Identity { stream, sequence, certificate, who, agreed, schema };
+        Ok(Session { shared, peer, number, state })
+    }
+}
+
+impl Session<Identity> {
+    /// The only way to a `Permit`: no permit, no upstream socket.
+    pub(super) async fn permit(self) -> Result<Session<Permit>, TurnedAway> {
+        let Self { shared, peer, number, state } = self;
+        let Identity { mut stream, mut sequence, certificate, who, agreed, schema } = state;
+        let open = async {
+            let limit = shared.grant.limits.sessions;
+            let place = shared.usage.open_session(limit).ok_or(TurnedAway::TooMany { limit })?;
+            let schema = match schema {
+                Some(schema) => Some(permitted_schema(&shared, schema).await?),
+                None => None,
+            };
+            let (database, listed) = open_database(&shared, agreed, schema.as_deref()).await?;
+            Ok((place, database, listed, schema))
+        };
+        let opened = tokio::select! {
+            biased;
+            cause = shared.ending.began() => Err(TurnedAway::Ended(cause)),
+            opened = open => opened,
+        };
+        let (place, database, listed, schema) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(turn_away(&shared, &mut stream, sequence, error).await),
+        };
+        let summary = OkSummary { status: database.status, ..OkSummary::default() };
+        let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
+        write_packet(&mut stream, &mut sequence, &ok).await.map_err(TurnedAway::Packet)?;
+        let parts =
+            RelayParts { shared: Arc::clone(&shared), who, stream, certificate, agreed, database, schema };
+        let state = Permit { relay: Relay::new(parts), _place: place, _listed: listed };
+        Ok(Session { shared, peer, number, state })
+    }
+}
+
+impl Session<Permit> {
+    /// Runs until either side closes, or the grant ends.
+    pub(super) async fn relay(self) -> Ended {
+        self.state.relay.run().await
+    }
+}
+
+/// The gate's word on the schema that the session wants to start in.
+async fn permitted_schema(shared: &Shared, schema: String) -> Result<String, TurnedAway> {
+    match shared.gate.decide_schema(schema.clone()).await {
+        Ok(Verdict::Forward(_)) => Ok(schema),
+        Ok(Verdict::Refuse(refusal)) => Err(TurnedAway::Schema {
+            code: refusal.code,
+            sqlstate: refusal.sqlstate,
+            message: refusal.message(),
+        }),
+        Ok(Verdict::Answer(_)) | Err(_) => Err(TurnedAway::Ours { what: "no verdict on a schema" }),
+    }
+}
+
+/// A session of the database's, pinned, in its schema, and on the list of those to kill.
+async fn open_database(
+    shared: &Arc<Shared>,
+    agreed: Capabilities,
+    schema: Option<&str>,
+) -> Result<(Connection, Listed), TurnedAway> {
+    let connected = shared.dialer.connect(&shared.credential, agreed).await;
+    let mut database = connected.map_err(TurnedAway::Connect)?;
+    let listed = Listed::new(shared, database.id);
+    shared.pins.apply(&mut database).await.map_err(TurnedAway::Setup)?;
+    if let Some(schema) = schema {
+        let used = database.simple("COM_INIT_DB", &command::encode_init_db(schema.as_bytes())).await;
+        used.map_err(TurnedAway::Setup)?;
+    }
+    Ok((database, listed))
+}
+
+/// Tells the client why, if it can be told, and hands the reason back.
+async fn turn_away(
+    shared: &Shared,
+    stream: &mut (impl tokio::io::AsyncWrite + Unpin),
+    mut sequence: Sequence,
+    error: TurnedAway,
+) -> TurnedAway {
+    if let Some(packet) = error.packet(shared.grant_name()) {
+        // It may have hung up; then nobody needs to be told.
+        if write_packet(stream, &mut sequence, &packet).await.is_ok() {
+            let _ = tokio::io::AsyncWriteExt::shutdown(stream).await;
+        }
+    }
+    error
+}

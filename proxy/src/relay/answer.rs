@@ -1,0 +1,272 @@
+//! Follows the database's answer frame by frame: each is looked at, held against the limits, and passed on as it is.
+//! What was let pass stays owed until it has gone out, so an interruption never loses the place.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+use wire::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
+use wire::prepare_ok::PrepareOk;
+use wire::response::{Answer, Observed, ResponseTracker, Seen};
+use wire::status_flags::StatusFlags;
+
+use super::ended::{Ended, Violation};
+use super::limits::{self, After, Met};
+use super::{Open, Relay};
+use crate::upstream::CommandError;
+
+/// How long a client may take to hear that a limit was met.
+const HEARING: Duration = Duration::from_secs(1);
+
+/// How long the database may take to stop a statement.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// "Query execution was interrupted": a late KILL QUERY.
+const INTERRUPTED: u16 = 1317;
+
+/// What a whole answer was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answered {
+    /// The database did what it was asked, as far as the client wanted it.
+    pub done: bool,
+    /// The statement that it prepared.
+    pub prepared: Option<PrepareOk>,
+}
+
+/// What came before the deadline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Received {
+    Something,
+    Nothing,
+}
+
+/// What a cursor's earlier answers have used of the statement's limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Carried {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+impl Relay {
+    /// Sends a command to the database and passes its answer on. The statement must be on record.
+    pub(super) async fn forward(&mut self, body: &[u8], answer: Answer) -> Result<Answered, Ended> {
+        self.forward_carrying(body, answer, Carried::default()).await
+    }
+
+    /// The same, for a statement that used some of its limits before.
+    pub(super) async fn forward_carrying(
+        &mut self,
+        body: &[u8],
+        answer: Answer,
+        carried: Carried,
+    ) -> Result<Answered, Ended> {
+        self.asked = true;
+        self.database.send(body).await.map_err(|_| Ended::DatabaseGone)?;
+        let tracker = ResponseTracker::new(answer, self.database.capabilities, Sequence::starting_at(1));
+        let answered = self.follow(tracker, carried).await?;
+        self.asked = false;
+        Ok(answered)
+    }
+
+    async fn follow(&mut self, mut tracker: ResponseTracker, carried: Carried) -> Result<Answered, Ended> {
+        let began = self.open.as_ref().ok_or(Ended::Ours)?.began;
+        let seconds = self.shared.grant.limits.statement.seconds;
+        let deadline = began.checked_add(Duration::from_secs(seconds.into())).ok_or(Ended::Ours)?;
+        let mut answered = Answered { done: true, prepared: None };
+        loop {
+            let (mut met, mut held) = (None, 0);
+            while met.is_none() && !tracker.is_complete() {
+                let Some(front) = self.database.inbound.unread().get(self.owed..) else { break };
+                let Some(observed) = tracker.observe(front).map_err(Ended::DatabaseBroke)? else { break };
+                met = self.judge(&observed, carried, &mut answered)?;
+                held = observed.len;
+            }
+            let in_time = timeout_at(deadline, self.pay()).await?;
+            if let Some(met) = met {
+                self.stop(met, held, tracker).await?;
+                return Ok(Answered::default());
+            }
+            if in_time && self.owed == 0 && tracker.is_complete() {
+                return Ok(answered);
+            }
+            if !in_time || self.receive(deadline).await? == Received::Nothing {
+                self.stop(Met::Seconds(seconds), 0, tracker).await?;
+                return Ok(Answered::default());
+            }
+        }
+    }
+
+    /// Looks at one frame: lets it pass, or says which limit it would break.
+    fn judge(
+        &mut self,
+        observed: &Observed,
+        carried: Carried,
+        answered: &mut Answered,
+    ) -> Result<Option<Met>, Ended> {
+        if let Some(status) = observed.seen.status() {
+            self.watch(status)?;
+        }
+        match observed.seen {
+            Seen::LocalInfile => return Err(Ended::Violation(Violation::LocalInfile)),
+            Seen::PrepareOk(prepared) => answered.prepared = Some(prepared),
+            Seen::Err(error) => {
+                answered.done = false;
+                if let Some(open) = &mut self.open {
+                    open.error = Some(error.code);
+                }
+            }
+            Seen::Continuation
+            | Seen::Ok(_)
+            | Seen::ColumnCount(_)
+            | Seen::Definition
+            | Seen::DefinitionsEnd(_)
+            | Seen::Row
+            | Seen::RowsEnd { .. }
+            | Seen::Text => {}
+        }
+        let Open { rows, bytes, .. } = self.open.as_mut().ok_or(Ended::Ours)?;
+        let more_rows = u64::from(observed.seen == Seen::Row);
+        let more_bytes = u64::try_from(observed.len.saturating_sub(HEADER_LEN)).unwrap_or(u64::MAX);
+        let after = After {
+            rows: carried.rows.saturating_add(*rows).saturating_add(more_rows),
+            bytes: carried.bytes.saturating_add(*bytes).saturating_add(more_bytes),
+            more_rows,
+            more_bytes,
+        };
+        let refused = limits::met(&self.shared.grant.limits, &self.shared.usage.so_far(), after);
+        // An error or the end of the rows is never held back: it is what stops the answer anyway.
+        let last = matches!(observed.seen, Seen::Err(_) | Seen::Ok(_) | Seen::RowsEnd { .. });
+        if refused.is_some() && !last {
+            self.client.set_sequence(Sequence::starting_at(observed.sequence));
+            return Ok(refused);
+        }
+        *rows = rows.saturating_add(more_rows);
+        *bytes = bytes.saturating_add(more_bytes);
+        self.shared.usage.count_answer(more_rows, more_bytes);
+        self.owed = self.owed.saturating_add(observed.len);
+        let continues = observed.len == MAX_PAYLOAD.saturating_add(HEADER_LEN);
+        self.client.passing(observed.sequence, continues);
+        Ok(None)
+    }
+
+    /// A session that is not held to reading, or reads SQL otherwise than the gate, is cut before its client hears it.
+    fn watch(&mut self, status: StatusFlags) -> Result<(), Ended> {
+        if status.in_writable_transaction() {
+            return Err(Ended::Violation(Violation::WritableTransaction));
+        }
+        if status.contains(StatusFlags::NO_BACKSLASH_ESCAPES) {
+            return Err(Ended::Violation(Violation::SqlMode));
+        }
+        self.database.status = status;
+        Ok(())
+    }
+
+    /// Passes on what is owed, as far as it is here. Safe to drop.
+    pub(super) async fn pay(&mut self) -> Result<(), Ended> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let inbound = &mut self.database.inbound;
+        let mut paid = false;
+        while self.owed > 0 && !inbound.unread().is_empty() {
+            let here = inbound.unread();
+            let due = here.get(..self.owed.min(here.len())).unwrap_or_default();
+            match self.client.pass(&open.recorded, due).await {
+                Ok(sent) if sent > 0 => {
+                    inbound.consume(sent);
+                    self.owed = self.owed.saturating_sub(sent);
+                    paid = true;
+                }
+                Ok(_) | Err(_) => return Err(Ended::ClientGone),
+            }
+        }
+        if paid { self.client.flush().await.map_err(|_| Ended::ClientGone) } else { Ok(()) }
+    }
+
+    /// Waits for more of the answer. A client that hangs up is heard meanwhile, and one that sends ahead is not read
+    /// beyond its buffer.
+    async fn receive(&mut self, deadline: Instant) -> Result<Received, Ended> {
+        let Self { client, database, .. } = self;
+        let room = !client.inbound.is_full();
+        tokio::select! {
+            biased;
+            () = sleep_until(deadline) => Ok(Received::Nothing),
+            received = database.inbound.fill(&mut database.stream) => match received {
+                Ok(received) if received > 0 => Ok(Received::Something),
+                Ok(_) | Err(_) => Err(Ended::DatabaseGone),
+            },
+            received = client.fill(), if room => match received {
+                Ok(received) if received > 0 => Ok(Received::Something),
+                Ok(_) | Err(_) => Err(Ended::ClientGone),
+            },
+        }
+    }
+
+    /// A limit was met: tells the client in place of the next packet, and makes the database stop. The session goes on
+    /// if the database does. `held`: the length of the frame at the front that was looked at and not let pass.
+    async fn stop(&mut self, met: Met, held: usize, mut tracker: ResponseTracker) -> Result<(), Ended> {
+        if self.owed > 0 || self.client.is_mid_packet() {
+            return Err(Ended::Limit(met));
+        }
+        let refused = met.refused();
+        self.answer(&refused.packet())?;
+        if let Some(open) = &mut self.open {
+            open.error = Some(refused.code);
+        }
+        match timeout(HEARING, self.client.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Ended::ClientGone),
+            Err(_) => return Err(Ended::ClientStalled),
+        }
+        let shared = std::sync::Arc::clone(&self.shared);
+        let stopped = async {
+            let killed = shared.dialer.kill_query(&shared.credential, self.database.id).await;
+            killed.map_err(|_| Ended::DatabaseGone)?;
+            self.drain(held, &mut tracker).await?;
+            self.absorb().await
+        };
+        timeout(STOPPING, stopped).await.unwrap_or(Err(Ended::DatabaseGone))
+    }
+
+    /// Reads the rest of the answer and throws it away. `left`: of the frame at the front.
+    async fn drain(&mut self, mut left: usize, tracker: &mut ResponseTracker) -> Result<(), Ended> {
+        let database = &mut self.database;
+        loop {
+            let here = database.inbound.unread().len().min(left);
+            database.inbound.consume(here);
+            left = left.saturating_sub(here);
+            if left == 0 {
+                if tracker.is_complete() {
+                    return Ok(());
+                }
+                if let Some(seen) =
+                    tracker.observe(database.inbound.unread()).map_err(Ended::DatabaseBroke)?
+                {
+                    left = seen.len;
+                    continue;
+                }
+            }
+            match database.inbound.fill(&mut database.stream).await {
+                Ok(received) if received > 0 => {}
+                Ok(_) | Err(_) => return Err(Ended::DatabaseGone),
+            }
+        }
+    }
+
+    /// A KILL QUERY that came after the statement's end hits the next one: let that be ours.
+    async fn absorb(&mut self) -> Result<(), Ended> {
+        for _ in 0..2 {
+            match self.database.simple("COM_PING", &wire::command::encode_ping()).await {
+                Ok(()) => return Ok(()),
+                Err(CommandError::Refused { error, .. }) if error.code == INTERRUPTED => {}
+                Err(_) => return Err(Ended::DatabaseGone),
+            }
+        }
+        Err(Ended::DatabaseGone)
+    }
+}
+
+/// `false`: the deadline came first.
+async fn timeout_at(deadline: Instant, work: impl Future<Output = Result<(), Ended>>) -> Result<bool, Ended> {
+    match tokio::time::timeout_at(deadline, work).await {
+        Ok(done) => done.map(|()| true),
+        Err(_) => Ok(false),
+    }
+}

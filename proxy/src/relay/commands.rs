@@ -1,0 +1,184 @@
+//! One command after the other: which of them the gate decides, which are forwarded as they are because they carry
+//! nothing, which the proxy answers, and the rest, which is refused.
+
+use wire::capabilities::Capabilities;
+use wire::change_user::ChangeUser;
+use wire::command::{self, Command};
+use wire::eof::{self, EofPacket};
+use wire::ok::{OkPacket, OkSummary};
+use wire::response::Answer;
+
+use super::client::Next;
+use super::refused::Refused;
+use super::{Asked, Ended, Relay};
+use crate::audit::Decision;
+use crate::downstream;
+
+/// The value of COM_SET_OPTION that turns several statements in a text off.
+const MULTI_STATEMENTS_OFF: u16 = 1;
+
+/// "Unknown command".
+const UNKNOWN_COMMAND: (u16, [u8; 5]) = (1047, *b"08S01");
+
+impl Relay {
+    /// Waits for one command and answers it.
+    pub(super) async fn turn(&mut self) -> Result<(), Ended> {
+        loop {
+            match self.client.next_command() {
+                Next::Command(body) => return self.serve(&body).await,
+                Next::Partial => self.wait().await?,
+                Next::TooLong => return self.too_long().await,
+                Next::OutOfOrder => return Err(Ended::ClientBroke),
+            }
+        }
+    }
+
+    /// Waits for more of a command. The database has nothing to say meanwhile but its own end.
+    async fn wait(&mut self) -> Result<(), Ended> {
+        let Self { client, database, .. } = self;
+        if !database.inbound.unread().is_empty() {
+            return Err(Ended::DatabaseGone);
+        }
+        tokio::select! {
+            received = client.fill() => match received {
+                Ok(received) if received > 0 => Ok(()),
+                Ok(_) | Err(_) => Err(Ended::ClientGone),
+            },
+            _ = database.inbound.fill(&mut database.stream) => Err(Ended::DatabaseGone),
+        }
+    }
+
+    async fn too_long(&mut self) -> Result<(), Ended> {
+        let patience = std::time::Duration::from_secs(self.shared.grant.limits.statement.seconds.into());
+        match tokio::time::timeout(patience, self.client.discard_command()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false) | Err(_)) | Err(_) => return Err(Ended::ClientGone),
+        }
+        let message = "this command is longer than 1 MiB, the most that is checked";
+        self.refuse(Asked::plain("too long"), Refused::new((1153, *b"08S01"), "TooLarge", message)).await
+    }
+
+    async fn serve(&mut self, body: &[u8]) -> Result<(), Ended> {
+        let command = Command::decode(body, self.agreed).map_err(|_| Ended::ClientBroke)?;
+        let name = command.name();
+        match command {
+            Command::Quit => Err(Ended::ClientQuit),
+            Command::Query(text) => self.query(text).await,
+            Command::StmtPrepare(text) => self.prepare(text).await,
+            Command::InitDb(schema) => self.use_schema(schema).await,
+            Command::StmtExecute(execute) => self.execute(body, execute).await,
+            Command::StmtFetch { id, rows: _ } => self.fetch(body, id).await,
+            Command::StmtReset(id) => self.reset_statement(body, id).await,
+            Command::StmtSendLongData { id, parameter, data } => {
+                self.long_data(body, id, parameter, data).await
+            }
+            Command::StmtClose(id) => self.close_statement(id).await,
+            Command::Ping => self.ping().await,
+            Command::Statistics => self.statistics().await,
+            Command::ResetConnection => self.reset(Asked::plain(name)).await,
+            Command::ChangeUser(change) => self.change_user(&change).await,
+            Command::SetOption(MULTI_STATEMENTS_OFF) => self.option_is_off().await,
+            Command::SetOption(_) => {
+                let message = "one statement at a time: leave multi-statements off";
+                self.refuse(Asked::plain(name), Refused::new(UNKNOWN_COMMAND, "Command", message)).await
+            }
+            Command::FieldList { table, wildcard: _ } => {
+                let message = "COM_FIELD_LIST is not open: use SHOW COLUMNS";
+                let refused = Refused::new(UNKNOWN_COMMAND, "Command", message);
+                self.refuse(Asked::text(name, table), refused).await
+            }
+            Command::ProcessInfo | Command::ProcessKill(_) | Command::Unsupported(_) => {
+                let message = format!("{name} is not open to readers");
+                self.refuse(Asked::plain(name), Refused::new(UNKNOWN_COMMAND, "Command", &message)).await
+            }
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), Ended> {
+        self.begin(Asked::plain("COM_PING"), Decision::Forwarded).await?;
+        self.forward(&command::encode_ping(), Answer::Simple).await?;
+        self.finish().await
+    }
+
+    /// The server's figures are not a reader's affair; the grant's are.
+    async fn statistics(&mut self) -> Result<(), Ended> {
+        self.begin(Asked::plain("COM_STATISTICS"), Decision::Answered).await?;
+        let used = self.shared.usage.so_far();
+        let budget = self.shared.grant.limits.budget;
+        let text = format!(
+            "Keyhole grant {}: {} of {} rows and {} of {} bytes used, {} sessions open",
+            self.shared.grant_name(),
+            used.rows,
+            budget.rows,
+            used.bytes,
+            budget.bytes,
+            used.open_sessions
+        );
+        self.answer(text.as_bytes())?;
+        self.finish().await
+    }
+
+    async fn option_is_off(&mut self) -> Result<(), Ended> {
+        self.begin(Asked::plain("COM_SET_OPTION"), Decision::Answered).await?;
+        let status = self.database.status;
+        let packet = if self.agreed.contains(Capabilities::DEPRECATE_EOF) {
+            let summary = OkSummary { status, ..OkSummary::default() };
+            OkPacket { summary, ..OkPacket::default() }.encode_after_rows(self.agreed)
+        } else {
+            EofPacket { warnings: 0, status }.encode()
+        };
+        debug_assert_eq!(packet.first(), Some(&eof::HEADER));
+        self.answer(&packet)?;
+        self.finish().await
+    }
+
+    /// A fresh session, pinned again before the client hears of it.
+    async fn reset(&mut self, asked: Asked<'_>) -> Result<(), Ended> {
+        self.begin(asked, Decision::Forwarded).await?;
+        self.fresh_session().await?;
+        self.answer_ok()?;
+        self.finish().await
+    }
+
+    async fn fresh_session(&mut self) -> Result<(), Ended> {
+        self.statements.clear();
+        let pins = self.shared.pins.clone();
+        pins.reset(&mut self.database).await.map_err(|_| Ended::DatabaseGone)
+    }
+
+    /// Pools send it between two users of a connection. It is a reset, and the same proof of identity again: there is
+    /// nobody else to become. Without a schema the session stays in the one it has.
+    async fn change_user(&mut self, change: &ChangeUser<'_>) -> Result<(), Ended> {
+        let asked = Asked::plain("COM_CHANGE_USER");
+        let schema = match change.database {
+            [] => None,
+            name => Some(String::from_utf8_lossy(name).into_owned()),
+        };
+        if let Some(schema) = &schema {
+            match self.shared.gate.decide_schema(schema.clone()).await {
+                Ok(sql::Verdict::Forward(_)) => {}
+                Ok(sql::Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
+                Ok(sql::Verdict::Answer(_)) | Err(_) => {
+                    return self.refuse(asked, Refused::no_verdict()).await;
+                }
+            }
+        }
+        self.begin(asked, Decision::Forwarded).await?;
+        let Some((stream, sequence)) = self.client.exchange() else { return Err(Ended::ClientBroke) };
+        let patience = std::time::Duration::from_secs(10);
+        let certificate = self.certificate.as_ref();
+        let proof = downstream::reauthenticate(&self.shared, stream, sequence, certificate, change);
+        match tokio::time::timeout(patience, proof).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return Err(Ended::ClientUnproven),
+        }
+        self.fresh_session().await?;
+        if let Some(schema) = schema {
+            let used = self.database.simple("COM_INIT_DB", &command::encode_init_db(schema.as_bytes())).await;
+            used.map_err(|_| Ended::DatabaseGone)?;
+            self.schema = Some(schema);
+        }
+        self.answer_ok()?;
+        self.finish().await
+    }
+}

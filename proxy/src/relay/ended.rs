@@ -1,0 +1,102 @@
+//! How a session ended: one value, whose fault it was, and what the client reads as its last word.
+
+use std::fmt;
+
+use wire::err::{ErrPacket, ErrSummary};
+use wire::response::ResponseError;
+
+use super::limits::Met;
+use crate::audit::NotRecorded;
+use crate::ending::EndCause;
+
+/// "Server shutdown in progress", of the class that tells pools to throw the connection away.
+const GONE: (u16, [u8; 5]) = (1053, *b"08S01");
+
+/// The end of a session.
+#[derive(Debug)]
+pub enum Ended {
+    /// Grant: it is over.
+    Grant(EndCause),
+    /// Client: it said goodbye.
+    ClientQuit,
+    /// Client: it closed or broke off.
+    ClientGone,
+    /// Client: it doesn't read its answers.
+    ClientStalled,
+    /// Client: it broke the protocol.
+    ClientBroke,
+    /// Client: it could not prove again who it is.
+    ClientUnproven,
+    /// Client: its answer met a limit in the middle of a packet, where no error can be said.
+    Limit(Met),
+    /// Database: it closed or broke off.
+    DatabaseGone,
+    /// Database: its answer breaks the protocol.
+    DatabaseBroke(ResponseError),
+    /// Database: it did what a read-only session never does.
+    Violation(Violation),
+    /// Ours: the statement or its outcome could not be put on record.
+    NotRecorded(NotRecorded),
+    /// Ours: something that should never fail did.
+    Ours,
+}
+
+/// What a read-only session never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// A transaction is open that may write.
+    WritableTransaction,
+    /// The server reads backslashes otherwise than the gate does.
+    SqlMode,
+    /// The server asks for a file of the client's.
+    LocalInfile,
+}
+
+impl Ended {
+    /// The last packet for the client; `None` where it is not there to read it.
+    pub(super) fn packet(&self) -> Option<Vec<u8>> {
+        let ((code, sqlstate), message) = match self {
+            Self::ClientQuit | Self::ClientGone | Self::ClientStalled | Self::Limit(_) => return None,
+            Self::Grant(cause) => (GONE, cause.message.as_str()),
+            Self::ClientUnproven => ((1045, *b"28000"), "this is not who the session was opened by"),
+            Self::ClientBroke => ((1835, *b"HY000"), "this packet cannot be read"),
+            Self::DatabaseGone => (GONE, "the database closed the session: connect again"),
+            Self::DatabaseBroke(_) => (GONE, "the database's answer cannot be read: connect again"),
+            Self::Violation(violation) => (GONE, violation.sentence()),
+            Self::NotRecorded(_) => (GONE, "the statement could not be put on record, so it was not run"),
+            Self::Ours => (GONE, "the proxy failed: connect again"),
+        };
+        let message = format!("Keyhole: {message}");
+        let summary = ErrSummary { code, sqlstate };
+        Some(ErrPacket { summary, message: message.as_bytes() }.encode())
+    }
+}
+
+impl Violation {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::WritableTransaction => "session cut: a transaction was open that may write",
+            Self::SqlMode => "session cut: its SQL mode is not the one that statements are checked by",
+            Self::LocalInfile => "session cut: the database asked for a file of yours",
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grant(cause) => write!(f, "grant: {}", cause.reason.word()),
+            Self::ClientQuit => f.write_str("client: quit"),
+            Self::ClientGone => f.write_str("client: gone"),
+            Self::ClientStalled => f.write_str("client: does not read"),
+            Self::ClientUnproven => f.write_str("client: no identity"),
+            Self::ClientBroke => f.write_str("client: broke the protocol"),
+            Self::Limit(met) => write!(f, "client: {met}"),
+            Self::DatabaseGone => f.write_str("database: gone"),
+            Self::DatabaseBroke(error) => write!(f, "database: {error}"),
+            Self::Violation(violation) => write!(f, "database: {}", violation.sentence()),
+            Self::NotRecorded(error) => write!(f, "ours: not recorded, for {error}"),
+            Self::Ours => f.write_str("ours: the proxy failed"),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Prepared statements in use: only those that the gate let pass at COM_STMT_PREPARE, on record with their values.
+
+use wire::command::{self, StmtExecute};
+use wire::execute_params::{ExecuteParams, Value};
+use wire::response::Answer;
+
+use super::answer::Carried;
+use super::refused::Refused;
+use super::{Asked, Ended, Relay};
+use crate::audit::{Decision, Parameter};
+
+const EXECUTE: &str = "COM_STMT_EXECUTE";
+
+/// No cursor, or one that reads.
+const READING_CURSORS: [u8; 2] = [0, 1];
+
+impl Relay {
+    /// `body`: the whole command, which is forwarded as it is.
+    pub(super) async fn execute(&mut self, body: &[u8], execute: StmtExecute<'_>) -> Result<(), Ended> {
+        let Some(prepared) = self.statements.get(execute.id) else {
+            return self.refuse(Asked::plain(EXECUTE), unknown()).await;
+        };
+        let text = prepared.text.clone();
+        let plain = Asked::text(EXECUTE, &text);
+        if !READING_CURSORS.contains(&execute.flags) {
+            let refused = Refused::new((1235, *b"42000"), "Cursor", "only cursors for reading are open");
+            return self.refuse(plain, refused).await;
+        }
+        if prepared.overflowed {
+            let refused =
+                Refused::new((1153, *b"08S01"), "LongData", "the statement's parameters are too long");
+            return self.refuse(plain, refused).await;
+        }
+        let long_data = prepared.long_data.clone();
+        let long_indexes: Vec<u16> = long_data.keys().copied().collect();
+        let Ok(params) = ExecuteParams::decode(execute.parameters, prepared.known(&long_indexes)) else {
+            let message = "the statement's parameters cannot be read";
+            return self.refuse(plain, Refused::new((1210, *b"HY000"), "Parameters", message)).await;
+        };
+        if let Some(refused) = self.used_up() {
+            return self.refuse(plain, refused).await;
+        }
+        let permit = prepared.permit.clone();
+        let parameters: Vec<Parameter<'_>> = (0..)
+            .zip(params.values)
+            .map(|(index, value)| match value {
+                Value::LongData => Parameter::LongData(long_data.get(&index).map_or(&[], Vec::as_slice)),
+                value => Parameter::Value(value),
+            })
+            .collect();
+        let asked = Asked { command: EXECUTE, text: &text, parameters: &parameters };
+        self.begin(asked, Decision::Forwarded).await?;
+        if let Some(prepared) = self.statements.get_mut(execute.id) {
+            prepared.types = params.types;
+            prepared.forget_long_data();
+        }
+        let answered = self.forward(body, Answer::Execute).await?;
+        let used = self.used_by_this();
+        if let Some(prepared) = self.statements.get_mut(execute.id) {
+            prepared.fetched = used;
+        }
+        if answered.done {
+            self.take_effect(&permit);
+        }
+        self.finish().await
+    }
+
+    /// More rows of a cursor: they count as the same statement's.
+    pub(super) async fn fetch(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
+        let Some(prepared) = self.statements.get(id) else {
+            return self.refuse(Asked::plain("COM_STMT_FETCH"), unknown()).await;
+        };
+        let (text, carried) = (prepared.text.clone(), prepared.fetched);
+        self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
+        self.forward_carrying(body, Answer::Fetch, carried).await?;
+        let used = self.used_by_this();
+        if let Some(prepared) = self.statements.get_mut(id) {
+            prepared.fetched = Carried {
+                rows: carried.rows.saturating_add(used.rows),
+                bytes: carried.bytes.saturating_add(used.bytes),
+            };
+        }
+        self.finish().await
+    }
+
+    pub(super) async fn reset_statement(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
+        let asked = Asked::plain("COM_STMT_RESET");
+        let Some(prepared) = self.statements.get_mut(id) else {
+            return self.refuse(asked, unknown()).await;
+        };
+        prepared.forget_long_data();
+        self.begin(asked, Decision::Forwarded).await?;
+        self.forward(body, Answer::Simple).await?;
+        self.finish().await
+    }
+
+    /// Has no answer: what is wrong with it shows at the execution.
+    pub(super) async fn long_data(
+        &mut self,
+        body: &[u8],
+        id: u32,
+        parameter: u16,
+        data: &[u8],
+    ) -> Result<(), Ended> {
+        if self.statements.take_long_data(id, parameter, data) {
+            self.database.send(body).await.map_err(|_| Ended::DatabaseGone)?;
+        }
+        Ok(())
+    }
+
+    /// Has no answer.
+    pub(super) async fn close_statement(&mut self, id: u32) -> Result<(), Ended> {
+        if self.statements.remove(id) {
+            let close = command::encode_stmt_close(id);
+            self.database.send(&close).await.map_err(|_| Ended::DatabaseGone)?;
+        }
+        Ok(())
+    }
+
+    fn used_by_this(&self) -> Carried {
+        self.open
+            .as_ref()
+            .map_or_else(Carried::default, |open| Carried { rows: open.rows, bytes: open.bytes })
+    }
+}
+
+fn unknown() -> Refused {
+    Refused::new((1243, *b"HY000"), "UnknownStatement", "no such prepared statement in this session")
+}

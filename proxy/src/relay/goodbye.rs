@@ -1,0 +1,65 @@
+//! The end of a session: the client hears why in a way that its protocol allows, the outcome goes on record, and the
+//! database's side is closed. Bounded in time: nobody who doesn't read can hold it up.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use wire::command;
+
+use super::{Ended, Relay};
+
+/// How long the client may take to hear it.
+const TELLING: Duration = Duration::from_millis(250);
+
+/// How long the database may take to take our goodbye.
+const LEAVING: Duration = Duration::from_millis(100);
+
+impl Relay {
+    pub(super) async fn part(&mut self, ended: &Ended) {
+        // A client that doesn't listen is not told; it finds the connection closed.
+        let _ = timeout(TELLING, self.tell(ended)).await;
+        if let Some(open) = &mut self.open {
+            open.error = open.error.or(Some(GONE));
+        }
+        // When it can't be recorded there is nobody left to refuse anything to.
+        let _ = self.record_outcome().await;
+        let _ = timeout(LEAVING, self.database.send(&command::encode_quit())).await;
+        // What still runs there is stopped. At the end of the grant all its connections are killed together.
+        if self.asked && !matches!(ended, Ended::Grant(_)) {
+            let shared = &self.shared;
+            tokio::select! {
+                biased;
+                _ = shared.ending.began() => {}
+                killed = shared.dialer.kill_connection(&shared.credential, self.database.id) => {
+                    if let Err(error) = killed {
+                        tracing::warn!(%error, "a database session may still run its last statement");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell(&mut self, ended: &Ended) {
+        if let Some(packet) = ended.packet() {
+            // The frame that is under way must be whole before anything else can be said.
+            while self.owed > 0 && matches!(ended, Ended::Grant(_)) {
+                if self.pay().await.is_err() {
+                    return;
+                }
+                let received = self.database.inbound.fill(&mut self.database.stream);
+                if self.owed > 0 && !matches!(received.await, Ok(received) if received > 0) {
+                    break;
+                }
+            }
+            if self.owed == 0 && !self.client.is_mid_packet() {
+                self.client.goodbye(&packet);
+            }
+        }
+        if self.client.flush().await.is_ok() {
+            self.client.close().await;
+        }
+    }
+}
+
+/// The code that stands in an outcome whose answer was cut.
+const GONE: u16 = 1053;

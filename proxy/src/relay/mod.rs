@@ -1,0 +1,188 @@
+//! The relay between one client and its database session: commands are decided one by one, answers flow through a
+//! bounded buffer as raw packets. No command of a client passes without the gate's permit or a rule in `commands`,
+//! and no byte of an answer without a record of its intent.
+
+mod answer;
+mod client;
+mod commands;
+mod ended;
+mod execute;
+mod goodbye;
+mod limits;
+mod prepared;
+mod refused;
+mod texts;
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use tokio::time::Instant;
+use wire::capabilities::Capabilities;
+
+pub use ended::{Ended, Violation};
+
+use crate::audit::{Decision, Intent, Outcome, Parameter, Recorded, Who};
+use crate::downstream::Shared;
+use crate::packets::Stream;
+use crate::upstream::Connection;
+use client::ClientSide;
+use prepared::Statements;
+use refused::Refused;
+
+/// What a permitted session consists of.
+pub struct RelayParts {
+    /// What all sessions share.
+    pub shared: Arc<Shared>,
+    /// Whose session it is.
+    pub who: Who,
+    /// The client, behind TLS.
+    pub stream: Stream,
+    /// The certificate of its TLS handshake.
+    pub certificate: Option<CertificateDer<'static>>,
+    /// The capabilities that hold with the client, and as far as they shape answers also with the database.
+    pub agreed: Capabilities,
+    /// The database session, pinned.
+    pub database: Connection,
+    /// Its current schema.
+    pub schema: Option<String>,
+}
+
+/// One client and its database session.
+pub struct Relay {
+    shared: Arc<Shared>,
+    who: Who,
+    client: ClientSide,
+    certificate: Option<CertificateDer<'static>>,
+    agreed: Capabilities,
+    database: Connection,
+    schema: Option<String>,
+    statements: Statements,
+    /// The statement whose answer is under way.
+    open: Option<Open>,
+    /// Bytes of frames that were let pass and have not gone to the client yet. The first of them stand at the front of
+    /// the database's buffer, the rest is still to come.
+    owed: usize,
+    /// Whether the database is in the middle of an answer.
+    asked: bool,
+}
+
+/// A statement on record whose outcome is not.
+struct Open {
+    recorded: Recorded,
+    began: Instant,
+    rows: u64,
+    bytes: u64,
+    error: Option<u16>,
+}
+
+/// A command as it goes on record.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    command: &'static str,
+    text: &'a [u8],
+    parameters: &'a [Parameter<'a>],
+}
+
+impl<'a> Asked<'a> {
+    /// A command that has no text.
+    fn plain(command: &'static str) -> Self {
+        Self { command, text: &[], parameters: &[] }
+    }
+
+    /// A command with a text, or a name in its place.
+    fn text(command: &'static str, text: &'a [u8]) -> Self {
+        Self { command, text, parameters: &[] }
+    }
+}
+
+impl Relay {
+    /// A session whose client was just told OK.
+    pub fn new(parts: RelayParts) -> Self {
+        let RelayParts { shared, who, stream, certificate, agreed, database, schema } = parts;
+        Self {
+            shared,
+            who,
+            client: ClientSide::new(stream),
+            certificate,
+            agreed,
+            database,
+            schema,
+            statements: Statements::default(),
+            open: None,
+            owed: 0,
+            asked: false,
+        }
+    }
+
+    /// Runs until either side closes or the grant ends, tells the client why, and closes both sides. At the end of the
+    /// grant all that takes less than half a second, whatever client and database do.
+    pub async fn run(mut self) -> Ended {
+        let ending = self.shared.ending.clone();
+        let ended = tokio::select! {
+            biased;
+            cause = ending.began() => Ended::Grant(cause),
+            ended = self.converse() => ended,
+        };
+        self.part(&ended).await;
+        ended
+    }
+
+    async fn converse(&mut self) -> Ended {
+        loop {
+            if let Err(ended) = self.turn().await {
+                return ended;
+            }
+        }
+    }
+
+    /// Puts the intent on record. From here on the client may be answered.
+    async fn begin(&mut self, asked: Asked<'_>, decision: Decision<'_>) -> Result<(), Ended> {
+        let Asked { command, text, parameters } = asked;
+        let intent = Intent { who: &self.who, command, text, parameters, decision };
+        let began = Instant::now();
+        let recorded = self.shared.journal.intent(intent).await.map_err(Ended::NotRecorded)?;
+        self.open = Some(Open { recorded, began, rows: 0, bytes: 0, error: None });
+        Ok(())
+    }
+
+    /// Puts the outcome on record, once the whole answer has gone to the client.
+    async fn finish(&mut self) -> Result<(), Ended> {
+        self.flush().await?;
+        self.record_outcome().await
+    }
+
+    async fn record_outcome(&mut self) -> Result<(), Ended> {
+        let Some(Open { recorded, began, rows, bytes, error }) = self.open.take() else { return Ok(()) };
+        let outcome = Outcome { rows, bytes, duration: began.elapsed(), error };
+        self.shared.journal.outcome(recorded, outcome).await.map_err(Ended::NotRecorded)
+    }
+
+    /// Queues one packet of the answer; the statement must be on record.
+    fn answer(&mut self, body: &[u8]) -> Result<(), Ended> {
+        let open = self.open.as_mut().ok_or(Ended::Ours)?;
+        open.bytes = open.bytes.saturating_add(u64::try_from(body.len()).unwrap_or(u64::MAX));
+        self.client.answer(&open.recorded, body);
+        Ok(())
+    }
+
+    /// Answers with an error, on record like everything else.
+    async fn refuse(&mut self, asked: Asked<'_>, refused: Refused) -> Result<(), Ended> {
+        let decision = Decision::Refused { code: refused.code, rule: &refused.rule };
+        self.begin(asked, decision).await?;
+        self.answer(&refused.packet())?;
+        if let Some(open) = &mut self.open {
+            open.error = Some(refused.code);
+        }
+        self.finish().await
+    }
+
+    /// Sends what is queued. A client that doesn't read it for as long as a statement may take is cut.
+    async fn flush(&mut self) -> Result<(), Ended> {
+        let patience = std::time::Duration::from_secs(self.shared.grant.limits.statement.seconds.into());
+        match tokio::time::timeout(patience, self.client.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Ended::ClientGone),
+            Err(_) => Err(Ended::ClientStalled),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! COM_QUERY, COM_STMT_PREPARE and COM_INIT_DB: what the gate decides about. The gate's word is final; here it is
+//! carried out.
+
+use sql::{LocalAnswer, Permit, Refusal, SessionEffect, Verdict};
+use wire::column::Column;
+use wire::command;
+use wire::ok::{OkPacket, OkSummary};
+use wire::response::Answer;
+use wire::text_result::TextResult;
+use wire::text_row::TextRow;
+
+use super::limits;
+use super::prepared::Prepared;
+use super::refused::Refused;
+use super::{Asked, Ended, Relay};
+use crate::audit::Decision;
+
+impl Relay {
+    pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Ended> {
+        let asked = Asked::text("COM_QUERY", text);
+        match self.shared.gate.decide(text.to_vec(), self.schema.clone()).await {
+            Ok(Verdict::Forward(permit)) => self.run_query(asked, &permit).await,
+            Ok(Verdict::Answer(answer)) => self.answer_locally(asked, &answer).await,
+            Ok(Verdict::Refuse(refusal)) => self.refuse_by_gate(asked, &refusal).await,
+            Err(_) => self.refuse(asked, Refused::no_verdict()).await,
+        }
+    }
+
+    async fn run_query(&mut self, asked: Asked<'_>, permit: &Permit) -> Result<(), Ended> {
+        if let Some(refused) = self.used_up() {
+            return self.refuse(asked, refused).await;
+        }
+        self.begin(asked, Decision::Forwarded).await?;
+        let answered = self.forward(&command::encode_query(permit.forwarded()), Answer::Query).await?;
+        if answered.done {
+            self.take_effect(permit);
+        }
+        self.finish().await
+    }
+
+    pub(super) async fn prepare(&mut self, text: &[u8]) -> Result<(), Ended> {
+        let asked = Asked::text("COM_STMT_PREPARE", text);
+        let permit = match self.shared.gate.decide(text.to_vec(), self.schema.clone()).await {
+            Ok(Verdict::Forward(permit)) => permit,
+            Ok(Verdict::Answer(_)) => {
+                // What is answered without the database can't be prepared in it; clients then send it as a query.
+                let code = (1295, *b"HY000");
+                let message = "this statement cannot be prepared: send it as a plain query";
+                return self.refuse(asked, Refused::new(code, "NotPreparable", message)).await;
+            }
+            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
+            Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
+        };
+        if let Some(refused) = self.used_up() {
+            return self.refuse(asked, refused).await;
+        }
+        if !self.statements.have_room(text.len()) {
+            let message = "too many prepared statements in this session: close some";
+            let refused = Refused::new((1461, *b"42000"), "TooManyStatements", message);
+            return self.refuse(asked, refused).await;
+        }
+        self.begin(asked, Decision::Forwarded).await?;
+        let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
+        if let Some(prepared) = answered.prepared.filter(|_| answered.done) {
+            let statement = Prepared::new(text.to_vec(), permit, prepared.parameters);
+            self.statements.insert(prepared.id, statement);
+        }
+        self.finish().await
+    }
+
+    pub(super) async fn use_schema(&mut self, schema: &[u8]) -> Result<(), Ended> {
+        let asked = Asked::text("COM_INIT_DB", schema);
+        let Ok(name) = String::from_utf8(schema.to_vec()) else {
+            let refused = Refused::new((1049, *b"42000"), "Schema", "this is not the name of a schema");
+            return self.refuse(asked, refused).await;
+        };
+        match self.shared.gate.decide_schema(name.clone()).await {
+            Ok(Verdict::Forward(_)) => {}
+            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
+            Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
+        }
+        self.begin(asked, Decision::Forwarded).await?;
+        if self.forward(&command::encode_init_db(schema), Answer::Simple).await?.done {
+            self.schema = Some(name);
+        }
+        self.finish().await
+    }
+
+    /// What the session is like after the database said OK.
+    pub(super) fn take_effect(&mut self, permit: &Permit) {
+        match permit.effect() {
+            SessionEffect::None => {}
+            SessionEffect::UsesSchema(schema) => self.schema = Some(schema),
+        }
+    }
+
+    /// The refusal of everything that has rows, once the grant's budget is used up.
+    pub(super) fn used_up(&self) -> Option<Refused> {
+        let used = self.shared.usage.so_far();
+        limits::used_up(&self.shared.grant.limits, &used).map(limits::Met::refused)
+    }
+
+    pub(super) async fn refuse_by_gate(&mut self, asked: Asked<'_>, refusal: &Refusal) -> Result<(), Ended> {
+        self.refuse(asked, Refused::by_gate(refusal)).await
+    }
+
+    async fn answer_locally(&mut self, asked: Asked<'_>, answer: &LocalAnswer) -> Result<(), Ended> {
+        self.begin(asked, Decision::Answered).await?;
+        match answer {
+            LocalAnswer::Ok => self.answer_ok()?,
+            LocalAnswer::Rows { columns, rows } => self.answer_rows(columns, rows)?,
+        }
+        self.finish().await
+    }
+
+    /// An OK with the status that the database's session has.
+    pub(super) fn answer_ok(&mut self) -> Result<(), Ended> {
+        let summary = OkSummary { status: self.database.status, ..OkSummary::default() };
+        self.answer(&OkPacket { summary, ..OkPacket::default() }.encode(self.agreed))
+    }
+
+    fn answer_rows(&mut self, columns: &[String], rows: &[Vec<Option<String>>]) -> Result<(), Ended> {
+        let result = TextResult {
+            columns: columns.iter().map(|name| Column::text(name.as_bytes())).collect(),
+            rows: rows.iter().map(|row| text_row(row)).collect(),
+            status: self.database.status,
+        };
+        let frames = result.encode(self.agreed, self.client.sequence()).map_err(|_| Ended::Ours)?;
+        let open = self.open.as_mut().ok_or(Ended::Ours)?;
+        open.rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        open.bytes = u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        self.client.answer_frames(&open.recorded, &frames);
+        Ok(())
+    }
+}
+
+fn text_row(row: &[Option<String>]) -> TextRow<'_> {
+    TextRow { values: row.iter().map(|value| value.as_deref().map(str::as_bytes)).collect() }
+}

@@ -1,0 +1,171 @@
+//! One connection to the database, logged in. Runs our own few statements; the relay borrows its parts for a client's.
+
+use wire::capabilities::Capabilities;
+use wire::command;
+use wire::err::ErrSummary;
+use wire::frame::{self, HEADER_LEN, Sequence};
+use wire::greeting::Greeting;
+use wire::ok::OkSummary;
+use wire::reader::Malformed;
+use wire::response::{Answer, ResponseError, ResponseTracker, Seen};
+use wire::status_flags::StatusFlags;
+use wire::text_row::TextRow;
+
+use crate::packets::{Inbound, PacketError, Stream, write_packet};
+
+/// The buffer through which answers flow: the memory that a session needs, whatever the size of its results.
+const INBOUND: usize = 32 * 1024;
+
+/// Our own statements have small answers.
+const MOST_ROWS: usize = 10_000;
+
+/// Why one of our own statements failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The connection broke.
+    #[error("the connection to the database broke")]
+    Packet(#[source] PacketError),
+    /// The server said no.
+    #[error("the database answered {what} with error {}", error.code)]
+    Refused {
+        /// Which of our statements.
+        what: &'static str,
+        /// Code and class.
+        error: ErrSummary,
+    },
+    /// The answer breaks the protocol.
+    #[error("the database's answer breaks the protocol")]
+    Response(#[source] ResponseError),
+    /// A row could not be read.
+    #[error("the database's answer has a malformed row")]
+    Row(#[source] Malformed),
+    /// The answer is not of the kind or size that the statement has.
+    #[error("the database's answer to {what} is not what it should be")]
+    Surprise {
+        /// Which of our statements.
+        what: &'static str,
+    },
+}
+
+/// A row of text, as the server sent it.
+pub(super) type Row = Vec<Option<String>>;
+
+/// One connection, logged in.
+pub struct Connection {
+    /// The socket.
+    pub stream: Stream,
+    /// What came from it and was not used yet.
+    pub inbound: Inbound,
+    /// The number to kill it by.
+    pub id: u32,
+    /// The server's own words about its version.
+    pub version: String,
+    /// What the server can do.
+    pub offered: Capabilities,
+    /// What holds on this connection.
+    pub capabilities: Capabilities,
+    /// The session's last known status.
+    pub status: StatusFlags,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: Stream,
+        greeting: &Greeting<'_>,
+        capabilities: Capabilities,
+        ok: OkSummary,
+    ) -> Self {
+        Self {
+            stream,
+            inbound: Inbound::bounded(INBOUND),
+            id: greeting.connection_id,
+            version: String::from_utf8_lossy(greeting.server_version).into_owned(),
+            offered: greeting.capabilities,
+            capabilities,
+            status: ok.status,
+        }
+    }
+
+    /// Sends a command, as a new exchange.
+    pub async fn send(&mut self, body: &[u8]) -> Result<(), PacketError> {
+        write_packet(&mut self.stream, &mut Sequence::default(), body).await
+    }
+
+    /// Sends a command and waits for its OK. `what` names it in errors.
+    pub async fn simple(&mut self, what: &'static str, body: &[u8]) -> Result<(), CommandError> {
+        self.send(body).await.map_err(CommandError::Packet)?;
+        match self.rows(what, Answer::Simple).await? {
+            rows if rows.is_empty() => Ok(()),
+            _ => Err(CommandError::Surprise { what }),
+        }
+    }
+
+    /// Runs a statement of ours that has no rows.
+    pub(super) async fn execute(&mut self, what: &'static str, sql: &str) -> Result<(), CommandError> {
+        self.simple(what, &command::encode_query(sql.as_bytes())).await
+    }
+
+    /// Runs a statement of ours that has rows.
+    pub(super) async fn query(&mut self, what: &'static str, sql: &str) -> Result<Vec<Row>, CommandError> {
+        self.send(&command::encode_query(sql.as_bytes())).await.map_err(CommandError::Packet)?;
+        self.rows(what, Answer::Query).await
+    }
+
+    /// Says goodbye. Nothing is lost when it isn't heard.
+    pub async fn quit(mut self) {
+        let _ = self.send(&command::encode_quit()).await;
+    }
+
+    async fn rows(&mut self, what: &'static str, answer: Answer) -> Result<Vec<Row>, CommandError> {
+        let mut tracker = ResponseTracker::new(answer, self.capabilities, Sequence::starting_at(1));
+        let (mut columns, mut rows) = (0, Vec::new());
+        while !tracker.is_complete() {
+            let Some(observed) = tracker.observe(self.inbound.unread()).map_err(CommandError::Response)?
+            else {
+                self.receive(what).await?;
+                continue;
+            };
+            if observed.len > frame::MAX_PAYLOAD.min(INBOUND) {
+                return Err(CommandError::Surprise { what });
+            }
+            while self.inbound.unread().len() < observed.len {
+                self.receive(what).await?;
+            }
+            match observed.seen {
+                Seen::Err(error) => return Err(self.refused(what, error, observed.len)),
+                Seen::ColumnCount(count) => columns = count,
+                Seen::Row if rows.len() < MOST_ROWS => {
+                    let body = self.inbound.unread().get(HEADER_LEN..observed.len).unwrap_or_default();
+                    rows.push(text(body, columns)?);
+                }
+                Seen::Row | Seen::LocalInfile => return Err(CommandError::Surprise { what }),
+                _ => {}
+            }
+            self.status = observed.seen.status().unwrap_or(self.status);
+            self.inbound.consume(observed.len);
+        }
+        Ok(rows)
+    }
+
+    fn refused(&mut self, what: &'static str, error: ErrSummary, len: usize) -> CommandError {
+        self.inbound.consume(len);
+        CommandError::Refused { what, error }
+    }
+
+    async fn receive(&mut self, what: &'static str) -> Result<(), CommandError> {
+        if self.inbound.is_full() {
+            return Err(CommandError::Surprise { what });
+        }
+        match self.inbound.fill(&mut self.stream).await {
+            Ok(0) => Err(CommandError::Packet(PacketError::Closed)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(CommandError::Packet(error.into())),
+        }
+    }
+}
+
+fn text(body: &[u8], columns: u16) -> Result<Row, CommandError> {
+    let row = TextRow::decode(body, columns).map_err(CommandError::Row)?;
+    let owned = |value: Option<&[u8]>| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    Ok(row.values.into_iter().map(owned).collect())
+}

@@ -1,0 +1,183 @@
+//! Opens connections to the one database of the grant: host, port, TLS and name come from the grant, from nowhere else.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{ServerAddress, Target, Tls};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use wire::auth::{AuthError, Transport};
+use wire::capabilities::{Capabilities, MissingCapabilities};
+use wire::err::{self, ErrPacket};
+use wire::frame::Sequence;
+use wire::greeting::Greeting;
+use wire::reader::Malformed;
+use wire::ssl_request::SslRequest;
+use wire::writer::Unencodable;
+
+use super::connection::Connection;
+use super::login;
+use crate::credential::Credential;
+use crate::packets::{PacketError, Stream, read_packet, write_packet};
+
+/// From the first SYN to the server's OK.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No packet of a handshake is longer.
+pub(super) const HANDSHAKE_PACKET: usize = 64 * 1024;
+
+/// utf8mb4_general_ci: known to every server that the gate knows.
+const COLLATION: u8 = 45;
+
+/// What we say of the longest packet that we accept: the protocol's most. Answers are not held.
+const MAX_PACKET: u32 = 1 << 30;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No connection, or it broke.
+    #[error("cannot reach the database at {address}")]
+    Unreachable {
+        /// Where it should be.
+        address: ServerAddress,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No answer in time.
+    #[error("the database at {address} did not answer within 5 seconds")]
+    Silent {
+        /// Where it should be.
+        address: ServerAddress,
+    },
+    /// A certificate authority or server name of the grant can't be used.
+    #[error("the grant's TLS settings are wrong: {what}")]
+    TlsSettings {
+        /// Which of them, and how.
+        what: &'static str,
+    },
+    /// The server offers no TLS, and the grant asks for it.
+    #[error("the database offers no TLS")]
+    NoTls,
+    /// The server's certificate was not accepted, or the TLS handshake failed.
+    #[error("the TLS handshake with the database failed")]
+    Tls(#[source] io::Error),
+    /// The server turned us away before any login, for example because it has too many connections.
+    #[error("the database turns connections away with error {code}")]
+    TurnedAway {
+        /// The server's error code.
+        code: u16,
+    },
+    /// The server refused the credential.
+    #[error("the database refused the login with error {code}")]
+    Refused {
+        /// The server's error code; 1045 is "access denied".
+        code: u16,
+    },
+    /// We can't or won't log in the way the server asks.
+    #[error("cannot log in to the database")]
+    Auth(#[source] AuthError),
+    /// The server lacks what a session needs.
+    #[error("the database speaks another protocol")]
+    Capabilities(#[source] MissingCapabilities),
+    /// A packet could not be read or written.
+    #[error("the handshake with the database broke off")]
+    Packet(#[source] PacketError),
+    /// A packet is not what the protocol says.
+    #[error("the database's handshake is malformed")]
+    Malformed(#[source] Malformed),
+    /// The credential can't be put into a packet.
+    #[error("the credential cannot be sent")]
+    Unencodable(#[source] Unencodable),
+}
+
+/// Knows how to reach the grant's database. Holds no credential.
+pub struct Dialer {
+    address: ServerAddress,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Dialer {
+    /// Reads address and TLS settings of the grant's target.
+    pub fn new(target: &Target) -> Result<Self, ConnectError> {
+        let tls = match &target.tls {
+            Tls::Disabled => None,
+            Tls::Verify { ca_pem, server_name } => {
+                let name = ServerName::try_from(server_name.clone())
+                    .map_err(|_| ConnectError::TlsSettings { what: "the server name is not one" })?;
+                Some((TlsConnector::from(Arc::new(client_config(ca_pem)?)), name))
+            }
+        };
+        Ok(Self { address: target.address.clone(), tls })
+    }
+
+    /// Connects and logs in. `agreed`: what holds with the client, so that answers can be relayed as they are;
+    /// `Capabilities::NONE` for our own use.
+    pub async fn connect(
+        &self,
+        credential: &Credential,
+        agreed: Capabilities,
+    ) -> Result<Connection, ConnectError> {
+        let silent = |_| ConnectError::Silent { address: self.address.clone() };
+        timeout(CONNECT_TIMEOUT, self.connect_unbounded(credential, agreed)).await.map_err(silent)?
+    }
+
+    async fn connect_unbounded(
+        &self,
+        credential: &Credential,
+        agreed: Capabilities,
+    ) -> Result<Connection, ConnectError> {
+        let unreachable = |source| ConnectError::Unreachable { address: self.address.clone(), source };
+        let mut tcp =
+            TcpStream::connect((self.address.host(), self.address.port())).await.map_err(unreachable)?;
+        tcp.set_nodelay(true).map_err(unreachable)?;
+
+        let mut sequence = Sequence::default();
+        let first =
+            read_packet(&mut tcp, &mut sequence, HANDSHAKE_PACKET).await.map_err(ConnectError::Packet)?;
+        if first.first() == Some(&err::HEADER) {
+            let refusal = ErrPacket::decode(&first).map_err(ConnectError::Malformed)?;
+            return Err(ConnectError::TurnedAway { code: refusal.summary.code });
+        }
+        let greeting = Greeting::decode(&first).map_err(ConnectError::Malformed)?;
+        let capabilities =
+            wire::capabilities::request(agreed, greeting.capabilities).map_err(ConnectError::Capabilities)?;
+        let mut head = SslRequest { capabilities, max_packet: MAX_PACKET, collation: COLLATION };
+
+        let (stream, transport): (Stream, _) = match &self.tls {
+            None => (Box::new(tcp), Transport::Plain),
+            Some((connector, name)) => {
+                if !greeting.capabilities.contains(Capabilities::SSL) {
+                    return Err(ConnectError::NoTls);
+                }
+                head.capabilities = capabilities.union(Capabilities::SSL);
+                write_packet(&mut tcp, &mut sequence, &head.encode()).await.map_err(ConnectError::Packet)?;
+                let tls = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+                (Box::new(tls), Transport::Tls)
+            }
+        };
+        let hello = login::Hello { greeting: &greeting, head, transport };
+        login::log_in(stream, sequence, hello, credential).await
+    }
+}
+
+fn client_config(ca_pem: &str) -> Result<ClientConfig, ConnectError> {
+    let bad = |what| ConnectError::TlsSettings { what };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        let certificate = certificate.map_err(|_| bad("the certificate authority is not PEM"))?;
+        roots.add(certificate).map_err(|_| bad("the certificate authority is not a certificate"))?;
+    }
+    if roots.is_empty() {
+        return Err(bad("there is no certificate authority"));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| bad("no TLS version is left"))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

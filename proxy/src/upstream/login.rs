@@ -1,0 +1,75 @@
+//! Logs in with the grant's credential: runs the plugin that the server asks for. The password goes to the server's
+//! challenge and nowhere else.
+
+use wire::auth::{AuthError, Authenticator, Transport};
+use wire::auth_reply::AuthReply;
+use wire::frame::Sequence;
+use wire::greeting::Greeting;
+use wire::handshake_response::HandshakeResponse;
+use wire::ssl_request::SslRequest;
+
+use super::connection::Connection;
+use super::dial::{ConnectError, HANDSHAKE_PACKET};
+use crate::credential::Credential;
+use crate::packets::{Stream, read_packet, write_packet};
+
+/// A login takes two or three steps; a server that wants more is not one.
+const MOST_STEPS: u8 = 8;
+
+/// What was said before the login.
+pub(super) struct Hello<'a> {
+    pub greeting: &'a Greeting<'a>,
+    pub head: SslRequest,
+    pub transport: Transport,
+}
+
+/// Answers the greeting and every challenge after it, until the server says OK.
+pub(super) async fn log_in(
+    mut stream: Stream,
+    mut sequence: Sequence,
+    hello: Hello<'_>,
+    credential: &Credential,
+) -> Result<Connection, ConnectError> {
+    let Hello { greeting, head, transport } = hello;
+    let start = |plugin: &[u8]| Authenticator::start(plugin, &credential.password, transport);
+    // The server's default plugin says nothing about our user: where we don't speak it, we name one that we do, and
+    // the server asks us to switch to the user's own.
+    let (plugin, mut authenticator) = match start(greeting.auth_plugin) {
+        Ok(authenticator) => (greeting.auth_plugin, authenticator),
+        Err(AuthError::UnsupportedPlugin | AuthError::NeedsTls) => {
+            let native: &[u8] = b"mysql_native_password";
+            (native, start(native).map_err(ConnectError::Auth)?)
+        }
+        Err(error) => return Err(ConnectError::Auth(error)),
+    };
+    let first = authenticator.answer(&greeting.challenge).map_err(ConnectError::Auth)?;
+    let response = HandshakeResponse {
+        head,
+        user: credential.user.as_bytes(),
+        auth_response: first.as_deref().map_or(&[], Vec::as_slice),
+        database: None,
+        auth_plugin: plugin,
+        attributes: Default::default(),
+    };
+    let response = response.encode().map_err(ConnectError::Unencodable)?;
+    write_packet(&mut stream, &mut sequence, &response).await.map_err(ConnectError::Packet)?;
+
+    for _ in 0..MOST_STEPS {
+        let reply =
+            read_packet(&mut stream, &mut sequence, HANDSHAKE_PACKET).await.map_err(ConnectError::Packet)?;
+        let answer = match AuthReply::decode(&reply, head.capabilities).map_err(ConnectError::Malformed)? {
+            AuthReply::Ok(ok) => return Ok(Connection::new(stream, greeting, head.capabilities, ok.summary)),
+            AuthReply::Err(refusal) => return Err(ConnectError::Refused { code: refusal.summary.code }),
+            AuthReply::Switch(switch) => {
+                authenticator = start(switch.plugin).map_err(ConnectError::Auth)?;
+                // A switch is always answered, with nothing if the plugin has nothing to say.
+                Some(authenticator.answer(switch.challenge).map_err(ConnectError::Auth)?.unwrap_or_default())
+            }
+            AuthReply::MoreData(more) => authenticator.answer(more.data).map_err(ConnectError::Auth)?,
+        };
+        if let Some(answer) = answer {
+            write_packet(&mut stream, &mut sequence, &answer).await.map_err(ConnectError::Packet)?;
+        }
+    }
+    Err(ConnectError::Auth(AuthError::OutOfTurn))
+}

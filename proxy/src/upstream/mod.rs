@@ -1,0 +1,17 @@
+//! The database's side: the one place that dials it, logs in, and makes a session read-only. No text of a client
+//! passes here; what this folder sends are its own few statements.
+
+mod closing;
+mod connection;
+mod dial;
+mod login;
+mod pin;
+mod preflight;
+mod privileges;
+
+pub use closing::{KillError, LoginProbe, kill_sessions, try_login};
+pub use connection::{CommandError, Connection};
+pub use dial::{ConnectError, Dialer};
+pub use pin::Pins;
+pub use preflight::{PreflightError, ServerInfo, preflight};
+pub use privileges::Refused as PrivilegeRefused;

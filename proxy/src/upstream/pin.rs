@@ -1,0 +1,79 @@
+//! What every session is pinned to, before a client's first statement and again after everything that resets a
+//! session. The server-side lock: reading only, the gate's own reading of SQL, and a time limit of the server's own.
+
+use access::{Engine, Limits};
+use wire::command;
+use wire::status_flags::StatusFlags;
+
+use super::connection::{CommandError, Connection};
+
+/// The SQL mode that the gate's lexer presumes: no ANSI_QUOTES, NO_BACKSLASH_ESCAPES, PIPES_AS_CONCAT or IGNORE_SPACE,
+/// and otherwise what both servers have by default.
+const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+
+/// Survives commits and implicit commits; `START TRANSACTION READ ONLY` alone does not.
+const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY";
+
+/// The statements that pin a session of one grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    settings: String,
+}
+
+impl Pins {
+    /// The pins for an engine and the grant's limits.
+    pub fn new(engine: Engine, limits: &Limits) -> Self {
+        // One second more than our own clock: it is ours that tells the client which limit it met.
+        let seconds = limits.statement.seconds.saturating_add(1);
+        let time_limit = match engine {
+            Engine::MariaDb => format!("SESSION max_statement_time={seconds}"),
+            Engine::MySql | Engine::PostgreSql => {
+                format!("SESSION max_execution_time={}", u64::from(seconds).saturating_mul(1_000))
+            }
+        };
+        let settings =
+            format!("SET NAMES utf8mb4, SESSION sql_mode='{SQL_MODE}', SESSION autocommit=1, {time_limit}");
+        Self { settings }
+    }
+
+    /// Pins the session. An error means that it must not be used.
+    pub async fn apply(&self, database: &mut Connection) -> Result<(), CommandError> {
+        database.execute("the session's settings", &self.settings).await?;
+        database.execute(READ_ONLY, READ_ONLY).await?;
+        if is_pinned(database.status) { Ok(()) } else { Err(CommandError::Surprise { what: READ_ONLY }) }
+    }
+
+    /// A fresh session on the same connection, pinned again. The current schema stays.
+    pub async fn reset(&self, database: &mut Connection) -> Result<(), CommandError> {
+        database.simple("COM_RESET_CONNECTION", &command::encode_reset_connection()).await?;
+        self.apply(database).await
+    }
+}
+
+/// What a status tells of the pins; that the session is read only, it tells inside a transaction only.
+fn is_pinned(status: StatusFlags) -> bool {
+    status.contains(StatusFlags::AUTOCOMMIT)
+        && !status.contains(StatusFlags::NO_BACKSLASH_ESCAPES)
+        && !status.contains(StatusFlags::IN_TRANS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_engine_gets_its_own_time_limit_a_second_after_ours() {
+        let pins = |engine| Pins::new(engine, &Limits::DEFAULT).settings;
+        assert!(pins(Engine::MariaDb).ends_with("SESSION max_statement_time=31"));
+        assert!(pins(Engine::MySql).ends_with("SESSION max_execution_time=31000"));
+    }
+
+    #[test]
+    fn a_session_that_reads_backslashes_as_themselves_is_not_pinned() {
+        let auto = StatusFlags::AUTOCOMMIT;
+        assert!(is_pinned(auto));
+        assert!(!is_pinned(StatusFlags::default()));
+        assert!(!is_pinned(auto.with(StatusFlags::NO_BACKSLASH_ESCAPES)));
+        assert!(!is_pinned(auto.with(StatusFlags::IN_TRANS)));
+    }
+}

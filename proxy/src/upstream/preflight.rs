@@ -1,0 +1,136 @@
+//! What must hold before anybody may connect: the right server, a credential that only reads, and a session that the
+//! server holds to reading. Each is asked of the server itself; nothing is taken on trust.
+
+use std::collections::BTreeSet;
+
+use access::{Engine, Grant};
+use sql::{Flavour, Server, UnknownServer};
+use wire::capabilities::Capabilities;
+use wire::status_flags::StatusFlags;
+
+use super::connection::{CommandError, Connection, Row};
+use super::dial::{ConnectError, Dialer};
+use super::pin::Pins;
+use super::privileges::{self, Granted, Refused};
+use crate::credential::Credential;
+
+/// Roles within roles are followed so far; a credential for reading has no need of more.
+const MOST_ROLES: usize = 16;
+
+/// What is known of the server: enough to greet clients in its name.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// Flavour and version, for the gate.
+    pub server: Server,
+    /// The server's own words about its version.
+    pub version_text: String,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+/// Why nobody may connect.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// No connection, or no login.
+    #[error("cannot log in to the database")]
+    Connect(#[source] ConnectError),
+    /// The gate does not know this server.
+    #[error("the database's version is not supported")]
+    UnknownServer(#[source] UnknownServer),
+    /// The server is of another kind than the `Database` says.
+    #[error("the Database says {}, but the server is another one", expected.word())]
+    OtherEngine {
+        /// What the `Database` says.
+        expected: Engine,
+    },
+    /// The credential may do more than read.
+    #[error("the credential is refused")]
+    Privileges(#[source] Refused),
+    /// The privileges of a role can't be seen.
+    #[error("the privileges of role {role} cannot be read, so they are taken for more than reading")]
+    Role {
+        /// The role, as SQL writes it.
+        role: String,
+    },
+    /// A statement of ours failed.
+    #[error("the database could not be checked")]
+    Command(#[source] CommandError),
+    /// The session was made read-only, and a transaction in it was not.
+    #[error("the database does not hold a read-only session to reading")]
+    NotReadOnly,
+}
+
+/// Checks server, credential and lock with one connection.
+pub async fn preflight(grant: &Grant, credential: &Credential) -> Result<ServerInfo, PreflightError> {
+    let dialer = Dialer::new(&grant.target).map_err(PreflightError::Connect)?;
+    let mut database =
+        dialer.connect(credential, Capabilities::NONE).await.map_err(PreflightError::Connect)?;
+    let server = Server::from_greeting(&database.version).map_err(PreflightError::UnknownServer)?;
+    let expected = grant.target.engine;
+    match (expected, server.flavour) {
+        (Engine::MariaDb, Flavour::MariaDb) | (Engine::MySql, Flavour::MySql) => {}
+        (Engine::MariaDb | Engine::MySql | Engine::PostgreSql, _) => {
+            return Err(PreflightError::OtherEngine { expected });
+        }
+    }
+    check_privileges(&mut database, grant, server.flavour).await?;
+    check_lock(&mut database, grant).await?;
+
+    let info = ServerInfo { server, version_text: database.version.clone(), capabilities: database.offered };
+    database.quit().await;
+    Ok(info)
+}
+
+async fn check_privileges(
+    database: &mut Connection,
+    grant: &Grant,
+    flavour: Flavour,
+) -> Result<(), PreflightError> {
+    let own = database.query("SHOW GRANTS", "SHOW GRANTS").await.map_err(PreflightError::Command)?;
+    let mut waiting = roles_in(&own, grant)?;
+    let mut seen = BTreeSet::new();
+    while let Some(role) = waiting.pop() {
+        if !seen.insert(role.clone()) {
+            continue;
+        }
+        let unseen = || PreflightError::Role { role: role.clone() };
+        if seen.len() > MOST_ROLES {
+            return Err(unseen());
+        }
+        let ask = match flavour {
+            Flavour::MariaDb => format!("SHOW GRANTS FOR {role}"),
+            Flavour::MySql => format!("SHOW GRANTS FOR CURRENT_USER() USING {role}"),
+        };
+        let lines = database.query("SHOW GRANTS of a role", &ask).await.map_err(|_| unseen())?;
+        waiting.extend(roles_in(&lines, grant)?);
+    }
+    Ok(())
+}
+
+/// The roles that these lines grant; refused if a line grants more than reading, or if there is none.
+fn roles_in(lines: &[Row], grant: &Grant) -> Result<Vec<String>, PreflightError> {
+    if lines.is_empty() {
+        return Err(PreflightError::Privileges(Refused::Unreadable));
+    }
+    let mut roles = Vec::new();
+    for line in lines {
+        let line = line.first().and_then(Option::as_deref).unwrap_or_default();
+        match privileges::read_line(line, &grant.target.allowances).map_err(PreflightError::Privileges)? {
+            Granted::Reading => {}
+            Granted::Roles(more) => roles.extend(more),
+        }
+    }
+    Ok(roles)
+}
+
+/// Opens a transaction the plain way in a pinned session: the server itself must call it read-only.
+async fn check_lock(database: &mut Connection, grant: &Grant) -> Result<(), PreflightError> {
+    let pins = Pins::new(grant.target.engine, &grant.limits);
+    pins.apply(database).await.map_err(PreflightError::Command)?;
+    database.execute("BEGIN", "BEGIN").await.map_err(PreflightError::Command)?;
+    let held = StatusFlags::IN_TRANS.with(StatusFlags::IN_TRANS_READONLY);
+    if !database.status.contains(held) {
+        return Err(PreflightError::NotReadOnly);
+    }
+    database.execute("ROLLBACK", "ROLLBACK").await.map_err(PreflightError::Command)
+}
