@@ -3,31 +3,57 @@
 //! It has no authority of its own: every call is the person's, and what it writes they could write by hand.
 
 mod args;
+mod cluster;
+mod connect;
 mod databases;
+mod grants;
+mod option_file;
+mod output;
+mod person;
+mod program;
+mod requests;
+mod session;
+mod status;
+mod story;
+mod terminal;
+mod tunnel;
 mod vault_setup;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
+use crds::{AccessRequest, Decision};
+use kube::ResourceExt;
 
-use args::{Cli, Command, Place, VaultSetupArgs};
+use args::{Cli, Command, DecideArgs, Format, Place, RequestArgs, RevokeArgs, Sending, VaultSetupArgs};
+use cluster::{CallError, Cluster};
+use person::Person;
+use terminal::Reply;
 
-fn main() -> ExitCode {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
     let Cli { place, command } = Cli::parse();
-    match run(place, command) {
+    match run(place, command).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            terminal::tell(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
+async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::VaultSetup(args) => print(&set_up_vault(&place, *args)?),
+        Command::Request(args) => ask(&Cluster::reach(&place).await?, args).await,
+        Command::Status(args) => status::status(&Cluster::reach(&place).await?, args).await,
+        Command::Approve(args) => decide(&Cluster::reach(&place).await?, args, Decision::Approve).await,
+        Command::Deny(args) => decide(&Cluster::reach(&place).await?, args, Decision::Deny).await,
+        Command::Connect(args) => connect::connect(&Cluster::reach(&place).await?, args).await,
+        Command::Token(args) => print(&connect::token(&Cluster::reach(&place).await?, args).await?),
+        Command::Revoke(args) => revoke(&Cluster::reach(&place).await?, args).await,
+        Command::VaultSetup(args) => print(&set_up_vault(&place, *args).await?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "kubectl-keyhole", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
@@ -35,13 +61,98 @@ fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn set_up_vault(place: &Place, args: VaultSetupArgs) -> anyhow::Result<String> {
+async fn ask(cluster: &Cluster, args: RequestArgs) -> anyhow::Result<ExitCode> {
+    let person = Person::ask(cluster).await?;
+    let request = requests::request(&args, person, cluster.namespace());
+    show(&request, &args.sending)?;
+    if args.sending.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let name = requests::send_request(cluster, &request).await?.name_any();
+    let namespace = cluster.namespace();
+    if args.wait {
+        terminal::tell(&format!("asked: {name}"));
+        return status::follow_new(cluster, &name).await;
+    }
+    if args.sending.output.is_none() {
+        print(&format!("{name}\n"))?;
+        terminal::tell(&format!("follow it with: kubectl keyhole status {name} -n {namespace} --wait"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn decide(cluster: &Cluster, args: DecideArgs, decision: Decision) -> anyhow::Result<ExitCode> {
+    let request = requests::read_request(cluster, &args.request).await?;
+    let person = Person::ask(cluster).await?;
+    let approval = requests::decision(&request, person, decision, args.comment)?;
+    show(&approval, &args.sending)?;
+    if args.sending.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (question, done) = match decision {
+        Decision::Approve => ("Approve exactly this?", "approved"),
+        Decision::Deny => ("Deny it, for good?", "denied"),
+    };
+    if !args.yes {
+        terminal::tell(&terms(&request));
+        match terminal::ask(question) {
+            Reply::Yes => {}
+            Reply::No => bail!("nothing was sent"),
+            Reply::NoTerminal => {
+                bail!("there is no terminal to ask on: add --yes to decide without a question")
+            }
+        }
+    }
+    requests::send_decision(cluster, &approval).await?;
+    terminal::tell(&format!("{done}: {}; see `kubectl keyhole status {}`", args.request, args.request));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What an approver says yes to, in the operator's words and with its digest.
+fn terms(request: &AccessRequest) -> String {
+    let status = request.status.clone().unwrap_or_default();
+    let summary = status.summary.unwrap_or_else(|| {
+        let spec = &request.spec;
+        format!("{} reads {} for {}: {}", spec.user, spec.database, spec.duration, spec.reason)
+    });
+    format!("{summary}\n\nterms {}", status.terms.unwrap_or_default())
+}
+
+async fn revoke(cluster: &Cluster, args: RevokeArgs) -> anyhow::Result<ExitCode> {
+    let grant = grants::find(cluster, &args.grant).await?;
+    let revoked = requests::revocation(&grant, Person::ask(cluster).await?, &args.reason)?;
+    show(&revoked, &args.sending)?;
+    if args.sending.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    requests::send_revocation(cluster, &revoked).await?;
+    let name = grant.name_any();
+    terminal::tell(&format!("revoked: {name}; `kubectl describe accessgrant {name}` shows the receipt"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the object where the person wants to see it; a dry run alone means YAML.
+fn show(object: &impl serde::Serialize, sending: &Sending) -> anyhow::Result<()> {
+    let format = sending.output.or(sending.dry_run.then_some(Format::Yaml));
+    if let Some(format) = format {
+        print(&output::formatted(object, format)?)?;
+    }
+    Ok(())
+}
+
+async fn set_up_vault(place: &Place, args: VaultSetupArgs) -> anyhow::Result<String> {
     if args.operator {
         return Ok(vault_setup::operator_script(&args.operator_setup())?);
     }
-    let target = match &args.file {
-        Some(file) => databases::from_file(file, args.database.as_deref(), place.namespace.as_deref())?,
-        None => anyhow::bail!("name a file with -f"),
+    let target = match (&args.file, &args.database) {
+        (Some(file), name) => databases::from_file(file, name.as_deref(), place.namespace.as_deref())?,
+        (None, Some(name)) => {
+            let cluster = Cluster::reach(place).await?;
+            let read = cluster.api().get(name).await;
+            let database = read.map_err(CallError::of(format!("read Database {name}")))?;
+            databases::target(cluster.namespace(), &database)?
+        }
+        (None, None) => bail!("name a Database, or a file with -f"),
     };
     let sql = args.sql;
     let setup = args.database_setup(target);
@@ -50,6 +161,7 @@ fn set_up_vault(place: &Place, args: VaultSetupArgs) -> anyhow::Result<String> {
 
 /// Writes to standard output; a reader that went away (`| head`) is an error like any other.
 fn print(text: &str) -> anyhow::Result<ExitCode> {
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ Examples:
   # the commands for Vault: connection, database role, policies, token role, auth role
   kubectl keyhole vault-setup orders -n shop --admin-user vaultadmin --admin-password-file pw > setup.sh
   # the same without a cluster
-  kubectl keyhole vault-setup -f database.yaml --binary bao | sh
+  kubectl keyhole vault-setup -f database.yaml --binary vault | sh
   # once per cluster: what the operator may do
   kubectl keyhole vault-setup --operator | sh";
 
@@ -34,7 +34,7 @@ pub struct VaultSetupArgs {
     #[arg(long, requires = "admin_user")]
     pub sql: bool,
     /// The program that the commands call
-    #[arg(long, value_enum, default_value = "vault")]
+    #[arg(long, value_enum, default_value = "bao")]
     pub binary: Binary,
     /// Mount of Vault's Kubernetes auth method
     #[arg(long, default_value = "kubernetes", value_name = "MOUNT")]

@@ -141,8 +141,8 @@ struct TokenRole<'a> {
     token_explicit_max_ttl: &'a str,
 }
 
-/// At most 32 characters, the limit of MySQL. `kh-` is what its `end_sessions` procedure asks for.
-const USER_NAMES: &str = r#"{{ printf "kh-%s-%s" (.RoleName | truncate 8) (random 20) | truncate 32 }}"#;
+/// At most 32 characters, the limit of MySQL. `v-kh-` is what its `end_sessions` procedure asks for.
+const USER_NAMES: &str = r#"{{ printf "v-kh-%s-%s" (.RoleName | truncate 6) (random 20) | truncate 32 }}"#;
 
 fn write_role(
     script: &mut Script,

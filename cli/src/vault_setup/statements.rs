@@ -142,7 +142,7 @@ fn mysql_administrator(target: &Target, schemas: &Schemas, admin_user: &str) -> 
 /// users that Vault made for Keyhole.
 const MYSQL_END_SESSIONS: &str = "\
 -- MySQL can't end a user's sessions in one statement. Create this as an administrator with CONNECTION_ADMIN and
--- SELECT on performance_schema: it runs with those rights, for users named kh-... only.
+-- SELECT on performance_schema: it runs with those rights, for users named v-kh-... only.
 CREATE SCHEMA IF NOT EXISTS keyhole;
 DROP PROCEDURE IF EXISTS keyhole.end_sessions;
 DELIMITER //
@@ -153,7 +153,7 @@ BEGIN
   DECLARE done BOOL DEFAULT FALSE;
   DECLARE sessions CURSOR FOR
     SELECT PROCESSLIST_ID FROM performance_schema.threads
-    WHERE PROCESSLIST_USER = who AND who LIKE 'kh-%' AND TYPE = 'FOREGROUND';
+    WHERE PROCESSLIST_USER = who AND who LIKE 'v-kh-%' AND TYPE = 'FOREGROUND';
   DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = TRUE;
   DECLARE CONTINUE HANDLER FOR 1094 SET done = done; -- it went by itself in the meantime
   OPEN sessions;

@@ -1,0 +1,183 @@
+//! Arguments of what requesters and approvers do.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::vault_setup::duration;
+
+/// What a program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// Whether an object is sent, and how it is shown.
+#[derive(Args)]
+pub struct Sending {
+    /// Print the object and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the object as JSON or YAML
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// See `Command::Request`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole request orders -n shop --for 30m --reason 'order 7 shows the wrong total'
+  kubectl keyhole request orders -n shop --for 30m --reason 'incident 42' --wait
+  kubectl keyhole request orders -n shop --for 30m --reason 'incident 42' --dry-run -o yaml > request.yaml")]
+pub struct RequestArgs {
+    /// Name of the Database
+    pub database: String,
+    /// How long: 30m, 2h, 1h30m; 1 minute to 12 hours
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub duration: String,
+    /// Why; approvers read it
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Name of the AccessRequest; default: the database's name and a suffix
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Wait until the grant is ready, and tell how it goes
+    #[arg(long, conflicts_with_all = ["dry_run", "output"])]
+    pub wait: bool,
+    /// Whether to send it.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// See `Command::Approve` and `Command::Deny`.
+#[derive(Args)]
+pub struct DecideArgs {
+    /// Name of the AccessRequest
+    pub request: String,
+    /// For the record
+    #[arg(long)]
+    pub comment: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Whether to send it.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// See `Command::Revoke`.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  kubectl keyhole revoke orders-x7k2p -n shop --reason 'incident is over'")]
+pub struct RevokeArgs {
+    /// Name of the AccessGrant, or of its AccessRequest
+    pub grant: String,
+    /// Why; the record keeps it
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Whether to send it.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// See `Command::Status`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole status orders-x7k2p -n shop
+  kubectl keyhole status orders-x7k2p -n shop --wait && kubectl keyhole connect orders-x7k2p -n shop
+  kubectl keyhole status orders-x7k2p -n shop -o json
+
+With --wait it exits with 0 once the grant is ready, and with 1 when it was denied, lapsed or ended, or time ran out.")]
+pub struct StatusArgs {
+    /// Name of the AccessRequest
+    pub request: String,
+    /// Wait until the grant is ready
+    #[arg(long)]
+    pub wait: bool,
+    /// With --wait: how long at most, in seconds
+    #[arg(long, default_value = "3600", value_name = "SECONDS", value_parser = seconds, requires = "wait")]
+    pub timeout: Duration,
+    /// Print it as JSON or YAML
+    #[arg(short, long, value_enum, value_name = "FORMAT", conflicts_with = "wait")]
+    pub output: Option<Format>,
+}
+
+/// See `Command::Connect`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole connect orders-x7k2p -n shop
+  kubectl keyhole connect orders-x7k2p -n shop -- -e 'SELECT id, total FROM orders LIMIT 5'
+  kubectl keyhole connect orders-x7k2p -n shop --listen 3307
+
+Without --listen it makes a key in memory, has it certified for this grant, and starts your `mariadb` or `mysql` on a
+UNIX socket that only your own user can open. Everything after `--` goes to that client, and its exit code is ours.
+
+With --listen it opens a local port for a tool of your choice and writes an option file with all that the tool needs:
+address, user, the authority to check the proxy by, and a token that stands in for the password, good for this grant
+until it ends. The file is yours alone and goes when this command ends. The proxy asks every connection for TLS and that
+token, so the open port gives nothing to other users of this machine.")]
+pub struct ConnectArgs {
+    /// Name of the AccessGrant, or of its AccessRequest
+    pub grant: String,
+    /// Open a local port instead of starting a client: PORT, ADDRESS:PORT, or 0 for any port
+    #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = address)]
+    pub listen: Option<SocketAddr>,
+    /// With --listen: print the token, for tools that read no option file
+    #[arg(long, requires = "listen")]
+    pub show_token: bool,
+    /// Arguments of the client, after `--`
+    #[arg(last = true, conflicts_with = "listen")]
+    pub client_args: Vec<OsString>,
+}
+
+/// See `Command::Token`.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  kubectl port-forward -n keyhole-proxies pod/$POD 3307:3306 &
+  MYSQL_PWD=$(kubectl keyhole token orders-x7k2p -n shop) mariadb -h 127.0.0.1 -P 3307 -u \"$YOU\" --ssl-ca=proxy-ca.crt
+
+The token is signed by a key made for it and thrown away. It opens this grant's proxy only, and only for you.")]
+pub struct TokenArgs {
+    /// Name of the AccessGrant, or of its AccessRequest
+    pub grant: String,
+    /// How long it is good; default: as long as the grant
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub duration: Option<String>,
+}
+
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_secs)
+}
+
+/// Without an address only this machine is meant.
+fn address(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+        Err(_not_a_port) => text.parse(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_for_this_machine_only() {
+        assert_eq!(address("3307").unwrap().to_string(), "127.0.0.1:3307");
+        assert_eq!(address("0.0.0.0:3307").unwrap().to_string(), "0.0.0.0:3307");
+        assert_eq!(address("[::1]:0").unwrap().to_string(), "[::1]:0");
+        for text in ["", "localhost", "70000", "127.0.0.1"] {
+            assert!(address(text).is_err(), "{text:?}");
+        }
+    }
+}
