@@ -1,8 +1,14 @@
 //! The gate itself: the steps in their order. It decides by what the other files find and adds no rule of its own.
 
 use crate::facts::{Facts, QualifiedName};
+use crate::forward;
+use crate::lexer::{self, Lexed};
+use crate::policy::Policy;
+use crate::query;
 use crate::refusal::{Reason, Refusal};
 use crate::server::Server;
+use crate::session::{self, Decided};
+use crate::shape;
 use crate::verdict::{Permit, SessionEffect, StatementKind, Verdict};
 
 /// What the `Database` allows beyond the defaults.
@@ -33,17 +39,69 @@ impl Gate {
     /// `default_schema` is the session's current schema.
     #[must_use]
     pub fn decide(&self, text: &[u8], default_schema: Option<&str>) -> Verdict {
-        let _ = (self.server, default_schema, text.len());
-        Verdict::Refuse(Refusal::new(Reason::Statement, "this statement is not for reading"))
+        match self.decided(text, default_schema) {
+            Ok(verdict) => verdict,
+            Err(refusal) => Verdict::Refuse(refusal),
+        }
     }
 
     /// Decides COM_INIT_DB: whether the session may make this schema its current one.
+    ///
+    /// A permit of this has no text: the proxy sends the command itself.
     #[must_use]
     pub fn decide_schema(&self, schema: &str) -> Verdict {
-        if self.allowances.schemas.iter().any(|open| open.eq_ignore_ascii_case(schema)) {
-            let effect = SessionEffect::UsesSchema(schema.to_owned());
-            return Verdict::Forward(Permit::new(Vec::new(), StatementKind::Use, Facts::default(), effect));
+        match self.policy(None).schema(schema) {
+            Ok(()) => {
+                let effect = SessionEffect::UsesSchema(schema.to_owned());
+                Verdict::Forward(Permit::new(Vec::new(), StatementKind::Use, Facts::default(), effect))
+            }
+            Err(refusal) => Verdict::Refuse(refusal),
         }
-        Verdict::Refuse(Refusal::new(Reason::Schema, "this schema is not open"))
     }
+
+    fn decided(&self, text: &[u8], default_schema: Option<&str>) -> Result<Verdict, Refusal> {
+        if text.len() > shape::MOST_BYTES {
+            let what = format!("the statement is longer than {} bytes", shape::MOST_BYTES);
+            return Err(Refusal::new(Reason::TooLarge, what));
+        }
+        let lexed = lexer::lex(text, self.server)?;
+        let end = end_of_statement(&lexed)?;
+        let policy = self.policy(default_schema);
+        let decided = if query::begins(&lexed, 0) {
+            Decided::plain(StatementKind::Query, query::decide(&lexed, 0..end, &policy)?)
+        } else {
+            session::decide(&lexed, 0..end, &policy)?
+        };
+        match decided {
+            Decided::Answer(answer) => Ok(Verdict::Answer(answer)),
+            Decided::Forward { kind, facts, effect } => {
+                let forwarded = forward::text(&lexed, self.server)?;
+                Ok(Verdict::Forward(Permit::new(forwarded, kind, facts, effect)))
+            }
+        }
+    }
+
+    fn policy<'a>(&'a self, default_schema: Option<&'a str>) -> Policy<'a> {
+        Policy { allowances: &self.allowances, default_schema, flavour: self.server.flavour }
+    }
+}
+
+/// The index behind the statement's last lexeme. One semicolon may follow it.
+fn end_of_statement(lexed: &Lexed<'_>) -> Result<usize, Refusal> {
+    let Some(semicolon) = (0..lexed.len()).find(|index| lexed.is_symbol(*index, ";")) else {
+        return if lexed.len() == 0 { Err(empty()) } else { Ok(lexed.len()) };
+    };
+    if semicolon == 0 {
+        return Err(empty());
+    }
+    let next = semicolon.saturating_add(1);
+    if next < lexed.len() {
+        let what = "more than one statement in a text; send them one by one";
+        return Err(Refusal::new(Reason::SeveralStatements, what).at(lexed.place(next)));
+    }
+    Ok(semicolon)
+}
+
+fn empty() -> Refusal {
+    Refusal::new(Reason::Empty, "there is no statement in the text")
 }

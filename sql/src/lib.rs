@@ -7,11 +7,26 @@
 //! The way of a text: lexer (bytes to tokens) → caps → session statements, or rewriting and parsing of a query →
 //! walker (tree to facts) → accounting (every word visited or plain syntax) → policy (facts to verdict).
 
+mod accounting;
+mod dialect;
 mod facts;
+mod forward;
+mod functions;
 mod gate;
+mod lexer;
+mod parse;
+mod phrases;
+mod policy;
+mod query;
 mod refusal;
+mod rewrite;
+mod schemas;
 mod server;
+mod session;
+mod shape;
 mod verdict;
+mod walk;
+mod words;
 
 pub use facts::{Facts, QualifiedName, TableName};
 pub use gate::{Allowances, Gate};

@@ -91,6 +91,12 @@ impl Refusal {
         Self { reason, code, sqlstate, what: what.into(), place: None }
     }
 
+    /// Says where, unless a closer place is known already.
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.place = self.place.or(Some(place));
+        self
+    }
+
     /// Where in the text, when one place is to blame.
     #[must_use]
     pub fn place(&self) -> Option<Place> {

@@ -20,6 +20,16 @@ pub struct Version {
     pub patch: u16,
 }
 
+impl Version {
+    /// The number that version comments compare with: 80403 for 8.4.3, 101106 for 10.11.6.
+    pub(crate) fn number(self) -> u32 {
+        u32::from(self.major)
+            .saturating_mul(10_000)
+            .saturating_add(u32::from(self.minor).saturating_mul(100))
+            .saturating_add(u32::from(self.patch))
+    }
+}
+
 /// The server behind the gate: its lexer and its reserved words follow from this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {

@@ -1,0 +1,61 @@
+//! The types of `CAST`, `CONVERT`, `JSON_VALUE` and `JSON_TABLE`: words only, no expressions but plain numbers.
+
+use super::prefix::{ident, next_word, take_word};
+use super::special::any_word;
+use sqlparser::ast::Ident;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+/// Words that may follow a type's first word.
+const ATTRIBUTES: &[&str] = &[
+    "SIGNED",
+    "UNSIGNED",
+    "ZEROFILL",
+    "INTEGER",
+    "INT",
+    "PRECISION",
+    "VARYING",
+    "ASCII",
+    "UNICODE",
+    "BINARY",
+    "BYTE",
+    "ARRAY",
+];
+
+/// Reads a type and returns its words.
+pub(super) fn type_words(parser: &mut Parser) -> Result<Vec<Ident>, ParserError> {
+    let mut words = vec![any_word(parser)?];
+    attributes(parser, &mut words);
+    if parser.consume_token(&Token::LParen) {
+        parser.parse_comma_separated(|parser| match parser.next_token().token {
+            Token::Number(..) => Ok(()),
+            _ => parser.expected_ref("a number", parser.peek_token_ref()),
+        })?;
+        parser.expect_token(&Token::RParen)?;
+    }
+    attributes(parser, &mut words);
+    loop {
+        let charset = next_word(parser).filter(|next| next.is("CHARSET") || next.is("CHARACTER"));
+        if let Some(next) = charset {
+            parser.advance_token();
+            words.push(ident(&next.word, next.span));
+            if next.is("CHARACTER") {
+                super::prefix::expect_word(parser, "SET")?;
+            }
+            words.push(any_word(parser)?);
+        } else if take_word(parser, "COLLATE") {
+            words.push(any_word(parser)?);
+        } else {
+            break;
+        }
+        attributes(parser, &mut words);
+    }
+    Ok(words)
+}
+
+fn attributes(parser: &mut Parser, words: &mut Vec<Ident>) {
+    while let Some(next) = next_word(parser).filter(|next| ATTRIBUTES.iter().any(|word| next.is(word))) {
+        parser.advance_token();
+        words.push(ident(&next.word, next.span));
+    }
+}

@@ -1,0 +1,149 @@
+//! The judgement on what the walker found: functions, tables and variables by allowlist. It sees findings only,
+//! never a tree and never the text.
+
+use crate::facts::{Facts, QualifiedName, TableName};
+use crate::functions::{self, BuiltIn};
+use crate::gate::Allowances;
+use crate::lexer::Lexed;
+use crate::refusal::{Reason, Refusal};
+use crate::schemas;
+use crate::server::Flavour;
+use crate::walk::{Call, Findings, FoundTable};
+
+/// What the judgement depends on besides the findings.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy<'a> {
+    /// What the `Database` allows.
+    pub(crate) allowances: &'a Allowances,
+    /// The session's current schema.
+    pub(crate) default_schema: Option<&'a str>,
+    /// The server.
+    pub(crate) flavour: Flavour,
+}
+
+/// System variables whose value is a secret or holds one.
+const SECRET_VARIABLES: &[&str] =
+    &["hashicorp_key_management_token", "wsrep_provider_options", "wsrep_sst_auth"];
+
+impl Policy<'_> {
+    /// Judges the findings and turns them into facts.
+    ///
+    /// # Errors
+    /// The first finding that is not allowed.
+    pub(crate) fn judge(&self, findings: &Findings, lexed: &Lexed<'_>) -> Result<Facts, Refusal> {
+        let mut facts = Facts::default();
+        for table in &findings.tables {
+            let name = self.table(table).map_err(|refusal| refusal.at(lexed.place(table.index)))?;
+            facts.tables.insert(name);
+        }
+        for call in &findings.calls {
+            self.call(call, &mut facts).map_err(|refusal| refusal.at(lexed.place(call.index)))?;
+        }
+        for index in &findings.variables {
+            let name = lexed.text(*index).to_lowercase();
+            readable_variable(&name).map_err(|refusal| refusal.at(lexed.place(*index)))?;
+            facts.variables_read.insert(name);
+        }
+        Ok(facts)
+    }
+
+    /// A schema that is used: written, or the session's.
+    pub(crate) fn table_name(&self, schema: Option<&str>, name: &str) -> Result<TableName, Refusal> {
+        let schema = schema.or(self.default_schema);
+        if let Some(schema) = schema {
+            let allowed = schemas::is_open(schema, name) || self.is_allowed_schema(schema);
+            if !allowed {
+                let what =
+                    format!("{schema}.{name} is a table of the server's own that is not open to readers");
+                return Err(Refusal::new(Reason::Table, what));
+            }
+        }
+        Ok(TableName { schema: schema.map(str::to_owned), name: name.to_owned() })
+    }
+
+    /// May the session work in this schema?
+    pub(crate) fn schema(&self, schema: &str) -> Result<(), Refusal> {
+        if schemas::may_be_current(schema) || self.is_allowed_schema(schema) {
+            return Ok(());
+        }
+        let what = format!("the schema {schema} is the server's own and not open to readers");
+        Err(Refusal::new(Reason::Schema, what))
+    }
+
+    fn is_allowed_schema(&self, schema: &str) -> bool {
+        self.allowances.schemas.iter().any(|open| open.eq_ignore_ascii_case(schema))
+    }
+
+    fn table(&self, table: &FoundTable) -> Result<TableName, Refusal> {
+        self.table_name(table.schema.as_deref(), &table.name)
+    }
+
+    fn call(&self, call: &Call, facts: &mut Facts) -> Result<(), Refusal> {
+        match call.name.as_slice() {
+            [name] if !call.quoted => self.unqualified(name, call, facts),
+            [name] => {
+                if functions::built_in(name) != BuiltIn::Unknown {
+                    let what = format!("`{name}` in quotes may be a stored function; take the quotes off");
+                    return Err(Refusal::new(Reason::StoredFunction, what));
+                }
+                self.stored(self.default_schema, name, facts)
+            }
+            [schema, name] => self.stored(Some(schema), name, facts),
+            _ => Err(Refusal::new(Reason::Syntax, "a function's name of too many parts")),
+        }
+    }
+
+    fn unqualified(&self, name: &str, call: &Call, facts: &mut Facts) -> Result<(), Refusal> {
+        if call.spaced && functions::needs_parenthesis_at_once(name, self.flavour) {
+            let what = format!(
+                "{name} with a space before its parenthesis is a stored function; take the space out"
+            );
+            return Err(Refusal::new(Reason::StoredFunction, what));
+        }
+        match functions::built_in(name) {
+            BuiltIn::Reading if name.eq_ignore_ascii_case("last_insert_id") && call.arguments > 0 => {
+                let what = "LAST_INSERT_ID with an argument changes the session; leave the argument out";
+                Err(Refusal::new(Reason::Function, what))
+            }
+            BuiltIn::Reading => {
+                facts.functions.insert(name.to_ascii_lowercase());
+                Ok(())
+            }
+            BuiltIn::Refused(why) => Err(Refusal::new(Reason::Function, why)),
+            BuiltIn::Unknown => self.stored(self.default_schema, name, facts),
+        }
+    }
+
+    /// A stored function or an extension: only by name.
+    fn stored(&self, schema: Option<&str>, name: &str, facts: &mut Facts) -> Result<(), Refusal> {
+        let allowed = schema.is_some_and(|schema| {
+            let names = &self.allowances.functions;
+            names.iter().any(|open| open.schema == schema && open.name.eq_ignore_ascii_case(name))
+        });
+        match schema {
+            Some(schema) if allowed => {
+                facts
+                    .stored_functions
+                    .insert(QualifiedName { schema: schema.to_owned(), name: name.to_owned() });
+                Ok(())
+            }
+            _ => {
+                let what = format!(
+                    "{name} is not a built-in function that only reads; stored functions pass when the Database \
+                     object names them"
+                );
+                Err(Refusal::new(Reason::StoredFunction, what))
+            }
+        }
+    }
+}
+
+/// Refuses system variables that hold secrets. `name` is in lower case.
+pub(crate) fn readable_variable(name: &str) -> Result<(), Refusal> {
+    let Some(system) = name.strip_prefix("@@") else { return Ok(()) };
+    let last = system.rsplit('.').next().unwrap_or(system);
+    if SECRET_VARIABLES.contains(&last) {
+        return Err(Refusal::new(Reason::Setting, format!("the variable {last} holds a secret")));
+    }
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! Lexemes to the parser's tokens. Where the parser lacks a form of the servers, the token stream is rewritten to an
+//! equal one: triggered by reserved words or by the shape alone, and no name, variable or expression is dropped.
+//! The text that is forwarded never comes from here.
+
+mod symbols;
+
+use crate::lexer::{Kind, Lexed};
+use crate::refusal::{Reason, Refusal};
+use crate::server::Flavour;
+use crate::shape::Shape;
+use crate::words;
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
+use std::ops::Range;
+
+/// Which clause the current level of parentheses is in, as far as rewriting must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clause {
+    /// Table references.
+    From,
+    /// The condition of a join among table references.
+    On,
+    /// `GROUP BY`.
+    Group,
+    /// Anything else.
+    Other,
+}
+
+/// One level of parentheses.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    clause: Clause,
+    /// The parentheses hold table references.
+    tables: bool,
+}
+
+const TOP: Level = Level { clause: Clause::Other, tables: false };
+
+/// Makes the parser's tokens for the lexemes in `range`. A token's line is its lexeme's index plus one.
+///
+/// # Errors
+/// A form that looks like one of the rewritten ones and is not.
+pub(crate) fn tokens(
+    lexed: &Lexed<'_>,
+    range: Range<usize>,
+    shape: &Shape,
+    flavour: Flavour,
+) -> Result<Vec<TokenWithSpan>, Refusal> {
+    let room = range.len().saturating_add(8);
+    let mut rewriter = Rewriter {
+        lexed,
+        shape,
+        flavour,
+        first: range.start,
+        at: range.start,
+        end: range.end,
+        out: Vec::with_capacity(room),
+        levels: vec![TOP],
+        braces: Vec::new(),
+        extra_closes: Vec::new(),
+        range_of_time: false,
+    };
+    while rewriter.at < rewriter.end {
+        rewriter.one()?;
+    }
+    Ok(rewriter.out)
+}
+
+/// The word `SELECT`, placed at a lexeme.
+pub(crate) fn select_token(index: usize) -> TokenWithSpan {
+    let word = Word { value: "SELECT".to_owned(), quote_style: None, keyword: Keyword::SELECT };
+    TokenWithSpan { token: Token::Word(word), span: span_of(index) }
+}
+
+/// A lexeme's index as a span: the line, from 1.
+fn span_of(index: usize) -> Span {
+    let line = u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1);
+    let location = Location { line, column: 1 };
+    Span::new(location, location)
+}
+
+struct Rewriter<'a> {
+    lexed: &'a Lexed<'a>,
+    shape: &'a Shape,
+    flavour: Flavour,
+    first: usize,
+    at: usize,
+    end: usize,
+    out: Vec<TokenWithSpan>,
+    levels: Vec<Level>,
+    /// For each open brace: was it `{OJ`?
+    braces: Vec<bool>,
+    /// Closing parentheses after which one more is due.
+    extra_closes: Vec<usize>,
+    /// Between `FOR SYSTEM_TIME FROM` and its `TO`.
+    range_of_time: bool,
+}
+
+impl Rewriter<'_> {
+    fn one(&mut self) -> Result<(), Refusal> {
+        let index = self.at;
+        self.at = index.saturating_add(1);
+        match self.lexed.kind(index) {
+            Some(Kind::Word { exempt: false }) => self.word(index),
+            Some(Kind::Word { exempt: true } | Kind::UserVariable | Kind::SystemVariable) => {
+                self.emit_name(index, self.lexed.text(index).to_owned(), None);
+                Ok(())
+            }
+            Some(Kind::Quoted) => {
+                self.emit_name(index, self.lexed.name(index), Some('`'));
+                Ok(())
+            }
+            Some(Kind::Symbol(symbol)) => self.symbol(index, symbol),
+            Some(Kind::Introducer) | None => Ok(()),
+            Some(Kind::Text) => self.emit(index, Token::SingleQuotedString(String::new())),
+            Some(Kind::Binary) => self.emit(index, Token::HexStringLiteral(String::new())),
+            Some(Kind::Number) => self.emit(index, Token::Number("0".to_owned(), false)),
+            Some(Kind::Parameter) => self.emit(index, Token::Placeholder("?".to_owned())),
+            Some(Kind::Null) => self.emit_keyword(index, "NULL", Keyword::NULL),
+        }
+    }
+
+    fn emit(&mut self, index: usize, token: Token) -> Result<(), Refusal> {
+        self.out.push(TokenWithSpan { token, span: span_of(index) });
+        Ok(())
+    }
+
+    fn emit_keyword(&mut self, index: usize, text: &str, keyword: Keyword) -> Result<(), Refusal> {
+        self.emit(index, Token::Word(Word { value: text.to_owned(), quote_style: None, keyword }))
+    }
+
+    fn emit_name(&mut self, index: usize, value: String, quote_style: Option<char>) {
+        let word = Word { value, quote_style, keyword: Keyword::NoKeyword };
+        self.out.push(TokenWithSpan { token: Token::Word(word), span: span_of(index) });
+    }
+
+    fn word(&mut self, index: usize) -> Result<(), Refusal> {
+        let text = self.lexed.text(index);
+        let known = words::known(text);
+        let Some(known) = known else {
+            self.emit_name(index, text.to_owned(), None);
+            return Ok(());
+        };
+        let upper = text.to_ascii_uppercase();
+        self.follow_clause(&upper);
+        if self.rewritten(index, &upper)? {
+            return Ok(());
+        }
+        let keyword = known.keyword.unwrap_or(Keyword::NoKeyword);
+        self.emit_keyword(index, text, keyword)
+    }
+
+    /// Keeps track of the clause that the current level is in.
+    fn follow_clause(&mut self, upper: &str) {
+        let Some(level) = self.levels.last_mut() else { return };
+        level.clause = match (upper, level.clause) {
+            ("FROM" | "TABLE", _) => Clause::From,
+            ("ON", Clause::From) => Clause::On,
+            ("JOIN" | "STRAIGHT_JOIN", Clause::On) => Clause::From,
+            ("GROUP", _) => Clause::Group,
+            (
+                "SELECT" | "WHERE" | "HAVING" | "ORDER" | "LIMIT" | "UNION" | "EXCEPT" | "INTERSECT"
+                | "WINDOW",
+                _,
+            ) => Clause::Other,
+            (_, clause) => clause,
+        };
+    }
+
+    /// Emits another token than the word itself, or none. Says whether it did.
+    fn rewritten(&mut self, index: usize, upper: &str) -> Result<bool, Refusal> {
+        let next = index.saturating_add(1);
+        match upper {
+            "TABLE" => {
+                self.emit_keyword(index, "SELECT", Keyword::SELECT)?;
+                self.emit(index, Token::Mul)?;
+                self.emit_keyword(index, "FROM", Keyword::FROM)?;
+            }
+            "JSON_TABLE" if self.lexed.is_symbol(next, "(") => {
+                self.emit_keyword(index, "TABLE", Keyword::TABLE)?;
+                self.emit(index, Token::LParen)?;
+                self.emit_keyword(index, self.lexed.text(index), Keyword::NoKeyword)?;
+                self.extra_closes.extend(self.shape.close_of(next));
+            }
+            "DIV" => self.emit(index, Token::Div)?,
+            "MOD" if self.after_operand(index) => self.emit(index, Token::Mod)?,
+            "SOUNDS" if self.after_operand(index) && self.lexed.is_word(next, "LIKE") => {}
+            "MEMBER" if !self.lexed.is_word(next, "OF") => {
+                self.emit_keyword(index, self.lexed.text(index), Keyword::NoKeyword)?;
+            }
+            "SQL_CACHE" if self.is_modifier(index) => {}
+            "ASC" | "DESC" if self.clause() == Clause::Group => {}
+            "ROWS" if self.lexed.is_word(next, "EXAMINED") => self.rows_examined(index)?,
+            "FOR" if self.lexed.is_word(next, "SYSTEM_TIME") => self.system_time(index)?,
+            "TO" if self.range_of_time => {
+                self.range_of_time = false;
+                self.emit_keyword(index, "AND", Keyword::AND)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn clause(&self) -> Clause {
+        self.levels.last().map_or(Clause::Other, |level| level.clause)
+    }
+
+    /// Does an operand end before this lexeme, so that an infix operator can stand here?
+    fn after_operand(&self, index: usize) -> bool {
+        let Some(before) = index.checked_sub(1).filter(|before| *before >= self.first) else { return false };
+        match self.lexed.kind(before) {
+            Some(Kind::Word { exempt: true }) => true,
+            Some(Kind::Word { exempt: false }) => {
+                let text = self.lexed.text(before);
+                const OPERANDS: &[&str] = &[
+                    "NULL",
+                    "TRUE",
+                    "FALSE",
+                    "CURRENT_DATE",
+                    "CURRENT_TIME",
+                    "CURRENT_TIMESTAMP",
+                    "CURRENT_USER",
+                    "LOCALTIME",
+                    "LOCALTIMESTAMP",
+                    "UTC_DATE",
+                    "UTC_TIME",
+                    "UTC_TIMESTAMP",
+                ];
+                !words::is_reserved(text, self.flavour)
+                    || OPERANDS.iter().any(|operand| text.eq_ignore_ascii_case(operand))
+            }
+            Some(Kind::Symbol(symbol)) => symbol == ")",
+            Some(Kind::Introducer) | None => false,
+            Some(_) => true,
+        }
+    }
+
+    /// `SELECT SQL_CACHE x`: a modifier when something else than an alias or a list's end follows.
+    fn is_modifier(&self, index: usize) -> bool {
+        let next = index.saturating_add(1);
+        let starts = match self.lexed.kind(next) {
+            Some(Kind::Symbol(symbol)) => matches!(symbol, "*" | "("),
+            Some(Kind::Word { .. }) => !self.lexed.is_word(next, "FROM") && !self.lexed.is_word(next, "AS"),
+            Some(_) => true,
+            None => false,
+        };
+        let before = index.saturating_sub(1);
+        starts && ["SELECT", "DISTINCT", "ALL"].iter().any(|word| self.lexed.is_word(before, word))
+    }
+
+    /// `LIMIT .. ROWS EXAMINED n`: a bound on work, without a name in it.
+    fn rows_examined(&mut self, index: usize) -> Result<(), Refusal> {
+        self.at = index.saturating_add(2);
+        let count = matches!(self.lexed.kind(self.at), Some(Kind::Number | Kind::Parameter));
+        if !count {
+            let what = "ROWS EXAMINED without a number";
+            return Err(Refusal::new(Reason::Syntax, what).at(self.lexed.place(index)));
+        }
+        let alone = index.checked_sub(1).is_some_and(|before| self.lexed.is_word(before, "LIMIT"));
+        if !alone {
+            self.at = self.at.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// `FOR SYSTEM_TIME ..` in its four forms to the one that the parser knows.
+    fn system_time(&mut self, index: usize) -> Result<(), Refusal> {
+        let form = index.saturating_add(2);
+        self.at = form.saturating_add(1);
+        if self.lexed.is_word(form, "ALL") {
+            return Ok(());
+        }
+        let as_of = self.lexed.is_word(form, "AS") && self.lexed.is_word(self.at, "OF");
+        let from = self.lexed.is_word(form, "FROM");
+        if !(as_of || from || self.lexed.is_word(form, "BETWEEN")) {
+            let what = "FOR SYSTEM_TIME without AS OF, BETWEEN, FROM or ALL";
+            return Err(Refusal::new(Reason::Syntax, what).at(self.lexed.place(index)));
+        }
+        for (text, keyword) in [
+            ("FOR", Keyword::FOR),
+            ("SYSTEM_TIME", Keyword::SYSTEM_TIME),
+            ("AS", Keyword::AS),
+            ("OF", Keyword::OF),
+        ] {
+            self.emit_keyword(index, text, keyword)?;
+        }
+        if as_of {
+            self.at = self.at.saturating_add(1);
+            let after = self.at.saturating_add(1);
+            let qualified = ["TIMESTAMP", "TRANSACTION"].iter().any(|word| self.lexed.is_word(self.at, word));
+            let literal =
+                self.lexed.kind(after) == Some(Kind::Text) && self.lexed.is_word(self.at, "TIMESTAMP");
+            if qualified && !literal && !self.lexed.is_symbol(after, "(") {
+                self.at = after;
+            }
+            return Ok(());
+        }
+        self.range_of_time = from;
+        self.emit(index, Token::Number("0".to_owned(), false))?;
+        self.emit_keyword(index, "BETWEEN", Keyword::BETWEEN)
+    }
+}

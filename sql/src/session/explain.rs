@@ -1,0 +1,74 @@
+//! `EXPLAIN`, `DESCRIBE` and `DESC`: of a reading query, or of a table. Nothing that executes the statement.
+
+use super::Decided;
+use super::cursor::Cursor;
+use crate::facts::Facts;
+use crate::lexer::Kind;
+use crate::policy::Policy;
+use crate::query;
+use crate::refusal::{Reason, Refusal};
+use crate::verdict::StatementKind;
+
+/// From behind the first word.
+pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
+    let bare = cursor.index();
+    if cursor.is_word("FORMAT") || cursor.is_word("EXTENDED") || cursor.is_word("PARTITIONS") {
+        options(&mut cursor)?;
+    }
+    if cursor.is_word("ANALYZE") {
+        let what = "EXPLAIN ANALYZE executes the statement; use EXPLAIN";
+        return Err(Refusal::new(Reason::Statement, what).at(cursor.place()));
+    }
+    if cursor.is_word("FOR") {
+        let what = "EXPLAIN FOR shows another session's statement; explain a query of your own";
+        return Err(Refusal::new(Reason::Statement, what).at(cursor.place()));
+    }
+    if query::begins(cursor.lexed(), cursor.index()) && !cursor.is_end() {
+        let facts = query::decide(cursor.lexed(), cursor.rest(), policy)?;
+        return Ok(Decided::plain(StatementKind::Explain, facts));
+    }
+    if is_write(&cursor) {
+        let what = "EXPLAIN of a statement that changes something; explain the query in it";
+        return Err(Refusal::new(Reason::Statement, what).at(cursor.place()));
+    }
+    cursor.jump(bare);
+    describe(cursor, policy)
+}
+
+/// `FORMAT = JSON`, `EXTENDED`, `PARTITIONS`; when no query follows, they were a table's name.
+fn options(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+    let mut ahead = cursor.clone();
+    if ahead.take_word("FORMAT") {
+        if !ahead.take_symbol("=") {
+            return Ok(());
+        }
+        let known = ["TRADITIONAL", "JSON", "TREE", "DEFAULT", "TRADITIONAL_STRICT"];
+        let format = ahead.word().or(ahead.plain_text()).unwrap_or_default();
+        if !known.iter().any(|name| format.eq_ignore_ascii_case(name)) {
+            return Err(ahead.cannot_read());
+        }
+        ahead.step();
+    } else {
+        ahead.step();
+    }
+    *cursor = ahead;
+    Ok(())
+}
+
+fn is_write(cursor: &Cursor<'_>) -> bool {
+    const WRITES: &[&str] = &["INSERT", "UPDATE", "DELETE", "REPLACE", "ALTER", "LOAD"];
+    WRITES.iter().any(|word| cursor.is_word(word)) && !cursor.second_is_end()
+}
+
+/// A table, and a column or a pattern of columns.
+fn describe(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
+    let place = cursor.place();
+    let (schema, name) = cursor.expect_qualified_name()?;
+    let table = policy.table_name(schema.as_deref(), &name).map_err(|refusal| refusal.at(place))?;
+    if matches!(cursor.kind(), Some(Kind::Word { .. } | Kind::Quoted | Kind::Text)) {
+        cursor.step();
+    }
+    cursor.expect_end()?;
+    let facts = Facts { tables: [table].into(), ..Facts::default() };
+    Ok(Decided::plain(StatementKind::Describe, facts))
+}

@@ -1,0 +1,87 @@
+//! Statements that are not queries: the ones that connecting tools send, read by our own small parsers over the same
+//! lexemes. What has no parser here is refused.
+//!
+//! | statement | what happens |
+//! |---|---|
+//! | `SHOW ..` | forwarded for the forms in `show.rs`, else refused |
+//! | `EXPLAIN`, `DESCRIBE`, `DESC` | forwarded for reading queries and tables; `ANALYZE` refused, for it executes |
+//! | `SET ..` | forwarded for the session variables in `variables.rs`, for user variables, `NAMES` of utf8; else refused |
+//! | `USE x` | forwarded unless the schema is the server's own |
+//! | `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `UNLOCK TABLES` | forwarded; `READ WRITE` refused |
+//! | anything else | refused |
+
+mod cursor;
+mod explain;
+mod set;
+mod show;
+mod transaction;
+mod variables;
+
+use crate::facts::Facts;
+use crate::lexer::Lexed;
+use crate::policy::Policy;
+use crate::refusal::{Reason, Refusal};
+use crate::verdict::{LocalAnswer, SessionEffect, StatementKind};
+use cursor::Cursor;
+use std::ops::Range;
+
+/// What becomes of a text, before the text to forward is made.
+#[derive(Debug)]
+pub(crate) enum Decided {
+    /// Goes to the database.
+    Forward {
+        /// The statement's kind.
+        kind: StatementKind,
+        /// What it touches.
+        facts: Facts,
+        /// What it changes in the session.
+        effect: SessionEffect,
+    },
+    /// Is answered by the proxy.
+    Answer(LocalAnswer),
+}
+
+impl Decided {
+    /// Goes to the database and changes nothing that the proxy tracks.
+    pub(crate) fn plain(kind: StatementKind, facts: Facts) -> Self {
+        Self::Forward { kind, facts, effect: SessionEffect::None }
+    }
+}
+
+/// Decides a statement that is not a query.
+///
+/// # Errors
+/// Any statement but those of the table above.
+pub(crate) fn decide(
+    lexed: &Lexed<'_>,
+    range: Range<usize>,
+    policy: &Policy<'_>,
+) -> Result<Decided, Refusal> {
+    let mut cursor = Cursor::new(lexed, range);
+    let first = cursor.word().unwrap_or_default();
+    cursor.step();
+    match first.to_ascii_uppercase().as_str() {
+        "SHOW" => show::decide(cursor, policy),
+        "EXPLAIN" | "DESCRIBE" | "DESC" => explain::decide(cursor, policy),
+        "SET" => set::decide(cursor, policy),
+        "USE" => use_schema(cursor, policy),
+        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "UNLOCK" => {
+            transaction::decide(cursor, &first.to_ascii_uppercase())
+        }
+        "" => Err(crate::parse::cannot_read(lexed, 0)),
+        word => {
+            let word: String = word.chars().take(40).collect();
+            let what = format!("{word} is not for reading; this session only reads");
+            Err(Refusal::new(Reason::Statement, what).at(lexed.place(0)))
+        }
+    }
+}
+
+fn use_schema(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
+    let place = cursor.place();
+    let schema = cursor.expect_name()?;
+    cursor.expect_end()?;
+    policy.schema(&schema).map_err(|refusal| refusal.at(place))?;
+    let effect = SessionEffect::UsesSchema(schema);
+    Ok(Decided::Forward { kind: StatementKind::Use, facts: Facts::default(), effect })
+}

@@ -1,0 +1,155 @@
+//! The session variables that may be set, and to what. A table; a variable that is not in it can't be set.
+
+/// What may be done with a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Any constant: the variable concerns this session alone, and no lock and no limit of it.
+    Any,
+    /// A list of modes that leave the gate's lexer right.
+    SqlMode,
+    /// A character set or collation of utf8: the gate reads texts as utf8mb4.
+    Utf8,
+    /// Only on: the session stays read only.
+    OnOnly,
+    /// Never; the reason is a sentence.
+    Never(&'static str),
+}
+
+const LIMIT: &str = "the time that a statement may take is set by the grant, not by the session";
+
+/// Sorted by name, in lower case.
+#[rustfmt::skip]
+const VARIABLES: &[(&str, Rule)] = &[
+    ("auto_increment_increment", Rule::Any),
+    ("auto_increment_offset", Rule::Any),
+    ("autocommit", Rule::Any),
+    ("big_tables", Rule::Any),
+    ("character_set_client", Rule::Utf8),
+    ("character_set_connection", Rule::Utf8),
+    // Results only: what the client reads, not what the server parses.
+    ("character_set_results", Rule::Any),
+    ("collation_connection", Rule::Utf8),
+    ("default_week_format", Rule::Any),
+    ("div_precision_increment", Rule::Any),
+    ("end_markers_in_json", Rule::Any),
+    ("explain_format", Rule::Any),
+    ("foreign_key_checks", Rule::Any),
+    ("group_concat_max_len", Rule::Any),
+    ("information_schema_stats_expiry", Rule::Any),
+    ("innodb_lock_wait_timeout", Rule::Any),
+    ("interactive_timeout", Rule::Any),
+    ("lc_messages", Rule::Any),
+    ("lc_time_names", Rule::Any),
+    ("lock_wait_timeout", Rule::Any),
+    ("max_error_count", Rule::Any),
+    ("max_execution_time", Rule::Never(LIMIT)),
+    ("max_join_size", Rule::Any),
+    ("max_statement_time", Rule::Never(LIMIT)),
+    ("net_read_timeout", Rule::Any),
+    ("net_write_timeout", Rule::Any),
+    ("optimizer_switch", Rule::Any),
+    ("profiling", Rule::Any),
+    ("profiling_history_size", Rule::Any),
+    ("session_track_gtids", Rule::Any),
+    ("session_track_schema", Rule::Any),
+    ("session_track_state_change", Rule::Any),
+    ("session_track_system_variables", Rule::Any),
+    ("session_track_transaction_info", Rule::Any),
+    ("sql_auto_is_null", Rule::Any),
+    ("sql_big_selects", Rule::Any),
+    ("sql_log_bin", Rule::Never("what goes to the binary log is not a reader's affair")),
+    ("sql_log_off", Rule::Never("what the server logs is not a reader's affair")),
+    ("sql_mode", Rule::SqlMode),
+    ("sql_notes", Rule::Any),
+    ("sql_quote_show_create", Rule::Any),
+    ("sql_safe_updates", Rule::Any),
+    ("sql_select_limit", Rule::Any),
+    ("sql_warnings", Rule::Any),
+    ("time_zone", Rule::Any),
+    ("timestamp", Rule::Any),
+    ("transaction_isolation", Rule::Any),
+    ("transaction_read_only", Rule::OnOnly),
+    ("tx_isolation", Rule::Any),
+    ("tx_read_only", Rule::OnOnly),
+    ("unique_checks", Rule::Any),
+    ("wait_timeout", Rule::Any),
+];
+
+/// The rule for a variable, whatever the case of its name.
+pub(super) fn rule(name: &str) -> Rule {
+    let lower = name.to_ascii_lowercase();
+    match VARIABLES.binary_search_by_key(&lower.as_str(), |(name, _)| name) {
+        Ok(index) => VARIABLES.get(index).map_or(UNKNOWN, |(_, rule)| *rule),
+        Err(_) => UNKNOWN,
+    }
+}
+
+const UNKNOWN: Rule = Rule::Never("a reading session does not need to set this variable");
+
+/// Modes that change neither how a text is split nor what it means to the gate. Not among them: `ANSI_QUOTES`, `ANSI`,
+/// `NO_BACKSLASH_ESCAPES`, `PIPES_AS_CONCAT`, `IGNORE_SPACE`, `HIGH_NOT_PRECEDENCE`, and the names of other products.
+const SAFE_MODES: &[&str] = &[
+    "ALLOW_INVALID_DATES",
+    "ERROR_FOR_DIVISION_BY_ZERO",
+    "NO_AUTO_CREATE_USER",
+    "NO_AUTO_VALUE_ON_ZERO",
+    "NO_DIR_IN_CREATE",
+    "NO_ENGINE_SUBSTITUTION",
+    "NO_UNSIGNED_SUBTRACTION",
+    "NO_ZERO_DATE",
+    "NO_ZERO_IN_DATE",
+    "ONLY_FULL_GROUP_BY",
+    "PAD_CHAR_TO_FULL_LENGTH",
+    "STRICT_ALL_TABLES",
+    "STRICT_TRANS_TABLES",
+    "TIME_TRUNCATE_FRACTIONAL",
+    "TRADITIONAL",
+];
+
+/// Is each of these modes, separated by commas, harmless?
+pub(super) fn are_safe_modes(list: &str) -> bool {
+    let known = |mode: &str| mode.is_empty() || SAFE_MODES.iter().any(|safe| mode.eq_ignore_ascii_case(safe));
+    list.split(',').all(|mode| known(mode.trim_matches(' ')))
+}
+
+/// Is this a character set, or a collation of one, whose bytes the gate reads rightly?
+pub(super) fn is_utf8(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let charset = lower.split('_').next().unwrap_or_default();
+    matches!(charset, "utf8mb4" | "utf8mb3" | "utf8" | "uca1400")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(VARIABLES.is_sorted_by_key(|(name, _)| *name));
+    }
+
+    #[test]
+    fn modes_that_change_the_lexer_are_not_safe() {
+        let modes = [
+            "ANSI_QUOTES",
+            "ANSI",
+            "NO_BACKSLASH_ESCAPES",
+            "PIPES_AS_CONCAT",
+            "IGNORE_SPACE",
+            "ORACLE",
+            "MSSQL",
+        ];
+        for mode in modes {
+            assert!(!are_safe_modes(mode) && !are_safe_modes(&format!("STRICT_ALL_TABLES,{mode}")), "{mode}");
+        }
+        assert!(are_safe_modes("") && are_safe_modes("strict_trans_tables,NO_ZERO_DATE"));
+    }
+
+    #[test]
+    fn only_utf8_is_utf8() {
+        assert!(is_utf8("utf8mb4") && is_utf8("UTF8") && is_utf8("utf8mb4_0900_ai_ci"));
+        for name in ["latin1", "gbk", "sjis", "big5", "cp932", "binary", "utf16", "utf32", "ucs2", ""] {
+            assert!(!is_utf8(name), "{name}");
+        }
+    }
+}

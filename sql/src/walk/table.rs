@@ -1,0 +1,189 @@
+//! Table references and joins. Every field is named.
+
+use super::{FoundTable, Role, Walker};
+use crate::refusal::Refusal;
+use sqlparser::ast::{
+    Expr, Join, JoinConstraint, JoinOperator, ObjectName, TableFactor, TableIndexHints, TableVersion,
+    TableWithJoins,
+};
+
+impl Walker<'_> {
+    /// A table reference with the joins behind it.
+    pub(super) fn tables(&mut self, tables: &TableWithJoins) -> Result<(), Refusal> {
+        let TableWithJoins { relation, joins } = tables;
+        self.factor(relation)?;
+        for Join { relation, global, join_operator } in joins {
+            if *global {
+                return Err(self.foreign("a join"));
+            }
+            self.factor(relation)?;
+            self.join(join_operator)?;
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, operator: &JoinOperator) -> Result<(), Refusal> {
+        match operator {
+            JoinOperator::Join(constraint)
+            | JoinOperator::Inner(constraint)
+            | JoinOperator::Left(constraint)
+            | JoinOperator::LeftOuter(constraint)
+            | JoinOperator::Right(constraint)
+            | JoinOperator::RightOuter(constraint)
+            | JoinOperator::CrossJoin(constraint)
+            | JoinOperator::StraightJoin(constraint) => self.join_constraint(constraint),
+            JoinOperator::FullOuter(_)
+            | JoinOperator::Semi(_)
+            | JoinOperator::LeftSemi(_)
+            | JoinOperator::RightSemi(_)
+            | JoinOperator::Anti(_)
+            | JoinOperator::LeftAnti(_)
+            | JoinOperator::RightAnti(_)
+            | JoinOperator::CrossApply
+            | JoinOperator::OuterApply
+            | JoinOperator::AsOf { .. }
+            | JoinOperator::ArrayJoin
+            | JoinOperator::LeftArrayJoin
+            | JoinOperator::InnerArrayJoin => Err(self.foreign("a join")),
+        }
+    }
+
+    fn join_constraint(&mut self, constraint: &JoinConstraint) -> Result<(), Refusal> {
+        match constraint {
+            JoinConstraint::On(condition) => self.expression(condition),
+            JoinConstraint::Using(columns) => {
+                for column in columns {
+                    self.object_name(column, Role::Column)?;
+                }
+                Ok(())
+            }
+            JoinConstraint::Natural | JoinConstraint::None => Ok(()),
+        }
+    }
+
+    fn factor(&mut self, factor: &TableFactor) -> Result<(), Refusal> {
+        match factor {
+            TableFactor::Table {
+                name,
+                alias,
+                args,
+                with_hints,
+                version,
+                with_ordinality,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+            } => {
+                let foreign = args.is_some()
+                    || !with_hints.is_empty()
+                    || *with_ordinality
+                    || json_path.is_some()
+                    || sample.is_some();
+                if foreign {
+                    return Err(self.foreign("a table"));
+                }
+                self.table_name(name)?;
+                for partition in partitions {
+                    self.name(partition, Role::Alias)?;
+                }
+                if let Some(version) = version {
+                    self.version(version)?;
+                }
+                for hints in index_hints {
+                    self.index_hints(hints)?;
+                }
+                self.optional_alias(alias.as_ref())
+            }
+            TableFactor::Derived { lateral: _, subquery, alias, sample: None } => {
+                self.query(subquery)?;
+                self.optional_alias(alias.as_ref())
+            }
+            TableFactor::NestedJoin { table_with_joins, alias: None } => self.tables(table_with_joins),
+            // The rewriter puts JSON_TABLE(..) into TABLE(..), which the servers do not have themselves.
+            TableFactor::TableFunction { expr, alias } if is_json_table(expr) => {
+                self.expression(expr)?;
+                self.optional_alias(alias.as_ref())
+            }
+            TableFactor::Derived { .. }
+            | TableFactor::NestedJoin { .. }
+            | TableFactor::TableFunction { .. }
+            | TableFactor::Function { .. }
+            | TableFactor::UNNEST { .. }
+            | TableFactor::JsonTable { .. }
+            | TableFactor::OpenJsonTable { .. }
+            | TableFactor::Pivot { .. }
+            | TableFactor::Unpivot { .. }
+            | TableFactor::UnpivotExpr { .. }
+            | TableFactor::MatchRecognize { .. }
+            | TableFactor::XmlTable { .. }
+            | TableFactor::SemanticView { .. } => Err(self.foreign("a table")),
+        }
+    }
+
+    fn optional_alias(&mut self, alias: Option<&sqlparser::ast::TableAlias>) -> Result<(), Refusal> {
+        alias.map_or(Ok(()), |alias| self.table_alias(alias))
+    }
+
+    /// `FOR SYSTEM_TIME`: the rewriter made one form of the four.
+    fn version(&mut self, version: &TableVersion) -> Result<(), Refusal> {
+        match version {
+            TableVersion::ForSystemTimeAsOf(time) => self.expression(time),
+            TableVersion::TimestampAsOf(_)
+            | TableVersion::VersionAsOf(_)
+            | TableVersion::Function(_)
+            | TableVersion::Changes { .. } => Err(self.foreign("a table's version")),
+        }
+    }
+
+    fn index_hints(&mut self, hints: &TableIndexHints) -> Result<(), Refusal> {
+        let TableIndexHints { hint_type: _, index_type: _, for_clause: _, index_names } = hints;
+        for name in index_names {
+            let index = crate::dialect::index_of(name.span);
+            // The primary key's index is called by a reserved word.
+            if self.lexed.is_word(index, "PRIMARY") {
+                continue;
+            }
+            self.name(name, Role::Alias)?;
+        }
+        Ok(())
+    }
+
+    /// A table by name: a common table expression in sight, `DUAL`, or a real table or view.
+    fn table_name(&mut self, name: &ObjectName) -> Result<(), Refusal> {
+        if let [part] = name.0.as_slice()
+            && let Some(ident) = part.as_ident()
+            && self.lexed.is_word(crate::dialect::index_of(ident.span), "DUAL")
+        {
+            return Ok(());
+        }
+        let indexes = self.object_name(name, Role::Table)?;
+        match *indexes.as_slice() {
+            [index] => {
+                let name = self.lexed.name(index);
+                if !self.scope.contains(&name.to_lowercase()) {
+                    self.findings.tables.push(FoundTable { schema: None, name, index });
+                }
+                Ok(())
+            }
+            [schema, table] => {
+                let (schema, name, index) = (Some(self.lexed.name(schema)), self.lexed.name(table), schema);
+                self.findings.tables.push(FoundTable { schema, name, index });
+                Ok(())
+            }
+            _ => Err(self.foreign("a table's name")),
+        }
+    }
+}
+
+fn is_json_table(expr: &Expr) -> bool {
+    match expr {
+        Expr::Function(function) => match function.name.0.as_slice() {
+            [part] => part.as_ident().is_some_and(|ident| {
+                ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("json_table")
+            }),
+            _ => false,
+        },
+        _ => false,
+    }
+}

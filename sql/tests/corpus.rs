@@ -1,0 +1,71 @@
+//! The corpora of statements that must pass and that must be refused, for both servers.
+
+use sql::{Allowances, Gate, Reason, Server, Verdict};
+
+const MYSQL: &str = "8.4.3";
+const MARIADB: &str = "5.5.5-10.11.6-MariaDB-0+deb12u1";
+
+fn gate(greeting: &str) -> Gate {
+    Gate::new(Server::from_greeting(greeting).expect("a known server"), Allowances::default())
+}
+
+/// The lines of a corpus: for which server, and the statement.
+fn lines(corpus: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = corpus.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("# "));
+    lines.flat_map(|line| match (line.strip_prefix("mysql> "), line.strip_prefix("mariadb> ")) {
+        (Some(rest), _) => vec![(MYSQL, rest)],
+        (_, Some(rest)) => vec![(MARIADB, rest)],
+        _ => vec![(MYSQL, line), (MARIADB, line)],
+    })
+}
+
+#[test]
+fn every_statement_of_the_allowed_corpus_passes() {
+    let mut wrong = Vec::new();
+    for (server, statement) in lines(include_str!("corpus/allowed.txt")) {
+        match gate(server).decide(statement.as_bytes(), Some("shop")) {
+            Verdict::Forward(permit) => {
+                assert_eq!(permit.forwarded().len(), statement.len(), "{statement}");
+            }
+            Verdict::Answer(_) => {}
+            Verdict::Refuse(refusal) => {
+                wrong.push(format!("{server}: {statement}\n    {}", refusal.message()))
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} refused:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_statement_of_the_refused_corpus_is_refused_for_its_reason() {
+    let mut wrong = Vec::new();
+    for (server, line) in lines(include_str!("corpus/refused.txt")) {
+        let (reason, statement) = line.split_once(" | ").expect("a reason and a statement");
+        match gate(server).decide(statement.as_bytes(), Some("shop")) {
+            Verdict::Refuse(refusal) if format!("{:?}", refusal.reason) == reason => {}
+            Verdict::Refuse(refusal) => {
+                wrong.push(format!("{server}: {line}\n    but {:?}: {}", refusal.reason, refusal.message()));
+            }
+            Verdict::Forward(_) | Verdict::Answer(_) => wrong.push(format!("{server}: {line}\n    PASSED")),
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_refusal_tells_what_and_where() {
+    let Verdict::Refuse(refusal) = gate(MYSQL).decide(b"SELECT 1,\n  SLEEP(5)", None) else {
+        panic!("SLEEP passed");
+    };
+    assert_eq!(refusal.reason, Reason::Function);
+    assert_eq!((refusal.code, &refusal.sqlstate), (1370, b"42000"));
+    assert_eq!(refusal.message(), "Keyhole: SLEEP holds a session and reads nothing (line 2, column 3)");
+}
+
+#[test]
+fn debug_output_shows_no_sql() {
+    let shown = format!("{:?}", gate(MYSQL).decide(b"SELECT secret_column FROM secret_table", None));
+    assert!(!shown.contains("secret"), "{shown}");
+    let shown = format!("{:?}", gate(MYSQL).decide(b"SELECT secret_function()", None));
+    assert!(!shown.contains("secret"), "{shown}");
+}
