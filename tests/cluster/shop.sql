@@ -15,4 +15,4 @@ CREATE TABLE shop.orders (
 INSERT INTO shop.customers SELECT seq, CONCAT('Customer ', seq), ELT(1 + seq % 4, 'North', 'East', 'South', 'West') FROM shop.seq_1_to_300;
 INSERT INTO shop.orders SELECT seq, 1 + seq * 7 % 300, seq * 1.25, IF(seq % 5 = 0, NULL, CONCAT('note ', seq)) FROM shop.seq_1_to_500;
 -- Vault makes users that may read this schema, so it must hold that right itself, and may hand it on.
-GRANT SELECT ON shop.* TO 'vaultadmin'@'%' WITH GRANT OPTION;
+GRANT SELECT, SHOW VIEW ON shop.* TO 'vaultadmin'@'%' WITH GRANT OPTION;

@@ -157,7 +157,7 @@ impl TestDatabase {
     async fn known_to_vault(&self, cluster: &Cluster) -> anyhow::Result<()> {
         let printed = Shell::new(&cluster.bed.cli)
             .env("KUBECONFIG", &cluster.bed.admin)
-            .args(["vault-setup", &self.name, "-n", &self.namespace])
+            .args(["vault-setup", &self.name, "-n", &self.namespace, "--admin-user", "vaultadmin"])
             .succeeds()
             .await?;
         Shell::new(cluster.bed.script("vault-run.sh"))
