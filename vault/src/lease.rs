@@ -88,7 +88,7 @@ impl Vault {
             path: path.to_owned(),
             token: Some(token),
             body: Some(json!({ "lease_id": lease_id })),
-            policy: Some(allow(path, "update")),
+            policy: Some(allow_for_leases(path, lease_id, "")),
         };
         let answer = self.ask(&request).await?;
         match answer.status {
@@ -104,12 +104,13 @@ impl Vault {
     /// Revokes a lease and waits until Vault has run the role's revocation statements. Also succeeds when it was
     /// gone before. While Vault can't reach the database this takes until the timeout, and the lease stands.
     pub async fn revoke_lease(&self, token: &Secret, lease_id: &str) -> Result<(), VaultError> {
+        let path = "sys/leases/revoke";
         let request = Request {
             call: Call::RevokeLease,
-            path: "sys/leases/revoke".to_owned(),
+            path: path.to_owned(),
             token: Some(token),
             body: Some(json!({ "lease_id": lease_id, "sync": true })),
-            policy: Some(allow_revoking(lease_id)),
+            policy: Some(allow_for_leases(path, lease_id, ", \"sync\" = []")),
         };
         let answer = self.ask(&request).await?;
         match answer.status {
@@ -119,12 +120,12 @@ impl Vault {
     }
 }
 
-/// The narrow policy text: leases of one role only.
-fn allow_revoking(lease_id: &str) -> String {
+/// The narrow policy text: leases of one role only. `more` are further parameters, each after a comma.
+fn allow_for_leases(path: &str, lease_id: &str, more: &str) -> String {
     let role = lease_id.rsplit_once('/').map_or(lease_id, |(role, _)| role);
     format!(
-        "path \"sys/leases/revoke\" {{ capabilities = [\"update\"] \
-         allowed_parameters = {{ \"lease_id\" = [\"{role}/*\"], \"sync\" = [] }} }}"
+        "path \"{path}\" {{ capabilities = [\"update\"] \
+         allowed_parameters = {{ \"lease_id\" = [\"{role}/*\"]{more} }} }}"
     )
 }
 
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_policy_to_add_lets_leases_of_one_role_be_revoked_and_no_other() {
-        let policy = allow_revoking("database/creds/jit-read-role/3hX9");
+        let policy = allow_for_leases("sys/leases/revoke", "database/creds/jit-read-role/3hX9", "");
         assert!(policy.contains("\"lease_id\" = [\"database/creds/jit-read-role/*\"]"), "{policy}");
     }
 

@@ -103,10 +103,10 @@ async fn end_lease(life: &Life, held: &Held) -> LeaseEnd {
 
 /// Revokes the tokens that are ours.
 async fn give_back(life: &Life, held: &Held) -> TokenEnd {
-    if let Some(login) = &held.login {
-        if !matches!(timeout(GIVING_BACK, life.vault.revoke_self(login)).await, Ok(Ok(()))) {
-            tracing::warn!("the login token could not be revoked; it ends by itself");
-        }
+    if let Some(login) = &held.login
+        && !matches!(timeout(GIVING_BACK, life.vault.revoke_self(login)).await, Ok(Ok(())))
+    {
+        tracing::warn!("the login token could not be revoked; it ends by itself");
     }
     let Some(Owner { token, ends_at, .. }) = &held.owner else { return TokenEnd::None };
     match timeout(GIVING_BACK, life.vault.revoke_self(token)).await {
