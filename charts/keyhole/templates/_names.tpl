@@ -1,0 +1,94 @@
+{{/* Labels of every object. No version: an upgrade that changes nothing must not touch the admission policies. */}}
+{{- define "keyhole.labels" -}}
+app.kubernetes.io/name: keyhole
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* Labels of every pod of this release in its own namespace; the operator's NetworkPolicy selects them. */}}
+{{- define "keyhole.podLabels" -}}
+app.kubernetes.io/name: keyhole-operator
+app.kubernetes.io/part-of: keyhole
+{{- end }}
+
+{{/* One NetworkPolicy peer from {cidr} or {namespaceLabels, podLabels}. */}}
+{{- define "keyhole.peer" -}}
+{{- if .cidr -}}
+ipBlock:
+  cidr: {{ .cidr | quote }}
+{{- else -}}
+namespaceSelector:
+  matchLabels: {{- toYaml .namespaceLabels | nindent 4 }}
+{{- with .podLabels }}
+podSelector:
+  matchLabels: {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The same peer for the configuration file: only one of the two forms. */}}
+{{- define "keyhole.peerConfig" -}}
+{{- if .cidr -}}
+cidr: {{ .cidr | quote }}
+{{- else -}}
+namespaceLabels: {{- toYaml .namespaceLabels | nindent 2 }}
+{{- with .podLabels }}
+podLabels: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The operator's configuration file. */}}
+{{- define "keyhole.config" -}}
+namespace: {{ .Release.Namespace }}
+serviceAccount: keyhole-operator
+proxiesNamespace: {{ .Values.proxies.namespace }}
+proxyImage: {{ .Values.image.proxy | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+vault:
+  address: {{ .Values.vault.address | quote }}
+  ca: {{ required "set vault.ca to the certificate authorities of Vault: --set-file vault.ca=ca.crt" .Values.vault.ca | quote }}
+  kubernetesMount: {{ .Values.vault.kubernetesMount | quote }}
+  operatorRole: {{ .Values.vault.operatorRole | quote }}
+  to: {{- include "keyhole.peerConfig" .Values.vault.to | nindent 4 }}
+  port: {{ .Values.vault.port }}
+dns: {{- include "keyhole.peerConfig" .Values.dns | nindent 2 }}
+clientNamespaces: {{- toYaml .Values.proxies.clientNamespaces | nindent 2 }}
+proxyResources: {{- toYaml .Values.proxies.resources | nindent 2 }}
+{{- end }}
+
+{{/* What all pods of the operator's image share: argument is (list $ "subcommand"). */}}
+{{- define "keyhole.pod" -}}
+{{- $ := index . 0 -}}
+serviceAccountName: keyhole-operator
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile: {type: RuntimeDefault}
+containers:
+- name: operator
+  image: {{ $.Values.image.operator | quote }}
+  imagePullPolicy: {{ $.Values.image.pullPolicy }}
+  args: [{{ index . 1 }}]
+  securityContext:
+    allowPrivilegeEscalation: false
+    readOnlyRootFilesystem: true
+    capabilities: {drop: [ALL]}
+  resources: {{- toYaml $.Values.operator.resources | nindent 4 }}
+  volumeMounts:
+  - {name: config, mountPath: /etc/keyhole-operator, readOnly: true}
+  - {name: vault-token, mountPath: /var/run/secrets/vault, readOnly: true}
+{{- end }}
+
+{{/* Volumes of those pods. */}}
+{{- define "keyhole.volumes" -}}
+volumes:
+- name: config
+  configMap: {name: keyhole-operator}
+- name: vault-token
+  projected:
+    sources:
+    - serviceAccountToken: {audience: vault, expirationSeconds: 600, path: token}
+{{- end }}

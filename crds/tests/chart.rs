@@ -1,0 +1,189 @@
+//! The chart: what it renders by default, and that what it installs is what the operator compares with.
+//!
+//! Runs `helm`, from the path or from the test bed's cache. `BLESS=1 cargo test -p crds` writes snapshot and table.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
+
+use crds::admission::{Release, release_policies};
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/keyhole")
+}
+
+/// The test bed's binaries come after the path's: `make test` puts them there anyway.
+fn helm(arguments: &[&str]) -> Outcome<Output> {
+    let home = env::var("HOME").unwrap_or_default();
+    let cache = env::var("KEYHOLE_CACHE").unwrap_or_else(|_| format!("{home}/.cache/keyhole"));
+    let path = format!("{}:{cache}/testbed/bin", env::var("PATH").unwrap_or_default());
+    Command::new("/usr/bin/env")
+        .env("PATH", path)
+        .arg("helm")
+        .args(arguments)
+        .current_dir(chart())
+        .output()
+        .map_err(|error| format!("cannot run helm, which `make install` builds: {error}").into())
+}
+
+/// The chart with a certificate authority, without which it does not render, and these values.
+fn rendered(values: &[&str]) -> Outcome<String> {
+    let mut arguments = vec![
+        "template",
+        "keyhole",
+        ".",
+        "--namespace=keyhole-system",
+        "--kube-version=1.34.0",
+        "--set=vault.ca=PEM",
+    ];
+    arguments.extend(values);
+    let output = helm(&arguments)?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn is_fresh(path: &Path, wanted: &str) -> Outcome {
+    if env::var_os("BLESS").is_some() {
+        fs::write(path, wanted)?;
+    }
+    let found = fs::read_to_string(path).unwrap_or_default();
+    assert!(found == wanted, "{} is stale: run BLESS=1 cargo test -p crds", path.display());
+    Ok(())
+}
+
+#[test]
+fn without_the_certificate_authority_of_vault_it_does_not_render() -> Outcome {
+    let output = helm(&["template", "keyhole", ".", "--namespace=keyhole-system", "--kube-version=1.34.0"])?;
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("set vault.ca"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn values_that_it_does_not_know_are_refused() -> Outcome {
+    for value in
+        ["vault.token=x", "replicas=3", "vault.address=http://vault", "image.proxy=a'b", "crds.keep=maybe"]
+    {
+        assert!(rendered(&["--set", value]).is_err(), "{value}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_defaults_render_as_in_the_snapshot() -> Outcome {
+    // What is generated has tests of its own.
+    let generated = ["templates/crds.yaml", "templates/admission.yaml"];
+    let all = rendered(&[])?;
+    let ours: Vec<&str> = all
+        .split("---\n")
+        .filter(|document| {
+            !generated.iter().any(|path| document.contains(&format!("# Source: keyhole/{path}")))
+        })
+        .collect();
+    is_fresh(&chart().join("../keyhole.snapshot.yaml"), &ours.join("---\n"))
+}
+
+#[test]
+fn what_it_installs_is_what_the_operator_compares_with() -> Outcome {
+    let release = Release {
+        operator_user: "system:serviceaccount:keyhole-system:keyhole-operator".to_owned(),
+        operator_namespace: "keyhole-system".to_owned(),
+        proxies_namespace: "other-proxies".to_owned(),
+        proxy_image: "registry.example.com/other@sha256:00".to_owned(),
+    };
+    let all = rendered(&[
+        "--set=proxies.namespace=other-proxies",
+        "--set=image.proxy=registry.example.com/other@sha256:00",
+    ])?;
+    let mut policies = Vec::new();
+    let mut bindings = Vec::new();
+    for document in serde_norway::Deserializer::from_str(&all) {
+        let object = Value::deserialize(document)?;
+        match object["kind"].as_str() {
+            Some("ValidatingAdmissionPolicy") => {
+                policies.push(serde_json::from_value::<ValidatingAdmissionPolicy>(object)?);
+            }
+            Some("ValidatingAdmissionPolicyBinding") => {
+                bindings.push(serde_json::from_value::<ValidatingAdmissionPolicyBinding>(object)?);
+            }
+            _ => {}
+        }
+    }
+    let wanted = release_policies(&release);
+    assert_eq!((policies.len(), bindings.len()), (wanted.len(), wanted.len()));
+    for (policy, binding) in wanted {
+        assert!(policies.contains(&policy), "{:?} differs", policy.metadata.name);
+        assert!(bindings.contains(&binding), "{:?} differs", binding.metadata.name);
+    }
+    Ok(())
+}
+
+/// One documented value: its path, its default, and its comment.
+struct Documented {
+    path: String,
+    default: Value,
+    comment: String,
+}
+
+/// A comment in `values.yaml` belongs to the key right below it.
+fn documented() -> Outcome<Vec<Documented>> {
+    let text = fs::read_to_string(chart().join("values.yaml"))?;
+    let values: Value = serde_norway::from_str(&text)?;
+    let mut found = Vec::new();
+    let mut keys: Vec<String> = Vec::new();
+    let mut comment: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        if let Some(words) = line.trim_start().strip_prefix('#') {
+            comment.push(words.trim());
+            continue;
+        }
+        if let Some((key, _)) = line.split_once(':') {
+            let depth = key.len().saturating_sub(key.trim_start().len()) / 2;
+            keys.truncate(depth);
+            keys.push(key.trim().to_owned());
+            if !comment.is_empty() {
+                let pointer = format!("/{}", keys.join("/"));
+                found.push(Documented {
+                    path: keys.join("."),
+                    default: values.pointer(&pointer).cloned().ok_or("a key that is not there")?,
+                    comment: comment.join(" "),
+                });
+            }
+        }
+        comment.clear();
+    }
+    Ok(found)
+}
+
+#[test]
+fn the_table_of_values_in_its_readme_is_fresh() -> Outcome {
+    let path = chart().join("README.md");
+    let readme = fs::read_to_string(&path)?;
+    let (before, rest) = readme.split_once("<!-- values -->\n").ok_or("no start mark")?;
+    let (_, after) = rest.split_once("<!-- end -->").ok_or("no end mark")?;
+    let mut table = "| value | default | |\n|---|---|---|\n".to_owned();
+    for Documented { path, default, comment } in documented()? {
+        table.push_str(&format!("| `{path}` | `{default}` | {comment} |\n"));
+    }
+    is_fresh(&path, &format!("{before}<!-- values -->\n{table}<!-- end -->{after}"))
+}
+
+#[test]
+fn each_value_is_described_alike_in_its_schema() -> Outcome {
+    let schema: Value = serde_json::from_str(&fs::read_to_string(chart().join("values.schema.json"))?)?;
+    for Documented { path, comment, .. } in documented()? {
+        let pointer = format!("/properties/{}/description", path.replace('.', "/properties/"));
+        assert_eq!(schema.pointer(&pointer).and_then(Value::as_str), Some(comment.as_str()), "{path}");
+    }
+    Ok(())
+}
