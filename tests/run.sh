@@ -25,7 +25,7 @@ check() {
 
 # Advisories only where their database can be reached; everything else always.
 deny() {
-  cargo deny --offline check bans licenses sources
+  cargo deny check bans licenses sources
   if timeout 60 cargo deny fetch db >/dev/null 2>&1; then cargo deny check advisories
   else echo "advisories: their database can't be reached from here, skipped"; fi
 }

@@ -44,11 +44,11 @@ pub fn operator_script(setup: &OperatorSetup) -> Result<String, BadParameters> {
     let mut script = Script::new(*binary, "Vault set-up of the Keyhole operator; once per cluster.");
     script.note(
         "Vault asks the API server whether a pod's token is good. It does so with a token of its own, so Vault's\n\
-         service account needs the ClusterRole system:auth-delegator (see docs/vault.md; a Vault outside the cluster\n\
-         is given token_reviewer_jwt and kubernetes_ca_cert here too).",
+         service account needs the ClusterRole system:auth-delegator. A configuration that is there already stays\n\
+         (a Vault outside the cluster needs token_reviewer_jwt and kubernetes_ca_cert too: docs/vault.md).",
     );
     script.enable("auth", "kubernetes", kubernetes_mount);
-    script.write(&format!("auth/{kubernetes_mount}/config"), None, &KubernetesConfig { kubernetes_host })?;
+    script.write_once(&format!("auth/{kubernetes_mount}/config"), &KubernetesConfig { kubernetes_host })?;
     for mount in mounts {
         script.enable("secrets", "database", mount);
     }

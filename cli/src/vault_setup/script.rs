@@ -91,6 +91,17 @@ impl Script {
         Ok(self)
     }
 
+    /// The same, where nothing can be read at that path yet: what is there is somebody's decision.
+    pub fn write_once(
+        &mut self,
+        path: &str,
+        parameters: &impl Serialize,
+    ) -> Result<&mut Self, BadParameters> {
+        let program = self.binary.word();
+        self.text.push_str(&format!("{program} read '{path}' >/dev/null 2>&1 || "));
+        self.write(path, None, parameters)
+    }
+
     /// JSON has no line of its own that reads `KEYHOLE`, and neither have our policies: names hold no line breaks.
     fn here(&mut self, command: &str, content: &str) {
         self.text.push_str(&format!("{command} <<'KEYHOLE'\n{content}KEYHOLE\n"));
