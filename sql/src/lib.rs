@@ -28,6 +28,11 @@ mod verdict;
 mod walk;
 mod words;
 
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod properties;
+
 pub use facts::{Facts, QualifiedName, TableName};
 pub use gate::{Allowances, Gate};
 pub use refusal::{Place, Reason, Refusal};

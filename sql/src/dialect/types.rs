@@ -6,6 +6,17 @@ use sqlparser::ast::Ident;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
+/// Words that a type begins with.
+#[rustfmt::skip]
+const TYPES: &[&str] = &[
+    "CHAR", "CHARACTER", "VARCHAR", "NCHAR", "NVARCHAR", "NATIONAL", "BINARY", "VARBINARY", "SIGNED", "UNSIGNED",
+    "INTEGER", "INT", "BIGINT", "MEDIUMINT", "SMALLINT", "TINYINT", "DECIMAL", "DEC", "NUMERIC", "FIXED", "DOUBLE",
+    "FLOAT", "REAL", "BIT", "BOOL", "BOOLEAN", "DATE", "TIME", "DATETIME", "TIMESTAMP", "YEAR", "JSON", "TEXT",
+    "TINYTEXT", "MEDIUMTEXT", "LONGTEXT", "BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "UUID", "INET4", "INET6",
+    "GEOMETRY", "POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON",
+    "GEOMETRYCOLLECTION", "GEOMCOLLECTION", "VECTOR",
+];
+
 /// Words that may follow a type's first word.
 const ATTRIBUTES: &[&str] = &[
     "SIGNED",
@@ -14,6 +25,8 @@ const ATTRIBUTES: &[&str] = &[
     "INTEGER",
     "INT",
     "PRECISION",
+    "CHAR",
+    "VARCHAR",
     "VARYING",
     "ASCII",
     "UNICODE",
@@ -24,7 +37,11 @@ const ATTRIBUTES: &[&str] = &[
 
 /// Reads a type and returns its words.
 pub(super) fn type_words(parser: &mut Parser) -> Result<Vec<Ident>, ParserError> {
-    let mut words = vec![any_word(parser)?];
+    let Some(first) = next_word(parser).filter(|next| TYPES.iter().any(|word| next.is(word))) else {
+        return parser.expected_ref("a type", parser.peek_token_ref());
+    };
+    parser.advance_token();
+    let mut words = vec![ident(&first.word, first.span)];
     attributes(parser, &mut words);
     if parser.consume_token(&Token::LParen) {
         parser.parse_comma_separated(|parser| match parser.next_token().token {
