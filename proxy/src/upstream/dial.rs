@@ -146,6 +146,8 @@ impl Dialer {
         let greeting = Greeting::decode(&first).map_err(ConnectError::Malformed)?;
         let capabilities =
             wire::capabilities::request(agreed, greeting.capabilities).map_err(ConnectError::Capabilities)?;
+        // Our login names no schema. MariaDB goes by the SSLRequest's flags even after TLS, so both must say so.
+        let capabilities = capabilities.without(Capabilities::CONNECT_WITH_DB);
         let mut head = SslRequest { capabilities, max_packet: MAX_PACKET, collation: COLLATION };
 
         let (stream, transport): (Stream, _) = match &self.tls {

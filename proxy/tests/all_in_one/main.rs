@@ -1,0 +1,162 @@
+//! `docs/all-in-one.md`, lived through: the real binary beside a real Vault and a real database, without Kubernetes.
+
+mod keys;
+mod machine;
+mod one_proxy;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::time::{Duration, Instant};
+
+use access::report::{Phase, failure};
+use anyhow::Context;
+use jiff::SignedDuration;
+
+use machine::{IDENTITY, Machine, Privileges, until};
+use one_proxy::{Ended, Proxy, grant};
+
+fn outcomes(ended: &Ended) -> Vec<(&str, &str)> {
+    let lines = ended.report.end.iter().flat_map(|end| &end.proofs);
+    lines.map(|line| (line.item.as_str(), line.outcome.as_str())).collect()
+}
+
+const ALL_PROVED: [(&str, &str); 4] =
+    [("sockets", "Proved"), ("serverSessions", "Proved"), ("lease", "Proved"), ("login", "Proved")];
+
+#[test]
+fn a_stopped_grant_cuts_its_session_and_proves_the_door_shut() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
+    proxy.is_ready()?;
+    assert_eq!(proxy.health("/healthz"), Some(200));
+
+    let refused = proxy.runs("DELETE FROM shop.orders")?;
+    assert!(!refused.status.success(), "a DELETE must be refused");
+    let mut session = proxy.session()?;
+    let (mut input, output) =
+        (session.stdin.take().context("stdin")?, session.stdout.take().context("stdout")?);
+    let mut lines = BufReader::new(output).lines();
+    writeln!(input, "SELECT note FROM shop.orders ORDER BY id;")?;
+    assert_eq!(lines.next().context("a row")??, "first");
+    assert_eq!(lines.next().context("a row")??, "second");
+    let user = machine.users()?.pop().context("a user made by Vault")?;
+
+    proxy.terminate()?;
+    let ended = proxy.ends()?;
+    writeln!(input, "SELECT 1;")?;
+    drop(input);
+    let mut said = String::new();
+    session.stderr.take().context("stderr")?.read_to_string(&mut said)?;
+    session.wait()?;
+    assert!(said.contains("grant interrupted"), "the client is told why: {said:?}\n{}", ended.log);
+
+    assert_eq!(outcomes(&ended), ALL_PROVED, "{:?}\n{}", ended.report, ended.log);
+    assert_eq!((ended.code, ended.report.phase), (Some(0), Phase::Ended), "{}", ended.log);
+    let lease = ended.report.lease.context("the lease is reported")?;
+    assert_eq!(lease.user_name, user);
+    assert_eq!(machine.users()?, Vec::<String>::new(), "the database user is gone");
+    let shown = machine.bao(&["write", "sys/leases/lookup", &format!("lease_id={}", lease.lease_id)], "");
+    assert!(shown.is_err(), "Vault knows the lease no more");
+    let accessor = ended.report.token_accessor.context("the accessor is reported")?;
+    assert!(std::fs::read_to_string(machine.path("custody"))?.contains(&accessor));
+    let gone = machine.bao(&["token", "lookup", "-accessor", &accessor], "");
+    assert!(gone.is_err(), "its token is gone");
+    Ok(())
+}
+
+#[test]
+fn at_its_deadline_a_grant_ends_by_itself_and_nothing_is_left() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let began = Instant::now();
+    let mut proxy = Proxy::start(&machine, &grant(&machine, 8)?)?;
+    proxy.is_ready()?;
+    assert!(proxy.runs("SELECT 1")?.status.success());
+    let ended = proxy.ends()?;
+    assert!(began.elapsed() <= Duration::from_secs(9), "{:?}", began.elapsed());
+    assert_eq!(outcomes(&ended), ALL_PROVED, "{}", ended.log);
+    assert_eq!(ended.report.end.context("end")?.reason, "Expired");
+    assert_eq!(machine.users()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_credential_that_may_insert_never_opens_and_is_taken_back() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Writing)?;
+    let ended = Proxy::start(&machine, &grant(&machine, 600)?)?.ends()?;
+    let failure = ended.report.failure.clone().context("a failure")?;
+    assert_eq!(failure.reason, failure::PRIVILEGES, "{failure:?}");
+    assert!(failure.message.contains("INSERT"), "{failure:?}");
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert_eq!(outcomes(&ended), ALL_PROVED, "{}", ended.log);
+    assert_eq!(machine.users()?, Vec::<String>::new(), "the credential is taken back");
+    Ok(())
+}
+
+#[test]
+fn what_vault_refuses_or_lacks_is_named_with_its_remedy() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let failed = |ended: Ended| ended.report.failure.context("a failure");
+
+    let mut other_role = grant(&machine, 600)?;
+    other_role.target.lease.role = "payments-read".into();
+    let failure = failed(Proxy::start(&machine, &other_role)?.ends()?)?;
+    assert_eq!(failure.reason, failure::VAULT_DENIED, "another database's role gets nothing: {failure:?}");
+    assert!(failure.message.contains("path \"database/creds/payments-read\""), "{failure:?}");
+
+    machine.bao(&["delete", &format!("auth/token/roles/{IDENTITY}")], "")?;
+    let failure = failed(Proxy::start(&machine, &grant(&machine, 600)?)?.ends()?)?;
+    assert_eq!(failure.reason, failure::VAULT_ROLE_MISSING, "{failure:?}");
+
+    std::fs::write(machine.path("secret-id"), "wrong")?;
+    let failure = failed(Proxy::start(&machine, &grant(&machine, 600)?)?.ends()?)?;
+    assert_eq!(failure.reason, failure::VAULT_DENIED, "{failure:?}");
+    assert_eq!(machine.users()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_clock_that_is_off_opens_nothing() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut ahead = grant(&machine, 600)?;
+    ahead.issued_at = ahead.issued_at.checked_add(SignedDuration::from_secs(60))?;
+    ahead.expires_at = ahead.expires_at.checked_add(SignedDuration::from_secs(60))?;
+    let ended = Proxy::start(&machine, &ahead)?.ends()?;
+    assert_eq!(
+        ended.report.failure.clone().context("a failure")?.reason,
+        failure::CLOCK_SKEW,
+        "{}",
+        ended.log
+    );
+    assert_eq!((ended.code, ended.report.token_accessor), (Some(1), None), "nothing was made in Vault");
+    Ok(())
+}
+
+#[test]
+fn a_sealed_vault_is_waited_for_and_a_lease_it_cannot_revoke_is_told_as_open() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    machine.seal()?;
+    let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
+    until("the proxy answers and is not ready", Duration::from_secs(10), || {
+        proxy.health("/readyz") == Some(503)
+    })?;
+    machine.unseal()?;
+    proxy.is_ready()?;
+
+    machine.seal()?;
+    proxy.terminate()?;
+    let ended = proxy.ends()?;
+    let expected =
+        [("sockets", "Proved"), ("serverSessions", "Proved"), ("lease", "Open"), ("login", "Open")];
+    assert_eq!(outcomes(&ended), expected, "{}", ended.log);
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
+
+    let custody = std::fs::read_to_string(machine.path("custody"))?;
+    let line: serde_json::Value = serde_json::from_str(custody.lines().last().context("a line")?)?;
+    let accessor = line["tokenAccessor"].as_str().context("an accessor")?;
+    machine.unseal()?;
+    until("Vault is active", Duration::from_secs(30), || {
+        machine.bao(&["token", "revoke", "-accessor", accessor], "").is_ok()
+    })?;
+    until("the accessor in custody ends the credential", Duration::from_secs(30), || {
+        machine.users().is_ok_and(|users| users.is_empty())
+    })
+}

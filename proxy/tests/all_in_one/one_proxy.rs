@@ -1,0 +1,197 @@
+//! One run of the real binary on the machine, and a person beside it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use access::report::Report;
+use access::{
+    Allowances, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress, Target, TermsDigest,
+    Tls, VaultAccess, VaultLease,
+};
+use anyhow::Context;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::keys::Authority;
+use crate::machine::{IDENTITY, Machine, free_port, until};
+
+const GRANT_UID: &str = "one-machine-1";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running proxy.
+pub struct Proxy<'a> {
+    machine: &'a Machine,
+    child: Child,
+    native: u16,
+    health: u16,
+}
+
+/// How it ended.
+pub struct Ended {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its last message.
+    pub report: Report,
+    /// Everything it logged.
+    pub log: String,
+}
+
+/// A grant of so many seconds on the machine.
+pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
+    let now = Timestamp::now();
+    let ca_pem = machine.servers.pem();
+    Ok(Grant {
+        identity: GrantIdentity {
+            uid: GRANT_UID.into(),
+            namespace: "shop".into(),
+            name: "look".into(),
+            user: "requester".into(),
+            terms: TermsDigest::parse(&format!("sha256:{}", "0".repeat(64))).context("digest")?,
+        },
+        issued_at: now,
+        expires_at: now.checked_add(SignedDuration::from_secs(i64::from(seconds)))?,
+        seconds_left: seconds,
+        target: Target {
+            namespace: "shop".into(),
+            name: "orders".into(),
+            engine: Engine::MariaDb,
+            address: ServerAddress::new("127.0.0.1", i64::from(machine.database_port))?,
+            tls: Tls::Verify { ca_pem: ca_pem.clone(), server_name: "localhost".into() },
+            schema: Some("shop".into()),
+            allowances: Allowances::default(),
+            lease: VaultLease { mount: "database".into(), role: "orders-read".into() },
+        },
+        limits: Limits::DEFAULT,
+        vault: VaultAccess {
+            address: format!("https://127.0.0.1:{}", machine.vault_port),
+            ca_pem,
+            login: Login::AppRole {
+                mount: "approle".into(),
+                role_id_path: machine.path("role-id"),
+                secret_id_path: machine.path("secret-id"),
+            },
+            token_role: IDENTITY.into(),
+        },
+        custody: Custody::File(machine.path("custody")),
+    })
+}
+
+impl<'a> Proxy<'a> {
+    /// Starts the binary with this grant.
+    pub fn start(machine: &'a Machine, grant: &Grant) -> anyhow::Result<Self> {
+        let identity = machine.path("identity");
+        fs::create_dir_all(&identity)?;
+        let sessions = Authority::new("sessions")?;
+        fs::write(identity.join("session-ca.crt"), sessions.pem())?;
+        machine.servers.server(&identity.join("tls.crt"), &identity.join("tls.key"))?;
+        sessions.session(GRANT_UID, &machine.path("session.crt"), &machine.path("session.key"))?;
+        fs::write(machine.path("grant.json"), access::file::write(grant))?;
+        let (native, health) = (free_port()?, free_port()?);
+        let child = Command::new(env!("CARGO_BIN_EXE_keyhole-proxy"))
+            .args(["--listen-address", "127.0.0.1", "--log-format", "text"])
+            .arg("--grant")
+            .arg(machine.path("grant.json"))
+            .arg("--identity")
+            .arg(&identity)
+            .arg("--termination-log")
+            .arg(machine.path("last"))
+            .arg(format!("--port-native={native}"))
+            .arg(format!("--port-tls={}", free_port()?))
+            .arg(format!("--port-health={health}"))
+            .stderr(fs::File::create(machine.path("proxy.log"))?)
+            .spawn()?;
+        Ok(Self { machine, child, native, health })
+    }
+
+    /// Waits until people can connect.
+    pub fn is_ready(&mut self) -> anyhow::Result<()> {
+        let mut gone = false;
+        until("the proxy is ready", PATIENCE, || {
+            gone = matches!(self.child.try_wait(), Ok(Some(_)));
+            gone || self.health("/readyz") == Some(200)
+        })
+        .with_context(|| self.log())?;
+        anyhow::ensure!(!gone, "the proxy ended before it was ready:\n{}", self.log());
+        Ok(())
+    }
+
+    /// The status that the kubelet would see.
+    pub fn health(&self, path: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.health)).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// The ordinary client with the person's session certificate.
+    pub fn client(&self) -> Command {
+        let mut command = Command::new("mariadb");
+        let path = |option: &str, name: &str| format!("--{option}={}", self.machine.path(name).display());
+        command
+            .args([
+                "--no-defaults",
+                "--protocol=tcp",
+                "-h",
+                "127.0.0.1",
+                "-N",
+                "-B",
+                "--ssl-verify-server-cert",
+            ])
+            .args([path("ssl-ca", "ca.crt"), path("ssl-cert", "session.crt"), path("ssl-key", "session.key")])
+            .args([format!("--port={}", self.native), "--user=requester".to_owned()]);
+        command
+    }
+
+    /// Runs one statement.
+    pub fn runs(&self, sql: &str) -> anyhow::Result<Output> {
+        Ok(self.client().args(["-e", sql]).output()?)
+    }
+
+    /// A session that stays: statements go to its standard input.
+    pub fn session(&self) -> anyhow::Result<Child> {
+        let mut command = self.client();
+        command.args(["--unbuffered", "--force"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command.spawn()?)
+    }
+
+    /// Tells it to stop, as a kubelet would.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        anyhow::ensure!(status.success(), "kill failed");
+        Ok(())
+    }
+
+    /// Waits until it is gone.
+    pub fn ends(mut self) -> anyhow::Result<Ended> {
+        let mut status: Option<ExitStatus> = None;
+        until("the proxy ends", PATIENCE, || {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        })
+        .with_context(|| self.log())?;
+        let log = self.log();
+        let report = fs::read(self.machine.path("last")).with_context(|| log.clone())?;
+        let report = serde_json::from_slice(&report).with_context(|| log.clone())?;
+        Ok(Ended { code: status.and_then(|status| status.code()), report, log })
+    }
+
+    fn log(&self) -> String {
+        read(&self.machine.path("proxy.log"))
+    }
+}
+
+impl Drop for Proxy<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
