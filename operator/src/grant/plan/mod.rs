@@ -12,6 +12,8 @@ mod show;
 mod model;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub use model::grant as tests_grant;
 
 use access::EndReason;
 use access::report::Report;

@@ -1,0 +1,47 @@
+//! What the proxy is told: the grant file, made from the snapshot in the grant and the installation's Vault.
+
+use access::{Custody, Grant, GrantIdentity, Limits, Login, TermsDigest, VaultAccess};
+use kube::ResourceExt;
+
+use super::Parent;
+
+/// Where the kubelet puts the token for Vault.
+pub const TOKEN_DIR: &str = "/var/run/secrets/vault";
+/// Its file name there.
+pub const TOKEN_FILE: &str = "token";
+
+/// The grant's digest is not one: nobody but the operator writes grants, so this one is not ours.
+#[derive(Debug, thiserror::Error)]
+#[error("the grant's termsDigest is not a digest")]
+pub struct BadDigest;
+
+/// The grant as the proxy will know it.
+pub fn grant_file(parent: Parent<'_>) -> Result<Grant, BadDigest> {
+    let Parent { grant, target, config, now } = parent;
+    let role = format!("keyhole.{}", target.identity());
+    Ok(Grant {
+        identity: GrantIdentity {
+            uid: parent.uid(),
+            namespace: grant.namespace().unwrap_or_default(),
+            name: grant.name_any(),
+            user: grant.spec.user.clone(),
+            terms: TermsDigest::parse(&grant.spec.terms_digest).ok_or(BadDigest)?,
+        },
+        issued_at: now,
+        expires_at: grant.spec.expires_at.0,
+        seconds_left: parent.seconds_left(),
+        target: target.clone(),
+        limits: grant.spec.terms.limits.over(Limits::DEFAULT),
+        vault: VaultAccess {
+            address: config.vault.address.clone(),
+            ca_pem: config.vault.ca.clone(),
+            login: Login::Kubernetes {
+                mount: config.vault.kubernetes_mount.clone(),
+                role: role.clone(),
+                token_path: format!("{TOKEN_DIR}/{TOKEN_FILE}").into(),
+            },
+            token_role: role,
+        },
+        custody: Custody::Operator,
+    })
+}

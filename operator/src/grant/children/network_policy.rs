@@ -1,0 +1,100 @@
+//! The only way in and the only way out of one proxy pod.
+
+use std::collections::BTreeMap;
+
+use access::{GRANT_UID_LABEL, PORT_NATIVE, PORT_STATUS, PORT_TLS};
+use crds::NetworkPeer;
+use k8s_openapi::api::networking::v1::{
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::Parent;
+use crate::config::Config;
+
+/// Label of the operator's pods, in its namespace.
+pub const OPERATOR_LABEL: (&str, &str) = ("app.kubernetes.io/component", "operator");
+const DNS: u16 = 53;
+
+/// In: the operator to the status port, the pods of the configured namespaces to the client ports. Out: this database,
+/// Vault, DNS.
+pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
+    let Config { vault, dns, .. } = parent.config;
+    let database = &parent.grant.spec.terms.database_spec.network.to;
+    let own = BTreeMap::from([(GRANT_UID_LABEL.to_owned(), parent.uid())]);
+    NetworkPolicy {
+        metadata: parent.metadata(),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(own)),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(ingress(parent.config)),
+            egress: Some(vec![
+                out(database, vec![tcp(parent.target.address.port())]),
+                out(&vault.to, vec![tcp(vault.port)]),
+                out(dns, vec![port("UDP", DNS), tcp(DNS)]),
+            ]),
+        }),
+    }
+}
+
+fn ingress(config: &Config) -> Vec<NetworkPolicyIngressRule> {
+    let (key, value) = OPERATOR_LABEL;
+    let operator = NetworkPolicyPeer {
+        namespace_selector: Some(selector(Config::namespace_labels(&config.namespace))),
+        pod_selector: Some(selector(BTreeMap::from([(key.to_owned(), value.to_owned())]))),
+        ip_block: None,
+    };
+    let mut rules = vec![rule_in(vec![operator], vec![tcp(PORT_STATUS)])];
+    // A rule without peers would let everybody in.
+    if !config.client_namespaces.is_empty() {
+        let clients = config.client_namespaces.iter().map(|name| NetworkPolicyPeer {
+            namespace_selector: Some(selector(Config::namespace_labels(name))),
+            pod_selector: None,
+            ip_block: None,
+        });
+        rules.push(rule_in(clients.collect(), vec![tcp(PORT_NATIVE), tcp(PORT_TLS)]));
+    }
+    rules
+}
+
+fn rule_in(from: Vec<NetworkPolicyPeer>, ports: Vec<NetworkPolicyPort>) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule { from: Some(from), ports: Some(ports) }
+}
+
+fn out(to: &NetworkPeer, ports: Vec<NetworkPolicyPort>) -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule { to: Some(vec![peer(to)]), ports: Some(ports) }
+}
+
+/// A peer without a CIDR selects pods; the schema demands exactly one of the forms.
+fn peer(peer: &NetworkPeer) -> NetworkPolicyPeer {
+    let NetworkPeer { cidr, namespace_labels, pod_labels } = peer;
+    match cidr {
+        Some(cidr) => NetworkPolicyPeer {
+            ip_block: Some(IPBlock { cidr: cidr.clone(), except: None }),
+            ..NetworkPolicyPeer::default()
+        },
+        None => NetworkPolicyPeer {
+            namespace_selector: namespace_labels.clone().map(selector),
+            pod_selector: Some(selector(pod_labels.clone().unwrap_or_default())),
+            ip_block: None,
+        },
+    }
+}
+
+fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels), match_expressions: None }
+}
+
+fn tcp(number: u16) -> NetworkPolicyPort {
+    port("TCP", number)
+}
+
+fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        protocol: Some(protocol.to_owned()),
+        port: Some(IntOrString::Int(i32::from(number))),
+        end_port: None,
+    }
+}

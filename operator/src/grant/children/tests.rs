@@ -1,0 +1,120 @@
+//! What a proxy pod may be, may reach, and who may reach it.
+
+use access::Target;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::tests::example;
+use crate::grant::plan::tests_grant;
+
+fn with_parent<T>(look: impl Fn(Parent<'_>) -> T) -> T {
+    let (grant, config) = (tests_grant(), example());
+    let target: Target = crds::target("shop", "orders", &grant.spec.terms.database_spec).unwrap();
+    let now = "2026-01-01T12:00:30Z".parse().unwrap();
+    look(Parent { grant: &grant, target: &target, config: &config, now })
+}
+
+fn as_json(object: impl serde::Serialize) -> Value {
+    serde_json::to_value(object).unwrap()
+}
+
+#[test]
+fn the_pod_is_over_at_the_deadline_and_never_restarts() {
+    let pod = as_json(with_parent(pod::pod));
+    assert_eq!(pod["spec"]["activeDeadlineSeconds"], 1770);
+    assert_eq!(pod["spec"]["restartPolicy"], "Never");
+}
+
+#[test]
+fn the_pod_has_no_kubernetes_token_but_the_one_for_vault() {
+    let pod = as_json(with_parent(pod::pod));
+    assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+    assert_eq!(pod["spec"]["serviceAccountName"], "shop.orders");
+    let volumes = pod["spec"]["volumes"].as_array().unwrap();
+    assert_eq!(volumes.len(), 2);
+    assert_eq!(
+        volumes[1]["projected"]["sources"],
+        json!([{"serviceAccountToken": {"audience": "vault", "expirationSeconds": 600, "path": "token"}}])
+    );
+}
+
+#[test]
+fn the_container_is_the_releases_and_restricted() {
+    let pod = as_json(with_parent(pod::pod));
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(container["image"], "registry.example.com/keyhole-proxy:0.1.0");
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+    assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
+    assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 65532);
+    assert_eq!(pod["spec"]["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
+    assert!(container.get("env").is_none() && container.get("command").is_none());
+}
+
+#[test]
+fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault_and_dns() {
+    let policy = as_json(with_parent(network_policy::network_policy));
+    let spec = &policy["spec"];
+    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(spec["podSelector"], json!({"matchLabels": {"access.keyhole.dev/grant-uid": "g1"}}));
+    assert_eq!(spec["ingress"].as_array().unwrap().len(), 2);
+    assert_eq!(spec["ingress"][0]["ports"], json!([{"port": 7444, "protocol": "TCP"}]));
+    assert_eq!(
+        spec["ingress"][1]["from"],
+        json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tools"}}}])
+    );
+    assert_eq!(
+        spec["egress"],
+        json!([
+            {"to": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "ports": [{"port": 3306, "protocol": "TCP"}]},
+            {"to": [{"namespaceSelector": {"matchLabels": {"team": "vault"}},
+                     "podSelector": {"matchLabels": {"app": "vault"}}}],
+             "ports": [{"port": 8200, "protocol": "TCP"}]},
+            {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+                     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}],
+             "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+        ])
+    );
+}
+
+#[test]
+fn without_client_namespaces_only_the_operator_gets_in() {
+    let (grant, mut config) = (tests_grant(), example());
+    config.client_namespaces.clear();
+    let target = crds::target("shop", "orders", &grant.spec.terms.database_spec).unwrap();
+    let now = "2026-01-01T12:00:30Z".parse().unwrap();
+    let policy =
+        network_policy::network_policy(Parent { grant: &grant, target: &target, config: &config, now });
+    assert_eq!(policy.spec.unwrap().ingress.unwrap().len(), 1);
+}
+
+#[test]
+fn the_role_names_one_pod_and_its_binding_one_person() {
+    let role = as_json(with_parent(role::role));
+    let name = ChildName::of("g1").to_string();
+    for rule in role["rules"].as_array().unwrap() {
+        assert_eq!(rule["resourceNames"], json!([name]));
+    }
+    assert_eq!(role["rules"][1]["verbs"], json!(["get", "create"]));
+    let binding = as_json(with_parent(role::role_binding));
+    assert_eq!(
+        binding["subjects"],
+        json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "requester"}])
+    );
+}
+
+#[test]
+fn the_grant_file_names_the_databases_own_roles_and_the_deadline_twice() {
+    let file = with_parent(|parent| grant_file::grant_file(parent).unwrap());
+    assert_eq!(file.vault.token_role, "keyhole.shop.orders");
+    assert_eq!(file.seconds_left, 1770);
+    assert_eq!(file.expires_at.to_string(), "2026-01-01T12:30:00Z");
+    assert_eq!(access::file::read(&access::file::write(&file)).unwrap(), file);
+}
+
+#[test]
+fn every_child_says_whose_it_is() {
+    let metadata = with_parent(|parent| parent.metadata());
+    assert_eq!(metadata.labels.unwrap()["access.keyhole.dev/grant-uid"], "g1");
+    assert_eq!(metadata.annotations.unwrap()[GRANT_ANNOTATION], "shop/look-1");
+}

@@ -1,0 +1,38 @@
+//! The proxy's own certificate and its Secret: a fresh key for each pod, good a little longer than the grant.
+
+use jiff::SignedDuration;
+
+use super::children::Parent;
+use super::children::grant_file::grant_file;
+use super::children::secret::{Files, secret};
+use super::error::GrantError;
+use crate::context::Context;
+use crate::pki::authority::{Leaf, Usage};
+use k8s_openapi::api::core::v1::Secret;
+
+/// A proxy that ends must still be reached for its report.
+const AFTER_THE_END: SignedDuration = SignedDuration::from_mins(10);
+
+/// The Secret with everything the pod mounts.
+pub fn identity_secret(context: &Context, parent: Parent<'_>) -> Result<Secret, GrantError> {
+    let file = grant_file(parent).map_err(|source| GrantError::GrantFile { source })?;
+    let (uid, name) = (parent.uid(), parent.name());
+    let leaf = Leaf {
+        common_name: name.to_string(),
+        uri: access::proxy_uri(&uid),
+        dns: Some(name.server_name()),
+        usage: Usage::Server,
+        now: parent.now,
+        not_after: file.expires_at.checked_add(AFTER_THE_END).unwrap_or(file.expires_at),
+    };
+    let internal = &context.authorities.internal;
+    let pair = internal.issue(&leaf).map_err(|source| GrantError::Certificate { source })?;
+    let files = Files {
+        grant_json: access::file::write(&file),
+        certificate_pem: pair.certificate_pem,
+        key_pem: pair.key_pem,
+        internal_ca_pem: internal.certificate_pem().to_owned(),
+        session_ca_pem: context.authorities.session.certificate_pem().to_owned(),
+    };
+    Ok(secret(parent, files))
+}

@@ -1,0 +1,311 @@
+//! Reads everything about one grant: from the API server, not from the cache, and from its proxy.
+
+use std::net::IpAddr;
+
+use access::ChildName;
+use access::report::Report;
+use crds::{AccessGrant, AccessPolicy, AccessRequest, Database, RequestPhase};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::observed::{
+    Child, Finding, Link, Observed, Place, PodSeen, PodState, Problem, RequestLink, Rules, UsageDue,
+};
+use super::proxy::{Proxy, read_report};
+use crate::context::Context;
+
+/// Observes the grant. `findings`: what came of shutting leases a moment ago.
+pub async fn observe(
+    context: &Context,
+    grant: AccessGrant,
+    findings: Vec<Finding>,
+    now: Timestamp,
+) -> Result<Observed, kube::Error> {
+    let namespace = grant.namespace().unwrap_or_default();
+    let terms = &grant.spec.terms;
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &context.config.proxies_namespace);
+    let name = ChildName::of(&grant.uid().unwrap_or_default());
+    let requests: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
+    let (request, database, policy, rules, pod) = tokio::try_join!(
+        requests.get_opt(&grant.spec.request.name),
+        metadata::<Database>(context, &namespace, &terms.database),
+        metadata::<AccessPolicy>(context, &namespace, &terms.policy),
+        rules(context, &grant, &name),
+        pods.get_opt(name.as_str()),
+    )?;
+    let pod = pod.filter(|pod| owner(pod) == grant.uid());
+    let report = match &pod {
+        Some(pod) => report(context, &grant, pod, now).await,
+        None => None,
+    };
+    let due = context.usage_is_due(&grant.uid().unwrap_or_default(), now);
+    Ok(Observed {
+        request: request_link(request.as_ref(), &grant.spec.request.uid),
+        database: link(database.as_ref(), &terms.database_uid),
+        policy: link(policy.as_ref(), &terms.policy_uid),
+        rules,
+        pod: pod.as_ref().map(|pod| seen(pod, now)),
+        report,
+        findings,
+        usage: if due { UsageDue::Now } else { UsageDue::Later },
+        place: Place {
+            proxies_namespace: context.config.proxies_namespace.clone(),
+            internal_ca_pem: context.authorities.internal.certificate_pem().to_owned(),
+        },
+        grant,
+    })
+}
+
+/// The address of the pod, once it has one.
+pub fn address(pod: &Pod) -> Option<IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
+}
+
+type Metadata<K> = kube::core::PartialObjectMeta<K>;
+
+async fn metadata<K>(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Metadata<K>>, kube::Error>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    K::DynamicType: Default,
+{
+    Api::<K>::namespaced(context.client.clone(), namespace).get_metadata_opt(name).await
+}
+
+async fn rules(context: &Context, grant: &AccessGrant, name: &ChildName) -> Result<Rules, kube::Error> {
+    let place = context.config.proxies_namespace.as_str();
+    let account = format!("{}.{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database);
+    let name = name.as_str();
+    let (network_policy, secret, role, role_binding, service_account) = tokio::try_join!(
+        metadata::<NetworkPolicy>(context, place, name),
+        metadata::<Secret>(context, place, name),
+        metadata::<Role>(context, place, name),
+        metadata::<RoleBinding>(context, place, name),
+        metadata::<ServiceAccount>(context, place, &account),
+    )?;
+    Ok(Rules {
+        network_policy: child(network_policy.as_ref()),
+        secret: child(secret.as_ref()),
+        role: child(role.as_ref()),
+        role_binding: child(role_binding.as_ref()),
+        service_account: child(service_account.as_ref()),
+    })
+}
+
+fn child<K>(found: Option<&K>) -> Child {
+    if found.is_some() { Child::Present } else { Child::Missing }
+}
+
+fn owner(pod: &Pod) -> Option<String> {
+    pod.labels().get(access::GRANT_UID_LABEL).cloned()
+}
+
+fn is_same<K: Resource>(object: &K, uid: &str) -> bool {
+    object.meta().uid.as_deref() == Some(uid) && object.meta().deletion_timestamp.is_none()
+}
+
+fn link<K: Resource>(object: Option<&K>, uid: &str) -> Link {
+    if object.is_some_and(|object| is_same(object, uid)) { Link::Same } else { Link::Gone }
+}
+
+fn request_link(request: Option<&AccessRequest>, uid: &str) -> RequestLink {
+    match request.filter(|request| is_same(*request, uid)) {
+        None => RequestLink::Gone,
+        Some(request) => match request.status.as_ref().map(|status| status.phase).unwrap_or_default() {
+            RequestPhase::Ended => RequestLink::Closed,
+            RequestPhase::Pending
+            | RequestPhase::Approved
+            | RequestPhase::Ready
+            | RequestPhase::Ending
+            | RequestPhase::Denied
+            | RequestPhase::Lapsed => RequestLink::Open,
+        },
+    }
+}
+
+/// What the proxy says now, or said last.
+async fn report(context: &Context, grant: &AccessGrant, pod: &Pod, now: Timestamp) -> Option<Report> {
+    let uid = grant.uid().unwrap_or_default();
+    let container = container(pod);
+    if let Some(ended) = container.and_then(terminated) {
+        return ended.message.as_ref().and_then(|message| read_report(message.as_bytes(), &uid));
+    }
+    container.filter(|container| runs(container))?;
+    match proxy(context, &uid, pod, now)?.report().await {
+        Ok(report) => Some(report),
+        Err(error) => {
+            tracing::debug!(grant = %uid, error = %crate::words::chain(&error), "no report");
+            None
+        }
+    }
+}
+
+/// The proxy in this pod, if it has an address.
+pub fn proxy(context: &Context, uid: &str, pod: &Pod, now: Timestamp) -> Option<Proxy> {
+    let tls = context.identity.client(&context.authorities.internal, now);
+    let tls = tls
+        .inspect_err(|error| tracing::error!(error = %crate::words::chain(error), "no client certificate"));
+    Proxy::new(uid, address(pod)?, &tls.ok()?).ok()
+}
+
+fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    pod.status.as_ref()?.container_statuses.as_ref()?.first()
+}
+
+fn terminated(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    container.state.as_ref()?.terminated.as_ref()
+}
+
+fn runs(container: &ContainerStatus) -> bool {
+    container.state.as_ref().is_some_and(|state| state.running.is_some())
+}
+
+/// How the pod goes.
+fn seen(pod: &Pod, now: Timestamp) -> PodSeen {
+    PodSeen {
+        uid: pod.uid().unwrap_or_default(),
+        deleting_since: deleting_since(pod),
+        state: state(pod, now),
+    }
+}
+
+/// The API server adds the grace period to the time of the deletion.
+fn deleting_since(pod: &Pod) -> Option<Timestamp> {
+    let until = pod.metadata.deletion_timestamp.as_ref()?.0;
+    let grace = SignedDuration::from_secs(pod.metadata.deletion_grace_period_seconds.unwrap_or(0));
+    Some(until.checked_sub(grace).unwrap_or(until))
+}
+
+fn state(pod: &Pod, now: Timestamp) -> PodState {
+    let status = pod.status.clone().unwrap_or_default();
+    let container = container(pod);
+    if let Some(ended) = container.and_then(terminated) {
+        let at = ended.finished_at.as_ref().map_or(now, |time| time.0);
+        return PodState::Finished { at, problem: why_ended(pod, ended) };
+    }
+    if container.is_some_and(runs) {
+        return PodState::Running;
+    }
+    match status.phase.as_deref() {
+        Some("Failed" | "Succeeded") => {
+            let at = status.start_time.as_ref().map_or(now, |time| time.0);
+            PodState::Finished { at, problem: told(status.reason.as_deref(), status.message.as_deref()) }
+        }
+        _ => PodState::Pending(why_pending(pod)),
+    }
+}
+
+/// Without a report, Kubernetes' words are all there is.
+fn why_ended(pod: &Pod, ended: &ContainerStateTerminated) -> Option<Problem> {
+    let status = pod.status.as_ref()?;
+    if let Some(problem) = told(status.reason.as_deref(), status.message.as_deref()) {
+        return Some(problem);
+    }
+    (ended.exit_code != 0).then(|| Problem {
+        reason: "ProxyFailed".to_owned(),
+        message: format!(
+            "the proxy stopped with exit code {}; a new one follows while time is left.",
+            ended.exit_code
+        ),
+    })
+}
+
+/// What keeps a container from running: an image that can't be had, a node that isn't there.
+fn why_pending(pod: &Pod) -> Option<Problem> {
+    let waiting = container(pod).and_then(|container| container.state.as_ref()?.waiting.as_ref());
+    let ordinary = ["ContainerCreating", "PodInitializing"];
+    if let Some(waiting) = waiting
+        && let Some(reason) = waiting.reason.as_deref().filter(|reason| !ordinary.contains(reason))
+    {
+        return told(Some(reason), waiting.message.as_deref());
+    }
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let unscheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    told(unscheduled.reason.as_deref(), unscheduled.message.as_deref())
+}
+
+fn told(reason: Option<&str>, message: Option<&str>) -> Option<Problem> {
+    let reason = reason.filter(|reason| !reason.is_empty())?;
+    let message = message.unwrap_or("Kubernetes says no more").chars().take(300).collect();
+    Some(Problem { reason: reason.to_owned(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn state_of(status: Value) -> PodState {
+        let pod = json!({"metadata": {"name": "grant-1", "uid": "u"}, "status": status});
+        state(&serde_json::from_value(pod).unwrap(), "2026-01-01T12:00:00Z".parse().unwrap())
+    }
+
+    fn container_of(state: Value) -> Value {
+        json!({"name": "proxy", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+    }
+
+    fn problem(reason: &str, message: &str) -> Option<Problem> {
+        Some(Problem { reason: reason.into(), message: message.into() })
+    }
+
+    #[test]
+    fn a_missing_image_and_a_missing_node_are_told_in_kubernetes_words() {
+        let waiting =
+            container_of(json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}));
+        assert_eq!(
+            state_of(json!({"phase": "Pending", "containerStatuses": [waiting]})),
+            PodState::Pending(problem("ImagePullBackOff", "no such image"))
+        );
+        let unscheduled = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]);
+        assert_eq!(
+            state_of(json!({"phase": "Pending", "conditions": unscheduled})),
+            PodState::Pending(problem("Unschedulable", "0/1 nodes"))
+        );
+    }
+
+    #[test]
+    fn a_container_that_still_runs_in_a_failed_pod_runs() {
+        let running = container_of(json!({"running": {}}));
+        let failed = json!({"phase": "Failed", "reason": "DeadlineExceeded", "containerStatuses": [running]});
+        assert_eq!(state_of(failed), PodState::Running);
+    }
+
+    #[test]
+    fn a_pod_that_is_being_made_has_no_problem() {
+        let creating = container_of(json!({"waiting": {"reason": "ContainerCreating"}}));
+        assert_eq!(
+            state_of(json!({"phase": "Pending", "containerStatuses": [creating]})),
+            PodState::Pending(None)
+        );
+        assert_eq!(state_of(json!({})), PodState::Pending(None));
+    }
+
+    #[test]
+    fn a_finished_container_tells_when_and_why() {
+        let at = "2026-01-01T11:59:00Z";
+        let ended = container_of(json!({"terminated": {"exitCode": 1, "finishedAt": at}}));
+        let PodState::Finished { at: told, problem } =
+            state_of(json!({"phase": "Failed", "containerStatuses": [ended]}))
+        else {
+            panic!("not finished")
+        };
+        assert_eq!((told.to_string().as_str(), problem.unwrap().reason.as_str()), (at, "ProxyFailed"));
+    }
+
+    #[test]
+    fn the_time_of_a_deletion_is_without_the_grace_period() {
+        let pod: Pod = serde_json::from_value(json!({"metadata": {
+            "deletionTimestamp": "2026-01-01T12:00:20Z", "deletionGracePeriodSeconds": 20
+        }}))
+        .unwrap();
+        assert_eq!(deleting_since(&pod).unwrap().to_string(), "2026-01-01T12:00:00Z");
+    }
+}

@@ -1,0 +1,45 @@
+//! What is told when a grant's status changed: events for people, figures for Prometheus.
+
+use crds::{AccessGrant, GrantPhase};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+
+use super::observed::Observed;
+use crate::context::Context;
+use crate::events;
+
+/// Tells the difference between what was observed and `after`. Its own failures stop nothing.
+pub fn changes(context: &Context, observed: &Observed, after: &AccessGrant, now: Timestamp) {
+    let before = observed.grant.status.clone().unwrap_or_default();
+    let status = after.status.clone().unwrap_or_default();
+    let changed = events::changed(&before.conditions, &status.conditions);
+    let about: Vec<Condition> = changed.into_iter().filter(|new| !is_noise(new)).cloned().collect();
+    events::publish(context, after, about);
+    let uid = after.uid().unwrap_or_default();
+    if status.phase == GrantPhase::Ready
+        && before.phase != GrantPhase::Ready
+        && let Some(created) = context.take_created(&uid)
+    {
+        context.metrics.became_ready(now.duration_since(created).as_secs_f64());
+    }
+    let proved = |lines: &[crds::ReceiptLine]| lines.iter().any(|line| line.item == "sockets");
+    if let Some(end) = observed.report.as_ref().and_then(|report| report.end.as_ref())
+        && proved(&status.receipt)
+        && !proved(&before.receipt)
+    {
+        context.metrics.cut(end.cut_millis);
+        tracing::info!(grant = %uid, reason = %end.reason, cut_millis = end.cut_millis, "sessions cut");
+    }
+    if status.phase != before.phase {
+        tracing::info!(grant = %uid, phase = ?status.phase, "phase");
+    }
+}
+
+/// The steps of a start that goes well are in the condition; as events they would only bury the others.
+fn is_noise(condition: &Condition) -> bool {
+    matches!(
+        condition.reason.as_str(),
+        "PodMissing" | "PodStarting" | "ProxySilent" | "ProxyStarting" | "Custody" | "Leasing"
+    )
+}

@@ -1,0 +1,211 @@
+//! One certificate authority: makes itself, signs leaves. Keys are P-256.
+//!
+//! Pure but for the randomness of keys and serial numbers. Private keys have no `Debug` here.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
+};
+
+/// How long an authority lasts: ten years.
+const DAYS: i64 = 3650;
+/// Certificates count from a little earlier, for clocks that are behind.
+const EARLIER: SignedDuration = SignedDuration::from_mins(5);
+
+/// Why a certificate can't be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// The library refused.
+    #[error("cannot {doing}")]
+    Make {
+        /// What we were doing.
+        doing: &'static str,
+        /// Why.
+        source: rcgen::Error,
+    },
+    /// Not a time that a certificate can hold.
+    #[error("a certificate cannot hold the time {0}")]
+    Time(Timestamp),
+}
+
+fn cannot(doing: &'static str) -> impl Fn(rcgen::Error) -> AuthorityError {
+    move |source| AuthorityError::Make { doing, source }
+}
+
+/// An authority with its key.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate_pem: String,
+    key_pem: String,
+}
+
+/// What a leaf says.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Common name; nobody decides by it.
+    pub common_name: String,
+    /// URI SAN: who it is.
+    pub uri: String,
+    /// DNS SAN, for servers.
+    pub dns: Option<String>,
+    /// What it is for.
+    pub usage: Usage,
+    /// From when.
+    pub now: Timestamp,
+    /// Until when, whole seconds.
+    pub not_after: Timestamp,
+}
+
+/// What a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// To call.
+    Client,
+    /// To be called.
+    Server,
+}
+
+/// A certificate with its key.
+pub struct Pair {
+    /// PEM.
+    pub certificate_pem: String,
+    /// PEM.
+    pub key_pem: String,
+}
+
+impl Authority {
+    /// A new authority.
+    pub fn generate(common_name: &str, now: Timestamp) -> Result<Self, AuthorityError> {
+        let key = KeyPair::generate().map_err(cannot("make the key of an authority"))?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(common_name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let last = SignedDuration::from_hours(DAYS.saturating_mul(24));
+        set_validity(&mut params, now, now.checked_add(last).unwrap_or(now))?;
+        let certificate = params.self_signed(&key).map_err(cannot("sign an authority"))?;
+        Self::read(&certificate.pem(), &key.serialize_pem())
+    }
+
+    /// An authority from PEM: certificate (the first of a chain) and key.
+    pub fn read(certificate_pem: &str, key_pem: &str) -> Result<Self, AuthorityError> {
+        let key = KeyPair::from_pem(key_pem).map_err(cannot("read the key of an authority"))?;
+        let issuer = Issuer::from_ca_cert_pem(certificate_pem, key)
+            .map_err(cannot("read the certificate of an authority"))?;
+        Ok(Self { issuer, certificate_pem: certificate_pem.to_owned(), key_pem: key_pem.to_owned() })
+    }
+
+    /// Its certificate, PEM.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// Its key, PEM.
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    /// A leaf with a new key.
+    pub fn issue(&self, leaf: &Leaf) -> Result<Pair, AuthorityError> {
+        let key = KeyPair::generate().map_err(cannot("make the key of a certificate"))?;
+        Ok(Pair { certificate_pem: self.sign(leaf, &key)?, key_pem: key.serialize_pem() })
+    }
+
+    /// A leaf for a public key; PEM.
+    pub fn sign(&self, leaf: &Leaf, key: &impl PublicKeyData) -> Result<String, AuthorityError> {
+        let Leaf { common_name, uri, dns, usage, now, not_after } = leaf;
+        let name = cannot("write a name into a certificate");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(common_name);
+        params.subject_alt_names.push(SanType::URI(uri.as_str().try_into().map_err(&name)?));
+        if let Some(dns) = dns {
+            params.subject_alt_names.push(SanType::DnsName(dns.as_str().try_into().map_err(&name)?));
+        }
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![match usage {
+            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+        }];
+        params.use_authority_key_identifier_extension = true;
+        set_validity(&mut params, *now, *not_after)?;
+        let certificate = params.signed_by(key, &self.issuer).map_err(cannot("sign a certificate"))?;
+        Ok(certificate.pem())
+    }
+}
+
+fn named(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+/// Writes both ends. The library's epoch plus a span: its time type needs no name here.
+fn set_validity(
+    params: &mut CertificateParams,
+    now: Timestamp,
+    not_after: Timestamp,
+) -> Result<(), AuthorityError> {
+    let epoch = date_time_ymd(1970, 1, 1);
+    let moment = |time: Timestamp| {
+        u64::try_from(time.as_second())
+            .ok()
+            .and_then(|seconds| Duration::from_secs(seconds).try_into().ok())
+            .and_then(|since| epoch.checked_add(since))
+            .ok_or(AuthorityError::Time(time))
+    };
+    params.not_before = moment(now.checked_sub(EARLIER).unwrap_or(now))?;
+    params.not_after = moment(not_after)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::pem::Pem;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_leaf_says_who_it_is_what_it_is_for_and_ends_in_time() {
+        let authority = Authority::generate("keyhole test", at("2026-01-01T12:00:00Z")).unwrap();
+        let leaf = Leaf {
+            common_name: "requester".into(),
+            uri: "keyhole://session/g1".into(),
+            dns: None,
+            usage: Usage::Client,
+            now: at("2026-01-01T12:00:00Z"),
+            not_after: at("2026-01-01T12:30:00Z"),
+        };
+        let pair = authority.issue(&leaf).unwrap();
+        let pem = Pem::iter_from_buffer(pair.certificate_pem.as_bytes()).next().unwrap().unwrap();
+        let certificate = pem.parse_x509().unwrap();
+        assert_eq!(certificate.validity().not_after.timestamp(), leaf.not_after.as_second());
+        assert_eq!(certificate.validity().not_before.timestamp(), at("2026-01-01T11:55:00Z").as_second());
+        assert!(!certificate.is_ca());
+        let usage = certificate.extended_key_usage().unwrap().unwrap().value;
+        assert!(usage.client_auth && !usage.server_auth);
+        let names = &certificate.subject_alternative_name().unwrap().unwrap().value.general_names;
+        assert_eq!(names.len(), 1);
+        assert!(format!("{:?}", names[0]).contains("keyhole://session/g1"));
+        let issuer = Pem::iter_from_buffer(authority.certificate_pem().as_bytes()).next().unwrap().unwrap();
+        let issuer = issuer.parse_x509().unwrap();
+        assert!(issuer.is_ca());
+        certificate.verify_signature(Some(issuer.public_key())).unwrap();
+    }
+
+    #[test]
+    fn an_authority_read_back_is_the_same_one() {
+        let made = Authority::generate("keyhole test", at("2026-01-01T12:00:00Z")).unwrap();
+        let read = Authority::read(made.certificate_pem(), made.key_pem()).unwrap();
+        assert_eq!(read.certificate_pem(), made.certificate_pem());
+        assert!(Authority::read("nothing", made.key_pem()).is_err());
+        assert!(Authority::read(made.certificate_pem(), "nothing").is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! The authorities' Secrets in the operator's namespace: read, and made where they are missing.
+//!
+//! Two replicas may start at once: both create, one meets a conflict and reads what the other made.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::PostParams;
+use kube::core::ObjectMeta;
+use kube::{Api, Client, ResourceExt};
+
+use super::authority::{Authority, AuthorityError};
+use crate::config::Config;
+
+/// Name of the Secret of the internal authority.
+pub const INTERNAL: &str = "keyhole-internal-ca";
+/// Name of the Secret of the session authority.
+pub const SESSION: &str = "keyhole-session-ca";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// Both authorities.
+pub struct Authorities {
+    /// For operator and proxies.
+    pub internal: Authority,
+    /// For people's sessions.
+    pub session: Authority,
+}
+
+/// Why an authority can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadAuthorityError {
+    /// The API server.
+    #[error("cannot {doing} Secret {name:?}")]
+    Api {
+        /// What we were doing.
+        doing: &'static str,
+        /// The Secret.
+        name: &'static str,
+        /// Why.
+        source: kube::Error,
+    },
+    /// The Secret is there and holds something else.
+    #[error("Secret {name:?} does not hold an authority: it needs {CERTIFICATE} and {KEY}")]
+    Content {
+        /// The Secret.
+        name: &'static str,
+    },
+    /// The certificate or key in it.
+    #[error("cannot use the authority of Secret {name:?}")]
+    Authority {
+        /// The Secret.
+        name: &'static str,
+        /// Why.
+        source: AuthorityError,
+    },
+}
+
+/// Reads both, making what is missing.
+pub async fn load(
+    client: &Client,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Authorities, LoadAuthorityError> {
+    let place = Place {
+        secrets: Api::namespaced(client.clone(), &config.namespace),
+        owner: owner(client, config).await,
+        now,
+    };
+    Ok(Authorities {
+        internal: place.get_or_make(INTERNAL).await?,
+        session: place.get_or_make(SESSION).await?,
+    })
+}
+
+struct Place {
+    secrets: Api<Secret>,
+    owner: Option<OwnerReference>,
+    now: Timestamp,
+}
+
+impl Place {
+    async fn get_or_make(&self, name: &'static str) -> Result<Authority, LoadAuthorityError> {
+        if let Some(secret) = self.get(name).await? {
+            return read(name, &secret);
+        }
+        let made = Authority::generate(name, self.now)
+            .map_err(|source| LoadAuthorityError::Authority { name, source })?;
+        let secret = secret(name, &made, self.owner.clone());
+        match self.secrets.create(&PostParams::default(), &secret).await {
+            Ok(_) => Ok(made),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let theirs = self.get(name).await?.ok_or(LoadAuthorityError::Content { name })?;
+                read(name, &theirs)
+            }
+            Err(source) => Err(LoadAuthorityError::Api { doing: "create", name, source }),
+        }
+    }
+
+    async fn get(&self, name: &'static str) -> Result<Option<Secret>, LoadAuthorityError> {
+        let api = |source| LoadAuthorityError::Api { doing: "read", name, source };
+        self.secrets.get_opt(name).await.map_err(api)
+    }
+}
+
+/// The Deployment owns what we make, so that uninstalling leaves nothing. Without one (a run by hand) nobody does.
+async fn owner(client: &Client, config: &Config) -> Option<OwnerReference> {
+    let deployments = Api::<Deployment>::namespaced(client.clone(), &config.namespace);
+    let deployment = deployments.get_opt(&config.service_account).await.ok().flatten()?;
+    Some(OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: deployment.name_any(),
+        uid: deployment.uid()?,
+        controller: None,
+        block_owner_deletion: None,
+    })
+}
+
+fn secret(name: &str, authority: &Authority, owner: Option<OwnerReference>) -> Secret {
+    let data = BTreeMap::from([
+        (CERTIFICATE.to_owned(), ByteString(authority.certificate_pem().as_bytes().to_vec())),
+        (KEY.to_owned(), ByteString(authority.key_pem().as_bytes().to_vec())),
+    ]);
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        type_: Some("kubernetes.io/tls".to_owned()),
+        data: Some(data),
+        ..Secret::default()
+    }
+}
+
+fn read(name: &'static str, secret: &Secret) -> Result<Authority, LoadAuthorityError> {
+    let text = |key: &str| {
+        let bytes = secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.clone());
+        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(LoadAuthorityError::Content { name })
+    };
+    Authority::read(&text(CERTIFICATE)?, &text(KEY)?)
+        .map_err(|source| LoadAuthorityError::Authority { name, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_without_a_certificate_or_key_is_refused() {
+        let made = Authority::generate("test", "2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let good = secret(INTERNAL, &made, None);
+        assert_eq!(read(INTERNAL, &good).unwrap().certificate_pem(), made.certificate_pem());
+        for key in [CERTIFICATE, KEY] {
+            let mut bad = good.clone();
+            bad.data.as_mut().unwrap().remove(key);
+            assert!(matches!(read(INTERNAL, &bad), Err(LoadAuthorityError::Content { .. })));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The operator at Vault: logs in with its own projected token, shuts leases, and tells what to add when refused.
+//!
+//! It may look up and revoke leases and revoke tokens by their accessors; it never sees a password.
+
+use std::path::Path;
+
+use crds::LeaseStatus;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+use vault::{LeaseState, LoginToken, Revocation, Secret, Vault, VaultError};
+
+use crate::config::VaultConfig;
+use crate::grant::observed::{Finding, Shut};
+use crate::words::chain;
+
+/// Where the kubelet puts the operator's token for Vault.
+const TOKEN_PATH: &str = "/var/run/secrets/vault/token";
+/// A login is not used in its last seconds.
+const MARGIN: SignedDuration = SignedDuration::from_secs(15);
+
+/// Why Vault could not be asked.
+#[derive(Debug, thiserror::Error)]
+enum DeskError {
+    /// The projected token.
+    #[error("cannot read the operator's token for Vault")]
+    Token(#[source] std::io::Error),
+    /// Vault's answer.
+    #[error(transparent)]
+    Vault(VaultError),
+}
+
+/// Vault, and the login that is still good.
+pub struct VaultDesk {
+    vault: Vault,
+    mount: String,
+    role: String,
+    login: Mutex<Option<Login>>,
+}
+
+struct Login {
+    token: Secret,
+    good_until: Timestamp,
+}
+
+impl VaultDesk {
+    /// The desk for the configured Vault; nothing is asked yet.
+    pub fn new(config: &VaultConfig) -> Result<Self, vault::BadVaultAddress> {
+        Ok(Self {
+            vault: Vault::new(&config.address, &config.ca)?,
+            mount: config.kubernetes_mount.clone(),
+            role: config.operator_role.clone(),
+            login: Mutex::new(None),
+        })
+    }
+
+    /// Revokes a lease and looks whether it is gone. Never fails: what could not be done is the finding.
+    pub async fn shut(&self, lease: &LeaseStatus, now: Timestamp) -> Finding {
+        let shut = match self.try_shut(lease, now).await {
+            Ok(()) => Shut::Gone,
+            Err(error) => {
+                // Another login may be allowed what this one was not.
+                *self.login.lock().await = None;
+                Shut::Open(how_to_fix(&error))
+            }
+        };
+        Finding { token_accessor: lease.token_accessor.clone(), shut }
+    }
+
+    async fn try_shut(&self, lease: &LeaseStatus, now: Timestamp) -> Result<(), DeskError> {
+        let mut login = self.login.lock().await;
+        if login.as_ref().is_none_or(|login| login.good_until <= now) {
+            *login = Some(self.log_in(now).await?);
+        }
+        let Some(Login { token, good_until: _ }) = login.as_ref() else { return Ok(()) };
+        match &lease.lease_id {
+            Some(id) => self.shut_lease(token, id).await.map_err(DeskError::Vault),
+            None => self.shut_token(token, &lease.token_accessor).await.map_err(DeskError::Vault),
+        }
+    }
+
+    async fn shut_lease(&self, token: &Secret, id: &str) -> Result<(), VaultError> {
+        self.vault.revoke_lease(token, id).await?;
+        match self.vault.lookup_lease(token, id).await? {
+            LeaseState::Gone => Ok(()),
+            LeaseState::Live { .. } => {
+                Err(VaultError::Unexpected { call: vault::Call::RevokeLease, status: 200 })
+            }
+        }
+    }
+
+    /// No lease was reported, so there is none to look up; the token's end is the end of any it might own.
+    async fn shut_token(&self, token: &Secret, accessor: &str) -> Result<(), VaultError> {
+        match self.vault.revoke_accessor(token, accessor).await? {
+            Revocation::Revoked | Revocation::AlreadyGone => Ok(()),
+        }
+    }
+
+    async fn log_in(&self, now: Timestamp) -> Result<Login, DeskError> {
+        let jwt = std::fs::read_to_string(Path::new(TOKEN_PATH)).map_err(DeskError::Token)?;
+        let jwt = Secret::new(jwt);
+        let answer =
+            self.vault.login_kubernetes(&self.mount, &self.role, &jwt).await.map_err(DeskError::Vault)?;
+        let LoginToken { token, seconds } = answer.value;
+        let lasts = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let good_until = now.checked_add(lasts).and_then(|end| end.checked_sub(MARGIN)).unwrap_or(now);
+        Ok(Login { token, good_until })
+    }
+}
+
+/// One sentence for the receipt.
+fn how_to_fix(error: &DeskError) -> String {
+    let DeskError::Vault(refused) = error else { return format!("{}; tried again soon", chain(error)) };
+    match refused {
+        VaultError::Denied { policy: Some(policy), .. } => {
+            format!("{}; add to the operator's policy in Vault: {policy}", chain(error))
+        }
+        VaultError::Denied { policy: None, .. } => {
+            format!("{}; check the auth role of the operator's service account in Vault", chain(error))
+        }
+        VaultError::Unreachable { .. }
+        | VaultError::Sealed { .. }
+        | VaultError::Missing { .. }
+        | VaultError::UnfitToken { .. }
+        | VaultError::BadPath { .. }
+        | VaultError::Unexpected { .. }
+        | VaultError::Malformed { .. } => format!("{}; tried again soon", chain(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_vault_shows_the_policy_to_add() {
+        let denied = VaultError::Denied {
+            call: vault::Call::RevokeLease,
+            path: "sys/leases/revoke".into(),
+            policy: Some("path \"sys/leases/revoke\" {}".into()),
+        };
+        let told = how_to_fix(&DeskError::Vault(denied));
+        assert!(
+            told.contains("add to the operator's policy") && told.contains("path \"sys/leases/revoke\""),
+            "{told}"
+        );
+        let sealed = how_to_fix(&DeskError::Vault(VaultError::Sealed { call: vault::Call::RevokeLease }));
+        assert!(sealed.contains("sealed") && sealed.contains("tried again"), "{sealed}");
+    }
+}
