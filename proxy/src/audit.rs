@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    fn intent(who: &Who, decision: Decision<'static>) -> Intent<'_> {
+    fn intent<'a>(who: &'a Who, decision: Decision<'static>) -> Intent<'a> {
         Intent { who, command: "COM_QUERY", text: b"SELECT 'secret'", parameters: &[], decision }
     }
 

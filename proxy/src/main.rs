@@ -38,10 +38,10 @@ fn run(args: &Args) -> anyhow::Result<Verdict> {
     // One thread: relaying is mostly waiting, and the gate, which is not, has threads of its own.
     let (verdict, report) = runtime.block_on(live(args));
     tell(&report);
-    if let Some(path) = termination_log(args) {
-        if let Err(error) = termination::leave(&report, &path) {
-            tracing::error!(%error, ?path, "cannot leave the last report");
-        }
+    if let Some(path) = termination_log(args)
+        && let Err(error) = termination::leave(&report, &path)
+    {
+        tracing::error!(%error, ?path, "cannot leave the last report");
     }
     // Tasks that still wait for somebody are dropped: nothing that matters is left.
     runtime.shutdown_background();

@@ -122,8 +122,10 @@ impl Machine {
             keys.is_some()
         })?;
         let keys: serde_json::Value = serde_json::from_str(&keys.context("no keys")?)?;
-        self.unseal_key = keys["unseal_keys_b64"][0].as_str().context("no key")?.to_owned();
-        self.root_token = keys["root_token"].as_str().context("no token")?.to_owned();
+        self.unseal_key =
+            keys.pointer("/unseal_keys_b64/0").and_then(|key| key.as_str()).context("no key")?.to_owned();
+        self.root_token =
+            keys.pointer("/root_token").and_then(|token| token.as_str()).context("no token")?.to_owned();
         self.unseal()?;
         until("Vault is active", STARTING, || self.bao(&["secrets", "list"], "").is_ok())
     }
