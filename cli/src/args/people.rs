@@ -143,10 +143,11 @@ pub struct ConnectArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Example:
-  kubectl port-forward -n keyhole-proxies pod/$POD 3307:3306 &
-  MYSQL_PWD=$(kubectl keyhole token orders-x7k2p -n shop) mariadb -h 127.0.0.1 -P 3307 -u \"$YOU\" --ssl-ca=proxy-ca.crt
+  kubectl keyhole token orders-x7k2p -n shop --for 10m
 
-The token is signed by a key made for it and thrown away. It opens this grant's proxy only, and only for you.")]
+The token is signed by a key that is made for it and thrown away. It opens this grant's proxy and no other, and names
+you. Send it as the password, in clear text inside TLS, to port 3306 of the proxy: from a pod of a namespace that may
+connect, or through a port-forward of your own.")]
 pub struct TokenArgs {
     /// Name of the AccessGrant, or of its AccessRequest
     pub grant: String,
