@@ -47,3 +47,68 @@ fn tidy(schema: &mut JSONSchemaProps) {
         tidy(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec_of(definition: &CustomResourceDefinition) -> JSONSchemaProps {
+        let schema = definition.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+        schema.properties.unwrap()["spec"].clone()
+    }
+
+    /// Calls `look` with the path and the schema of every field below `schema`.
+    fn walk(path: &str, schema: &JSONSchemaProps, look: &mut impl FnMut(&str, &JSONSchemaProps)) {
+        look(path, schema);
+        for (name, property) in schema.properties.iter().flatten() {
+            walk(&format!("{path}.{name}"), property, look);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(item)) = &schema.items {
+            walk(&format!("{path}[]"), item, look);
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_person_writes_is_without_bounds() {
+        for definition in definitions() {
+            let kind = &definition.spec.names.kind;
+            walk(kind, &spec_of(&definition), &mut |path, schema| match schema.type_.as_deref() {
+                Some("string") => assert!(
+                    schema.max_length.is_some() || schema.enum_.is_some() || schema.format.is_some(),
+                    "{path}"
+                ),
+                Some("array") => assert!(schema.max_items.is_some(), "{path}"),
+                Some("integer") => assert!(schema.maximum.is_some(), "{path}"),
+                Some("boolean" | "object") => {}
+                other => panic!("{path} is of type {other:?}"),
+            });
+        }
+    }
+
+    #[test]
+    fn nothing_is_null_and_every_rule_says_what_to_write() {
+        for definition in definitions() {
+            let kind = &definition.spec.names.kind;
+            walk(kind, &spec_of(&definition), &mut |path, schema| {
+                assert_eq!(schema.nullable, None, "{path}");
+                for rule in schema.x_kubernetes_validations.iter().flatten() {
+                    assert!(rule.message.is_some(), "{path}: {}", rule.rule);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_grant_but_its_revocation_stands_in_the_rule_against_change() {
+        let definition = AccessGrant::crd();
+        let spec = spec_of(&definition);
+        let rules: Vec<_> = spec.x_kubernetes_validations.unwrap();
+        let rule = rules.iter().find(|rule| rule.rule.contains("self.user == oldSelf.user")).unwrap();
+        for field in spec.properties.unwrap().keys().filter(|field| *field != "revocation") {
+            assert!(rule.rule.contains(&format!("self.{field} == oldSelf.{field}")), "{field}");
+            // A field that may be absent would need `has()` on both sides.
+            let has_default = field == "approvedBy";
+            assert!(has_default || spec.required.iter().flatten().any(|name| name == field), "{field}");
+        }
+    }
+}

@@ -71,3 +71,53 @@ pub fn release_policies(
     .map(draft::Draft::finish)
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release() -> Release {
+        Release {
+            operator_user: "system:serviceaccount:keyhole-system:keyhole-operator".into(),
+            operator_namespace: "keyhole-system".into(),
+            proxies_namespace: "keyhole-proxies".into(),
+            proxy_image: "registry.example.com/keyhole-proxy:0.1.0".into(),
+        }
+    }
+
+    #[test]
+    fn every_policy_fails_closed_and_every_binding_denies_everywhere() {
+        for (policy, binding) in release_policies(&release()) {
+            let (rules, bound) = (policy.spec.unwrap(), binding.spec.unwrap());
+            assert_eq!(rules.failure_policy.as_deref(), Some("Fail"));
+            assert_eq!(rules.match_conditions, None);
+            assert_eq!(bound.validation_actions, Some(vec!["Deny".to_owned()]));
+            assert_eq!(bound.match_resources, None);
+            assert_eq!(bound.policy_name, policy.metadata.name);
+            assert_eq!(binding.metadata.name, policy.metadata.name);
+        }
+    }
+
+    #[test]
+    fn every_refusal_says_why() {
+        for (policy, _) in release_policies(&release()) {
+            let validations = policy.spec.unwrap().validations.unwrap();
+            assert!(!validations.is_empty());
+            for validation in validations {
+                assert!(validation.message.is_some_and(|message| message.len() > 20));
+            }
+        }
+    }
+
+    #[test]
+    fn another_operator_namespace_or_image_makes_other_policies() {
+        let base = release_policies(&release());
+        let operator = Release { operator_user: "system:serviceaccount:x:y".into(), ..release() };
+        let namespace = Release { proxies_namespace: "x".into(), ..release() };
+        let image = Release { proxy_image: "x".into(), ..release() };
+        for other in [operator, namespace, image] {
+            assert_ne!(release_policies(&other), base);
+        }
+        assert_eq!(release_policies(&release()), base);
+    }
+}
