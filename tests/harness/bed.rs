@@ -24,6 +24,8 @@ pub struct Bed {
     pub system: String,
     /// Namespace of the proxies.
     pub proxies: String,
+    /// The release's proxy image, as pods name it.
+    pub proxy_image: String,
 }
 
 impl Bed {
@@ -44,12 +46,19 @@ impl Bed {
             people: path("KEYHOLE_PEOPLE")?,
             system: env::var("KEYHOLE_SYSTEM").unwrap_or_else(|_| "keyhole-system".to_owned()),
             proxies: env::var("KEYHOLE_PROXIES").unwrap_or_else(|_| "keyhole-proxies".to_owned()),
+            proxy_image: env::var("KEYHOLE_PROXY_IMAGE")
+                .unwrap_or_else(|_| "keyhole.test/keyhole-proxy:dev".to_owned()),
         })
     }
 
     /// `kubectl` as the administrator.
     pub fn kubectl(&self) -> Shell {
         Shell::new("kubectl").env("KUBECONFIG", &self.admin)
+    }
+
+    /// The operator, as the API server knows it.
+    pub fn operator_user(&self) -> String {
+        format!("system:serviceaccount:{}:keyhole-operator", self.system)
     }
 
     /// `bao` as Vault's root, against the cluster's Vault.

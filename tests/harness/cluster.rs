@@ -1,14 +1,17 @@
 //! A namespace of its own for each test, on the cluster that all tests share.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context;
+use crds::{AccessGrant, AccessRequest};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use crate::wait::{Look, until};
 use crate::{Bed, Person, Shell, TestDatabase};
 
 /// A team's namespace, made for one test.
@@ -97,6 +100,16 @@ impl Cluster {
         TestDatabase::made(self, "orders").await
     }
 
+    /// The same as objects only: without a server, unknown to Vault. Enough for whatever must end with a refusal.
+    pub async fn described_orders(&self) -> anyhow::Result<TestDatabase> {
+        TestDatabase::described(self, "orders").await
+    }
+
+    /// A service account of this namespace, as GitOps controllers run under one. It has no rights by itself.
+    pub async fn service_account(&self, name: &str) -> anyhow::Result<Person> {
+        Person::service_account(&self.bed, name, &self.namespace).await
+    }
+
     /// An API for objects of this namespace, with the administrator's rights.
     pub fn api<K>(&self) -> Api<K>
     where
@@ -150,13 +163,49 @@ impl Cluster {
         told
     }
 
-    /// Runs a test's steps; when one fails, adds the diagnosis to its error.
+    /// Runs a test's steps and leaves; when one fails, adds the diagnosis to its error, and everything stays to look at.
     pub async fn told<T>(&self, steps: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        match steps.await {
+        let all = async {
+            let value = steps.await?;
+            self.leave().await?;
+            anyhow::Ok(value)
+        };
+        match all.await {
             Ok(value) => Ok(value),
             Err(error) => Err(error.context(self.diagnosis().await)),
         }
     }
+
+    /// Takes the namespace away. Grants are shut first, for that needs their database; the rest goes in its own time.
+    pub async fn leave(&self) -> anyhow::Result<()> {
+        let requests = self.api::<AccessRequest>();
+        requests.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        let grants = self.api::<AccessGrant>();
+        grants.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        until("all grants to be shut", Duration::from_secs(60), || async {
+            let left = grants.list(&ListParams::default()).await?.items;
+            let seen =
+                || left.iter().map(|grant| format!("{:?}", grant.status)).collect::<Vec<_>>().join(" ");
+            Ok(if left.is_empty() { Look::Found(()) } else { Look::NotYet(seen()) })
+        })
+        .await?;
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        Ok(())
+    }
+}
+
+/// A client that says it is somebody else, as only the administrator may: for parts of Kubernetes and for the operator,
+/// whose own keys a test does not have.
+pub async fn impersonating(bed: &Bed, user: &str, groups: &[String]) -> anyhow::Result<Client> {
+    let mut kubeconfig = Kubeconfig::read_from(&bed.admin).context("cannot read KUBECONFIG")?;
+    for named in &mut kubeconfig.auth_infos {
+        let auth = named.auth_info.get_or_insert_default();
+        auth.impersonate = Some(user.to_owned());
+        auth.impersonate_groups = Some(groups.to_vec());
+    }
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Client::try_from(config).context("cannot make a Kubernetes client")
 }
 
 async fn client(bed: &Bed) -> anyhow::Result<Client> {

@@ -26,6 +26,13 @@ impl TestDatabase {
             .within(Duration::from_secs(120))
             .succeeds()
             .await?;
+        let database = Self::described(cluster, name).await?;
+        database.known_to_vault(cluster).await?;
+        Ok(database)
+    }
+
+    /// Applies `Database` and `AccessPolicy` and nothing else: there is no server, and Vault knows nothing of it.
+    pub async fn described(cluster: &Cluster, name: &str) -> anyhow::Result<Self> {
         let database = Self {
             name: name.to_owned(),
             ca: std::fs::read_to_string(&cluster.bed.database_ca)?,
@@ -35,7 +42,6 @@ impl TestDatabase {
         };
         cluster.applies(&database.policy().to_string()).await?;
         cluster.applies(&database.object().to_string()).await?;
-        database.known_to_vault(cluster).await?;
         Ok(database)
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use crds::{AccessGrant, AccessRequest, is_true};
-use kube::api::Api;
+use crds::{AccessGrant, AccessPolicy, AccessRequest, ApprovalSummary, is_true};
+use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
 use crate::wait::{Look, until};
@@ -58,19 +58,92 @@ impl Cluster {
         .await
     }
 
-    /// Waits until the operator has judged this approval and does not count it; answers why not.
-    pub async fn awaits_judgement(&self, request: &str, approval: &str) -> anyhow::Result<String> {
+    /// Waits until the operator has judged this approval; answers its judgement.
+    pub async fn awaits_seen(&self, request: &str, approval: &str) -> anyhow::Result<ApprovalSummary> {
         let api: Api<AccessRequest> = self.api();
-        until("the judgement of the approval", PATIENCE, || async {
+        until(&format!("the judgement of {approval}"), PATIENCE, || async {
             let seen = api.get(request).await?.status.unwrap_or_default().seen;
             let judged = seen.iter().find(|summary| summary.name == approval);
             Ok(match judged {
-                Some(summary) if summary.counts => bail!("{approval} counts, and must not"),
-                Some(summary) => Look::Found(summary.why_not.clone().unwrap_or_default()),
+                Some(summary) => Look::Found(summary.clone()),
                 None => Look::NotYet(format!("{seen:?}")),
             })
         })
         .await
+    }
+
+    /// Waits until the operator has judged this approval and does not count it; answers why not.
+    pub async fn awaits_judgement(&self, request: &str, approval: &str) -> anyhow::Result<String> {
+        let judged = self.awaits_seen(request, approval).await?;
+        if judged.counts {
+            bail!("{approval} counts, and must not");
+        }
+        Ok(judged.why_not.unwrap_or_default())
+    }
+
+    /// Waits until the terms of this request are others than when it was seen.
+    pub async fn awaits_other_terms(&self, seen: &AccessRequest) -> anyhow::Result<()> {
+        let api: Api<AccessRequest> = self.api();
+        let name = seen.metadata.name.as_deref().context("a request without a name")?;
+        let old = seen.status.as_ref().and_then(|status| status.terms.as_deref());
+        until("other terms", PATIENCE, || async {
+            let terms = api.get(name).await?.status.unwrap_or_default().terms;
+            let are_others = terms.is_some() && terms.as_deref() != old;
+            Ok(if are_others { Look::Found(()) } else { Look::NotYet(format!("{terms:?}")) })
+        })
+        .await
+    }
+
+    /// Waits until the request has a grant, ready or not; answers it.
+    pub async fn awaits_grant(&self, request: &str) -> anyhow::Result<AccessGrant> {
+        let requests: Api<AccessRequest> = self.api();
+        let grants: Api<AccessGrant> = self.api();
+        until("the grant", PATIENCE, || async {
+            let status = requests.get(request).await?.status.unwrap_or_default();
+            let grant = match &status.grant {
+                Some(name) => grants.get_opt(name).await?,
+                None => None,
+            };
+            Ok(grant.map_or_else(|| Look::NotYet(format!("{status:?}")), Look::Found))
+        })
+        .await
+    }
+
+    /// Waits until this condition of the policy has this status; answers its message.
+    pub async fn awaits_policy_condition(&self, name: &str, kind: &str, is: &str) -> anyhow::Result<String> {
+        let api: Api<AccessPolicy> = self.api();
+        until(&format!("condition {kind} {is} of the policy"), PATIENCE, || async {
+            let conditions = api.get(name).await?.status.unwrap_or_default().conditions;
+            let found = conditions.iter().find(|c| c.type_ == kind && c.status == is);
+            Ok(match found {
+                Some(condition) => Look::Found(condition.message.clone()),
+                None => Look::NotYet(format!("{conditions:?}")),
+            })
+        })
+        .await
+    }
+
+    /// Waits until the grant is shut and its object gone: after its request, or itself, was deleted.
+    pub async fn awaits_gone(&self, grant: &OpenGrant) -> anyhow::Result<()> {
+        let grants: Api<AccessGrant> = self.api();
+        until("the grant to be gone", PATIENCE, || async {
+            Ok(match grants.get_opt(&grant.name).await? {
+                None => Look::Found(()),
+                Some(grant) => Look::NotYet(format!("{:?}", grant.status)),
+            })
+        })
+        .await
+    }
+
+    /// Checks that there is no grant here, and that no request says there is one.
+    pub async fn has_no_grant(&self) -> anyhow::Result<()> {
+        let grants = self.api::<AccessGrant>().list(&ListParams::default()).await?.items;
+        let requests = self.api::<AccessRequest>().list(&ListParams::default()).await?.items;
+        let named: Vec<_> = requests.iter().filter_map(|r| r.status.as_ref()?.grant.clone()).collect();
+        if !grants.is_empty() || !named.is_empty() {
+            bail!("nothing should have been granted, but there are {named:?} and {grants:?}");
+        }
+        Ok(())
     }
 
     /// Waits until the request has a grant and the grant is ready.
@@ -178,6 +251,18 @@ pub fn all_proved(grant: &AccessGrant) -> anyhow::Result<()> {
     let receipt = grant.status.as_ref().map(|status| status.receipt.clone()).unwrap_or_default();
     if receipt.len() != 6 || receipt.iter().any(|line| line.outcome != "Proved") {
         bail!("not every item of the receipt is proved: {receipt:?}");
+    }
+    Ok(())
+}
+
+/// Checks the receipt of a grant whose proxy died with the password: nothing is `Open`, and what does not need the
+/// proxy is `Proved`.
+pub fn lease_proved(grant: &AccessGrant) -> anyhow::Result<()> {
+    let receipt = grant.status.as_ref().map(|status| status.receipt.clone()).unwrap_or_default();
+    let proved = |item: &str| receipt.iter().any(|line| line.item == item && line.outcome == "Proved");
+    let all = ["lease", "pod", "rules"].into_iter().all(proved);
+    if !all || receipt.len() != 6 || receipt.iter().any(|line| line.outcome == "Open") {
+        bail!("lease, pod and rules should be proved, and nothing open: {receipt:?}");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A person: a user name, groups, and a client certificate that the cluster itself issued.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,15 +39,28 @@ impl Person {
         groups: &[&str],
         namespace: &str,
     ) -> anyhow::Result<Self> {
-        fs::create_dir_all(&bed.people)?;
-        fs::set_permissions(&bed.people, fs::Permissions::from_mode(0o700))?;
-        let kubeconfig = bed.people.join(format!("{name}.{}.kubeconfig", std::process::id()));
+        let file = format!("{name}.{}.{}", groups.join("+"), std::process::id());
+        let mut kubeconfig = bed.people.join(&file);
         if !kubeconfig.exists() {
             let config = kubeconfig_of(bed, client, name, groups).await?;
-            fs::write(&kubeconfig, serde_json::to_vec_pretty(&config)?)?;
-            fs::set_permissions(&kubeconfig, fs::Permissions::from_mode(0o600))?;
+            kubeconfig = kept(bed, &file, &config)?;
         }
         Ok(Self { name: name.to_owned(), bed: bed.clone(), kubeconfig, namespace: namespace.to_owned() })
+    }
+
+    /// A service account of this namespace, made now, with a token of two hours. It has no rights by itself.
+    pub async fn service_account(bed: &Bed, name: &str, namespace: &str) -> anyhow::Result<Self> {
+        let kubectl = || bed.kubectl().args(["-n", namespace]);
+        kubectl().args(["create", "serviceaccount", name]).succeeds().await?;
+        let token = kubectl().args(["create", "token", name, "--duration=2h"]).succeeds().await?;
+        let config = kubeconfig(bed, name, &json!({"token": token.trim()})).await?;
+        let file = format!("{namespace}.{name}");
+        Ok(Self {
+            name: format!("system:serviceaccount:{namespace}:{name}"),
+            bed: bed.clone(),
+            kubeconfig: kept(bed, &file, &config)?,
+            namespace: namespace.to_owned(),
+        })
     }
 
     /// `kubectl` as this person, in the test's namespace.
@@ -100,19 +114,36 @@ async fn kubeconfig_of(bed: &Bed, client: &Client, name: &str, groups: &[&str]) 
     params.distinguished_name = subject;
     let request = params.serialize_request(&key)?.pem()?;
     let certificate = signed(client, name, request).await?;
+    let user = json!({
+        "client-certificate-data": encoded(certificate.as_bytes()),
+        "client-key-data": encoded(key.serialize_pem().as_bytes()),
+    });
+    kubeconfig(bed, name, &user).await
+}
+
+/// The administrator's kubeconfig with another user in it.
+async fn kubeconfig(bed: &Bed, name: &str, user: &Value) -> anyhow::Result<Value> {
     let view = bed.kubectl().args(["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
     let admin: Value = serde_json::from_str(&view.succeeds().await?)?;
     Ok(json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": admin["clusters"],
-        "users": [{"name": name, "user": {
-            "client-certificate-data": encoded(certificate.as_bytes()),
-            "client-key-data": encoded(key.serialize_pem().as_bytes()),
-        }}],
+        "users": [{"name": name, "user": user}],
         "contexts": [{"name": name, "context": {"cluster": admin["clusters"][0]["name"], "user": name}}],
         "current-context": name,
     }))
+}
+
+/// Keeps a kubeconfig in the private folder; answers its path. Tests that run side by side never read half of one.
+fn kept(bed: &Bed, file: &str, config: &Value) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(&bed.people)?;
+    fs::set_permissions(&bed.people, fs::Permissions::from_mode(0o700))?;
+    let mut part = tempfile::NamedTempFile::new_in(&bed.people)?;
+    part.write_all(&serde_json::to_vec_pretty(config)?)?;
+    let path = bed.people.join(file);
+    part.persist(&path)?;
+    Ok(path)
 }
 
 /// Base64, as kubeconfigs hold bytes.

@@ -1,0 +1,168 @@
+//! Promise 5: what a policy does not say is refused, and why is told. No database server is needed.
+
+use anyhow::ensure;
+use crds::RequestPhase;
+use harness::{Cluster, TestDatabase};
+use serde_json::{Value, json};
+
+/// Asks under these rules; nothing may be granted, and the request must say why. Answers its words.
+async fn is_refused(cluster: &Cluster, rules: Value, reason: &str) -> anyhow::Result<String> {
+    let orders = ruled(cluster, rules).await?;
+    cluster.requester().await?.applies(&orders.request("look", "30m")).await?;
+    let message = cluster.awaits_condition("look", "Approved", reason).await?;
+    cluster.has_no_grant().await?;
+    Ok(message)
+}
+
+async fn ruled(cluster: &Cluster, rules: Value) -> anyhow::Result<TestDatabase> {
+    let orders = cluster.described_orders().await?;
+    let mut policy = orders.policy();
+    policy["spec"]["rules"] = rules;
+    cluster.applies(&policy.to_string()).await?;
+    Ok(orders)
+}
+
+/// What would grant at once.
+fn automatic() -> Value {
+    json!({"name": "all", "approvals": {"required": 0}})
+}
+
+#[tokio::test]
+async fn an_expression_that_does_not_compile_grants_nothing_and_is_told() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("not-cel").await?;
+    cluster
+        .told(async {
+            let rules =
+                json!([{"name": "broken", "when": "request.user ==", "deny": {"message": "no"}}, automatic()]);
+            let message = is_refused(&cluster, rules, "PolicyError").await?;
+            ensure!(message.contains("\"broken\"") && message.contains("does not compile"), "{message}");
+            let message = cluster.awaits_policy_condition("readers", "Ready", "False").await?;
+            ensure!(message.contains("broken"), "the policy does not name its broken rule: {message}");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn an_expression_that_fails_or_is_not_true_or_false_grants_nothing() -> anyhow::Result<()> {
+    for (name, when) in [("no-such-key", "database.labels.team == 'x'"), ("not-bool", "request.user")] {
+        let cluster = Cluster::fresh(name).await?;
+        let told = async {
+            let rules = json!([{"name": "broken", "when": when, "deny": {"message": "no"}}, automatic()]);
+            let message = is_refused(&cluster, rules, "PolicyError").await?;
+            ensure!(message.contains("\"broken\""), "the rule is not named: {message}");
+            Ok(())
+        };
+        cluster.told(told).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_rule_denies_stays_denied_under_a_laxer_policy() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("denying-rule").await?;
+    cluster
+        .told(async {
+            let rules = json!([{"name": "no", "deny": {"message": "use the replica"}}, automatic()]);
+            let message = is_refused(&cluster, rules, "DeniedByPolicy").await?;
+            ensure!(message.contains("use the replica"), "{message}");
+            let orders = ruled(&cluster, json!([automatic()])).await?;
+            // The next request shows that the operator has seen the laxer policy.
+            cluster.requester().await?.applies(&orders.request("again", "30m")).await?;
+            cluster.awaits_grant("again").await?;
+            let status = cluster.request("look").await?.status.unwrap_or_default();
+            ensure!(status.phase == RequestPhase::Denied && status.grant.is_none(), "{status:?}");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn where_no_rule_matches_nothing_is_granted() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("no-rule").await?;
+    cluster
+        .told(async {
+            let others = "request.user == 'stranger'";
+            let rules = json!([{"name": "others", "when": others, "approvals": {"required": 0}}]);
+            is_refused(&cluster, rules, "NoRuleMatches").await.map(drop)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_duration_over_the_rules_maximum_is_denied_and_the_maximum_told() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("too-long").await?;
+    cluster
+        .told(async {
+            let mut rule = automatic();
+            rule["maxDuration"] = json!("29m");
+            let message = is_refused(&cluster, json!([rule]), "DurationTooLong").await?;
+            ensure!(message.contains("at most 29m"), "{message}");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn an_unknown_database_is_waited_for_and_told() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("unknown").await?;
+    cluster
+        .told(async {
+            let orders = ruled(&cluster, json!([automatic()])).await?;
+            let mut request = orders.request("look", "30m");
+            request["spec"]["database"] = json!("invoices");
+            cluster.requester().await?.applies(&request).await?;
+            let message = cluster.awaits_condition("look", "Approved", "DatabaseUnknown").await?;
+            ensure!(message.contains("\"invoices\""), "the database is not named: {message}");
+            cluster.has_no_grant().await?;
+
+            let mut object = orders.object();
+            object["metadata"]["name"] = json!("invoices");
+            object["spec"]["accessPolicy"] = json!("nobody-wrote-it");
+            cluster.applies(&object.to_string()).await?;
+            let message = cluster.awaits_condition("look", "Approved", "PolicyUnknown").await?;
+            ensure!(message.contains("\"nobody-wrote-it\""), "the policy is not named: {message}");
+            cluster.has_no_grant().await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_grant_is_written_by_the_operator_alone() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("grant-touched").await?;
+    cluster
+        .told(async {
+            let orders = ruled(&cluster, json!([automatic()])).await?;
+            cluster.requester().await?.applies(&orders.request("look", "30m")).await?;
+            let grant = cluster.awaits_grant("look").await?;
+            let name = grant.metadata.name.clone().unwrap_or_default();
+            let object = format!("accessgrant/{name}");
+            let merge = |patch: Value, more: &[&str]| {
+                let patch = patch.to_string();
+                let kubectl = cluster.kubectl().args(["patch", &object, "--type=merge", "-p", &patch]);
+                kubectl.args(more)
+            };
+            let finalizers = json!({"metadata": {"finalizers": null}});
+            merge(finalizers, &[]).is_refused("denied request").await?;
+            let ended = json!({"status": {"phase": "Ended"}});
+            merge(ended, &["--subresource=status"]).is_refused("only the operator writes the status").await?;
+            let longer = json!({"spec": {"expiresAt": "2100-01-01T00:00:00Z"}});
+            merge(longer, &[]).is_refused("nothing of a grant changes").await?;
+            let forged = json!({"spec": {"revocation": {"by": "approver", "reason": "x"}}});
+            merge(forged, &[]).is_refused("spec.revocation.by must be your own user name").await?;
+
+            let mut made = serde_json::to_value(&grant)?;
+            made["metadata"] = json!({"name": "made-by-hand", "namespace": cluster.namespace});
+            let apply = cluster.kubectl().args(["apply", "-f", "-"]).input(made.to_string());
+            apply.is_refused("only the operator makes grants").await?;
+
+            let untouched = cluster.grant(&name).await?;
+            ensure!(
+                untouched.metadata.finalizers == grant.metadata.finalizers,
+                "the finalizers have changed"
+            );
+            ensure!(untouched.spec == grant.spec, "the grant has changed");
+            Ok(())
+        })
+        .await
+}
