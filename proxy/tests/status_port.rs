@@ -161,3 +161,15 @@ async fn an_order_ends_the_grant_and_a_malformed_one_is_refused() {
     let cause = port.ending.began().await;
     assert_eq!((cause.reason, cause.message.as_str()), (EndReason::Revoked, "an approver revoked it"));
 }
+
+#[tokio::test]
+async fn whoever_holds_connections_open_keeps_the_operator_from_nothing() {
+    let port = Port::open().await;
+    let mut held = Vec::new();
+    for _ in 0..300 {
+        held.push(TcpStream::connect(port.address).await.unwrap());
+    }
+    let order = r#"{"reason":"Revoked","message":"an approver revoked it"}"#;
+    assert_eq!(port.ask(Some(port.operator()), "POST /v1/end", order).await.unwrap().0, 202);
+    assert_eq!(port.ending.began().await.reason, EndReason::Revoked);
+}

@@ -39,9 +39,7 @@ pub enum LeaseEnd {
     Shown,
     /// Its token had ended before, and with it our right to ask.
     TokenOver,
-    /// Vault refused, and what to do about it.
-    Denied(String),
-    /// Vault did not answer, or with an error, and which.
+    /// Vault refused, or did not answer, or with an error: what happened, and what to do about it if we know.
     Failed(String),
     /// A credential was asked for and the answer never came.
     Unanswered,
@@ -128,7 +126,6 @@ impl Shown {
             LeaseEnd::TokenOver => {
                 unprovable(item, "the token that owns it has ended; Vault ends the lease with it")
             }
-            LeaseEnd::Denied(remedy) => open(item, &format!("Vault refused to revoke it. {remedy}; {after}")),
             LeaseEnd::Failed(why) => open(item, &format!("{why}; {after}")),
             LeaseEnd::Unanswered => match self.token {
                 TokenEnd::Gone => unprovable(
@@ -217,7 +214,6 @@ mod tests {
             ),
             (Shown { lease: LeaseEnd::Shown, ..shut() }, [Proved, Proved, Open, Proved]),
             (Shown { lease: LeaseEnd::TokenOver, ..shut() }, [Proved, Proved, Unprovable, Proved]),
-            (Shown { lease: LeaseEnd::Denied("x".into()), ..shut() }, [Proved, Proved, Open, Proved]),
             (Shown { lease: LeaseEnd::Failed("x".into()), ..shut() }, [Proved, Proved, Open, Proved]),
             (Shown { login: OldLogin::Accepted, ..shut() }, [Proved, Proved, Proved, Open]),
             (Shown { login: OldLogin::Unknown("x".into()), ..shut() }, [Proved, Proved, Proved, Unprovable]),

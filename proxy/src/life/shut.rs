@@ -91,13 +91,14 @@ async fn end_lease(life: &Life, held: &Held) -> LeaseEnd {
         }
     };
     tracing::warn!(error = chain(&error), "the end of the lease is not proved");
-    match error {
+    match &error {
         VaultError::Denied { .. } if Instant::now() >= *ends_at => LeaseEnd::TokenOver,
-        VaultError::Denied { call, ref policy, .. } => {
+        VaultError::Denied { call, policy, .. } => {
             let identity = format!("keyhole.{}", life.grant.target.identity());
-            LeaseEnd::Denied(remedy(call, policy.as_deref(), &identity))
+            let remedy = remedy(*call, policy.as_deref(), &identity);
+            LeaseEnd::Failed(format!("{}. {remedy}", chain(&error)))
         }
-        other => LeaseEnd::Failed(chain(&other)),
+        other => LeaseEnd::Failed(chain(other)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is answered is the router's matter; whether a client may ask is decided before, by the caller.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,34 +11,35 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-/// Connections at the same time; the kubelet and the operator need one or two.
-const CONNECTIONS: usize = 16;
+/// Connections at the same time. One more, and the oldest is dropped: whoever holds many open keeps nobody out, for
+/// those who are welcome need a few milliseconds only.
+const CONNECTIONS: usize = 64;
 /// The longest a connection may take to show its request's head.
 const HEAD: Duration = Duration::from_secs(5);
-/// The longest a connection may live; the operator opens another.
+/// The longest a connection may live; who is welcome opens another.
 const LIFE: Duration = Duration::from_secs(60);
 /// A pause after `accept` failed, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts until dropped. `serve` has at most `LIFE` for each connection.
-pub async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
+/// Accepts until dropped.
+pub async fn accept<F>(listener: TcpListener, attend: impl Fn(TcpStream) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        // Never closed, so this can't fail.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = timeout(LIFE, serve(stream));
-                tokio::spawn(async move {
-                    let _ = connection.await;
-                    drop(place);
-                });
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= CONNECTIONS
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                open.push_back(tokio::spawn(attend(stream)).abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -48,7 +49,7 @@ where
     }
 }
 
-/// Answers the requests of one connection.
+/// Answers the requests of one connection, for a minute at the most.
 pub async fn speak_http<S>(stream: S, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -57,9 +58,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a status connection broke off");
-    }
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // A connection that breaks off, or is kept too long, concerns only who is at its other end.
+    let _ = timeout(LIFE, served).await;
 }

@@ -44,7 +44,8 @@ pub async fn serve_operator(listener: TcpListener, tls: Arc<ServerConfig>, opera
         let (acceptor, router) = (acceptor.clone(), router.clone());
         async move {
             if let Some(stream) = let_in(acceptor, stream).await {
-                speak_http(stream, router).await;
+                // A task of its own: no stranger's connections can push the operator's out.
+                tokio::spawn(speak_http(stream, router));
             }
         }
     })

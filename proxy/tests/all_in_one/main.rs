@@ -23,6 +23,16 @@ const ALL_PROVED: [(&str, &str); 4] =
     [("sockets", "Proved"), ("serverSessions", "Proved"), ("lease", "Proved"), ("login", "Proved")];
 
 #[test]
+fn the_grant_file_of_the_manual_is_one() -> anyhow::Result<()> {
+    let manual = include_str!("../../../docs/all-in-one.md");
+    let (_, json) = manual.split_once("```json\n").context("a JSON block")?;
+    let (json, _) = json.split_once("```").context("its end")?;
+    let grant = access::file::read(json.as_bytes())?;
+    assert_eq!(grant.identity.name, "look");
+    Ok(())
+}
+
+#[test]
 fn a_stopped_grant_cuts_its_session_and_proves_the_door_shut() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
     let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
@@ -110,6 +120,24 @@ fn what_vault_refuses_or_lacks_is_named_with_its_remedy() -> anyhow::Result<()> 
     let failure = failed(Proxy::start(&machine, &grant(&machine, 600)?)?.ends()?)?;
     assert_eq!(failure.reason, failure::VAULT_DENIED, "{failure:?}");
     assert_eq!(machine.users()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_policy_that_lets_no_lease_be_revoked_is_told_with_the_text_to_add() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let reading_only = "path \"database/creds/orders-read\" { capabilities = [\"read\"] }";
+    machine.bao(&["policy", "write", IDENTITY, "-"], reading_only)?;
+    let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
+    proxy.is_ready()?;
+    proxy.terminate()?;
+    let ended = proxy.ends()?;
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
+    let end = ended.report.end.context("end")?;
+    let lease = end.proofs.iter().find(|line| line.item == "lease").context("a line on the lease")?;
+    assert_eq!(lease.outcome, "Open");
+    let remedy = format!("Add to Vault policy {IDENTITY}: path \"sys/leases/revoke\"");
+    assert!(lease.detail.contains(&remedy), "{lease:?}");
     Ok(())
 }
 
