@@ -2,6 +2,7 @@
 //!
 //! Pure but for the randomness of keys and serial numbers. Private keys have no `Debug` here.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -123,6 +124,12 @@ impl Authority {
         params.subject_alt_names.push(SanType::URI(uri.as_str().try_into().map_err(&name)?));
         if let Some(dns) = dns {
             params.subject_alt_names.push(SanType::DnsName(dns.as_str().try_into().map_err(&name)?));
+        }
+        if *usage == Usage::Server {
+            // People's tools reach a proxy through a forwarded port of their own machine, and check the name they called.
+            params.subject_alt_names.push(SanType::DnsName("localhost".try_into().map_err(&name)?));
+            params.subject_alt_names.push(SanType::IpAddress(Ipv4Addr::LOCALHOST.into()));
+            params.subject_alt_names.push(SanType::IpAddress(Ipv6Addr::LOCALHOST.into()));
         }
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
