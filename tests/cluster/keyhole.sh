@@ -1,5 +1,6 @@
 #!/bin/bash
 # keyhole.sh [VALUES...]: installs the chart of this checkout on the running cluster, as a platform team would, or upgrades it.
+# keyhole.sh uninstall: takes it away; its namespace stays, for the chart did not make it.
 # Needs Vault (vault.sh) and, in the cluster's image store, the images that images/build.sh made. VALUES are given to helm.
 # KEYHOLE_CLI: the built kubectl-keyhole.
 source "$(dirname "$0")/lib.sh"
@@ -10,6 +11,12 @@ helm() {
   if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then "$BIN_DIR/helm" --kubeconfig "$KEYHOLE_KUBECONFIG" "$@"
   else inside "$BIN_DIR/helm" --kubeconfig "$PKI/admin.kubeconfig" "$@"; fi
 }
+
+if [ "${1:-}" = uninstall ]; then
+  helm uninstall keyhole --namespace "$SYSTEM" --wait --timeout 300s >/dev/null
+  announce "Keyhole is gone"
+  exit
+fi
 
 # The operator's own policy and auth role, exactly as the plug-in prints them.
 "$KEYHOLE_CLI" vault-setup --operator | "$HERE/vault-run.sh"

@@ -144,6 +144,12 @@ impl Session {
         }
     }
 
+    /// Whether no statement brings rows any more.
+    pub async fn is_over(&mut self) -> bool {
+        let asked = tokio::time::timeout(Duration::from_secs(10), self.asks("SELECT COUNT(*) FROM orders"));
+        !matches!(asked.await, Ok(Ok(Answer::Rows(_))))
+    }
+
     /// Sends text without waiting for an answer.
     pub async fn sends(&mut self, text: &str) -> anyhow::Result<()> {
         self.statements.write_all(text.as_bytes()).await?;

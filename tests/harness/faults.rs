@@ -1,0 +1,209 @@
+//! Faults: what a test takes away from the cluster, and gives back.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use serde_json::json;
+
+use crate::wait::{Look, until};
+use crate::{Cluster, OpenGrant, Shell, TestDatabase};
+
+/// A part of the cluster takes this long to go or to come at most.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl Cluster {
+    /// Takes the operator away: no replica is left.
+    pub async fn stops_the_operator(&self) -> anyhow::Result<()> {
+        let kubectl = || self.bed.kubectl().args(["-n", &self.bed.system]).within(PATIENCE);
+        kubectl().args(["scale", "deployment/keyhole-operator", "--replicas=0"]).succeeds().await?;
+        kubectl()
+            .args(["wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=operator"])
+            .arg("--timeout=100s")
+            .succeeds()
+            .await?;
+        Ok(())
+    }
+
+    /// Brings the operator back.
+    pub async fn starts_the_operator(&self) -> anyhow::Result<()> {
+        let kubectl = || self.bed.kubectl().args(["-n", &self.bed.system]).within(PATIENCE);
+        kubectl().args(["scale", "deployment/keyhole-operator", "--replicas=2"]).succeeds().await?;
+        kubectl()
+            .args(["rollout", "status", "deployment/keyhole-operator", "--timeout=100s"])
+            .succeeds()
+            .await?;
+        Ok(())
+    }
+
+    /// `stop`, `start`, `seal` or `unseal` for Vault.
+    pub async fn vault(&self, what: &str) -> anyhow::Result<()> {
+        Shell::new(self.bed.script("vault.sh")).arg(what).within(PATIENCE).succeeds().await?;
+        Ok(())
+    }
+
+    /// `stop` or `start` for a program of the cluster itself, such as `kubelet`.
+    pub async fn program(&self, what: &str, name: &str) -> anyhow::Result<()> {
+        Shell::new(self.bed.script("ctl.sh")).args([what, name]).within(PATIENCE).succeeds().await?;
+        Ok(())
+    }
+
+    /// Stops the grant's proxy where it stands: it keeps its connections and hears nothing, not even its own timer.
+    pub async fn freezes(&self, grant: &OpenGrant) -> anyhow::Result<()> {
+        self.within_pod(grant).await?.arg("freeze").succeeds().await?;
+        Ok(())
+    }
+
+    /// Whether a TCP connection from within the network of the grant's proxy is answered.
+    pub async fn proxy_reaches(&self, grant: &OpenGrant, address: &str) -> anyhow::Result<bool> {
+        let (host, port) = address.rsplit_once(':').context("an address has a port")?;
+        let dial = format!("</dev/tcp/{host}/{port}");
+        let pod = self.within_pod(grant).await?;
+        let finished = pod.args(["enter", "timeout", "3", "bash", "-c", &dial]).run().await?;
+        Ok(finished.code == Some(0))
+    }
+
+    /// Waits until the network of the grant's proxy has no way to this address.
+    pub async fn awaits_no_way(
+        &self,
+        grant: &OpenGrant,
+        address: &str,
+        within: Duration,
+    ) -> anyhow::Result<()> {
+        until(&format!("the way to {address} to be closed"), within, || async {
+            let open = self.proxy_reaches(grant, address).await?;
+            Ok(if open { Look::NotYet("a connection was answered".to_owned()) } else { Look::Found(()) })
+        })
+        .await
+    }
+
+    /// Waits until the NetworkPolicy of the grant is gone.
+    pub async fn awaits_no_network_policy(&self, grant: &OpenGrant, within: Duration) -> anyhow::Result<()> {
+        let (policies, name) = (self.proxies::<NetworkPolicy>(), self.pod_name(grant).await?);
+        until("the NetworkPolicy to go", within, || async {
+            let found = policies.get_opt(&name).await?;
+            Ok(if found.is_none() { Look::Found(()) } else { Look::NotYet("still there".to_owned()) })
+        })
+        .await
+    }
+
+    /// The script that looks into the pod of a grant; say what it shall do.
+    pub async fn within_pod(&self, grant: &OpenGrant) -> anyhow::Result<Shell> {
+        let pod = self.pod_name(grant).await?;
+        Ok(Shell::new(self.bed.script("pod.sh")).args([&self.bed.proxies, &pod]))
+    }
+
+    /// Name of the grant's pod.
+    pub async fn pod_name(&self, grant: &OpenGrant) -> anyhow::Result<String> {
+        let status = self.grant(&grant.name).await?.status.context("a grant without status")?;
+        status.pod.context("a grant without pod")
+    }
+
+    /// The grant's pod.
+    pub async fn pod(&self, grant: &OpenGrant) -> anyhow::Result<Pod> {
+        Ok(self.proxies::<Pod>().get(&self.pod_name(grant).await?).await?)
+    }
+
+    /// The database user of the grant's newest lease.
+    pub async fn lease_user(&self, grant: &OpenGrant) -> anyhow::Result<String> {
+        let status = self.grant(&grant.name).await?.status.context("a grant without status")?;
+        let lease = status.leases.last().context("a grant without lease")?;
+        lease.user_name.clone().context("a lease without user")
+    }
+
+    /// Puts a pod in the place of the grant's: the operator's own in everything, but without the kubelet's deadline.
+    /// The operator must be away. Answers once the new proxy has its token and waits for the operator.
+    pub async fn takes_the_pods_deadline_away(&self, grant: &OpenGrant) -> anyhow::Result<()> {
+        let mut pod = serde_json::to_value(self.pod(grant).await?)?;
+        let name = self.pod_name(grant).await?;
+        let kubectl = || self.as_operator().args(["-n", &self.bed.proxies]).within(PATIENCE);
+        kubectl().args(["delete", "pod", &name, "--timeout=60s"]).succeeds().await?;
+        let metadata = &pod["metadata"];
+        let kept =
+            json!({"name": name, "labels": metadata["labels"], "annotations": metadata["annotations"]});
+        pod["metadata"] = kept;
+        pod["apiVersion"] = "v1".into();
+        pod["kind"] = "Pod".into();
+        let spec = pod["spec"].as_object_mut().context("a pod without spec")?;
+        ensure!(spec.remove("activeDeadlineSeconds").is_some(), "the operator's pod has no deadline");
+        spec.remove("nodeName");
+        if let Some(pod) = pod.as_object_mut() {
+            pod.remove("status");
+        }
+        kubectl().args(["create", "-f", "-"]).input(pod.to_string()).succeeds().await?;
+        let pods = self.proxies::<Pod>();
+        until("the pod without deadline to run", PATIENCE, || async {
+            let status = pods.get(&name).await?.status.unwrap_or_default();
+            let runs = status.phase.as_deref() == Some("Running");
+            Ok(if runs { Look::Found(()) } else { Look::NotYet(format!("{status:?}")) })
+        })
+        .await
+    }
+
+    /// Brings the kubelet's deadline of the grant's pod forward to so many seconds from now.
+    pub async fn brings_the_pods_deadline_forward(
+        &self,
+        grant: &OpenGrant,
+        seconds: i64,
+    ) -> anyhow::Result<()> {
+        let pod = self.pod(grant).await?;
+        let began = pod.status.and_then(|status| status.start_time).context("a pod that never started")?.0;
+        let deadline = jiff::Timestamp::now().duration_since(began).as_secs() + seconds;
+        let patch = json!({"spec": {"activeDeadlineSeconds": deadline}}).to_string();
+        let name = self.pod_name(grant).await?;
+        let kubectl = self.as_operator().args(["-n", &self.bed.proxies, "patch", "pod", &name]);
+        kubectl.args(["--type=merge", "-p", &patch]).succeeds().await?;
+        Ok(())
+    }
+
+    /// `kubectl` in the operator's name: nobody else may write in the proxies namespace.
+    fn as_operator(&self) -> Shell {
+        let operator = format!("--as=system:serviceaccount:{}:keyhole-operator", self.bed.system);
+        self.bed.kubectl().arg(operator)
+    }
+}
+
+impl TestDatabase {
+    /// The open sessions of this user, as the server itself has them: `<id> <default database>`.
+    pub async fn sessions_of(&self, user: &str) -> anyhow::Result<Vec<String>> {
+        let sql = format!("SELECT id, db FROM information_schema.processlist WHERE user = '{user}'");
+        Ok(self.as_root(&sql).await?.lines().map(str::to_owned).collect())
+    }
+
+    /// The server's address in the cluster, without a name that somebody would have to look up.
+    pub async fn address(&self, cluster: &Cluster) -> anyhow::Result<String> {
+        let service = cluster.api::<Service>().get(&self.name).await?;
+        let address = service.spec.and_then(|spec| spec.cluster_ip).context("a Service without address")?;
+        Ok(format!("{address}:3306"))
+    }
+
+    /// Waits until a statement of this user runs on the server.
+    pub async fn awaits_running_statement(&self, user: &str, within: Duration) -> anyhow::Result<()> {
+        let sql = format!(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE user = '{user}' AND command = 'Query'"
+        );
+        until("a running statement", within, || async {
+            let running = self.as_root(&sql).await?;
+            Ok(if running.trim() == "0" { Look::NotYet("none".to_owned()) } else { Look::Found(()) })
+        })
+        .await
+    }
+
+    /// Waits until the server has no session of this user.
+    pub async fn awaits_no_session_of(&self, user: &str, within: Duration) -> anyhow::Result<()> {
+        until(&format!("the sessions of {user} to end"), within, || async {
+            let left = self.sessions_of(user).await?;
+            Ok(if left.is_empty() { Look::Found(()) } else { Look::NotYet(format!("{left:?}")) })
+        })
+        .await
+    }
+
+    /// How long a token that owns a lease lives at most, in Vault's words: `45s`.
+    pub async fn tokens_live(&self, cluster: &Cluster, longest: &str) -> anyhow::Result<()> {
+        let path = format!("auth/token/roles/keyhole.{}.{}", cluster.namespace, self.name);
+        let parameter = format!("token_explicit_max_ttl={longest}");
+        cluster.bed.bao().args(["write", &path, &parameter]).succeeds().await?;
+        Ok(())
+    }
+}

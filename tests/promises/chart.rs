@@ -1,0 +1,130 @@
+//! The chart: installed, upgraded and taken away again it leaves nothing behind, not even a live grant.
+//!
+//! It takes Keyhole away from everybody, so it runs after all other tests; it installs it again for whoever comes next.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use harness::wait::{Look, until};
+use harness::{Cluster, Shell};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use serde_json::Value;
+
+/// What Kubernetes, the test bed or a network plugin keeps under a name like ours: `<resource>/<beginning of the name>`.
+const OTHERS: [&str; 5] = [
+    "nodes/keyhole-node",
+    "csinodes.storage.k8s.io/keyhole-node",
+    "leases.coordination.k8s.io/keyhole-node",
+    "persistentvolumes/keyhole-testbed",
+    // Asked for by people; Kubernetes takes finished ones away by itself, after an hour.
+    "certificatesigningrequests.certificates.k8s.io/keyhole-",
+];
+
+/// Kinds that only remember, until their time is over.
+const MEMORIES: [&str; 5] = [
+    "events",
+    "events.events.k8s.io",
+    "ciliumidentities.cilium.io",
+    "ciliumendpoints.cilium.io",
+    "componentstatuses",
+];
+
+/// What every namespace gets from Kubernetes.
+const FURNITURE: [&str; 2] = ["configmaps/kube-root-ca.crt", "serviceaccounts/default"];
+
+async fn helm(cluster: &Cluster, args: &[&str]) -> anyhow::Result<()> {
+    let script = Shell::new(cluster.bed.script("keyhole.sh")).args(args);
+    script.within(Duration::from_secs(400)).succeeds().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("chart").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+            let user = cluster.lease_user(&grant).await?;
+            let mut session = requester.connects(&grant).await?;
+
+            helm(&cluster, &["--set", "operator.replicas=1"]).await.context("upgrade")?;
+            session.reads("SELECT COUNT(*) FROM orders").await.context("after the upgrade")?;
+            let after = cluster.lease_user(&grant).await?;
+            ensure!(user == after, "the upgrade replaced the proxy: {user} {after}");
+            ensure!(
+                !left_behind(&cluster).await?.is_empty(),
+                "the search finds nothing of an installed Keyhole"
+            );
+
+            helm(&cluster, &["uninstall"]).await.context("uninstall")?;
+            let gone = async {
+                ensure!(session.is_over().await, "the session still reads");
+                let users = orders.lease_users().await?;
+                ensure!(users.is_empty(), "database users are left: {users:?}");
+                awaits_nothing_left(&cluster).await
+            }
+            .await;
+            helm(&cluster, &[]).await.context("installed again")?;
+            gone?;
+
+            cluster.applies(&orders.policy().to_string()).await?;
+            cluster.applies(&orders.object().to_string()).await?;
+            let again =
+                cluster.open(&orders, &requester, &approver, "30m").await.context("after all that")?;
+            requester.reads(&again, "SELECT COUNT(*) FROM orders").await?;
+            Ok(())
+        })
+        .await
+}
+
+/// The namespace of the proxies goes in its own time: Kubernetes empties it first.
+async fn awaits_nothing_left(cluster: &Cluster) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    until("the proxies namespace to go", Duration::from_secs(60), || async {
+        let found = namespaces.get_opt(&cluster.bed.proxies).await?;
+        Ok(if found.is_none() { Look::Found(()) } else { Look::NotYet(format!("{found:?}")) })
+    })
+    .await?;
+    let left = left_behind(cluster).await?;
+    ensure!(left.is_empty(), "these are left behind: {left:#?}");
+    Ok(())
+}
+
+/// Everything in the cluster that is named, labelled or placed as if it were Keyhole's: `<resource>/<name>`.
+async fn left_behind(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+    let kubectl = || cluster.bed.kubectl().within(Duration::from_secs(120));
+    let kinds =
+        kubectl().args(["api-resources", "--verbs=list", "-o", "name", "--cached=false"]).succeeds().await?;
+    let mut left: Vec<String> =
+        kinds.lines().filter(|kind| kind.ends_with("keyhole.dev")).map(str::to_owned).collect();
+    for kind in kinds.lines().filter(|kind| !MEMORIES.contains(kind) && !kind.ends_with("keyhole.dev")) {
+        let listed = kubectl().args(["get", kind, "-A", "-o", "json"]).run().await?;
+        // A kind that went away while we were looking, or that has no list of its own, holds nothing.
+        let Ok(list) = serde_json::from_str::<Value>(&listed.out) else { continue };
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        left.extend(items.iter().filter(|item| is_ours(cluster, item)).map(|item| named(kind, item)));
+    }
+    left.retain(|name| !OTHERS.iter().any(|other| name.starts_with(other)));
+    left.retain(|name| *name != format!("namespaces/{}", cluster.bed.system));
+    Ok(left)
+}
+
+fn named(kind: &str, item: &Value) -> String {
+    format!("{kind}/{}", item["metadata"]["name"].as_str().unwrap_or_default())
+}
+
+fn is_ours(cluster: &Cluster, item: &Value) -> bool {
+    let metadata = &item["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let place = metadata["namespace"].as_str().unwrap_or_default();
+    let at_home = [&cluster.bed.system, &cluster.bed.proxies].iter().any(|ours| *ours == place);
+    let furniture = FURNITURE.iter().any(|piece| piece.ends_with(&format!("/{name}")));
+    let labels = &metadata["labels"];
+    let labelled = ["app.kubernetes.io/instance", "app.kubernetes.io/part-of", "app.kubernetes.io/name"]
+        .iter()
+        .any(|label| labels[*label].as_str().is_some_and(|value| value.starts_with("keyhole")));
+    (at_home && !furniture) || name.starts_with("keyhole") || name.ends_with("keyhole.dev") || labelled
+}
