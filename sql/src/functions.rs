@@ -2,9 +2,9 @@
 //! A name that stands nowhere here is a stored function or an extension: those pass only when the `Database` says so.
 //!
 //! Sources: MySQL 9 manual, "Built-In Function and Operator Reference"; MariaDB knowledge base, "Function and Operator
-//! Reference"; `sql/lex.h` of both for the names that need their parenthesis at once.
+//! Reference"; `sql/lex.h` of both for the names that need their parenthesis at once. MariaDB's were tried on 10.11.
 
-use crate::server::Flavour;
+use crate::server::{Flavour, Server};
 
 /// What the gate knows of a function's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,33 @@ pub(crate) enum BuiltIn {
     Unknown,
 }
 
-/// Looks a name up, whatever its case.
-pub(crate) fn built_in(name: &str) -> BuiltIn {
+/// Looks a name up, whatever its case. A function that this server doesn't have is unknown: there the server would look
+/// for a stored function of that name.
+pub(crate) fn built_in(name: &str, server: Server) -> BuiltIn {
     let lower = name.to_ascii_lowercase();
-    if READING.binary_search(&lower.as_str()).is_ok() {
-        return BuiltIn::Reading;
+    let name = lower.as_str();
+    let (own, since) = match server.flavour {
+        Flavour::MySql => (READING_IN_MYSQL, SINCE_IN_MYSQL),
+        Flavour::MariaDb => (READING_IN_MARIADB, SINCE_IN_MARIADB),
+    };
+    if let Ok(index) = REFUSED.binary_search_by_key(&name, |(name, _)| name) {
+        return REFUSED.get(index).map_or(BuiltIn::Unknown, |(_, why)| BuiltIn::Refused(why));
     }
-    match REFUSED.binary_search_by_key(&lower.as_str(), |(name, _)| name) {
-        Ok(index) => REFUSED.get(index).map_or(BuiltIn::Unknown, |(_, why)| BuiltIn::Refused(why)),
-        Err(_) => BuiltIn::Unknown,
+    let found = READING.binary_search(&name).is_ok() || own.binary_search(&name).is_ok();
+    let version = (server.version.major, server.version.minor);
+    let too_new = since.iter().any(|(new, first)| *new == name && version < *first);
+    if found && !too_new { BuiltIn::Reading } else { BuiltIn::Unknown }
+}
+
+/// Does MariaDB take a call with so many arguments for a stored function? (Measured on 10.11.)
+pub(crate) fn is_stored_with(name: &str, arguments: usize, flavour: Flavour) -> bool {
+    const SHAPES: &[&str] =
+        &["geometrycollection", "linestring", "multilinestring", "multipoint", "multipolygon", "polygon"];
+    if flavour == Flavour::MySql {
+        return false;
     }
+    let point = name.eq_ignore_ascii_case("point") && arguments != 2;
+    point || (arguments == 0 && SHAPES.iter().any(|shape| name.eq_ignore_ascii_case(shape)))
 }
 
 /// Must the parenthesis follow the name at once? With anything between, the server looks for a stored function.
@@ -37,85 +54,133 @@ pub(crate) fn needs_parenthesis_at_once(name: &str, flavour: Flavour) -> bool {
         || (flavour == Flavour::MariaDb && ADJACENT_IN_MARIADB.binary_search(&name).is_ok())
 }
 
-/// Functions that read or compute only, sorted.
+/// Functions that read or compute only, in both servers, sorted.
 #[rustfmt::skip]
 const READING: &[&str] = &[
-    "abs", "acos", "add_months", "adddate", "addtime", "aes_decrypt", "aes_encrypt", "any_value", "area",
-    "asbinary", "ascii", "asin", "astext", "aswkb", "aswkt", "atan", "atan2", "avg", "bin", "bin_to_uuid",
-    "binary", "bit_and", "bit_count", "bit_length", "bit_or", "bit_xor", "boundary", "buffer", "cast",
-    "ceil", "ceiling", "centroid", "char", "char_length", "character_length", "charset", "chr", "coalesce",
-    "coercibility", "collation", "column_add", "column_check", "column_create", "column_delete",
-    "column_exists", "column_json", "column_list", "compress", "concat", "concat_ws", "connection_id",
-    "contains", "conv", "convert", "convert_tz", "convexhull", "cos", "cot", "count", "crc32", "crc32c",
-    "crosses", "cube", "cume_dist", "curdate", "current_date", "current_role", "current_time",
+    "abs", "acos", "adddate", "addtime", "aes_decrypt", "aes_encrypt", "ascii", "asin", "atan", "atan2",
+    "avg", "bin", "binary", "bit_and", "bit_count", "bit_length", "bit_or", "bit_xor", "cast", "ceil",
+    "ceiling", "char", "char_length", "character_length", "charset", "coalesce", "coercibility",
+    "collation", "compress", "concat", "concat_ws", "connection_id", "conv", "convert", "convert_tz",
+    "cos", "cot", "count", "crc32", "cume_dist", "curdate", "current_date", "current_role", "current_time",
     "current_timestamp", "current_user", "curtime", "database", "date", "date_add", "date_format",
-    "date_sub", "datediff", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "decode",
-    "decode_oracle", "default", "degrees", "dense_rank", "des_decrypt", "des_encrypt", "dimension",
-    "disjoint", "distance", "elt", "encode", "encrypt", "endpoint", "envelope", "equals", "exp",
-    "export_set", "exteriorring", "extract", "extractvalue", "field", "find_in_set", "first_value",
-    "floor", "format", "format_bytes", "format_pico_time", "found_rows", "from_base64", "from_days",
-    "from_unixtime", "from_vector", "geomcollection", "geomcollfromtext", "geomcollfromwkb",
-    "geometrycollection", "geometrycollectionfromtext", "geometrycollectionfromwkb", "geometryfromtext",
-    "geometryfromwkb", "geometryn", "geometrytype", "geomfromtext", "geomfromwkb", "get_format", "glength",
-    "greatest", "group_concat", "grouping", "gtid_subset", "gtid_subtract", "hex", "hour", "icu_version",
-    "if", "ifnull", "inet6_aton", "inet6_ntoa", "inet_aton", "inet_ntoa", "insert", "instr",
-    "interiorringn", "intersects", "interval", "is_free_lock", "is_ipv4", "is_ipv4_compat",
-    "is_ipv4_mapped", "is_ipv6", "is_used_lock", "is_uuid", "isclosed", "isempty", "isnull", "isring",
-    "issimple", "json_array", "json_array_append", "json_array_insert", "json_array_intersect",
-    "json_arrayagg", "json_compact", "json_contains", "json_contains_path", "json_depth", "json_detailed",
-    "json_equals", "json_exists", "json_extract", "json_insert", "json_key_value", "json_keys",
-    "json_length", "json_loose", "json_merge", "json_merge_patch", "json_merge_preserve", "json_normalize",
-    "json_object", "json_object_filter_keys", "json_object_to_array", "json_objectagg", "json_overlaps",
-    "json_pretty", "json_query", "json_quote", "json_remove", "json_replace", "json_schema_valid",
-    "json_schema_validation_report", "json_search", "json_set", "json_storage_free", "json_storage_size",
-    "json_table", "json_type", "json_unquote", "json_valid", "json_value", "kdf", "lag", "last_day",
-    "last_insert_id", "last_value", "lcase", "lead", "least", "left", "length", "lengthb", "linefromtext",
-    "linefromwkb", "linestring", "linestringfromtext", "linestringfromwkb", "ln", "localtime",
-    "localtimestamp", "locate", "log", "log10", "log2", "lower", "lpad", "ltrim", "make_set", "makedate",
-    "maketime", "match", "max", "mbrcontains", "mbrcoveredby", "mbrcovers", "mbrdisjoint", "mbrequal",
-    "mbrequals", "mbrintersects", "mbroverlaps", "mbrtouches", "mbrwithin", "md5", "median", "microsecond",
-    "mid", "min", "minute", "mlinefromtext", "mlinefromwkb", "mod", "month", "monthname", "months_between",
-    "mpointfromtext", "mpointfromwkb", "mpolyfromtext", "mpolyfromwkb", "multilinestring",
-    "multilinestringfromtext", "multilinestringfromwkb", "multipoint", "multipointfromtext",
-    "multipointfromwkb", "multipolygon", "multipolygonfromtext", "multipolygonfromwkb", "name_const",
-    "natural_sort_key", "now", "nth_value", "ntile", "nullif", "numgeometries", "numinteriorrings",
-    "numpoints", "nvl", "nvl2", "oct", "octet_length", "old_password", "ord", "overlaps", "password",
-    "percent_rank", "percentile_cont", "percentile_disc", "period_add", "period_diff", "pi", "point",
-    "pointfromtext", "pointfromwkb", "pointn", "pointonsurface", "polyfromtext", "polyfromwkb", "polygon",
-    "polygonfromtext", "polygonfromwkb", "position", "pow", "power", "ps_current_thread_id",
-    "ps_thread_id", "quarter", "quote", "radians", "rand", "random_bytes", "rank", "regexp_instr",
-    "regexp_like", "regexp_replace", "regexp_substr", "repeat", "replace", "reverse", "right", "rollup",
-    "round", "row", "row_count", "row_number", "rownum", "rpad", "rtrim", "schema", "sec_to_time",
-    "second", "session_user", "sformat", "sha", "sha1", "sha2", "sign", "sin", "soundex", "space", "sqrt",
-    "srid", "st_area", "st_asbinary", "st_asgeojson", "st_astext", "st_aswkb", "st_aswkt", "st_boundary",
-    "st_buffer", "st_buffer_strategy", "st_centroid", "st_collect", "st_contains", "st_convexhull",
-    "st_crosses", "st_difference", "st_dimension", "st_disjoint", "st_distance", "st_distance_sphere",
-    "st_endpoint", "st_envelope", "st_equals", "st_exteriorring", "st_frechetdistance", "st_geohash",
-    "st_geomcollfromtext", "st_geomcollfromtxt", "st_geomcollfromwkb", "st_geometrycollectionfromtext",
+    "date_sub", "datediff", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "default", "degrees",
+    "dense_rank", "elt", "exp", "export_set", "extract", "extractvalue", "field", "find_in_set",
+    "first_value", "floor", "format", "format_bytes", "found_rows", "from_base64", "from_days",
+    "from_unixtime", "geometrycollection", "get_format", "greatest", "group_concat", "hex", "hour", "if",
+    "ifnull", "inet6_aton", "inet6_ntoa", "inet_aton", "inet_ntoa", "insert", "instr", "interval",
+    "is_free_lock", "is_ipv4", "is_ipv4_compat", "is_ipv4_mapped", "is_ipv6", "is_used_lock", "isnull",
+    "json_array", "json_array_append", "json_array_insert", "json_arrayagg", "json_contains",
+    "json_contains_path", "json_depth", "json_extract", "json_insert", "json_keys", "json_length",
+    "json_merge", "json_merge_patch", "json_merge_preserve", "json_object", "json_objectagg",
+    "json_overlaps", "json_pretty", "json_quote", "json_remove", "json_replace", "json_schema_valid",
+    "json_search", "json_set", "json_table", "json_type", "json_unquote", "json_valid", "json_value",
+    "lag", "last_day", "last_insert_id", "last_value", "lcase", "lead", "least", "left", "length",
+    "linestring", "ln", "localtime", "localtimestamp", "locate", "log", "log10", "log2", "lower", "lpad",
+    "ltrim", "make_set", "makedate", "maketime", "match", "max", "mbrcontains", "mbrdisjoint", "mbrequals",
+    "mbrintersects", "mbroverlaps", "mbrtouches", "mbrwithin", "md5", "microsecond", "mid", "min",
+    "minute", "mod", "month", "monthname", "multilinestring", "multipoint", "multipolygon", "name_const",
+    "now", "nth_value", "ntile", "nullif", "oct", "octet_length", "ord", "percent_rank", "period_add",
+    "period_diff", "pi", "point", "polygon", "position", "pow", "power", "quarter", "quote", "radians",
+    "rand", "random_bytes", "rank", "regexp_instr", "regexp_replace", "regexp_substr", "repeat", "replace",
+    "reverse", "right", "round", "row", "row_count", "row_number", "rpad", "rtrim", "schema",
+    "sec_to_time", "second", "session_user", "sha", "sha1", "sha2", "sign", "sin", "soundex", "space",
+    "sqrt", "st_area", "st_asbinary", "st_asgeojson", "st_astext", "st_aswkb", "st_aswkt", "st_buffer",
+    "st_centroid", "st_contains", "st_convexhull", "st_crosses", "st_difference", "st_dimension",
+    "st_disjoint", "st_distance", "st_distance_sphere", "st_endpoint", "st_envelope", "st_equals",
+    "st_exteriorring", "st_geomcollfromtext", "st_geomcollfromwkb", "st_geometrycollectionfromtext",
     "st_geometrycollectionfromwkb", "st_geometryfromtext", "st_geometryfromwkb", "st_geometryn",
-    "st_geometrytype", "st_geomfromgeojson", "st_geomfromtext", "st_geomfromwkb", "st_hausdorffdistance",
-    "st_interiorringn", "st_intersection", "st_intersects", "st_isclosed", "st_isempty", "st_isring",
-    "st_issimple", "st_isvalid", "st_latfromgeohash", "st_latitude", "st_length", "st_linefromtext",
-    "st_linefromwkb", "st_lineinterpolatepoint", "st_lineinterpolatepoints", "st_linestringfromtext",
-    "st_linestringfromwkb", "st_longfromgeohash", "st_longitude", "st_makeenvelope", "st_mlinefromtext",
-    "st_mlinefromwkb", "st_mpointfromtext", "st_mpointfromwkb", "st_mpolyfromtext", "st_mpolyfromwkb",
-    "st_multilinestringfromtext", "st_multilinestringfromwkb", "st_multipointfromtext",
+    "st_geometrytype", "st_geomfromgeojson", "st_geomfromtext", "st_geomfromwkb", "st_interiorringn",
+    "st_intersection", "st_intersects", "st_isclosed", "st_isempty", "st_issimple", "st_length",
+    "st_linefromtext", "st_linefromwkb", "st_linestringfromtext", "st_linestringfromwkb",
+    "st_mlinefromtext", "st_mlinefromwkb", "st_mpointfromtext", "st_mpointfromwkb", "st_mpolyfromtext",
+    "st_mpolyfromwkb", "st_multilinestringfromtext", "st_multilinestringfromwkb", "st_multipointfromtext",
     "st_multipointfromwkb", "st_multipolygonfromtext", "st_multipolygonfromwkb", "st_numgeometries",
-    "st_numinteriorring", "st_numinteriorrings", "st_numpoints", "st_overlaps", "st_pointatdistance",
-    "st_pointfromgeohash", "st_pointfromtext", "st_pointfromwkb", "st_pointn", "st_pointonsurface",
-    "st_polyfromtext", "st_polyfromwkb", "st_polygonfromtext", "st_polygonfromwkb", "st_relate",
-    "st_simplify", "st_srid", "st_startpoint", "st_swapxy", "st_symdifference", "st_touches",
-    "st_transform", "st_union", "st_validate", "st_within", "st_x", "st_y", "startpoint",
-    "statement_digest", "statement_digest_text", "std", "stddev", "stddev_pop", "stddev_samp",
-    "str_to_date", "strcmp", "string_to_vector", "subdate", "substr", "substring", "substring_index",
-    "subtime", "sum", "sys_guid", "sysdate", "system_user", "tan", "time", "time_format", "time_to_sec",
-    "timediff", "timestamp", "timestampadd", "timestampdiff", "to_base64", "to_char", "to_date", "to_days",
-    "to_number", "to_seconds", "to_vector", "touches", "trim", "trim_oracle", "trunc", "truncate", "ucase",
-    "uncompress", "uncompressed_length", "unhex", "unix_timestamp", "updatexml", "upper", "user",
-    "utc_date", "utc_time", "utc_timestamp", "uuid", "uuid_to_bin", "uuid_v4", "uuid_v7", "var_pop",
-    "var_samp", "variance", "vec_distance", "vec_distance_cosine", "vec_distance_euclidean",
-    "vec_fromtext", "vec_totext", "vector_dim", "vector_to_string", "version", "week", "weekday",
-    "weekofyear", "weight_string", "within", "x", "y", "year", "yearweek",
+    "st_numinteriorrings", "st_numpoints", "st_overlaps", "st_pointfromtext", "st_pointfromwkb",
+    "st_pointn", "st_polyfromtext", "st_polyfromwkb", "st_polygonfromtext", "st_polygonfromwkb", "st_srid",
+    "st_startpoint", "st_symdifference", "st_touches", "st_union", "st_within", "st_x", "st_y", "std",
+    "stddev", "stddev_pop", "stddev_samp", "str_to_date", "strcmp", "subdate", "substr", "substring",
+    "substring_index", "subtime", "sum", "sysdate", "system_user", "tan", "time", "time_format",
+    "time_to_sec", "timediff", "timestamp", "timestampadd", "timestampdiff", "to_base64", "to_days",
+    "to_seconds", "trim", "truncate", "ucase", "uncompress", "uncompressed_length", "unhex",
+    "unix_timestamp", "updatexml", "upper", "user", "utc_date", "utc_time", "utc_timestamp", "uuid",
+    "var_pop", "var_samp", "variance", "version", "week", "weekday", "weekofyear", "weight_string", "year",
+    "yearweek",
+];
+
+/// The same, in MySQL only.
+#[rustfmt::skip]
+const READING_IN_MYSQL: &[&str] = &[
+    "any_value", "bin_to_uuid", "distance", "format_pico_time", "from_vector", "geomcollection",
+    "grouping", "gtid_subset", "gtid_subtract", "icu_version", "is_uuid", "json_schema_validation_report",
+    "json_storage_free", "json_storage_size", "mbrcoveredby", "mbrcovers", "ps_current_thread_id",
+    "ps_thread_id", "regexp_like", "st_buffer_strategy", "st_collect", "st_frechetdistance", "st_geohash",
+    "st_geomcollfromtxt", "st_hausdorffdistance", "st_isvalid", "st_latfromgeohash", "st_latitude",
+    "st_lineinterpolatepoint", "st_lineinterpolatepoints", "st_longfromgeohash", "st_longitude",
+    "st_makeenvelope", "st_numinteriorring", "st_pointatdistance", "st_pointfromgeohash", "st_simplify",
+    "st_swapxy", "st_transform", "st_validate", "statement_digest", "statement_digest_text",
+    "string_to_vector", "to_vector", "uuid_to_bin", "vector_dim", "vector_to_string",
+];
+
+/// The same, in MariaDB only.
+#[rustfmt::skip]
+const READING_IN_MARIADB: &[&str] = &[
+    "add_months", "area", "asbinary", "astext", "aswkb", "aswkt", "boundary", "buffer", "centroid", "chr",
+    "column_add", "column_check", "column_create", "column_delete", "column_exists", "column_json",
+    "column_list", "contains", "convexhull", "crc32c", "crosses", "decode", "decode_oracle", "des_decrypt",
+    "des_encrypt", "dimension", "disjoint", "encode", "encrypt", "endpoint", "envelope", "equals",
+    "exteriorring", "geomcollfromtext", "geomcollfromwkb", "geometrycollectionfromtext",
+    "geometrycollectionfromwkb", "geometryfromtext", "geometryfromwkb", "geometryn", "geometrytype",
+    "geomfromtext", "geomfromwkb", "glength", "interiorringn", "intersects", "isclosed", "isempty",
+    "isring", "issimple", "json_array_intersect", "json_compact", "json_detailed", "json_equals",
+    "json_exists", "json_key_value", "json_loose", "json_normalize", "json_object_filter_keys",
+    "json_object_to_array", "json_query", "kdf", "lengthb", "linefromtext", "linefromwkb",
+    "linestringfromtext", "linestringfromwkb", "mbrequal", "median", "mlinefromtext", "mlinefromwkb",
+    "mpointfromtext", "mpointfromwkb", "mpolyfromtext", "mpolyfromwkb", "multilinestringfromtext",
+    "multilinestringfromwkb", "multipointfromtext", "multipointfromwkb", "multipolygonfromtext",
+    "multipolygonfromwkb", "natural_sort_key", "numgeometries", "numinteriorrings", "numpoints", "nvl",
+    "nvl2", "old_password", "overlaps", "password", "percentile_cont", "percentile_disc", "pointfromtext",
+    "pointfromwkb", "pointn", "pointonsurface", "polyfromtext", "polyfromwkb", "polygonfromtext",
+    "polygonfromwkb", "rownum", "sformat", "srid", "st_boundary", "st_isring", "st_pointonsurface",
+    "st_relate", "startpoint", "sys_guid", "to_char", "touches", "trim_oracle", "uuid_v4", "uuid_v7",
+    "vec_distance", "vec_distance_cosine", "vec_distance_euclidean", "vec_fromtext", "vec_totext",
+    "within", "x", "y",
+];
+
+/// The first version that has a function, where the oldest supported one has not.
+#[rustfmt::skip]
+const SINCE_IN_MYSQL: &[(&str, (u16, u16))] = &[
+    ("distance", (9, 0)),
+    ("from_vector", (9, 0)),
+    ("string_to_vector", (9, 0)),
+    ("to_vector", (9, 0)),
+    ("vector_dim", (9, 0)),
+    ("vector_to_string", (9, 0)),
+];
+
+/// The same for MariaDB.
+#[rustfmt::skip]
+const SINCE_IN_MARIADB: &[(&str, (u16, u16))] = &[
+    ("crc32c", (10, 8)),
+    ("format_bytes", (11, 8)),
+    ("json_array_intersect", (11, 2)),
+    ("json_equals", (10, 7)),
+    ("json_key_value", (11, 2)),
+    ("json_normalize", (10, 7)),
+    ("json_object_filter_keys", (11, 2)),
+    ("json_object_to_array", (11, 2)),
+    ("json_overlaps", (10, 9)),
+    ("json_schema_valid", (11, 1)),
+    ("kdf", (11, 3)),
+    ("natural_sort_key", (10, 7)),
+    ("random_bytes", (10, 10)),
+    ("sformat", (10, 7)),
+    ("uuid_v4", (11, 7)),
+    ("uuid_v7", (11, 7)),
+    ("vec_distance", (11, 8)),
+    ("vec_distance_cosine", (11, 7)),
+    ("vec_distance_euclidean", (11, 7)),
+    ("vec_fromtext", (11, 7)),
+    ("vec_totext", (11, 7)),
 ];
 
 /// Functions that are refused, sorted, with the reason.
@@ -156,30 +221,48 @@ const ADJACENT: &[&str] = &[
 /// The same, in MariaDB only.
 #[rustfmt::skip]
 const ADJACENT_IN_MARIADB: &[&str] = &[
-    "add_months", "cume_dist", "date_format", "decode", "decode_oracle", "dense_rank", "first_value",
-    "lag", "lead", "median", "nth_value", "ntile", "percent_rank", "percentile_cont", "percentile_disc",
-    "rank", "row_number", "trim_oracle",
+    "cume_dist", "dense_rank", "first_value", "json_table", "lag", "lead", "median", "nth_value", "ntile",
+    "percent_rank", "percentile_cont", "percentile_disc", "rank", "trim_oracle",
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::Version;
+
+    fn server(flavour: Flavour, major: u16, minor: u16) -> Server {
+        Server { flavour, version: Version { major, minor, patch: 0 } }
+    }
 
     #[test]
     fn the_tables_are_sorted() {
-        assert!(READING.is_sorted() && ADJACENT.is_sorted() && ADJACENT_IN_MARIADB.is_sorted());
+        for table in [READING, READING_IN_MYSQL, READING_IN_MARIADB, ADJACENT, ADJACENT_IN_MARIADB] {
+            assert!(table.is_sorted());
+        }
         assert!(REFUSED.is_sorted());
     }
 
     #[test]
     fn no_function_is_both_reading_and_refused() {
-        assert!(REFUSED.iter().all(|(name, _)| READING.binary_search(name).is_err()));
+        for table in [READING, READING_IN_MYSQL, READING_IN_MARIADB] {
+            assert!(REFUSED.iter().all(|(name, _)| table.binary_search(name).is_err()));
+        }
     }
 
     #[test]
-    fn what_is_not_in_the_tables_is_unknown() {
-        assert_eq!(built_in("keyring_key_fetch"), BuiltIn::Unknown);
-        assert_eq!(built_in("COUNT"), BuiltIn::Reading);
-        assert!(matches!(built_in("Sleep"), BuiltIn::Refused(_)));
+    fn what_a_server_does_not_have_is_unknown() {
+        let (mysql, mariadb) = (server(Flavour::MySql, 8, 4), server(Flavour::MariaDb, 10, 11));
+        assert_eq!(built_in("keyring_key_fetch", mysql), BuiltIn::Unknown);
+        assert_eq!(built_in("COUNT", mysql), BuiltIn::Reading);
+        assert_eq!(
+            (built_in("any_value", mysql), built_in("any_value", mariadb)),
+            (BuiltIn::Reading, BuiltIn::Unknown)
+        );
+        assert_eq!((built_in("nvl", mysql), built_in("nvl", mariadb)), (BuiltIn::Unknown, BuiltIn::Reading));
+        assert_eq!(built_in("vector_dim", mysql), BuiltIn::Unknown);
+        assert_eq!(built_in("vector_dim", server(Flavour::MySql, 9, 1)), BuiltIn::Reading);
+        assert_eq!(built_in("format_bytes", server(Flavour::MariaDb, 11, 8)), BuiltIn::Reading);
+        assert_eq!(built_in("format_bytes", mariadb), BuiltIn::Unknown);
+        assert!(matches!(built_in("Sleep", mysql), BuiltIn::Refused(_)));
     }
 }

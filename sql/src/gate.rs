@@ -82,7 +82,7 @@ impl Gate {
     }
 
     fn policy<'a>(&'a self, default_schema: Option<&'a str>) -> Policy<'a> {
-        Policy { allowances: &self.allowances, default_schema, flavour: self.server.flavour }
+        Policy { allowances: &self.allowances, default_schema, server: self.server }
     }
 }
 

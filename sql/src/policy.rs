@@ -7,7 +7,7 @@ use crate::gate::Allowances;
 use crate::lexer::Lexed;
 use crate::refusal::{Reason, Refusal};
 use crate::schemas;
-use crate::server::Flavour;
+use crate::server::Server;
 use crate::walk::{Call, Findings, FoundTable};
 
 /// What the judgement depends on besides the findings.
@@ -18,7 +18,7 @@ pub(crate) struct Policy<'a> {
     /// The session's current schema.
     pub(crate) default_schema: Option<&'a str>,
     /// The server.
-    pub(crate) flavour: Flavour,
+    pub(crate) server: Server,
 }
 
 /// System variables whose value is a secret or holds one.
@@ -82,7 +82,8 @@ impl Policy<'_> {
         match call.name.as_slice() {
             [name] if !call.quoted => self.unqualified(name, call, facts),
             [name] => {
-                if functions::built_in(name) != BuiltIn::Unknown {
+                // In backticks some built-in names call the built-in function and some a stored one.
+                if functions::built_in(name, self.server) != BuiltIn::Unknown {
                     let what = format!("`{name}` in quotes may be a stored function; take the quotes off");
                     return Err(Refusal::new(Reason::StoredFunction, what));
                 }
@@ -94,13 +95,16 @@ impl Policy<'_> {
     }
 
     fn unqualified(&self, name: &str, call: &Call, facts: &mut Facts) -> Result<(), Refusal> {
-        if call.spaced && functions::needs_parenthesis_at_once(name, self.flavour) {
+        if call.spaced && functions::needs_parenthesis_at_once(name, self.server.flavour) {
             let what = format!(
                 "{name} with a space before its parenthesis is a stored function; take the space out"
             );
             return Err(Refusal::new(Reason::StoredFunction, what));
         }
-        match functions::built_in(name) {
+        if functions::is_stored_with(name, call.arguments, self.server.flavour) {
+            return self.stored(self.default_schema, name, facts);
+        }
+        match functions::built_in(name, self.server) {
             BuiltIn::Reading if name.eq_ignore_ascii_case("last_insert_id") && call.arguments > 0 => {
                 let what = "LAST_INSERT_ID with an argument changes the session; leave the argument out";
                 Err(Refusal::new(Reason::Function, what))

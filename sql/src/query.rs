@@ -55,11 +55,11 @@ fn decide_as(
     let (operators, nesting) = FLAT;
     let parameters = range.clone().filter(|index| lexed.kind(*index) == Some(Kind::Parameter)).count();
     let run = || {
-        let query = parse::query(lexed, range.clone(), lead, &shape, policy.flavour)?;
-        let mut walker = Walker::new(lexed, policy.flavour);
+        let query = parse::query(lexed, range.clone(), lead, &shape, policy.server.flavour)?;
+        let mut walker = Walker::new(lexed, policy.server.flavour);
         walker.query(&query)?;
         let findings = walker.into_findings();
-        accounting::check(lexed, range.clone(), &findings.roles, policy.flavour)?;
+        accounting::check(lexed, range.clone(), &findings.roles, policy.server.flavour)?;
         policy.judge(&findings, lexed)
     };
     let facts = if shape.operators <= operators && shape.nesting <= nesting {

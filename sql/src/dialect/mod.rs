@@ -84,6 +84,10 @@ impl Dialect for ServerDialect {
         true
     }
 
+    fn supports_parens_around_table_factor(&self) -> bool {
+        true
+    }
+
     fn supports_table_versioning(&self) -> bool {
         true
     }

@@ -33,7 +33,6 @@ pub(super) fn is_reserved_function(word: &str) -> bool {
         "ROW",
         "CHAR",
         "CONVERT",
-        "CUBE",
         "CUME_DIST",
         "CURRENT_DATE",
         "CURRENT_ROLE",

@@ -30,7 +30,8 @@ impl Scanner<'_> {
             self.push_to(Kind::Binary, start, end);
             return Ok(());
         }
-        let glued_sign = run.ends_with(['e', 'E']) && matches!(self.byte(end), Some(b'+' | b'-'));
+        let exponent = run.strip_suffix(['e', 'E']).is_some_and(|d| d.bytes().all(|b| b.is_ascii_digit()));
+        let glued_sign = exponent && matches!(self.byte(end), Some(b'+' | b'-'));
         if glued_sign {
             return Err(self.refuse(Reason::Ambiguous, "a number whose exponent has no digits", start));
         }
@@ -44,21 +45,20 @@ impl Scanner<'_> {
             self.push(Kind::Symbol("."), 1);
             return Ok(());
         }
-        match self.lexemes.last() {
-            Some(last) if last.end == self.at => match last.kind {
-                Kind::Word { .. } => {
-                    self.push(Kind::Symbol("."), 1);
-                    Ok(())
-                }
-                _ => {
-                    let what = "a period and digits directly after something else; add a space or quotes";
-                    Err(self.refuse(Reason::Ambiguous, what, self.at))
-                }
-            },
-            _ => {
+        let glued = self.lexemes.last().filter(|last| last.end == self.at).map(|last| last.kind);
+        match glued {
+            Some(Kind::Word { .. }) => {
+                self.push(Kind::Symbol("."), 1);
+                Ok(())
+            }
+            None | Some(Kind::Symbol(_)) => {
                 let start = self.at;
                 let end = self.fraction_end(start)?;
                 self.number(start, end)
+            }
+            Some(_) => {
+                let what = "a period and digits directly after something else; add a space or quotes";
+                Err(self.refuse(Reason::Ambiguous, what, self.at))
             }
         }
     }
