@@ -72,6 +72,11 @@ containers:
   image: {{ $.Values.image.operator | quote }}
   imagePullPolicy: {{ $.Values.image.pullPolicy }}
   args: [{{ index . 1 }}]
+  env:
+  # Who it is in the election.
+  - name: POD_NAME
+    valueFrom:
+      fieldRef: {fieldPath: metadata.name}
   securityContext:
     allowPrivilegeEscalation: false
     readOnlyRootFilesystem: true
