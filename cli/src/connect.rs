@@ -20,6 +20,9 @@ use crate::session::{SessionCertificate, SessionKey, obtain, password_token};
 use crate::terminal::tell;
 use crate::tunnel::{Forward, OpenPort, PrivateFolder, PrivateSocket, ProxyTls};
 
+/// Between two tries to hear of a grant's end, when the API server can't be reached.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
 /// Connects to the grant. The exit code is the client's.
 pub async fn connect(cluster: &Cluster, args: ConnectArgs) -> anyhow::Result<ExitCode> {
     let grant = find_open(cluster, &args.grant).await?;
@@ -121,12 +124,15 @@ async fn keep_port_open(
     }
 }
 
-/// Waits until nobody can connect any more, and says why. While it can't be known, it is not over.
+/// Waits until nobody can connect any more, and says why. While that can't be known, it asks again.
 async fn ended(cluster: &Cluster, grant: &str) -> String {
-    match wait(&cluster.api::<AccessGrant>(), grant, Duration::MAX, end_reason).await {
-        Ok(Waited::Seen(reason)) => reason,
-        Ok(Waited::Gone) => "Deleted".to_owned(),
-        Ok(Waited::TimedOut) | Err(_) => std::future::pending().await,
+    let grants = cluster.api::<AccessGrant>();
+    loop {
+        match wait(&grants, grant, Duration::MAX, end_reason).await {
+            Ok(Waited::Seen(reason)) => return reason,
+            Ok(Waited::Gone) => return "Deleted".to_owned(),
+            Ok(Waited::TimedOut) | Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+        }
     }
 }
 

@@ -64,30 +64,28 @@ async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
 async fn ask(cluster: &Cluster, args: RequestArgs) -> anyhow::Result<ExitCode> {
     let person = Person::ask(cluster).await?;
     let request = requests::request(&args, person, cluster.namespace());
-    show(&request, &args.sending)?;
     if args.sending.dry_run {
-        return Ok(ExitCode::SUCCESS);
+        return show(&request, &args.sending);
     }
-    let name = requests::send_request(cluster, &request).await?.name_any();
-    let namespace = cluster.namespace();
+    let sent = requests::send_request(cluster, &request).await?;
+    let (name, namespace) = (sent.name_any(), cluster.namespace());
     if args.wait {
         terminal::tell(&format!("asked: {name}"));
         return status::follow_new(cluster, &name).await;
     }
-    if args.sending.output.is_none() {
-        print(&format!("{name}\n"))?;
-        terminal::tell(&format!("follow it with: kubectl keyhole status {name} -n {namespace} --wait"));
+    if args.sending.output.is_some() {
+        return show(&sent, &args.sending);
     }
-    Ok(ExitCode::SUCCESS)
+    terminal::tell(&format!("follow it with: kubectl keyhole status {name} -n {namespace} --wait"));
+    print(&format!("{name}\n"))
 }
 
 async fn decide(cluster: &Cluster, args: DecideArgs, decision: Decision) -> anyhow::Result<ExitCode> {
     let request = requests::read_request(cluster, &args.request).await?;
     let person = Person::ask(cluster).await?;
     let approval = requests::decision(&request, person, decision, args.comment)?;
-    show(&approval, &args.sending)?;
     if args.sending.dry_run {
-        return Ok(ExitCode::SUCCESS);
+        return show(&approval, &args.sending);
     }
     let (question, done) = match decision {
         Decision::Approve => ("Approve exactly this?", "approved"),
@@ -103,7 +101,10 @@ async fn decide(cluster: &Cluster, args: DecideArgs, decision: Decision) -> anyh
             }
         }
     }
-    requests::send_decision(cluster, &approval).await?;
+    let sent = requests::send_decision(cluster, &approval).await?;
+    if args.sending.output.is_some() {
+        return show(&sent, &args.sending);
+    }
     terminal::tell(&format!("{done}: {}; see `kubectl keyhole status {}`", args.request, args.request));
     Ok(ExitCode::SUCCESS)
 }
@@ -121,23 +122,21 @@ fn terms(request: &AccessRequest) -> String {
 async fn revoke(cluster: &Cluster, args: RevokeArgs) -> anyhow::Result<ExitCode> {
     let grant = grants::find(cluster, &args.grant).await?;
     let revoked = requests::revocation(&grant, Person::ask(cluster).await?, &args.reason)?;
-    show(&revoked, &args.sending)?;
     if args.sending.dry_run {
-        return Ok(ExitCode::SUCCESS);
+        return show(&revoked, &args.sending);
     }
-    requests::send_revocation(cluster, &revoked).await?;
+    let sent = requests::send_revocation(cluster, &revoked).await?;
+    if args.sending.output.is_some() {
+        return show(&sent, &args.sending);
+    }
     let name = grant.name_any();
     terminal::tell(&format!("revoked: {name}; `kubectl describe accessgrant {name}` shows the receipt"));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the object where the person wants to see it; a dry run alone means YAML.
-fn show(object: &impl serde::Serialize, sending: &Sending) -> anyhow::Result<()> {
-    let format = sending.output.or(sending.dry_run.then_some(Format::Yaml));
-    if let Some(format) = format {
-        print(&output::formatted(object, format)?)?;
-    }
-    Ok(())
+/// Prints the object in the form that was asked for; YAML unless said.
+fn show(object: &impl serde::Serialize, sending: &Sending) -> anyhow::Result<ExitCode> {
+    print(&output::formatted(object, sending.output.unwrap_or(Format::Yaml))?)
 }
 
 async fn set_up_vault(place: &Place, args: VaultSetupArgs) -> anyhow::Result<String> {

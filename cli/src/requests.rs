@@ -127,11 +127,14 @@ fn approval_name(spec: &AccessApprovalSpec) -> String {
 }
 
 /// Sends it.
-pub async fn send_decision(cluster: &Cluster, approval: &AccessApproval) -> Result<(), SubmitError> {
+pub async fn send_decision(
+    cluster: &Cluster,
+    approval: &AccessApproval,
+) -> Result<AccessApproval, SubmitError> {
     let request = &approval.spec.request.name;
     let sent = cluster.api::<AccessApproval>().create(&PostParams::default(), approval).await;
     match sent.map_err(CallError::of(format!("decide on request {request}"))) {
-        Ok(_sent) => Ok(()),
+        Ok(sent) => Ok(sent),
         Err(error) if error.is_conflict() => Err(SubmitError::Twice { request: request.clone() }),
         Err(error) => Err(SubmitError::Call(error)),
     }
@@ -148,11 +151,11 @@ pub fn revocation(grant: &AccessGrant, person: Person, reason: &str) -> Result<A
 }
 
 /// Sends it. Only the revocation travels: whatever else changed meanwhile stays.
-pub async fn send_revocation(cluster: &Cluster, revoked: &AccessGrant) -> Result<(), SubmitError> {
+pub async fn send_revocation(cluster: &Cluster, revoked: &AccessGrant) -> Result<AccessGrant, SubmitError> {
     let name = revoked.name_any();
     let patch = Patch::Merge(serde_json::json!({ "spec": { "revocation": revoked.spec.revocation } }));
     let sent = cluster.api::<AccessGrant>().patch(&name, &PatchParams::default(), &patch).await;
-    sent.map(|_grant| ()).map_err(CallError::of(format!("revoke grant {name}"))).map_err(SubmitError::Call)
+    sent.map_err(CallError::of(format!("revoke grant {name}"))).map_err(SubmitError::Call)
 }
 
 #[cfg(test)]

@@ -20,10 +20,10 @@ pub enum Format {
 /// Whether an object is sent, and how it is shown.
 #[derive(Args)]
 pub struct Sending {
-    /// Print the object and send nothing
+    /// Print the object (YAML unless -o says JSON) and send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Print the object as JSON or YAML
+    /// Print the object as the API server took it
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
