@@ -3,7 +3,7 @@
 use access::{ChildName, EndReason, Target};
 use crds::{AccessGrant, AccessGrantStatus, AccessRequest, RequestPhase};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};

@@ -14,8 +14,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::Parent;
 use crate::config::Config;
 
-/// Label of the operator's pods, in its namespace.
-pub const OPERATOR_LABEL: (&str, &str) = ("app.kubernetes.io/component", "operator");
+/// Label of the operator's pods, in its namespace; those of `end-all` carry it too.
+const OPERATOR_LABEL: (&str, &str) = ("app.kubernetes.io/name", "keyhole-operator");
 const DNS: u16 = 53;
 
 /// In: the operator to the status port, the pods of the configured namespaces to the client ports. Out: this database,

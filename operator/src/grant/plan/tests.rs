@@ -93,14 +93,13 @@ fn at_the_second_of_expiry_the_grant_ends_and_not_before() {
 
 #[test]
 fn a_request_database_or_policy_that_goes_away_ends_the_grant() {
-    let changes: [(fn(&mut World), EndReason); 3] = [
-        (|world| world.request = RequestLink::Gone, EndReason::Deleted),
-        (|world| world.database = Link::Gone, EndReason::DatabaseGone),
-        (|world| world.policy = Link::Gone, EndReason::PolicyGone),
-    ];
-    for (change, reason) in changes {
+    for reason in [EndReason::Deleted, EndReason::DatabaseGone, EndReason::PolicyGone] {
         let mut world = World::ready();
-        change(&mut world);
+        match reason {
+            EndReason::DatabaseGone => world.database = Link::Gone,
+            EndReason::PolicyGone => world.policy = Link::Gone,
+            _ => world.request = RequestLink::Gone,
+        }
         world.run(30, 500);
         assert_eq!(world.status().end_reason.as_deref(), Some(reason.word()));
         everything_is_shut(&world);

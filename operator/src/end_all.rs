@@ -1,0 +1,95 @@
+//! Before an uninstall: every request and grant is deleted, and waited for until it is shut and gone.
+//!
+//! While a replica of the operator leads, it does the closing. When none does, this process takes its turn in the
+//! election and does it itself. It gives up after a time, naming what is left and why.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::{AccessGrant, AccessRequest};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client, ResourceExt};
+
+use crate::context::Context;
+use crate::controllers;
+use crate::run::{candidate, means};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Ends everything, or says what could not be ended within `patience`.
+pub async fn end_all(path: &Path, patience: Duration) -> anyhow::Result<()> {
+    let context = means(path).await?;
+    let client = context.client.clone();
+    tokio::select! {
+        ended = until_gone(&client) => return Ok(ended?),
+        () = stand_in(context) => {}
+        () = tokio::time::sleep(patience) => {}
+    }
+    let left: Vec<String> = grants(&client).await?.iter().map(whats_left).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("not everything is shut after {} s:\n{}", patience.as_secs(), left.join("\n"))
+}
+
+/// Deletes again and again: somebody may ask for access meanwhile.
+async fn until_gone(client: &Client) -> Result<(), kube::Error> {
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    loop {
+        every.tick().await;
+        let requests: Api<AccessRequest> = Api::all(client.clone());
+        for request in requests.list_metadata(&ListParams::default()).await?.items {
+            let own =
+                Api::<AccessRequest>::namespaced(client.clone(), &request.namespace().unwrap_or_default());
+            gone_is_good(own.delete(&request.name_any(), &DeleteParams::background()).await.map(drop))?;
+        }
+        let left = grants(client).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        for grant in left.iter().filter(|grant| grant.metadata.deletion_timestamp.is_none()) {
+            let own = Api::<AccessGrant>::namespaced(client.clone(), &grant.namespace().unwrap_or_default());
+            gone_is_good(own.delete(&grant.name_any(), &DeleteParams::background()).await.map(drop))?;
+        }
+    }
+}
+
+/// Does an operator's work when no operator leads.
+async fn stand_in(context: Arc<Context>) {
+    let mut candidate = candidate(&context);
+    candidate.acquire().await;
+    tracing::info!("no operator leads: closing here");
+    tokio::select! {
+        () = controllers::run(context) => {}
+        () = candidate.hold() => {}
+    }
+}
+
+async fn grants(client: &Client) -> Result<Vec<AccessGrant>, kube::Error> {
+    Ok(Api::<AccessGrant>::all(client.clone()).list(&ListParams::default()).await?.items)
+}
+
+fn whats_left(grant: &AccessGrant) -> String {
+    let status = grant.status.clone().unwrap_or_default();
+    let open: Vec<String> = status
+        .receipt
+        .iter()
+        .filter(|line| line.outcome == access::Outcome::Open.word())
+        .map(|line| format!("{}: {}", line.item, line.detail))
+        .collect();
+    format!(
+        "{}/{} is {:?}; {}",
+        grant.namespace().unwrap_or_default(),
+        grant.name_any(),
+        status.phase,
+        open.join("; ")
+    )
+}
+
+fn gone_is_good(deleted: Result<(), kube::Error>) -> Result<(), kube::Error> {
+    match deleted {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other,
+    }
+}

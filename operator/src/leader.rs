@@ -1,0 +1,231 @@
+//! Leader election on a `Lease`, as Kubernetes' own components do it: two replicas, one of which acts.
+//!
+//! A holder that does not renew is judged by our own clock, from when we last saw its lease change: clocks of two
+//! machines are never compared. A leader that cannot renew stops before another may begin.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
+use kube::core::ObjectMeta;
+use kube::{Api, Client};
+
+use crate::clock::now;
+use crate::words::chain;
+
+/// After this long without a change another replica may take over.
+const LASTS: SignedDuration = SignedDuration::from_secs(15);
+/// After this long without a renewal a leader stops.
+const GIVES_UP: SignedDuration = SignedDuration::from_secs(10);
+/// How often a lease is looked at or renewed.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// One replica's part in the election.
+pub struct Candidate {
+    leases: Api<Lease>,
+    name: String,
+    view: View,
+}
+
+/// What one replica knows about the lease.
+struct View {
+    me: String,
+    seen: Option<Seen>,
+}
+
+/// The lease as it was when it last changed.
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    holder: String,
+    renewed: Option<MicroTime>,
+    at: Timestamp,
+}
+
+/// What a look at the lease means.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is ours, or nobody's, or its holder is silent.
+    Ours,
+    /// Somebody else's.
+    Theirs,
+}
+
+impl Candidate {
+    /// A candidate for the Lease `name`; `me` is the replica's own name.
+    pub fn new(client: Client, namespace: &str, name: &str, me: &str) -> Self {
+        Self {
+            leases: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            view: View { me: me.to_owned(), seen: None },
+        }
+    }
+
+    /// Returns when we lead.
+    pub async fn acquire(&mut self) {
+        let mut every = tokio::time::interval(EVERY);
+        loop {
+            every.tick().await;
+            match self.try_once().await {
+                Ok(Standing::Ours) => return,
+                Ok(Standing::Theirs) => {}
+                Err(error) => tracing::warn!(error = %chain(&error), "cannot take part in the election"),
+            }
+        }
+    }
+
+    /// Renews; returns when we lead no more.
+    pub async fn hold(&mut self) {
+        let mut renewed = now();
+        let mut every = tokio::time::interval(EVERY);
+        loop {
+            every.tick().await;
+            // An API server that does not answer must not make us miss our own deadline.
+            match tokio::time::timeout(EVERY, self.try_once()).await {
+                Ok(Ok(Standing::Ours)) => renewed = now(),
+                Ok(Ok(Standing::Theirs)) => return,
+                Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot renew the leader's lease"),
+                Err(_) => tracing::warn!("cannot renew the leader's lease in time"),
+            }
+            if now().duration_since(renewed) >= GIVES_UP {
+                return;
+            }
+        }
+    }
+
+    /// Lets go, so that another replica need not wait.
+    pub async fn release(&self) {
+        let Ok(Some(mut lease)) = self.leases.get_opt(&self.name).await else { return };
+        let Some(spec) =
+            lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.view.me))
+        else {
+            return;
+        };
+        spec.holder_identity = Some(String::new());
+        if let Err(error) = self.leases.replace(&self.name, &PostParams::default(), &lease).await {
+            tracing::debug!(error = %chain(&error), "the leader's lease was not released");
+        }
+    }
+
+    async fn try_once(&mut self) -> Result<Standing, kube::Error> {
+        let time = now();
+        let Some(lease) = self.leases.get_opt(&self.name).await? else {
+            let lease = Lease {
+                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                spec: Some(self.view.claim(None, time)),
+            };
+            return won(self.leases.create(&PostParams::default(), &lease).await.map(drop));
+        };
+        let spec = lease.spec.clone().unwrap_or_default();
+        if self.view.judge(&spec, time) == Standing::Theirs {
+            return Ok(Standing::Theirs);
+        }
+        // With the resourceVersion we read: of two who try at once, one meets a conflict.
+        let claimed = Lease { metadata: lease.metadata, spec: Some(self.view.claim(Some(&spec), time)) };
+        won(self.leases.replace(&self.name, &PostParams::default(), &claimed).await.map(drop))
+    }
+}
+
+impl View {
+    fn judge(&mut self, spec: &LeaseSpec, time: Timestamp) -> Standing {
+        let holder = spec.holder_identity.clone().unwrap_or_default();
+        if holder.is_empty() || holder == self.me {
+            return Standing::Ours;
+        }
+        let same = self.seen.as_ref().filter(|seen| seen.holder == holder && seen.renewed == spec.renew_time);
+        let at = same.map_or(time, |seen| seen.at);
+        self.seen = Some(Seen { holder, renewed: spec.renew_time.clone(), at });
+        if time.duration_since(at) >= LASTS { Standing::Ours } else { Standing::Theirs }
+    }
+
+    fn claim(&self, before: Option<&LeaseSpec>, time: Timestamp) -> LeaseSpec {
+        let was_ours = before.is_some_and(|spec| spec.holder_identity.as_deref() == Some(&self.me));
+        let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
+        LeaseSpec {
+            acquire_time: if was_ours {
+                before.and_then(|spec| spec.acquire_time.clone())
+            } else {
+                Some(MicroTime(time))
+            },
+            holder_identity: Some(self.me.clone()),
+            lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
+            lease_transitions: Some(if was_ours { transitions } else { transitions.saturating_add(1) }),
+            renew_time: Some(MicroTime(time)),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+/// Somebody else was quicker.
+fn won(written: Result<(), kube::Error>) -> Result<Standing, kube::Error> {
+    match written {
+        Ok(()) => Ok(Standing::Ours),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Standing::Theirs),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate() -> View {
+        View { me: "me".into(), seen: None }
+    }
+
+    fn held_by(holder: &str, renewed: &str) -> LeaseSpec {
+        LeaseSpec {
+            holder_identity: Some(holder.into()),
+            renew_time: Some(MicroTime(renewed.parse().unwrap())),
+            ..LeaseSpec::default()
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_silent_holder_is_judged_by_our_own_clock_only() {
+        let mut candidate = candidate();
+        // Its clock is a year behind: that alone means nothing.
+        let old = held_by("other", "2025-01-01T00:00:00Z");
+        assert_eq!(candidate.judge(&old, at("2026-01-01T00:00:00Z")), Standing::Theirs);
+        assert_eq!(candidate.judge(&old, at("2026-01-01T00:00:14Z")), Standing::Theirs);
+        assert_eq!(candidate.judge(&old, at("2026-01-01T00:00:15Z")), Standing::Ours);
+    }
+
+    #[test]
+    fn a_holder_that_renews_stays() {
+        let mut candidate = candidate();
+        assert_eq!(
+            candidate.judge(&held_by("other", "2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")),
+            Standing::Theirs
+        );
+        assert_eq!(
+            candidate.judge(&held_by("other", "2026-01-01T00:00:10Z"), at("2026-01-01T00:00:14Z")),
+            Standing::Theirs
+        );
+        assert_eq!(
+            candidate.judge(&held_by("other", "2026-01-01T00:00:10Z"), at("2026-01-01T00:00:20Z")),
+            Standing::Theirs
+        );
+    }
+
+    #[test]
+    fn a_released_lease_and_our_own_are_ours_at_once() {
+        let mut candidate = candidate();
+        assert_eq!(
+            candidate.judge(&held_by("", "2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")),
+            Standing::Ours
+        );
+        assert_eq!(
+            candidate.judge(&held_by("me", "2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")),
+            Standing::Ours
+        );
+        let claim =
+            candidate.claim(Some(&held_by("other", "2026-01-01T00:00:00Z")), at("2026-01-01T00:01:00Z"));
+        assert_eq!((claim.holder_identity.as_deref(), claim.lease_transitions), (Some("me"), Some(1)));
+    }
+}

@@ -1,0 +1,103 @@
+//! Says of each `AccessPolicy` whether its expressions compile, so that the platform team need not wait for a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::{AccessPolicy, condition, set_condition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::PostParams;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+
+use crate::clock::now;
+use crate::context::Context;
+use crate::grant::error::is_conflict;
+use crate::request::decision::expression;
+use crate::words::chain;
+
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// A policy that could not be looked at; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Reading.
+    #[error("cannot read the AccessPolicy")]
+    Observe(#[source] kube::Error),
+    /// Its status.
+    #[error("cannot write the AccessPolicy's status")]
+    Record(#[source] kube::Error),
+    /// The judgement did not come back.
+    #[error("the judgement was interrupted")]
+    Judge,
+}
+
+/// One look at one policy.
+pub async fn reconcile(cached: Arc<AccessPolicy>, context: Arc<Context>) -> Result<Action, PolicyError> {
+    let api: Api<AccessPolicy> =
+        Api::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
+    let read = api.get_opt(&cached.name_any()).await.map_err(PolicyError::Observe)?;
+    let Some(mut policy) = read else { return Ok(Action::await_change()) };
+    let spec = policy.spec.clone();
+    let judged = tokio::task::spawn_blocking(move || judge(&spec));
+    let judged = judged.await.map_err(|_| PolicyError::Judge)?;
+    let before = policy.status.clone().unwrap_or_default();
+    let mut status = before.clone();
+    set_condition(&mut status.conditions, judged, policy.metadata.generation, now());
+    if policy.status.is_none() || status != before {
+        policy.status = Some(status);
+        let written = api.replace_status(&policy.name_any(), &PostParams::default(), &policy).await;
+        match written {
+            // Somebody changed it meanwhile, and that change is looked at next.
+            Err(error) if is_conflict(&error) => {}
+            other => drop(other.map_err(PolicyError::Record)?),
+        }
+    }
+    Ok(Action::await_change())
+}
+
+/// After a failure.
+pub fn failed(policy: Arc<AccessPolicy>, error: &PolicyError, context: Arc<Context>) -> Action {
+    context.metrics.failed("Policy");
+    tracing::warn!(policy = %policy.name_any(), error = %chain(error), "policy not looked at");
+    Action::requeue(TRY_AGAIN)
+}
+
+/// `Ready` is True when every expression, duration and timeout can be read.
+fn judge(spec: &crds::AccessPolicySpec) -> Condition {
+    for rule in &spec.rules {
+        let compiled = rule.when.as_deref().map_or(Ok(()), expression::compiles);
+        if let Err(error) = compiled {
+            let message =
+                format!("rule {:?} cannot be judged, so no request gets past it: {error}", rule.name);
+            return condition("Ready", Some(false), "Expression", &message);
+        }
+        if let Some(Err(error)) = rule.max_duration.as_deref().map(crds::minutes) {
+            let message = format!("maxDuration of rule {:?}: {}", rule.name, chain(&error));
+            return condition("Ready", Some(false), "MaxDuration", &message);
+        }
+    }
+    if let Err(error) = crds::pending_timeout(spec.pending_timeout.as_deref()) {
+        return condition("Ready", Some(false), "PendingTimeout", &chain(&error));
+    }
+    condition("Ready", Some(true), "Ready", "every expression compiles.")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judged(rules: serde_json::Value) -> Condition {
+        judge(&serde_json::from_value(json!({"rules": rules})).unwrap())
+    }
+
+    #[test]
+    fn a_policy_whose_expression_does_not_compile_is_not_ready_and_says_which() {
+        let condition = judged(json!([{"name": "a"}, {"name": "broken", "when": "request.user =="}]));
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "Expression"));
+        assert!(condition.message.contains("\"broken\""), "{}", condition.message);
+        assert_eq!(judged(json!([{"name": "a", "maxDuration": "soon"}])).reason, "MaxDuration");
+        assert_eq!(judged(json!([{"name": "a", "when": "true"}])).status, "True");
+    }
+}

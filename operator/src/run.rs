@@ -1,0 +1,89 @@
+//! Starting: means, pages, election, loops. Stopping: at a signal, or when we lead no more.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kube::Client;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::now;
+use crate::config::{self, Config};
+use crate::context::{Context, Parts};
+use crate::leader::Candidate;
+use crate::pki::store;
+use crate::serve::Readiness;
+use crate::vault_desk::VaultDesk;
+use crate::{controllers, serve};
+
+/// Where the pages are.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages {
+    /// Address to listen on.
+    pub address: IpAddr,
+    /// `/metrics`.
+    pub metrics_port: u16,
+    /// `/healthz`, `/readyz`.
+    pub health_port: u16,
+}
+
+/// The operator's means, from its configuration file.
+pub async fn means(path: &Path) -> anyhow::Result<Arc<Context>> {
+    let config = config::load(path)?;
+    let client = Client::try_default().await.context("cannot find the API server")?;
+    let authorities = store::load(&client, &config, now()).await?;
+    let vault = VaultDesk::new(&config.vault)?;
+    let replica = replica();
+    Ok(Arc::new(Context::new(Parts { client, config, authorities, vault, replica })))
+}
+
+/// A candidate for the operator's lease.
+pub fn candidate(context: &Context) -> Candidate {
+    let Config { namespace, service_account, .. } = &context.config;
+    Candidate::new(context.client.clone(), namespace, service_account, &replica())
+}
+
+/// Runs until told to stop.
+pub async fn run(path: &Path, pages: Pages) -> anyhow::Result<()> {
+    let ready = Readiness::default();
+    let Pages { address, metrics_port, health_port } = pages;
+    let health = serve::health(address, health_port, ready.clone());
+    let work = async {
+        let context = means(path).await?;
+        ready.reached();
+        let metrics = serve::metrics(address, metrics_port, Arc::clone(&context));
+        tokio::select! {
+            ended = lead(context) => ended,
+            ended = metrics => ended.context("cannot serve /metrics"),
+        }
+    };
+    tokio::select! {
+        ended = work => ended,
+        ended = health => ended.context("cannot serve /healthz"),
+    }
+}
+
+/// Waits for its turn, then runs the loops. The process that loses its turn ends: half-done plans converge in the next.
+async fn lead(context: Arc<Context>) -> anyhow::Result<()> {
+    let mut candidate = candidate(&context);
+    let mut stop = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    tokio::select! {
+        () = candidate.acquire() => tracing::info!("leading"),
+        _ = stop.recv() => return Ok(()),
+    }
+    tokio::select! {
+        () = controllers::run(context) => anyhow::bail!("the loops ended by themselves"),
+        () = candidate.hold() => anyhow::bail!("another replica leads, or the API server does not answer"),
+        _ = stop.recv() => {}
+    }
+    candidate.release().await;
+    Ok(())
+}
+
+/// The pod's name; without one, of a run by hand, the process's.
+fn replica() -> String {
+    std::env::var("POD_NAME")
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_else(|_| format!("process-{}", std::process::id()))
+}

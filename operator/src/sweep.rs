@@ -1,0 +1,137 @@
+//! What no grant asks for any more: service accounts of databases that are gone, and children whose grant object was
+//! taken away past its finalizer. Once a minute; pods before the rules around them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use access::GRANT_UID_LABEL;
+use crds::{AccessGrant, Database, GrantPhase};
+use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use crate::context::Context;
+use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
+use crate::words::chain;
+
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Sweeps until dropped.
+pub async fn run(context: &Context) {
+    let mut every = tokio::time::interval(EVERY);
+    loop {
+        every.tick().await;
+        if let Err(error) = sweep(context).await {
+            context.metrics.failed("Sweep");
+            tracing::warn!(error = %chain(&error), "not swept");
+        }
+    }
+}
+
+/// One round. Children first, then the list of grants: what is made meanwhile has its grant in the list.
+pub async fn sweep(context: &Context) -> Result<(), kube::Error> {
+    let pods = children::<Pod>(context).await?;
+    let policies = children::<NetworkPolicy>(context).await?;
+    let secrets = children::<Secret>(context).await?;
+    let roles = children::<Role>(context).await?;
+    let bindings = children::<RoleBinding>(context).await?;
+    let accounts = list::<ServiceAccount>(context, DATABASE_NAME_LABEL).await?;
+    let all = ListParams::default();
+    let databases = Api::<Database>::all(context.client.clone()).list_metadata(&all).await?.items;
+    let grants = Api::<AccessGrant>::all(context.client.clone()).list(&all).await?.items;
+    let live: BTreeSet<String> = grants.iter().filter_map(ResourceExt::uid).collect();
+    delete_orphans(context, &pods, &live).await?;
+    let bodies: BTreeSet<String> = pods.iter().filter_map(grant_of).collect();
+    // A pod that is still there keeps its rules until the next round.
+    let kept: BTreeSet<String> = live.union(&bodies).cloned().collect();
+    delete_orphans(context, &bindings, &kept).await?;
+    delete_orphans(context, &roles, &kept).await?;
+    delete_orphans(context, &policies, &kept).await?;
+    delete_orphans(context, &secrets, &kept).await?;
+    let known: BTreeSet<String> = databases.iter().map(of_database).chain(used(&grants)).collect();
+    for account in accounts.iter().filter(|account| !known.contains(&labelled(*account))) {
+        delete(context, account).await?;
+    }
+    Ok(())
+}
+
+fn of_database<K: Resource>(database: &K) -> String {
+    format!("{}.{}", database.namespace().unwrap_or_default(), database.name_any())
+}
+
+/// Databases that grants still use.
+fn used(grants: &[AccessGrant]) -> impl Iterator<Item = String> {
+    grants
+        .iter()
+        .filter(|grant| grant.status.as_ref().map(|status| status.phase) != Some(GrantPhase::Ended))
+        .map(|grant| format!("{}.{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database))
+}
+
+fn labelled<K: Resource>(account: &K) -> String {
+    let label = |name: &str| account.labels().get(name).cloned().unwrap_or_default();
+    format!("{}.{}", label(DATABASE_NAMESPACE_LABEL), label(DATABASE_NAME_LABEL))
+}
+
+fn grant_of<K: Resource>(child: &K) -> Option<String> {
+    child.labels().get(GRANT_UID_LABEL).cloned()
+}
+
+type Metadata<K> = kube::core::PartialObjectMeta<K>;
+
+async fn children<K>(context: &Context) -> Result<Vec<Metadata<K>>, kube::Error>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    K::DynamicType: Default,
+{
+    list::<K>(context, GRANT_UID_LABEL).await
+}
+
+async fn list<K>(context: &Context, label: &str) -> Result<Vec<Metadata<K>>, kube::Error>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    K::DynamicType: Default,
+{
+    let api = Api::<K>::namespaced(context.client.clone(), &context.config.proxies_namespace);
+    Ok(api.list_metadata(&ListParams::default().labels(label)).await?.items)
+}
+
+async fn delete_orphans<K>(
+    context: &Context,
+    found: &[Metadata<K>],
+    kept: &BTreeSet<String>,
+) -> Result<(), kube::Error>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    for child in found {
+        if grant_of(child).is_some_and(|uid| !kept.contains(&uid)) {
+            tracing::warn!(kind = %K::kind(&()), name = %child.name_any(), "swept: its grant is gone");
+            delete(context, child).await?;
+        }
+    }
+    Ok(())
+}
+
+/// This very object, not a later one of its name.
+async fn delete<K>(context: &Context, object: &Metadata<K>) -> Result<(), kube::Error>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api = Api::<K>::namespaced(context.client.clone(), &context.config.proxies_namespace);
+    let only_this = Preconditions { uid: object.uid(), resource_version: None };
+    let params = DeleteParams::background().preconditions(only_this);
+    match api.delete(&object.name_any(), &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
