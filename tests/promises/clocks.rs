@@ -149,7 +149,7 @@ impl Team {
         }
         let endless = "SELECT SUM(a.total) FROM orders a, orders b, orders c, orders d;\n";
         reading.session.sends(endless).await?;
-        reading.session.is_cut("grant expired", Duration::from_secs(30)).await?;
+        reading.session.is_cut("Keyhole: grant expired", Duration::from_secs(30)).await?;
         Ok(())
     }
 

@@ -62,7 +62,7 @@ async fn a_revocation_cuts_a_running_statement_and_everything_is_proved_shut() -
             let mut session = open.requester.connects(&open.grant).await?;
             session.sends("SELECT SUM(a.total) FROM orders a, orders b, orders c, orders d;\n").await?;
             open.cluster.revokes(&open.approver, &open.grant).await?;
-            session.is_cut("grant revoked", Duration::from_secs(15)).await?;
+            session.is_cut("Keyhole: grant revoked", Duration::from_secs(15)).await?;
             let ended = open.cluster.awaits_ended(&open.grant, SHUT).await?;
             all_proved(&ended)?;
             nothing_is_left(&open).await?;

@@ -47,7 +47,7 @@ async fn vaults_faults_are_told_and_outlived() -> anyhow::Result<()> {
             let mut session = people.0.connects(&grant).await?;
             cluster.revokes(people.1, &grant).await?;
             ensure!(
-                session.is_cut("grant revoked", Duration::from_secs(20)).await.is_ok()
+                session.is_cut("Keyhole: grant revoked", Duration::from_secs(20)).await.is_ok()
                     || session.asks("SELECT 1").await.is_err(),
                 "the session outlived its revocation"
             );
