@@ -20,9 +20,9 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 
-/// What an approver-like verb on `accessrequests` is called: lets its holder write requests in other people's names.
+/// Verb on `accessrequests`: its holder may write requests in other people's names, with evidence.
 pub const REQUEST_ON_BEHALF: &str = "request-on-behalf";
-/// The same on `accessapprovals`.
+/// Verb on `accessapprovals`: its holder may write approvals in other people's names, with evidence.
 pub const APPROVE_ON_BEHALF: &str = "approve-on-behalf";
 /// Name of the default-deny NetworkPolicy in the proxies namespace: the only one there that the chart owns.
 pub const DEFAULT_DENY: &str = "keyhole-default-deny";
