@@ -1,6 +1,7 @@
 //! One machine as `docs/all-in-one.md` describes it: OpenBao and MariaDB on loopback, both with TLS, set up for one
 //! database. Everything it starts is ended when it is dropped.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
@@ -39,7 +40,7 @@ pub struct Machine {
     unseal_key: String,
     root_token: String,
     vault: Child,
-    database: Child,
+    database: RefCell<Child>,
 }
 
 impl Machine {
@@ -50,7 +51,8 @@ impl Machine {
         fs::write(folder.path().join("ca.crt"), servers.pem())?;
         servers.server(&folder.path().join("server.crt"), &folder.path().join("server.key"))?;
         let (vault_port, database_port) = (free_port()?, free_port()?);
-        let database = start_database(folder.path(), database_port)?;
+        install_database(folder.path())?;
+        let database = RefCell::new(start_database(folder.path(), database_port)?);
         let vault = start_vault(folder.path(), vault_port)?;
         let (unseal_key, root_token) = (String::new(), String::new());
         let mut machine =
@@ -108,6 +110,20 @@ impl Machine {
     /// Unseals Vault.
     pub fn unseal(&self) -> anyhow::Result<()> {
         self.bao(&["operator", "unseal", &self.unseal_key], "").map(drop)
+    }
+
+    /// Stops the database; its data stays.
+    pub fn stop_database(&self) -> anyhow::Result<()> {
+        let mut database = self.database.borrow_mut();
+        database.kill()?;
+        database.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again.
+    pub fn start_database(&self) -> anyhow::Result<()> {
+        *self.database.borrow_mut() = start_database(self.folder.path(), self.database_port)?;
+        self.wait_for_database()
     }
 
     fn wait_for_database(&self) -> anyhow::Result<()> {
@@ -215,7 +231,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for child in [&mut self.vault, &mut self.database] {
+        for child in [&mut self.vault, self.database.get_mut()] {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -254,17 +270,33 @@ fn start_vault(folder: &Path, port: u16) -> anyhow::Result<Child> {
     command.stdout(log.try_clone()?).stderr(log).spawn().context("cannot start bao")
 }
 
-fn start_database(folder: &Path, port: u16) -> anyhow::Result<Child> {
-    let user = "--user=root";
-    let data = format!("--datadir={}", folder.join("db").display());
+fn install_database(folder: &Path) -> anyhow::Result<()> {
     let made = Command::new("mariadb-install-db")
-        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", user, &data])
+        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+        .args(database_options(folder))
+        .env("TMPDIR", folder)
         .output()
         .context("mariadb-install-db is not installed")?;
     ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Ok(())
+}
+
+/// Small, and with temporary tables of its own: two databases that are made at once would meet in `/tmp`.
+fn database_options(folder: &Path) -> [String; 5] {
+    [
+        "--user=root".to_owned(),
+        format!("--datadir={}", folder.join("db").display()),
+        format!("--tmpdir={}", folder.display()),
+        "--innodb-log-file-size=4M".to_owned(),
+        "--innodb-buffer-pool-size=16M".to_owned(),
+    ]
+}
+
+fn start_database(folder: &Path, port: u16) -> anyhow::Result<Child> {
     let log = fs::File::create(folder.join("db.log"))?;
     Command::new("mariadbd")
-        .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", user, &data])
+        .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"])
+        .args(database_options(folder))
         .arg(format!("--port={port}"))
         .arg(format!("--socket={}", folder.join("db.sock").display()))
         .arg(format!("--pid-file={}", folder.join("db.pid").display()))

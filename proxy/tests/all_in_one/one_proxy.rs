@@ -180,7 +180,8 @@ impl<'a> Proxy<'a> {
         Ok(Ended { code: status.and_then(|status| status.code()), report, log })
     }
 
-    fn log(&self) -> String {
+    /// What it logged so far.
+    pub fn log(&self) -> String {
         read(&self.machine.path("proxy.log"))
     }
 }
