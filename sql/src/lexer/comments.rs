@@ -72,7 +72,8 @@ impl Scanner<'_> {
             Head::Skipped => {
                 let body = start.saturating_add(2);
                 let end = self.end_of_comment(body)?;
-                let inside = self.bytes.get(body..end).unwrap_or_default();
+                // With the first byte of the end: `/*/` may begin a comment and end one.
+                let inside = self.bytes.get(body..end.saturating_add(1)).unwrap_or_default();
                 if inside.windows(2).any(|pair| pair == b"/*") {
                     let what = "a comment inside a version comment; take one of them out";
                     return Err(self.refuse(Reason::Ambiguous, what, start));
@@ -119,7 +120,8 @@ impl Scanner<'_> {
     /// Marks a comment's interior for blanking; control characters in it are refused all the same.
     fn blank(&mut self, start: usize, end: usize) -> Result<(), Refusal> {
         let inside = self.bytes.get(start..end).unwrap_or_default();
-        let control = inside.iter().position(|byte| *byte < b' ' && !(b'\t'..=b'\r').contains(byte));
+        let control =
+            inside.iter().position(|byte| *byte == 0x7f || (*byte < b' ' && !(b'\t'..=b'\r').contains(byte)));
         if let Some(offset) = control {
             let what = "a control character in a comment";
             return Err(self.refuse(Reason::Character, what, start.saturating_add(offset)));

@@ -3,6 +3,7 @@
 use super::charsets::is_charset;
 use super::{Kind, Scanner};
 use crate::refusal::{Reason, Refusal};
+use crate::server::Flavour;
 
 /// Bytes of an unquoted name. Bytes beyond ASCII are checked as characters by [`Scanner::word_end`].
 pub(super) fn is_name_byte(byte: u8) -> bool {
@@ -28,6 +29,12 @@ impl Scanner<'_> {
         let start = self.at;
         let after_period = self.directly_after_period();
         let end = self.word_end(start)?;
+        // MySQL 9 reads $tag$ .. $tag$ as a string.
+        let dollar = self.byte(start) == Some(b'$') && self.server.flavour == Flavour::MySql;
+        if dollar && !after_period {
+            let what = "a name that begins with a dollar sign; put it in backticks";
+            return Err(self.refuse(Reason::Ambiguous, what, start));
+        }
         let before_period =
             self.byte(end) == Some(b'.') && self.byte(end.saturating_add(1)).is_some_and(is_name_byte);
         let exempt = after_period || before_period;
