@@ -49,9 +49,9 @@ where
 
 fn event(condition: &Condition) -> Event {
     let Condition { type_, status, reason, message, .. } = condition;
-    let waits = ["WaitingForApproval", "Closing"].contains(&reason.as_str());
+    let ordinary = ["WaitingForApproval", "Closing", "Expired", "Revoked", "Deleted"].contains(&reason.as_str());
     Event {
-        type_: if status == "True" || waits { EventType::Normal } else { EventType::Warning },
+        type_: if status == "True" || ordinary { EventType::Normal } else { EventType::Warning },
         reason: reason.clone(),
         note: Some(message.chars().take(LONGEST_NOTE).collect()),
         action: type_.clone(),

@@ -63,6 +63,7 @@ fn begin(observed: &Observed, status: &mut AccessGrantStatus, reason: EndReason,
     status.phase = GrantPhase::Ending;
     status.end_reason = Some(reason.word().to_owned());
     status.ending_since.get_or_insert(Time(now));
+    status.endpoint = None;
     say(&observed.grant, status, "Ready", (false, because(reason.word(), reason.sentence())), now);
 }
 

@@ -128,7 +128,7 @@ fn alive(observed: &Observed, mut status: AccessGrantStatus, pod: &PodSeen, now:
     let name = ChildName::of(&grant.uid().unwrap_or_default());
     let Place { proxies_namespace, internal_ca_pem } = &observed.place;
     status.pod = Some(name.to_string());
-    status.endpoint = Some(format!("{proxies_namespace}/{name}"));
+    status.endpoint = is_ready.then(|| format!("{proxies_namespace}/{name}"));
     status.server_name = Some(name.server_name());
     status.ca = Some(internal_ca_pem.clone());
     let custody = custody(&status, report);
