@@ -26,23 +26,34 @@ impl TestDatabase {
             .within(Duration::from_secs(120))
             .succeeds()
             .await?;
-        let database = Self::described(cluster, name).await?;
+        let database = Self::of(cluster, name, std::fs::read_to_string(&cluster.bed.database_ca)?);
+        database.is_applied(cluster).await?;
         database.known_to_vault(cluster).await?;
         Ok(database)
     }
 
     /// Applies `Database` and `AccessPolicy` and nothing else: there is no server, and Vault knows nothing of it.
     pub async fn described(cluster: &Cluster, name: &str) -> anyhow::Result<Self> {
-        let database = Self {
+        let ca = rcgen::generate_simple_self_signed(["nobody".to_owned()])?.cert.pem();
+        let database = Self::of(cluster, name, ca);
+        database.is_applied(cluster).await?;
+        Ok(database)
+    }
+
+    fn of(cluster: &Cluster, name: &str, ca: String) -> Self {
+        Self {
             name: name.to_owned(),
-            ca: std::fs::read_to_string(&cluster.bed.database_ca)?,
+            ca,
             namespace: cluster.namespace.clone(),
             kubectl: vec!["-n".to_owned(), cluster.namespace.clone()],
             kubeconfig: cluster.bed.admin.clone(),
-        };
-        cluster.applies(&database.policy().to_string()).await?;
-        cluster.applies(&database.object().to_string()).await?;
-        Ok(database)
+        }
+    }
+
+    async fn is_applied(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        cluster.applies(&self.policy().to_string()).await?;
+        cluster.applies(&self.object().to_string()).await?;
+        Ok(())
     }
 
     /// Name of the role of Vault's database secrets engine.

@@ -208,7 +208,7 @@ async fn does(case: &Case, stage: &Stage) -> anyhow::Result<()> {
         }
         (None, None, None, Some(path)) => {
             let body = serde_json::to_vec(&case.with)?;
-            let mut request = Request::new("").create(&PostParams::default(), body)?;
+            let mut request = Request::new("/").create(&PostParams::default(), body)?;
             *request.uri_mut() = format!("/api/v1/namespaces/{}/{path}", stage.namespace).parse()?;
             Ok(client.request_text(request).await.map(drop)?)
         }
