@@ -49,7 +49,8 @@ where
 
 fn event(condition: &Condition) -> Event {
     let Condition { type_, status, reason, message, .. } = condition;
-    let ordinary = ["WaitingForApproval", "Closing", "Expired", "Revoked", "Deleted"].contains(&reason.as_str());
+    let ordinary =
+        ["WaitingForApproval", "Closing", "Expired", "Revoked", "Deleted"].contains(&reason.as_str());
     Event {
         type_: if status == "True" || ordinary { EventType::Normal } else { EventType::Warning },
         reason: reason.clone(),

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
 
 use crate::clock::now;
+use crate::config::Config;
+use crate::owner;
 use crate::words::chain;
 
 /// After this long without a change another replica may take over.
@@ -26,6 +28,7 @@ const EVERY: Duration = Duration::from_secs(2);
 pub struct Candidate {
     leases: Api<Lease>,
     name: String,
+    owner: Option<OwnerReference>,
     view: View,
 }
 
@@ -53,11 +56,12 @@ enum Standing {
 }
 
 impl Candidate {
-    /// A candidate for the Lease `name`; `me` is the replica's own name.
-    pub fn new(client: Client, namespace: &str, name: &str, me: &str) -> Self {
+    /// A candidate for the operator's Lease; `me` is the replica's own name.
+    pub async fn new(client: &Client, config: &Config, me: &str) -> Self {
         Self {
-            leases: Api::namespaced(client, namespace),
-            name: name.to_owned(),
+            leases: Api::namespaced(client.clone(), &config.namespace),
+            name: config.service_account.clone(),
+            owner: owner::find(client, config).await,
             view: View { me: me.to_owned(), seen: None },
         }
     }
@@ -112,7 +116,11 @@ impl Candidate {
         let time = now();
         let Some(lease) = self.leases.get_opt(&self.name).await? else {
             let lease = Lease {
-                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                metadata: ObjectMeta {
+                    name: Some(self.name.clone()),
+                    owner_references: self.owner.clone().map(|owner| vec![owner]),
+                    ..ObjectMeta::default()
+                },
                 spec: Some(self.view.claim(None, time)),
             };
             return won(self.leases.create(&PostParams::default(), &lease).await.map(drop));

@@ -12,6 +12,7 @@ mod events;
 mod grant;
 mod leader;
 mod metrics;
+mod owner;
 mod pki;
 mod policy;
 mod request;

@@ -9,7 +9,7 @@ use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::now;
-use crate::config::{self, Config};
+use crate::config;
 use crate::context::{Context, Parts};
 use crate::leader::Candidate;
 use crate::pki::store;
@@ -39,9 +39,8 @@ pub async fn means(path: &Path) -> anyhow::Result<Arc<Context>> {
 }
 
 /// A candidate for the operator's lease.
-pub fn candidate(context: &Context) -> Candidate {
-    let Config { namespace, service_account, .. } = &context.config;
-    Candidate::new(context.client.clone(), namespace, service_account, &replica())
+pub async fn candidate(context: &Context) -> Candidate {
+    Candidate::new(&context.client, &context.config, &replica()).await
 }
 
 /// Runs until told to stop.
@@ -66,7 +65,7 @@ pub async fn run(path: &Path, pages: Pages) -> anyhow::Result<()> {
 
 /// Waits for its turn, then runs the loops. The process that loses its turn ends: half-done plans converge in the next.
 async fn lead(context: Arc<Context>) -> anyhow::Result<()> {
-    let mut candidate = candidate(&context);
+    let mut candidate = candidate(&context).await;
     let mut stop = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     tokio::select! {
         () = candidate.acquire() => tracing::info!("leading"),

@@ -217,6 +217,10 @@ fn why_ended(pod: &Pod, ended: &ContainerStateTerminated) -> Option<Problem> {
     })
 }
 
+/// Kubernetes alternates between these; to people they are one.
+const NO_IMAGE: [&str; 5] =
+    ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"];
+
 /// What keeps a container from running: an image that can't be had, a node that isn't there.
 fn why_pending(pod: &Pod) -> Option<Problem> {
     let waiting = container(pod).and_then(|container| container.state.as_ref()?.waiting.as_ref());
@@ -224,7 +228,8 @@ fn why_pending(pod: &Pod) -> Option<Problem> {
     if let Some(waiting) = waiting
         && let Some(reason) = waiting.reason.as_deref().filter(|reason| !ordinary.contains(reason))
     {
-        return told(Some(reason), waiting.message.as_deref());
+        let image = NO_IMAGE.contains(&reason);
+        return told(Some(if image { "ImageMissing" } else { reason }), waiting.message.as_deref());
     }
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let unscheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
@@ -257,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_image_and_a_missing_node_are_told_in_kubernetes_words() {
+    fn a_missing_image_and_a_missing_node_are_told() {
         let waiting =
             container_of(json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}));
         assert_eq!(
             state_of(json!({"phase": "Pending", "containerStatuses": [waiting]})),
-            PodState::Pending(problem("ImagePullBackOff", "no such image"))
+            PodState::Pending(problem("ImageMissing", "no such image"))
         );
         let unscheduled = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]);
         assert_eq!(

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 
 use super::authority::{Authority, AuthorityError};
 use crate::config::Config;
+use crate::owner;
 
 /// Name of the Secret of the internal authority.
 pub const INTERNAL: &str = "keyhole-internal-ca";
@@ -68,7 +68,7 @@ pub async fn load(
 ) -> Result<Authorities, LoadAuthorityError> {
     let place = Place {
         secrets: Api::namespaced(client.clone(), &config.namespace),
-        owner: owner(client, config).await,
+        owner: owner::find(client, config).await,
         now,
     };
     Ok(Authorities {
@@ -105,20 +105,6 @@ impl Place {
         let api = |source| LoadAuthorityError::Api { doing: "read", name, source };
         self.secrets.get_opt(name).await.map_err(api)
     }
-}
-
-/// The Deployment owns what we make, so that uninstalling leaves nothing. Without one (a run by hand) nobody does.
-async fn owner(client: &Client, config: &Config) -> Option<OwnerReference> {
-    let deployments = Api::<Deployment>::namespaced(client.clone(), &config.namespace);
-    let deployment = deployments.get_opt(&config.service_account).await.ok().flatten()?;
-    Some(OwnerReference {
-        api_version: "apps/v1".to_owned(),
-        kind: "Deployment".to_owned(),
-        name: deployment.name_any(),
-        uid: deployment.uid()?,
-        controller: None,
-        block_owner_deletion: None,
-    })
 }
 
 fn secret(name: &str, authority: &Authority, owner: Option<OwnerReference>) -> Secret {
