@@ -45,7 +45,8 @@ impl<'a> ChangeUser<'a> {
         let collation = if reader.is_empty() { None } else { Some(reader.u16()?) };
         let named = capabilities.contains(Capabilities::PLUGIN_AUTH) && !reader.is_empty();
         let auth_plugin = if named { reader.nul_terminated()? } else { &[] };
-        let described = capabilities.contains(Capabilities::CONNECT_ATTRS) && !reader.is_empty();
+        // Some drivers send attributes here whether CONNECT_ATTRS was agreed or not; servers don't mind.
+        let described = !reader.is_empty();
         let attributes = if described { ConnectAttributes::decode(&mut reader)? } else { Default::default() };
         reader.end()?;
         Ok(Self { user, auth_response, database, collation, auth_plugin, attributes })
