@@ -16,7 +16,7 @@ pub(super) const MAX_COMMAND: usize = 1024 * 1024 + 64 * 1024;
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
 /// The first frame of an answer to a command of one frame.
-const FIRST_ANSWER: u8 = 1;
+pub(super) const FIRST_ANSWER: u8 = 1;
 
 /// What the client's buffer holds.
 #[derive(Debug)]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use wire::command;
+use wire::frame::Sequence;
 
+use super::client::FIRST_ANSWER;
 use super::{Ended, Relay};
 
 /// How long the client may take to hear it.
@@ -50,6 +52,10 @@ impl Relay {
                 if self.owed > 0 && !matches!(received.await, Ok(received) if received > 0) {
                     break;
                 }
+            }
+            if self.open.is_none() {
+                // To whoever sends a next command this is its answer.
+                self.client.set_sequence(Sequence::starting_at(FIRST_ANSWER));
             }
             if self.owed == 0 && !self.client.is_mid_packet() {
                 self.client.goodbye(&packet);

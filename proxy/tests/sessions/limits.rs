@@ -1,0 +1,116 @@
+//! A client hears which limit it met; nothing is cut silently, and the session goes on.
+
+use std::time::{Duration, Instant};
+
+use crate::support::clients::Person;
+use crate::support::mariadb::mariadb;
+use crate::support::proxy::{Proxy, wide};
+use wire::command;
+
+use crate::support::raw::{self, error};
+
+#[tokio::test]
+async fn the_row_after_the_last_allowed_one_is_an_error_and_the_session_goes_on() {
+    let mut limits = wide();
+    limits.statement.rows = 10_000;
+    let proxy = Proxy::with_limits(limits).await;
+    let person = Person::of(&proxy);
+    let mut client = person.opens();
+    client.sends("SELECT n FROM shop.numbers ORDER BY n LIMIT 10000;");
+    for n in 1..=10_000 {
+        assert_eq!(client.line().await, n.to_string());
+    }
+    client.sends("SELECT n FROM shop.numbers;");
+    client.sends("SELECT 'still here';");
+    loop {
+        let line = client.line().await;
+        if line == "still here" {
+            break;
+        }
+        assert!(line.parse::<u32>().is_ok_and(|n| n <= 10_000), "{line}");
+    }
+    let errors = client.leaves().await;
+    assert!(errors.contains("limit of 10000 rows per statement reached"), "{errors}");
+}
+
+#[tokio::test]
+async fn the_byte_limit_is_told_before_the_row_that_breaks_it() {
+    let mut limits = wide();
+    limits.statement.bytes = 1_000_000;
+    let proxy = Proxy::with_limits(limits).await;
+    let said =
+        Person::of(&proxy).runs("SELECT bytes FROM shop.blobs WHERE id = 1; SELECT 'still here'").await;
+    assert!(said.err.contains("limit of 1000000 bytes per statement reached"), "{}", said.err);
+    assert_eq!(said.out, "still here");
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_stopped_on_the_server_too() {
+    let mut limits = wide();
+    limits.statement.seconds = 1;
+    let proxy = Proxy::with_limits(limits).await;
+    let mut raw = raw::session(&proxy).await;
+    let began = Instant::now();
+    let slow =
+        "SELECT COUNT(*) FROM shop.numbers a, shop.numbers b, shop.numbers c WHERE a.n * b.n = c.n + 7";
+    let (code, message) = error(&raw.asks(&command::encode_query(slow.as_bytes())).await.unwrap());
+    assert!(code == 3024 && message.contains("limit of 1 seconds per statement"), "{code} {message}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0, "the session goes on");
+    let running =
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%a.n * b.n = c.n + 7'";
+    mariadb().becomes(&format!("{running} AND id <> CONNECTION_ID()"), "0").await;
+}
+
+#[tokio::test]
+async fn the_budget_of_the_grant_binds_all_its_sessions() {
+    let mut limits = wide();
+    limits.budget.rows = 100;
+    let proxy = Proxy::with_limits(limits).await;
+    let person = Person::of(&proxy);
+    let first = person.runs("SELECT n FROM shop.numbers LIMIT 60").await;
+    assert_eq!(first.out.lines().count(), 60);
+    let second = person.runs("SELECT n FROM shop.numbers LIMIT 60").await;
+    assert!(second.err.contains("the grant's budget of 100 rows is used up"), "{second:?}");
+    let third = person.runs("SELECT 1").await;
+    assert!(third.err.contains("the grant's budget of 100 rows is used up"), "{third:?}");
+    assert!(third.out.is_empty());
+    assert_eq!(proxy.usage.so_far().rows, 100);
+}
+
+#[tokio::test]
+async fn one_session_more_than_the_grant_allows_is_turned_away() {
+    let mut limits = wide();
+    limits.sessions = 1;
+    let proxy = Proxy::with_limits(limits).await;
+    let person = Person::of(&proxy);
+    let mut first = person.opens();
+    first.sends("SELECT 'in';");
+    assert_eq!(first.line().await, "in");
+    let said = person.runs("SELECT 1").await;
+    assert!(said.err.contains("ERROR 1040") && said.err.contains("the most for this grant"), "{said:?}");
+    first.leaves().await;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while proxy.usage.so_far().open_sessions > 0 {
+        assert!(Instant::now() < deadline, "the place is given back");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(person.runs("SELECT 1").await.out, "1");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_does_not_fill_the_proxys_memory() {
+    let mut limits = wide();
+    limits.statement.seconds = 2;
+    let proxy = Proxy::with_limits(limits).await;
+    let mut raw = raw::session(&proxy).await;
+    raw.sequence = Default::default();
+    raw.writes(&command::encode_query(b"SELECT bytes FROM shop.blobs WHERE id = 1")).await;
+    // It reads nothing: the answer waits in the sockets' buffers, and the statement's time runs out.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while proxy.usage.so_far().open_sessions > 0 {
+        assert!(Instant::now() < deadline, "a client that does not read is cut");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    raw.is_closed().await;
+}

@@ -1,0 +1,13 @@
+//! Sessions from the client's first byte to its last, through a real proxy to a real MariaDB, with real clients.
+
+// Tests and their machinery and nothing else: what goes wrong here is a failed test.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod bad_connections;
+mod cut;
+mod identity;
+mod limits;
+mod preflight;
+mod prepared;
+mod reading;
+mod support;

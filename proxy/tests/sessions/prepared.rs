@@ -1,0 +1,125 @@
+//! Prepared statements: gated when they are prepared, bounded when they are executed.
+
+use mysql_async::prelude::Queryable;
+use wire::command;
+
+use crate::support::clients::Person;
+use crate::support::mariadb::mariadb;
+use crate::support::proxy::{Proxy, wide};
+use crate::support::raw::{self, error};
+
+#[tokio::test]
+async fn a_writing_statement_is_refused_when_it_is_prepared() {
+    let proxy = Proxy::start().await;
+    let mut conn = Person::of(&proxy).connects().await;
+    for sql in ["DELETE FROM shop.orders WHERE id = ?", "SELECT 1 FROM shop.orders WHERE id = ? FOR UPDATE"] {
+        let error = conn.prep(sql).await.unwrap_err().to_string();
+        assert!(error.contains("Keyhole: "), "{error}");
+    }
+    assert_eq!(mariadb().admin("SELECT COUNT(*) FROM shop.orders"), "2");
+}
+
+#[tokio::test]
+async fn parameters_of_every_kind_reach_the_database() {
+    let proxy = Proxy::start().await;
+    let mut conn = Person::of(&proxy).connects().await;
+    let row: (i64, u64, f64, String, Option<i8>) = conn
+        .exec_first("SELECT ?, ?, ?, ?, ?", (-5_i64, u64::MAX, 1.5_f64, "zwei ☕", None::<i8>))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(row, (-5, u64::MAX, 1.5, "zwei ☕".to_owned(), None));
+    let find = conn.prep("SELECT note FROM shop.orders WHERE id = ?").await.unwrap();
+    for (id, note) in [(1, Some("first")), (2, Some("zwei ☕")), (3, None)] {
+        let found: Option<String> = conn.exec_first(&find, (id,)).await.unwrap();
+        assert_eq!(found.as_deref(), note);
+    }
+    conn.close(find).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_statement_that_was_not_prepared_here_is_not_executed() {
+    let proxy = Proxy::start().await;
+    let mut raw = raw::session(&proxy).await;
+    // MariaDB reads the last id as "the one prepared last".
+    let direct = [&[0x17_u8], 0xffff_ffff_u32.to_le_bytes().as_slice(), &[0, 1, 0, 0, 0]].concat();
+    for body in [
+        direct,
+        [&[0x17_u8], 7_u32.to_le_bytes().as_slice(), &[0, 1, 0, 0, 0]].concat(),
+        [&[0x1c_u8], 7_u32.to_le_bytes().as_slice(), &[1, 0, 0, 0]].concat(),
+        [&[0x1a_u8], 7_u32.to_le_bytes().as_slice()].concat(),
+    ] {
+        let (code, message) = error(&raw.asks(&body).await.unwrap());
+        assert_eq!((code, message.starts_with("Keyhole: ")), (1243, true));
+    }
+    assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0, "the session goes on");
+}
+
+#[tokio::test]
+async fn a_reset_session_forgets_its_statements() {
+    let proxy = Proxy::start().await;
+    let mut raw = raw::session(&proxy).await;
+    let prepared = raw.asks(&command::encode_prepare(b"SELECT 1")).await.unwrap();
+    assert_eq!(prepared[0], 0);
+    raw.reads().await.unwrap();
+    let execute = [&[0x17_u8], &prepared[1..5], &[0, 1, 0, 0, 0]].concat();
+    assert_eq!(raw.asks(&execute).await.unwrap(), [1], "one column");
+    while raw.reads().await.unwrap()[0] != 0xfe {}
+    assert_eq!(raw.asks(&command::encode_reset_connection()).await.unwrap()[0], 0);
+    assert_eq!(error(&raw.asks(&execute).await.unwrap()).0, 1243);
+}
+
+#[tokio::test]
+async fn long_data_is_bounded_and_shows_at_the_execution() {
+    let proxy = Proxy::start().await;
+    let mut raw = raw::session(&proxy).await;
+    let prepared = raw.asks(&command::encode_prepare(b"SELECT LENGTH(?)")).await.unwrap();
+    raw.reads().await.unwrap();
+    raw.reads().await.unwrap();
+    let id = &prepared[1..5];
+    let execute = [&[0x17_u8], id, &[0, 1, 0, 0, 0], &[0, 1, 0xfc, 0]].concat();
+    let piece = [&[0x18_u8], id, &[0, 0], "x".repeat(300_000).as_bytes()].concat();
+    for pieces in [2, 4] {
+        for _ in 0..pieces {
+            raw.sequence = Default::default();
+            raw.writes(&piece).await;
+        }
+        let answer = raw.asks(&execute).await.unwrap();
+        if pieces == 4 {
+            assert_eq!(error(&answer).0, 1153);
+            break;
+        }
+        assert_eq!(answer, [1], "one column");
+        let mut last = Vec::new();
+        loop {
+            let packet = raw.reads().await.unwrap();
+            if packet[0] == 0xfe {
+                break;
+            }
+            last = packet;
+        }
+        assert_eq!(i32::from_le_bytes(last[2..6].try_into().unwrap()), 600_000);
+    }
+}
+
+#[tokio::test]
+async fn a_cursors_rows_count_as_one_statements() {
+    let mut limits = wide();
+    limits.statement.rows = 5;
+    let proxy = Proxy::with_limits(limits).await;
+    let mut raw = raw::session(&proxy).await;
+    let sql = b"SELECT n FROM shop.numbers ORDER BY n LIMIT 20";
+    let prepared = raw.asks(&command::encode_prepare(sql)).await.unwrap();
+    raw.reads().await.unwrap();
+    let id = &prepared[1..5];
+    let open_cursor = [&[0x17_u8], id, &[1, 1, 0, 0, 0]].concat();
+    assert_eq!(raw.asks(&open_cursor).await.unwrap(), [1]);
+    while raw.reads().await.unwrap()[0] != 0xfe {}
+    let fetch_three = [&[0x1c_u8], id, &[3, 0, 0, 0]].concat();
+    assert_eq!(raw.asks(&fetch_three).await.unwrap()[0], 0, "a row");
+    while raw.reads().await.unwrap()[0] != 0xfe {}
+    assert_eq!(raw.asks(&fetch_three).await.unwrap()[0], 0, "the fourth row");
+    assert_eq!(raw.reads().await.unwrap()[0], 0, "the fifth row");
+    let (code, message) = raw.hears_error().await;
+    assert!(code == 1104 && message.contains("limit of 5 rows"), "{code} {message}");
+}

@@ -1,0 +1,121 @@
+//! What readers do works unchanged; what is not reading is refused, and says why.
+
+use mysql_async::prelude::Queryable;
+
+use crate::support::clients::Person;
+use crate::support::mariadb::mariadb;
+use crate::support::proxy::Proxy;
+
+/// Refused with this code, and with a message of ours.
+async fn refused(person: &Person, sql: &str, code: u16) {
+    let said = person.runs(sql).await;
+    let expected = format!("ERROR {code} ");
+    assert!(said.err.contains(&expected) && said.err.contains("Keyhole: "), "{sql}: {said:?}");
+    assert_eq!(said.out, "", "{sql}");
+}
+
+#[tokio::test]
+async fn writing_is_refused_with_a_message_that_says_why() {
+    let proxy = Proxy::start().await;
+    let person = Person::of(&proxy);
+    for (sql, code) in [
+        ("DELETE FROM shop.orders", 1792),
+        ("INSERT INTO shop.orders VALUES (3, 'x', NULL)", 1792),
+        ("UPDATE shop.orders SET note = 'x'", 1792),
+        ("DROP TABLE shop.orders", 1792),
+        ("/*!50000 DELETE */ FROM shop.orders", 1792),
+        ("SELECT * FROM shop.orders INTO OUTFILE '/tmp/orders'", 1235),
+        ("SELECT * FROM shop.orders FOR UPDATE", 1235),
+        ("KILL 1", 1792),
+    ] {
+        refused(&person, sql, code).await;
+    }
+    assert_eq!(mariadb().admin("SELECT COUNT(*) FROM shop.orders"), "2");
+    assert_eq!(proxy.usage.so_far().refused, 8);
+}
+
+#[tokio::test]
+async fn a_refused_statement_leaves_the_session_as_it_was() {
+    let proxy = Proxy::start().await;
+    let said = Person::of(&proxy)
+        .runs("USE shop; DELETE FROM orders; SELECT DATABASE(), COUNT(*) FROM orders")
+        .await;
+    assert!(said.err.contains("ERROR 1792"), "{said:?}");
+    assert_eq!(said.out, "shop\t2", "{said:?}");
+}
+
+#[tokio::test]
+async fn the_ordinary_client_reads_rows() {
+    let proxy = Proxy::start().await;
+    let person = Person::of(&proxy);
+    let said = person.runs("SELECT id, note, paid FROM shop.orders ORDER BY id").await;
+    assert_eq!(said.out, "1\tfirst\t2026-01-02 03:04:05\n2\tzwei ☕\tNULL", "{said:?}");
+    let usage = proxy.usage.so_far();
+    assert_eq!((usage.rows >= 2, usage.sessions), (true, 1));
+}
+
+#[tokio::test]
+async fn a_schema_can_be_chosen_at_the_start_and_later() {
+    let proxy = Proxy::start().await;
+    let person = Person::of(&proxy);
+    let mut command = person.mariadb();
+    command.args(["shop", "-e", "SELECT COUNT(*) FROM orders; USE other; SELECT DATABASE()"]);
+    let said = crate::support::clients::said(command).await;
+    assert_eq!(said.out, "2\nother", "{said:?}");
+}
+
+#[tokio::test]
+async fn a_system_schema_is_not_opened_at_the_start() {
+    let proxy = Proxy::start().await;
+    let person = Person::of(&proxy);
+    let mut command = person.mariadb();
+    command.args(["mysql", "-e", "SELECT 1"]);
+    let said = crate::support::clients::said(command).await;
+    assert!(said.err.contains("ERROR 1044") && said.out.is_empty(), "{said:?}");
+    assert_eq!(proxy.usage.so_far().open_sessions, 0);
+}
+
+#[tokio::test]
+async fn a_row_of_20_mib_passes_when_the_limits_allow_it() {
+    let proxy = Proxy::start().await;
+    let mut conn = Person::of(&proxy).connects().await;
+    let blob: Vec<u8> = conn.query_first("SELECT bytes FROM shop.blobs WHERE id = 1").await.unwrap().unwrap();
+    assert!(blob.len() == 20 * 1024 * 1024 && blob.iter().all(|byte| *byte == b'x'));
+    let small: Vec<u8> =
+        conn.query_first("SELECT bytes FROM shop.blobs WHERE id = 2").await.unwrap().unwrap();
+    assert_eq!(small, b"small");
+}
+
+#[tokio::test]
+async fn fifty_thousand_rows_arrive_in_order() {
+    let proxy = Proxy::start().await;
+    let mut conn = Person::of(&proxy).connects().await;
+    let rows: Vec<u32> = conn.query("SELECT n FROM shop.numbers ORDER BY n").await.unwrap();
+    assert!(rows.iter().copied().eq(1..=50_000));
+}
+
+#[tokio::test]
+async fn a_reset_session_is_pinned_again_before_its_client_hears_ok() {
+    let proxy = Proxy::start().await;
+    let mut conn = Person::of(&proxy).connects().await;
+    let pins = "SELECT @@session.tx_read_only, @@session.sql_mode, @@session.max_statement_time";
+    let before: (u8, String, f64) = conn.query_first(pins).await.unwrap().unwrap();
+    assert_eq!(before.0, 1);
+    assert!(conn.reset().await.unwrap(), "COM_RESET_CONNECTION");
+    let after: (u8, String, f64) = conn.query_first(pins).await.unwrap().unwrap();
+    assert_eq!(before, after);
+    conn.change_user(mysql_async::ChangeUserOpts::default().with_db_name(Some("shop".into()))).await.unwrap();
+    let after: (u8, String, f64) = conn.query_first(pins).await.unwrap().unwrap();
+    assert_eq!(before, after);
+    assert_eq!(conn.query_first::<String, _>("SELECT DATABASE()").await.unwrap().unwrap(), "shop");
+}
+
+#[tokio::test]
+async fn a_transaction_is_read_only() {
+    let proxy = Proxy::start().await;
+    let said = Person::of(&proxy)
+        .runs("BEGIN; SELECT COUNT(*) FROM shop.orders; COMMIT; START TRANSACTION READ WRITE")
+        .await;
+    assert_eq!(said.out, "2", "{said:?}");
+    assert!(said.err.contains("ERROR"), "{said:?}");
+}

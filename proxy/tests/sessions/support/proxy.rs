@@ -1,0 +1,131 @@
+//! A proxy of one grant, with everything but its life: no Vault, no operator.
+
+use std::sync::Arc;
+
+use access::{
+    Allowances, Budget, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress, StatementLimits,
+    Target, TermsDigest, Tls, VaultAccess, VaultLease,
+};
+use keyhole_proxy::credential::Credential;
+use keyhole_proxy::downstream::{Listeners, ServingIdentity, Shared, SharedParts, serve};
+use keyhole_proxy::ending::{EndCause, Ending};
+use keyhole_proxy::upstream;
+use keyhole_proxy::usage::UsageMeter;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use super::certificates::{Authority, Leaf};
+use super::mariadb::{PASSWORD, USER, mariadb};
+
+pub const UID: &str = "7b1c2d3e-0000-4000-8000-000000000001";
+pub const REQUESTER: &str = "requester@example.com";
+
+pub struct Proxy {
+    pub native: u16,
+    pub tls_first: u16,
+    pub ending: Ending,
+    pub usage: Arc<UsageMeter>,
+    pub session_ca: Authority,
+    pub serving_ca_pem: String,
+    pub served: JoinHandle<Vec<u32>>,
+}
+
+/// Limits that no ordinary statement meets.
+pub fn wide() -> Limits {
+    Limits {
+        statement: StatementLimits { rows: 1_000_000, seconds: 30, bytes: 100_000_000 },
+        budget: Budget { rows: u64::MAX, bytes: u64::MAX },
+        sessions: 50,
+    }
+}
+
+pub fn grant(limits: Limits) -> Grant {
+    Grant {
+        identity: GrantIdentity {
+            uid: UID.into(),
+            namespace: "shop".into(),
+            name: "look".into(),
+            user: REQUESTER.into(),
+            terms: TermsDigest::parse(&format!("sha256:{}", "0".repeat(64))).unwrap(),
+        },
+        issued_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        expires_at: "2026-01-01T00:30:00Z".parse().unwrap(),
+        seconds_left: 1800,
+        target: Target {
+            namespace: "shop".into(),
+            name: "orders".into(),
+            engine: Engine::MariaDb,
+            address: ServerAddress::new("127.0.0.1", mariadb().port.into()).unwrap(),
+            tls: Tls::Verify { ca_pem: mariadb().ca_pem.clone(), server_name: "db.example.com".into() },
+            schema: None,
+            allowances: Allowances::default(),
+            lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
+        },
+        limits,
+        vault: VaultAccess {
+            address: "https://vault.example.com:8200".into(),
+            ca_pem: String::new(),
+            login: Login::TokenFile { path: "/nowhere".into() },
+            token_role: "keyhole.shop.orders".into(),
+        },
+        custody: Custody::Operator,
+    }
+}
+
+pub fn credential() -> Credential {
+    credential_of(USER, PASSWORD)
+}
+
+pub fn credential_of(user: &str, password: &str) -> Credential {
+    Credential { user: user.into(), password: Zeroizing::new(password.as_bytes().to_vec()) }
+}
+
+impl Proxy {
+    pub async fn start() -> Self {
+        Self::with_limits(wide()).await
+    }
+
+    pub async fn with_limits(limits: Limits) -> Self {
+        let (grant, credential) = (grant(limits), Arc::new(credential()));
+        let server = upstream::preflight(&grant, &credential).await.unwrap();
+        let (session_ca, serving_ca) = (Authority::new("sessions"), Authority::new("internal"));
+        let (certificate, key) = serving_ca.server("grant.proxy.keyhole.internal");
+        let identity = ServingIdentity {
+            certificate_pem: certificate.into_bytes(),
+            key_pem: Zeroizing::new(key.into_bytes()),
+            session_ca_pem: session_ca.pem.clone().into_bytes(),
+        };
+        let (usage, ending) = (Arc::new(UsageMeter::default()), Ending::new());
+        let parts = SharedParts {
+            grant,
+            credential,
+            server,
+            identity,
+            usage: Arc::clone(&usage),
+            ending: ending.clone(),
+        };
+        let shared = Arc::new(Shared::new(parts).unwrap());
+        let listen = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
+        let listeners = Listeners { native: listen().await, tls_first: listen().await };
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        Self {
+            native: port(&listeners.native),
+            tls_first: port(&listeners.tls_first),
+            served: tokio::spawn(serve(listeners, shared)),
+            ending,
+            usage,
+            session_ca,
+            serving_ca_pem: serving_ca.pem,
+        }
+    }
+
+    /// A session certificate for this grant.
+    pub fn session_certificate(&self) -> Leaf {
+        self.session_ca.session(&access::session_uri(UID), -60..600)
+    }
+
+    pub fn end(&self, reason: access::EndReason) {
+        self.ending.begin(EndCause::of(reason));
+    }
+}

@@ -1,0 +1,135 @@
+//! A client that sends exactly what a test says: packets of our own making, behind TLS or not.
+
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use wire::capabilities::Capabilities;
+use wire::err::ErrPacket;
+use wire::frame::Sequence;
+use wire::handshake_response::HandshakeResponse;
+use wire::ssl_request::SslRequest;
+
+use super::certificates::Leaf;
+use super::proxy::Proxy;
+use keyhole_proxy::packets::{PacketError, read_packet, write_packet};
+
+/// An established session, driven by hand.
+pub struct Raw<S> {
+    pub stream: S,
+    pub sequence: Sequence,
+    pub capabilities: Capabilities,
+}
+
+pub type RawTls = Raw<tokio_rustls::client::TlsStream<TcpStream>>;
+
+/// What the raw client can do.
+pub const CAPABILITIES: Capabilities = Capabilities::REQUIRED
+    .union(Capabilities::LONG_PASSWORD)
+    .union(Capabilities::TRANSACTIONS)
+    .union(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA)
+    .union(Capabilities::DEPRECATE_EOF)
+    .union(Capabilities::SSL);
+
+pub fn head(capabilities: Capabilities) -> SslRequest {
+    SslRequest { capabilities, max_packet: 1 << 24, collation: 45 }
+}
+
+pub fn connector(proxy: &Proxy, leaf: Option<&Leaf>, alpn: &[&[u8]]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(proxy.serving_ca_pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match leaf {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+            builder
+                .with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+                .unwrap()
+        }
+    };
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+pub fn server_name() -> ServerName<'static> {
+    ServerName::try_from("grant.proxy.keyhole.internal").unwrap()
+}
+
+/// In-protocol TLS on the native port, up to the handshake response.
+pub async fn secured(proxy: &Proxy, leaf: Option<&Leaf>) -> RawTls {
+    let mut tcp = TcpStream::connect(("127.0.0.1", proxy.native)).await.unwrap();
+    let mut sequence = Sequence::default();
+    read_packet(&mut tcp, &mut sequence, 1024).await.unwrap();
+    write_packet(&mut tcp, &mut sequence, &head(CAPABILITIES).encode()).await.unwrap();
+    let stream = connector(proxy, leaf, &[]).connect(server_name(), tcp).await.unwrap();
+    Raw { stream, sequence, capabilities: CAPABILITIES }
+}
+
+/// A whole session on the native port with a certificate of the grant.
+pub async fn session(proxy: &Proxy) -> RawTls {
+    let leaf = proxy.session_certificate();
+    let mut raw = secured(proxy, Some(&leaf)).await;
+    raw.responds(b"anybody", b"", b"mysql_native_password").await;
+    assert_eq!(raw.reads().await.unwrap()[0], 0, "OK");
+    raw
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
+    /// Sends a handshake response.
+    pub async fn responds(&mut self, user: &[u8], auth_response: &[u8], auth_plugin: &[u8]) {
+        let response = HandshakeResponse {
+            head: head(self.capabilities),
+            user,
+            auth_response,
+            database: None,
+            auth_plugin,
+            attributes: Default::default(),
+        };
+        self.writes(&response.encode().unwrap()).await;
+    }
+
+    pub async fn writes(&mut self, body: &[u8]) {
+        write_packet(&mut self.stream, &mut self.sequence, body).await.unwrap();
+    }
+
+    pub async fn reads(&mut self) -> Result<Vec<u8>, PacketError> {
+        read_packet(&mut self.stream, &mut self.sequence, 1 << 26).await.map(|body| body.to_vec())
+    }
+
+    /// Sends a command; its first packet of an answer.
+    pub async fn asks(&mut self, body: &[u8]) -> Result<Vec<u8>, PacketError> {
+        self.sequence = Sequence::default();
+        write_packet(&mut self.stream, &mut self.sequence, body).await?;
+        self.reads().await
+    }
+
+    /// The next packet, which must be an error: its code and message.
+    pub async fn hears_error(&mut self) -> (u16, String) {
+        error(&self.reads().await.unwrap())
+    }
+
+    /// A packet that answers nothing: it bears the id that an answer to the next command would.
+    pub async fn reads_out_of_band(&mut self) -> Vec<u8> {
+        self.sequence = Sequence::starting_at(1);
+        self.reads().await.unwrap()
+    }
+
+    /// The next packet and all after it until the end; the connection must be closed then.
+    pub async fn is_closed(&mut self) {
+        while self.reads().await.is_ok() {}
+    }
+}
+
+pub fn error(body: &[u8]) -> (u16, String) {
+    let packet = ErrPacket::decode(body).unwrap();
+    (packet.summary.code, String::from_utf8_lossy(packet.message).into_owned())
+}
