@@ -54,6 +54,7 @@ impl Steps<'_> {
             Action::ApplyRole => self.put(role::role(parent)).await?,
             Action::ApplyRoleBinding => self.put(role::role_binding(parent)).await?,
             Action::ApplyPod => self.put(pod::pod(parent)).await?,
+            Action::ShortenPod { by_seconds } => self.shorten_pod(by_seconds).await?,
             Action::TellCustody { token_accessor } => self.confirm(&token_accessor).await?,
             Action::TellEnd(reason) => self.tell_end(reason).await,
             Action::DeletePod => self.delete_pod().await?,
@@ -130,6 +131,21 @@ impl Steps<'_> {
         let params = DeleteParams::background().preconditions(only_this);
         let name = ChildName::of(&self.uid());
         gone_is_good(self.in_proxies::<Pod>().delete(name.as_str(), &params).await.map(drop), "Pod")
+    }
+
+    async fn shorten_pod(&self, by_seconds: i64) -> Result<(), GrantError> {
+        let api = self.in_proxies::<Pod>();
+        let name = ChildName::of(&self.uid());
+        let observe = |source| GrantError::Observe { source };
+        let Some(pod) = api.get_opt(name.as_str()).await.map_err(observe)? else { return Ok(()) };
+        let lasts = pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds).unwrap_or(1);
+        let shorter = lasts.saturating_sub(by_seconds).max(1);
+        // With the resourceVersion: what was read is what is shortened, once.
+        let patch = json!({
+            "metadata": {"resourceVersion": pod.resource_version()}, "spec": {"activeDeadlineSeconds": shorter}
+        });
+        let patched = api.patch(name.as_str(), &PatchParams::default(), &Patch::Merge(&patch)).await;
+        patched.map(drop).map_err(|source| GrantError::Apply { what: "Pod".to_owned(), source })
     }
 
     async fn confirm(&self, token_accessor: &str) -> Result<(), GrantError> {

@@ -172,8 +172,15 @@ fn seen(pod: &Pod, now: Timestamp) -> PodSeen {
     PodSeen {
         uid: pod.uid().unwrap_or_default(),
         deleting_since: deleting_since(pod),
+        over_at: over_at(pod),
         state: state(pod, now),
     }
+}
+
+fn over_at(pod: &Pod) -> Option<Timestamp> {
+    let started = pod.status.as_ref()?.start_time.as_ref()?.0;
+    let lasts = SignedDuration::from_secs(pod.spec.as_ref()?.active_deadline_seconds?);
+    started.checked_add(lasts).ok()
 }
 
 /// The API server adds the grace period to the time of the deletion.

@@ -99,6 +99,8 @@ pub struct PodSeen {
     pub uid: String,
     /// Since when it is being deleted.
     pub deleting_since: Option<Timestamp>,
+    /// When its node ends it, whatever happens: its start and its `activeDeadlineSeconds`. `None` before its start.
+    pub over_at: Option<Timestamp>,
     /// How it goes.
     pub state: PodState,
 }

@@ -51,10 +51,20 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
             follow(observed, status, grant, now)
         }
         Some(_) => foreign_grant(observed, status, now),
-        // Its grant is shut and gone: there is never a second one.
-        None if status.phase == RequestPhase::Ended => Plan { status, create: None, look_again: None },
-        None => consider(observed, status, now),
+        None => match status.phase {
+            // Its grant was seen, and is gone: there is never a second one.
+            RequestPhase::Ready | RequestPhase::Ending | RequestPhase::Ended => over(status),
+            RequestPhase::Pending | RequestPhase::Approved | RequestPhase::Denied | RequestPhase::Lapsed => {
+                consider(observed, status, now)
+            }
+        },
     }
+}
+
+fn over(mut status: AccessRequestStatus) -> Plan {
+    status.phase = RequestPhase::Ended;
+    status.endpoint = None;
+    Plan { status, create: None, look_again: None }
 }
 
 fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {

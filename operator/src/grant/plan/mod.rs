@@ -48,6 +48,11 @@ pub enum Action {
     ApplyRoleBinding,
     /// Make the pod.
     ApplyPod,
+    /// Let the node end the pod so many seconds sooner.
+    ShortenPod {
+        /// Seconds to take off its `activeDeadlineSeconds`.
+        by_seconds: i64,
+    },
     /// Tell the proxy that its accessor is on record.
     TellCustody {
         /// The accessor.

@@ -34,6 +34,7 @@ pub struct Pod {
     /// It died without proof.
     pub died: bool,
     pub failure: Option<String>,
+    pub over_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -171,6 +172,11 @@ impl World {
             Action::ApplyRole => rules.role = Child::Present,
             Action::ApplyRoleBinding => rules.role_binding = Child::Present,
             Action::ApplyPod => self.make_pod(),
+            Action::ShortenPod { by_seconds } => {
+                let over_at =
+                    self.pod.as_mut().and_then(|pod| pod.over_at.as_mut()).expect("a pod that started");
+                *over_at = over_at.checked_sub(SignedDuration::from_secs(*by_seconds)).unwrap();
+            }
             Action::TellCustody { token_accessor } => {
                 let pod = self.pod.as_mut().expect("a proxy to tell");
                 assert_eq!(pod.accessor.as_ref(), Some(token_accessor));
@@ -227,6 +233,7 @@ impl World {
             stuck: self.stuck_pods,
             died: false,
             failure: None,
+            over_at: None,
         });
     }
 
@@ -299,7 +306,7 @@ fn seen(pod: &Pod) -> PodSeen {
         (None, None) => PodState::Pending(None),
         (None, Some(_)) => PodState::Running,
     };
-    PodSeen { uid: pod.uid.clone(), deleting_since: pod.deleting_since, state }
+    PodSeen { uid: pod.uid.clone(), deleting_since: pod.deleting_since, over_at: pod.over_at, state }
 }
 
 fn report(pod: &Pod, now: Timestamp) -> Option<Report> {

@@ -17,6 +17,8 @@ const STARTING: SignedDuration = SignedDuration::from_millis(150);
 const SETTLED: SignedDuration = SignedDuration::from_secs(5);
 /// How long Kubernetes' own events are waited for.
 const PATIENT: SignedDuration = SignedDuration::from_secs(2);
+/// Times of objects have whole seconds; less than this is not late.
+const LATE: SignedDuration = SignedDuration::from_secs(2);
 /// How long the first failed pod is left to be looked at; twice as long each time after.
 const FIRST_BACKOFF_SECONDS: i64 = 5;
 /// The longest wait between two pods.
@@ -134,6 +136,7 @@ fn alive(observed: &Observed, mut status: AccessGrantStatus, pod: &PodSeen, now:
     let custody = custody(&status, report);
     let mut actions = recorded(observed, status);
     actions.extend(repairs(&observed.rules));
+    actions.extend(late_start(observed, pod));
     actions.extend(custody);
     Plan { actions, look_again: after(now, pace(is_ready, pod, report)) }
 }
@@ -144,6 +147,12 @@ fn custody(status: &AccessGrantStatus, report: Option<&Report>) -> Option<Action
     let accessor = report.token_accessor.as_ref()?;
     let on_record = status.leases.iter().any(|lease| lease.token_accessor == *accessor && !lease.revoked);
     on_record.then(|| Action::TellCustody { token_accessor: accessor.clone() })
+}
+
+/// The node counts from the pod's start: a pod that had to wait for one must not lengthen the grant.
+fn late_start(observed: &Observed, pod: &PodSeen) -> Option<Action> {
+    let late = pod.over_at?.duration_since(observed.grant.spec.expires_at.0);
+    (late >= LATE).then(|| Action::ShortenPod { by_seconds: late.as_secs() })
 }
 
 /// What somebody took away comes back.

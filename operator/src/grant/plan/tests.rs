@@ -223,6 +223,15 @@ fn what_somebody_takes_away_comes_back_while_the_grant_is_open() {
 }
 
 #[test]
+fn a_pod_that_waited_for_a_node_does_not_lengthen_the_grant() {
+    let mut world = World::ready();
+    world.pod.as_mut().unwrap().over_at = Some("2026-01-01T12:30:45Z".parse().unwrap());
+    assert_eq!(steps(&world), [Action::ShortenPod { by_seconds: 45 }]);
+    world.run(1, 200);
+    assert!(steps(&world).is_empty());
+}
+
+#[test]
 fn a_lease_of_another_role_is_a_violation_and_never_recorded() {
     let mut world = World::ready();
     world.grant.status.as_mut().unwrap().leases[0].lease_id = None;

@@ -403,17 +403,18 @@ fn after_a_crash_before_the_grant_was_made_the_deadline_is_the_recorded_one() {
 }
 
 #[test]
-fn a_request_whose_grant_has_ended_never_gets_another() {
+fn a_request_whose_grant_was_open_or_has_ended_never_gets_another() {
     let mut world = approved_with(json!({}));
-    let mut grant = granted(&world);
-    grant.status = Some(crds::AccessGrantStatus { phase: GrantPhase::Ended, ..Default::default() });
-    world.grant = Some(grant);
-    let status = plan(&world, now()).status;
-    assert_eq!(status.phase, RequestPhase::Ended);
-    world.request.status = Some(status);
-    world.grant = None;
-    let after = plan(&world, now());
-    assert_eq!((after.create, after.status.phase), (None, RequestPhase::Ended));
+    for phase in [GrantPhase::Ready, GrantPhase::Ending, GrantPhase::Ended] {
+        let mut grant = granted(&world);
+        grant.status = Some(crds::AccessGrantStatus { phase, ..Default::default() });
+        world.grant = Some(grant);
+        world.request.status = Some(plan(&world, now()).status);
+        world.grant = None;
+        let after = plan(&world, now());
+        assert_eq!((after.create, after.status.phase), (None, RequestPhase::Ended));
+        world.request.status = None;
+    }
 }
 
 #[test]
