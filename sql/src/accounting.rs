@@ -2,14 +2,25 @@
 //! where it stands. Anything left over is something that the parser read and nobody understood: refused.
 
 use crate::lexer::{Kind, Lexed};
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, shown};
 use crate::server::Flavour;
 use crate::walk::Role;
 use crate::words;
 use std::ops::Range;
 
 /// Words of the grammar that are no reserved ones and may stand before a parenthesis.
-const BEFORE_PARENTHESIS: &[&str] = &["ANY", "SOME", "OF", "ROW", "LATERAL", "ESCAPE"];
+const BEFORE_PARENTHESIS: &[&str] = &[
+    "ANY",
+    "SOME",
+    "OF",
+    "ROW",
+    "LATERAL",
+    "ESCAPE",
+    "OJ",
+    "SQL_BUFFER_RESULT",
+    "SQL_CACHE",
+    "SQL_NO_CACHE",
+];
 
 /// Checks the lexemes in `range` against the roles that the walker gave them.
 pub(crate) fn check(
@@ -36,7 +47,7 @@ pub(crate) fn check(
             None => false,
         };
         if !accounted {
-            let name: String = lexed.text(index).chars().take(40).collect();
+            let name = shown(lexed.text(index));
             let what =
                 format!("\"{name}\" has no clear meaning here; quote it if it is a name, or leave it out");
             return Err(Refusal::new(Reason::Unaccounted, what).at(lexed.place(index)));

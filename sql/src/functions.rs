@@ -125,7 +125,7 @@ const READING_IN_MYSQL: &[&str] = &[
 #[rustfmt::skip]
 const READING_IN_MARIADB: &[&str] = &[
     "add_months", "area", "asbinary", "astext", "aswkb", "aswkt", "boundary", "buffer", "centroid", "chr",
-    "column_add", "column_check", "column_create", "column_delete", "column_exists", "column_json",
+    "column_add", "column_check", "column_create", "column_delete", "column_exists", "column_get", "column_json",
     "column_list", "contains", "convexhull", "crc32c", "crosses", "decode", "decode_oracle", "des_decrypt",
     "des_encrypt", "dimension", "disjoint", "encode", "encrypt", "endpoint", "envelope", "equals",
     "exteriorring", "geomcollfromtext", "geomcollfromwkb", "geometrycollectionfromtext",

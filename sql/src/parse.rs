@@ -2,7 +2,7 @@
 
 use crate::dialect::ServerDialect;
 use crate::lexer::Lexed;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, shown};
 use crate::rewrite;
 use crate::server::Flavour;
 use crate::shape::Shape;
@@ -26,6 +26,15 @@ pub(crate) enum Lead {
     Select,
 }
 
+/// A parsed query.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    /// The tree.
+    pub(crate) query: Box<Query>,
+    /// Lexemes that are names of columns in a clause that the parser was not shown.
+    pub(crate) noted: Vec<usize>,
+}
+
 /// Parses the lexemes in `range` as one query.
 ///
 /// # Errors
@@ -36,7 +45,7 @@ pub(crate) fn query(
     lead: Lead,
     shape: &Shape,
     flavour: Flavour,
-) -> Result<Box<Query>, Refusal> {
+) -> Result<Parsed, Refusal> {
     let parsed = attempt(lexed, range.clone(), shape, Attempt { flavour, flat_joins: true, lead });
     match parsed {
         // `a JOIN b JOIN c ON .. ON ..` is read with nested joins only.
@@ -57,14 +66,9 @@ struct Attempt {
     lead: Lead,
 }
 
-fn attempt(
-    lexed: &Lexed<'_>,
-    range: Range<usize>,
-    shape: &Shape,
-    how: Attempt,
-) -> Result<Box<Query>, Refusal> {
+fn attempt(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, how: Attempt) -> Result<Parsed, Refusal> {
     let end = range.end;
-    let mut tokens = rewrite::tokens(lexed, range.clone(), shape, how.flavour)?;
+    let rewrite::Rewritten { mut tokens, noted } = rewrite::tokens(lexed, range.clone(), shape, how.flavour)?;
     if how.lead == Lead::Select {
         tokens.insert(0, rewrite::select_token(range.start));
     }
@@ -77,7 +81,7 @@ fn attempt(
     let query = parser.parse_query().map_err(|error| refusal_of(lexed, end, &error))?;
     let left_over = parser.peek_token_ref();
     if left_over.token == Token::EOF {
-        return Ok(query);
+        return Ok(Parsed { query, noted });
     }
     Err(cannot_read(lexed, crate::dialect::index_of(left_over.span)))
 }
@@ -104,7 +108,7 @@ fn lexeme_in(message: &str) -> Option<usize> {
 pub(crate) fn cannot_read(lexed: &Lexed<'_>, index: usize) -> Refusal {
     let what = match lexed.kind(index) {
         Some(crate::lexer::Kind::Word { .. }) => {
-            let word: String = lexed.text(index).chars().take(40).collect();
+            let word = shown(lexed.text(index));
             format!("cannot read the statement from \"{word}\" on")
         }
         Some(_) => "cannot read the statement from here on".to_owned(),

@@ -5,7 +5,7 @@ use crate::facts::{Facts, QualifiedName, TableName};
 use crate::functions::{self, BuiltIn};
 use crate::gate::Allowances;
 use crate::lexer::Lexed;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, shown};
 use crate::schemas;
 use crate::server::Server;
 use crate::walk::{Call, Findings, FoundTable};
@@ -66,6 +66,7 @@ impl Policy<'_> {
         if schemas::may_be_current(schema) || self.is_allowed_schema(schema) {
             return Ok(());
         }
+        let schema = shown(schema);
         let what = format!("the schema {schema} is the server's own and not open to readers");
         Err(Refusal::new(Reason::Schema, what))
     }
@@ -84,6 +85,7 @@ impl Policy<'_> {
             [name] => {
                 // In backticks some built-in names call the built-in function and some a stored one.
                 if functions::built_in(name, self.server) != BuiltIn::Unknown {
+                    let name = shown(name);
                     let what = format!("`{name}` in quotes may be a stored function; take the quotes off");
                     return Err(Refusal::new(Reason::StoredFunction, what));
                 }
@@ -132,6 +134,7 @@ impl Policy<'_> {
                 Ok(())
             }
             _ => {
+                let name = shown(name);
                 let what = format!(
                     "{name} is not a built-in function that only reads; stored functions pass when the Database \
                      object names them"

@@ -55,9 +55,10 @@ fn decide_as(
     let (operators, nesting) = FLAT;
     let parameters = range.clone().filter(|index| lexed.kind(*index) == Some(Kind::Parameter)).count();
     let run = || {
-        let query = parse::query(lexed, range.clone(), lead, &shape, policy.server.flavour)?;
+        let parsed = parse::query(lexed, range.clone(), lead, &shape, policy.server.flavour)?;
         let mut walker = Walker::new(lexed, policy.server.flavour);
-        walker.query(&query)?;
+        walker.query(&parsed.query)?;
+        walker.note_columns(&parsed.noted);
         let findings = walker.into_findings();
         accounting::check(lexed, range.clone(), &findings.roles, policy.server.flavour)?;
         policy.judge(&findings, lexed)

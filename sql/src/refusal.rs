@@ -71,6 +71,11 @@ impl Reason {
     }
 }
 
+/// A word of the text as a sentence may show it: not more than a few dozen characters.
+pub(crate) fn shown(word: &str) -> String {
+    word.chars().take(48).collect()
+}
+
 /// A refused text: what, where and what to do.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refusal {

@@ -102,6 +102,7 @@ const WORDS: &[(&str, Reserved, Option<Keyword>)] = &[
     ("CURRENT_TIMESTAMP", Reserved::Common, None),
     ("CURRENT_USER", Reserved::Common, None),
     ("CURSOR", Reserved::Common, None),
+    ("CYCLE", Reserved::Nowhere, None),
     ("DATABASE", Reserved::MySql, None),
     ("DATABASES", Reserved::Common, None),
     ("DAY_HOUR", Reserved::Common, None),

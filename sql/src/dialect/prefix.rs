@@ -82,7 +82,8 @@ pub(crate) fn index_of(span: Span) -> usize {
 /// `{d '..'}`, `{t '..'}`, `{ts '..'}`, `{fn ..}`: the braces mean nothing but their content.
 fn escape(parser: &mut Parser) -> Parsed {
     parser.expect_token(&Token::LBrace)?;
-    let Some(kind) = next_word(parser).filter(|next| ["D", "T", "TS", "FN"].iter().any(|k| next.is(k)))
+    let Some(kind) = next_word(parser)
+        .filter(|next| ["D", "T", "TS", "FN", "DATE", "TIME", "TIMESTAMP"].iter().any(|k| next.is(k)))
     else {
         return parser.expected_ref("d, t, ts or fn", parser.peek_token_ref());
     };
@@ -178,12 +179,27 @@ fn case(parser: &mut Parser) -> Parsed {
 /// `INTERVAL x unit`, or the function `INTERVAL(a, b, ..)`.
 fn interval(parser: &mut Parser, next: &Next) -> Parsed {
     parser.advance_token();
-    match parser.parse_expr()? {
-        Expr::Tuple(arguments) => Ok(call::plain(next, arguments)),
-        value => {
-            let unit = special::unit(parser)?;
-            Ok(call::with_markers(next, vec![interval_of(value)], vec![unit]))
+    let value = if parser.peek_token_ref().token == Token::LParen {
+        match parser.parse_prefix()? {
+            Expr::Tuple(arguments) => return Ok(call::plain(next, arguments)),
+            first => operators_behind(parser, first)?,
         }
+    } else {
+        parser.parse_expr()?
+    };
+    let unit = special::unit(parser)?;
+    Ok(call::with_markers(next, vec![interval_of(value)], vec![unit]))
+}
+
+/// `(a) + 1`: the rest of an expression whose first operand is there already.
+fn operators_behind(parser: &mut Parser, first: Expr) -> Parsed {
+    let mut expression = first;
+    loop {
+        let precedence = parser.get_next_precedence()?;
+        if precedence == 0 {
+            return Ok(expression);
+        }
+        expression = parser.parse_infix(expression, precedence)?;
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) fn parser_of(upper: &str) -> Option<Special> {
         "WEIGHT_STRING" => weight_string,
         "JSON_VALUE" => json_value,
         "JSON_TABLE" => json_table::parse,
+        "COLUMN_CREATE" | "COLUMN_ADD" | "COLUMN_GET" => dynamic_columns,
         _ => return None,
     })
 }
@@ -120,6 +121,15 @@ pub(super) fn any_word(parser: &mut Parser) -> Result<Ident, ParserError> {
     }
 }
 
+/// The name of a character set or a collation: a word, or a string, which needs no accounting.
+pub(super) fn charset(parser: &mut Parser) -> Result<Option<Ident>, ParserError> {
+    if matches!(parser.peek_token_ref().token, Token::SingleQuotedString(_)) {
+        parser.advance_token();
+        return Ok(None);
+    }
+    any_word(parser).map(Some)
+}
+
 /// Past the function's name and its opening parenthesis.
 fn open(parser: &mut Parser) -> Result<(), ParserError> {
     parser.advance_token();
@@ -198,7 +208,7 @@ fn convert(_: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed {
     open(parser)?;
     let value = parser.parse_expr()?;
     let markers = if take_word(parser, "USING") {
-        vec![any_word(parser)?]
+        charset(parser)?.into_iter().collect()
     } else {
         parser.expect_token(&Token::Comma)?;
         type_words(parser)?
@@ -211,7 +221,8 @@ fn convert(_: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed {
 fn char_using(_: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed {
     open(parser)?;
     let arguments = parser.parse_comma_separated(Parser::parse_expr)?;
-    let markers = if take_word(parser, "USING") { vec![any_word(parser)?] } else { Vec::new() };
+    let using = if take_word(parser, "USING") { charset(parser)? } else { None };
+    let markers = using.into_iter().collect();
     close(parser)?;
     Ok(call::with_markers(next, arguments, markers))
 }
@@ -283,6 +294,10 @@ fn weight_string(_: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed 
         arguments.extend(parser.parse_comma_separated(|parser| {
             let value = parser.parse_expr()?;
             let _ = take_word(parser, "ASC") || take_word(parser, "DESC");
+            if let Some(reverse) = next_word(parser).filter(|word| word.is("REVERSE")) {
+                parser.advance_token();
+                markers.push(ident(&reverse.word, reverse.span));
+            }
             Ok(value)
         })?);
     }
@@ -301,6 +316,21 @@ fn json_value(_: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed {
         markers.extend(type_words(parser)?);
     }
     json_table::on_empty_and_error(parser, &mut arguments, &mut markers)?;
+    close(parser)?;
+    Ok(call::with_markers(next, arguments, markers))
+}
+
+/// `COLUMN_CREATE('a', x AS type, ..)` and its kin: any argument may say its type.
+fn dynamic_columns(_: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed {
+    open(parser)?;
+    let mut markers = Vec::new();
+    let arguments = parser.parse_comma_separated(|parser| {
+        let value = parser.parse_expr()?;
+        if take_word(parser, "AS") {
+            markers.extend(type_words(parser)?);
+        }
+        Ok(value)
+    })?;
     close(parser)?;
     Ok(call::with_markers(next, arguments, markers))
 }

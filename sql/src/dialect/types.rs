@@ -1,7 +1,7 @@
 //! The types of `CAST`, `CONVERT`, `JSON_VALUE` and `JSON_TABLE`: words only, no expressions but plain numbers.
 
 use super::prefix::{ident, next_word, take_word};
-use super::special::any_word;
+use super::special::charset as charset_name;
 use sqlparser::ast::Ident;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -59,9 +59,9 @@ pub(super) fn type_words(parser: &mut Parser) -> Result<Vec<Ident>, ParserError>
             if next.is("CHARACTER") {
                 super::prefix::expect_word(parser, "SET")?;
             }
-            words.push(any_word(parser)?);
+            words.extend(charset_name(parser)?);
         } else if take_word(parser, "COLLATE") {
-            words.push(any_word(parser)?);
+            words.extend(charset_name(parser)?);
         } else {
             break;
         }

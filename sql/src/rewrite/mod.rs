@@ -2,10 +2,11 @@
 //! equal one: triggered by reserved words or by the shape alone, and no name, variable or expression is dropped.
 //! The text that is forwarded never comes from here.
 
+mod forms;
 mod symbols;
 
 use crate::lexer::{Kind, Lexed};
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::Refusal;
 use crate::server::Flavour;
 use crate::shape::Shape;
 use crate::words;
@@ -36,6 +37,15 @@ struct Level {
 
 const TOP: Level = Level { clause: Clause::Other, tables: false };
 
+/// What the parser is given, and what it is not shown.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    /// The parser's tokens.
+    pub(crate) tokens: Vec<TokenWithSpan>,
+    /// Lexemes that are names of columns in a clause that the parser lacks.
+    pub(crate) noted: Vec<usize>,
+}
+
 /// Makes the parser's tokens for the lexemes in `range`. A token's line is its lexeme's index plus one.
 ///
 /// # Errors
@@ -45,7 +55,7 @@ pub(crate) fn tokens(
     range: Range<usize>,
     shape: &Shape,
     flavour: Flavour,
-) -> Result<Vec<TokenWithSpan>, Refusal> {
+) -> Result<Rewritten, Refusal> {
     let room = range.len().saturating_add(8);
     let mut rewriter = Rewriter {
         lexed,
@@ -58,12 +68,13 @@ pub(crate) fn tokens(
         levels: vec![TOP],
         braces: Vec::new(),
         extra_closes: Vec::new(),
-        range_of_time: false,
+        time_ranges: Vec::new(),
+        noted: Vec::new(),
     };
     while rewriter.at < rewriter.end {
         rewriter.one()?;
     }
-    Ok(rewriter.out)
+    Ok(Rewritten { tokens: rewriter.out, noted: rewriter.noted })
 }
 
 /// The word `SELECT`, placed at a lexeme.
@@ -92,8 +103,10 @@ struct Rewriter<'a> {
     braces: Vec<bool>,
     /// Closing parentheses after which one more is due.
     extra_closes: Vec<usize>,
-    /// Between `FOR SYSTEM_TIME FROM` and its `TO`.
-    range_of_time: bool,
+    /// Open `FOR SYSTEM_TIME` ranges: the level of parentheses, and whether `TO` and not `AND` ends it.
+    time_ranges: Vec<(usize, bool)>,
+    /// Names that the parser is not shown: columns of `CYCLE`.
+    noted: Vec<usize>,
 }
 
 impl Rewriter<'_> {
@@ -192,9 +205,11 @@ impl Rewriter<'_> {
             "ASC" | "DESC" if self.clause() == Clause::Group => {}
             "ROWS" if self.lexed.is_word(next, "EXAMINED") => self.rows_examined(index)?,
             "FOR" if self.lexed.is_word(next, "SYSTEM_TIME") => self.system_time(index)?,
-            "TO" if self.range_of_time => {
-                self.range_of_time = false;
+            "CYCLE" if self.is_cycle(index) => self.cycle(index)?,
+            "TO" | "AND" if self.time_ranges.last() == Some(&(self.levels.len(), upper == "TO")) => {
+                self.time_ranges.pop();
                 self.emit_keyword(index, "AND", Keyword::AND)?;
+                self.skip_time_qualifier();
             }
             _ => return Ok(false),
         }
@@ -246,57 +261,5 @@ impl Rewriter<'_> {
         };
         let before = index.saturating_sub(1);
         starts && ["SELECT", "DISTINCT", "ALL"].iter().any(|word| self.lexed.is_word(before, word))
-    }
-
-    /// `LIMIT .. ROWS EXAMINED n`: a bound on work, without a name in it.
-    fn rows_examined(&mut self, index: usize) -> Result<(), Refusal> {
-        self.at = index.saturating_add(2);
-        let count = matches!(self.lexed.kind(self.at), Some(Kind::Number | Kind::Parameter));
-        if !count {
-            let what = "ROWS EXAMINED without a number";
-            return Err(Refusal::new(Reason::Syntax, what).at(self.lexed.place(index)));
-        }
-        let alone = index.checked_sub(1).is_some_and(|before| self.lexed.is_word(before, "LIMIT"));
-        if !alone {
-            self.at = self.at.saturating_add(1);
-        }
-        Ok(())
-    }
-
-    /// `FOR SYSTEM_TIME ..` in its four forms to the one that the parser knows.
-    fn system_time(&mut self, index: usize) -> Result<(), Refusal> {
-        let form = index.saturating_add(2);
-        self.at = form.saturating_add(1);
-        if self.lexed.is_word(form, "ALL") {
-            return Ok(());
-        }
-        let as_of = self.lexed.is_word(form, "AS") && self.lexed.is_word(self.at, "OF");
-        let from = self.lexed.is_word(form, "FROM");
-        if !(as_of || from || self.lexed.is_word(form, "BETWEEN")) {
-            let what = "FOR SYSTEM_TIME without AS OF, BETWEEN, FROM or ALL";
-            return Err(Refusal::new(Reason::Syntax, what).at(self.lexed.place(index)));
-        }
-        for (text, keyword) in [
-            ("FOR", Keyword::FOR),
-            ("SYSTEM_TIME", Keyword::SYSTEM_TIME),
-            ("AS", Keyword::AS),
-            ("OF", Keyword::OF),
-        ] {
-            self.emit_keyword(index, text, keyword)?;
-        }
-        if as_of {
-            self.at = self.at.saturating_add(1);
-            let after = self.at.saturating_add(1);
-            let qualified = ["TIMESTAMP", "TRANSACTION"].iter().any(|word| self.lexed.is_word(self.at, word));
-            let literal =
-                self.lexed.kind(after) == Some(Kind::Text) && self.lexed.is_word(self.at, "TIMESTAMP");
-            if qualified && !literal && !self.lexed.is_symbol(after, "(") {
-                self.at = after;
-            }
-            return Ok(());
-        }
-        self.range_of_time = from;
-        self.emit(index, Token::Number("0".to_owned(), false))?;
-        self.emit_keyword(index, "BETWEEN", Keyword::BETWEEN)
     }
 }

@@ -37,17 +37,36 @@ impl Rewriter<'_> {
     fn open(&mut self, index: usize) -> Result<(), Refusal> {
         let level = self.levels.last().copied().unwrap_or(super::TOP);
         let before = index.saturating_sub(1);
-        let in_from = level.clause == Clause::From;
-        let after_table_word =
-            ["FROM", "JOIN", "STRAIGHT_JOIN"].iter().any(|word| self.lexed.is_word(before, word));
-        let continues = self.lexed.is_symbol(before, ",") || self.lexed.is_word(before, "OJ");
+        let is = |word: &str| self.lexed.is_word(before, word);
+        let hint = is("JOIN") && self.lexed.is_word(before.saturating_sub(1), "FOR");
+        let after_table_word = (is("FROM") || is("JOIN") || is("STRAIGHT_JOIN")) && !hint;
+        let continues = self.lexed.is_symbol(before, ",") || is("OJ");
         let doubled = level.tables && self.lexed.is_symbol(before, "(");
-        let tables = in_from
-            && (after_table_word || continues || doubled)
-            && !self.shape.query_parens.contains(&index);
+        let holds_query = self.shape.query_parens.contains(&index);
+        let tables =
+            level.clause == Clause::From && (after_table_word || continues || doubled) && !holds_query;
+        let quantified = (is("ANY") || is("ALL") || is("SOME")) && holds_query;
+        let list_of_queries =
+            is("IN") && !holds_query && self.shape.query_parens.contains(&index.saturating_add(1));
         let clause = if tables { Clause::From } else { Clause::Other };
         self.levels.push(Level { clause, tables });
-        self.emit(index, Token::LParen)
+        self.emit(index, Token::LParen)?;
+        if list_of_queries {
+            // `IN ((SELECT 1), 2)`: with a sign before it, the parser does not take the first query for the whole.
+            self.emit(index, Token::Plus)?;
+        }
+        if quantified && !self.begins_plain_query(index) {
+            // `= ANY (VALUES (1))`: the parser knows a query by its first word only, and another one by its parentheses.
+            self.emit(index, Token::LParen)?;
+            self.extra_closes.extend(self.shape.close_of(index));
+        }
+        Ok(())
+    }
+
+    /// Does `SELECT` or `WITH` follow the parenthesis?
+    fn begins_plain_query(&self, index: usize) -> bool {
+        let next = index.saturating_add(1);
+        self.lexed.is_word(next, "SELECT") || self.lexed.is_word(next, "WITH")
     }
 
     fn close(&mut self, index: usize) -> Result<(), Refusal> {

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `SHOW ..` | forwarded for the forms in `show.rs`, else refused |
 //! | `EXPLAIN`, `DESCRIBE`, `DESC` | forwarded for reading queries and tables; `ANALYZE` refused, for it executes |
+//! | `SET` of a time limit alone | answered with OK: the grant's own limit stays in force |
+//! | `SHOW GRANTS` | answered: reading; the server's own answer may show a password's hash |
 //! | `SET ..` | forwarded for the session variables in `variables.rs`, for user variables, `NAMES` of utf8; else refused |
 //! | `USE x` | forwarded unless the schema is the server's own |
 //! | `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `UNLOCK TABLES` | forwarded; `READ WRITE` refused |
@@ -20,7 +22,7 @@ mod variables;
 use crate::facts::Facts;
 use crate::lexer::Lexed;
 use crate::policy::Policy;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, shown};
 use crate::verdict::{LocalAnswer, SessionEffect, StatementKind};
 use cursor::Cursor;
 use std::ops::Range;
@@ -68,9 +70,13 @@ pub(crate) fn decide(
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "UNLOCK" => {
             transaction::decide(cursor, &first.to_ascii_uppercase())
         }
+        "LOCK" => {
+            let what = "LOCK is not for reading; dump tools do without it: mysqldump --single-transaction";
+            Err(Refusal::new(Reason::Statement, what).at(lexed.place(0)))
+        }
         "" => Err(crate::parse::cannot_read(lexed, 0)),
         word => {
-            let word: String = word.chars().take(40).collect();
+            let word = shown(word);
             let what = format!("{word} is not for reading; this session only reads");
             Err(Refusal::new(Reason::Statement, what).at(lexed.place(0)))
         }

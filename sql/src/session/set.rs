@@ -12,13 +12,16 @@ use crate::facts::Facts;
 use crate::lexer::Kind;
 use crate::policy::Policy;
 use crate::query;
-use crate::refusal::{Reason, Refusal};
-use crate::verdict::StatementKind;
+use crate::refusal::{Reason, Refusal, shown};
+use crate::verdict::{LocalAnswer, StatementKind};
 
 /// From behind `SET`.
 pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
     let mut facts = Facts::default();
     let mut scope = Scope::Session;
+    if only_limits(&cursor) {
+        return Ok(Decided::Answer(LocalAnswer::Ok));
+    }
     loop {
         assignment(&mut cursor, &mut scope, policy, &mut facts)?;
         if !cursor.take_symbol(",") {
@@ -27,6 +30,30 @@ pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Deci
     }
     cursor.expect_end()?;
     Ok(Decided::plain(StatementKind::Set, facts))
+}
+
+/// Does the statement set a time limit and nothing else? Dump tools do (`SET @@MAX_STATEMENT_TIME=0`), and give up when
+/// it fails. The answer is OK without asking the database: the grant's own limit stays in force.
+fn only_limits(cursor: &Cursor<'_>) -> bool {
+    let mut ahead = cursor.clone();
+    let name = match ahead.kind() {
+        Some(Kind::SystemVariable) => {
+            let text = ahead.lexed().text(ahead.index()).trim_start_matches('@');
+            let local = text.split_once('.').map(|(scope, name)| (scope_of(scope), name));
+            match local {
+                Some((Some(Scope::Session), name)) => name,
+                Some(_) => return false,
+                None => text,
+            }
+        }
+        _ => {
+            let _ = ahead.take_word("SESSION") || ahead.take_word("LOCAL");
+            ahead.word().unwrap_or_default()
+        }
+    };
+    let limit = rule(name) == Rule::Kept;
+    ahead.step();
+    limit && equals(&mut ahead).is_ok() && constant(&mut ahead).is_some() && ahead.is_end()
 }
 
 /// Whom an assignment concerns. A scope word holds for the assignments behind it, so `GLOBAL` does too.
@@ -158,10 +185,14 @@ fn end_of_value(cursor: &Cursor<'_>) -> usize {
 
 /// A session variable's value, by the variable's rule.
 fn set(cursor: &mut Cursor<'_>, name: &str, facts: &mut Facts) -> Result<(), Refusal> {
-    let shown: String = name.chars().take(40).collect();
+    let shown = shown(name);
     let wrong =
         |what: &str| Refusal::new(Reason::SettingValue, format!("{shown} can't be set to this: {what}"));
     match rule(name) {
+        Rule::Kept => {
+            let what = "the time limit is the grant's; leave it out, or set it in a statement of its own";
+            return Err(Refusal::new(Reason::Setting, what));
+        }
         Rule::Never(why) => return Err(Refusal::new(Reason::Setting, format!("{shown}: {why}"))),
         Rule::Any => constant(cursor).ok_or_else(|| wrong("write a constant"))?,
         Rule::Utf8 => {
@@ -209,27 +240,41 @@ fn is_end_of_value(cursor: &Cursor<'_>) -> bool {
 
 /// A list of safe modes, or `CONCAT(@@sql_mode, ..)` and `REPLACE(@@sql_mode, .., ..)` of such.
 fn sql_mode(cursor: &mut Cursor<'_>) -> Option<()> {
+    mode_list(cursor, MOST_NESTED_CALLS)?;
+    is_end_of_value(cursor).then_some(())
+}
+
+/// Frameworks put one `CONCAT` into another.
+const MOST_NESTED_CALLS: usize = 8;
+
+/// Each string is a list of whole safe modes, so no call of the two can make an unsafe one.
+fn mode_list(cursor: &mut Cursor<'_>, deepest: usize) -> Option<()> {
+    let deeper = deepest.checked_sub(1)?;
     if let Some(list) = cursor.plain_text() {
         cursor.step();
-        return (are_safe_modes(list) && is_end_of_value(cursor)).then_some(());
+        return are_safe_modes(list).then_some(());
     }
-    cursor.take_one_of(&["CONCAT", "REPLACE"])?;
+    if cursor.kind() == Some(Kind::SystemVariable) {
+        let text = cursor.lexed().text(cursor.index()).to_ascii_lowercase();
+        cursor.step();
+        return matches!(text.as_str(), "@@sql_mode" | "@@session.sql_mode" | "@@local.sql_mode")
+            .then_some(());
+    }
+    let function = cursor.take_one_of(&["CONCAT", "REPLACE"])?;
     if !cursor.take_symbol("(") {
         return None;
     }
+    // What REPLACE cuts is whole modes out of the server's own list, never pieces of something put together.
+    if function == "REPLACE" && cursor.kind() != Some(Kind::SystemVariable) {
+        return None;
+    }
     loop {
-        let text = cursor.lexed().text(cursor.index()).to_ascii_lowercase();
-        let current = cursor.kind() == Some(Kind::SystemVariable)
-            && matches!(text.as_str(), "@@sql_mode" | "@@session.sql_mode" | "@@local.sql_mode");
-        if !current && !cursor.plain_text().is_some_and(are_safe_modes) {
-            return None;
-        }
-        cursor.step();
+        mode_list(cursor, deeper)?;
         if !cursor.take_symbol(",") {
             break;
         }
     }
-    (cursor.take_symbol(")") && is_end_of_value(cursor)).then_some(())
+    cursor.take_symbol(")").then_some(())
 }
 
 /// `NAMES charset [COLLATE collation]`.

@@ -11,11 +11,11 @@ pub(super) enum Rule {
     Utf8,
     /// Only on: the session stays read only.
     OnOnly,
+    /// A limit that the grant sets: kept as it is, and answered with OK.
+    Kept,
     /// Never; the reason is a sentence.
     Never(&'static str),
 }
-
-const LIMIT: &str = "the time that a statement may take is set by the grant, not by the session";
 
 /// Sorted by name, in lower case.
 #[rustfmt::skip]
@@ -42,9 +42,9 @@ const VARIABLES: &[(&str, Rule)] = &[
     ("lc_time_names", Rule::Any),
     ("lock_wait_timeout", Rule::Any),
     ("max_error_count", Rule::Any),
-    ("max_execution_time", Rule::Never(LIMIT)),
+    ("max_execution_time", Rule::Kept),
     ("max_join_size", Rule::Any),
-    ("max_statement_time", Rule::Never(LIMIT)),
+    ("max_statement_time", Rule::Kept),
     ("net_read_timeout", Rule::Any),
     ("net_write_timeout", Rule::Any),
     ("optimizer_switch", Rule::Any),

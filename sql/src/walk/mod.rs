@@ -93,6 +93,15 @@ impl<'a> Walker<'a> {
         self.findings
     }
 
+    /// Notes names of columns that the parser was not shown.
+    pub(crate) fn note_columns(&mut self, indexes: &[usize]) {
+        for index in indexes {
+            if let Some(role) = self.findings.roles.get_mut(*index) {
+                *role = Role::Alias;
+            }
+        }
+    }
+
     /// Notes the role of a name's lexeme.
     ///
     /// # Errors
