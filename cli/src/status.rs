@@ -103,6 +103,7 @@ fn line(step: &Step, started: Option<Timestamp>) -> String {
         Mark::Done => ("✓", "32"),
         Mark::Now => ("…", "33"),
         Mark::Failed => ("✗", "31"),
+        Mark::Unknown => ("?", "33"),
     };
     let sign = if terminal::coloured() { format!("\x1b[{colour}m{sign}\x1b[0m") } else { sign.to_owned() };
     let seconds = step.at.zip(started).map(|(at, start)| at.duration_since(start).as_secs().max(0));

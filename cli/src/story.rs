@@ -12,8 +12,10 @@ pub enum Mark {
     Done,
     /// It is being waited for.
     Now,
-    /// It will not happen.
+    /// It will not happen, or is not as it should be.
     Failed,
+    /// Nobody can know any more.
+    Unknown,
 }
 
 /// One step.
@@ -151,7 +153,11 @@ fn receipt(grant: &AccessGrant) -> Vec<Step> {
     let lines = grant.status.iter().flat_map(|status| &status.receipt);
     lines
         .map(|line| Step {
-            mark: if line.outcome == access::Outcome::Proved.word() { Mark::Done } else { Mark::Failed },
+            mark: match access::Outcome::from_word(&line.outcome) {
+                Some(access::Outcome::Proved) => Mark::Done,
+                Some(access::Outcome::Unprovable) => Mark::Unknown,
+                Some(access::Outcome::Open) | None => Mark::Failed,
+            },
             at: None,
             text: format!("{} {}: {}", line.item, line.outcome, line.detail),
         })
