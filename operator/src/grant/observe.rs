@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use access::ChildName;
-use access::report::Report;
+use access::report::{Phase, Report};
 use crds::{AccessGrant, AccessPolicy, AccessRequest, Database, RequestPhase};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, Secret, ServiceAccount};
@@ -16,6 +16,7 @@ use super::observed::{
     Child, Finding, Link, Observed, Place, PodSeen, PodState, Problem, RequestLink, Rules, UsageDue,
 };
 use super::proxy::{Proxy, read_report};
+use crate::admission;
 use crate::context::Context;
 
 /// Observes the grant. `findings`: what came of shutting leases a moment ago.
@@ -40,7 +41,11 @@ pub async fn observe(
     let pod = pod.filter(|pod| owner(pod) == grant.uid());
     let report = match &pod {
         Some(pod) => report(context, &grant, pod, now).await,
-        None => None,
+        None => last_words(context, &grant),
+    };
+    let admission = match is_opening(pod.as_ref(), report.as_ref()) {
+        true => Some(admission::compare(&context.release, &admission::observe(&context.client).await?)),
+        false => None,
     };
     let due = context.usage_is_due(&grant.uid().unwrap_or_default(), now);
     Ok(Observed {
@@ -52,12 +57,18 @@ pub async fn observe(
         report,
         findings,
         usage: if due { UsageDue::Now } else { UsageDue::Later },
+        admission,
         place: Place {
             proxies_namespace: context.config.proxies_namespace.clone(),
             internal_ca_pem: context.authorities.internal.certificate_pem().to_owned(),
         },
         grant,
     })
+}
+
+/// Whether a pod is to be made, or waits to be let on to its credential.
+fn is_opening(pod: Option<&Pod>, report: Option<&Report>) -> bool {
+    pod.is_none() || report.is_some_and(|report| report.phase == Phase::Custody)
 }
 
 /// The address of the pod, once it has one.
@@ -127,6 +138,21 @@ fn request_link(request: Option<&AccessRequest>, uid: &str) -> RequestLink {
             | RequestPhase::Denied
             | RequestPhase::Lapsed => RequestLink::Open,
         },
+    }
+}
+
+/// What the last pod that had a token left. Of a pod before it nothing is believed about a pod after it.
+fn last_words(context: &Context, grant: &AccessGrant) -> Option<Report> {
+    let last = grant.status.as_ref()?.leases.last()?;
+    context.last_words(&grant.uid()?, &last.pod_uid)
+}
+
+/// Keeps what a proxy's pod leaves: called for every state of every pod, the last one included.
+pub fn listen(context: &Context, pod: &Pod) {
+    let (Some(grant_uid), Some(pod_uid)) = (owner(pod), pod.uid()) else { return };
+    let message = container(pod).and_then(terminated).and_then(|ended| ended.message.as_ref());
+    if let Some(report) = message.and_then(|message| read_report(message.as_bytes(), &grant_uid)) {
+        context.keep_last_words(&grant_uid, &pod_uid, report);
     }
 }
 

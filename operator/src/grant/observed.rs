@@ -4,11 +4,15 @@ use access::report::Report;
 use crds::AccessGrant;
 use jiff::Timestamp;
 
+use crate::admission::Admission;
+
 /// Everything about one grant, as it was seen.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The grant, read from the API server.
     pub grant: AccessGrant,
+    /// Whether the release's admission policies are in force. `None`: not looked at, for nothing is to be opened.
+    pub admission: Option<Admission>,
     /// Its request.
     pub request: RequestLink,
     /// Its database.

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::report::{CustodyNote, EndOrder, Report};
+use access::report::{CustodyNote, End, EndOrder, Failure, Lease, Report, Usage};
 use access::{ChildName, EndReason, PORT_STATUS};
+use jiff::Timestamp;
 use reqwest::{Client, Response, StatusCode, redirect, retry};
 use rustls::ClientConfig;
 
@@ -14,6 +15,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// A report is at most 4 KiB.
 const LONGEST_REPORT: usize = 64 * 1024;
+/// What goes from a report into a status: names, ids and words of ours are shorter than this, sentences than the other.
+const LONGEST_NAME: usize = 256;
+const LONGEST_SENTENCE: usize = 8 * 1024;
+/// A report has four lines of proof.
+const MOST_PROOFS: usize = 16;
+/// The API server takes no larger number.
+const LARGEST: u64 = i64::MAX.unsigned_abs();
 
 /// Why a proxy was not reached. Never holds an answer's text.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +109,40 @@ impl Proxy {
 }
 
 /// A report, if it is one and of this grant: live or as a termination message.
+///
+/// A proxy may be taken over. What it says ends up in the grant's status, and a status that the API server refuses, for
+/// a number too large or a text too long, would keep the grant from being ended: such a report counts as none.
 pub fn read_report(json: &[u8], grant_uid: &str) -> Option<Report> {
-    serde_json::from_slice::<Report>(json).ok().filter(|report| report.grant_uid == grant_uid)
+    let report = serde_json::from_slice::<Report>(json).ok()?;
+    (report.grant_uid == grant_uid && can_be_recorded(&report)).then_some(report)
+}
+
+fn can_be_recorded(report: &Report) -> bool {
+    let Report {
+        grant_uid: _, version: _, phase: _, token_accessor, lease, server_version: _, failure, ..
+    } = report;
+    let Usage { open_sessions: _, sessions, statements, refused, rows, bytes } = report.usage;
+    let counted = [sessions, statements, refused, rows, bytes].iter().all(|number| *number <= LARGEST);
+    let accessor = token_accessor.as_deref().is_none_or(is_name);
+    let lease = lease.as_ref().is_none_or(|Lease { lease_id, user_name, expires_at }| {
+        is_name(lease_id) && is_name(user_name) && is_of_our_time(*expires_at)
+    });
+    let failure = failure
+        .as_ref()
+        .is_none_or(|Failure { reason, message }| is_name(reason) && message.len() <= LONGEST_SENTENCE);
+    let end = report.end.as_ref().is_none_or(|End { reason, cut_at: _, cut_millis: _, proofs }| {
+        is_name(reason) && proofs.len() <= MOST_PROOFS
+    });
+    counted && accessor && lease && failure && end
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control)
+}
+
+/// Objects hold years of four digits.
+fn is_of_our_time(time: Timestamp) -> bool {
+    (0..=253_402_300_799).contains(&time.as_second())
 }
 
 fn expect(
@@ -119,4 +159,55 @@ fn expect(
 
 fn unreachable(doing: &'static str, source: reqwest::Error) -> CallProxyError {
     CallProxyError::Unreachable { doing, source: source.without_url() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn report(path: &str, value: Value) -> Value {
+        let mut report = json!({
+            "grantUid": "g1", "version": "0", "phase": "Ready", "tokenAccessor": "accessor",
+            "lease": {"leaseId": "database/creds/role/1", "userName": "v-user", "expiresAt": "2026-01-01T12:30:00Z"},
+            "failure": {"reason": "VaultSealed", "message": "unseal it"},
+            "usage": {"openSessions": 1, "sessions": 1, "statements": 1, "refused": 0, "rows": 1, "bytes": 1},
+            "end": {"reason": "Expired", "cutAt": "2026-01-01T12:30:00Z", "cutMillis": 3, "proofs": []}
+        });
+        if let Some(place) = report.pointer_mut(path) {
+            *place = value;
+        }
+        report
+    }
+
+    fn read(path: &str, value: Value) -> Option<Report> {
+        read_report(report(path, value).to_string().as_bytes(), "g1")
+    }
+
+    #[test]
+    fn a_report_that_no_status_can_hold_counts_as_none() {
+        let proof = json!({"item": "login", "outcome": "Proved", "detail": "seen"});
+        let refused = [
+            ("/usage/rows", json!(u64::MAX)),
+            ("/usage/bytes", json!(1_u64 << 63)),
+            ("/usage/statements", json!(u64::MAX)),
+            ("/usage/refused", json!(u64::MAX)),
+            ("/tokenAccessor", json!("x".repeat(60_000))),
+            ("/tokenAccessor", json!("")),
+            ("/lease/leaseId", json!("x".repeat(60_000))),
+            ("/lease/userName", json!("two\nlines")),
+            ("/lease/expiresAt", json!("-000001-01-01T00:00:00Z")),
+            ("/failure/reason", json!("x".repeat(60_000))),
+            ("/failure/message", json!("x".repeat(60_000))),
+            ("/end/proofs", json!(vec![proof; 17])),
+            ("/grantUid", json!("another")),
+        ];
+        for (path, value) in refused {
+            assert_eq!(read(path, value), None, "{path}");
+        }
+        assert!(read("/usage/rows", json!(LARGEST)).is_some());
+        assert!(read("", Value::Null).is_none());
+        assert!(read("/nowhere", Value::Null).is_some());
+    }
 }

@@ -7,6 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::observed::{Finding, PodSeen, Shut};
 
+/// So many a grant may have. A proxy whose accessor is not on record reads no credential; and a status that grew without
+/// end could not be written any more, not even to end the grant.
+const MOST: usize = 256;
+
 /// Whether a lease id is one of this grant's own role. The proxy's word is not taken for it.
 pub fn owned(grant: &AccessGrant, lease_id: &str) -> bool {
     let vault = &grant.spec.terms.database_spec.credentials.vault;
@@ -17,7 +21,7 @@ pub fn owned(grant: &AccessGrant, lease_id: &str) -> bool {
 pub fn record(grant: &AccessGrant, status: &mut AccessGrantStatus, pod: Option<&PodSeen>, report: &Report) {
     let Some(accessor) = &report.token_accessor else { return };
     let known = status.leases.iter().any(|lease| lease.token_accessor == *accessor);
-    if !known {
+    if !known && status.leases.len() < MOST {
         status.leases.push(LeaseStatus {
             pod_uid: pod.map(|pod| pod.uid.clone()).unwrap_or_default(),
             token_accessor: accessor.clone(),

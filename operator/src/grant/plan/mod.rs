@@ -7,6 +7,7 @@ mod leases;
 mod open;
 mod receipt;
 mod show;
+mod trust;
 
 #[cfg(test)]
 mod model;

@@ -15,6 +15,7 @@ use super::super::observed::{
     Child, Finding, Link, Observed, Place, PodSeen, PodState, RequestLink, Rules, Shut, UsageDue,
 };
 use super::{Action, Plan, plan};
+use crate::admission::Admission;
 
 pub const START: &str = "2026-01-01T12:00:00Z";
 
@@ -44,6 +45,7 @@ pub struct World {
     pub request: RequestLink,
     pub database: Link,
     pub policy: Link,
+    pub admission: Admission,
     pub rules: Rules,
     pub pod: Option<Pod>,
     /// Accessor to whether the lease of its token stands. A token without a lease opens nothing and ends by itself.
@@ -57,7 +59,10 @@ pub struct World {
 pub fn grant() -> AccessGrant {
     serde_json::from_value(json!({
         "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessGrant",
-        "metadata": {"name": "look-1", "namespace": "shop", "uid": "g1", "finalizers": [crds::FINALIZER]},
+        "metadata": {
+            "name": "look-1", "namespace": "shop", "uid": "g1", "finalizers": [crds::FINALIZER],
+            "creationTimestamp": START
+        },
         "spec": {
             "request": {"name": "look", "uid": "r1"}, "user": "requester",
             "terms": {
@@ -83,6 +88,7 @@ impl World {
             request: RequestLink::Open,
             database: Link::Same,
             policy: Link::Same,
+            admission: Admission::InForce { since: "2026-01-01T11:59:59Z".parse().unwrap() },
             rules: Rules::default(),
             pod: None,
             vault: BTreeMap::new(),
@@ -123,6 +129,7 @@ impl World {
             request: self.request,
             database: self.database,
             policy: self.policy,
+            admission: Some(self.admission.clone()),
             rules: self.rules,
             pod: self.pod.as_ref().map(seen),
             report: self.pod.as_ref().and_then(|pod| report(pod, self.now)),

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use super::super::observed::{Child, Observed, Place, PodSeen, PodState, Rules, UsageDue};
 use super::leases::{open_detail, record, settle, standing};
 use super::show::{because, not_ready, say, usage};
+use super::trust::untrusted;
 use super::{Action, Plan, recorded};
 
 /// How often a proxy that starts is asked how far it is.
@@ -59,6 +60,10 @@ fn without_pod(observed: &Observed, mut status: AccessGrantStatus, now: Timestam
         let mut actions = recorded(observed, status);
         actions.extend(old);
         return Plan { actions, look_again: after(now, STARTING) };
+    }
+    if let Some(why) = untrusted(observed) {
+        say(grant, &mut status, "Ready", (false, why), now);
+        return Plan { actions: recorded(observed, status), look_again: after(now, PATIENT) };
     }
     status.attempts = status.attempts.saturating_add(1);
     say(grant, &mut status, "Ready", (false, not_ready(None, None)), now);
@@ -122,7 +127,10 @@ fn alive(observed: &Observed, mut status: AccessGrantStatus, pod: &PodSeen, now:
         say(grant, &mut status, "Ready", (true, why), now);
     } else {
         status.phase = GrantPhase::Opening;
-        say(grant, &mut status, "Ready", (false, not_ready(Some(pod), report)), now);
+        let held_up =
+            report.filter(|report| report.phase == Phase::Custody).and_then(|_| untrusted(observed));
+        let why = held_up.unwrap_or_else(|| not_ready(Some(pod), report));
+        say(grant, &mut status, "Ready", (false, why), now);
     }
     if let (Some(report), UsageDue::Now) = (report, observed.usage) {
         status.usage = Some(usage(&report.usage));
@@ -133,7 +141,7 @@ fn alive(observed: &Observed, mut status: AccessGrantStatus, pod: &PodSeen, now:
     status.endpoint = is_ready.then(|| format!("{proxies_namespace}/{name}"));
     status.server_name = Some(name.server_name());
     status.ca = Some(internal_ca_pem.clone());
-    let custody = custody(&status, report);
+    let custody = custody(&status, report).filter(|_| untrusted(observed).is_none());
     let mut actions = recorded(observed, status);
     actions.extend(repairs(&observed.rules));
     actions.extend(late_start(observed, pod));

@@ -5,9 +5,10 @@ use access::{ChildName, EndReason};
 use crds::GrantPhase;
 use proptest::prelude::*;
 
-use super::super::observed::{Child, Link, RequestLink, Rules};
+use super::super::observed::{Child, Link, Observed, RequestLink, Rules};
 use super::model::World;
 use super::{Action, plan};
+use crate::admission::Admission;
 
 fn steps(world: &World) -> Vec<Action> {
     world.plan().actions.into_iter().filter(|action| !matches!(action, Action::Record(_))).collect()
@@ -47,6 +48,55 @@ fn a_new_grant_gets_its_rules_before_its_pod() {
             Action::ApplyPod
         ]
     );
+}
+
+#[test]
+fn a_grant_that_anybody_may_have_written_gets_no_pod() {
+    let not_in_force = || Admission::NotInForce { what: "one is missing".into() };
+    let since = |text: &str| Admission::InForce { since: text.parse().unwrap() };
+    for (admission, reason) in [
+        (not_in_force(), "AdmissionNotInForce"),
+        (since("2026-01-01T12:00:00Z"), "OlderThanAdmission"),
+        (since("2026-01-01T12:10:00Z"), "OlderThanAdmission"),
+    ] {
+        let mut world = World::new();
+        world.admission = admission;
+        world.run(20, 1000);
+        assert_eq!((world.made, world.rules), (0, Rules::default()));
+        assert_eq!(world.condition("Ready"), ("False".into(), reason.into()));
+    }
+    let mut world = World::new();
+    let unseen = Observed { admission: None, ..world.observe(Vec::new()) };
+    assert!(!plan(&unseen, world.now).actions.contains(&Action::ApplyPod));
+    world.admission = not_in_force();
+    world.run(2, 200);
+    world.admission = World::new().admission;
+    world.run(20, 200);
+    assert_eq!(world.status().phase, GrantPhase::Ready);
+}
+
+#[test]
+fn a_proxy_is_not_let_on_to_a_credential_while_the_policies_are_not_in_force() {
+    let mut world = World::new();
+    world.run(2, 200);
+    world.admission = Admission::NotInForce { what: "one is missing".into() };
+    world.run(20, 200);
+    assert!(world.vault.is_empty());
+    assert_eq!(world.condition("Ready"), ("False".into(), "AdmissionNotInForce".into()));
+    world.admission = World::new().admission;
+    world.run(20, 200);
+    assert_eq!(world.status().phase, GrantPhase::Ready);
+}
+
+#[test]
+fn what_is_open_stays_open_when_the_policies_change_and_still_ends() {
+    let mut world = World::ready();
+    world.admission = Admission::NotInForce { what: "one is missing".into() };
+    world.run(5, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ready);
+    world.revoke();
+    world.run(30, 200);
+    everything_is_shut(&world);
 }
 
 #[test]

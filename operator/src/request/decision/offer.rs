@@ -83,7 +83,8 @@ pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
         let name = &database.spec.access_policy;
         wait("PolicyUnknown", format!("there is no AccessPolicy {name:?}, which the Database names: nobody can approve until it is there."))
     })?;
-    let rule = matching(policy, &inputs(request, database, minutes, now))?;
+    let groups = known_groups(request, policy);
+    let rule = matching(policy, &Inputs { groups, ..inputs(request, database, minutes, now) })?;
     let approvals = approvals(rule)?;
     on_behalf(request, rule)?;
     short_enough(rule, minutes)?;
@@ -153,7 +154,7 @@ fn live<K: kube::Resource>(object: Option<&K>) -> Option<&K> {
 fn inputs(request: &AccessRequest, database: &Database, minutes: GrantMinutes, now: Timestamp) -> Inputs {
     Inputs {
         user: request.spec.user.clone(),
-        groups: request.spec.groups.clone(),
+        groups: Vec::new(),
         submitted_by: request.spec.submitted_by.clone(),
         reason: request.spec.reason.clone(),
         minutes: minutes.get(),
@@ -163,6 +164,12 @@ fn inputs(request: &AccessRequest, database: &Database, minutes: GrantMinutes, n
         labels: database.labels().clone().into_iter().collect(),
         now,
     }
+}
+
+/// Of the groups that the request says, those that the policy names: only these did admission compare with the truth.
+fn known_groups(request: &AccessRequest, policy: &AccessPolicy) -> Vec<String> {
+    let said = request.spec.groups.iter();
+    said.filter(|group| policy.spec.groups.contains(group)).cloned().collect()
 }
 
 /// The first rule that matches. An error in any `when` before that refuses.

@@ -278,6 +278,18 @@ fn a_group_that_the_policy_named_later_was_not_asked_for() {
 }
 
 #[test]
+fn a_group_that_the_policy_does_not_name_is_only_the_requesters_word_and_reaches_no_rule() {
+    let mut world = world();
+    world.policy = Some(policy(json!([
+        {"name": "theirs", "when": "'database-team' in request.groups", "approvals": {"required": 0}}
+    ])));
+    world.request = request(json!({"spec": {"groups": ["database-team"]}}));
+    refused(&world, "NoRuleMatches");
+    world.policy.as_mut().unwrap().spec.groups = vec!["database-team".into()];
+    granted(&world);
+}
+
+#[test]
 fn an_expression_that_fails_on_the_way_refuses_even_when_a_later_rule_would_grant() {
     for when in ["request.team == 'x'", "request.user ==", "1"] {
         let mut world = world();

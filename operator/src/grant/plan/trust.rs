@@ -1,0 +1,36 @@
+//! Whether a grant object is believed. While the release's admission policies are not in force anybody with the right verb
+//! may have written it, status and all: it gets no pod, and no proxy is let on to a credential.
+//!
+//! What is open already stays so: its pod was made while the grant was believed.
+
+use kube::ResourceExt;
+
+use super::super::observed::{Observed, Problem};
+use super::show::because;
+use crate::admission::Admission;
+use crate::request::decision::quorum::created;
+
+/// Why nothing is opened for this grant. `None`: it is believed.
+pub fn untrusted(observed: &Observed) -> Option<Problem> {
+    let since = match &observed.admission {
+        Some(Admission::InForce { since }) => *since,
+        Some(Admission::NotInForce { what }) => {
+            return Some(because(
+                "AdmissionNotInForce",
+                format!(
+                    "the release's admission policies are not in force, so nothing is opened: {what}. Run `helm upgrade` with the release's chart."
+                ),
+            ));
+        }
+        None => return Some(because("AdmissionUnknown", "the admission policies were not looked at.")),
+    };
+    (created(&observed.grant) <= since).then(|| {
+        because(
+            "OlderThanAdmission",
+            format!(
+                "this grant is older than the admission policies, in force since {since:.0}, so it gets no proxy: revoke {} and ask again.",
+                observed.grant.name_any()
+            ),
+        )
+    })
+}
