@@ -82,11 +82,7 @@ impl Relay {
                 let message = "one statement at a time: leave multi-statements off";
                 self.refuse(Asked::plain(name), Refused::new(UNKNOWN_COMMAND, "Command", message)).await
             }
-            Command::FieldList { table, wildcard: _ } => {
-                let message = "COM_FIELD_LIST is not open: use SHOW COLUMNS";
-                let refused = Refused::new(UNKNOWN_COMMAND, "Command", message);
-                self.refuse(Asked::text(name, table), refused).await
-            }
+            Command::FieldList { table, wildcard: _ } => self.field_list(body, table).await,
             Command::ProcessInfo | Command::ProcessKill(_) | Command::Unsupported(_) => {
                 let message = format!("{name} is not open to readers");
                 self.refuse(Asked::plain(name), Refused::new(UNKNOWN_COMMAND, "Command", &message)).await

@@ -1,5 +1,7 @@
 //! Prepared statements in use: only those that the gate let pass at COM_STMT_PREPARE, on record with their values.
 
+use std::sync::Arc;
+
 use wire::command::{self, StmtExecute};
 use wire::execute_params::{ExecuteParams, Value};
 use wire::response::Answer;
@@ -20,7 +22,7 @@ impl Relay {
         let Some(prepared) = self.statements.get(execute.id) else {
             return self.refuse(Asked::plain(EXECUTE), unknown()).await;
         };
-        let text = prepared.text.clone();
+        let text = Arc::clone(&prepared.text);
         let plain = Asked::text(EXECUTE, &text);
         if !READING_CURSORS.contains(&execute.flags) {
             let refused = Refused::new((1235, *b"42000"), "Cursor", "only cursors for reading are open");
@@ -40,7 +42,7 @@ impl Relay {
         if let Some(refused) = self.used_up() {
             return self.refuse(plain, refused).await;
         }
-        let permit = prepared.permit.clone();
+        let permit = Arc::clone(&prepared.permit);
         let parameters: Vec<Parameter<'_>> = (0..)
             .zip(params.values)
             .map(|(index, value)| match value {
@@ -70,7 +72,7 @@ impl Relay {
         let Some(prepared) = self.statements.get(id) else {
             return self.refuse(Asked::plain("COM_STMT_FETCH"), unknown()).await;
         };
-        let (text, carried) = (prepared.text.clone(), prepared.fetched);
+        let (text, carried) = (Arc::clone(&prepared.text), prepared.fetched);
         self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
         self.forward_carrying(body, Answer::Fetch, carried).await?;
         let used = self.used_by_this();

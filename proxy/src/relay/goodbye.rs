@@ -43,13 +43,12 @@ impl Relay {
 
     async fn tell(&mut self, ended: &Ended) {
         if let Some(packet) = ended.packet() {
-            // The frame that is under way must be whole before anything else can be said.
-            while self.owed > 0 && matches!(ended, Ended::Grant(_)) {
+            // What was let pass is said first, and the frame that is under way must be whole before anything else.
+            while self.owed > 0 {
                 if self.pay().await.is_err() {
                     return;
                 }
-                let received = self.database.inbound.fill(&mut self.database.stream);
-                if self.owed > 0 && !matches!(received.await, Ok(received) if received > 0) {
+                if self.owed > 0 && !self.more_comes(ended).await {
                     break;
                 }
             }
@@ -64,6 +63,13 @@ impl Relay {
         if self.client.flush().await.is_ok() {
             self.client.close().await;
         }
+    }
+
+    /// Whether the database had more of the frame that is under way. It is asked at the end of the grant only:
+    /// otherwise it is the database that broke off, or the client.
+    async fn more_comes(&mut self, ended: &Ended) -> bool {
+        let received = self.database.inbound.fill(&mut self.database.stream);
+        matches!(ended, Ended::Grant(_)) && matches!(received.await, Ok(received) if received > 0)
     }
 }
 

@@ -2,6 +2,7 @@
 //! memory; an id that is not here is not executed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use sql::Permit;
 use wire::execute_params::{ParameterType, Statement};
@@ -20,9 +21,9 @@ const MOST_LONG_DATA: usize = 1024 * 1024;
 /// A statement that the gate let pass and the database prepared.
 pub(super) struct Prepared {
     /// The text as the client sent it.
-    pub text: Vec<u8>,
+    pub text: Arc<[u8]>,
     /// The gate's word on it.
-    pub permit: Permit,
+    pub permit: Arc<Permit>,
     /// How many parameters it takes.
     pub parameters: u16,
     /// The types of its last execution.
@@ -36,10 +37,10 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(text: Vec<u8>, permit: Permit, parameters: u16) -> Self {
+    pub(super) fn new(text: &[u8], permit: Permit, parameters: u16) -> Self {
         Self {
-            text,
-            permit,
+            text: text.into(),
+            permit: Arc::new(permit),
             parameters,
             types: Vec::new(),
             fetched: Carried::default(),

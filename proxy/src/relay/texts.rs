@@ -62,7 +62,7 @@ impl Relay {
         self.begin(asked, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         if let Some(prepared) = answered.prepared.filter(|_| answered.done) {
-            let statement = Prepared::new(text.to_vec(), permit, prepared.parameters);
+            let statement = Prepared::new(text, permit, prepared.parameters);
             self.statements.insert(prepared.id, statement);
         }
         self.finish().await
@@ -83,6 +83,22 @@ impl Relay {
         if self.forward(&command::encode_init_db(schema), Answer::Simple).await?.done {
             self.schema = Some(name);
         }
+        self.finish().await
+    }
+
+    /// COM_FIELD_LIST, by which the ordinary client learns names to complete: decided as SHOW COLUMNS of that table.
+    /// `body`: the whole command, which is forwarded as it is.
+    pub(super) async fn field_list(&mut self, body: &[u8], table: &[u8]) -> Result<(), Ended> {
+        let asked = Asked::text("COM_FIELD_LIST", table);
+        let quoted = table.iter().flat_map(|byte| if *byte == b'`' { vec![b'`', b'`'] } else { vec![*byte] });
+        let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
+        match self.shared.gate.decide(text, self.schema.clone()).await {
+            Ok(Verdict::Forward(_)) => {}
+            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
+            Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
+        }
+        self.begin(asked, Decision::Forwarded).await?;
+        self.forward(body, Answer::FieldList).await?;
         self.finish().await
     }
 

@@ -34,6 +34,29 @@ async fn the_row_after_the_last_allowed_one_is_an_error_and_the_session_goes_on(
 }
 
 #[tokio::test]
+async fn a_late_kill_never_hits_the_next_statement() {
+    let mut limits = wide();
+    limits.statement.rows = 5;
+    let proxy = Proxy::with_limits(limits).await;
+    let mut raw = raw::session(&proxy).await;
+    for _ in 0..20 {
+        // The database has ended the statement by itself when the sixth row is held back.
+        let six = command::encode_query(b"SELECT n FROM shop.numbers LIMIT 6");
+        let mut packet = raw.asks(&six).await.unwrap();
+        while packet[0] != 0xff {
+            packet = raw.reads().await.unwrap();
+        }
+        assert_eq!(error(&packet).0, 1104);
+        let five = command::encode_query(b"SELECT n FROM shop.numbers LIMIT 5");
+        let mut packet = raw.asks(&five).await.unwrap();
+        while packet[0] != 0xfe {
+            assert_ne!(packet[0], 0xff, "{:?}", error(&packet));
+            packet = raw.reads().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_byte_limit_is_told_before_the_row_that_breaks_it() {
     let mut limits = wide();
     limits.statement.bytes = 1_000_000;

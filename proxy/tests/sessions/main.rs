@@ -5,6 +5,7 @@
 
 mod bad_connections;
 mod cut;
+mod hostile_database;
 mod identity;
 mod limits;
 mod preflight;

@@ -5,6 +5,8 @@ use mysql_async::prelude::Queryable;
 use crate::support::clients::Person;
 use crate::support::mariadb::mariadb;
 use crate::support::proxy::Proxy;
+use crate::support::raw;
+use wire::command;
 
 /// Refused with this code, and with a message of ours.
 async fn refused(person: &Person, sql: &str, code: u16) {
@@ -118,4 +120,20 @@ async fn a_transaction_is_read_only() {
         .await;
     assert_eq!(said.out, "2", "{said:?}");
     assert!(said.err.contains("ERROR"), "{said:?}");
+}
+
+#[tokio::test]
+async fn the_clients_completion_learns_columns_of_open_tables_only() {
+    let proxy = Proxy::start().await;
+    let mut raw = raw::session(&proxy).await;
+    let no_schema = raw.asks(b"\x04orders\0").await.unwrap();
+    assert_eq!(no_schema[0], 0xff, "a table of no schema");
+    assert_eq!(raw.asks(&command::encode_init_db(b"shop")).await.unwrap()[0], 0);
+    let definition = raw.asks(b"\x04orders\0%").await.unwrap();
+    assert!(definition.starts_with(b"\x03def"), "a column");
+    while raw.reads().await.unwrap()[0] != 0xfe {}
+    for table in [&b"\x04mysql.user\0"[..], b"\x04x` FROM mysql.user -- \0", b"\x04\0"] {
+        assert_eq!(raw.asks(table).await.unwrap()[0], 0xff);
+    }
+    assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0);
 }

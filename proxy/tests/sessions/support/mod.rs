@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod clients;
+pub mod hostile;
 pub mod mariadb;
 pub mod proxy;
 pub mod raw;

@@ -9,7 +9,7 @@ use access::{
 use keyhole_proxy::credential::Credential;
 use keyhole_proxy::downstream::{Listeners, ServingIdentity, Shared, SharedParts, serve};
 use keyhole_proxy::ending::{EndCause, Ending};
-use keyhole_proxy::upstream;
+use keyhole_proxy::upstream::{self, ServerInfo};
 use keyhole_proxy::usage::UsageMeter;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -87,8 +87,14 @@ impl Proxy {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
-        let (grant, credential) = (grant(limits), Arc::new(credential()));
-        let server = upstream::preflight(&grant, &credential).await.unwrap();
+        let grant = grant(limits);
+        let server = upstream::preflight(&grant, &credential()).await.unwrap();
+        Self::before(grant, server).await
+    }
+
+    /// In front of a server that passed preflight, or says so.
+    pub async fn before(grant: Grant, server: ServerInfo) -> Self {
+        let credential = Arc::new(credential());
         let (session_ca, serving_ca) = (Authority::new("sessions"), Authority::new("internal"));
         let (certificate, key) = serving_ca.server("grant.proxy.keyhole.internal");
         let identity = ServingIdentity {

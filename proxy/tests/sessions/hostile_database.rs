@@ -1,0 +1,84 @@
+//! A database that was taken over, or is broken, harms no client and gets no further than its session.
+
+use wire::command;
+use wire::frame::{self, Sequence};
+use wire::status_flags::StatusFlags;
+
+use crate::support::hostile::{ok, proxy_before};
+use crate::support::raw::{self, error};
+
+fn framed(bodies: &[&[u8]]) -> Vec<u8> {
+    let (mut sequence, mut out) = (Sequence::starting_at(1), Vec::new());
+    bodies.iter().for_each(|body| frame::encode(body, &mut sequence, &mut out));
+    out
+}
+
+/// What a client gets to its first query, and that the session is over then.
+async fn last_words(answer: Vec<u8>) -> (u16, String) {
+    let proxy = proxy_before(answer).await;
+    let mut raw = raw::session(&proxy).await;
+    let packet = raw.asks(&command::encode_query(b"SELECT 1")).await.unwrap();
+    let words = error(&packet);
+    raw.is_closed().await;
+    words
+}
+
+#[tokio::test]
+async fn a_transaction_that_may_write_cuts_the_session_before_its_client_hears_of_it() {
+    let writable = StatusFlags::AUTOCOMMIT.with(StatusFlags::IN_TRANS);
+    let (code, message) = last_words(framed(&[&ok(writable)])).await;
+    assert!(code == 1053 && message.contains("a transaction was open that may write"), "{code} {message}");
+}
+
+#[tokio::test]
+async fn a_read_only_transaction_does_not() {
+    let held = StatusFlags::AUTOCOMMIT.with(StatusFlags::IN_TRANS).with(StatusFlags::IN_TRANS_READONLY);
+    let proxy = proxy_before(framed(&[&ok(held)])).await;
+    let mut raw = raw::session(&proxy).await;
+    for _ in 0..3 {
+        assert_eq!(raw.asks(&command::encode_query(b"SELECT 1")).await.unwrap()[0], 0);
+    }
+}
+
+#[tokio::test]
+async fn an_sql_mode_that_the_gate_does_not_read_cuts_the_session() {
+    let other = StatusFlags::AUTOCOMMIT.with(StatusFlags::NO_BACKSLASH_ESCAPES);
+    let (code, message) = last_words(framed(&[&ok(other)])).await;
+    assert!(code == 1053 && message.contains("SQL mode"), "{code} {message}");
+}
+
+#[tokio::test]
+async fn a_database_that_asks_for_a_clients_file_is_cut_off() {
+    let (code, message) = last_words(framed(&[b"\xfb/etc/passwd"])).await;
+    assert!(code == 1053 && message.contains("asked for a file of yours"), "{code} {message}");
+    assert!(!message.contains("passwd"), "{message}");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_the_protocol_is_not_passed_on() {
+    let auto = ok(StatusFlags::AUTOCOMMIT);
+    let mut out_of_order = Vec::new();
+    frame::encode(&auto, &mut Sequence::starting_at(2), &mut out_of_order);
+    for answer in [out_of_order, framed(&[b""]), framed(&[b"\x00"]), framed(&[b"\x02", b"garbage"])] {
+        let proxy = proxy_before(answer).await;
+        let mut raw = raw::session(&proxy).await;
+        let mut packet = raw.asks(&command::encode_query(b"SELECT 1")).await.unwrap();
+        if packet == [2] {
+            packet = raw.reads().await.unwrap();
+        }
+        let (code, message) = error(&packet);
+        assert!(code == 1053 && message.contains("cannot be read"), "{code} {message}");
+        raw.is_closed().await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_goes_on_after_its_answer_is_cut_off() {
+    let auto = ok(StatusFlags::AUTOCOMMIT);
+    let proxy = proxy_before([framed(&[&auto]), framed(&[&auto])].concat()).await;
+    let mut raw = raw::session(&proxy).await;
+    assert_eq!(raw.asks(&command::encode_query(b"SELECT 1")).await.unwrap()[0], 0);
+    let (code, _) = error(&raw.reads_out_of_band().await);
+    assert_eq!(code, 1053);
+    raw.is_closed().await;
+}

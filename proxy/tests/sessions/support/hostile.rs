@@ -1,0 +1,75 @@
+//! A database that logs everybody in and then answers queries with whatever a test says.
+
+use access::{ServerAddress, Tls};
+use keyhole_proxy::packets::{read_packet, write_packet};
+use keyhole_proxy::upstream::ServerInfo;
+use sql::Server;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use wire::capabilities::Capabilities;
+use wire::frame::Sequence;
+use wire::greeting::Greeting;
+use wire::ok::{OkPacket, OkSummary};
+use wire::status_flags::StatusFlags;
+
+use super::proxy::{Proxy, grant, wide};
+
+const VERSION: &str = "5.5.5-10.11.6-MariaDB";
+
+/// What it can do: as much as a session needs.
+const CAPABILITIES: Capabilities = Capabilities::REQUIRED
+    .union(Capabilities::TRANSACTIONS)
+    .union(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA)
+    .union(Capabilities::DEPRECATE_EOF);
+
+/// An OK packet with this status.
+pub fn ok(status: StatusFlags) -> Vec<u8> {
+    let summary = OkSummary { status, ..OkSummary::default() };
+    OkPacket { summary, ..OkPacket::default() }.encode(CAPABILITIES)
+}
+
+/// A proxy in front of a database that answers every query but the proxy's own settings with these bytes, headers
+/// included.
+pub async fn proxy_before(answer: Vec<u8>) -> Proxy {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut grant = grant(wide());
+    grant.target.address =
+        ServerAddress::new("127.0.0.1", listener.local_addr().unwrap().port().into()).unwrap();
+    grant.target.tls = Tls::Disabled;
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // It ends with its client.
+            tokio::spawn(serve(stream, answer.clone()));
+        }
+    });
+    let server = Server::from_greeting(VERSION).unwrap();
+    let info = ServerInfo { server, version_text: VERSION.into(), capabilities: CAPABILITIES };
+    Proxy::before(grant, info).await
+}
+
+async fn serve(mut stream: TcpStream, answer: Vec<u8>) -> Option<()> {
+    let greeting = Greeting {
+        server_version: VERSION.as_bytes(),
+        connection_id: 7,
+        challenge: vec![b'c'; 20],
+        capabilities: CAPABILITIES,
+        collation: 45,
+        status: StatusFlags::AUTOCOMMIT,
+        auth_plugin: b"mysql_native_password",
+    };
+    let mut sequence = Sequence::default();
+    write_packet(&mut stream, &mut sequence, &greeting.encode().ok()?).await.ok()?;
+    read_packet(&mut stream, &mut sequence, 1 << 16).await.ok()?;
+    write_packet(&mut stream, &mut sequence, &ok(StatusFlags::AUTOCOMMIT)).await.ok()?;
+    loop {
+        let mut sequence = Sequence::default();
+        let command = read_packet(&mut stream, &mut sequence, 1 << 24).await.ok()?;
+        let own = command.starts_with(b"\x03SET ") || !command.starts_with(b"\x03");
+        if own {
+            write_packet(&mut stream, &mut sequence, &ok(StatusFlags::AUTOCOMMIT)).await.ok()?;
+        } else {
+            stream.write_all(&answer).await.ok()?;
+        }
+    }
+}
