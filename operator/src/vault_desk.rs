@@ -72,10 +72,14 @@ impl VaultDesk {
             *login = Some(self.log_in(now).await?);
         }
         let Some(Login { token, good_until: _ }) = login.as_ref() else { return Ok(()) };
-        match &lease.lease_id {
-            Some(id) => self.shut_lease(token, id).await.map_err(DeskError::Vault),
-            None => self.shut_token(token, &lease.token_accessor).await.map_err(DeskError::Vault),
+        for call in calls(lease) {
+            match call {
+                ToShut::Lease(id) => self.shut_lease(token, id).await,
+                ToShut::Token(accessor) => self.shut_token(token, accessor).await,
+            }
+            .map_err(DeskError::Vault)?;
         }
+        Ok(())
     }
 
     async fn shut_lease(&self, token: &Secret, id: &str) -> Result<(), VaultError> {
@@ -88,7 +92,7 @@ impl VaultDesk {
         }
     }
 
-    /// No lease was reported, so there is none to look up; the token's end is the end of any it might own.
+    /// The token's end is the end of every lease it owns, also of those that nobody reported.
     async fn shut_token(&self, token: &Secret, accessor: &str) -> Result<(), VaultError> {
         match self.vault.revoke_accessor(token, accessor).await? {
             Revocation::Revoked | Revocation::AlreadyGone => Ok(()),
@@ -105,6 +109,22 @@ impl VaultDesk {
         let good_until = now.checked_add(lasts).and_then(|end| end.checked_sub(MARGIN)).unwrap_or(now);
         Ok(Login { token, good_until })
     }
+}
+
+/// What is revoked for one line of the record.
+#[derive(Debug, PartialEq, Eq)]
+enum ToShut<'a> {
+    /// By its full id; Vault answers when the database's user is gone.
+    Lease(&'a str),
+    /// By its accessor.
+    Token(&'a str),
+}
+
+/// The lease that was reported, and always the token: a proxy that was taken over may have read more credentials than it
+/// reported, and could read another one with a token that lives on.
+fn calls(lease: &LeaseStatus) -> impl Iterator<Item = ToShut<'_>> {
+    let reported = lease.lease_id.as_deref().map(ToShut::Lease);
+    reported.into_iter().chain([ToShut::Token(&lease.token_accessor)])
 }
 
 /// One sentence for the receipt.
@@ -130,6 +150,15 @@ fn how_to_fix(error: &DeskError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn with_a_lease_its_token_is_revoked_too() {
+        let mut lease = LeaseStatus { token_accessor: "accessor".into(), ..LeaseStatus::default() };
+        assert_eq!(calls(&lease).collect::<Vec<_>>(), [ToShut::Token("accessor")]);
+        lease.lease_id = Some("database/creds/role/1".into());
+        let both = [ToShut::Lease("database/creds/role/1"), ToShut::Token("accessor")];
+        assert_eq!(calls(&lease).collect::<Vec<_>>(), both);
+    }
 
     #[test]
     fn a_refusal_of_vault_shows_the_policy_to_add() {
