@@ -64,10 +64,12 @@ pub fn compare(release: &Release, found: &Found) -> Admission {
         let there = found.policies.iter().find(|other| other.name_any() == named);
         let bound = found.bindings.iter().find(|other| other.name_any() == binding.name_any());
         let times = [
-            same("ValidatingAdmissionPolicy", &named, there, |other| other.spec == policy.spec),
+            same("ValidatingAdmissionPolicy", &named, there, |other| other.spec == policy.spec)
+                .and_then(last_looked_at),
             same("ValidatingAdmissionPolicyBinding", &binding.name_any(), bound, |other| {
                 other.spec == binding.spec
-            }),
+            })
+            .and_then(made_and_never_changed),
         ];
         for time in times {
             match time {
@@ -79,23 +81,52 @@ pub fn compare(release: &Release, found: &Found) -> Admission {
     Admission::InForce { since: since.checked_add(UNTIL_ENFORCED).unwrap_or(Timestamp::MAX) }
 }
 
-/// When the object was last written, if it is there and the same.
-fn same<K: Resource>(
+/// The object, if it is there and the same.
+fn same<'a, K: Resource<DynamicType = ()>>(
     kind: &str,
     name: &str,
-    there: Option<&K>,
+    there: Option<&'a K>,
     is_ours: impl Fn(&K) -> bool,
-) -> Result<Timestamp, String> {
+) -> Result<&'a K, String> {
     let there = there
         .filter(|object| object.meta().deletion_timestamp.is_none())
         .ok_or_else(|| format!("{kind} {name} is missing"))?;
-    if !is_ours(there) {
-        return Err(format!("{kind} {name} is not the release's own"));
-    }
-    written(there).ok_or_else(|| format!("{kind} {name} does not say when it was written"))
+    is_ours(there).then_some(there).ok_or_else(|| format!("{kind} {name} is not the release's own"))
 }
 
-/// When anything but the status of an object was last written. `None` when it does not say.
+/// When a policy was last changed, or a little later. `managedFields` alone do not tell: who takes away what somebody had
+/// added leaves no time there. But Kubernetes looks at every change, and notes in the status when, and at which generation.
+fn last_looked_at(policy: &ValidatingAdmissionPolicy) -> Result<Timestamp, String> {
+    let says = |what: &str| format!("ValidatingAdmissionPolicy {} {what}", policy.name_any());
+    let meta = &policy.metadata;
+    let looked_at = policy.status.as_ref().and_then(|status| status.observed_generation);
+    if looked_at.is_none() || looked_at != meta.generation {
+        return Err(says("was changed just now, and Kubernetes has not looked at it yet"));
+    }
+    let unknown = || says("does not say when it was last changed");
+    let entries = || meta.managed_fields.iter().flatten();
+    if !entries().any(|entry| entry.subresource.as_deref() == Some("status")) {
+        return Err(unknown());
+    }
+    let created = meta.creation_timestamp.as_ref().ok_or_else(unknown)?.0;
+    let times = entries().map(|entry| entry.time.as_ref().map_or(Timestamp::MAX, |time| time.0));
+    Ok(times.fold(created, Timestamp::max))
+}
+
+/// When a binding was made. Nothing tells when one was last changed, so one that ever was is not trusted.
+fn made_and_never_changed(binding: &ValidatingAdmissionPolicyBinding) -> Result<Timestamp, String> {
+    let made =
+        binding.metadata.creation_timestamp.as_ref().filter(|_| binding.metadata.generation == Some(1));
+    made.map(|time| time.0).ok_or_else(|| {
+        format!(
+            "ValidatingAdmissionPolicyBinding {} was changed after it was made, and nothing says when: delete it",
+            binding.name_any()
+        )
+    })
+}
+
+/// When anything but the status of an object was last written, as far as it tells: not when a field was only taken away.
+/// `None` when it does not say.
 pub fn written<K: Resource>(object: &K) -> Option<Timestamp> {
     let meta = object.meta();
     let created = meta.creation_timestamp.as_ref()?.0;
@@ -126,24 +157,28 @@ mod tests {
         Time(text.parse().unwrap())
     }
 
-    fn stamp<K: Resource>(object: &mut K, created: &str, changed: &str) {
-        let meta = object.meta_mut();
-        meta.creation_timestamp = Some(at(created));
-        meta.managed_fields = Some(vec![
-            ManagedFieldsEntry { time: Some(at(changed)), ..ManagedFieldsEntry::default() },
+    /// As the API server and its controller leave a policy that was made and later changed.
+    fn stamp(policy: &mut ValidatingAdmissionPolicy, created: &str, changed: &str) {
+        let generation = Some(if created == changed { 1 } else { 3 });
+        policy.metadata.creation_timestamp = Some(at(created));
+        policy.metadata.generation = generation;
+        policy.metadata.managed_fields = Some(vec![
+            ManagedFieldsEntry { time: Some(at(created)), ..ManagedFieldsEntry::default() },
             ManagedFieldsEntry {
                 subresource: Some("status".into()),
-                time: Some(at("2030-01-01T00:00:00Z")),
+                time: Some(at(changed)),
                 ..ManagedFieldsEntry::default()
             },
         ]);
+        policy.status.get_or_insert_default().observed_generation = generation;
     }
 
     fn installed() -> Found {
         let mut found = Found::default();
         for (mut policy, mut binding) in release_policies(&release()) {
             stamp(&mut policy, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
-            stamp(&mut binding, "2026-01-01T00:00:01Z", "2026-01-01T00:00:01Z");
+            binding.metadata.creation_timestamp = Some(at("2026-01-01T00:00:01Z"));
+            binding.metadata.generation = Some(1);
             found.policies.push(policy);
             found.bindings.push(binding);
         }
@@ -184,10 +219,15 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_does_not_say_when_it_was_written_is_not_trusted() {
+    fn a_policy_that_does_not_say_when_it_was_changed_is_not_trusted() {
         let mut found = installed();
         found.policies[0].metadata.managed_fields = Some(Vec::new());
-        assert!(not_in_force(&found).contains("when it was written"));
+        assert!(not_in_force(&found).contains("when it was last changed"));
+        let mut found = installed();
+        found.policies[0].metadata.generation = Some(2);
+        assert!(not_in_force(&found).contains("not looked at"));
+        found.policies[0].status = None;
+        assert!(not_in_force(&found).contains("not looked at"));
     }
 
     #[test]
@@ -195,6 +235,16 @@ mod tests {
         let mut found = installed();
         assert_eq!(compare(&release(), &found).since(), Some("2026-01-01T00:00:04Z".parse().unwrap()));
         stamp(&mut found.policies[0], "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z");
+        assert_eq!(compare(&release(), &found).since(), Some("2026-02-01T00:00:03Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_binding_that_was_changed_and_changed_back_is_not_trusted_until_it_is_made_anew() {
+        let mut found = installed();
+        found.bindings[0].metadata.generation = Some(3);
+        assert!(not_in_force(&found).contains("was changed after it was made"));
+        found.bindings[0].metadata.generation = Some(1);
+        found.bindings[0].metadata.creation_timestamp = Some(at("2026-02-01T00:00:00Z"));
         assert_eq!(compare(&release(), &found).since(), Some("2026-02-01T00:00:03Z".parse().unwrap()));
     }
 }
