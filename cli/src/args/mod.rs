@@ -70,3 +70,71 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The words of a command line: up to a pipe, a redirection, a comment, the next
+    /// command or an arrow; single quotes keep.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut rest = line.trim_start();
+        while !rest.is_empty() && !rest.starts_with(['|', '>', '#', '&', ';', '─']) {
+            let (word, after) = match rest.strip_prefix('\'') {
+                Some(quoted) => quoted.split_once('\'').unwrap_or((quoted, "")),
+                None => rest.split_once(' ').unwrap_or((rest, "")),
+            };
+            words.push(word.trim_end_matches(['`', ')']).to_owned());
+            rest = after.trim_start();
+        }
+        words
+    }
+
+    /// Every place where a text calls the plug-in.
+    fn commands(text: &str) -> Vec<Vec<String>> {
+        let calls = text.lines().flat_map(|line| line.split("kubectl keyhole ").skip(1));
+        calls.map(|call| words(call.split(['`', ':']).next().unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn the_commands_of_the_user_documents_are_understood() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for name in ["README.md", "docs/requests.md", "docs/policies.md", "docs/vault.md", "docs/gitops.md"] {
+            let text = fs::read_to_string(root.join(name)).unwrap();
+            let found = commands(&text).into_iter().filter(|words| words.len() > 1);
+            for words in found {
+                let line = ["kubectl-keyhole".to_owned()].into_iter().chain(words);
+                if let Err(error) = Cli::try_parse_from(line) {
+                    panic!("{name}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_help_texts_are_understood() {
+        let mut command = <Cli as clap::CommandFactory>::command();
+        command.build();
+        let mut understood = 0;
+        for sub in command.get_subcommands() {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for words in commands(&help) {
+                let line = ["kubectl-keyhole".to_owned()].into_iter().chain(words);
+                if let Err(error) = Cli::try_parse_from(line) {
+                    panic!("{}: {error}", sub.get_name());
+                }
+                understood += 1;
+            }
+        }
+        assert!(understood > 15, "only {understood} examples were found");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}
