@@ -69,7 +69,7 @@ fn white_space_matters(text: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn white_space_comments_and_case_never_change_a_verdict(choices in prop::collection::vec(any::<u8>(), 1..40)) {
@@ -82,6 +82,11 @@ proptest! {
             prop_assert_eq!(reason(flavour, text), reason(flavour, &other), "{} became {}", text, other);
         }
     }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_bytes_make_the_gate_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -15,7 +15,7 @@ use std::ops::Range;
 /// A text's stack need grows with its operators; up to this many, and this nesting, any thread has enough.
 const FLAT: (usize, usize) = (400, 12);
 /// The stack for everything else, and per operator: dropping a chain of operators recurses once for each.
-const DEEP_STACK_BYTES: usize = 16 << 20;
+const DEEP_STACK_BYTES: usize = 8 << 20;
 const STACK_BYTES_PER_OPERATOR: usize = 2 << 10;
 
 /// Does a query begin at this lexeme?
@@ -67,7 +67,8 @@ fn decide_as(
         run()
     } else {
         let more = shape.operators.saturating_mul(STACK_BYTES_PER_OPERATOR);
-        stacker::grow(DEEP_STACK_BYTES.saturating_add(more), run)
+        let need = DEEP_STACK_BYTES.saturating_add(more);
+        stacker::maybe_grow(need, need, run)
     }?;
     Ok(Facts { parameters, ..facts })
 }

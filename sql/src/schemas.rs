@@ -53,8 +53,17 @@ fn is_system(schema: &str) -> bool {
     system(schema).is_some()
 }
 
+/// A name that a server may read as another one: cut at a NUL, or as the plain name of a folder. COM_INIT_DB brings a
+/// name that no lexer has seen.
+fn is_disguised(schema: &str) -> bool {
+    schema.chars().any(char::is_control) || fold(schema).trim().starts_with("#mysql50#")
+}
+
 /// Is this table of a system schema open? Tables of other schemas are the database role's affair.
 pub(crate) fn is_open(schema: &str, table: &str) -> bool {
+    if is_disguised(schema) {
+        return false;
+    }
     match system(schema) {
         Some(system) => system.open.contains(&table.to_ascii_lowercase().as_str()),
         None => true,
@@ -63,7 +72,7 @@ pub(crate) fn is_open(schema: &str, table: &str) -> bool {
 
 /// May a session make this schema its current one? The tables in `information_schema` are judged one by one.
 pub(crate) fn may_be_current(schema: &str) -> bool {
-    !is_system(schema) || fold(schema) == "information_schema"
+    !is_disguised(schema) && (!is_system(schema) || fold(schema) == "information_schema")
 }
 
 #[cfg(test)]
@@ -84,6 +93,15 @@ mod tests {
             assert!(is_system(name), "{name}");
         }
         assert!(!is_system("shop"));
+    }
+
+    #[test]
+    fn a_schema_in_disguise_is_neither_current_nor_open() {
+        for name in ["mysql\0x", "mysql\0", "\0mysql", "mysql\n", "#mysql50#mysql", "#MySQL50#mysql"] {
+            assert!(!may_be_current(name), "{name:?}");
+            assert!(!is_open(name, "global_priv"), "{name:?}");
+        }
+        assert!(may_be_current("shop") && may_be_current("#shop"));
     }
 
     #[test]
