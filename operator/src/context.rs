@@ -1,8 +1,9 @@
 //! What every reconciler has at hand. Nothing here decides.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use access::report::Report;
 use crds::AccessGrant;
 use crds::admission::Release;
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +43,14 @@ pub struct Context {
     /// Cached grants: for figures and for finding what to look at, never for deciding.
     pub grants: OnceLock<Store<AccessGrant>>,
     memory: Mutex<HashMap<String, Memory>>,
+    last_words: Mutex<HashMap<String, LastWords>>,
+}
+
+/// What a pod left as it went: its uid, and the report in its termination message.
+#[derive(Clone, Debug)]
+struct LastWords {
+    pod_uid: String,
+    report: Report,
 }
 
 /// What is remembered of a grant while the process lives; losing it costs figures only.
@@ -81,6 +90,7 @@ impl Context {
             metrics: Metrics::default(),
             grants: OnceLock::new(),
             memory: Mutex::default(),
+            last_words: Mutex::default(),
         }
     }
 
@@ -106,12 +116,29 @@ impl Context {
         })
     }
 
+    /// Keeps what a pod left. Its object may be gone a moment later, and only the watch has seen its last state.
+    pub fn keep_last_words(&self, grant_uid: &str, pod_uid: &str, report: Report) {
+        let words = LastWords { pod_uid: pod_uid.to_owned(), report };
+        locked(&self.last_words).insert(grant_uid.to_owned(), words);
+    }
+
+    /// What the pod `pod_uid` of a grant left.
+    pub fn last_words(&self, grant_uid: &str, pod_uid: &str) -> Option<Report> {
+        let all = locked(&self.last_words);
+        all.get(grant_uid).filter(|words| words.pod_uid == pod_uid).map(|words| words.report.clone())
+    }
+
     /// Forgets an ended grant.
     pub fn forget(&self, uid: &str) {
         self.remembering(|memory| memory.remove(uid));
+        locked(&self.last_words).remove(uid);
     }
 
     fn remembering<T>(&self, with: impl FnOnce(&mut HashMap<String, Memory>) -> T) -> T {
-        with(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&mut locked(&self.memory))
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -63,8 +63,12 @@ async fn grants(context: Arc<Context>) {
     let [by_request, by_database, by_policy] = [(); 3].map(|()| controller.store());
     context.grants.set(controller.store()).ok();
     let proxies = Api::<Pod>::namespaced(context.client.clone(), &context.config.proxies_namespace);
+    let listening = Arc::clone(&context);
     controller
-        .watches(proxies, watcher::Config::default().labels(GRANT_UID_LABEL), |pod| annotated(&pod))
+        .watches(proxies, watcher::Config::default().labels(GRANT_UID_LABEL), move |pod| {
+            grant::observe::listen(&listening, &pod);
+            annotated(&pod)
+        })
         .watches(all::<AccessRequest>(&context), anything(), move |request| {
             let uid = request.uid().unwrap_or_default();
             of(&by_request, &request, |grant| grant.spec.request.uid == uid)

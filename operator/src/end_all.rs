@@ -57,7 +57,7 @@ async fn until_gone(client: &Client) -> Result<(), kube::Error> {
 
 /// Does an operator's work when no operator leads.
 async fn stand_in(context: Arc<Context>) {
-    let mut candidate = candidate(&context).await;
+    let mut candidate = candidate(&context);
     candidate.acquire().await;
     tracing::info!("no operator leads: closing here");
     tokio::select! {

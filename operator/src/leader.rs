@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
-use kube::core::ObjectMeta;
 use kube::{Api, Client};
 
 use crate::clock::now;
 use crate::config::Config;
-use crate::owner;
 use crate::words::chain;
 
 /// After this long without a change another replica may take over.
@@ -28,7 +26,6 @@ const EVERY: Duration = Duration::from_secs(2);
 pub struct Candidate {
     leases: Api<Lease>,
     name: String,
-    owner: Option<OwnerReference>,
     view: View,
 }
 
@@ -57,11 +54,10 @@ enum Standing {
 
 impl Candidate {
     /// A candidate for the operator's Lease; `me` is the replica's own name.
-    pub async fn new(client: &Client, config: &Config, me: &str) -> Self {
+    pub fn new(client: &Client, config: &Config, me: &str) -> Self {
         Self {
             leases: Api::namespaced(client.clone(), &config.namespace),
             name: config.service_account.clone(),
-            owner: owner::find(client, config).await,
             view: View { me: me.to_owned(), seen: None },
         }
     }
@@ -114,23 +110,14 @@ impl Candidate {
 
     async fn try_once(&mut self) -> Result<Standing, kube::Error> {
         let time = now();
-        let Some(lease) = self.leases.get_opt(&self.name).await? else {
-            let lease = Lease {
-                metadata: ObjectMeta {
-                    name: Some(self.name.clone()),
-                    owner_references: self.owner.clone().map(|owner| vec![owner]),
-                    ..ObjectMeta::default()
-                },
-                spec: Some(self.view.claim(None, time)),
-            };
-            return won(self.leases.create(&PostParams::default(), &lease).await.map(drop));
-        };
+        // The chart makes it, so that the operator needs no right to make any.
+        let lease = self.leases.get(&self.name).await?;
         let spec = lease.spec.clone().unwrap_or_default();
         if self.view.judge(&spec, time) == Standing::Theirs {
             return Ok(Standing::Theirs);
         }
         // With the resourceVersion we read: of two who try at once, one meets a conflict.
-        let claimed = Lease { metadata: lease.metadata, spec: Some(self.view.claim(Some(&spec), time)) };
+        let claimed = Lease { metadata: lease.metadata, spec: Some(self.view.claim(&spec, time)) };
         won(self.leases.replace(&self.name, &PostParams::default(), &claimed).await.map(drop))
     }
 }
@@ -147,15 +134,11 @@ impl View {
         if time.duration_since(at) >= LASTS { Standing::Ours } else { Standing::Theirs }
     }
 
-    fn claim(&self, before: Option<&LeaseSpec>, time: Timestamp) -> LeaseSpec {
-        let was_ours = before.is_some_and(|spec| spec.holder_identity.as_deref() == Some(&self.me));
-        let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
+    fn claim(&self, before: &LeaseSpec, time: Timestamp) -> LeaseSpec {
+        let was_ours = before.holder_identity.as_deref() == Some(&self.me);
+        let transitions = before.lease_transitions.unwrap_or(0);
         LeaseSpec {
-            acquire_time: if was_ours {
-                before.and_then(|spec| spec.acquire_time.clone())
-            } else {
-                Some(MicroTime(time))
-            },
+            acquire_time: if was_ours { before.acquire_time.clone() } else { Some(MicroTime(time)) },
             holder_identity: Some(self.me.clone()),
             lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
             lease_transitions: Some(if was_ours { transitions } else { transitions.saturating_add(1) }),
@@ -232,8 +215,7 @@ mod tests {
             candidate.judge(&held_by("me", "2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")),
             Standing::Ours
         );
-        let claim =
-            candidate.claim(Some(&held_by("other", "2026-01-01T00:00:00Z")), at("2026-01-01T00:01:00Z"));
+        let claim = candidate.claim(&held_by("other", "2026-01-01T00:00:00Z"), at("2026-01-01T00:01:00Z"));
         assert_eq!((claim.holder_identity.as_deref(), claim.lease_transitions), (Some("me"), Some(1)));
     }
 }

@@ -39,8 +39,8 @@ pub async fn means(path: &Path) -> anyhow::Result<Arc<Context>> {
 }
 
 /// A candidate for the operator's lease.
-pub async fn candidate(context: &Context) -> Candidate {
-    Candidate::new(&context.client, &context.config, &replica()).await
+pub fn candidate(context: &Context) -> Candidate {
+    Candidate::new(&context.client, &context.config, &replica())
 }
 
 /// Runs until told to stop.
@@ -65,7 +65,7 @@ pub async fn run(path: &Path, pages: Pages) -> anyhow::Result<()> {
 
 /// Waits for its turn, then runs the loops. The process that loses its turn ends: half-done plans converge in the next.
 async fn lead(context: Arc<Context>) -> anyhow::Result<()> {
-    let mut candidate = candidate(&context).await;
+    let mut candidate = candidate(&context);
     let mut stop = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     tokio::select! {
         () = candidate.acquire() => tracing::info!("leading"),

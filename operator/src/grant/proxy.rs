@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use reqwest::{Client, Response, StatusCode, redirect, retry};
 use rustls::ClientConfig;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// A report is at most 4 KiB.
 const LONGEST_REPORT: usize = 64 * 1024;

@@ -99,6 +99,8 @@ fn pod_goes(observed: &Observed, reason: EndReason, elapsed: SignedDuration) -> 
             }
             Some(Phase::Ending | Phase::Ended) if elapsed < TO_PROVE => Vec::new(),
             Some(Phase::Ending | Phase::Ended) => delete_once(pod),
+            // Its deletion told it already.
+            None if pod.deleting_since.is_some() => Vec::new(),
             // It does not answer: what SIGTERM does is the same.
             None => {
                 let mut actions = vec![Action::TellEnd(reason)];
