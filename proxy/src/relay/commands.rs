@@ -163,7 +163,7 @@ impl Relay {
         let Some((stream, sequence)) = self.client.exchange() else { return Err(Ended::ClientBroke) };
         let patience = std::time::Duration::from_secs(10);
         let certificate = self.certificate.as_ref();
-        let proof = downstream::reauthenticate(&self.shared, stream, sequence, certificate, change);
+        let proof = downstream::reauthenticate(&self.shared, stream, sequence, certificate, change.user);
         match tokio::time::timeout(patience, proof).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(Ended::ClientUnproven),

@@ -123,6 +123,8 @@ impl Relay {
             cause = ending.began() => Ended::Grant(cause),
             ended = self.converse() => ended,
         };
+        // Whatever else went wrong at that moment went wrong because of it.
+        let ended = ending.cause().map_or(ended, Ended::Grant);
         self.part(&ended).await;
         ended
     }

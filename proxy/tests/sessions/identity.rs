@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use mysql_async::prelude::Queryable;
+use mysql_async::{ChangeUserOpts, Conn, SslOpts};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -150,6 +152,24 @@ async fn a_token_opens_a_session_for_the_grants_own_user() {
     for user in [REQUESTER, ""] {
         assert_eq!(with_token(&proxy, user, &token).await, Ok(()), "{user:?}");
     }
+}
+
+#[tokio::test]
+async fn a_driver_with_the_token_as_its_password_reads_and_proves_itself_again_on_change_user() {
+    let proxy = Proxy::start().await;
+    let token = token(&proxy.session_certificate(), |_, _| {});
+    let person = Person::with(&proxy, None);
+    let tls = SslOpts::default().with_root_certs(vec![person.file("ca.pem").into()]);
+    let driver = person.driver().user(Some(REQUESTER)).pass(Some(token)).ssl_opts(tls);
+    let mut conn = Conn::new(driver.enable_cleartext_plugin(true)).await.unwrap();
+    let count = "SELECT COUNT(*) FROM shop.orders";
+    assert_eq!(conn.query_first::<u8, _>(count).await.unwrap(), Some(2));
+    conn.change_user(ChangeUserOpts::default()).await.unwrap();
+    assert_eq!(conn.query_first::<u8, _>(count).await.unwrap(), Some(2));
+    let stranger = ChangeUserOpts::default().with_user(Some("stranger@example.com".into()));
+    let error = conn.change_user(stranger).await.unwrap_err().to_string();
+    assert!(error.contains("1045"), "{error}");
+    assert!(conn.query_first::<u8, _>(count).await.is_err(), "the session is over");
 }
 
 #[tokio::test]
