@@ -165,7 +165,7 @@ impl Steps<'_> {
         if let Ok(Some(proxy)) = proxy
             && let Err(error) = proxy.end(reason, &message).await
         {
-            tracing::warn!(grant = %self.uid(), error = %chain(&error), "the proxy was not told to end");
+            tracing::info!(grant = %self.uid(), error = %chain(&error), "the proxy was not told to end");
         }
     }
 
