@@ -24,6 +24,9 @@ pub enum PacketError {
     /// The other side closed before the packet was whole.
     #[error("the connection was closed")]
     Closed,
+    /// The other side did not answer, or take what was sent, in time.
+    #[error("the other side did not answer in time")]
+    Silent,
     /// A frame does not follow the one before.
     #[error("the packet is out of order")]
     Order(#[source] OutOfOrder),

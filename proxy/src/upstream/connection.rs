@@ -1,5 +1,8 @@
 //! One connection to the database, logged in. Runs our own few statements; the relay borrows its parts for a client's.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use wire::capabilities::Capabilities;
 use wire::command;
 use wire::err::ErrSummary;
@@ -15,6 +18,9 @@ use crate::packets::{Inbound, PacketError, Stream, write_packet};
 
 /// The buffer through which answers flow: the memory that a session needs, whatever the size of its results.
 const INBOUND: usize = 32 * 1024;
+
+/// How long the database may take to take a command, or to answer one of our own.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Our own statements have small answers.
 const MOST_ROWS: usize = 10_000;
@@ -86,9 +92,11 @@ impl Connection {
         }
     }
 
-    /// Sends a command, as a new exchange.
+    /// Sends a command, as a new exchange. After an error the connection is of no more use.
     pub async fn send(&mut self, body: &[u8]) -> Result<(), PacketError> {
-        write_packet(&mut self.stream, &mut Sequence::default(), body).await
+        let mut sequence = Sequence::default();
+        let sent = write_packet(&mut self.stream, &mut sequence, body);
+        timeout(PATIENCE, sent).await.unwrap_or(Err(PacketError::Silent))
     }
 
     /// Sends a command and waits for its OK. `what` names it in errors.
@@ -117,6 +125,11 @@ impl Connection {
     }
 
     async fn rows(&mut self, what: &'static str, answer: Answer) -> Result<Vec<Row>, CommandError> {
+        let rows = timeout(PATIENCE, self.rows_unbounded(what, answer)).await;
+        rows.unwrap_or(Err(CommandError::Packet(PacketError::Silent)))
+    }
+
+    async fn rows_unbounded(&mut self, what: &'static str, answer: Answer) -> Result<Vec<Row>, CommandError> {
         let mut tracker = ResponseTracker::new(answer, self.capabilities, Sequence::starting_at(1));
         let (mut columns, mut rows) = (0, Vec::new());
         while !tracker.is_complete() {

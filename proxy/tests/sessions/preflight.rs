@@ -97,3 +97,13 @@ async fn a_dead_credential_is_a_refused_login() {
         "{outcome:?}"
     );
 }
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_holds_nobody_up_for_long() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut grant = grant(wide());
+    let port = listener.local_addr().unwrap().port();
+    grant.target.address = access::ServerAddress::new("127.0.0.1", port.into()).unwrap();
+    let outcome = preflight(&grant, &credential()).await;
+    assert!(matches!(outcome, Err(PreflightError::Connect(ConnectError::Silent { .. }))), "{outcome:?}");
+}
