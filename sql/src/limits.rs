@@ -91,12 +91,42 @@ fn texts_made_to_be_parsed_many_times_are_refused_soon() {
 }
 
 #[test]
+fn every_way_to_nest_fits_the_stack_up_to_the_cap() {
+    for (open, middle, close, most) in [
+        ("FROM ((SELECT * ", "FROM t", ") x JOIN u)", 59),
+        ("FROM (SELECT * ", "FROM t", ") x", 119),
+        ("FROM (t JOIN (SELECT * ", "FROM t", ") x)", 59),
+        ("FROM (t JOIN ", "FROM t", ")", 119),
+        ("FROM t WHERE a IN (SELECT b ", "FROM t", ")", 119),
+        ("FROM t WHERE EXISTS (SELECT * ", "FROM t", ")", 119),
+        ("FROM t WHERE a = ANY ((SELECT b ", "FROM t", "))", 59),
+        ("FROM t ORDER BY (SELECT b ", "FROM t", ")", 119),
+        ("FROM t JOIN u ON (SELECT b ", "FROM t", ")", 119),
+        ("FROM JSON_TABLE((SELECT b ", "FROM t", "), '$' COLUMNS (a INT PATH '$')) j", 59),
+        ("+ IF((SELECT 1 ", "", "), 1, 2)", 59),
+        ("+ CASE WHEN (SELECT 1 ", "", ") THEN 1 END", 119),
+        ("+ CAST((SELECT 1 ", "", ") AS CHAR)", 59),
+        ("+ SUM(1) OVER (ORDER BY (SELECT 1 ", "", "))", 59),
+        ("UNION (SELECT 1 ", "", ")", 119),
+        ("+ {fn IF((SELECT 1 ", "", "), 1, 2)}", 40),
+    ] {
+        for times in [most, most / 2, most / 4] {
+            let text = format!("SELECT 1 {}{middle}{}", open.repeat(times), close.repeat(times));
+            let verdict = gate().decide(text.as_bytes(), Some("shop"));
+            drop(verdict);
+        }
+    }
+}
+
+#[test]
 fn deep_texts_are_decided_on_a_small_stack() {
     let deep = nested("(SELECT * FROM t WHERE a IN (SELECT ", "1", "))", 40);
     let long = format!("SELECT {}", vec!["1"; 10_000].join("+"));
     let decided = std::thread::Builder::new().stack_size(512 << 10).spawn(move || {
         allowed(&deep);
         allowed(&long);
+        allowed(&format!("SELECT {}1{}", "CASE WHEN ".repeat(60), " THEN 1 END".repeat(60)));
+        allowed(&format!("SELECT {}1", "NOT ".repeat(200)));
     });
     decided.unwrap().join().unwrap();
 }

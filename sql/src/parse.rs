@@ -12,7 +12,7 @@ use sqlparser::tokenizer::Token;
 use std::ops::Range;
 
 /// The parser's own limit. The nesting cap is met before it.
-const RECURSION_LIMIT: usize = 250;
+pub(crate) const RECURSION_LIMIT: usize = 250;
 
 /// With more joins than this a text is not tried a second time with nested joins.
 const MOST_NESTED_JOINS: usize = 40;

@@ -8,15 +8,25 @@ use crate::parse::{self, Lead};
 use crate::phrases;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
-use crate::shape;
+use crate::shape::{self, Shape};
 use crate::walk::Walker;
 use std::ops::Range;
 
-/// A text's stack need grows with its operators; up to this many, and this nesting, any thread has enough.
-const FLAT: (usize, usize) = (400, 12);
-/// The stack for everything else, and per operator: dropping a chain of operators recurses once for each.
-const DEEP_STACK_BYTES: usize = 8 << 20;
+/// What a text needs of the stack: a base, so much per level of parentheses, and per operator. The parser recurses
+/// through large frames (in a debug build 100 KiB and more from one level to the next, more than its own protection
+/// keeps in reserve); words such as CASE and NOT recurse too, up to the parser's limit; and dropping a chain of
+/// operators recurses once for each. Only what is used of a stack is ever backed by memory.
+const BASE_STACK_BYTES: usize = 1 << 20;
+const STACK_BYTES_PER_LEVEL: usize = 512 << 10;
+const STACK_BYTES_PER_RECURSION: usize = 32 << 10;
 const STACK_BYTES_PER_OPERATOR: usize = 2 << 10;
+
+fn stack_bytes(shape: &Shape) -> usize {
+    let levels = shape.nesting.saturating_mul(STACK_BYTES_PER_LEVEL);
+    let recursions = shape.operators.min(parse::RECURSION_LIMIT).saturating_mul(STACK_BYTES_PER_RECURSION);
+    let operators = shape.operators.saturating_mul(STACK_BYTES_PER_OPERATOR);
+    BASE_STACK_BYTES.saturating_add(levels).saturating_add(recursions).saturating_add(operators)
+}
 
 /// Does a query begin at this lexeme?
 pub(crate) fn begins(lexed: &Lexed<'_>, index: usize) -> bool {
@@ -52,7 +62,6 @@ fn decide_as(
 ) -> Result<Facts, Refusal> {
     phrases::check(lexed, range.clone())?;
     let shape = shape::outline(lexed, range.clone())?;
-    let (operators, nesting) = FLAT;
     let parameters = range.clone().filter(|index| lexed.kind(*index) == Some(Kind::Parameter)).count();
     let run = || {
         let parsed = parse::query(lexed, range.clone(), lead, &shape, policy.server.flavour)?;
@@ -63,12 +72,7 @@ fn decide_as(
         accounting::check(lexed, range.clone(), &findings.roles, policy.server.flavour)?;
         policy.judge(&findings, lexed)
     };
-    let facts = if shape.operators <= operators && shape.nesting <= nesting {
-        run()
-    } else {
-        let more = shape.operators.saturating_mul(STACK_BYTES_PER_OPERATOR);
-        let need = DEEP_STACK_BYTES.saturating_add(more);
-        stacker::maybe_grow(need, need, run)
-    }?;
+    let need = stack_bytes(&shape);
+    let facts = stacker::maybe_grow(need, need, run)?;
     Ok(Facts { parameters, ..facts })
 }

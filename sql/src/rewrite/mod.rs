@@ -12,6 +12,7 @@ use crate::shape::Shape;
 use crate::words;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Which clause the current level of parentheses is in, as far as rewriting must know.
@@ -67,7 +68,7 @@ pub(crate) fn tokens(
         out: Vec::with_capacity(room),
         levels: vec![TOP],
         braces: Vec::new(),
-        extra_closes: Vec::new(),
+        extra_closes: BTreeSet::new(),
         time_ranges: Vec::new(),
         noted: Vec::new(),
     };
@@ -102,7 +103,7 @@ struct Rewriter<'a> {
     /// For each open brace: was it `{OJ`?
     braces: Vec<bool>,
     /// Closing parentheses after which one more is due.
-    extra_closes: Vec<usize>,
+    extra_closes: BTreeSet<usize>,
     /// Open `FOR SYSTEM_TIME` ranges: the level of parentheses, and whether `TO` and not `AND` ends it.
     time_ranges: Vec<(usize, bool)>,
     /// Names that the parser is not shown: columns of `CYCLE`.

@@ -10,6 +10,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::server::Flavour;
 use crate::words;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use std::collections::BTreeMap;
 
 /// What a lexeme turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +77,42 @@ pub(crate) struct Walker<'a> {
     lexed: &'a Lexed<'a>,
     flavour: Flavour,
     findings: Findings,
-    /// Names of common table expressions in sight, in lower case.
-    scope: Vec<String>,
+    scope: Scope,
+}
+
+/// Names of common table expressions in sight, in lower case.
+#[derive(Debug, Default)]
+struct Scope {
+    /// In the order they came into sight.
+    order: Vec<String>,
+    /// How often each is in sight: an inner one may be called as an outer one.
+    names: BTreeMap<String, usize>,
+}
+
+impl Scope {
+    fn push(&mut self, name: String) {
+        let count = self.names.entry(name.clone()).or_default();
+        *count = count.saturating_add(1);
+        self.order.push(name);
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        self.names.get(name).is_some_and(|count| *count > 0)
+    }
+
+    fn depth(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Takes out of sight what came after.
+    fn truncate(&mut self, depth: usize) {
+        while self.order.len() > depth {
+            let Some(name) = self.order.pop() else { return };
+            if let Some(count) = self.names.get_mut(&name) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
 }
 
 impl<'a> Walker<'a> {
@@ -85,7 +120,7 @@ impl<'a> Walker<'a> {
     pub(crate) fn new(lexed: &'a Lexed<'a>, flavour: Flavour) -> Self {
         let roles = vec![Role::Unseen; lexed.len()];
         let findings = Findings { roles, ..Findings::default() };
-        Self { lexed, flavour, findings, scope: Vec::new() }
+        Self { lexed, flavour, findings, scope: Scope::default() }
     }
 
     /// What was met.

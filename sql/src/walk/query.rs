@@ -34,7 +34,7 @@ impl Walker<'_> {
         if foreign {
             return Err(self.foreign("a clause of a query"));
         }
-        let seen = self.scope.len();
+        let seen = self.scope.depth();
         if let Some(with) = with {
             self.with(with)?;
         }

@@ -161,7 +161,7 @@ impl Walker<'_> {
         match *indexes.as_slice() {
             [index] => {
                 let name = self.lexed.name(index);
-                if !self.scope.contains(&name.to_lowercase()) {
+                if !self.scope.holds(&name.to_lowercase()) {
                     self.findings.tables.push(FoundTable { schema: None, name, index });
                 }
                 Ok(())
