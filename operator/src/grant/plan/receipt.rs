@@ -112,10 +112,11 @@ fn without_proof(receipt: &mut Receipt, item: Item, status: &AccessGrantStatus) 
             receipt,
             item,
             Outcome::Unprovable,
-            "the proxy left no proof; the lease is gone from Vault, whose revocation statements kill the user's \
+            "the proxy did not prove it before it went; the lease is gone from Vault, whose revocation statements kill the user's \
              sessions before they drop the user",
         );
-    } else {
+    } else if receipt.outcome(item).is_none() {
+        // What the proxy itself said about an open item says more than this.
         note(receipt, item, Outcome::Open, "the proxy left no proof, and its lease may still stand");
     }
 }
