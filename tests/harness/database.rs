@@ -146,7 +146,7 @@ impl TestDatabase {
         Shell::new("kubectl")
             .env("KUBECONFIG", &self.kubeconfig)
             .args(&self.kubectl)
-            .args(["exec", "-i", &deployment, "--", "mariadb", "--batch", "--skip-column-names", "-uroot"])
+            .args(["exec", "-i", &deployment, "--", "mariadb", "--batch", "--skip-column-names"])
             .input(sql)
             .succeeds()
             .await
