@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use serde_json::json;
 
 use crate::wait::{Look, until};
 use crate::{Bed, Person, Shell, TestDatabase};
@@ -69,12 +70,15 @@ impl Cluster {
     pub async fn person(&self, name: &str, groups: &[&str], role: Option<&str>) -> anyhow::Result<Person> {
         let person = Person::known(&self.bed, &self.client, name, groups, &self.namespace).await?;
         if let Some(role) = role {
-            let binding = format!("{name}-{role}");
-            self.kubectl()
-                .args(["create", "rolebinding", &binding, &format!("--clusterrole=keyhole-{role}")])
-                .arg(format!("--user={name}"))
-                .succeeds()
-                .await?;
+            let binding = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": {"name": format!("{name}-{role}")},
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": format!("keyhole-{role}"),
+                },
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}],
+            });
+            self.applies(&binding.to_string()).await?;
         }
         Ok(person)
     }
@@ -158,6 +162,10 @@ impl Cluster {
                 Ok(finished) => format!("{}{}", finished.out, finished.err),
                 Err(error) => format!("{error:#}"),
             };
+            // Of events and logs the newest; other tests leave theirs in the same namespaces.
+            let lines: Vec<&str> = printed.lines().collect();
+            let newest = if look.contains(&"yaml") { 0 } else { lines.len().saturating_sub(40) };
+            let printed = lines[newest..].join("\n");
             told.push_str(&format!("--- kubectl {}\n{printed}\n", look.join(" ")));
         }
         told

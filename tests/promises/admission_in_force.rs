@@ -15,7 +15,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const POLICY: &str = "ValidatingAdmissionPolicy";
 const BINDING: &str = "ValidatingAdmissionPolicyBinding";
@@ -114,7 +114,16 @@ async fn changed(
         let said = format!("{kind} {name} is not the release's own");
         let request = format!("changed-{number}");
         nothing_is_granted(cluster, orders, requester, (&request, &said)).await?;
+        if kind == BINDING {
+            // Nothing says when a binding was last changed: editing it back is not enough.
+            release.is_edited_back(name).await?;
+            let said = format!("{kind} {name} was changed after it was made");
+            let request = format!("edited-back-{number}");
+            nothing_is_granted(cluster, orders, requester, (&request, &said)).await?;
+        }
         release.is_put_back().await?;
+        cluster.awaits_condition(&request, "Approved", "OlderThanAdmission").await.context(said)?;
+        cluster.has_no_grant().await?;
     }
     Ok(())
 }
@@ -160,10 +169,22 @@ impl Release {
     /// Puts back what is missing or changed, and waits until the operator trusts new objects again.
     async fn is_put_back(&self) -> anyhow::Result<()> {
         for policy in &self.were.0 {
-            put_back(&self.policies, policy).await?;
+            match self.policies.get_opt(&policy.name_any()).await? {
+                None => made_anew(&self.policies, policy).await?,
+                Some(there) if there.spec == policy.spec => {}
+                Some(there) => replaced(&self.policies, &there, policy).await?,
+            }
         }
         for binding in &self.were.1 {
-            put_back(&self.bindings, binding).await?;
+            let name = binding.name_any();
+            match self.bindings.get_opt(&name).await? {
+                None => made_anew(&self.bindings, binding).await?,
+                Some(there) if there.metadata.generation == Some(1) => {}
+                Some(_) => {
+                    self.bindings.delete(&name, &DeleteParams::default()).await?;
+                    made_anew(&self.bindings, binding).await?;
+                }
+            }
         }
         // The operator trusts nothing of the first three seconds; objects tell their time in whole ones.
         let trusted = Timestamp::now().checked_add(SignedDuration::from_secs(5))?;
@@ -172,6 +193,12 @@ impl Release {
             Ok(if now > trusted { Look::Found(()) } else { Look::NotYet(now.to_string()) })
         })
         .await
+    }
+
+    async fn is_edited_back(&self, name: &str) -> anyhow::Result<()> {
+        let was = self.were.1.iter().find(|binding| binding.name_any() == name);
+        let there = self.bindings.get(name).await?;
+        replaced(&self.bindings, &there, was.context("no such binding")?).await
     }
 }
 
@@ -183,27 +210,28 @@ where
     Ok(all.into_iter().filter(|object| object.name_any().ends_with(".access.keyhole.dev")).collect())
 }
 
-async fn put_back<K>(api: &Api<K>, was: &K) -> anyhow::Result<()>
+async fn made_anew<K>(api: &Api<K>, was: &K) -> anyhow::Result<()>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Serialize,
 {
-    let name = was.name_any();
-    let there = api.get_opt(&name).await?;
-    if there.as_ref().is_some_and(|there| spec(there) == spec(was)) {
-        return Ok(());
-    }
-    let mut object = was.clone();
-    let meta = object.meta_mut();
-    meta.resource_version = there.as_ref().and_then(ResourceExt::resource_version);
-    (meta.uid, meta.creation_timestamp, meta.managed_fields) = (None, None, None);
-    let params = PostParams::default();
-    let done = match there {
-        Some(_) => api.replace(&name, &params, &object).await,
-        None => api.create(&params, &object).await,
-    };
-    done.map(drop).with_context(|| format!("cannot put {name} back: run `helm upgrade`"))
+    let made = api.create(&PostParams::default(), &unwritten(was, None)).await;
+    made.map(drop).with_context(|| format!("cannot make {} anew: run `helm upgrade`", was.name_any()))
 }
 
-fn spec<K: Serialize>(object: &K) -> Value {
-    serde_json::to_value(object).map_or(Value::Null, |value| value["spec"].clone())
+async fn replaced<K>(api: &Api<K>, there: &K, was: &K) -> anyhow::Result<()>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Serialize,
+{
+    let object = unwritten(was, there.resource_version());
+    let replaced = api.replace(&was.name_any(), &PostParams::default(), &object).await;
+    replaced.map(drop).with_context(|| format!("cannot put {} back: run `helm upgrade`", was.name_any()))
+}
+
+/// The object without what the API server adds to it.
+fn unwritten<K: Resource + Clone>(was: &K, resource_version: Option<String>) -> K {
+    let mut object = was.clone();
+    let meta = object.meta_mut();
+    meta.resource_version = resource_version;
+    (meta.uid, meta.creation_timestamp, meta.managed_fields, meta.generation) = (None, None, None, None);
+    object
 }

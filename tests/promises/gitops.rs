@@ -1,37 +1,52 @@
 //! Promise 5 with GitOps: a service account applies manifests in other people's names, where RBAC and the policy's rule trust
-//! it, and with evidence of a review by two people.
+//! it, and with evidence of a review by two people. The rights and the evidence are those of `docs/gitops.md`.
 
-use anyhow::ensure;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
 use harness::grant::approval;
 use harness::{Cluster, Person, TestDatabase};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The service account `submitter`: it may write requests and approvals here, and these verbs.
-async fn submitter(cluster: &Cluster, verbs: &[(&str, &str)]) -> anyhow::Result<Person> {
-    let submitter = cluster.service_account("submitter").await?;
-    let all = json!(["get", "list", "watch", "create", "update", "patch", "delete"]);
-    let mut rules = vec![json!({
-        "apiGroups": ["access.keyhole.dev"], "resources": ["accessrequests", "accessapprovals"], "verbs": all,
-    })];
-    for (resource, verb) in verbs {
-        rules.push(json!({"apiGroups": ["access.keyhole.dev"], "resources": [resource], "verbs": [verb]}));
-    }
-    let metadata = json!({"name": "submitter", "namespace": cluster.namespace});
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules,
+const ASKS: &str = "request-on-behalf";
+const APPROVES: &str = "approve-on-behalf";
+
+/// The YAML documents of `docs/gitops.md`, block by block.
+fn documented() -> anyhow::Result<Vec<Vec<Value>>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/gitops.md");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let parsed = blocks.map(|block| {
+        let documents = serde_norway::Deserializer::from_str(block);
+        documents.map(|document| Value::deserialize(document).context("a block is no YAML")).collect()
     });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "submitter"},
-        "subjects": [{"kind": "ServiceAccount", "name": "submitter", "namespace": cluster.namespace}],
-    });
-    cluster.applies(&role.to_string()).await?;
-    cluster.applies(&binding.to_string()).await?;
-    Ok(submitter)
+    parsed.collect()
 }
 
-const ASKS: (&str, &str) = ("accessrequests", "request-on-behalf");
-const APPROVES: (&str, &str) = ("accessapprovals", "approve-on-behalf");
+/// The service account `submitter` with the Role that the manual gives a GitOps controller; of the verbs that act for
+/// others only `verbs`.
+async fn submitter(cluster: &Cluster, verbs: &[&str]) -> anyhow::Result<Person> {
+    let submitter = cluster.service_account("submitter").await?;
+    let rights = documented()?.into_iter().next().context("the manual shows no Role")?;
+    ensure!(rights.len() == 2, "the manual shows a Role and its binding: {rights:?}");
+    for mut object in rights {
+        object["metadata"]["namespace"] = json!(cluster.namespace);
+        if object["kind"] == "RoleBinding" {
+            object["subjects"] =
+                json!([{"kind": "ServiceAccount", "name": "submitter", "namespace": cluster.namespace}]);
+        }
+        for rule in object["rules"].as_array_mut().into_iter().flatten() {
+            let granted = rule["verbs"].as_array_mut().context("a rule without verbs")?;
+            granted.retain(|verb| {
+                let verb = verb.as_str().unwrap_or_default();
+                !verb.ends_with("-on-behalf") || verbs.contains(&verb)
+            });
+        }
+        cluster.applies(&object.to_string()).await?;
+    }
+    Ok(submitter)
+}
 
 /// The policy of the tests, with these submitters trusted.
 async fn trusting(cluster: &Cluster, orders: &TestDatabase, on_behalf_by: Value) -> anyhow::Result<()> {
@@ -40,28 +55,25 @@ async fn trusting(cluster: &Cluster, orders: &TestDatabase, on_behalf_by: Value)
     cluster.applies(&policy.to_string()).await.map(drop)
 }
 
-fn evidence() -> Value {
-    json!({
-        "pullRequest": "https://git.example.com/access/pulls/7",
-        "commit": "0123456789abcdef0123456789abcdef01234567",
-        "author": "requester",
-        "reviewer": "approver",
-    })
+/// As in the manual.
+fn evidence() -> anyhow::Result<Value> {
+    let requests = documented()?.into_iter().flatten().find(|object| object["kind"] == "AccessRequest");
+    Ok(requests.context("the manual shows no AccessRequest")?["spec"]["evidence"].clone())
 }
 
 /// The requester's request as the submitter applies it.
-fn carried_request(orders: &TestDatabase, submitter: &Person, name: &str) -> Value {
+fn carried_request(orders: &TestDatabase, submitter: &Person, name: &str) -> anyhow::Result<Value> {
     let mut request = orders.request(name, "30m");
     request["spec"]["submittedBy"] = json!(submitter.name);
-    request["spec"]["evidence"] = evidence();
-    request
+    request["spec"]["evidence"] = evidence()?;
+    Ok(request)
 }
 
 /// The approver's approval as the submitter applies it.
 async fn carried_approval(cluster: &Cluster, submitter: &Person, request: &str) -> anyhow::Result<Value> {
     let mut approval = approval(&cluster.awaits_terms(request).await?, "approver")?;
     approval["spec"]["submittedBy"] = json!(submitter.name);
-    approval["spec"]["evidence"] = evidence();
+    approval["spec"]["evidence"] = evidence()?;
     Ok(approval)
 }
 
@@ -73,7 +85,7 @@ async fn without_the_verb_nobody_acts_for_others() -> anyhow::Result<()> {
             let orders = cluster.described_orders().await?;
             let submitter = submitter(&cluster, &[]).await?;
             trusting(&cluster, &orders, json!([{"user": submitter.name, "both": true}])).await?;
-            let request = carried_request(&orders, &submitter, "look");
+            let request = carried_request(&orders, &submitter, "look")?;
             submitter.cannot_apply(&request, "needs the verb request-on-behalf on accessrequests").await?;
 
             cluster.requester().await?.applies(&orders.request("look", "30m")).await?;
@@ -92,17 +104,17 @@ async fn with_the_verb_and_without_evidence_of_two_people_nobody_acts_for_others
             let orders = cluster.described_orders().await?;
             let submitter = submitter(&cluster, &[ASKS, APPROVES]).await?;
             trusting(&cluster, &orders, json!([{"user": submitter.name, "both": true}])).await?;
-            let mut request = carried_request(&orders, &submitter, "look");
+            let mut request = carried_request(&orders, &submitter, "look")?;
             request["spec"]["evidence"]["reviewer"] = json!("Requester");
             submitter.cannot_apply(&request, "two different people").await?;
             request["spec"]["evidence"] = Value::Null;
             submitter.cannot_apply(&request, "needs spec.evidence").await?;
 
-            submitter.applies(&carried_request(&orders, &submitter, "look")).await?;
+            submitter.applies(&carried_request(&orders, &submitter, "look")?).await?;
             let mut approval = carried_approval(&cluster, &submitter, "look").await?;
             approval["spec"]["evidence"] = Value::Null;
             submitter.cannot_apply(&approval, "needs spec.evidence").await?;
-            approval["spec"]["evidence"] = evidence();
+            approval["spec"]["evidence"] = evidence()?;
             approval["spec"]["approver"] = json!("requester");
             submitter.cannot_apply(&approval, "nobody approves their own request").await?;
             cluster.has_no_grant().await
@@ -119,7 +131,7 @@ async fn with_the_verb_but_not_named_by_the_rule_a_submitter_reaches_nothing() -
             let submitter = submitter(&cluster, &[ASKS, APPROVES]).await?;
             trusting(&cluster, &orders, json!([{"user": "system:serviceaccount:elsewhere:submitter"}]))
                 .await?;
-            submitter.applies(&carried_request(&orders, &submitter, "carried")).await?;
+            submitter.applies(&carried_request(&orders, &submitter, "carried")?).await?;
             let message = cluster.awaits_condition("carried", "Approved", "SubmitterNotTrusted").await?;
             ensure!(message.contains(&submitter.name) && message.contains("onBehalfBy"), "{message}");
 
@@ -140,7 +152,7 @@ async fn one_submitter_carries_request_and_approval_only_where_the_rule_says_so(
             let orders = cluster.described_orders().await?;
             let submitter = submitter(&cluster, &[ASKS, APPROVES]).await?;
             trusting(&cluster, &orders, json!([{"user": submitter.name}])).await?;
-            submitter.applies(&carried_request(&orders, &submitter, "look")).await?;
+            submitter.applies(&carried_request(&orders, &submitter, "look")?).await?;
             submitter.applies(&carried_approval(&cluster, &submitter, "look").await?).await?;
             let why = cluster.awaits_judgement("look", "look-by-approver").await?;
             ensure!(why.contains("brought the request too"), "{why}");
@@ -168,7 +180,7 @@ async fn a_trusted_submitter_carries_both_and_the_person_reads() -> anyhow::Resu
             let submitter = submitter(&cluster, &[ASKS, APPROVES]).await?;
             trusting(&cluster, &orders, json!([{"user": submitter.name, "both": true}])).await?;
             let requester = cluster.requester().await?;
-            submitter.applies(&carried_request(&orders, &submitter, "look")).await?;
+            submitter.applies(&carried_request(&orders, &submitter, "look")?).await?;
             submitter.applies(&carried_approval(&cluster, &submitter, "look").await?).await?;
             let grant = cluster.awaits_ready("look").await?;
             let read = requester.reads(&grant, "SELECT COUNT(*) FROM orders").await?;
@@ -179,7 +191,7 @@ async fn a_trusted_submitter_carries_both_and_the_person_reads() -> anyhow::Resu
             ensure!(tried.code != Some(0), "the submitter read: {}", tried.out);
 
             // A controller applies what it has applied again and again, and prunes what is gone from the repository.
-            submitter.applies(&carried_request(&orders, &submitter, "look")).await?;
+            submitter.applies(&carried_request(&orders, &submitter, "look")?).await?;
             submitter.kubectl().args(["delete", "accessrequest", "look", "--wait=false"]).succeeds().await?;
             cluster.awaits_gone(&grant).await?;
             let tried = requester.runs(&grant, "SELECT 1").await?;
