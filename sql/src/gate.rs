@@ -9,7 +9,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::server::Server;
 use crate::session::{self, Decided};
 use crate::shape;
-use crate::verdict::{Permit, SessionEffect, StatementKind, Verdict};
+use crate::verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
 
 /// What the `Database` allows beyond the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,9 @@ impl Gate {
             return Err(Refusal::new(Reason::TooLarge, what));
         }
         let lexed = lexer::lex(text, self.server)?;
+        if is_comments_only(&lexed) {
+            return Ok(Verdict::Answer(LocalAnswer::Ok));
+        }
         let end = end_of_statement(&lexed)?;
         let policy = self.policy(default_schema);
         let decided = if query::begins(&lexed, 0) {
@@ -84,6 +87,12 @@ impl Gate {
     fn policy<'a>(&'a self, default_schema: Option<&'a str>) -> Policy<'a> {
         Policy { allowances: &self.allowances, default_schema, server: self.server }
     }
+}
+
+/// A text of comments alone is no error to the servers; dump tools send version comments that are skipped.
+fn is_comments_only(lexed: &Lexed<'_>) -> bool {
+    let nothing = lexed.len() == 0 || (lexed.len() == 1 && lexed.is_symbol(0, ";"));
+    nothing && !matches!(lexed.source().trim(), "" | ";")
 }
 
 /// The index behind the statement's last lexeme. One semicolon may follow it.

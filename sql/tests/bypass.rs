@@ -65,7 +65,10 @@ fn version_comments_are_read_as_the_server_reads_them() {
     expanded(MYSQL, "/*!40000", "SELECT 1 /*!40000 , 2 */");
     expanded(MYSQL, "/*!80403", "SELECT 1 /*!80403 , 2 */");
     skipped(MYSQL, "SELECT 1 /*!80404 , 2 */");
-    refused_by(MYSQL, "SELECT 1 /*!100100 , 2 */");
+    skipped(MYSQL, "SELECT 1 /*!100100 , 2 */");
+    expanded(MYSQL, "/*!080403", "SELECT 1 /*!080403 , 2 */");
+    refused("SELECT 1 /*!9999 , 2 */");
+    refused("SELECT 1 /*!1001000 , 2 */");
 }
 
 #[test]

@@ -85,21 +85,21 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    /// Five digits or six, `50114` or `101106`. Whether older servers read six does not matter: the head is blanked, and
+    /// the interior too where it is skipped, so the server reads what was read here.
     fn head(&self, digits: usize, for_mariadb: bool) -> Result<Head, Refusal> {
         let rest = self.bytes.get(digits..).unwrap_or_default();
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let end = digits.saturating_add(count);
         let mariadb = self.server.flavour == Flavour::MariaDb;
-        let plain = match count {
-            0 => return Ok(Head::Expanded(end)),
-            5 => true,
-            6 => mariadb,
-            _ => false,
-        };
+        if count == 0 {
+            return Ok(Head::Expanded(end));
+        }
+        let plain = matches!(count, 5 | 6);
         let followed_by_name = self.byte(end).is_some_and(super::names::is_name_byte);
         let number = self.source.get(digits..end).and_then(|text| text.parse::<u32>().ok());
         let Some(number) = number.filter(|_| plain && !followed_by_name) else {
-            let what = "a version comment whose number servers read differently; use five digits and a space";
+            let what = "a version comment whose number servers read differently; write five or six digits and a space";
             return Err(self.refuse(Reason::Ambiguous, what, self.at));
         };
         // MariaDB skips MySQL's own numbers, 5.7 to 9.99, unless the comment is addressed to it.

@@ -8,6 +8,7 @@
 //! | `SET` of a time limit alone | answered with OK: the grant's own limit stays in force |
 //! | `SHOW GRANTS` | answered: reading; the server's own answer may show a password's hash |
 //! | `SET ..` | forwarded for the session variables in `variables.rs`, for user variables, `NAMES` of utf8; else refused |
+//! | `HELP 'x'` | forwarded |
 //! | `USE x` | forwarded unless the schema is the server's own |
 //! | `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `UNLOCK TABLES` | forwarded; `READ WRITE` refused |
 //! | anything else | refused |
@@ -67,6 +68,7 @@ pub(crate) fn decide(
         "EXPLAIN" | "DESCRIBE" | "DESC" => explain::decide(cursor, policy),
         "SET" => set::decide(cursor, policy),
         "USE" => use_schema(cursor, policy),
+        "HELP" => help(cursor),
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "UNLOCK" => {
             transaction::decide(cursor, &first.to_ascii_uppercase())
         }
@@ -81,6 +83,16 @@ pub(crate) fn decide(
             Err(Refusal::new(Reason::Statement, what).at(lexed.place(0)))
         }
     }
+}
+
+/// `HELP 'topic'`: the server's own manual.
+fn help(mut cursor: Cursor<'_>) -> Result<Decided, Refusal> {
+    if cursor.word().or(cursor.plain_text()).is_none() {
+        return Err(cursor.cannot_read());
+    }
+    cursor.step();
+    cursor.expect_end()?;
+    Ok(Decided::plain(StatementKind::Show, Facts::default()))
 }
 
 fn use_schema(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
