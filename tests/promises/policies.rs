@@ -67,7 +67,8 @@ async fn what_a_rule_denies_stays_denied_under_a_laxer_policy() -> anyhow::Resul
             let message = is_refused(&cluster, rules, "DeniedByPolicy").await?;
             ensure!(message.contains("use the replica"), "{message}");
             let orders = ruled(&cluster, json!([automatic()])).await?;
-            // The next request shows that the operator has seen the laxer policy.
+            // A label makes the operator look again; the next request shows that it has seen the laxer policy.
+            cluster.kubectl().args(["label", "accessrequest", "look", "look=again"]).succeeds().await?;
             cluster.requester().await?.applies(&orders.request("again", "30m")).await?;
             cluster.awaits_grant("again").await?;
             let status = cluster.request("look").await?.status.unwrap_or_default();
