@@ -18,6 +18,7 @@ mod setup;
 mod shut;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::report::{Failure, Phase, Report, Usage};
 use access::{EndReason, Grant};
@@ -187,6 +188,17 @@ impl Drop for EndsWithIt {
 async fn end_in_time(ending: Ending, deadline: Instant) {
     sleep_until(deadline.checked_sub(deadline::LEAD).unwrap_or(deadline)).await;
     ending.begin(EndCause::of(EndReason::Expired));
+}
+
+/// Vault may lend for less time than the grant has left: people hear of it in time, and a new proxy brings a new
+/// credential.
+fn end_before_lease(life: &Life, lent: Duration) {
+    let Some(over) = Instant::now().checked_add(lent).filter(|over| *over < life.deadline) else { return };
+    let ending = life.ending.clone();
+    tokio::spawn(async move {
+        sleep_until(over.checked_sub(deadline::LEAD).unwrap_or(over)).await;
+        ending.begin(EndCause::of(EndReason::Stopped));
+    });
 }
 
 async fn end_on_signal(ending: Ending) {

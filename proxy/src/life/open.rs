@@ -163,13 +163,15 @@ async fn credential(life: &Life, held: &mut Held) -> Result<Arc<Credential>, Not
         }
     };
     let Credentials { lease_id, seconds, user, password } = answer.value;
-    let lasts = owner.ends_at.saturating_duration_since(Instant::now()).min(Duration::from_secs(seconds));
+    let lent = Duration::from_secs(seconds);
+    let lasts = owner.ends_at.saturating_duration_since(Instant::now()).min(lent);
     let lease = Lease { lease_id, user_name: user.clone(), expires_at: in_future(lasts) };
     let password = Zeroizing::new(password.expose().as_bytes().to_vec());
     let credential = Arc::new(Credential { user, password });
     let ours = life.grant.target.lease.owns(&lease.lease_id);
     held.lease = Some(Leased { lease_id: lease.lease_id.clone(), credential: Arc::clone(&credential) });
     life.board.leased(lease);
+    super::end_before_lease(life, lent);
     if !ours {
         let message = format!("Vault gave a lease that is not one of {path}: is the role behind a proxy?");
         return Err(setback(failure::VAULT_DENIED, &message, false).into());

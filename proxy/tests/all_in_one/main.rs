@@ -90,6 +90,19 @@ fn at_its_deadline_a_grant_ends_by_itself_and_nothing_is_left() -> anyhow::Resul
 }
 
 #[test]
+fn a_lease_that_is_shorter_than_its_grant_stops_the_proxy_in_time_to_say_so() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    machine.bao(&["write", "database/roles/orders-read", "db_name=orders", "default_ttl=12s"], "")?;
+    let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
+    proxy.is_ready()?;
+    let ended = proxy.ends()?;
+    assert_eq!(outcomes(&ended), ALL_PROVED, "{}", ended.log);
+    assert_eq!(ended.report.end.context("end")?.reason, "Stopped");
+    assert_eq!(machine.users()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
 fn a_credential_that_may_insert_never_opens_and_is_taken_back() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Writing)?;
     let ended = Proxy::start(&machine, &grant(&machine, 600)?)?.ends()?;
