@@ -69,21 +69,25 @@ impl Team {
         Ok(Reading { grant, user, session })
     }
 
-    /// The token that owns the lease ends, and Vault kills the user's sessions before it drops the user.
+    /// The token that owns the lease ends, and Vault kills the user's sessions before it drops the user. The proxy is
+    /// frozen: it would notice that its lease ends before its grant.
     async fn vault_alone(&self) -> anyhow::Result<()> {
         self.orders.tokens_live(&self.cluster, "45s").await?;
         let opened = self.opens("30m").await;
         self.orders.tokens_live(&self.cluster, "2h").await?;
         let mut reading = self.reads_through(opened?).await?;
+        self.cluster.freezes(&reading.grant).await?;
         self.cluster.stops_the_operator().await?;
-        reading.session.reads("SELECT COUNT(*) FROM orders").await.context("cut too early")?;
+        ensure!(!self.orders.sessions_of(&reading.user).await?.is_empty(), "cut too early");
         self.orders.awaits_no_session_of(&reading.user, Duration::from_secs(75)).await?;
         ensure!(reading.session.is_over().await, "the session still reads");
         let users = self.orders.lease_users().await?;
         ensure!(!users.contains(&reading.user), "the user is still there: {users:?}");
         let pod = self.cluster.pod(&reading.grant).await?;
         ensure!(pod.metadata.deletion_timestamp.is_none(), "it was not Vault alone: the pod is going");
-        self.cluster.starts_the_operator().await
+        self.cluster.starts_the_operator().await?;
+        self.cluster.revokes(&self.approver, &reading.grant).await?;
+        lease_proved(&self.cluster.awaits_ended(&reading.grant, KILLED).await?)
     }
 
     /// The proxy is frozen, so that only the kubelet's kill can end it.

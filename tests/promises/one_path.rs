@@ -79,7 +79,7 @@ async fn a_database_that_names_another_ones_vault_role_gets_nothing() -> anyhow:
             cluster.awaits_condition("look", "Ready", "VaultDenied").await?;
             let users = theirs.lease_users().await?;
             ensure!(users.is_empty(), "a user was made on the other database: {users:?}");
-            Ok(())
+            victim.leave().await
         })
         .await
 }
