@@ -21,7 +21,7 @@ check() {
   step "formatting"; cargo fmt --all --check
   step "lints"; cargo clippy --workspace --all-targets --features end-to-end/cluster,end-to-end/bench --locked -- -D warnings
   step "dependencies"; deny
-  step "unit tests"; cargo test --workspace --locked
+  step "unit tests"; cargo test --workspace --locked --no-fail-fast
   step "chart"; helm lint --quiet charts/keyhole
 }
 

@@ -1,8 +1,9 @@
-#![allow(clippy::arithmetic_side_effects)]
 //! A small world that obeys plans: API server, one pod with a proxy in it, Vault. Time moves when it is told to.
 //!
 //! It asserts what must hold at every moment: no credential before its accessor is on record, no pod without rules, no
 //! NetworkPolicy taken away under a pod that would still go, no second pod.
+
+#![allow(clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-#![allow(clippy::arithmetic_side_effects)]
 //! The plan as values, and the plan obeyed by a small world that may crash between any two steps.
+
+#![allow(clippy::arithmetic_side_effects)]
 
 use access::{ChildName, EndReason};
 use crds::GrantPhase;

@@ -1,5 +1,6 @@
-#![allow(clippy::arithmetic_side_effects)]
 //! The refusals first: who can't approve, what is never granted.
+
+#![allow(clippy::arithmetic_side_effects)]
 
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, GrantPhase, RequestPhase};
 use jiff::Timestamp;
