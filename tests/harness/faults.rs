@@ -13,6 +13,9 @@ use crate::{Cluster, OpenGrant, Shell, TestDatabase};
 /// A part of the cluster takes this long to go or to come at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Held by a test that takes away what the other tests of its file need too, and by those: `let _alone = ALONE.lock().await`.
+pub static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 impl Cluster {
     /// Takes the operator away: no replica is left.
     pub async fn stops_the_operator(&self) -> anyhow::Result<()> {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use harness::faults::ALONE;
 use harness::grant::approval;
 use harness::{Cluster, Shell};
 
 #[tokio::test]
 async fn a_database_that_is_down_is_told_and_waited_for() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let cluster = Cluster::fresh("database-down").await?;
     cluster
         .told(async {
@@ -27,6 +29,7 @@ async fn a_database_that_is_down_is_told_and_waited_for() -> anyhow::Result<()> 
 
 #[tokio::test]
 async fn a_certificate_for_another_name_stops_the_grant() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let cluster = Cluster::fresh("database-tls").await?;
     cluster
         .told(async {
@@ -47,6 +50,7 @@ async fn a_certificate_for_another_name_stops_the_grant() -> anyhow::Result<()> 
 
 #[tokio::test]
 async fn a_proxy_image_that_is_missing_is_told() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let cluster = Cluster::fresh("image-missing").await?;
     cluster
         .told(async {

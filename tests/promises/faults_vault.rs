@@ -1,10 +1,11 @@
 //! What happens when Vault is down, sealed, refuses, or lacks a role: said plainly, and mended by itself where it can be.
 //!
-//! One test, one thing after another: it takes Vault away from everybody.
+//! One thing after another: Vault is taken away from everybody.
 
 use std::time::Duration;
 
 use anyhow::ensure;
+use harness::faults::ALONE;
 use harness::grant::{all_proved, approval};
 use harness::{Cluster, Person, Shell, TestDatabase};
 
@@ -27,6 +28,7 @@ async fn asked(
 
 #[tokio::test]
 async fn vaults_faults_are_told_and_outlived() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let cluster = Cluster::fresh("vault-faults").await?;
     cluster
         .told(async {
@@ -63,6 +65,7 @@ async fn vaults_faults_are_told_and_outlived() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_missing_role_and_a_missing_policy_are_named() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let cluster = Cluster::fresh("vault-roles").await?;
     cluster
         .told(async {
