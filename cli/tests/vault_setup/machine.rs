@@ -235,16 +235,20 @@ fn start_vault(folder: &Path, port: u16) -> anyhow::Result<Child> {
 
 fn start_database(folder: &Path, port: u16) -> anyhow::Result<Child> {
     let data = format!("--datadir={}", folder.join("db").display());
+    // Two databases that are made at once would meet in `/tmp`.
+    let temporary = format!("--tmpdir={}", folder.display());
     text(
         Command::new("mariadb-install-db")
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .args(["--user=root", &data])
+            .args(["--user=root", &data, &temporary])
+            .env("TMPDIR", folder)
             .output()
             .context("mariadb-install-db is not installed: run tests/cluster/install.sh")?,
     )?;
     let log = fs::File::create(folder.join("db.log"))?;
     Command::new("mariadbd")
         .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--user=root", &data])
+        .arg(temporary)
         // MySQL has it on by default, and its procedure reads the sessions there.
         .arg("--performance-schema=ON")
         .arg(format!("--port={port}"))

@@ -65,6 +65,9 @@ fn start() -> MariaDb {
     let installed = Command::new("mariadb-install-db")
         .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"])
         .arg(format!("--datadir={}", data.display()))
+        // Two databases that are made at once would meet in `/tmp`.
+        .arg(format!("--tmpdir={}", folder.display()))
+        .env("TMPDIR", &folder)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -75,7 +78,7 @@ fn start() -> MariaDb {
     let keeper = Command::new("sh")
         .arg("-c")
         .arg(
-            "cd \"$1\" && mariadbd --no-defaults --user=root --datadir=\"$1/data\" --socket=\"$1/socket\" \
+            "cd \"$1\" && mariadbd --no-defaults --user=root --datadir=\"$1/data\" --tmpdir=\"$1\" --socket=\"$1/socket\" \
              --pid-file=\"$1/pid\" --bind-address=127.0.0.1 --port=\"$2\" --ssl-ca=\"$1/ca.pem\" --ssl-cert=\"$1/crt.pem\" \
              --ssl-key=\"$1/key.pem\" --character-set-server=utf8mb4 --innodb-buffer-pool-size=32M --max-allowed-packet=64M \
              --innodb-flush-log-at-trx-commit=0 --require-secure-transport=OFF --max-connections=300 \
