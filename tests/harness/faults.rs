@@ -108,6 +108,16 @@ impl Cluster {
         Ok(self.proxies::<Pod>().get(&self.pod_name(grant).await?).await?)
     }
 
+    /// Waits until the kubelet has written this reason to the status of the grant's pod.
+    pub async fn awaits_pod_reason(&self, grant: &OpenGrant, reason: &str) -> anyhow::Result<()> {
+        until(&format!("the pod's reason {reason}"), Duration::from_secs(30), || async {
+            let status = self.pod(grant).await?.status.unwrap_or_default();
+            let so = status.reason.as_deref() == Some(reason);
+            Ok(if so { Look::Found(()) } else { Look::NotYet(format!("{status:?}")) })
+        })
+        .await
+    }
+
     /// The database user of the grant's newest lease.
     pub async fn lease_user(&self, grant: &OpenGrant) -> anyhow::Result<String> {
         let status = self.grant(&grant.name).await?.status.context("a grant without status")?;

@@ -103,8 +103,7 @@ impl Team {
         ensure!(!self.orders.sessions_of(&reading.user).await?.is_empty(), "cut too early");
         self.cluster.brings_the_pods_deadline_forward(&reading.grant, 3).await?;
         self.orders.awaits_no_session_of(&reading.user, KILLED).await?;
-        let status = self.cluster.pod(&reading.grant).await?.status.unwrap_or_default();
-        ensure!(status.reason.as_deref() == Some("DeadlineExceeded"), "not its deadline: {status:?}");
+        self.cluster.awaits_pod_reason(&reading.grant, "DeadlineExceeded").await?;
         self.cluster.vault("start").await?;
         self.cluster.starts_the_operator().await?;
         self.cluster.revokes(&self.approver, &reading.grant).await?;
