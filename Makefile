@@ -20,7 +20,7 @@ test: ## every test there is, the end-to-end ones on a real cluster included
 check: ## the part of the tests that needs no cluster
 	tests/run.sh check
 
-bench: ## measures what README and the notes give as figures
+bench: ## measures what docs/figures.md gives
 	tests/run.sh bench
 
 images: install ## the images and the kubectl plug-in, cached outside the checkout

@@ -22,7 +22,8 @@ const CUTTING: Duration = Duration::from_millis(1_500);
 const KILLING: Duration = Duration::from_millis(2_500);
 const REVOKING: Duration = Duration::from_millis(2_500);
 const GIVING_BACK: Duration = Duration::from_secs(1);
-const TRYING: Duration = Duration::from_secs(1);
+// A refusal takes milliseconds; on a busy machine the proof is worth the wait, for everybody is cut off already.
+const TRYING: Duration = Duration::from_secs(3);
 
 /// Shuts everything and tells what was seen. The grant must be over: `life.ending` has begun.
 pub async fn shut(life: &Life, held: Held, serving: Option<Serving>) -> End {
