@@ -99,7 +99,7 @@ case $what in
     run_tests=("${WITHIN[@]}" cargo test -p end-to-end --features cluster --locked --offline)
     # What takes Keyhole itself away comes last, and also when something failed before.
     failed=0
-    "${run_tests[@]}" --no-fail-fast -- --test-threads=4 --skip uninstall_leaves_no_orphans || failed=1
+    "${run_tests[@]}" --no-fail-fast -- --test-threads=2 --skip uninstall_leaves_no_orphans || failed=1
     "${run_tests[@]}" --test chart || failed=1
     exit "$failed"
     ;;

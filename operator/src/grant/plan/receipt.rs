@@ -100,9 +100,9 @@ fn lease(receipt: &mut Receipt, observed: &Observed, status: &AccessGrantStatus,
     note(receipt, Item::Lease, Outcome::Proved, &detail);
 }
 
-/// The proxy is gone and has not proved it.
+/// The proxy is gone and has not proved it. Where it said why not, that says more than we can.
 fn without_proof(receipt: &mut Receipt, item: Item, status: &AccessGrantStatus) {
-    if receipt.outcome(item) == Some(Outcome::Proved) {
+    if matches!(receipt.outcome(item), Some(Outcome::Proved | Outcome::Unprovable)) {
         return;
     }
     if status.leases.is_empty() {
