@@ -145,7 +145,7 @@ impl Shown {
         match &self.login {
             OldLogin::None if self.lease == LeaseEnd::None => proved(item, "no credential was ever read"),
             OldLogin::None => unprovable(item, "the password never reached the proxy"),
-            OldLogin::Refused => proved(item, "the server refused the old credential with error 1045"),
+            OldLogin::Refused => proved(item, "the server refused the old credential: access denied"),
             OldLogin::Accepted => open(
                 item,
                 &format!(

@@ -15,6 +15,9 @@ const NO_SUCH_THREAD: u16 = 1094;
 
 /// "Access denied": the one answer that proves a login dead.
 const ACCESS_DENIED: u16 = 1045;
+/// The same without a word about a password. MariaDB hides which users exist: for one that is gone it plays the plug-in
+/// of another user, and when that one takes no password (`unix_socket`), the refusal has this code.
+const ACCESS_DENIED_NO_PASSWORD: u16 = 1698;
 
 /// How long we watch killed sessions go.
 const GOING: Duration = Duration::from_secs(2);
@@ -82,7 +85,7 @@ pub async fn try_login(grant: &Grant, credential: &Credential) -> LoginProbe {
             database.quit().await;
             LoginProbe::Accepted
         }
-        Err(ConnectError::Refused { code: ACCESS_DENIED }) => LoginProbe::Refused,
+        Err(ConnectError::Refused { code: ACCESS_DENIED | ACCESS_DENIED_NO_PASSWORD }) => LoginProbe::Refused,
         Err(error) => LoginProbe::Unknown(error.to_string()),
     }
 }
