@@ -108,9 +108,7 @@ fn every_file_says_what_it_holds_and_is_short_enough() {
             wrong.push(format!("{}: does not start with `//!`", path.display()));
         }
         let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
-        // A file called `tests.rs` is the tests of the module around it.
-        let is_unit_tests = path.ends_with("tests.rs");
-        if lines > 400 && !is_unit_tests {
+        if lines > 400 {
             wrong.push(format!("{}: {lines} lines without its tests, 400 is the limit", path.display()));
         }
     }

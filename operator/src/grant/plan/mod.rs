@@ -10,6 +10,8 @@ mod show;
 mod trust;
 
 #[cfg(test)]
+mod crashes;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,9 @@
-//! The plan as values, and the plan obeyed by a small world that may crash between any two steps.
+//! The plan as values, and what it comes to when a small world obeys it.
 
 #![allow(clippy::arithmetic_side_effects)]
 
 use access::{ChildName, EndReason};
 use crds::GrantPhase;
-use proptest::prelude::*;
 
 use super::super::observed::{Child, Link, Observed, RequestLink, Rules};
 use super::model::World;
@@ -20,7 +19,7 @@ fn receipt(world: &World) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn everything_is_shut(world: &World) {
+pub(super) fn everything_is_shut(world: &World) {
     let status = world.status();
     assert_eq!(status.phase, GrantPhase::Ended, "{status:#?}");
     assert!(world.pod.is_none());
@@ -331,88 +330,4 @@ fn the_same_observation_gives_the_same_plan() {
     world.revoke();
     let observed = world.observe(Vec::new());
     assert_eq!(plan(&observed, world.now), plan(&observed, world.now));
-}
-
-/// What may happen to a grant, in any order.
-#[derive(Clone, Debug)]
-enum Event {
-    Tick(i64),
-    /// Reconcile, and die after so many steps.
-    Crash(usize),
-    Reconcile,
-    Revoke,
-    DeletePodByHand,
-    PodDies,
-    PodSticks,
-    VaultDown,
-    VaultUp,
-    TakeNetworkPolicy,
-    RequestGone,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        6 => (50_i64..3000).prop_map(Event::Tick),
-        6 => (0_usize..12).prop_map(Event::Crash),
-        6 => Just(Event::Reconcile),
-        1 => Just(Event::Revoke),
-        1 => Just(Event::DeletePodByHand),
-        1 => Just(Event::PodDies),
-        1 => Just(Event::PodSticks),
-        1 => Just(Event::VaultDown),
-        2 => Just(Event::VaultUp),
-        1 => Just(Event::TakeNetworkPolicy),
-        1 => Just(Event::RequestGone),
-    ]
-}
-
-fn happen(world: &mut World, event: &Event) {
-    match event {
-        Event::Tick(millis) => world.tick(*millis),
-        Event::Crash(steps) => world.reconcile(&mut steps.clone()),
-        Event::Reconcile => world.reconcile(&mut usize::MAX.clone()),
-        Event::Revoke => world.revoke(),
-        Event::DeletePodByHand => {
-            let now = world.now;
-            if let Some(pod) = &mut world.pod {
-                pod.deleting_since.get_or_insert(now);
-            }
-        }
-        Event::PodDies => {
-            if let Some(pod) = world.pod.as_mut().filter(|pod| pod.phase.is_some()) {
-                pod.died = true;
-                pod.finished_at.get_or_insert(world.now);
-            }
-        }
-        Event::PodSticks => {
-            if let Some(pod) = &mut world.pod {
-                pod.stuck = true;
-            }
-        }
-        Event::VaultDown => world.vault_is_up = false,
-        Event::VaultUp => world.vault_is_up = true,
-        Event::TakeNetworkPolicy => world.rules.network_policy = Child::Missing,
-        Event::RequestGone => world.request = RequestLink::Gone,
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn killed_between_any_two_steps_a_grant_still_converges_nothing_doubled_nothing_left(
-        events in proptest::collection::vec(event(), 0..60)
-    ) {
-        let mut world = World::new();
-        for event in &events {
-            happen(&mut world, event);
-        }
-        world.vault_is_up = true;
-        if let Some(pod) = &mut world.pod {
-            pod.stuck = false;
-        }
-        world.revoke();
-        world.run(200, 1000);
-        everything_is_shut(&world);
-    }
 }

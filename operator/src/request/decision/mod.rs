@@ -6,4 +6,6 @@ pub mod quorum;
 pub mod rules;
 
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;
