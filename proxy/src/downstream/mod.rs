@@ -6,6 +6,7 @@ mod identity;
 mod listen;
 mod session;
 mod shared;
+mod start;
 mod tls;
 mod token;
 mod turned_away;

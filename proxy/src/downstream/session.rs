@@ -7,12 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use sql::Verdict;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use wire::capabilities::{self, Capabilities};
-use wire::command;
 use wire::frame::Sequence;
 use wire::handshake_response::HandshakeResponse;
 use wire::ok::{OkPacket, OkSummary};
@@ -20,12 +18,12 @@ use wire::ssl_request::SslRequest;
 
 use super::greeting::{self, Claim, TlsIs};
 use super::shared::{Listed, Shared};
+use super::start::{Started, start};
 use super::tls::ALPN;
 use super::turned_away::TurnedAway;
 use crate::audit::Who;
 use crate::packets::{PacketError, Stream, read_packet, write_packet};
 use crate::relay::{Ended, Relay, RelayParts};
-use crate::upstream::Connection;
 use crate::usage::OpenSession;
 
 /// A handshake response holds a token at most.
@@ -179,24 +177,17 @@ impl Session<Identity> {
     pub(super) async fn permit(self) -> Result<Session<Permit>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
         let Identity { mut stream, mut sequence, certificate, who, agreed, schema } = state;
-        let open = async {
-            let limit = shared.grant.limits.sessions;
-            let place = shared.usage.open_session(limit).ok_or(TurnedAway::TooMany { limit })?;
-            let schema = match schema {
-                Some(schema) => Some(permitted_schema(&shared, schema).await?),
-                None => None,
-            };
-            let (database, listed) = open_database(&shared, agreed, schema.as_deref()).await?;
-            Ok((place, database, listed, schema))
+        let opened = match shared.usage.open_session(shared.grant.limits.sessions) {
+            Some(place) => start(&shared, &who, agreed, schema).await.map(|started| (place, started)),
+            None => Err(TurnedAway::TooMany { limit: shared.grant.limits.sessions }),
         };
-        let opened = tokio::select! {
-            biased;
-            cause = shared.ending.began() => Err(TurnedAway::Ended(cause)),
-            opened = open => opened,
-        };
-        let (place, database, listed, schema) = match opened {
+        let (place, Started { database, listed, schema }) = match opened {
             Ok(opened) => opened,
-            Err(error) => return Err(turn_away(&shared, &mut stream, sequence, error).await),
+            Err(error) => {
+                // Whatever else went wrong at that moment went wrong because of it.
+                let error = shared.ending.cause().map_or(error, TurnedAway::Ended);
+                return Err(turn_away(&shared, &mut stream, sequence, error).await);
+            }
         };
         let summary = OkSummary { status: database.status, ..OkSummary::default() };
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
@@ -213,36 +204,6 @@ impl Session<Permit> {
     pub(super) async fn relay(self) -> Ended {
         self.state.relay.run().await
     }
-}
-
-/// The gate's word on the schema that the session wants to start in.
-async fn permitted_schema(shared: &Shared, schema: String) -> Result<String, TurnedAway> {
-    match shared.gate.decide_schema(schema.clone()).await {
-        Ok(Verdict::Forward(_)) => Ok(schema),
-        Ok(Verdict::Refuse(refusal)) => Err(TurnedAway::Schema {
-            code: refusal.code,
-            sqlstate: refusal.sqlstate,
-            message: refusal.message(),
-        }),
-        Ok(Verdict::Answer(_)) | Err(_) => Err(TurnedAway::Ours { what: "no verdict on a schema" }),
-    }
-}
-
-/// A session of the database's, pinned, in its schema, and on the list of those to kill.
-async fn open_database(
-    shared: &Arc<Shared>,
-    agreed: Capabilities,
-    schema: Option<&str>,
-) -> Result<(Connection, Listed), TurnedAway> {
-    let connected = shared.dialer.connect(&shared.credential, agreed).await;
-    let mut database = connected.map_err(TurnedAway::Connect)?;
-    let listed = Listed::new(shared, database.id);
-    shared.pins.apply(&mut database).await.map_err(TurnedAway::Setup)?;
-    if let Some(schema) = schema {
-        let used = database.simple("COM_INIT_DB", &command::encode_init_db(schema.as_bytes())).await;
-        used.map_err(TurnedAway::Setup)?;
-    }
-    Ok((database, listed))
 }
 
 /// Tells the client why, if it can be told, and hands the reason back.

@@ -6,6 +6,7 @@ use std::io;
 use wire::err::{ErrPacket, ErrSummary};
 
 use super::identity::IdentityError;
+use crate::audit::NotRecorded;
 use crate::ending::EndCause;
 use crate::packets::PacketError;
 use crate::upstream::{CommandError, ConnectError};
@@ -62,6 +63,9 @@ pub enum TurnedAway {
     /// Database: the session could not be made read-only, or the schema is not there.
     #[error("the database session could not be set up")]
     Setup(#[source] CommandError),
+    /// Ours: its start could not be put on record.
+    #[error("the session's start could not be put on record")]
+    NotRecorded(#[source] NotRecorded),
     /// Ours: something that should never fail did.
     #[error("the proxy failed: {what}")]
     Ours {
@@ -77,7 +81,20 @@ impl TurnedAway {
     /// The error packet for the client; `None` where it could not be understood or nobody would read it. `grant`: how
     /// the grant is called.
     pub(super) fn packet(&self, grant: &str) -> Option<Vec<u8>> {
-        let (code, sqlstate, message): (u16, [u8; 5], String) = match self {
+        let (code, sqlstate, message) = self.words(grant)?;
+        // The gate's sentences begin with the name already.
+        let message = if message.starts_with("Keyhole: ") { message } else { format!("Keyhole: {message}") };
+        let summary = ErrSummary { code, sqlstate };
+        Some(ErrPacket { summary, message: message.as_bytes() }.encode())
+    }
+
+    /// The code of that packet.
+    pub(super) fn code(&self) -> Option<u16> {
+        self.words("").map(|(code, _, _)| code)
+    }
+
+    fn words(&self, grant: &str) -> Option<(u16, [u8; 5], String)> {
+        let words: (u16, [u8; 5], String) = match self {
             Self::Packet(_) | Self::Tls(_) | Self::Alpn | Self::Slow => return None,
             Self::Malformed(_) | Self::Capabilities(_) => (
                 1043,
@@ -105,12 +122,12 @@ impl TurnedAway {
             Self::Connect(_) | Self::Setup(_) => {
                 (1053, *b"08S01", "the database cannot be reached now: try again in a moment".into())
             }
+            Self::NotRecorded(_) => {
+                (1053, *b"08S01", "the session could not be put on record, so it was not opened".into())
+            }
             Self::Ours { .. } => (1105, *b"HY000", "the proxy failed: try again in a moment".into()),
             Self::Ended(cause) => (1053, *b"08S01", cause.message.clone()),
         };
-        // The gate's sentences begin with the name already.
-        let message = if message.starts_with("Keyhole: ") { message } else { format!("Keyhole: {message}") };
-        let summary = ErrSummary { code, sqlstate };
-        Some(ErrPacket { summary, message: message.as_bytes() }.encode())
+        Some(words)
     }
 }

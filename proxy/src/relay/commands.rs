@@ -145,7 +145,7 @@ impl Relay {
     /// Pools send it between two users of a connection. It is a reset, and the same proof of identity again: there is
     /// nobody else to become. Without a schema the session stays in the one it has.
     async fn change_user(&mut self, change: &ChangeUser<'_>) -> Result<(), Ended> {
-        let asked = Asked::plain("COM_CHANGE_USER");
+        let asked = Asked::text("COM_CHANGE_USER", change.database);
         let schema = match change.database {
             [] => None,
             name => Some(String::from_utf8_lossy(name).into_owned()),

@@ -78,6 +78,20 @@ async fn a_system_schema_is_not_opened_at_the_start() {
 }
 
 #[tokio::test]
+async fn a_schema_that_is_named_while_connecting_is_on_record_like_a_command() {
+    let proxy = Proxy::start().await;
+    let person = Person::of(&proxy);
+    for (schema, statements, refused) in [("shop", 1, 0), ("mysql", 1, 1), ("no_such_schema", 2, 1)] {
+        // With both told, the driver sends no statement of its own.
+        let driver = person.driver().max_allowed_packet(Some(1 << 20)).wait_timeout(Some(600));
+        let connected = mysql_async::Conn::new(driver.db_name(Some(schema))).await;
+        assert_eq!(connected.is_ok(), schema == "shop", "{schema}");
+        let used = proxy.usage.so_far();
+        assert_eq!((used.statements, used.refused), (statements, refused), "after {schema}");
+    }
+}
+
+#[tokio::test]
 async fn a_row_of_20_mib_passes_when_the_limits_allow_it() {
     let proxy = Proxy::start().await;
     let mut conn = Person::of(&proxy).connects().await;

@@ -1,0 +1,87 @@
+//! A session's start at the database: connected, pinned, and in its schema. To name a schema while connecting is a
+//! COM_INIT_DB by another way, so it is decided and put on record as one before the database hears of it.
+
+use std::sync::Arc;
+
+use sql::Verdict;
+use tokio::time::Instant;
+use wire::capabilities::Capabilities;
+use wire::command;
+
+use super::shared::{Listed, Shared};
+use super::turned_away::TurnedAway;
+use crate::audit::{Decision, Intent, Outcome, Who};
+use crate::upstream::Connection;
+
+/// How it is called on record, and to the database.
+const COMMAND: &str = "COM_INIT_DB";
+
+/// A session of the database's, on the list of those to kill.
+pub(super) struct Started {
+    pub database: Connection,
+    pub listed: Listed,
+    pub schema: Option<String>,
+}
+
+/// Starts a session for `who`, in `schema` where one is named.
+pub(super) async fn start(
+    shared: &Arc<Shared>,
+    who: &Who,
+    agreed: Capabilities,
+    schema: Option<String>,
+) -> Result<Started, TurnedAway> {
+    let Some(schema) = schema else { return open(shared, agreed, None).await };
+    let began = Instant::now();
+    let permitted = permitted(shared, &schema).await;
+    let decision = match &permitted {
+        Ok(()) => Decision::Forwarded,
+        Err(error) => Decision::Refused { code: error.code().unwrap_or_default(), rule: "Schema" },
+    };
+    let intent = Intent { who, command: COMMAND, text: schema.as_bytes(), parameters: &[], decision };
+    let recorded = shared.journal.intent(intent).await.map_err(TurnedAway::NotRecorded)?;
+    let started = match permitted {
+        Ok(()) => open(shared, agreed, Some(schema)).await,
+        Err(refused) => Err(refused),
+    };
+    let error = started.as_ref().err().and_then(TurnedAway::code);
+    let outcome = Outcome { duration: began.elapsed(), error, ..Outcome::default() };
+    shared.journal.outcome(recorded, outcome).await.map_err(TurnedAway::NotRecorded)?;
+    started
+}
+
+/// The gate's word on the schema.
+async fn permitted(shared: &Shared, schema: &str) -> Result<(), TurnedAway> {
+    match shared.gate.decide_schema(schema.to_owned()).await {
+        Ok(Verdict::Forward(_)) => Ok(()),
+        Ok(Verdict::Refuse(refusal)) => Err(TurnedAway::Schema {
+            code: refusal.code,
+            sqlstate: refusal.sqlstate,
+            message: refusal.message(),
+        }),
+        Ok(Verdict::Answer(_)) | Err(_) => Err(TurnedAway::Ours { what: "no verdict on a schema" }),
+    }
+}
+
+/// The database's side, given up when the grant ends meanwhile.
+async fn open(
+    shared: &Arc<Shared>,
+    agreed: Capabilities,
+    schema: Option<String>,
+) -> Result<Started, TurnedAway> {
+    let open = async {
+        let connected = shared.dialer.connect(&shared.credential, agreed).await;
+        let mut database = connected.map_err(TurnedAway::Connect)?;
+        let listed = Listed::new(shared, database.id);
+        shared.pins.apply(&mut database).await.map_err(TurnedAway::Setup)?;
+        if let Some(schema) = &schema {
+            let used = database.simple(COMMAND, &command::encode_init_db(schema.as_bytes())).await;
+            used.map_err(TurnedAway::Setup)?;
+        }
+        Ok(Started { database, listed, schema })
+    };
+    tokio::select! {
+        biased;
+        cause = shared.ending.began() => Err(TurnedAway::Ended(cause)),
+        opened = open => opened,
+    }
+}
