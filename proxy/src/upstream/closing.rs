@@ -42,7 +42,7 @@ pub enum KillError {
 /// What became of a login with the grant's credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginProbe {
-    /// Error 1045: the credential is dead.
+    /// Access denied (error 1045, or 1698): the credential is dead.
     Refused,
     /// It still works.
     Accepted,

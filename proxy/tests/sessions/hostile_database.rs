@@ -1,10 +1,12 @@
 //! A database that was taken over, or is broken, harms no client and gets no further than its session.
 
+use keyhole_proxy::upstream::{LoginProbe, try_login};
 use wire::command;
 use wire::frame::{self, Sequence};
 use wire::status_flags::StatusFlags;
 
-use crate::support::hostile::{ok, proxy_before};
+use crate::support::hostile::{grant_refused_with, ok, proxy_before};
+use crate::support::proxy::credential;
 use crate::support::raw::{self, error};
 
 fn framed(bodies: &[&[u8]]) -> Vec<u8> {
@@ -81,4 +83,18 @@ async fn a_database_that_goes_on_after_its_answer_is_cut_off() {
     let (code, _) = error(&raw.reads_out_of_band().await);
     assert_eq!(code, 1053);
     raw.is_closed().await;
+}
+
+#[tokio::test]
+async fn a_login_is_proved_dead_by_the_refusals_of_a_user_that_is_gone_and_by_nothing_else() {
+    for denied in [1045, 1698] {
+        let grant = grant_refused_with(denied).await;
+        assert_eq!(try_login(&grant, &credential()).await, LoginProbe::Refused, "{denied}");
+    }
+    // Too many connections, host blocked, host not privileged, password expired, account locked.
+    for other in [1040, 1129, 1130, 1820, 1862, 3118, 4151] {
+        let grant = grant_refused_with(other).await;
+        let probe = try_login(&grant, &credential()).await;
+        assert!(matches!(probe, LoginProbe::Unknown(_)), "{other}: {probe:?}");
+    }
 }

@@ -1,12 +1,13 @@
 //! A database that logs everybody in and then answers queries with whatever a test says.
 
-use access::{ServerAddress, Tls};
+use access::{Grant, ServerAddress, Tls};
 use keyhole_proxy::packets::{read_packet, write_packet};
 use keyhole_proxy::upstream::ServerInfo;
 use sql::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use wire::capabilities::Capabilities;
+use wire::err::{ErrPacket, ErrSummary};
 use wire::frame::Sequence;
 use wire::greeting::Greeting;
 use wire::ok::{OkPacket, OkSummary};
@@ -28,9 +29,30 @@ pub fn ok(status: StatusFlags) -> Vec<u8> {
     OkPacket { summary, ..OkPacket::default() }.encode(CAPABILITIES)
 }
 
+/// What this database does with its clients.
+#[derive(Clone)]
+enum Manner {
+    /// Logs them in and answers every query but the proxy's own settings with these bytes, headers included.
+    Answers(Vec<u8>),
+    /// Refuses their login with this code.
+    Refuses(u16),
+}
+
 /// A proxy in front of a database that answers every query but the proxy's own settings with these bytes, headers
 /// included.
 pub async fn proxy_before(answer: Vec<u8>) -> Proxy {
+    let grant = grant_before(Manner::Answers(answer)).await;
+    let server = Server::from_greeting(VERSION).unwrap();
+    let info = ServerInfo { server, version_text: VERSION.into(), capabilities: CAPABILITIES };
+    Proxy::before(grant, info).await
+}
+
+/// A grant whose database refuses every login with this code.
+pub async fn grant_refused_with(code: u16) -> Grant {
+    grant_before(Manner::Refuses(code)).await
+}
+
+async fn grant_before(manner: Manner) -> Grant {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut grant = grant(wide());
     grant.target.address =
@@ -40,15 +62,13 @@ pub async fn proxy_before(answer: Vec<u8>) -> Proxy {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             // It ends with its client.
-            tokio::spawn(serve(stream, answer.clone()));
+            tokio::spawn(serve(stream, manner.clone()));
         }
     });
-    let server = Server::from_greeting(VERSION).unwrap();
-    let info = ServerInfo { server, version_text: VERSION.into(), capabilities: CAPABILITIES };
-    Proxy::before(grant, info).await
+    grant
 }
 
-async fn serve(mut stream: TcpStream, answer: Vec<u8>) -> Option<()> {
+async fn serve(mut stream: TcpStream, manner: Manner) -> Option<()> {
     let greeting = Greeting {
         server_version: VERSION.as_bytes(),
         connection_id: 7,
@@ -61,6 +81,14 @@ async fn serve(mut stream: TcpStream, answer: Vec<u8>) -> Option<()> {
     let mut sequence = Sequence::default();
     write_packet(&mut stream, &mut sequence, &greeting.encode().ok()?).await.ok()?;
     read_packet(&mut stream, &mut sequence, 1 << 16).await.ok()?;
+    let answer = match manner {
+        Manner::Answers(answer) => answer,
+        Manner::Refuses(code) => {
+            let summary = ErrSummary { code, sqlstate: *b"28000" };
+            let refusal = ErrPacket { summary, message: b"Access denied" }.encode();
+            return write_packet(&mut stream, &mut sequence, &refusal).await.ok();
+        }
+    };
     write_packet(&mut stream, &mut sequence, &ok(StatusFlags::AUTOCOMMIT)).await.ok()?;
     loop {
         let mut sequence = Sequence::default();
