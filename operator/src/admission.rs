@@ -2,6 +2,7 @@
 //!
 //! Reads and compares; never writes them.
 
+use crds::AccessPolicy;
 use crds::admission::{Release, release_policies};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -25,7 +26,8 @@ pub enum Admission {
     },
 }
 
-/// The API server reads new policies about once a second; what it let in meanwhile is not trusted.
+/// The API server takes up a new admission policy, or an `AccessPolicy` that one is about, within about a second; what it
+/// let in meanwhile is not trusted.
 const UNTIL_ENFORCED: SignedDuration = SignedDuration::from_secs(3);
 
 impl Admission {
@@ -125,17 +127,14 @@ fn made_and_never_changed(binding: &ValidatingAdmissionPolicyBinding) -> Result<
     })
 }
 
-/// When anything but the status of an object was last written, as far as it tells: not when a field was only taken away.
-/// `None` when it does not say.
-pub fn written<K: Resource>(object: &K) -> Option<Timestamp> {
-    let meta = object.meta();
-    let created = meta.creation_timestamp.as_ref()?.0;
-    let fields = meta.managed_fields.iter().flatten();
-    let times: Vec<Timestamp> = fields
-        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
-        .map(|entry| entry.time.as_ref().map_or(Timestamp::MAX, |time| time.0))
-        .collect();
-    times.iter().max().map(|latest| created.max(*latest))
+/// Since when the admission policies hold people to the groups that this `AccessPolicy` names; `None` where it names none.
+/// They never change, so that its creation counts, and not its last change.
+pub fn groups_checked_since(policy: &AccessPolicy) -> Option<Timestamp> {
+    if policy.spec.groups.is_empty() {
+        return None;
+    }
+    let made = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+    Some(made.checked_add(UNTIL_ENFORCED).unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
-//! Says of each `AccessPolicy` whether its expressions compile, so that the platform team need not wait for a request.
+//! Says of each `AccessPolicy` whether its expressions compile, and since when it counts, so that the platform team need
+//! not wait for a request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{AccessPolicy, condition, set_condition};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::PostParams;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
+use crate::admission::groups_checked_since;
 use crate::clock::now;
 use crate::context::Context;
 use crate::grant::error::is_conflict;
@@ -39,7 +42,11 @@ pub async fn reconcile(cached: Arc<AccessPolicy>, context: Arc<Context>) -> Resu
     let Some(mut policy) = read else { return Ok(Action::await_change()) };
     let spec = policy.spec.clone();
     let judged = tokio::task::spawn_blocking(move || judge(&spec));
-    let judged = judged.await.map_err(|_| PolicyError::Judge)?;
+    let mut judged = judged.await.map_err(|_| PolicyError::Judge)?;
+    let settling = settling(&policy, now());
+    if let Some((condition, _)) = settling.clone().filter(|_| judged.status == "True") {
+        judged = condition;
+    }
     let before = policy.status.clone().unwrap_or_default();
     let mut status = before.clone();
     set_condition(&mut status.conditions, judged, policy.metadata.generation, now());
@@ -52,7 +59,17 @@ pub async fn reconcile(cached: Arc<AccessPolicy>, context: Arc<Context>) -> Resu
             other => drop(other.map_err(PolicyError::Record)?),
         }
     }
-    Ok(Action::await_change())
+    Ok(settling.map_or_else(Action::await_change, |(_, wait)| Action::requeue(wait)))
+}
+
+/// While nobody is held to its groups yet: a `Ready` that is False, and for how long.
+fn settling(policy: &AccessPolicy, now: Timestamp) -> Option<(Condition, Duration)> {
+    let since = groups_checked_since(policy).filter(|since| now <= *since)?;
+    // Times of objects are whole seconds.
+    let wait = Duration::try_from(since.duration_since(now)).ok()?.saturating_add(Duration::from_secs(1));
+    let message =
+        format!("its groups are checked only since {since:.0}; what is older than that does not count.");
+    Some((condition("Ready", Some(false), "Settling", &message), wait))
 }
 
 /// After a failure.
@@ -99,5 +116,24 @@ mod tests {
         assert!(condition.message.contains("\"broken\""), "{}", condition.message);
         assert_eq!(judged(json!([{"name": "a", "maxDuration": "soon"}])).reason, "MaxDuration");
         assert_eq!(judged(json!([{"name": "a", "when": "true"}])).status, "True");
+    }
+
+    #[test]
+    fn a_policy_that_names_groups_is_ready_once_they_are_checked() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let policy = |groups: serde_json::Value| -> AccessPolicy {
+            serde_json::from_value(json!({
+                "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessPolicy",
+                "metadata": {"name": "readers", "creationTimestamp": "2026-01-01T12:00:00Z"},
+                "spec": {"groups": groups, "rules": []},
+            }))
+            .unwrap()
+        };
+        let named = policy(json!(["developers"]));
+        let (condition, wait) = settling(&named, at("2026-01-01T12:00:01Z")).unwrap();
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "Settling"));
+        assert_eq!(wait, Duration::from_secs(3));
+        assert_eq!(settling(&named, at("2026-01-01T12:00:04Z")), None);
+        assert_eq!(settling(&policy(json!([])), at("2026-01-01T12:00:01Z")), None);
     }
 }

@@ -21,14 +21,15 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Deploys the server, applies `Database` and `AccessPolicy`, and runs what `vault-setup` prints.
     pub async fn made(cluster: &Cluster, name: &str) -> anyhow::Result<Self> {
+        let database = Self::of(cluster, name, std::fs::read_to_string(&cluster.bed.database_ca)?);
+        database.is_applied(cluster).await?;
         Shell::new(cluster.bed.script("mariadb.sh"))
             .args([&cluster.namespace, name])
             .within(Duration::from_secs(120))
             .succeeds()
             .await?;
-        let database = Self::of(cluster, name, std::fs::read_to_string(&cluster.bed.database_ca)?);
-        database.is_applied(cluster).await?;
         database.known_to_vault(cluster).await?;
+        cluster.awaits_policy_condition("readers", "Ready", "True").await?;
         Ok(database)
     }
 
@@ -37,6 +38,7 @@ impl TestDatabase {
         let ca = rcgen::generate_simple_self_signed(["nobody".to_owned()])?.cert.pem();
         let database = Self::of(cluster, name, ca);
         database.is_applied(cluster).await?;
+        cluster.awaits_policy_condition("readers", "Ready", "True").await?;
         Ok(database)
     }
 

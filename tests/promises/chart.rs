@@ -67,6 +67,7 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
 
             cluster.applies(&orders.policy().to_string()).await?;
             cluster.applies(&orders.object().to_string()).await?;
+            cluster.awaits_policy_condition("readers", "Ready", "True").await?;
             let again =
                 cluster.open(&orders, &requester, &approver, "30m").await.context("after all that")?;
             requester.reads(&again, "SELECT COUNT(*) FROM orders").await?;

@@ -13,7 +13,7 @@ use super::decision::offer::{NoOffer, Offer, Sources, offer, summary};
 use super::decision::quorum::{Judged, created, judge};
 use super::decision::rules::{Case, Verdict, Why, counting, decide};
 use super::grant_object;
-use crate::admission::{Admission, written};
+use crate::admission::{Admission, groups_checked_since};
 
 /// The objects of one request, read from the API server.
 #[derive(Clone, Debug)]
@@ -70,18 +70,11 @@ fn over(mut status: AccessRequestStatus) -> Plan {
 fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
     let Observed { request, database, policy, approvals, grant: _, admission } = observed;
     let offer = offer(Sources { request, database: database.as_ref(), policy: policy.as_ref() }, now);
-    let since = admission.since().unwrap_or(Timestamp::MAX);
+    let groups_since = policy.as_ref().and_then(groups_checked_since);
+    let since = admission.since().unwrap_or(Timestamp::MAX).max(groups_since.unwrap_or(Timestamp::MIN));
     let judged = offer.as_ref().map(|offer| judge(offer, request, approvals, since)).unwrap_or_default();
     let lapses_at = lapses_at(request, policy.as_ref());
-    let case = Case {
-        request,
-        admission,
-        groups_since: policy.as_ref().filter(|policy| !policy.spec.groups.is_empty()).and_then(written),
-        offer: &offer,
-        judged: &judged,
-        lapses_at,
-        now,
-    };
+    let case = Case { request, admission, groups_since, offer: &offer, judged: &judged, lapses_at, now };
     let verdict = decide(&case);
     show(&mut status, &offer, &judged);
     match verdict {

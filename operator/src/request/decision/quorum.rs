@@ -31,9 +31,9 @@ pub struct Judged {
 pub enum WhyNot {
     /// It is being deleted.
     Deleted,
-    /// It was written before the admission policies were in force.
+    /// It was written before the admission policies were in force, or held its writer to the `AccessPolicy`'s groups.
     TooOld {
-        /// Since when they are.
+        /// Since when they do.
         since: Timestamp,
     },
     /// It names another request's uid.
@@ -76,7 +76,7 @@ impl fmt::Display for WhyNot {
             Self::TooOld { since } => {
                 write!(
                     f,
-                    "it is older than the admission policies, in force since {since:.0}: write it again"
+                    "what it says is checked only since {since:.0}, when policies were in force, and it is older: write it again"
                 )
             }
             Self::OtherRequest => {

@@ -15,7 +15,7 @@ pub struct Case<'a> {
     pub request: &'a AccessRequest,
     /// Whether the release's admission policies are in force.
     pub admission: &'a Admission,
-    /// When the `AccessPolicy` was last written, where it names groups.
+    /// Since when people are held to the groups that the `AccessPolicy` names, where it names any.
     pub groups_since: Option<Timestamp>,
     /// The terms.
     pub offer: &'a Result<Offer, NoOffer>,
@@ -123,13 +123,15 @@ fn older_than_admission(case: &Case<'_>) -> Option<Verdict> {
     })
 }
 
-/// A group that the policy named only later was never asked for: leaving it out must not reach a laxer rule.
+/// Before the policy was there nobody was held to its groups: leaving one out must not reach a laxer rule.
 fn groups_not_asked_for(case: &Case<'_>) -> Option<Verdict> {
     let since = case.groups_since?;
-    (created(case.request) < since).then(|| {
+    (created(case.request) <= since).then(|| {
         Verdict::Waiting(Why::new(
             "OlderThanPolicy",
-            "this request is older than the last change of its AccessPolicy, which names groups: delete it and ask again.",
+            format!(
+                "this request is older than its AccessPolicy, whose groups are checked since {since:.0}: delete it and ask again."
+            ),
         ))
     })
 }

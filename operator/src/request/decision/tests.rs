@@ -3,7 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 use crds::{AccessGrant, GrantPhase, RequestPhase};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::sample::*;
@@ -152,7 +152,7 @@ fn the_submitter_of_a_request_for_another_does_not_approve_it() {
 #[test]
 fn objects_older_than_the_admission_policies_are_not_trusted() {
     let old = json!({"metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"}});
-    does_not_count(&approved_with(old.clone()), "older than the admission policies");
+    does_not_count(&approved_with(old.clone()), "what it says is checked only since");
     let mut world = world();
     world.request = request(old);
     refused(&world, "OlderThanAdmission");
@@ -167,17 +167,28 @@ fn while_the_admission_policies_are_not_in_force_nothing_is_granted() {
 }
 
 #[test]
-fn a_group_that_the_policy_named_later_was_not_asked_for() {
+fn what_is_older_than_the_policy_or_as_old_was_not_held_to_its_groups() {
     let mut world = approved_with(json!({}));
+    world.policy.as_mut().unwrap().spec.groups = vec!["contractors".into()];
+    let with_policy_of = |text: &str| {
+        let mut world = world.clone();
+        world.policy.as_mut().unwrap().metadata.creation_timestamp = Some(Time(time(text)));
+        world
+    };
+    granted(&with_policy_of("2026-01-01T11:59:00Z"));
+    // The request is of 12:00:00, and the API server takes a policy up within three seconds.
+    refused(&with_policy_of("2026-01-01T11:59:57Z"), "OlderThanPolicy");
+    refused(&with_policy_of("2026-01-01T12:05:00Z"), "OlderThanPolicy");
+}
+
+#[test]
+fn an_approval_older_than_the_policy_does_not_count() {
+    let mut world = approved_with(json!({"metadata": {"creationTimestamp": "2026-01-01T11:59:59Z"}}));
+    granted(&world);
     let policy = world.policy.as_mut().unwrap();
     policy.spec.groups = vec!["contractors".into()];
-    let written = |text: &str| {
-        Some(vec![ManagedFieldsEntry { time: Some(Time(time(text))), ..ManagedFieldsEntry::default() }])
-    };
-    policy.metadata.managed_fields = written("2026-01-01T12:05:00Z");
-    refused(&world, "OlderThanPolicy");
-    world.policy.as_mut().unwrap().metadata.managed_fields = written("2026-01-01T11:05:00Z");
-    granted(&world);
+    policy.metadata.creation_timestamp = Some(Time(time("2026-01-01T11:59:56Z")));
+    refused(&world, "WaitingForApproval");
 }
 
 #[test]
