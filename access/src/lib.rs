@@ -27,4 +27,4 @@ pub use names::{
     ChildName, GRANT_UID_LABEL, PORT_HEALTH, PORT_NATIVE, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri,
     session_uri,
 };
-pub use terms::{PolicyRule, Quorum, RequestIdentity, Terms};
+pub use terms::{Peer, PolicyRule, Quorum, RequestIdentity, Terms};

@@ -1,5 +1,7 @@
 //! What is asked for, and exactly what an approver approves.
 
+use std::collections::BTreeMap;
+
 use crate::digest::Fields;
 use crate::{GrantMinutes, Limits, Target, TermsDigest, Tls};
 
@@ -48,6 +50,17 @@ pub struct PolicyRule {
     pub quorum: Quorum,
 }
 
+/// Where on the network the database is: addresses by CIDR, or pods by labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// Addresses.
+    pub cidr: Option<String>,
+    /// Labels of the pods' namespace.
+    pub namespace_labels: BTreeMap<String, String>,
+    /// Labels of the pods.
+    pub pod_labels: BTreeMap<String, String>,
+}
+
 /// Everything that an approval covers. Changing any of it gives another digest, and needs a new approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -59,6 +72,8 @@ pub struct Terms {
     pub minutes: GrantMinutes,
     /// For which database.
     pub target: Target,
+    /// Where a connection to it may go.
+    pub peer: Peer,
     /// By which rule.
     pub rule: PolicyRule,
     /// Within which bounds.
@@ -68,11 +83,12 @@ pub struct Terms {
 impl Terms {
     /// The digest that approvals name. Stable across releases of the same major API version.
     pub fn digest(&self) -> TermsDigest {
-        let Self { request, reason, minutes, target, rule, limits } = self;
+        let Self { request, reason, minutes, target, peer, rule, limits } = self;
         let mut fields = Fields::new("keyhole terms v1");
         digest_request(&mut fields, request);
         fields.text("reason", reason).number("minutes", minutes.get());
         digest_target(&mut fields, target);
+        digest_peer(&mut fields, peer);
         digest_rule(&mut fields, rule);
         digest_limits(&mut fields, limits);
         fields.finish()
@@ -111,6 +127,16 @@ fn digest_target(fields: &mut Fields, target: &Target) {
         .list("database.schemas", allowances.schemas.iter().map(String::as_str))
         .text("database.vault.mount", &lease.mount)
         .text("database.vault.role", &lease.role);
+}
+
+fn digest_peer(fields: &mut Fields, peer: &Peer) {
+    let Peer { cidr, namespace_labels, pod_labels } = peer;
+    fields
+        .list("database.network.cidr", cidr.as_deref().into_iter().collect::<Vec<_>>().into_iter())
+        .list("database.network.namespaceLabels", namespace_labels.keys().map(String::as_str))
+        .list("database.network.namespaceLabels", namespace_labels.values().map(String::as_str))
+        .list("database.network.podLabels", pod_labels.keys().map(String::as_str))
+        .list("database.network.podLabels", pod_labels.values().map(String::as_str));
 }
 
 fn digest_rule(fields: &mut Fields, rule: &PolicyRule) {
@@ -165,6 +191,7 @@ mod tests {
                 allowances: Allowances::default(),
                 lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
             },
+            peer: Peer { pod_labels: [("app".to_owned(), "orders".to_owned())].into(), ..Peer::default() },
             rule: PolicyRule {
                 policy: "readers".into(),
                 policy_uid: "2".into(),
@@ -183,7 +210,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 17] = [
+        let changes: [fn(&mut Terms); 20] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -198,6 +225,11 @@ mod tests {
                 t.target.allowances.functions.push(QualifiedName { schema: "a".into(), name: "b".into() });
             },
             |t| t.target.lease.role = "admin".into(),
+            |t| t.peer.cidr = Some("10.1.2.3/32".into()),
+            |t| {
+                t.peer.pod_labels.insert("app".into(), "other".into());
+            },
+            |t| t.peer.namespace_labels = std::mem::take(&mut t.peer.pod_labels),
             |t| t.rule.rule = "other".into(),
             |t| t.rule.quorum.required = 0,
             |t| t.rule.quorum.users.push("requester".into()),

@@ -2,8 +2,8 @@
 //!
 //! Pure. It never grants: it says which approvals would.
 
-use access::{GrantMinutes, Limits, PolicyRule, Quorum, RequestIdentity, Terms, TermsDigest};
-use crds::{AccessPolicy, AccessRequest, ApprovalsSpec, Database, DatabaseSpec, Evidence, Rule};
+use access::{GrantMinutes, Limits, Peer, PolicyRule, Quorum, RequestIdentity, Terms, TermsDigest};
+use crds::{AccessPolicy, AccessRequest, ApprovalsSpec, Database, DatabaseSpec, Evidence, NetworkPeer, Rule};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -93,6 +93,7 @@ pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
         reason: request.spec.reason.clone(),
         minutes,
         target,
+        peer: peer(&database.spec.network.to),
         rule: PolicyRule {
             policy: policy.name_any(),
             policy_uid: policy.uid().unwrap_or_default(),
@@ -145,6 +146,13 @@ pub fn is_evidence(evidence: Option<&Evidence>) -> bool {
             && !reviewer.is_empty()
             && author != reviewer
     })
+}
+
+fn peer(to: &NetworkPeer) -> Peer {
+    let NetworkPeer { cidr, namespace_labels, pod_labels } = to.clone();
+    let (namespace_labels, pod_labels) =
+        (namespace_labels.unwrap_or_default(), pod_labels.unwrap_or_default());
+    Peer { cidr, namespace_labels, pod_labels }
 }
 
 fn live<K: kube::Resource>(object: Option<&K>) -> Option<&K> {
