@@ -1,10 +1,12 @@
 //! Accepts connections on both ports until the grant ends, bounded in number and in time, and returns when the last
 //! session was cut and told.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -27,6 +29,12 @@ const GOODBYE: Duration = Duration::from_millis(450);
 
 /// How long a client that is turned away at once may take to hear it.
 const TELLING: Duration = Duration::from_millis(100);
+
+/// A client that is silent so long is asked whether it is still there, and again every `PROBE` so many times: one that
+/// went away without a word gives its place back within two minutes.
+const SILENT: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
 
 /// When a listener fails, for want of file descriptors mostly, we wait so long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -83,6 +91,10 @@ struct Arrival {
 /// One connection, from its first byte to its last.
 async fn attend(arrival: Arrival, shared: Arc<Shared>, handshakes: Arc<Semaphore>) {
     let Arrival { mut stream, peer, port } = arrival;
+    if let Err(error) = tune(&stream) {
+        tracing::info!(%peer, ?port, %error, "connection lost at once");
+        return;
+    }
     let identified = {
         let Ok(_place) = handshakes.try_acquire() else {
             if port == Port::Native {
@@ -113,6 +125,16 @@ async fn attend(arrival: Arrival, shared: Arc<Shared>, handshakes: Arc<Semaphore
             tracing::info!(%peer, ?port, reason = %error, cause, "turned away");
         }
     }
+}
+
+/// Answers go out at once, and the dead are noticed.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_tcp_keepidle(stream, SILENT)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    Ok(())
 }
 
 async fn identify(session: Session<Plain>) -> Result<Session<Identity>, TurnedAway> {

@@ -5,9 +5,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use wire::capabilities::{self, Capabilities};
@@ -31,6 +33,9 @@ const MAX_RESPONSE: usize = 64 * 1024;
 
 /// The head of a handshake response, which is all that may come before TLS, and some room to tell what it was.
 const MAX_BEFORE_TLS: usize = 4 * 1024;
+
+/// How long a client may take to hear how its login went.
+const TELLING: Duration = Duration::from_secs(2);
 
 /// One client connection. `S` is how far it has come.
 pub(super) struct Session<S> {
@@ -191,7 +196,8 @@ impl Session<Identity> {
         };
         let summary = OkSummary { status: database.status, ..OkSummary::default() };
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
-        write_packet(&mut stream, &mut sequence, &ok).await.map_err(TurnedAway::Packet)?;
+        let told = timeout(TELLING, write_packet(&mut stream, &mut sequence, &ok)).await;
+        told.unwrap_or(Err(PacketError::Silent)).map_err(TurnedAway::Packet)?;
         let parts =
             RelayParts { shared: Arc::clone(&shared), who, stream, certificate, agreed, database, schema };
         let state = Permit { relay: Relay::new(parts), _place: place, _listed: listed };
@@ -214,10 +220,13 @@ async fn turn_away(
     error: TurnedAway,
 ) -> TurnedAway {
     if let Some(packet) = error.packet(shared.grant_name()) {
-        // It may have hung up; then nobody needs to be told.
-        if write_packet(stream, &mut sequence, &packet).await.is_ok() {
-            let _ = tokio::io::AsyncWriteExt::shutdown(stream).await;
-        }
+        let tell = async {
+            if write_packet(stream, &mut sequence, &packet).await.is_ok() {
+                let _ = tokio::io::AsyncWriteExt::shutdown(stream).await;
+            }
+        };
+        // It may have hung up, or not listen; then nobody needs to be told.
+        let _ = timeout(TELLING, tell).await;
     }
     error
 }

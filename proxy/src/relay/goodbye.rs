@@ -16,6 +16,9 @@ const TELLING: Duration = Duration::from_millis(250);
 /// How long the database may take to take our goodbye.
 const LEAVING: Duration = Duration::from_millis(100);
 
+/// How long the database may take to kill what still runs for a client that is gone.
+const KILLING: Duration = Duration::from_secs(10);
+
 impl Relay {
     pub(super) async fn part(&mut self, ended: &Ended) {
         // A client that doesn't listen is not told; it finds the connection closed.
@@ -29,13 +32,14 @@ impl Relay {
         // What still runs there is stopped. At the end of the grant all its connections are killed together.
         if self.asked && !matches!(ended, Ended::Grant(_)) {
             let shared = &self.shared;
+            let kill = shared.dialer.kill_connection(&shared.credential, self.database.id);
             tokio::select! {
                 biased;
                 _ = shared.ending.began() => {}
-                killed = shared.dialer.kill_connection(&shared.credential, self.database.id) => {
-                    if let Err(error) = killed {
-                        tracing::warn!(%error, "a database session may still run its last statement");
-                    }
+                killed = timeout(KILLING, kill) => match killed {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%error, "a database session may still run its last statement"),
+                    Err(_) => tracing::warn!("the database does not answer: its session may still run its last statement"),
                 }
             }
         }
