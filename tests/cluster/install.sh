@@ -10,6 +10,7 @@ packages=(
   util-linux procps bpftool clang-16 llvm-16                                       # Cilium compiles its programs at run time
   mmdebstrap buildah shellcheck                                                    # images; lint.sh
   mariadb-client haproxy                                                           # a person's client; the benchmark's yardstick
+  mariadb-server libfaketime                                                       # the proxy's tests without a cluster
 )
 
 # Without this, Debian would start a containerd and a haproxy of its own.

@@ -209,6 +209,18 @@ fn a_clock_that_is_off_opens_nothing() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_clock_that_vaults_does_not_agree_with_opens_nothing() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let ended = Proxy::start_with_clock_off_by(&machine, &grant(&machine, 3600)?, "+15m")?.ends()?;
+    let failure = ended.report.failure.clone().context("a failure")?;
+    assert_eq!(failure.reason, failure::CLOCK_SKEW, "{failure:?}\n{}", ended.log);
+    assert!(failure.message.contains("this node's clock and Vault's are -90"), "{failure:?}");
+    assert_eq!(ended.report.token_accessor, None, "no token was made for it");
+    assert_eq!(machine.users()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
 fn a_sealed_vault_is_waited_for_and_a_lease_it_cannot_revoke_is_told_as_open() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
     machine.seal()?;

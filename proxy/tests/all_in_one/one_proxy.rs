@@ -82,6 +82,24 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
 impl<'a> Proxy<'a> {
     /// Starts the binary with this grant.
     pub fn start(machine: &'a Machine, grant: &Grant) -> anyhow::Result<Self> {
+        Self::start_in(machine, grant, &[])
+    }
+
+    /// Starts it where the clock is off by so much: `+15m`.
+    pub fn start_with_clock_off_by(
+        machine: &'a Machine,
+        grant: &Grant,
+        offset: &str,
+    ) -> anyhow::Result<Self> {
+        let preload = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+        anyhow::ensure!(preload.exists(), "install Debian's libfaketime");
+        let preload = preload.display().to_string();
+        let off =
+            [("LD_PRELOAD", preload.as_str()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        Self::start_in(machine, grant, &off)
+    }
+
+    fn start_in(machine: &'a Machine, grant: &Grant, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let identity = machine.path("identity");
         fs::create_dir_all(&identity)?;
         let sessions = Authority::new("sessions")?;
@@ -101,6 +119,7 @@ impl<'a> Proxy<'a> {
             .arg(format!("--port-native={native}"))
             .arg(format!("--port-tls={}", free_port()?))
             .arg(format!("--port-health={health}"))
+            .envs(environment.iter().copied())
             .stderr(fs::File::create(machine.path("proxy.log"))?)
             .spawn()?;
         Ok(Self { machine, child, native, health })
