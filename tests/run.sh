@@ -69,10 +69,12 @@ cluster_up() {
 
 say_images() {
   cat <<J
-Using the cluster of $KEYHOLE_KUBECONFIG. It must be able to run these images; bring them there (for example with
-\`ctr -n k8s.io images import FILE\` on its nodes, or \`kind load image-archive FILE\`):
+Using the cluster of $KEYHOLE_KUBECONFIG. It needs a network plugin that enforces NetworkPolicy, a default StorageClass, and
+these images; bring them there (for example with \`ctr -n k8s.io images import FILE\` on its nodes, or
+\`kind load image-archive FILE\`):
 $(printf '  %s\n' "${IMAGES[@]}" "$KEYHOLE_CACHE"/testbed/images/{openbao,mariadb,ktool}.tar)
 J
+  if [ -t 0 ]; then read -rp "Press Enter when they are there. "; fi
 }
 
 how_to_use() {

@@ -36,7 +36,7 @@ deploy() {
   server_secret vault vault-tls vault-ca vault.vault.svc
   if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then storage=""; else apply_volume; fi
   kc apply -f - >/dev/null < <(sed "s|@STORAGE@|$storage|" "$HERE/vault.yaml")
-  wait_for 60 "Vault answers" answers
+  wait_for 60 "Vault answers" answers || { kc -n vault get pods,pvc,events >&2; return 1; }
 }
 
 initialise() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::{Cluster, Shell};
@@ -21,13 +22,17 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Deploys the server, applies `Database` and `AccessPolicy`, and runs what `vault-setup` prints.
     pub async fn made(cluster: &Cluster, name: &str) -> anyhow::Result<Self> {
-        let database = Self::of(cluster, name, std::fs::read_to_string(&cluster.bed.database_ca)?);
-        database.is_applied(cluster).await?;
+        // The policy first: it takes a moment to count.
+        let mut database = Self::of(cluster, name, String::new());
+        cluster.applies(&database.policy().to_string()).await?;
         Shell::new(cluster.bed.script("mariadb.sh"))
             .args([&cluster.namespace, name])
             .within(Duration::from_secs(120))
             .succeeds()
             .await?;
+        let ca = &cluster.bed.database_ca;
+        database.ca = std::fs::read_to_string(ca).with_context(|| format!("cannot read {}", ca.display()))?;
+        cluster.applies(&database.object().to_string()).await?;
         database.known_to_vault(cluster).await?;
         cluster.awaits_policy_condition("readers", "Ready", "True").await?;
         Ok(database)
@@ -37,7 +42,8 @@ impl TestDatabase {
     pub async fn described(cluster: &Cluster, name: &str) -> anyhow::Result<Self> {
         let ca = rcgen::generate_simple_self_signed(["nobody".to_owned()])?.cert.pem();
         let database = Self::of(cluster, name, ca);
-        database.is_applied(cluster).await?;
+        cluster.applies(&database.policy().to_string()).await?;
+        cluster.applies(&database.object().to_string()).await?;
         cluster.awaits_policy_condition("readers", "Ready", "True").await?;
         Ok(database)
     }
@@ -50,12 +56,6 @@ impl TestDatabase {
             kubectl: vec!["-n".to_owned(), cluster.namespace.clone()],
             kubeconfig: cluster.bed.admin.clone(),
         }
-    }
-
-    async fn is_applied(&self, cluster: &Cluster) -> anyhow::Result<()> {
-        cluster.applies(&self.policy().to_string()).await?;
-        cluster.applies(&self.object().to_string()).await?;
-        Ok(())
     }
 
     /// Name of the role of Vault's database secrets engine.
