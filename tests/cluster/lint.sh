@@ -1,4 +1,4 @@
 #!/bin/bash
-# lint.sh: checks every shell script here with shellcheck.
+# lint.sh: checks every shell script of the tests with shellcheck.
 cd "$(dirname "$0")" || exit 1
-exec shellcheck -x ./*.sh parts/*.sh images/mariadb/*.sh enter kubectl kubeconfig
+exec shellcheck -x ./*.sh ../mysql/*.sh parts/*.sh images/mariadb/*.sh enter kubectl kubeconfig
