@@ -21,6 +21,7 @@ check() {
   step "formatting"; cargo fmt --all --check
   step "lints"; cargo clippy --workspace --all-targets --features end-to-end/cluster,end-to-end/bench --locked -- -D warnings
   step "dependencies"; deny
+  step "MySQL for the tests"; tests/mysql/rootfs.sh
   step "unit tests"; cargo test --workspace --locked --no-fail-fast
   step "chart"; helm lint --quiet charts/keyhole
 }

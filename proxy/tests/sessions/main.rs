@@ -1,4 +1,4 @@
-//! Sessions from the client's first byte to its last, through a real proxy to a real MariaDB, with real clients.
+//! Sessions from the client's first byte to its last, through a real proxy to a real MariaDB or MySQL, with real clients.
 
 // Tests and their machinery and nothing else: what goes wrong here is a failed test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -8,6 +8,7 @@ mod cut;
 mod hostile_database;
 mod identity;
 mod limits;
+mod on_mysql;
 mod preflight;
 mod prepared;
 mod reading;

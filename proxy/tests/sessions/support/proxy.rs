@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use access::{
-    Allowances, Budget, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress, StatementLimits,
-    Target, TermsDigest, Tls, VaultAccess, VaultLease,
+    Allowances, Budget, Custody, Grant, GrantIdentity, Limits, Login, ServerAddress, StatementLimits, Target,
+    TermsDigest, Tls, VaultAccess, VaultLease,
 };
 use keyhole_proxy::credential::Credential;
 use keyhole_proxy::downstream::{Listeners, ServingIdentity, Shared, SharedParts, serve};
@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::certificates::{Authority, Leaf};
-use super::mariadb::{PASSWORD, USER, mariadb};
+use super::mariadb::mariadb;
+use super::server::{DatabaseServer, PASSWORD, USER};
 
 pub const UID: &str = "7b1c2d3e-0000-4000-8000-000000000001";
 pub const REQUESTER: &str = "requester@example.com";
@@ -40,7 +41,12 @@ pub fn wide() -> Limits {
     }
 }
 
+/// For the MariaDB.
 pub fn grant(limits: Limits) -> Grant {
+    grant_on(mariadb(), limits)
+}
+
+pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
     Grant {
         identity: GrantIdentity {
             uid: UID.into(),
@@ -55,9 +61,9 @@ pub fn grant(limits: Limits) -> Grant {
         target: Target {
             namespace: "shop".into(),
             name: "orders".into(),
-            engine: Engine::MariaDb,
-            address: ServerAddress::new("127.0.0.1", mariadb().port.into()).unwrap(),
-            tls: Tls::Verify { ca_pem: mariadb().ca_pem.clone(), server_name: "db.example.com".into() },
+            engine: server.engine,
+            address: ServerAddress::new("127.0.0.1", server.port.into()).unwrap(),
+            tls: Tls::Verify { ca_pem: server.ca_pem.clone(), server_name: "db.example.com".into() },
             schema: None,
             allowances: Allowances::default(),
             lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
@@ -87,7 +93,11 @@ impl Proxy {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
-        let grant = grant(limits);
+        Self::of(grant(limits)).await
+    }
+
+    /// In front of the grant's server, after preflight.
+    pub async fn of(grant: Grant) -> Self {
         let server = upstream::preflight(&grant, &credential()).await.unwrap();
         Self::before(grant, server).await
     }
