@@ -73,8 +73,11 @@ pub async fn preflight(grant: &Grant, credential: &Credential) -> Result<ServerI
             return Err(PreflightError::OtherEngine { expected });
         }
     }
+    // Before anything is read: how a server writes SHOW GRANTS depends on its SQL mode.
+    let pins = Pins::new(expected, &grant.limits);
+    pins.apply(&mut database).await.map_err(PreflightError::Command)?;
     check_privileges(&mut database, grant, server.flavour).await?;
-    check_lock(&mut database, grant).await?;
+    check_lock(&mut database).await?;
 
     let info = ServerInfo { server, version_text: database.version.clone(), capabilities: database.offered };
     database.quit().await;
@@ -124,9 +127,7 @@ fn roles_in(lines: &[Row], grant: &Grant) -> Result<Vec<String>, PreflightError>
 }
 
 /// Opens a transaction the plain way in a pinned session: the server itself must call it read-only.
-async fn check_lock(database: &mut Connection, grant: &Grant) -> Result<(), PreflightError> {
-    let pins = Pins::new(grant.target.engine, &grant.limits);
-    pins.apply(database).await.map_err(PreflightError::Command)?;
+async fn check_lock(database: &mut Connection) -> Result<(), PreflightError> {
     database.execute("BEGIN", "BEGIN").await.map_err(PreflightError::Command)?;
     let held = StatusFlags::IN_TRANS.with(StatusFlags::IN_TRANS_READONLY);
     if !database.status.contains(held) {

@@ -118,6 +118,10 @@ async fn rows_arrive_as_text_and_from_prepared_statements() {
         let found: Option<String> = conn.exec_first(&find, (id,)).await.unwrap();
         assert_eq!(found.as_deref(), note);
     }
+    let new_types = "SELECT CAST('{\"a\": 1}' AS JSON), STRING_TO_VECTOR('[1, 2]'), 1.50, TIME '-01:02:03.5'";
+    let row: (String, Vec<u8>, String, mysql_async::Value) =
+        conn.exec_first(new_types, ()).await.unwrap().unwrap();
+    assert_eq!((row.0.as_str(), row.1.len(), row.2.as_str()), (r#"{"a": 1}"#, 8, "1.50"));
     let refused = conn.prep("DELETE FROM shop.orders WHERE id = ?").await.unwrap_err().to_string();
     assert!(refused.contains("Keyhole: "), "{refused}");
     let rows: Vec<u32> = conn.query("SELECT n FROM shop.numbers ORDER BY n").await.unwrap();
@@ -198,6 +202,7 @@ async fn what_readers_ask_a_new_server_is_answered() {
         ("SELECT o.id, l.m FROM shop.orders o, LATERAL (SELECT o.id * 2 AS m) AS l ORDER BY 1", "1\t2"),
         ("SELECT /*!90000 1 + */ 1", "2"),
         ("SELECT 1 /*!99999 + 1 */", "1"),
+        (r#"SELECT "it's", 'it\'s', 0 || 1"#, "it's\tit's\t1"),
         ("TABLE shop.orders", "1\tfirst"),
         ("VALUES ROW(1, 2), ROW(3, 4)", "1\t2"),
         ("SELECT @@version_comment LIMIT 1", "(Debian)"),
