@@ -26,7 +26,7 @@ fn uri() -> String {
 }
 
 /// A token signed by the leaf's key, with `change` made to its claims and header.
-fn token(leaf: &Leaf, change: impl FnOnce(&mut serde_json::Value, &mut Header)) -> String {
+pub fn token(leaf: &Leaf, change: impl FnOnce(&mut serde_json::Value, &mut Header)) -> String {
     let der = CertificateDer::from_pem_slice(leaf.0.as_bytes()).unwrap();
     let mut header = Header::new(Algorithm::ES256);
     header.x5c = Some(vec![STANDARD.encode(&der)]);

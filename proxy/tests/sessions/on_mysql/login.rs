@@ -5,9 +5,10 @@ use keyhole_proxy::upstream::{ConnectError, LoginProbe, PreflightError, prefligh
 use wire::auth::AuthError;
 
 use super::{grant, proxy, user};
+use crate::identity::token;
 use crate::support::clients::{Person, said};
 use crate::support::mysql::{mysql, runner};
-use crate::support::proxy::{credential, credential_of};
+use crate::support::proxy::{Proxy, REQUESTER, credential, credential_of};
 
 #[tokio::test]
 async fn the_password_goes_to_the_server_inside_tls_only_and_once_it_is_cached_a_hash_does() {
@@ -59,18 +60,54 @@ async fn the_login_of_a_dropped_user_is_refused_and_not_only_unknown() {
     }
 }
 
-#[tokio::test]
-async fn mysqls_own_client_gets_in_by_its_certificate() {
-    let proxy = proxy().await;
-    let person = Person::of(&proxy);
+/// MySQL's own client, which has no `mysql_native_password` either.
+fn client(proxy: &Proxy, person: &Person) -> std::process::Command {
     let mut client = std::process::Command::new(runner());
     client
         .args(["mysql", "--no-defaults", "--protocol=tcp", "-h127.0.0.1", "-N", "-B", "--ssl-mode=VERIFY_CA"])
         .arg(format!("-P{}", proxy.native))
         .arg(format!("--ssl-ca={}", person.file("ca.pem").display()))
+        .arg("--default-character-set=utf8mb4");
+    client
+}
+
+#[tokio::test]
+async fn mysqls_own_client_gets_in_by_its_certificate() {
+    let proxy = proxy().await;
+    let person = Person::of(&proxy);
+    let mut client = client(&proxy, &person);
+    client
         .arg(format!("--ssl-cert={}", person.file("crt.pem").display()))
         .arg(format!("--ssl-key={}", person.file("key.pem").display()))
-        .args(["--default-character-set=utf8mb4", "shop", "-e", "SELECT id, note FROM orders ORDER BY id"]);
+        .args([
+            "shop",
+            "-e",
+            "SELECT id, note FROM orders ORDER BY id; USE other; SELECT DATABASE(); \\s",
+            "--commands",
+        ]);
     let said = said(client).await;
-    assert_eq!(said.out, "1\tfirst\n2\tzwei ☕", "{said:?}");
+    assert!(said.out.starts_with("1\tfirst\n2\tzwei ☕\nother\n"), "{said:?}");
+    assert!(
+        said.out.contains("Current database:\tother") && said.out.contains("SSL:\t\t\tCipher in use is TLS"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
+async fn mysqls_own_client_gets_in_by_a_token_and_not_by_a_guess() {
+    let proxy = proxy().await;
+    let person = Person::with(&proxy, None);
+    for (password, expected) in [(token(&proxy.session_certificate(), |_, _| {}), "1"), ("guess".into(), "")]
+    {
+        let mut client = client(&proxy, &person);
+        client
+            .args(["-u", REQUESTER, "--enable-cleartext-plugin", "-e", "SELECT 1"])
+            .arg(format!("--password={password}"));
+        let said = said(client).await;
+        assert_eq!(
+            (said.out.as_str(), said.err.contains("ERROR 1045")),
+            (expected, expected.is_empty()),
+            "{said:?}"
+        );
+    }
 }
