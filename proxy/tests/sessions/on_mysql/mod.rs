@@ -5,6 +5,7 @@ mod closing;
 mod login;
 mod privileges;
 mod reading;
+mod vaults_role;
 
 use access::Limits;
 
