@@ -22,9 +22,9 @@ pub(crate) enum BuiltIn {
 pub(crate) fn built_in(name: &str, server: Server) -> BuiltIn {
     let lower = name.to_ascii_lowercase();
     let name = lower.as_str();
-    let (own, since) = match server.flavour {
-        Flavour::MySql => (READING_IN_MYSQL, SINCE_IN_MYSQL),
-        Flavour::MariaDb => (READING_IN_MARIADB, SINCE_IN_MARIADB),
+    let (own, since, gone) = match server.flavour {
+        Flavour::MySql => (READING_IN_MYSQL, SINCE_IN_MYSQL, GONE_IN_MYSQL),
+        Flavour::MariaDb => (READING_IN_MARIADB, SINCE_IN_MARIADB, &[][..]),
     };
     if let Ok(index) = REFUSED.binary_search_by_key(&name, |(name, _)| name) {
         return REFUSED.get(index).map_or(BuiltIn::Unknown, |(_, why)| BuiltIn::Refused(why));
@@ -32,7 +32,8 @@ pub(crate) fn built_in(name: &str, server: Server) -> BuiltIn {
     let found = READING.binary_search(&name).is_ok() || own.binary_search(&name).is_ok();
     let version = (server.version.major, server.version.minor);
     let too_new = since.iter().any(|(new, first)| *new == name && version < *first);
-    if found && !too_new { BuiltIn::Reading } else { BuiltIn::Unknown }
+    let too_old = gone.iter().any(|(old, first)| *old == name && version >= *first);
+    if found && !too_new && !too_old { BuiltIn::Reading } else { BuiltIn::Unknown }
 }
 
 /// Does MariaDB take a call with so many arguments for a stored function? (Measured on 10.11.)
@@ -110,7 +111,7 @@ const READING: &[&str] = &[
 /// The same, in MySQL only.
 #[rustfmt::skip]
 const READING_IN_MYSQL: &[&str] = &[
-    "any_value", "bin_to_uuid", "distance", "format_pico_time", "from_vector", "geomcollection",
+    "any_value", "bin_to_uuid", "format_pico_time", "from_vector", "geomcollection",
     "grouping", "gtid_subset", "gtid_subtract", "icu_version", "is_uuid", "json_schema_validation_report",
     "json_storage_free", "json_storage_size", "mbrcoveredby", "mbrcovers", "ps_current_thread_id",
     "ps_thread_id", "regexp_like", "st_buffer_strategy", "st_collect", "st_frechetdistance", "st_geohash",
@@ -149,7 +150,6 @@ const READING_IN_MARIADB: &[&str] = &[
 /// The first version that has a function, where the oldest supported one has not.
 #[rustfmt::skip]
 const SINCE_IN_MYSQL: &[(&str, (u16, u16))] = &[
-    ("distance", (9, 0)),
     ("from_vector", (9, 0)),
     ("string_to_vector", (9, 0)),
     ("to_vector", (9, 0)),
@@ -157,7 +157,11 @@ const SINCE_IN_MYSQL: &[(&str, (u16, u16))] = &[
     ("vector_to_string", (9, 0)),
 ];
 
-/// The same for MariaDB.
+/// The first version that has a function no more: loadable ones from a component take their place, if anything does.
+/// Source: MySQL 9.6 manual, "Legacy Hashing Component".
+const GONE_IN_MYSQL: &[(&str, (u16, u16))] = &[("md5", (9, 6)), ("sha", (9, 6)), ("sha1", (9, 6))];
+
+/// The same as `SINCE_IN_MYSQL` for MariaDB.
 #[rustfmt::skip]
 const SINCE_IN_MARIADB: &[(&str, (u16, u16))] = &[
     ("crc32c", (10, 8)),
@@ -261,6 +265,11 @@ mod tests {
         assert_eq!((built_in("nvl", mysql), built_in("nvl", mariadb)), (BuiltIn::Unknown, BuiltIn::Reading));
         assert_eq!(built_in("vector_dim", mysql), BuiltIn::Unknown);
         assert_eq!(built_in("vector_dim", server(Flavour::MySql, 9, 1)), BuiltIn::Reading);
+        assert_eq!(built_in("md5", server(Flavour::MySql, 9, 5)), BuiltIn::Reading);
+        assert_eq!(built_in("md5", server(Flavour::MySql, 9, 6)), BuiltIn::Unknown);
+        assert_eq!(built_in("md5", mariadb), BuiltIn::Reading);
+        // Only in a service of Oracle's; elsewhere it would be a stored function.
+        assert_eq!(built_in("distance", server(Flavour::MySql, 9, 7)), BuiltIn::Unknown);
         assert_eq!(built_in("format_bytes", server(Flavour::MariaDb, 11, 8)), BuiltIn::Reading);
         assert_eq!(built_in("format_bytes", mariadb), BuiltIn::Unknown);
         assert!(matches!(built_in("Sleep", mysql), BuiltIn::Refused(_)));

@@ -2,6 +2,7 @@
 //! logging in, privileges, settings, errors, and the shape of answers. What does not is tried in front of MariaDB only.
 
 mod closing;
+mod functions;
 mod login;
 mod privileges;
 mod reading;

@@ -1,0 +1,38 @@
+//! What the gate takes for a built-in function is one of this very server: a name that the server does not know it would
+//! look up among the stored functions.
+
+use super::proxy;
+use crate::support::clients::Person;
+
+/// The gate's tables, as they stand in its source.
+const TABLES: &str = include_str!("../../../../sql/src/functions.rs");
+
+fn names(table: &str) -> impl Iterator<Item = &'static str> {
+    let (_, rest) = TABLES.split_once(&format!("const {table}: &[&str] = &[")).unwrap();
+    let (body, _) = rest.split_once("];").unwrap();
+    body.split('"').skip(1).step_by(2)
+}
+
+#[tokio::test]
+async fn no_function_that_passes_is_looked_up_among_the_stored_ones() {
+    let proxy = proxy().await;
+    let mut calls = String::new();
+    for name in names("READING").chain(names("READING_IN_MYSQL")) {
+        for call in ["()", "(1)", "(1, 1)", " (1)"] {
+            calls.push_str(&format!("SELECT {name}{call};\n"));
+        }
+    }
+    assert!(calls.lines().count() > 1_000);
+    let said = Person::of(&proxy).runs(&calls).await;
+    // Without a schema there is nowhere to look: "No database selected". By another way: "FUNCTION does not exist".
+    let looked_up: Vec<_> = said
+        .err
+        .split("--------------\n")
+        .collect::<Vec<_>>()
+        .windows(2)
+        .filter(|pair| ["ERROR 1046", "ERROR 1305", "ERROR 1630"].iter().any(|code| pair[1].contains(code)))
+        .map(|pair| pair[0])
+        .collect();
+    assert!(looked_up.is_empty(), "{looked_up:?}");
+    assert!(proxy.usage.so_far().rows > 100, "many of them were answered");
+}
