@@ -21,8 +21,9 @@ const TO_LEAVE: SignedDuration = SignedDuration::from_secs(30);
 const ENDING: SignedDuration = SignedDuration::from_millis(100);
 /// How long Kubernetes' own events are waited for.
 const PATIENT: SignedDuration = SignedDuration::from_secs(2);
-/// The longest wait between two attempts to shut what is open.
-const LONGEST_WAIT_SECONDS: i64 = 300;
+/// The longest wait between two attempts to shut what is open. A grant is not proved shut before Vault is asked again, so
+/// this is also how late the proof may be once Vault is back.
+const LONGEST_WAIT_SECONDS: i64 = 30;
 
 pub(super) fn close(
     observed: &Observed,

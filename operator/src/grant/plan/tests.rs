@@ -4,8 +4,9 @@
 
 use access::{ChildName, EndReason};
 use crds::GrantPhase;
+use jiff::SignedDuration;
 
-use super::super::observed::{Child, Link, Observed, RequestLink, Rules};
+use super::super::observed::{Child, Finding, Link, Observed, RequestLink, Rules, Shut};
 use super::model::World;
 use super::{Action, plan};
 use crate::admission::Admission;
@@ -197,6 +198,24 @@ fn with_vault_down_people_are_cut_off_but_the_grant_is_not_ended() {
     world.vault_is_up = true;
     world.run(5, 1000);
     everything_is_shut(&world);
+}
+
+#[test]
+fn a_vault_that_is_away_is_asked_less_and_less_often_but_twice_a_minute_at_least() {
+    let mut world = World::ready();
+    world.vault_is_up = false;
+    world.revoke();
+    world.run(10, 200);
+    let since = world.status().ending_since.unwrap().0;
+    for (elapsed, wait) in [(10, 5), (40, 20), (59, 29), (60, 30), (3_600, 30)] {
+        world.now = since + SignedDuration::from_secs(elapsed);
+        let refused = Finding {
+            token_accessor: "accessor-pod-1".into(),
+            shut: Shut::Open("Vault is sealed; tried again soon".into()),
+        };
+        let next = plan(&world.observe(vec![refused]), world.now).look_again.unwrap();
+        assert_eq!(next.duration_since(world.now), SignedDuration::from_secs(wait), "after {elapsed} s");
+    }
 }
 
 #[test]
