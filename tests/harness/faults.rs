@@ -13,6 +13,9 @@ use crate::{Cluster, OpenGrant, Shell, TestDatabase};
 /// A part of the cluster takes this long to go or to come at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The operator's policy in Vault, as `vault-setup --operator` calls it.
+const OPERATORS_POLICY: &str = "keyhole.operator";
+
 /// Held by a test that takes away what the other tests of its file need too, and by those: `let _alone = ALONE.lock().await`.
 pub static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -43,6 +46,17 @@ impl Cluster {
     /// `stop`, `start`, `seal` or `unseal` for Vault.
     pub async fn vault(&self, what: &str) -> anyhow::Result<()> {
         Shell::new(self.bed.script("vault.sh")).arg(what).within(PATIENCE).succeeds().await?;
+        Ok(())
+    }
+
+    /// The text of the operator's policy in Vault.
+    pub async fn operators_vault_policy(&self) -> anyhow::Result<String> {
+        self.bed.bao().args(["policy", "read", OPERATORS_POLICY]).succeeds().await
+    }
+
+    /// Gives the operator's policy in Vault another text; it counts from the next call on.
+    pub async fn writes_operators_vault_policy(&self, text: &str) -> anyhow::Result<()> {
+        self.bed.bao().args(["policy", "write", OPERATORS_POLICY, "-"]).input(text).succeeds().await?;
         Ok(())
     }
 
@@ -171,9 +185,8 @@ impl Cluster {
     }
 
     /// `kubectl` in the operator's name: nobody else may write in the proxies namespace.
-    fn as_operator(&self) -> Shell {
-        let operator = format!("--as=system:serviceaccount:{}:keyhole-operator", self.bed.system);
-        self.bed.kubectl().arg(operator)
+    pub fn as_operator(&self) -> Shell {
+        self.bed.kubectl().arg(format!("--as={}", self.bed.operator_user()))
     }
 }
 

@@ -183,12 +183,20 @@ impl Cluster {
         .await
     }
 
-    /// Waits until this item of the grant's receipt is `Open`; answers its detail.
-    pub async fn awaits_open_item(&self, grant: &OpenGrant, item: &str) -> anyhow::Result<String> {
+    /// Waits until this item of the grant's receipt is `Open` with a detail that holds `said`; answers the detail.
+    pub async fn awaits_open_item(
+        &self,
+        grant: &OpenGrant,
+        item: &str,
+        said: &str,
+    ) -> anyhow::Result<String> {
         let grants: Api<AccessGrant> = self.api();
-        until(&format!("item {item} to be told open"), PATIENCE, || async {
+        until(&format!("item {item} to be told open because of {said:?}"), PATIENCE, || async {
             let receipt = grants.get(&grant.name).await?.status.unwrap_or_default().receipt;
-            let line = receipt.iter().find(|line| line.item == item && line.outcome == "Open");
+            let is_so = |line: &&crds::ReceiptLine| {
+                line.item == item && line.outcome == "Open" && line.detail.contains(said)
+            };
+            let line = receipt.iter().find(is_so);
             Ok(match line {
                 Some(line) => Look::Found(line.detail.clone()),
                 None => Look::NotYet(format!("{receipt:?}")),

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use crds::is_true;
 use harness::faults::ALONE;
 use harness::grant::{all_proved, approval};
 use harness::{Cluster, Person, Shell, TestDatabase};
@@ -53,8 +54,7 @@ async fn vaults_faults_are_told_and_outlived() -> anyhow::Result<()> {
                     || session.asks("SELECT 1").await.is_err(),
                 "the session outlived its revocation"
             );
-            let open = cluster.awaits_open_item(&grant, "lease").await?;
-            ensure!(!open.is_empty(), "an open item says how to fix it");
+            cluster.awaits_open_item(&grant, "lease", "Vault is sealed").await?;
             vault(&cluster, "unseal").await?;
             all_proved_or_login_unprovable(&cluster.awaits_ended(&grant, Duration::from_secs(120)).await?)?;
             cluster.awaits_ready("sealed").await?;
@@ -84,6 +84,64 @@ async fn a_missing_role_and_a_missing_policy_are_named() -> anyhow::Result<()> {
             Ok(())
         })
         .await
+}
+
+/// Each right taken from the operator in turn; what the receipt says to add is added, word for word, and is enough.
+#[tokio::test]
+async fn a_right_that_the_operator_lacks_is_named_and_the_end_is_proved_once_it_is_there()
+-> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("vault-denied").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let people = (&cluster.requester().await?, &cluster.approver().await?);
+            let whole = cluster.operators_vault_policy().await?;
+            for (right, call) in
+                [("sys/leases/revoke", "revoke a lease"), ("sys/leases/lookup", "look up a lease")]
+            {
+                let proved = proved_without(&cluster, &orders, people, (&whole, right, call)).await;
+                // Also after a failure: every grant's end needs it.
+                cluster.writes_operators_vault_policy(&whole).await?;
+                proved.with_context(|| format!("without {right}"))?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+async fn proved_without(
+    cluster: &Cluster,
+    orders: &TestDatabase,
+    (requester, approver): (&Person, &Person),
+    (whole, right, call): (&str, &str, &str),
+) -> anyhow::Result<()> {
+    let grant = cluster.open(orders, requester, approver, "30m").await?;
+    let mut session = requester.connects(&grant).await?;
+    let narrowed = without_block(whole, right)?;
+    cluster.writes_operators_vault_policy(&narrowed).await?;
+    cluster.revokes(approver, &grant).await?;
+    let told = cluster.awaits_open_item(&grant, "lease", "add to the operator's policy in Vault: ").await?;
+    // People are cut off all the same.
+    ensure!(session.is_over().await, "the session outlived its revocation");
+    let (refused, text) = told.split_once("in Vault: ").context("no policy text")?;
+    ensure!(refused.contains(&format!("Vault refused to {call} (path {right})")), "not plain: {told}");
+    let leases = format!("\"database/creds/{}/*\"", orders.vault_role());
+    ensure!(text.contains(&leases), "the text opens more than this role's leases: {told}");
+    let status = cluster.grant(&grant.name).await?.status.unwrap_or_default();
+    ensure!(!is_true(&status.conditions, "Ended"), "called Ended without the proof: {status:?}");
+
+    cluster.writes_operators_vault_policy(&format!("{narrowed}{text}\n")).await?;
+    all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)
+}
+
+/// A policy's text without its block for this path.
+fn without_block(policy: &str, path: &str) -> anyhow::Result<String> {
+    let head = format!("path \"{path}\" {{\n");
+    let (before, rest) = policy.split_once(&head).with_context(|| format!("no {head:?} in {policy}"))?;
+    let (_block, after) =
+        rest.split_once("\n}\n").with_context(|| format!("no end of {head:?} in {policy}"))?;
+    Ok(format!("{before}{after}"))
 }
 
 /// The proxy is gone when Vault is back: the refused login may not be provable any more, the end of the lease must be.
