@@ -1,0 +1,178 @@
+//! Two replicas of the operator: one leads and acts, and whatever it leaves undone when it goes the other one does. A grant
+//! is revoked and proved shut, also when the leader just falls silent.
+//!
+//! One test after another: each changes who leads.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use harness::faults::ALONE;
+use harness::grant::all_proved;
+use harness::wait::{Look, until};
+use harness::{Cluster, OpenGrant, Shell};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams};
+
+/// A silent leader is given up after 15 s; the rest is a busy machine.
+const TAKEN_OVER: Duration = Duration::from_secs(40);
+
+/// The operator's pods, by name.
+struct Replicas {
+    leader: String,
+    other: String,
+}
+
+impl Replicas {
+    /// Waits until both run, one of them leads, and nobody else is there.
+    async fn of(cluster: &Cluster) -> anyhow::Result<Self> {
+        let deployment: Deployment = system::<Deployment>(cluster).get("keyhole-operator").await?;
+        let wanted = deployment.spec.and_then(|spec| spec.replicas);
+        ensure!(wanted == Some(2), "two replicas are the chart's default: {wanted:?}");
+        until("two replicas of which one leads", Duration::from_secs(60), || async {
+            let pods = pods(cluster).await?;
+            let ready: Vec<String> = pods.iter().filter(|pod| is_ready(pod)).filter_map(name).collect();
+            let leader = holder(cluster).await?;
+            Ok(match ready.as_slice() {
+                [one, two] if pods.len() == 2 && [one, two].contains(&&leader) => {
+                    let other = if *one == leader { two } else { one }.clone();
+                    Look::Found(Self { leader, other })
+                }
+                _ => Look::NotYet(format!("ready {ready:?}, the lease is {leader:?}'s")),
+            })
+        })
+        .await
+    }
+}
+
+fn system<K>(cluster: &Cluster) -> Api<K>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    Api::namespaced(cluster.client.clone(), &cluster.bed.system)
+}
+
+async fn pods(cluster: &Cluster) -> anyhow::Result<Vec<Pod>> {
+    let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
+    Ok(system::<Pod>(cluster).list(&operators).await?.items)
+}
+
+fn name(pod: &Pod) -> Option<String> {
+    pod.metadata.name.clone()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+async fn holder(cluster: &Cluster) -> anyhow::Result<String> {
+    let lease: Lease = system::<Lease>(cluster).get("keyhole-operator").await?;
+    Ok(lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default())
+}
+
+/// Waits until somebody else than `before` leads; answers who.
+async fn successor(cluster: &Cluster, before: &str) -> anyhow::Result<String> {
+    until(&format!("another leader than {before}"), TAKEN_OVER, || async {
+        let leader = holder(cluster).await?;
+        let is_new = !leader.is_empty() && leader != before;
+        Ok(if is_new { Look::Found(leader) } else { Look::NotYet(leader) })
+    })
+    .await
+}
+
+/// Which replicas have told something about this grant.
+async fn tellers(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<BTreeSet<String>> {
+    let events = cluster.api::<Event>().list(&ListParams::default()).await?.items;
+    let about = |event: &Event| event.regarding.as_ref().and_then(|object| object.name.clone());
+    let of_grant = events.into_iter().filter(|event| about(event).as_deref() == Some(&grant.name));
+    Ok(of_grant.filter_map(|event| event.reporting_instance).collect())
+}
+
+/// Waits until this replica has told something about the grant.
+async fn awaits_teller(cluster: &Cluster, grant: &OpenGrant, replica: &str) -> anyhow::Result<()> {
+    until(&format!("an event of {replica}"), Duration::from_secs(15), || async {
+        let tellers = tellers(cluster, grant).await?;
+        Ok(if tellers.contains(replica) { Look::Found(()) } else { Look::NotYet(format!("{tellers:?}")) })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_deleted_leader_is_followed_by_one_that_ends_what_it_began() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("leader-deleted").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let before = Replicas::of(&cluster).await?;
+            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+            let mut session = requester.connects(&grant).await?;
+            awaits_teller(&cluster, &grant, &before.leader).await?;
+            let told = tellers(&cluster, &grant).await?;
+            ensure!(!told.contains(&before.other), "{} acted and does not lead: {told:?}", before.other);
+
+            system::<Pod>(&cluster).delete(&before.leader, &DeleteParams::default()).await?;
+            let leader = successor(&cluster, &before.leader).await?;
+            session.reads("SELECT COUNT(*) FROM orders").await.context("while another one leads")?;
+
+            cluster.revokes(&approver, &grant).await?;
+            all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)?;
+            ensure!(session.is_over().await, "the session outlived its revocation");
+            awaits_teller(&cluster, &grant, &leader).await?;
+            Replicas::of(&cluster).await.map(drop)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_silent_leader_is_replaced_and_is_none_any_more_when_it_wakes() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("leader-silent").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let before = Replicas::of(&cluster).await?;
+            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+            awaits_teller(&cluster, &grant, &before.leader).await?;
+
+            operator(&cluster, &before.leader).arg("freeze").succeeds().await?;
+            let ended = async {
+                cluster.revokes(&approver, &grant).await?;
+                let leader = successor(&cluster, &before.leader).await?;
+                ensure!(leader == before.other, "{} should lead, not {leader}", before.other);
+                all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)?;
+                awaits_teller(&cluster, &grant, &before.other).await
+            }
+            .await;
+            // Also after a failure: the replica is everybody's.
+            operator(&cluster, &before.leader).arg("thaw").succeeds().await?;
+            ended?;
+            awaits_restart(&cluster, &before.leader).await?;
+            let after = Replicas::of(&cluster).await?;
+            ensure!(after.leader == before.other, "{} leads again", after.leader);
+            Ok(())
+        })
+        .await
+}
+
+fn operator(cluster: &Cluster, pod: &str) -> Shell {
+    Shell::new(cluster.bed.script("pod.sh")).args([&cluster.bed.system, pod])
+}
+
+/// A process that leads no more ends; the kubelet starts it again.
+async fn awaits_restart(cluster: &Cluster, pod: &str) -> anyhow::Result<()> {
+    until(&format!("the end of the process in {pod}"), Duration::from_secs(60), || async {
+        let status = system::<Pod>(cluster).get(pod).await?.status.unwrap_or_default();
+        let containers = status.container_statuses.unwrap_or_default();
+        let restarted = containers.iter().any(|container| container.restart_count > 0);
+        Ok(if restarted { Look::Found(()) } else { Look::NotYet(format!("{containers:?}")) })
+    })
+    .await
+}
