@@ -1,6 +1,7 @@
 #!/bin/bash
 # keyhole.sh [VALUES...]: installs the chart of this checkout on the running cluster, as a platform team would, or upgrades it.
 # keyhole.sh uninstall: takes it away; its namespace stays, for the chart did not make it.
+# keyhole.sh test: `helm test`; prints what its pod said when it fails.
 # Needs Vault (vault.sh) and, in the cluster's image store, the images that images/build.sh made. VALUES are given to helm.
 # KEYHOLE_CLI: the built kubectl-keyhole.
 source "$(dirname "$0")/lib.sh"
@@ -16,6 +17,12 @@ if [ "${1:-}" = uninstall ]; then
   helm uninstall keyhole --namespace "$SYSTEM" --wait --timeout 300s >/dev/null
   announce "Keyhole is gone"
   exit
+fi
+
+if [ "${1:-}" = test ]; then
+  helm test keyhole --namespace "$SYSTEM" --timeout 60s && exit
+  kc -n "$SYSTEM" logs keyhole-check
+  exit 1
 fi
 
 # The operator's own policy and auth role, exactly as the plug-in prints them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use harness::wait::{Look, until};
-use harness::{Cluster, Person, TestDatabase};
+use harness::{Cluster, Person, Shell, TestDatabase};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -27,6 +27,7 @@ async fn while_an_admission_policy_is_missing_or_changed_nothing_is_granted() ->
         .told(async {
             let release = Release::of(&cluster).await?;
             let outcome = async {
+                helm_test(&cluster).succeeds().await?;
                 let orders = automatic(&cluster).await?;
                 let requester = cluster.requester().await?;
                 missing(&cluster, &release, &orders, &requester).await?;
@@ -39,11 +40,17 @@ async fn while_an_admission_policy_is_missing_or_changed_nothing_is_granted() ->
             outcome?;
             in_force_again?;
 
+            helm_test(&cluster).succeeds().await?;
             let (orders, requester) = (automatic(&cluster).await?, cluster.requester().await?);
             requester.applies(&orders.request("afterwards", "30m")).await?;
             cluster.awaits_grant("afterwards").await.map(drop)
         })
         .await
+}
+
+/// The chart's own test: it looks at what the operator looks at.
+fn helm_test(cluster: &Cluster) -> Shell {
+    Shell::new(cluster.bed.script("keyhole.sh")).arg("test").within(Duration::from_secs(90))
 }
 
 /// A database whose policy grants at once: only the admission policies stand in the way.
@@ -77,6 +84,7 @@ async fn missing(
     let gone = "status.access.keyhole.dev";
     release.bindings.delete(gone, &DeleteParams::default()).await?;
     let said = format!("{BINDING} {gone} is missing");
+    helm_test(cluster).is_refused(&said).await?;
     nothing_is_granted(cluster, orders, requester, ("no-binding", &said)).await?;
     release.policies.delete(gone, &DeleteParams::default()).await?;
     let said = format!("{POLICY} {gone} is missing");
