@@ -4,7 +4,8 @@
 //! kubelet's by a pod without deadline, or by half an hour; the operator's by taking the operator away; Vault's by taking
 //! Vault away, or by half an hour. The clock that is left is the one that must end the session.
 //!
-//! One test, one clock after another: it takes away what everybody uses, and gives it back also when it fails.
+//! One test: it takes away what everybody uses, and gives it back also when it fails. While operator and Vault are away two
+//! grants end at once, one by its proxy's clock and one by the kubelet's: neither can end the other.
 
 use std::time::Duration;
 
@@ -40,8 +41,7 @@ async fn each_clock_alone_ends_an_open_session() -> anyhow::Result<()> {
         .told(async {
             let clocks = async {
                 team.vault_alone().await.context("Vault alone")?;
-                team.kubelet_alone().await.context("the kubelet alone")?;
-                team.proxy_alone_then_operator_alone().await?;
+                team.proxy_and_kubelet_alone_then_operator_alone().await?;
                 team.a_pod_that_does_not_go_loses_its_rules().await.context("a pod that does not go")
             }
             .await;
@@ -90,69 +90,73 @@ impl Team {
         lease_proved(&self.cluster.awaits_ended(&reading.grant, KILLED).await?)
     }
 
-    /// The proxy is frozen, so that only the kubelet's kill can end it.
-    async fn kubelet_alone(&self) -> anyhow::Result<()> {
-        let grant = self.opens("30m").await?;
-        let spec = self.cluster.pod(&grant).await?.spec.context("a pod without spec")?;
+    /// Three grants, while operator and Vault are away. The proxy of the first has its timer and no deadline of its pod; the
+    /// second is frozen and its pod has a deadline; the third is frozen and has none, and only the operator is there when
+    /// its time has come.
+    async fn proxy_and_kubelet_alone_then_operator_alone(&self) -> anyhow::Result<()> {
+        let (first, second, third) =
+            (self.opens("2m").await?, self.opens("30m").await?, self.opens("3m").await?);
+        let spec = self.cluster.pod(&second).await?.spec.context("a pod without spec")?;
         let deadline = spec.active_deadline_seconds.context("the pod has no deadline")?;
         ensure!((1..=1_801).contains(&deadline), "the pod may outlive its grant: {deadline} s");
-        let reading = self.reads_through(grant).await?;
         self.cluster.stops_the_operator().await?;
-        self.cluster.vault("stop").await?;
-        self.cluster.freezes(&reading.grant).await?;
-        ensure!(!self.orders.sessions_of(&reading.user).await?.is_empty(), "cut too early");
-        self.cluster.brings_the_pods_deadline_forward(&reading.grant, 3).await?;
-        self.orders.awaits_no_session_of(&reading.user, KILLED).await?;
-        self.cluster.awaits_pod_reason(&reading.grant, "DeadlineExceeded").await?;
-        self.cluster.vault("start").await?;
-        self.cluster.starts_the_operator().await?;
-        self.cluster.revokes(&self.approver, &reading.grant).await?;
-        lease_proved(&self.cluster.awaits_ended(&reading.grant, KILLED).await?)
-    }
-
-    /// Two grants whose pods have no deadline. The proxy of the first has its timer and nothing else; the proxy of the
-    /// second is frozen, and only the operator is there when its time has come.
-    async fn proxy_alone_then_operator_alone(&self) -> anyhow::Result<()> {
-        let (first, second) = (self.opens("2m").await?, self.opens("3m").await?);
-        self.cluster.stops_the_operator().await?;
-        for grant in [&first, &second] {
+        for grant in [&first, &third] {
             self.cluster.takes_the_pods_deadline_away(grant).await?;
         }
         self.cluster.starts_the_operator().await?;
         let mut timed = self.reads_through(self.cluster.awaits_ready(&first.request).await?).await?;
-        let mut frozen = self.reads_through(self.cluster.awaits_ready(&second.request).await?).await?;
+        let killed = self.reads_through(self.cluster.awaits_ready(&second.request).await?).await?;
+        let mut frozen = self.reads_through(self.cluster.awaits_ready(&third.request).await?).await?;
         self.cluster.stops_the_operator().await?;
         self.cluster.vault("stop").await?;
         self.cluster.freezes(&second).await?;
+        self.cluster.freezes(&third).await?;
 
         timed.session.reads("SELECT COUNT(*) FROM orders").await.context("the proxy alone: cut too early")?;
-        self.waits_with_a_running_statement(&mut timed).await.context("the proxy alone")?;
-        self.orders.awaits_no_session_of(&timed.user, Duration::from_secs(10)).await?;
+        tokio::try_join!(async { self.proxy_alone(&mut timed).await.context("the proxy alone") }, async {
+            self.kubelet_alone(&killed).await.context("the kubelet alone")
+        },)?;
+        self.operator_alone(&mut frozen).await.context("the operator alone")?;
 
-        self.cluster.starts_the_operator().await?;
-        let left = self.orders.sessions_of(&frozen.user).await?;
-        ensure!(!left.is_empty(), "the operator alone: the session was over before its time");
-        let within = self.time_left(&second).await? + KILLED;
-        self.orders.awaits_no_session_of(&frozen.user, within).await.context("the operator alone")?;
-        ensure!(frozen.session.is_over().await, "the session still reads");
-        let late = Timestamp::now().duration_since(self.cluster.grant(&second.name).await?.spec.expires_at.0);
-        ensure!(late.as_secs() >= 0, "the operator alone: {late:?} too early");
         self.cluster.vault("start").await?;
-        for grant in [&first, &second] {
+        self.cluster.revokes(&self.approver, &second).await?;
+        for grant in [&first, &second, &third] {
             lease_proved(&self.cluster.awaits_ended(grant, KILLED).await?)?;
         }
         Ok(())
     }
 
     /// Until shortly before the end one statement after another, then one that is running when the end comes.
-    async fn waits_with_a_running_statement(&self, reading: &mut Reading) -> anyhow::Result<()> {
+    async fn proxy_alone(&self, reading: &mut Reading) -> anyhow::Result<()> {
         let close = Duration::from_secs(12);
         while self.time_left(&reading.grant).await? > close {
-            reading.session.reads("SELECT COUNT(*) FROM orders a, orders b, orders c LIMIT 1").await?;
+            let some_seconds = "SELECT COUNT(*) FROM orders a, orders b, orders c WHERE c.id <= 40";
+            reading.session.reads(some_seconds).await?;
         }
         let endless = "SELECT SUM(a.total) FROM orders a, orders b, orders c, orders d;\n";
         reading.session.sends(endless).await?;
         reading.session.is_cut("Keyhole: grant expired", Duration::from_secs(30)).await?;
+        self.orders.awaits_no_session_of(&reading.user, Duration::from_secs(10)).await
+    }
+
+    /// The kubelet's kill can end it, and nothing else.
+    async fn kubelet_alone(&self, reading: &Reading) -> anyhow::Result<()> {
+        ensure!(!self.orders.sessions_of(&reading.user).await?.is_empty(), "cut too early");
+        self.cluster.brings_the_pods_deadline_forward(&reading.grant, 3).await?;
+        self.orders.awaits_no_session_of(&reading.user, KILLED).await?;
+        self.cluster.awaits_pod_reason(&reading.grant, "DeadlineExceeded").await
+    }
+
+    async fn operator_alone(&self, reading: &mut Reading) -> anyhow::Result<()> {
+        self.cluster.starts_the_operator().await?;
+        let left = self.orders.sessions_of(&reading.user).await?;
+        ensure!(!left.is_empty(), "the session was over before its time");
+        let within = self.time_left(&reading.grant).await? + KILLED;
+        self.orders.awaits_no_session_of(&reading.user, within).await?;
+        ensure!(reading.session.is_over().await, "the session still reads");
+        let expires = self.cluster.grant(&reading.grant.name).await?.spec.expires_at.0;
+        let late = Timestamp::now().duration_since(expires);
+        ensure!(late.as_secs() >= 0, "{late:?} too early");
         Ok(())
     }
 
