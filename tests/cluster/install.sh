@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what the test bed, the tests and the benchmark need on Debian bookworm that has Rust, Go and Python.
-# Does nothing when everything is there. Needs root, a Debian mirror, crates.io and PyPI.
+# Does nothing when everything is there. Needs root, a Debian mirror, the registries of crates and of Python packages.
 source "$(dirname "$0")/paths.sh"
 source "$HERE/versions.sh"
 
@@ -9,9 +9,8 @@ packages=(
   containerd runc containernetworking-plugins iptables ipset iproute2 conntrack   # the node
   util-linux procps bpftool clang-16 llvm-16                                       # Cilium compiles its programs at run time
   mmdebstrap buildah shellcheck                                                    # images; lint.sh
-  mariadb-server-core                                                              # the database of the proxy's own tests
+  mariadb-server-core libfaketime                                                  # the database and the clock of the proxy's own tests
   mariadb-client haproxy                                                           # a person's client; the benchmark's yardstick
-  mariadb-server libfaketime                                                       # the proxy's tests without a cluster
 )
 
 # Without this, Debian would start a containerd and a haproxy of its own.

@@ -11,7 +11,9 @@ set -euo pipefail
 # sid keeps no old version, so this one is preferred and not demanded: it is what the tests were last seen to pass with.
 TRIED=9.7.4-2
 SELF=$(realpath "$0")
-MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# The mirror that this machine's apt uses.
+# shellcheck disable=SC2016
+MIRROR=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' | awk '$1 ~ "/debian/?$" && $2 == "main" {print $1; exit}')}
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 CACHE=${KEYHOLE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyhole}/mysql
 CURRENT=$CACHE/current   # names the folder in use and the script that made it
@@ -46,6 +48,7 @@ CONF
 }
 
 download() {
+  [ -n "$MIRROR" ] || give_up "this machine's apt knows no Debian mirror: name one in DEBIAN_MIRROR"
   [ -r "$KEYRING" ] || give_up "$KEYRING is missing: install debian-archive-keyring"
   say "asking $MIRROR for the packages of sid"
   apt-get -c "$work/apt.conf" -qq --error-on=any update >&2 || give_up "the mirror $MIRROR can't be reached or can't be trusted (see above); DEBIAN_MIRROR names another"
