@@ -16,17 +16,18 @@ SELF=$(realpath "$0")
 MIRROR=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' | awk '$1 ~ "/debian/?$" && $2 == "main" {print $1; exit}')}
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 CACHE=${KEYHOLE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyhole}/mysql
-CURRENT=$CACHE/current   # names the folder in use and the script that made it
+# Names the folder that this very script made. Another checkout's script may keep another one beside it.
+CURRENT=$CACHE/current.$(sha256sum <"$SELF" | cut -c1-16)
 
 say() { printf 'MySQL for the tests: %s\n' "$*" >&2; }
 give_up() { say "$*"; exit 1; }
 
-# The folder that this very script made, if it is whole.
+# The folder made before, if it is whole.
 warm() {
   [ -z "${FRESH:-}" ] || return 1
-  local made script
-  { read -r made && read -r script; } 2>/dev/null <"$CURRENT" || return 1
-  [ "$script" = "$(sha256sum <"$SELF")" ] && [ -x "$CACHE/$made/run" ] && echo "$CACHE/$made"
+  local made
+  read -r made 2>/dev/null <"$CURRENT" || return 1
+  [ -x "$CACHE/$made/run" ] && echo "$CACHE/$made"
 }
 
 # apt with lists, packages and state of its own, and the machine's settings for how to reach and judge its mirrors. Perl counts as
@@ -60,6 +61,7 @@ download() {
     { cat "$work/log" >&2; give_up "the packages can't be downloaded from $MIRROR (see above)"; }
 }
 
+# The key is that of every package and of this script, so a folder never changes.
 unpack() {
   local key package
   key=$(cd "$work/cache/archives" && sha256sum -- *.deb "$SELF" | awk '{print $1}' | sha256sum | cut -c1-16)
@@ -101,8 +103,9 @@ trap 'rm -rf "$work"' EXIT
 prepare_apt
 download
 unpack
-printf '%s\n' "$name" "$(sha256sum <"$SELF")" >"$work/current"
+echo "$name" >"$work/current"
 mv "$work/current" "$CURRENT"
-find "$CACHE" -mindepth 1 -maxdepth 1 -type d ! -name "$name" ! -path "$work" -exec rm -rf {} +
+# Not sooner: tests may be running on them.
+find "$CACHE" -mindepth 1 -maxdepth 1 -type d -mtime +7 ! -name "$name" -exec rm -rf {} +
 say "$version, in $CACHE/$name"
 echo "$CACHE/$name"
