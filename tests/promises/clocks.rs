@@ -94,18 +94,19 @@ impl Team {
     /// second is frozen and its pod has a deadline; the third is frozen and has none, and only the operator is there when
     /// its time has come.
     async fn proxy_and_kubelet_alone_then_operator_alone(&self) -> anyhow::Result<()> {
-        let (first, second, third) =
-            (self.opens("2m").await?, self.opens("30m").await?, self.opens("3m").await?);
+        let second = self.opens("30m").await?;
         let spec = self.cluster.pod(&second).await?.spec.context("a pod without spec")?;
         let deadline = spec.active_deadline_seconds.context("the pod has no deadline")?;
         ensure!((1..=1_801).contains(&deadline), "the pod may outlive its grant: {deadline} s");
+        let killed = self.reads_through(second.clone()).await?;
+        // From here on time counts.
+        let (first, third) = (self.opens("2m").await?, self.opens("3m").await?);
         self.cluster.stops_the_operator().await?;
         for grant in [&first, &third] {
             self.cluster.takes_the_pods_deadline_away(grant).await?;
         }
         self.cluster.starts_the_operator().await?;
         let mut timed = self.reads_through(self.cluster.awaits_ready(&first.request).await?).await?;
-        let killed = self.reads_through(self.cluster.awaits_ready(&second.request).await?).await?;
         let mut frozen = self.reads_through(self.cluster.awaits_ready(&third.request).await?).await?;
         self.cluster.stops_the_operator().await?;
         self.cluster.vault("stop").await?;
