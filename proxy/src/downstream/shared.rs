@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use access::Grant;
 use sql::{Gate, QualifiedName};
@@ -68,6 +69,8 @@ pub struct Shared {
     pub(crate) journal: Journal,
     pub(crate) usage: Arc<UsageMeter>,
     pub(crate) ending: Ending,
+    /// When sessions became possible.
+    pub(crate) since: Instant,
     pub(super) authority: SessionAuthority,
     pub(super) acceptors: Acceptors,
     numbers: AtomicU32,
@@ -89,6 +92,7 @@ impl Shared {
             journal: Journal::new(Arc::clone(&usage), ending.clone()),
             usage,
             ending,
+            since: Instant::now(),
             authority: authority.map_err(SharedError::Tls)?,
             acceptors: tls::acceptors(&identity).map_err(SharedError::Tls)?,
             numbers: AtomicU32::new(1),

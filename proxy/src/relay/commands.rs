@@ -96,13 +96,15 @@ impl Relay {
         self.finish().await
     }
 
-    /// The server's figures are not a reader's affair; the grant's are.
+    /// The server's figures are not a reader's affair; the grant's are. Clients read a word, a number of seconds, and print
+    /// the rest as it is.
     async fn statistics(&mut self) -> Result<(), Ended> {
         self.begin(Asked::plain("COM_STATISTICS"), Decision::Answered).await?;
         let used = self.shared.usage.so_far();
         let budget = self.shared.grant.limits.budget;
         let text = format!(
-            "Keyhole grant {}: {} of {} rows and {} of {} bytes used, {} sessions open",
+            "Uptime: {}  Keyhole grant {}: {} of {} rows and {} of {} bytes used, {} sessions open",
+            self.shared.since.elapsed().as_secs(),
             self.shared.grant_name(),
             used.rows,
             budget.rows,
