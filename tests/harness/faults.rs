@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use crds::is_true;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
@@ -164,6 +165,20 @@ impl Cluster {
             let status = pods.get(&name).await?.status.unwrap_or_default();
             let runs = status.phase.as_deref() == Some("Running");
             Ok(if runs { Look::Found(()) } else { Look::NotYet(format!("{status:?}")) })
+        })
+        .await
+    }
+
+    /// Waits until the proxy that runs in the grant's place now has a lease of its own on record and is ready: the status
+    /// speaks of an earlier one until the operator has looked.
+    pub async fn awaits_ready_again(&self, grant: &OpenGrant) -> anyhow::Result<()> {
+        let uid = self.pod(grant).await?.metadata.uid.context("a pod without uid")?;
+        until("the new proxy to be ready", PATIENCE, || async {
+            let status = self.grant(&grant.name).await?.status.unwrap_or_default();
+            let lease = status.leases.iter().find(|lease| lease.pod_uid == uid);
+            let has_user = lease.is_some_and(|lease| lease.user_name.is_some());
+            let is_ready = has_user && is_true(&status.conditions, "Ready");
+            Ok(if is_ready { Look::Found(()) } else { Look::NotYet(format!("{status:?}")) })
         })
         .await
     }

@@ -106,8 +106,11 @@ impl Team {
             self.cluster.takes_the_pods_deadline_away(grant).await?;
         }
         self.cluster.starts_the_operator().await?;
-        let mut timed = self.reads_through(self.cluster.awaits_ready(&first.request).await?).await?;
-        let mut frozen = self.reads_through(self.cluster.awaits_ready(&third.request).await?).await?;
+        for grant in [&first, &third] {
+            self.cluster.awaits_ready_again(grant).await?;
+        }
+        let mut timed = self.reads_through(first.clone()).await?;
+        let mut frozen = self.reads_through(third.clone()).await?;
         self.cluster.stops_the_operator().await?;
         self.cluster.vault("stop").await?;
         self.cluster.freezes(&second).await?;
