@@ -171,7 +171,10 @@ async fn commands_that_are_not_for_readers_are_refused_with_1047() {
     let statistics = raw.asks(&[0x09]).await.unwrap();
     let statistics = String::from_utf8(statistics).unwrap();
     assert!(statistics.starts_with("Uptime: "), "clients read a number of seconds: {statistics}");
-    assert!(statistics.contains("  Keyhole grant look"), "the grant's figures, not the server's: {statistics}");
+    assert!(
+        statistics.contains("  Keyhole grant look"),
+        "the grant's figures, not the server's: {statistics}"
+    );
     assert_eq!(raw.asks(&[0x1b, 1, 0]).await.unwrap()[0], 0xfe, "multi-statements off is fine");
 }
 
