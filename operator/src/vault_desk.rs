@@ -72,14 +72,16 @@ impl VaultDesk {
             *login = Some(self.log_in(now).await?);
         }
         let Some(Login { token, good_until: _ }) = login.as_ref() else { return Ok(()) };
+        // All of them, also when one is refused: each alone may end the credential.
+        let mut first = Ok(());
         for call in calls(lease) {
-            match call {
+            let shut = match call {
                 ToShut::Lease(id) => self.shut_lease(token, id).await,
                 ToShut::Token(accessor) => self.shut_token(token, accessor).await,
-            }
-            .map_err(DeskError::Vault)?;
+            };
+            first = first.and(shut.map_err(DeskError::Vault));
         }
-        Ok(())
+        first
     }
 
     async fn shut_lease(&self, token: &Secret, id: &str) -> Result<(), VaultError> {

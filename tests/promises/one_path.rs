@@ -56,6 +56,13 @@ async fn a_stranger_may_not_forward_a_port_to_the_pod() -> anyhow::Result<()> {
                 .await?;
             requester.kubectl().args(["-n", &proxies, "get", "pods"]).is_refused("forbidden").await?;
             requester.kubectl().args(["-n", &proxies, "get", "secrets"]).is_refused("forbidden").await?;
+            for person in [&requester, &stranger] {
+                person
+                    .kubectl()
+                    .args(["-n", &proxies, "auth", "can-i", "get", "secrets"])
+                    .is_refused("")
+                    .await?;
+            }
             Ok(())
         })
         .await

@@ -72,12 +72,29 @@ async fn nobody_enters_a_proxy_or_takes_what_is_its_own() -> anyhow::Result<()> 
                 kubectl(&["get", "secret", &child]).is_refused("forbidden").await?;
                 kubectl(&["exec", &pod, "--", "/keyhole-proxy"]).is_refused("forbidden").await?;
                 kubectl(&["create", "token", &account]).is_refused("forbidden").await?;
+                has_no_right_there(person, &proxies).await?;
             }
             // The proxy is as it was.
             requester.reads(&grant, "SELECT 1").await?;
             a_certificate_for_anothers_grant_is_denied(&cluster, &grant, &requester).await
         })
         .await
+}
+
+/// Admission says "forbidden", too; RBAC alone must hold as well.
+async fn has_no_right_there(person: &Person, namespace: &str) -> anyhow::Result<()> {
+    for (verb, what) in [
+        ("get", "pods"),
+        ("get", "pods/exec"),
+        ("create", "pods/exec"),
+        ("create", "pods/attach"),
+        ("patch", "pods/ephemeralcontainers"),
+        ("get", "secrets"),
+        ("create", "serviceaccounts/token"),
+    ] {
+        person.kubectl().args(["-n", namespace, "auth", "can-i", verb, what]).is_refused("no").await?;
+    }
+    Ok(())
 }
 
 /// The API server stamps who asks; whatever the request itself says counts for nothing.
