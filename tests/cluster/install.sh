@@ -9,7 +9,7 @@ packages=(
   containerd runc containernetworking-plugins iptables ipset iproute2 conntrack   # the node
   util-linux procps bpftool clang-16 llvm-16                                       # Cilium compiles its programs at run time
   mmdebstrap buildah shellcheck                                                    # images; lint.sh
-  mariadb-server-core libfaketime                                                  # the database and the clock of the proxy's own tests
+  mariadb-server libfaketime                                                       # the database and the clock of the proxy's own tests
   mariadb-client haproxy                                                           # a person's client; the benchmark's yardstick
 )
 
