@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("keyhole-operator", &["access", "crds", "vault"]),
     ("kubectl-keyhole", &["access", "crds"]),
     ("end-to-end", &["crds"]),
+    ("servers", &[]),
 ];
 
 /// Libraries that read clocks, sockets or clusters: the pure crates name none of them.

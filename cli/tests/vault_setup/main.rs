@@ -9,7 +9,8 @@ mod machine;
 
 use std::time::Duration;
 
-use machine::{Machine, until};
+use machine::Machine;
+use servers::until;
 
 #[test]
 fn the_policies_refuse_everything_but_their_purpose() -> anyhow::Result<()> {
@@ -87,7 +88,10 @@ fn the_operator_ends_leases_and_can_read_none() -> anyhow::Result<()> {
     let second = machine.credential(&owner)?;
     let accessor = format!("accessor={}", owner["accessor"].as_str().unwrap());
     machine.bao(&operator, &["write", "auth/token/revoke-accessor", &accessor])?;
-    until("the second user is gone", Duration::from_secs(20), || machine.reads(&second, "SELECT 1").is_err())
+    until("the second user is gone", Duration::from_secs(20), || {
+        machine.reads(&second, "SELECT 1").is_err()
+    })?;
+    Ok(())
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `docs/all-in-one.md`, lived through: the real binary beside a real Vault and a real database, without Kubernetes.
 
-mod keys;
 mod machine;
 mod one_proxy;
 
@@ -10,8 +9,9 @@ use std::time::Duration;
 use access::report::{Phase, failure};
 use anyhow::Context;
 use jiff::SignedDuration;
+use servers::until;
 
-use machine::{IDENTITY, Machine, Privileges, until};
+use machine::{IDENTITY, Machine, Privileges};
 use one_proxy::{Ended, Proxy, grant};
 
 fn outcomes(ended: &Ended) -> Vec<(&str, &str)> {
@@ -158,8 +158,8 @@ fn a_policy_that_lets_no_lease_be_revoked_is_told_with_the_text_to_add() -> anyh
 #[test]
 fn a_database_with_another_name_or_authority_gets_no_session() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
-    let other_ca = keys::Authority::new("other")?.pem();
-    let names = [(machine.servers.pem(), "orders.example.com"), (other_ca, "localhost")];
+    let other_ca = servers::Authority::new("other").pem;
+    let names = [(machine.database.ca_pem.clone(), "orders.example.com"), (other_ca, "localhost")];
     for (ca_pem, name) in names {
         let mut grant = grant(&machine, 600)?;
         grant.target.tls = access::Tls::Verify { ca_pem, server_name: name.to_owned() };
@@ -177,13 +177,13 @@ fn a_database_with_another_name_or_authority_gets_no_session() -> anyhow::Result
 #[test]
 fn a_database_that_is_down_is_waited_for() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
-    machine.stop_database()?;
+    machine.database.stop();
     let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
     until("it is said what is missing", Duration::from_secs(30), || {
         proxy.log().contains("DatabaseUnreachable")
     })?;
     assert_eq!(proxy.health("/readyz"), Some(503));
-    machine.start_database()?;
+    machine.database.start_again();
     proxy.is_ready()?;
     assert!(proxy.runs("SELECT 1")?.status.success());
     proxy.terminate()?;
@@ -222,15 +222,15 @@ fn a_clock_that_vaults_does_not_agree_with_opens_nothing() -> anyhow::Result<()>
 #[test]
 fn a_sealed_vault_is_waited_for_and_a_lease_it_cannot_revoke_is_told_as_open() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
-    machine.seal()?;
+    machine.vault.seal();
     let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
     until("the proxy answers and is not ready", Duration::from_secs(10), || {
         proxy.health("/readyz") == Some(503)
     })?;
-    machine.unseal()?;
+    machine.vault.unseal();
     proxy.is_ready()?;
 
-    machine.seal()?;
+    machine.vault.seal();
     proxy.terminate()?;
     let ended = proxy.ends()?;
     let expected =
@@ -241,11 +241,12 @@ fn a_sealed_vault_is_waited_for_and_a_lease_it_cannot_revoke_is_told_as_open() -
     let custody = std::fs::read_to_string(machine.path("custody"))?;
     let line: serde_json::Value = serde_json::from_str(custody.lines().last().context("a line")?)?;
     let accessor = line["tokenAccessor"].as_str().context("an accessor")?;
-    machine.unseal()?;
+    machine.vault.unseal();
     until("Vault is active", Duration::from_secs(30), || {
         machine.bao(&["token", "revoke", "-accessor", accessor], "").is_ok()
     })?;
     until("the accessor in custody ends the credential", Duration::from_secs(30), || {
         machine.users().is_ok_and(|users| users.is_empty())
-    })
+    })?;
+    Ok(())
 }

@@ -14,9 +14,9 @@ use access::{
 };
 use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
+use servers::{Authority, free_port, until};
 
-use crate::keys::Authority;
-use crate::machine::{IDENTITY, Machine, free_port, until};
+use crate::machine::{IDENTITY, Machine};
 
 const GRANT_UID: &str = "one-machine-1";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,7 +42,6 @@ pub struct Ended {
 /// A grant of so many seconds on the machine.
 pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
     let now = Timestamp::now();
-    let ca_pem = machine.servers.pem();
     Ok(Grant {
         identity: GrantIdentity {
             uid: GRANT_UID.into(),
@@ -58,16 +57,16 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
             namespace: "shop".into(),
             name: "orders".into(),
             engine: Engine::MariaDb,
-            address: ServerAddress::new("127.0.0.1", i64::from(machine.database_port))?,
-            tls: Tls::Verify { ca_pem: ca_pem.clone(), server_name: "localhost".into() },
+            address: ServerAddress::new("127.0.0.1", i64::from(machine.database.port))?,
+            tls: Tls::Verify { ca_pem: machine.database.ca_pem.clone(), server_name: "localhost".into() },
             schema: Some("shop".into()),
             allowances: Allowances::default(),
             lease: VaultLease { mount: "database".into(), role: "orders-read".into() },
         },
         limits: Limits::DEFAULT,
         vault: VaultAccess {
-            address: format!("https://127.0.0.1:{}", machine.vault_port),
-            ca_pem,
+            address: machine.vault.address.clone(),
+            ca_pem: machine.vault.ca_pem.clone(),
             login: Login::AppRole {
                 mount: "approle".into(),
                 role_id_path: machine.path("role-id"),
@@ -102,12 +101,20 @@ impl<'a> Proxy<'a> {
     fn start_in(machine: &'a Machine, grant: &Grant, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let identity = machine.path("identity");
         fs::create_dir_all(&identity)?;
-        let sessions = Authority::new("sessions")?;
-        fs::write(identity.join("session-ca.crt"), sessions.pem())?;
-        machine.servers.server(&identity.join("tls.crt"), &identity.join("tls.key"))?;
-        sessions.session(GRANT_UID, &machine.path("session.crt"), &machine.path("session.key"))?;
+        let sessions = Authority::new("sessions");
+        let session = sessions.session(&access::session_uri(GRANT_UID), -60..3600);
+        let serving = machine.internal.server("grant.proxy.keyhole.internal");
+        for (path, pem) in [
+            (identity.join("session-ca.crt"), &sessions.pem),
+            (identity.join("tls.crt"), &serving.0),
+            (identity.join("tls.key"), &serving.1),
+            (machine.path("session.crt"), &session.0),
+            (machine.path("session.key"), &session.1),
+        ] {
+            fs::write(path, pem)?;
+        }
         fs::write(machine.path("grant.json"), access::file::write(grant))?;
-        let (native, health) = (free_port()?, free_port()?);
+        let (native, health) = (free_port(), free_port());
         let child = Command::new(env!("CARGO_BIN_EXE_keyhole-proxy"))
             .args(["--listen-address", "127.0.0.1", "--log-format", "text"])
             .arg("--grant")
@@ -117,7 +124,7 @@ impl<'a> Proxy<'a> {
             .arg("--termination-log")
             .arg(machine.path("last"))
             .arg(format!("--port-native={native}"))
-            .arg(format!("--port-tls={}", free_port()?))
+            .arg(format!("--port-tls={}", free_port()))
             .arg(format!("--port-health={health}"))
             .envs(environment.iter().copied())
             .stderr(fs::File::create(machine.path("proxy.log"))?)

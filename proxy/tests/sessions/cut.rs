@@ -7,7 +7,7 @@ use keyhole_proxy::upstream::{LoginProbe, kill_sessions, try_login};
 use wire::command;
 
 use crate::support::clients::Person;
-use crate::support::mariadb::mariadb;
+use crate::support::databases::mariadb;
 use crate::support::proxy::{Proxy, credential, credential_of, grant, wide};
 use crate::support::raw::{self, error};
 

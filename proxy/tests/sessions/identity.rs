@@ -11,10 +11,10 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use wire::frame::Sequence;
 
-use crate::support::certificates::{Authority, Leaf, session_params};
 use crate::support::clients::{Person, said};
 use crate::support::proxy::{Proxy, REQUESTER, UID};
 use crate::support::raw::{self, CAPABILITIES, Raw, connector, error, server_name};
+use servers::{Authority, Leaf, session_params};
 use wire::capabilities::Capabilities;
 
 fn now() -> i64 {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::clients::Person;
-use crate::support::mariadb::mariadb;
+use crate::support::databases::mariadb;
 use crate::support::proxy::{Proxy, wide};
 use wire::command;
 

@@ -4,9 +4,9 @@ use access::{Engine, Tls};
 use keyhole_proxy::credential::Credential;
 use keyhole_proxy::upstream::{ConnectError, PreflightError, PrivilegeRefused, preflight};
 
-use crate::support::certificates::Authority;
-use crate::support::mariadb::mariadb;
+use crate::support::databases::mariadb;
 use crate::support::proxy::{credential, credential_of, grant, wide};
+use servers::Authority;
 
 /// A user with these grants; `GRANT` statements end in `TO` them.
 fn user(name: &str, grants: &[&str]) -> Credential {

@@ -4,7 +4,7 @@ use mysql_async::prelude::Queryable;
 use wire::command;
 
 use crate::support::clients::Person;
-use crate::support::mariadb::mariadb;
+use crate::support::databases::mariadb;
 use crate::support::proxy::{Proxy, wide};
 use crate::support::raw::{self, error};
 

@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 
 use crate::support::clients::Person;
-use crate::support::mariadb::mariadb;
+use crate::support::databases::mariadb;
 use crate::support::proxy::Proxy;
 use crate::support::raw;
 use wire::command;

@@ -10,7 +10,7 @@ use wire::command;
 use wire::frame::Sequence;
 
 use super::{grant, proxy, with_limits};
-use crate::support::mysql::mysql;
+use crate::support::databases::mysql;
 use crate::support::proxy::{credential, wide};
 use crate::support::raw::{self, error};
 

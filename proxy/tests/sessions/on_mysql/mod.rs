@@ -10,7 +10,7 @@ mod vaults_role;
 
 use access::Limits;
 
-use crate::support::mysql::mysql;
+use crate::support::databases::mysql;
 use crate::support::proxy::{Proxy, grant_on, wide};
 
 fn grant() -> access::Grant {

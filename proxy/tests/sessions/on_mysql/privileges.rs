@@ -5,7 +5,7 @@ use keyhole_proxy::credential::Credential;
 use keyhole_proxy::upstream::{PreflightError, PrivilegeRefused, preflight};
 
 use super::{grant, user};
-use crate::support::mysql::mysql;
+use crate::support::databases::mysql;
 
 async fn refused(credential: Credential, privilege: &str) {
     match preflight(&grant(), &credential).await {

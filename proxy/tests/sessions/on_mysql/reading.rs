@@ -8,7 +8,7 @@ use wire::command;
 
 use super::{grant, proxy, user, with_limits};
 use crate::support::clients::Person;
-use crate::support::mysql::mysql;
+use crate::support::databases::mysql;
 use crate::support::proxy::wide;
 use crate::support::raw::{self, error};
 

@@ -6,7 +6,7 @@ use wire::capabilities::Capabilities;
 use wire::command;
 
 use super::{grant, user};
-use crate::support::mysql::mysql;
+use crate::support::databases::mysql;
 use crate::support::proxy::{credential, credential_of};
 
 /// The plug-in's output, as its own tests hold it.

@@ -8,8 +8,8 @@ use mysql_async::{ClientIdentity, Opts, OptsBuilder, SslOpts};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::certificates::Leaf;
 use super::proxy::Proxy;
+use servers::Leaf;
 
 /// A person's machine: their certificate in files, and clients to use it.
 pub struct Person {

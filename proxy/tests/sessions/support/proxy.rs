@@ -15,9 +15,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::certificates::{Authority, Leaf};
-use super::mariadb::mariadb;
-use super::server::{DatabaseServer, PASSWORD, USER};
+use super::databases::{DatabaseServer, PASSWORD, USER, mariadb};
+use servers::{Authority, Leaf};
 
 pub const UID: &str = "7b1c2d3e-0000-4000-8000-000000000001";
 pub const REQUESTER: &str = "requester@example.com";
@@ -61,7 +60,7 @@ pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
         target: Target {
             namespace: "shop".into(),
             name: "orders".into(),
-            engine: server.engine,
+            engine: server.engine(),
             address: ServerAddress::new("127.0.0.1", server.port.into()).unwrap(),
             tls: Tls::Verify { ca_pem: server.ca_pem.clone(), server_name: "db.example.com".into() },
             schema: None,

@@ -14,9 +14,9 @@ use wire::frame::Sequence;
 use wire::handshake_response::HandshakeResponse;
 use wire::ssl_request::SslRequest;
 
-use super::certificates::Leaf;
 use super::proxy::Proxy;
 use keyhole_proxy::packets::{PacketError, read_packet, write_packet};
+use servers::Leaf;
 
 /// An established session, driven by hand.
 pub struct Raw<S> {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 /// A certificate authority.
 pub struct Authority {
+    /// Its certificate, PEM.
     pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -16,6 +17,7 @@ pub struct Authority {
 pub type Leaf = (String, String);
 
 impl Authority {
+    /// A new one.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -26,14 +28,14 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// A server's certificate for a DNS name.
+    /// A server's certificate for a DNS name, and for what this machine calls itself.
     pub fn server(&self, name: &str) -> Leaf {
-        let mut params = CertificateParams::new(vec![name.to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name, "localhost", "127.0.0.1"].map(str::to_owned)).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params)
     }
 
-    /// A session certificate as the operator signs it.
+    /// A session certificate as the operator signs it; `valid`: seconds from now.
     pub fn session(&self, uri: &str, valid: std::ops::Range<i64>) -> Leaf {
         self.sign(session_params(&[uri], valid))
     }

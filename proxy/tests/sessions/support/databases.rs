@@ -1,0 +1,84 @@
+//! One MariaDB and one MySQL for all tests of this binary, with what every test finds in them.
+
+use std::ops::Deref;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use access::Engine;
+use servers::{Database, Kind};
+
+/// What Vault's role would make: a user for reading.
+pub const USER: &str = "v-shop-reader";
+pub const PASSWORD: &str = "T0p-Secret-Of-The-Lease";
+
+/// A server that is filled.
+pub struct DatabaseServer(Database);
+
+impl Deref for DatabaseServer {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.0
+    }
+}
+
+/// The MariaDB, started by whoever asks first.
+pub fn mariadb() -> &'static DatabaseServer {
+    static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        filled(Database::mariadb(&["--max-allowed-packet=64M"]), "SELECT seq FROM shop.seq_1_to_50000")
+    })
+}
+
+/// The MySQL, started by whoever asks first.
+pub fn mysql() -> &'static DatabaseServer {
+    static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        // The gate reads SQL otherwise, so the last two show whether a session is pinned.
+        let options = ["--max-allowed-packet=64M", "--sql-mode=ANSI,NO_BACKSLASH_ESCAPES", "--autocommit=OFF"];
+        let server = Database::mysql(&options);
+        server.admin("SET GLOBAL cte_max_recursion_depth = 50000");
+        filled(
+            server,
+            "WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 50000) SELECT n FROM s",
+        )
+    })
+}
+
+/// Two schemas, and the user that reads them. `numbers`: a query of 1 to 50000.
+fn filled(server: Database, numbers: &str) -> DatabaseServer {
+    server.admin(&format!(
+        "SET autocommit = 1; CREATE DATABASE shop; CREATE DATABASE other; \
+         CREATE TABLE shop.orders (id INT PRIMARY KEY, note VARCHAR(40), paid DATETIME NULL); \
+         INSERT INTO shop.orders VALUES (1, 'first', '2026-01-02 03:04:05'), (2, 'zwei ☕', NULL); \
+         CREATE TABLE shop.numbers (n INT PRIMARY KEY); \
+         INSERT INTO shop.numbers {numbers}; \
+         CREATE TABLE shop.blobs (id INT PRIMARY KEY, bytes LONGBLOB); \
+         INSERT INTO shop.blobs VALUES (1, REPEAT('x', 20 * 1024 * 1024)), (2, 'small'); \
+         CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'; \
+         GRANT SELECT, SHOW VIEW ON shop.* TO '{USER}'@'%'; GRANT SELECT ON other.* TO '{USER}'@'%';"
+    ));
+    DatabaseServer(server)
+}
+
+impl DatabaseServer {
+    pub fn engine(&self) -> Engine {
+        match self.kind {
+            Kind::MariaDb => Engine::MariaDb,
+            Kind::MySql => Engine::MySql,
+        }
+    }
+
+    /// Waits until the administrator's `sql` gives `expected`, without holding up the proxy in the same thread.
+    pub async fn becomes(&self, sql: &str, expected: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let found = self.admin(sql);
+            if found == expected {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{sql} gives {found}, not {expected}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Real servers on loopback for the tests of every crate: MariaDB, MySQL and Vault (OpenBao), each with TLS, on a port and
+//! in a folder of its own. What is started here ends with whoever started it, at the latest with the test's process.
+//!
+//! A server that does not start is a failed test: everything here panics then, with the server's log.
+
+mod database;
+mod keeper;
+mod keys;
+mod vault;
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub use database::{Database, Kind, mysql_program};
+pub use keys::{Authority, Leaf, session_params};
+pub use vault::{Vault, bao_path};
+
+/// What a program said when it failed, or what did not come true in time.
+#[derive(Debug)]
+pub struct Failed(String);
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// How long a server may take to start.
+const STARTING: Duration = Duration::from_secs(60);
+
+/// A port of loopback that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Looks again until `condition` holds.
+///
+/// # Errors
+/// It did not hold within this time.
+pub fn until(what: &str, within: Duration, mut condition: impl FnMut() -> bool) -> Result<(), Failed> {
+    let began = Instant::now();
+    while !condition() {
+        if began.elapsed() > within {
+            return Err(Failed(format!("waited {within:?} until {what}")));
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    Ok(())
+}
+
+/// Runs a command to its end with this standard input; its standard output.
+///
+/// # Errors
+/// What it said on standard error, when it failed.
+pub fn said(command: &mut Command, input: &str) -> Result<String, Failed> {
+    run(command, input).map_err(|error| Failed(error.to_string()))
+}
+
+fn run(command: &mut Command, input: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that ends without reading says why itself.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    if !status.success() {
+        return Err(String::from_utf8_lossy(&stderr).into());
+    }
+    Ok(String::from_utf8(stdout)?.trim_end().to_owned())
+}

@@ -1,0 +1,108 @@
+//! OpenBao with TLS, unsealed, its storage in memory.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::keeper::Keeper;
+use crate::{Authority, Failed, STARTING, free_port, said, until};
+
+/// A running Vault.
+pub struct Vault {
+    /// `https://127.0.0.1:PORT`.
+    pub address: String,
+    /// The authority of its certificate.
+    pub ca_pem: String,
+    /// Where that is written.
+    pub ca_path: PathBuf,
+    /// The token of its administrator.
+    pub root_token: String,
+    unseal_key: String,
+    _keeper: Keeper,
+}
+
+impl Vault {
+    /// Starts one, initialises and unseals it.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("keyhole-vault-").tempdir().unwrap().keep();
+        let authority = Authority::new("test vault");
+        let (certificate, key) = authority.server("vault.example.com");
+        let ca_path = folder.join("ca.pem");
+        for (name, pem) in [("ca.pem", &authority.pem), ("crt.pem", &certificate), ("key.pem", &key)] {
+            std::fs::write(folder.join(name), pem).unwrap();
+        }
+        let address = format!("https://127.0.0.1:{}", free_port());
+        let config = format!(
+            "storage \"inmem\" {{}}\napi_addr = {address:?}\ndisable_mlock = true\nlistener \"tcp\" {{\n \
+             address = {:?}\n tls_cert_file = {:?}\n tls_key_file = {:?}\n}}\n",
+            address.trim_start_matches("https://"),
+            folder.join("crt.pem"),
+            folder.join("key.pem")
+        );
+        std::fs::write(folder.join("bao.hcl"), config).unwrap();
+        let program = [bao_path().display().to_string(), "server".into(), "-config=bao.hcl".into()];
+        let keeper = Keeper::start(&folder, &program);
+        let (root_token, unseal_key) = (String::new(), String::new());
+        let mut vault =
+            Self { address, ca_pem: authority.pem, ca_path, root_token, unseal_key, _keeper: keeper };
+        vault.initialise();
+        vault
+    }
+
+    fn initialise(&mut self) {
+        let mut keys = None;
+        let init = ["operator", "init", "-key-shares=1", "-key-threshold=1", "-format=json"];
+        let answers = || {
+            keys = self.administrator(&init).ok();
+            keys.is_some()
+        };
+        until("Vault answers", STARTING, answers).unwrap();
+        let keys: serde_json::Value = serde_json::from_str(&keys.unwrap()).unwrap();
+        let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        self.unseal_key = word(&keys["unseal_keys_b64"][0]);
+        self.root_token = word(&keys["root_token"]);
+        self.unseal();
+        until("Vault is active", STARTING, || self.administrator(&["secrets", "list"]).is_ok()).unwrap();
+    }
+
+    /// Runs `bao` as its administrator; its standard output.
+    ///
+    /// # Errors
+    /// What it said.
+    pub fn administrator(&self, args: &[&str]) -> Result<String, Failed> {
+        self.bao(&self.root_token, args, "")
+    }
+
+    /// Runs `bao` with this token and this standard input.
+    ///
+    /// # Errors
+    /// What it said.
+    pub fn bao(&self, token: &str, args: &[&str], input: &str) -> Result<String, Failed> {
+        said(self.known_to(Command::new(bao_path()).args(args), token), input)
+    }
+
+    /// Tells a command how to reach this Vault, and with which token.
+    pub fn known_to<'a>(&self, command: &'a mut Command, token: &str) -> &'a mut Command {
+        command.env("BAO_ADDR", &self.address).env("BAO_CACERT", &self.ca_path).env("BAO_TOKEN", token)
+    }
+
+    /// Seals it.
+    pub fn seal(&self) {
+        self.administrator(&["operator", "seal"]).unwrap();
+    }
+
+    /// Unseals it; it may take a moment until it is active.
+    pub fn unseal(&self) {
+        self.administrator(&["operator", "unseal", &self.unseal_key]).unwrap();
+    }
+}
+
+/// `bao` of the test bed: on the path when the tests are run by `make`, else where the test bed puts it.
+pub fn bao_path() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([home.join(".cache/keyhole/testbed/bin")])
+        .map(|folder| folder.join("bao"))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("there is no OpenBao: run tests/cluster/install.sh"))
+}
