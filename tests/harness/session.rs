@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
@@ -19,6 +20,8 @@ pub struct Session {
     rows: Lines<BufReader<ChildStdout>>,
     complaints: Lines<BufReader<ChildStderr>>,
     marks: u32,
+    /// A session that is killed leaves its socket behind.
+    _runtime: TempDir,
 }
 
 /// What one statement brought.
@@ -63,8 +66,10 @@ impl Person {
 
     /// Opens a client that stays open.
     pub async fn connects(&self, grant: &OpenGrant) -> anyhow::Result<Session> {
+        let runtime = tempfile::tempdir()?;
         let mut child = Command::new(self.cli())
             .env("KUBECONFIG", self.kubeconfig())
+            .env("XDG_RUNTIME_DIR", runtime.path())
             .args(["connect", "-n", self.namespace(), &grant.name, "--"])
             .args(["--batch", "--skip-column-names", "--unbuffered", "--force", "--skip-reconnect"])
             .stdin(Stdio::piped())
@@ -75,7 +80,7 @@ impl Person {
         let statements = child.stdin.take().context("no stdin")?;
         let rows = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let complaints = BufReader::new(child.stderr.take().context("no stderr")?).lines();
-        let mut session = Session { child, statements, rows, complaints, marks: 0 };
+        let mut session = Session { child, statements, rows, complaints, marks: 0, _runtime: runtime };
         match session.asks("SELECT 1").await? {
             Answer::Rows(rows) if rows == ["1"] => Ok(session),
             other => bail!("the first statement brought {other:?}"),
