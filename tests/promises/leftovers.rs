@@ -76,7 +76,7 @@ async fn is_taken_away(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<(
     cluster
         .kubectl()
         .args(["patch", "accessgrant", &grant.name, "--type=merge", "-p", &none])
-        .is_refused("finalizers")
+        .is_refused("denied request")
         .await?;
     cluster.as_operator().args(patch).succeeds().await?;
     cluster.kubectl().args(["delete", "accessgrant", &grant.name]).succeeds().await?;
