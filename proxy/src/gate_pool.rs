@@ -1,11 +1,12 @@
 //! Runs the SQL gate on a few threads of its own: parsing is recursive and needs a stack that an async worker does not
-//! have. It adds nothing to the gate's verdict; when there is none, the text is refused.
+//! have. Remembers verdicts, for tools send the same texts again and again. It adds nothing to the gate's verdict; when
+//! there is none, the text is refused.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use sql::{Gate, Verdict};
+use sql::{Gate, Seen, Verdict};
 use tokio::sync::oneshot;
 
 /// Enough for the deepest text that the gate's caps let through, in a debug build too.
@@ -13,6 +14,9 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// Each session has one text at a time, and a text takes microseconds.
 const THREADS: usize = 2;
+
+/// Verdicts that are remembered, in bytes.
+const MOST_REMEMBERED: usize = 2 * 1024 * 1024;
 
 /// What a verdict is wanted on.
 enum Question {
@@ -33,6 +37,7 @@ pub struct NoVerdict;
 /// The threads of the gate. They end when it is dropped.
 pub struct GatePool {
     jobs: mpsc::Sender<Job>,
+    seen: Mutex<Seen>,
 }
 
 impl GatePool {
@@ -47,12 +52,23 @@ impl GatePool {
                 .stack_size(STACK_BYTES)
                 .spawn(move || work(&gate, &queue))?;
         }
-        Ok(Self { jobs })
+        Ok(Self { jobs, seen: Mutex::new(Seen::bounded(MOST_REMEMBERED)) })
     }
 
     /// The verdict on a text of COM_QUERY or COM_STMT_PREPARE.
-    pub async fn decide(&self, text: Vec<u8>, schema: Option<String>) -> Result<Verdict, NoVerdict> {
-        self.ask(Question::Text { text, schema }).await
+    pub async fn decide(&self, text: &[u8], schema: Option<&str>) -> Result<Verdict, NoVerdict> {
+        let seen = self.seen().get(text, schema);
+        if let Some(verdict) = seen {
+            return Ok(verdict);
+        }
+        let question = Question::Text { text: text.to_vec(), schema: schema.map(str::to_owned) };
+        let verdict = self.ask(question).await?;
+        self.seen().insert(text, schema, &verdict);
+        Ok(verdict)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The verdict on making `schema` the session's current one.
@@ -92,8 +108,12 @@ mod tests {
     async fn a_refusal_comes_back_from_the_gates_thread() {
         let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
         let pool = GatePool::start(Gate::new(server, Allowances::default())).unwrap();
-        let verdict = pool.decide(b"DELETE FROM orders".to_vec(), Some("shop".into())).await;
-        assert!(matches!(verdict, Ok(Verdict::Refuse(_))));
+        for _ in 0..2 {
+            let verdict = pool.decide(b"DELETE FROM orders", Some("shop")).await;
+            assert!(matches!(verdict, Ok(Verdict::Refuse(_))));
+            let verdict = pool.decide(b"SELECT * FROM orders", Some("shop")).await;
+            assert!(matches!(verdict, Ok(Verdict::Forward(_))));
+        }
         let verdict = pool.decide_schema("mysql".into()).await;
         assert!(matches!(verdict, Ok(Verdict::Refuse(_))));
     }

@@ -1,6 +1,6 @@
 //! The SQL gate: text in, verdict and facts out. It decides whether one statement may go to a MySQL or MariaDB server.
 //!
-//! This crate is pure: it has no clock, no network, no log and no state between calls. What it does not fully
+//! This crate is pure: it has no clock, no network, no log, and [`Gate`] no state between calls. What it does not fully
 //! understand it refuses. It never prints a parsed tree: what is forwarded is the text that came in, at most with the
 //! interiors of comments blanked in place.
 //!
@@ -21,6 +21,7 @@ mod query;
 mod refusal;
 mod rewrite;
 mod schemas;
+mod seen;
 mod server;
 mod session;
 mod shape;
@@ -36,5 +37,6 @@ mod properties;
 pub use facts::{Facts, QualifiedName, TableName};
 pub use gate::{Allowances, Gate};
 pub use refusal::{Place, Reason, Refusal};
+pub use seen::Seen;
 pub use server::{Flavour, Server, UnknownServer, Version};
 pub use verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};

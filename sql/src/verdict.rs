@@ -3,12 +3,13 @@
 use crate::facts::Facts;
 use crate::refusal::Refusal;
 use std::fmt;
+use std::sync::Arc;
 
-/// The gate's decision on one text.
-#[derive(Debug)]
+/// The gate's decision on one text. Cheap to copy.
+#[derive(Clone, Debug)]
 pub enum Verdict {
     /// Send [`Permit::forwarded`] to the database.
-    Forward(Permit),
+    Forward(Arc<Permit>),
     /// Answer without the database.
     Answer(LocalAnswer),
     /// Answer with an error packet.
@@ -44,7 +45,6 @@ pub enum SessionEffect {
 }
 
 /// Proof that the gate let a text pass. Only [`crate::Gate`] makes one.
-#[derive(Clone)]
 pub struct Permit {
     forwarded: Vec<u8>,
     kind: StatementKind,
@@ -53,8 +53,13 @@ pub struct Permit {
 }
 
 impl Permit {
-    pub(crate) fn new(forwarded: Vec<u8>, kind: StatementKind, facts: Facts, effect: SessionEffect) -> Self {
-        Self { forwarded, kind, facts, effect }
+    pub(crate) fn new(
+        forwarded: Vec<u8>,
+        kind: StatementKind,
+        facts: Facts,
+        effect: SessionEffect,
+    ) -> Arc<Self> {
+        Arc::new(Self { forwarded, kind, facts, effect })
     }
 
     /// The bytes for the database: the ones that came in, at most with the interiors of comments blanked.

@@ -37,10 +37,10 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(text: &[u8], permit: Permit, parameters: u16) -> Self {
+    pub(super) fn new(text: &[u8], permit: Arc<Permit>, parameters: u16) -> Self {
         Self {
             text: text.into(),
-            permit: Arc::new(permit),
+            permit,
             parameters,
             types: Vec::new(),
             fetched: Carried::default(),

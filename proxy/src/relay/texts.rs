@@ -18,7 +18,7 @@ use crate::audit::Decision;
 impl Relay {
     pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Ended> {
         let asked = Asked::text("COM_QUERY", text);
-        match self.shared.gate.decide(text.to_vec(), self.schema.clone()).await {
+        match self.shared.gate.decide(text, self.schema.as_deref()).await {
             Ok(Verdict::Forward(permit)) => self.run_query(asked, &permit).await,
             Ok(Verdict::Answer(answer)) => self.answer_locally(asked, &answer).await,
             Ok(Verdict::Refuse(refusal)) => self.refuse_by_gate(asked, &refusal).await,
@@ -40,7 +40,7 @@ impl Relay {
 
     pub(super) async fn prepare(&mut self, text: &[u8]) -> Result<(), Ended> {
         let asked = Asked::text("COM_STMT_PREPARE", text);
-        let permit = match self.shared.gate.decide(text.to_vec(), self.schema.clone()).await {
+        let permit = match self.shared.gate.decide(text, self.schema.as_deref()).await {
             Ok(Verdict::Forward(permit)) => permit,
             Ok(Verdict::Answer(_)) => {
                 // What is answered without the database can't be prepared in it; clients then send it as a query.
@@ -92,7 +92,7 @@ impl Relay {
         let asked = Asked::text("COM_FIELD_LIST", table);
         let quoted = table.iter().flat_map(|byte| if *byte == b'`' { vec![b'`', b'`'] } else { vec![*byte] });
         let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
-        match self.shared.gate.decide(text, self.schema.clone()).await {
+        match self.shared.gate.decide(&text, self.schema.as_deref()).await {
             Ok(Verdict::Forward(_)) => {}
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,

@@ -1,0 +1,172 @@
+//! Verdicts on texts that were seen before. A verdict depends on the text, the session's schema and the gate's settings
+//! alone, so the one that was given holds for as long as the gate does. Bounded in bytes; it decides nothing.
+
+use hashbrown::{Equivalent, HashMap};
+
+use crate::facts::Facts;
+use crate::verdict::Verdict;
+
+/// A longer text is decided anew: what tools send again and again is shorter.
+const LONGEST: usize = 16 * 1024;
+
+/// What an entry takes besides its texts and names, in bytes, and roughly.
+const ENTRY: usize = 512;
+/// The same of one name among its facts.
+const NAME: usize = 96;
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    text: Box<[u8]>,
+    schema: Option<Box<str>>,
+}
+
+/// A key that owns nothing: it hashes as [`Key`] does.
+#[derive(Hash)]
+struct Asked<'a> {
+    text: &'a [u8],
+    schema: Option<&'a str>,
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.text == *key.text && self.schema == key.schema.as_deref()
+    }
+}
+
+#[derive(Default)]
+struct Generation {
+    verdicts: HashMap<Key, Verdict>,
+    bytes: usize,
+}
+
+/// The verdicts of one [`crate::Gate`]. Two generations: what is asked for again moves to the young one, and the old one
+/// goes as a whole when the young one is full.
+pub struct Seen {
+    young: Generation,
+    old: Generation,
+    most_bytes: usize,
+}
+
+impl Seen {
+    /// Holds at most about so many bytes.
+    #[must_use]
+    pub fn bounded(most_bytes: usize) -> Self {
+        Self { young: Generation::default(), old: Generation::default(), most_bytes }
+    }
+
+    /// The verdict that was given on this text in a session with this schema.
+    pub fn get(&mut self, text: &[u8], schema: Option<&str>) -> Option<Verdict> {
+        let asked = Asked { text, schema };
+        if let Some(verdict) = self.young.verdicts.get(&asked) {
+            return Some(verdict.clone());
+        }
+        let (key, verdict) = self.old.verdicts.remove_entry(&asked)?;
+        let found = verdict.clone();
+        self.keep(key, verdict);
+        Some(found)
+    }
+
+    /// Keeps a verdict of the gate's.
+    pub fn insert(&mut self, text: &[u8], schema: Option<&str>, verdict: &Verdict) {
+        if text.len() <= LONGEST {
+            self.keep(Key { text: text.into(), schema: schema.map(Into::into) }, verdict.clone());
+        }
+    }
+
+    fn keep(&mut self, key: Key, verdict: Verdict) {
+        let bytes = weight(&key, &verdict);
+        let half = self.most_bytes / 2;
+        if bytes > half {
+            return;
+        }
+        if self.young.bytes.saturating_add(bytes) > half {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.bytes = self.young.bytes.saturating_add(bytes);
+        self.young.verdicts.insert(key, verdict);
+    }
+}
+
+fn weight(Key { text, schema }: &Key, verdict: &Verdict) -> usize {
+    let named = schema.as_deref().map_or(0, str::len);
+    let given = match verdict {
+        Verdict::Forward(permit) => permit.forwarded().len().saturating_add(names(permit.facts())),
+        Verdict::Answer(_) | Verdict::Refuse(_) => 0,
+    };
+    [text.len(), named, given].into_iter().fold(ENTRY, usize::saturating_add)
+}
+
+/// Names are parts of the text, each once: together not longer than it.
+fn names(facts: &Facts) -> usize {
+    let Facts { tables, functions, stored_functions, variables_read, variables_set, parameters: _ } = facts;
+    [tables.len(), functions.len(), stored_functions.len(), variables_read.len(), variables_set.len()]
+        .into_iter()
+        .fold(0_usize, usize::saturating_add)
+        .saturating_mul(NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
+    use super::*;
+    use crate::{Allowances, Gate, Server};
+
+    fn gate() -> Gate {
+        Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), Allowances::default())
+    }
+
+    fn ask(seen: &mut Seen, text: &str, schema: Option<&str>) -> Option<&'static str> {
+        seen.get(text.as_bytes(), schema).map(|verdict| match verdict {
+            Verdict::Forward(_) => "forward",
+            Verdict::Answer(_) => "answer",
+            Verdict::Refuse(_) => "refuse",
+        })
+    }
+
+    #[test]
+    fn a_verdict_holds_for_its_very_text_in_its_very_schema() {
+        let mut seen = Seen::bounded(1 << 20);
+        for (text, schema) in [("SELECT * FROM user", Some("shop")), ("SELECT * FROM user", Some("mysql"))] {
+            seen.insert(text.as_bytes(), schema, &gate().decide(text.as_bytes(), schema));
+        }
+        assert_eq!(ask(&mut seen, "SELECT * FROM user", Some("shop")), Some("forward"));
+        assert_eq!(ask(&mut seen, "SELECT * FROM user", Some("mysql")), Some("refuse"));
+        for (text, schema) in [
+            ("SELECT * FROM user", None),
+            ("SELECT * FROM user", Some("Shop")),
+            ("SELECT * FROM user ", Some("shop")),
+            ("select * FROM user", Some("shop")),
+            ("", Some("shop")),
+        ] {
+            assert_eq!(ask(&mut seen, text, schema), None, "{text:?} {schema:?}");
+        }
+    }
+
+    #[test]
+    fn it_stays_bounded_and_keeps_what_is_asked_for() {
+        let (mut seen, most) = (Seen::bounded(64 * 1024), 64 * 1024);
+        let gate = gate();
+        for number in 0..10_000 {
+            let text = format!("SELECT {number} FROM orders");
+            seen.insert(text.as_bytes(), None, &gate.decide(text.as_bytes(), None));
+            assert!(seen.young.bytes <= most / 2 && seen.old.bytes <= most / 2);
+            assert_eq!(ask(&mut seen, "SELECT 0 FROM orders", None), Some("forward"), "after {number}");
+        }
+        assert_eq!(ask(&mut seen, "SELECT 1 FROM orders", None), None);
+        assert!(seen.young.verdicts.len() + seen.old.verdicts.len() < 100);
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_heavy_is_not_kept() {
+        let mut seen = Seen::bounded(4 * 1024);
+        let long = format!("SELECT '{}'", "x".repeat(LONGEST));
+        let heavy = format!("SELECT 1 FROM {}", (0..40).map(|n| format!("t{n}")).collect::<Vec<_>>().join(","));
+        for text in [long, heavy] {
+            let verdict = gate().decide(text.as_bytes(), None);
+            assert!(matches!(verdict, Verdict::Forward(_)));
+            seen.insert(text.as_bytes(), None, &verdict);
+            assert_eq!(ask(&mut seen, &text, None), None);
+        }
+    }
+}
