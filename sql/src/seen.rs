@@ -161,7 +161,8 @@ mod tests {
     fn what_is_too_long_or_too_heavy_is_not_kept() {
         let mut seen = Seen::bounded(4 * 1024);
         let long = format!("SELECT '{}'", "x".repeat(LONGEST));
-        let heavy = format!("SELECT 1 FROM {}", (0..40).map(|n| format!("t{n}")).collect::<Vec<_>>().join(","));
+        let heavy =
+            format!("SELECT 1 FROM {}", (0..40).map(|n| format!("t{n}")).collect::<Vec<_>>().join(","));
         for text in [long, heavy] {
             let verdict = gate().decide(text.as_bytes(), None);
             assert!(matches!(verdict, Verdict::Forward(_)));
