@@ -119,7 +119,7 @@ const READING_IN_MYSQL: &[&str] = &[
     "st_lineinterpolatepoint", "st_lineinterpolatepoints", "st_longfromgeohash", "st_longitude",
     "st_makeenvelope", "st_numinteriorring", "st_pointatdistance", "st_pointfromgeohash", "st_simplify",
     "st_swapxy", "st_transform", "st_validate", "statement_digest", "statement_digest_text",
-    "string_to_vector", "to_vector", "uuid_to_bin", "vector_dim", "vector_to_string",
+    "string_to_vector", "to_vector", "uuid_to_bin", "values", "vector_dim", "vector_to_string",
 ];
 
 /// The same, in MariaDB only.
@@ -143,7 +143,7 @@ const READING_IN_MARIADB: &[&str] = &[
     "pointfromwkb", "pointn", "pointonsurface", "polyfromtext", "polyfromwkb", "polygonfromtext",
     "polygonfromwkb", "rownum", "sformat", "srid", "st_boundary", "st_isring", "st_pointonsurface",
     "st_relate", "startpoint", "sys_guid", "to_char", "touches", "trim_oracle", "uuid_v4", "uuid_v7",
-    "vec_distance", "vec_distance_cosine", "vec_distance_euclidean", "vec_fromtext", "vec_totext",
+    "value", "vec_distance", "vec_distance_cosine", "vec_distance_euclidean", "vec_fromtext", "vec_totext",
     "within", "x", "y",
 ];
 

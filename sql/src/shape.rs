@@ -112,7 +112,7 @@ fn count_word(shape: &mut Shape, word: &str) {
     if OPERATOR_WORDS.iter().any(|operator| word.eq_ignore_ascii_case(operator)) {
         shape.operators = shape.operators.saturating_add(1);
     }
-    if word.eq_ignore_ascii_case("JOIN") {
+    if word.eq_ignore_ascii_case("JOIN") || word.eq_ignore_ascii_case("STRAIGHT_JOIN") {
         shape.joins = shape.joins.saturating_add(1);
     }
 }

@@ -215,7 +215,7 @@ const WORDS: &[(&str, Reserved, Option<Keyword>)] = &[
     ("LOW_PRIORITY", Reserved::Common, None),
     ("MASTER_DEMOTE_TO_REPLICA", Reserved::MariaDb, None),
     ("MASTER_DEMOTE_TO_SLAVE", Reserved::MariaDb, None),
-    ("MASTER_SSL_VERIFY_SERVER_CERT", Reserved::Common, None),
+    ("MASTER_SSL_VERIFY_SERVER_CERT", Reserved::MariaDb, None),
     ("MATCH", Reserved::Common, None),
     ("MAXVALUE", Reserved::Common, None),
     ("MEDIUMBLOB", Reserved::Common, None),

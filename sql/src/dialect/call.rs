@@ -4,6 +4,7 @@
 use super::ServerDialect;
 use super::prefix::{Next, Parsed, expect_word, ident, next_word, take_word};
 use super::special;
+use crate::server::Flavour;
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName, OrderByExpr,
@@ -103,7 +104,8 @@ pub(super) fn name_or_call_unless_syntax(
     next: &Next,
 ) -> Parsed {
     let word = next.word.value.as_str();
-    if dialect.is_reserved(word) && !special::is_reserved_function(word) {
+    let inserted = dialect.flavour == Flavour::MySql && next.is("VALUES");
+    if dialect.is_reserved(word) && !special::is_reserved_function(word) && !inserted {
         return parser.expected_ref("an expression", parser.peek_token_ref());
     }
     name_or_call(parser)
@@ -159,6 +161,9 @@ fn aggregate_clauses(parser: &mut Parser, call: &mut Call) -> Result<(), ParserE
     if take_word(parser, "LIMIT") {
         let counts = parser.parse_comma_separated(Parser::parse_expr)?;
         call.args.extend(counts.into_iter().map(argument));
+        if take_word(parser, "OFFSET") {
+            call.args.push(argument(parser.parse_expr()?));
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The types of `CAST`, `CONVERT`, `JSON_VALUE` and `JSON_TABLE`: words only, no expressions but plain numbers.
 
-use super::prefix::{ident, next_word, take_word};
-use super::special::charset as charset_name;
+use super::prefix::{Next, ident, next_word, take_word};
+use super::special::{charset as charset_name, unit};
 use sqlparser::ast::Ident;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -37,19 +37,16 @@ const ATTRIBUTES: &[&str] = &[
 
 /// Reads a type and returns its words.
 pub(super) fn type_words(parser: &mut Parser) -> Result<Vec<Ident>, ParserError> {
+    if let Some(interval) = next_word(parser).filter(|next| next.is("INTERVAL")) {
+        return interval_words(parser, &interval);
+    }
     let Some(first) = next_word(parser).filter(|next| TYPES.iter().any(|word| next.is(word))) else {
         return parser.expected_ref("a type", parser.peek_token_ref());
     };
     parser.advance_token();
     let mut words = vec![ident(&first.word, first.span)];
     attributes(parser, &mut words);
-    if parser.consume_token(&Token::LParen) {
-        parser.parse_comma_separated(|parser| match parser.next_token().token {
-            Token::Number(..) => Ok(()),
-            _ => parser.expected_ref("a number", parser.peek_token_ref()),
-        })?;
-        parser.expect_token(&Token::RParen)?;
-    }
+    precision(parser)?;
     attributes(parser, &mut words);
     loop {
         let charset = next_word(parser).filter(|next| next.is("CHARSET") || next.is("CHARACTER"));
@@ -66,6 +63,30 @@ pub(super) fn type_words(parser: &mut Parser) -> Result<Vec<Ident>, ParserError>
             break;
         }
         attributes(parser, &mut words);
+    }
+    Ok(words)
+}
+
+/// `(n)`, `(n, m)`, or nothing.
+fn precision(parser: &mut Parser) -> Result<(), ParserError> {
+    if parser.consume_token(&Token::LParen) {
+        parser.parse_comma_separated(|parser| match parser.next_token().token {
+            Token::Number(..) => Ok(()),
+            _ => parser.expected_ref("a number", parser.peek_token_ref()),
+        })?;
+        parser.expect_token(&Token::RParen)?;
+    }
+    Ok(())
+}
+
+/// MariaDB's `INTERVAL DAY(n) TO SECOND(n)`, `INTERVAL DAY_SECOND(n)`.
+fn interval_words(parser: &mut Parser, first: &Next) -> Result<Vec<Ident>, ParserError> {
+    parser.advance_token();
+    let mut words = vec![ident(&first.word, first.span), unit(parser)?];
+    precision(parser)?;
+    if take_word(parser, "TO") {
+        words.push(unit(parser)?);
+        precision(parser)?;
     }
     Ok(words)
 }

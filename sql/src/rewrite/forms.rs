@@ -35,6 +35,13 @@ impl Rewriter<'_> {
             let what = "FOR SYSTEM_TIME without AS OF, BETWEEN, FROM or ALL";
             return Err(Refusal::new(Reason::Syntax, what).at(self.lexed.place(index)));
         }
+        if self.derived.is_some() && self.derived == index.checked_sub(1) {
+            // The parser knows times for names of tables only: a derived table's time becomes that of one more table,
+            // called by a reserved word, which the walker does not look up.
+            self.emit_keyword(index, "CROSS", Keyword::CROSS)?;
+            self.emit_keyword(index, "JOIN", Keyword::JOIN)?;
+            self.emit_plain(index)?;
+        }
         for (text, keyword) in [
             ("FOR", Keyword::FOR),
             ("SYSTEM_TIME", Keyword::SYSTEM_TIME),

@@ -34,9 +34,11 @@ struct Level {
     clause: Clause,
     /// The parentheses hold table references.
     tables: bool,
+    /// They hold a query.
+    query: bool,
 }
 
-const TOP: Level = Level { clause: Clause::Other, tables: false };
+const TOP: Level = Level { clause: Clause::Other, tables: false, query: false };
 
 /// What the parser is given, and what it is not shown.
 #[derive(Debug)]
@@ -69,6 +71,7 @@ pub(crate) fn tokens(
         levels: vec![TOP],
         braces: Vec::new(),
         extra_closes: BTreeSet::new(),
+        derived: None,
         time_ranges: Vec::new(),
         noted: Vec::new(),
     };
@@ -104,6 +107,8 @@ struct Rewriter<'a> {
     braces: Vec<bool>,
     /// Closing parentheses after which one more is due.
     extra_closes: BTreeSet<usize>,
+    /// The last closing parenthesis of a query among table references: a derived table's.
+    derived: Option<usize>,
     /// Open `FOR SYSTEM_TIME` ranges: the level of parentheses, and whether `TO` and not `AND` ends it.
     time_ranges: Vec<(usize, bool)>,
     /// Names that the parser is not shown: columns of `CYCLE`.
@@ -130,7 +135,7 @@ impl Rewriter<'_> {
             Some(Kind::Binary) => self.emit(index, Token::HexStringLiteral(String::new())),
             Some(Kind::Number) => self.emit(index, Token::Number("0".to_owned(), false)),
             Some(Kind::Parameter) => self.emit(index, Token::Placeholder("?".to_owned())),
-            Some(Kind::Null) => self.emit_keyword(index, "NULL", Keyword::NULL),
+            Some(Kind::Null) => self.emit_keyword(index, "NULL", Keyword::NoKeyword),
         }
     }
 
@@ -199,8 +204,14 @@ impl Rewriter<'_> {
             "DIV" => self.emit(index, Token::Div)?,
             "MOD" if self.after_operand(index) => self.emit(index, Token::Mod)?,
             "SOUNDS" if self.after_operand(index) && self.lexed.is_word(next, "LIKE") => {}
-            "MEMBER" if !self.lexed.is_word(next, "OF") => {
-                self.emit_keyword(index, self.lexed.text(index), Keyword::NoKeyword)?;
+            "MEMBER" if !self.lexed.is_word(next, "OF") => self.emit_plain(index)?,
+            _ if self.is_plain_name(index, upper) => self.emit_plain(index)?,
+            // A join; behind SELECT it is a modifier.
+            "STRAIGHT_JOIN" if self.clause() == Clause::From => {
+                self.emit_keyword(index, "JOIN", Keyword::JOIN)?;
+            }
+            "UNIQUE" if self.flavour == Flavour::MariaDb && self.is_behind(index, "SELECT") => {
+                self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?;
             }
             "SQL_CACHE" if self.is_modifier(index) => {}
             "ASC" | "DESC" if self.clause() == Clause::Group => {}
@@ -215,6 +226,32 @@ impl Rewriter<'_> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// The word itself, as a word that the parser has no meaning for.
+    fn emit_plain(&mut self, index: usize) -> Result<(), Refusal> {
+        self.emit_keyword(index, self.lexed.text(index), Keyword::NoKeyword)
+    }
+
+    fn is_behind(&self, index: usize, word: &str) -> bool {
+        index > self.first && self.lexed.is_word(index.saturating_sub(1), word)
+    }
+
+    /// Is this a word of the grammar that is a plain name, or a plain NULL, with this neighbour?
+    fn is_plain_name(&self, index: usize, upper: &str) -> bool {
+        let next = index.saturating_add(1);
+        match upper {
+            // Quantifiers before a query only.
+            "ANY" | "SOME" => !self.lexed.is_symbol(next, "("),
+            // The parser takes `a REGEXP NULL` for `a IS NULL` and misses the pattern.
+            "NULL" => self.is_behind(index, "REGEXP") || self.is_behind(index, "RLIKE"),
+            "LATERAL" => self.flavour == Flavour::MariaDb && !self.lexed.is_symbol(next, "("),
+            "OFFSET" => {
+                let count = matches!(self.lexed.kind(next), Some(Kind::Number | Kind::Parameter));
+                self.flavour == Flavour::MySql && !count
+            }
+            _ => false,
+        }
     }
 
     fn clause(&self) -> Clause {

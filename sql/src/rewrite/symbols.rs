@@ -49,7 +49,7 @@ impl Rewriter<'_> {
         let list_of_queries =
             is("IN") && !holds_query && self.shape.query_parens.contains(&index.saturating_add(1));
         let clause = if tables { Clause::From } else { Clause::Other };
-        self.levels.push(Level { clause, tables });
+        self.levels.push(Level { clause, tables, query: holds_query });
         self.emit(index, Token::LParen)?;
         if list_of_queries {
             // `IN ((SELECT 1), 2)`: with a sign before it, the parser does not take the first query for the whole.
@@ -70,8 +70,9 @@ impl Rewriter<'_> {
     }
 
     fn close(&mut self, index: usize) -> Result<(), Refusal> {
-        if self.levels.len() > 1 {
-            self.levels.pop();
+        let closed = if self.levels.len() > 1 { self.levels.pop() } else { None };
+        if closed.is_some_and(|level| level.query) && self.clause() == Clause::From {
+            self.derived = Some(index);
         }
         self.emit(index, Token::RParen)?;
         if self.extra_closes.contains(&index) {

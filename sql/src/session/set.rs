@@ -238,9 +238,23 @@ fn is_end_of_value(cursor: &Cursor<'_>) -> bool {
     cursor.is_end() || cursor.clone().take_symbol(",")
 }
 
-/// A list of safe modes, or `CONCAT(@@sql_mode, ..)` and `REPLACE(@@sql_mode, .., ..)` of such.
+/// A list of safe modes, or `CONCAT(@@sql_mode, ..)` and `REPLACE(@@sql_mode, .., ..)` of such, also as
+/// `(SELECT ..)` of that alone; or one safe mode as a word.
 fn sql_mode(cursor: &mut Cursor<'_>) -> Option<()> {
+    let mut word = cursor.clone();
+    word.step();
+    if is_end_of_value(&word) && cursor.word().is_some_and(are_safe_modes) {
+        *cursor = word;
+        return Some(());
+    }
+    let selected = cursor.take_symbol("(");
+    if selected {
+        cursor.take_word("SELECT");
+    }
     mode_list(cursor, MOST_NESTED_CALLS)?;
+    if selected && !cursor.take_symbol(")") {
+        return None;
+    }
     is_end_of_value(cursor).then_some(())
 }
 

@@ -28,6 +28,8 @@ enum Tail {
     Name,
     /// `[LIMIT ..]`
     Limit,
+    /// `[kind, ..] [FOR QUERY n] [LIMIT ..]`
+    Profile,
 }
 
 /// The forms, by their words behind `SHOW` and the optional words before them.
@@ -56,6 +58,15 @@ const FORMS: &[(&[&str], Tail)] = &[
     (&["PROCESSLIST"], Tail::Nothing),
     (&["WARNINGS"], Tail::Limit),
     (&["ERRORS"], Tail::Limit),
+    // The session's own statements, and only after SET profiling = 1.
+    (&["PROFILES"], Tail::Nothing),
+    (&["PROFILE"], Tail::Profile),
+    (&["AUTHORS"], Tail::Nothing),
+    (&["CONTRIBUTORS"], Tail::Nothing),
+    (&["LIBRARY", "STATUS"], Tail::Filter),
+    (&["CREATE", "LIBRARY"], Tail::Name),
+    (&["CREATE", "PACKAGE", "BODY"], Tail::Name),
+    (&["CREATE", "PACKAGE"], Tail::Name),
     (&["PROCEDURE", "STATUS"], Tail::Filter),
     (&["FUNCTION", "STATUS"], Tail::Filter),
     (&["PACKAGE", "STATUS"], Tail::Filter),
@@ -150,16 +161,51 @@ fn read_tail(cursor: &mut Cursor<'_>, tail: Tail, policy: &Policy<'_>) -> Result
             cursor.expect_qualified_name()?;
             Ok(Facts::default())
         }
-        Tail::Limit => {
-            if cursor.take_word("LIMIT") {
+        Tail::Limit => limit(cursor),
+        Tail::Profile => {
+            profile_kinds(cursor)?;
+            if cursor.take_words(&["FOR", "QUERY"]) {
                 number(cursor)?;
-                if cursor.take_symbol(",") || cursor.take_word("OFFSET") {
-                    number(cursor)?;
-                }
             }
-            Ok(Facts::default())
+            limit(cursor)
         }
     }
+}
+
+/// `ALL`, `BLOCK IO`, .. in a list, or none.
+fn profile_kinds(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+    const KINDS: &[&[&str]] = &[
+        &["ALL"],
+        &["BLOCK", "IO"],
+        &["CONTEXT", "SWITCHES"],
+        &["CPU"],
+        &["IPC"],
+        &["MEMORY"],
+        &["PAGE", "FAULTS"],
+        &["SOURCE"],
+        &["SWAPS"],
+    ];
+    let kind = |cursor: &mut Cursor<'_>| KINDS.iter().any(|words| cursor.take_words(words));
+    if !kind(cursor) {
+        return Ok(());
+    }
+    while cursor.take_symbol(",") {
+        if !kind(cursor) {
+            return Err(cursor.cannot_read());
+        }
+    }
+    Ok(())
+}
+
+/// `LIMIT n`, `LIMIT n, m`, `LIMIT n OFFSET m`, or nothing.
+fn limit(cursor: &mut Cursor<'_>) -> Result<Facts, Refusal> {
+    if cursor.take_word("LIMIT") {
+        number(cursor)?;
+        if cursor.take_symbol(",") || cursor.take_word("OFFSET") {
+            number(cursor)?;
+        }
+    }
+    Ok(Facts::default())
 }
 
 fn number(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {

@@ -29,9 +29,12 @@ const VARIABLES: &[(&str, Rule)] = &[
     // Results only: what the client reads, not what the server parses.
     ("character_set_results", Rule::Any),
     ("collation_connection", Rule::Utf8),
+    // Bounds on recursion: the time limit stays in force.
+    ("cte_max_recursion_depth", Rule::Any),
     ("default_week_format", Rule::Any),
     ("div_precision_increment", Rule::Any),
     ("end_markers_in_json", Rule::Any),
+    ("eq_range_index_dive_limit", Rule::Any),
     ("explain_format", Rule::Any),
     ("foreign_key_checks", Rule::Any),
     ("group_concat_max_len", Rule::Any),
@@ -44,12 +47,18 @@ const VARIABLES: &[(&str, Rule)] = &[
     ("max_error_count", Rule::Any),
     ("max_execution_time", Rule::Kept),
     ("max_join_size", Rule::Any),
+    ("max_recursive_iterations", Rule::Any),
+    ("max_sort_length", Rule::Any),
     ("max_statement_time", Rule::Kept),
     ("net_read_timeout", Rule::Any),
     ("net_write_timeout", Rule::Any),
+    ("optimizer_prune_level", Rule::Any),
+    ("optimizer_search_depth", Rule::Any),
     ("optimizer_switch", Rule::Any),
+    ("optimizer_use_condition_selectivity", Rule::Any),
     ("profiling", Rule::Any),
     ("profiling_history_size", Rule::Any),
+    ("query_cache_type", Rule::Any),
     ("session_track_gtids", Rule::Any),
     ("session_track_schema", Rule::Any),
     ("session_track_state_change", Rule::Any),
@@ -57,6 +66,7 @@ const VARIABLES: &[(&str, Rule)] = &[
     ("session_track_transaction_info", Rule::Any),
     ("sql_auto_is_null", Rule::Any),
     ("sql_big_selects", Rule::Any),
+    ("sql_buffer_result", Rule::Any),
     ("sql_log_bin", Rule::Never("what goes to the binary log is not a reader's affair")),
     ("sql_log_off", Rule::Never("what the server logs is not a reader's affair")),
     ("sql_mode", Rule::SqlMode),
@@ -72,7 +82,12 @@ const VARIABLES: &[(&str, Rule)] = &[
     ("tx_isolation", Rule::Any),
     ("tx_read_only", Rule::OnOnly),
     ("unique_checks", Rule::Any),
+    ("use_secondary_engine", Rule::Any),
+    ("use_stat_tables", Rule::Any),
     ("wait_timeout", Rule::Any),
+    ("windowing_use_high_precision", Rule::Any),
+    // Galera: waits until the node has caught up, then reads.
+    ("wsrep_sync_wait", Rule::Any),
 ];
 
 /// The rule for a variable, whatever the case of its name.

@@ -149,13 +149,18 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// A table by name: a common table expression in sight, `DUAL`, or a real table or view.
+    /// A table by name: a common table expression in sight, `DUAL`, or a real table or view. `FOR` stands for none: the
+    /// rewriter hangs a derived table's time on it.
     fn table_name(&mut self, name: &ObjectName) -> Result<(), Refusal> {
         if let [part] = name.0.as_slice()
             && let Some(ident) = part.as_ident()
-            && self.lexed.is_word(crate::dialect::index_of(ident.span), "DUAL")
         {
-            return Ok(());
+            let index = crate::dialect::index_of(ident.span);
+            let time = self.lexed.is_word(index, "FOR")
+                && self.lexed.is_word(index.saturating_add(1), "SYSTEM_TIME");
+            if time || self.lexed.is_word(index, "DUAL") {
+                return Ok(());
+            }
         }
         let indexes = self.object_name(name, Role::Table)?;
         match *indexes.as_slice() {
