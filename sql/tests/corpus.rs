@@ -1,23 +1,12 @@
 //! The corpora of statements that must pass and that must be refused, for both servers.
 
-use sql::{Allowances, Flavour, Gate, Reason, Server, Verdict, Version};
+mod lines;
 
-const MYSQL: Server = Server { flavour: Flavour::MySql, version: Version { major: 8, minor: 4, patch: 3 } };
-const MARIADB: Server =
-    Server { flavour: Flavour::MariaDb, version: Version { major: 10, minor: 11, patch: 6 } };
+use lines::{MARIADB, MYSQL, lines};
+use sql::{Allowances, Gate, Reason, Server, Verdict};
 
 fn gate(server: Server) -> Gate {
     Gate::new(server, Allowances::default())
-}
-
-/// The lines of a corpus: for which server, and the statement.
-fn lines(corpus: &'static str) -> impl Iterator<Item = (Server, &'static str)> {
-    let lines = corpus.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("# "));
-    lines.flat_map(|line| match (line.strip_prefix("mysql> "), line.strip_prefix("mariadb> ")) {
-        (Some(rest), _) => vec![(MYSQL, rest)],
-        (_, Some(rest)) => vec![(MARIADB, rest)],
-        _ => vec![(MYSQL, line), (MARIADB, line)],
-    })
 }
 
 #[test]
