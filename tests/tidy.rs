@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kubectl-keyhole", &["access", "crds"]),
     ("end-to-end", &["crds"]),
     ("servers", &[]),
+    ("differential", &["servers", "sql"]),
 ];
 
 /// Libraries that read clocks, sockets or clusters: the pure crates name none of them.
