@@ -3,6 +3,7 @@
 # run.sh test               check, then the end-to-end tests on a cluster that is made for them and taken away again
 # run.sh demo               the story
 # run.sh bench [--json]     the figures
+# run.sh fuzz [SECONDS]     generated statements through the gate on real servers, an hour of them; each run with a new seed
 # KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -123,5 +124,9 @@ case $what in
     step "figures"
     "${WITHIN[@]}" "$CARGO_TARGET_DIR/$TARGET/release/bench" "$@"
     ;;
-  *) echo "usage: run.sh check | test | demo | bench" >&2; exit 2 ;;
+  fuzz)
+    step "MySQL for the tests"; tests/mysql/rootfs.sh
+    step "statements"; cargo run -p differential --bin fuzz --locked -- "$@"
+    ;;
+  *) echo "usage: run.sh check | test | demo | bench | fuzz" >&2; exit 2 ;;
 esac
