@@ -7,7 +7,7 @@
 use super::Decided;
 use super::cursor::Cursor;
 use super::transaction::access_mode;
-use super::variables::{Rule, are_safe_modes, is_utf8, rule};
+use super::variables::{Rule, are_safe_modes, is_lockless_level, is_utf8, rule};
 use crate::facts::Facts;
 use crate::lexer::Kind;
 use crate::policy::Policy;
@@ -204,6 +204,14 @@ fn set(cursor: &mut Cursor<'_>, name: &str, facts: &mut Facts) -> Result<(), Ref
             }
             cursor.step();
         }
+        Rule::Isolation => {
+            if !is_lockless_level(cursor.plain_text().unwrap_or_default()) {
+                return Err(wrong(
+                    "name a level in a plain string; SERIALIZABLE locks the rows that are read",
+                ));
+            }
+            cursor.step();
+        }
         Rule::OnOnly => {
             let on = cursor.is_word("ON") || cursor.is_word("TRUE") || is_one(cursor);
             if !on {
@@ -315,12 +323,12 @@ fn charset(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
 fn transaction(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
     loop {
         if cursor.take_words(&["ISOLATION", "LEVEL"]) {
-            let levels: &[&[&str]] = &[
-                &["REPEATABLE", "READ"],
-                &["READ", "COMMITTED"],
-                &["READ", "UNCOMMITTED"],
-                &["SERIALIZABLE"],
-            ];
+            let levels: &[&[&str]] =
+                &[&["REPEATABLE", "READ"], &["READ", "COMMITTED"], &["READ", "UNCOMMITTED"]];
+            if cursor.is_word("SERIALIZABLE") {
+                let what = "SERIALIZABLE locks the rows that are read; use REPEATABLE READ";
+                return Err(Refusal::new(Reason::SettingValue, what).at(cursor.place()));
+            }
             if !levels.iter().any(|level| cursor.take_words(level)) {
                 return Err(cursor.cannot_read());
             }

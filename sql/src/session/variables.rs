@@ -9,6 +9,8 @@ pub(super) enum Rule {
     SqlMode,
     /// A character set or collation of utf8: the gate reads texts as utf8mb4.
     Utf8,
+    /// A level at which reading takes no locks.
+    Isolation,
     /// Only on: the session stays read only.
     OnOnly,
     /// A limit that the grant sets: kept as it is, and answered with OK.
@@ -77,9 +79,9 @@ const VARIABLES: &[(&str, Rule)] = &[
     ("sql_warnings", Rule::Any),
     ("time_zone", Rule::Any),
     ("timestamp", Rule::Any),
-    ("transaction_isolation", Rule::Any),
+    ("transaction_isolation", Rule::Isolation),
     ("transaction_read_only", Rule::OnOnly),
-    ("tx_isolation", Rule::Any),
+    ("tx_isolation", Rule::Isolation),
     ("tx_read_only", Rule::OnOnly),
     ("unique_checks", Rule::Any),
     ("use_secondary_engine", Rule::Any),
@@ -125,6 +127,13 @@ const SAFE_MODES: &[&str] = &[
 pub(super) fn are_safe_modes(list: &str) -> bool {
     let known = |mode: &str| mode.is_empty() || SAFE_MODES.iter().any(|safe| mode.eq_ignore_ascii_case(safe));
     list.split(',').all(|mode| known(mode.trim_matches(' ')))
+}
+
+/// Is this an isolation level at which a query locks nothing? At `SERIALIZABLE` a query in a transaction locks the rows it
+/// reads as `LOCK IN SHARE MODE` does, in one that is read only too (measured on both servers).
+pub(super) fn is_lockless_level(name: &str) -> bool {
+    const LEVELS: &[&str] = &["REPEATABLE-READ", "READ-COMMITTED", "READ-UNCOMMITTED"];
+    LEVELS.iter().any(|level| name.eq_ignore_ascii_case(level))
 }
 
 /// Is this a character set, or a collation of one, whose bytes the gate reads rightly?
