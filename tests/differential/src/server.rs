@@ -16,20 +16,21 @@ pub struct Canary {
     database: Database,
     files: TempDir,
     functions: &'static [&'static str],
+    tables: &'static [&'static str],
 }
 
 impl Canary {
     /// Starts one and fills it.
     pub async fn start(kind: Kind) -> Self {
-        Self::with_functions(kind, CANARY_FUNCTIONS).await
+        Self::with(kind, CANARY_FUNCTIONS, &["t", "u", "a", "b", "c", "d", "e", "orders", "`table`"]).await
     }
 
-    /// One with few functions, which is filled again in less time.
+    /// One with little in it, which is filled again in less time.
     pub async fn small(kind: Kind) -> Self {
-        Self::with_functions(kind, &["touch", "count"]).await
+        Self::with(kind, &["touch", "count"], &["t", "u"]).await
     }
 
-    async fn with_functions(kind: Kind, functions: &'static [&'static str]) -> Self {
+    async fn with(kind: Kind, functions: &'static [&'static str], tables: &'static [&'static str]) -> Self {
         let files = tempfile::Builder::new().prefix("keyhole-canary-").tempdir().unwrap();
         let folder = format!("--secure-file-priv={}", files.path().display());
         // So that locks can be seen.
@@ -42,7 +43,7 @@ impl Canary {
         for user in [WATCHER, "privileged"] {
             database.admin(&format!("CREATE USER {user}; GRANT ALL ON *.* TO {user} WITH GRANT OPTION"));
         }
-        let canary = Self { database, files, functions };
+        let canary = Self { database, files, functions, tables };
         canary.fill().await;
         canary
     }
@@ -103,7 +104,7 @@ impl Canary {
             .flat_map(|name| [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")])
             .collect();
         all.push("CREATE TABLE canary.log (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(64))".into());
-        for table in ["t", "u", "a", "b", "c", "d", "e", "orders", "`table`"] {
+        for table in self.tables {
             all.push(format!("CREATE TABLE shop.{table} ({COLUMNS})"));
             all.push(format!("INSERT INTO shop.{table} (a, b, c, d, x, j) VALUES {ROWS}"));
         }
