@@ -11,8 +11,9 @@ use super::connection::{CommandError, Connection};
 /// and otherwise what both servers have by default.
 const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 
-/// Survives commits and implicit commits; `START TRANSACTION READ ONLY` alone does not.
-const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY";
+/// Survives commits and implicit commits; `START TRANSACTION READ ONLY` alone does not. At SERIALIZABLE, which a server may
+/// have by default, a reader would lock the rows that it reads.
+const READ_ONLY: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// The statements that pin a session of one grant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -67,6 +67,13 @@ async fn a_schema_can_be_chosen_at_the_start_and_later() {
 }
 
 #[tokio::test]
+async fn a_reader_locks_no_rows_whatever_the_servers_default() {
+    let (proxy, level) = (Proxy::start().await, "SELECT @@tx_isolation");
+    assert_eq!(mariadb().admin(level), "SERIALIZABLE");
+    assert_eq!(Person::of(&proxy).runs(level).await.out, "REPEATABLE-READ");
+}
+
+#[tokio::test]
 async fn a_system_schema_is_not_opened_at_the_start() {
     let proxy = Proxy::start().await;
     let person = Person::of(&proxy);

@@ -43,6 +43,13 @@ async fn writing_is_refused_with_a_message_that_says_why() {
     assert_eq!(mysql().admin("SELECT COUNT(*) FROM shop.orders"), "2");
 }
 
+#[tokio::test]
+async fn a_reader_locks_no_rows_whatever_the_servers_default() {
+    let (proxy, level) = (proxy().await, "SELECT @@transaction_isolation");
+    assert_eq!(mysql().admin(level), "SERIALIZABLE");
+    assert_eq!(Person::of(&proxy).runs(level).await.out, "REPEATABLE-READ");
+}
+
 async fn runs(database: &mut Connection, sql: &str) -> Result<(), CommandError> {
     database.simple("a test's statement", &command::encode_query(sql.as_bytes())).await
 }

@@ -26,7 +26,9 @@ impl Deref for DatabaseServer {
 pub fn mariadb() -> &'static DatabaseServer {
     static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
     SERVER.get_or_init(|| {
-        filled(Database::mariadb(&["--max-allowed-packet=64M"]), "SELECT seq FROM shop.seq_1_to_50000")
+        // As below, the last shows whether a session is pinned.
+        let options = ["--max-allowed-packet=64M", "--transaction-isolation=SERIALIZABLE"];
+        filled(Database::mariadb(&options), "SELECT seq FROM shop.seq_1_to_50000")
     })
 }
 
@@ -34,8 +36,13 @@ pub fn mariadb() -> &'static DatabaseServer {
 pub fn mysql() -> &'static DatabaseServer {
     static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
     SERVER.get_or_init(|| {
-        // The gate reads SQL otherwise, so the last two show whether a session is pinned.
-        let options = ["--max-allowed-packet=64M", "--sql-mode=ANSI,NO_BACKSLASH_ESCAPES", "--autocommit=OFF"];
+        // The gate reads SQL otherwise, and readers lock nothing, so all but the first show whether a session is pinned.
+        let options = [
+            "--max-allowed-packet=64M",
+            "--sql-mode=ANSI,NO_BACKSLASH_ESCAPES",
+            "--autocommit=OFF",
+            "--transaction-isolation=SERIALIZABLE",
+        ];
         let server = Database::mysql(&options);
         server.admin("SET GLOBAL cte_max_recursion_depth = 50000");
         filled(
