@@ -9,7 +9,7 @@ POD_CIDR=10.244.0.0/16 SERVICE_CIDR=10.96.0.0/16 API_IP=10.96.0.1 DNS_IP=10.96.0
 # The id is believed only of a process that carries the cluster's label: ids are used again after a restart of the machine.
 init_pid() {
   local pid; pid=$(cat "$CLUSTER_DIR/init.pid" 2>/dev/null) || return 1
-  [ "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" = "$BIN_DIR/pause keyhole-testbed $NS " ] && echo "$pid"
+  [ "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")" = "$BIN_DIR/pause keyhole-testbed $NS " ] && echo "$pid"
 }
 
 # inside CMD...: runs a command in the cluster's mount, network and process namespaces, in the same folder.
