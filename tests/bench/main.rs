@@ -58,11 +58,12 @@ async fn measure(cluster: Cluster) -> anyhow::Result<Figures> {
     let approvals = harness::cluster::impersonating(&cluster.bed, "approver", &groups).await?;
     let bench = Bench { cluster, database, requester, approver, approvals };
     let mut figures = Figures::default();
-    figures.add(bench.image_size().await?);
     eprintln!("bare pods");
     figures.add(bench.bare_pods().await?);
     eprintln!("grants: opened, revoked, ended");
     bench.grants(&mut figures).await?;
+    // Late: a node tells of its images some seconds after they came.
+    figures.add(bench.image_size().await?);
     eprintln!("point selects");
     bench.point_selects(&mut figures).await?;
     bench.cluster.leave().await?;
