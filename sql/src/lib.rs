@@ -8,6 +8,7 @@
 //! walker (tree to facts) → accounting (every word visited or plain syntax) → policy (facts to verdict).
 
 mod accounting;
+mod columns;
 mod dialect;
 mod facts;
 mod forward;
@@ -34,6 +35,7 @@ mod limits;
 #[cfg(test)]
 mod properties;
 
+pub use columns::{Catalogue, ColumnAccess, ColumnRule, Columns, Relation, ResultColumn, Trace};
 pub use facts::{Facts, QualifiedName, TableName};
 pub use gate::{Allowances, Gate};
 pub use refusal::{Place, Reason, Refusal};

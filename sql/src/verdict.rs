@@ -109,4 +109,11 @@ pub enum LocalAnswer {
         /// The rows, each as long as `columns`.
         rows: Vec<Vec<Option<String>>>,
     },
+    /// `KILL`: the proxy ends a session, or the statement in it, when it is one of the same grant.
+    Kill {
+        /// The number from the greeting, which `CONNECTION_ID()` does not give: that is the database's own.
+        session: u64,
+        /// The session goes on; only what it executes ends.
+        query_only: bool,
+    },
 }

@@ -20,6 +20,10 @@ impl Relay {
         let asked = Asked::text("COM_QUERY", text);
         match self.shared.gate.decide(text, self.schema.as_deref()).await {
             Ok(Verdict::Forward(permit)) => self.run_query(asked, &permit).await,
+            Ok(Verdict::Answer(LocalAnswer::Kill { session, query_only: _ })) => {
+                let message = format!("Unknown thread id: {session}");
+                self.refuse(asked, Refused::new((1094, *b"HY000"), "Kill", &message)).await
+            }
             Ok(Verdict::Answer(answer)) => self.answer_locally(asked, &answer).await,
             Ok(Verdict::Refuse(refusal)) => self.refuse_by_gate(asked, &refusal).await,
             Err(_) => self.refuse(asked, Refused::no_verdict()).await,
@@ -125,6 +129,7 @@ impl Relay {
         match answer {
             LocalAnswer::Ok => self.answer_ok()?,
             LocalAnswer::Rows { columns, rows } => self.answer_rows(columns, rows)?,
+            LocalAnswer::Kill { .. } => return Err(Ended::Ours),
         }
         self.finish().await
     }

@@ -11,10 +11,12 @@
 //! | `HELP 'x'` | forwarded |
 //! | `USE x` | forwarded unless the schema is the server's own |
 //! | `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `UNLOCK TABLES` | forwarded; `READ WRITE` refused |
+//! | `KILL n` | answered: the proxy ends a session of the same grant, or the statement in it |
 //! | anything else | refused |
 
 mod cursor;
 mod explain;
+mod kill;
 mod set;
 mod show;
 mod transaction;
@@ -69,6 +71,7 @@ pub(crate) fn decide(
         "SET" => set::decide(cursor, policy),
         "USE" => use_schema(cursor, policy),
         "HELP" => help(cursor),
+        "KILL" => kill::decide(cursor),
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "UNLOCK" => {
             transaction::decide(cursor, &first.to_ascii_uppercase())
         }

@@ -1,0 +1,55 @@
+//! Column rules: which columns of which tables a reader may not see, or sees masked, and what the gate must know of the
+//! server's tables to hold a statement to them. The gate never asks a server: whoever calls it does, and hands it in.
+
+mod catalogue;
+
+pub use catalogue::{Catalogue, Columns, Relation};
+
+use crate::facts::TableName;
+use crate::refusal::Refusal;
+use std::collections::BTreeSet;
+
+/// What a reader gets of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ColumnAccess {
+    /// The column may be selected as it is, and every value that arrives is NULL. Nothing may be computed from it.
+    Mask,
+    /// No statement may read the column.
+    Hide,
+}
+
+/// A rule on one column. Names are compared without case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnRule {
+    /// The schema of the table.
+    pub schema: String,
+    /// A table or a view.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// What a reader gets of it.
+    pub access: ColumnAccess,
+}
+
+/// One column of a statement's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultColumn {
+    /// The name that the server must give it, where the text tells. Compared byte by byte: another one means that the
+    /// server understood the statement otherwise, or that a table was changed meanwhile, and no row may pass.
+    pub name: Option<String>,
+    /// Its values must not reach the reader.
+    pub masked: bool,
+}
+
+/// What the column rules say of a text that the gate let pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// No rule concerns the text: what comes back may pass as it is.
+    Open,
+    /// The result must have exactly these columns, and the masked ones must be masked.
+    Masked(Vec<ResultColumn>),
+    /// These tables are not in the catalogue. Look them up and trace again. Each has its schema.
+    Wanted(BTreeSet<TableName>),
+    /// The text must not be forwarded.
+    Refuse(Refusal),
+}
