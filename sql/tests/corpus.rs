@@ -51,7 +51,9 @@ fn every_statement_of_the_refused_corpus_is_refused_for_its_reason() {
 
 #[test]
 fn what_would_weaken_a_lock_or_show_a_hash_is_answered_without_the_database() {
-    for text in ["SET max_statement_time = 0", "SET @@SESSION.MAX_EXECUTION_TIME=0", "SHOW GRANTS", "KILL QUERY 7"] {
+    for text in
+        ["SET max_statement_time = 0", "SET @@SESSION.MAX_EXECUTION_TIME=0", "SHOW GRANTS", "KILL QUERY 7"]
+    {
         assert!(matches!(gate(MARIADB).decide(text.as_bytes(), None), Verdict::Answer(_)), "{text}");
     }
 }
