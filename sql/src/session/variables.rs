@@ -77,6 +77,8 @@ const VARIABLES: &[(&str, Rule)] = &[
     ("sql_safe_updates", Rule::Any),
     ("sql_select_limit", Rule::Any),
     ("sql_warnings", Rule::Any),
+    // Which of two words the server uses in its answers: master or source.
+    ("terminology_use_previous", Rule::Any),
     ("time_zone", Rule::Any),
     ("timestamp", Rule::Any),
     ("transaction_isolation", Rule::Isolation),
@@ -112,6 +114,10 @@ const SAFE_MODES: &[&str] = &[
     "NO_AUTO_VALUE_ON_ZERO",
     "NO_DIR_IN_CREATE",
     "NO_ENGINE_SUBSTITUTION",
+    // MariaDB's own options left out of SHOW CREATE TABLE.
+    "NO_FIELD_OPTIONS",
+    "NO_KEY_OPTIONS",
+    "NO_TABLE_OPTIONS",
     "NO_UNSIGNED_SUBTRACTION",
     "NO_ZERO_DATE",
     "NO_ZERO_IN_DATE",
@@ -167,6 +173,35 @@ mod tests {
             assert!(!are_safe_modes(mode) && !are_safe_modes(&format!("STRICT_ALL_TABLES,{mode}")), "{mode}");
         }
         assert!(are_safe_modes("") && are_safe_modes("strict_trans_tables,NO_ZERO_DATE"));
+    }
+
+    #[test]
+    fn no_safe_mode_is_a_part_of_another_mode() {
+        let unsafe_ones = [
+            "ANSI",
+            "ANSI_QUOTES",
+            "DB2",
+            "EMPTY_STRING_IS_NULL",
+            "HIGH_NOT_PRECEDENCE",
+            "IGNORE_BAD_TABLE_OPTIONS",
+            "IGNORE_SPACE",
+            "MAXDB",
+            "MSSQL",
+            "MYSQL323",
+            "MYSQL40",
+            "NO_BACKSLASH_ESCAPES",
+            "ORACLE",
+            "PIPES_AS_CONCAT",
+            "POSTGRESQL",
+            "REAL_AS_FLOAT",
+            "SIMULTANEOUS_ASSIGNMENT",
+            "TIME_ROUND_FRACTIONAL",
+        ];
+        for mode in SAFE_MODES.iter().chain(&unsafe_ones) {
+            for safe in SAFE_MODES {
+                assert!(mode == safe || !mode.contains(safe), "{safe} in {mode}");
+            }
+        }
     }
 
     #[test]
