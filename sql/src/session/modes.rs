@@ -1,5 +1,5 @@
-//! What `sql_mode` may be set to: lists of modes that leave the gate's lexer right, and the two functions that frameworks
-//! build such lists with. Anything else, a user variable too, is not read.
+//! What `sql_mode` may be set to: lists of modes that leave the gate's lexer right, and the functions that frameworks build
+//! such lists with. Anything else, a user variable too, is not read.
 
 use super::cursor::Cursor;
 use super::variables::{are_safe_modes, is_utf8};
@@ -28,7 +28,7 @@ pub(super) fn sql_mode(cursor: &mut Cursor<'_>) -> Option<()> {
 /// Frameworks put one `CONCAT` into another.
 const MOST_NESTED_CALLS: usize = 8;
 
-/// Each string is a list of whole safe modes, so no call of the two can make an unsafe one.
+/// Each string is a list of whole safe modes, so no call of the three can make an unsafe one.
 fn mode_list(cursor: &mut Cursor<'_>, deepest: usize) -> Option<()> {
     let deeper = deepest.checked_sub(1)?;
     let mut cut = cursor.clone();
@@ -36,7 +36,7 @@ fn mode_list(cursor: &mut Cursor<'_>, deepest: usize) -> Option<()> {
         *cursor = cut;
         return Some(());
     }
-    let function = cursor.take_one_of(&["CONCAT", "REPLACE"]);
+    let function = cursor.take_one_of(&["CONCAT", "IFNULL", "REPLACE"]);
     if function.is_none() {
         return are_safe_modes(string_of_modes(cursor)?).then_some(());
     }

@@ -247,7 +247,7 @@ fn set(cursor: &mut Cursor<'_>, name: &str, policy: &Policy<'_>, facts: &mut Fac
             cursor.step();
         }
         Rule::SqlMode => sql_mode(cursor).ok_or_else(|| {
-            wrong("name modes that leave quotes, escapes and operators as they are, in a plain string")
+            wrong("name modes that leave quotes and escapes as they are, in a plain string")
         })?,
     }
     facts.variables_set.insert(format!("@@{}", name.to_ascii_lowercase()));
