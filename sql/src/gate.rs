@@ -1,5 +1,6 @@
 //! The gate itself: the steps in their order. It decides by what the other files find and adds no rule of its own.
 
+use crate::columns::context::Context;
 use crate::columns::{Catalogue, ColumnRule, Trace};
 use crate::facts::{Facts, QualifiedName};
 use crate::forward;
@@ -54,8 +55,9 @@ impl Gate {
     /// table may have been changed.
     #[must_use]
     pub fn trace(&self, text: &[u8], default_schema: Option<&str>, catalogue: &Catalogue) -> Trace {
-        let _ = (text, default_schema, catalogue);
-        Trace::Open
+        let context = Context::new(&self.columns, catalogue, self.server);
+        let decided = self.decided(text, self.policy(default_schema, Some(&context)));
+        context.conclude(decided)
     }
 
     /// Decides one COM_QUERY or COM_STMT_PREPARE text. The same input gives the same verdict.
@@ -63,7 +65,7 @@ impl Gate {
     /// `default_schema` is the session's current schema.
     #[must_use]
     pub fn decide(&self, text: &[u8], default_schema: Option<&str>) -> Verdict {
-        match self.decided(text, default_schema) {
+        match self.decided(text, self.policy(default_schema, None)) {
             Ok(verdict) => verdict,
             Err(refusal) => Verdict::Refuse(refusal),
         }
@@ -74,7 +76,7 @@ impl Gate {
     /// A permit of this has no text: the proxy sends the command itself.
     #[must_use]
     pub fn decide_schema(&self, schema: &str) -> Verdict {
-        match self.policy(None).schema(schema) {
+        match self.policy(None, None).schema(schema) {
             Ok(()) => {
                 let effect = SessionEffect::UsesSchema(schema.to_owned());
                 Verdict::Forward(Permit::new(Vec::new(), StatementKind::Use, Facts::default(), effect))
@@ -83,7 +85,7 @@ impl Gate {
         }
     }
 
-    fn decided(&self, text: &[u8], default_schema: Option<&str>) -> Result<Verdict, Refusal> {
+    fn decided(&self, text: &[u8], policy: Policy<'_>) -> Result<Verdict, Refusal> {
         if text.len() > shape::MOST_BYTES {
             let what = format!("the statement is longer than {} bytes", shape::MOST_BYTES);
             return Err(Refusal::new(Reason::TooLarge, what));
@@ -93,7 +95,6 @@ impl Gate {
             return Ok(Verdict::Answer(LocalAnswer::Ok));
         }
         let end = end_of_statement(&lexed)?;
-        let policy = self.policy(default_schema);
         let decided = if query::begins(&lexed, 0) {
             Decided::plain(StatementKind::Query, query::decide(&lexed, 0..end, &policy)?)
         } else {
@@ -108,8 +109,8 @@ impl Gate {
         }
     }
 
-    fn policy<'a>(&'a self, default_schema: Option<&'a str>) -> Policy<'a> {
-        Policy { allowances: &self.allowances, default_schema, server: self.server }
+    fn policy<'a>(&'a self, default_schema: Option<&'a str>, columns: Option<&'a Context<'a>>) -> Policy<'a> {
+        Policy { allowances: &self.allowances, default_schema, server: self.server, columns }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The judgement on what the walker found: functions, tables and variables by allowlist. It sees findings only,
 //! never a tree and never the text.
 
+use crate::columns::context::Context;
 use crate::facts::{Facts, QualifiedName, TableName};
 use crate::functions::{self, BuiltIn};
 use crate::gate::Allowances;
@@ -19,6 +20,8 @@ pub(crate) struct Policy<'a> {
     pub(crate) default_schema: Option<&'a str>,
     /// The server.
     pub(crate) server: Server,
+    /// The trace of columns, when there is one.
+    pub(crate) columns: Option<&'a Context<'a>>,
 }
 
 /// System variables whose value is a secret or holds one.

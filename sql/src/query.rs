@@ -2,14 +2,17 @@
 //! and `SET`.
 
 use crate::accounting;
+use crate::columns::context::Context;
+use crate::columns::scope::Output;
 use crate::facts::Facts;
-use crate::lexer::{Kind, Lexed};
-use crate::parse::{self, Lead};
+use crate::lexer::{self, Kind, Lexed};
+use crate::parse::{self, Lead, Parsed};
 use crate::phrases;
 use crate::policy::Policy;
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
+use crate::server::Server;
 use crate::shape::{self, Shape};
-use crate::walk::Walker;
+use crate::walk::{Tracer, Walker};
 use std::ops::Range;
 
 /// What a text needs of the stack: a base, so much per level of parentheses, and per operator. The parser recurses
@@ -65,9 +68,12 @@ fn decide_as(
     let parameters = range.clone().filter(|index| lexed.kind(*index) == Some(Kind::Parameter)).count();
     let run = || {
         let parsed = parse::query(lexed, range.clone(), lead, &shape, policy.server.flavour)?;
-        let mut walker = Walker::new(lexed, policy.server.flavour);
+        let tracer = policy.columns.map(|context| Tracer::new(context, policy.default_schema));
+        let tracer = if lead == Lead::Select { tracer.map(Tracer::among_unknown) } else { tracer };
+        let mut walker = Walker::new(lexed, policy.server.flavour).tracing(tracer);
         walker.query(&parsed.query)?;
         walker.note_columns(&parsed.noted);
+        note_output(policy, walker.take_output(), &parsed)?;
         let findings = walker.into_findings();
         accounting::check(lexed, range.clone(), &findings.roles, policy.server.flavour)?;
         policy.judge(&findings, lexed)
@@ -75,4 +81,38 @@ fn decide_as(
     let need = stack_bytes(&shape);
     let facts = stacker::maybe_grow(need, need, run)?;
     Ok(Facts { parameters, ..facts })
+}
+
+/// For the trace of columns: the query's result.
+fn note_output(policy: &Policy<'_>, output: Option<Output>, parsed: &Parsed) -> Result<(), Refusal> {
+    let Some((context, output)) = policy.columns.zip(output) else { return Ok(()) };
+    context.note_output(output);
+    if context.is_ruled() && !parsed.noted.is_empty() {
+        return Err(Refusal::new(
+            Reason::Column,
+            "CYCLE compares columns, and masked ones may be among them",
+        ));
+    }
+    Ok(())
+}
+
+/// The columns of a view, from its text.
+///
+/// # Errors
+/// The text can't be read, or which columns it reads can't be told.
+pub(crate) fn trace_view(text: &str, server: Server, context: &Context<'_>) -> Result<Output, Refusal> {
+    let lexed = lexer::lex(text.as_bytes(), server)?;
+    let range = 0..lexed.len();
+    let shape = shape::outline(&lexed, range.clone())?;
+    let run = || {
+        let parsed = parse::query(&lexed, range.clone(), Lead::None, &shape, server.flavour)?;
+        let mut walker = Walker::new(&lexed, server.flavour).tracing(Some(Tracer::of_view(context)));
+        walker.query(&parsed.query)?;
+        walker.note_columns(&parsed.noted);
+        let output = walker.take_output().unwrap_or_default();
+        accounting::check(&lexed, range.clone(), &walker.into_findings().roles, server.flavour)?;
+        Ok(output)
+    };
+    let need = stack_bytes(&shape);
+    stacker::maybe_grow(need, need, run)
 }

@@ -43,6 +43,10 @@ pub enum Reason {
     Schema,
     /// A table of a system schema that is not open.
     Table,
+    /// A table that is not there, or that the database user may not see.
+    NoTable,
+    /// A column that a rule of the `Database` closes, or may close for all that can be told.
+    Column,
     /// A variable that may not be set.
     Setting,
     /// A value that a variable may not be set to.
@@ -64,6 +68,8 @@ impl Reason {
             Self::Function | Self::StoredFunction => (1370, *b"42000"),
             Self::Schema => (1044, *b"42000"),
             Self::Table => (1142, *b"42000"),
+            Self::NoTable => (1146, *b"42S02"),
+            Self::Column => (1143, *b"42000"),
             Self::Setting => (1227, *b"42000"),
             Self::SettingValue => (1231, *b"42000"),
             Self::CharacterSet => (1115, *b"42000"),
@@ -106,6 +112,11 @@ impl Refusal {
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         self.place
+    }
+
+    /// What was met and what to do, without the place.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
     }
 
     /// The sentence for the person: what was met, where, and what to do.

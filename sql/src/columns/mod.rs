@@ -2,6 +2,8 @@
 //! server's tables to hold a statement to them. The gate never asks a server: whoever calls it does, and hands it in.
 
 mod catalogue;
+pub(crate) mod context;
+pub(crate) mod scope;
 
 pub use catalogue::{Catalogue, Columns, Relation};
 
@@ -34,8 +36,8 @@ pub struct ColumnRule {
 /// One column of a statement's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultColumn {
-    /// The name that the server must give it, where the text tells. Compared byte by byte: another one means that the
-    /// server understood the statement otherwise, or that a table was changed meanwhile, and no row may pass.
+    /// The name that the server must give it, where the text tells. Compared without case (ASCII): another one means that
+    /// the server understood the statement otherwise, or that a table was changed meanwhile, and no row may pass.
     pub name: Option<String>,
     /// Its values must not reach the reader.
     pub masked: bool,

@@ -61,6 +61,7 @@ impl Walker<'_> {
             }
             Expr::InSubquery { expr, subquery, negated: _ } => {
                 self.query(subquery)?;
+                self.value_of_subquery()?;
                 Ok(Some(expr))
             }
             Expr::Between { expr, negated: _, low, high } => {
@@ -115,7 +116,11 @@ impl Walker<'_> {
             Expr::Identifier(ident) => self.column(std::slice::from_ref(ident)),
             Expr::CompoundIdentifier(parts) => self.column(parts),
             Expr::Value(_) => Ok(()),
-            Expr::Subquery(query) | Expr::Exists { subquery: query, negated: _ } => self.query(query),
+            Expr::Subquery(query) => {
+                self.query(query)?;
+                self.value_of_subquery()
+            }
+            Expr::Exists { subquery: query, negated: _ } => self.query(query),
             Expr::Tuple(items) => self.expressions(items),
             Expr::Function(function) => self.function(function),
             Expr::Interval(interval) => self.interval(interval),
@@ -151,7 +156,8 @@ impl Walker<'_> {
         if parts.is_empty() || parts.len() > 3 {
             return Err(self.foreign("a column's name"));
         }
-        parts.iter().try_for_each(|part| self.name(part, Role::Column).map(|_| ()))
+        parts.iter().try_for_each(|part| self.name(part, Role::Column).map(|_| ()))?;
+        self.read_column(parts)
     }
 
     /// A collation: a word or a string.

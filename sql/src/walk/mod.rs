@@ -1,9 +1,13 @@
 //! The walker: from the parser's tree to findings. It names every field of every node it accepts, so that a field
 //! that a later parser adds stops the build instead of passing. It judges nothing but the node's kind.
 
+mod columns;
 mod expression;
+mod items;
 mod query;
 mod table;
+
+pub(crate) use columns::Tracer;
 
 use crate::lexer::{Kind, Lexed};
 use crate::refusal::{Reason, Refusal};
@@ -78,6 +82,7 @@ pub(crate) struct Walker<'a> {
     flavour: Flavour,
     findings: Findings,
     scope: Scope,
+    tracer: Option<Tracer<'a>>,
 }
 
 /// Names of common table expressions in sight, in lower case.
@@ -120,7 +125,7 @@ impl<'a> Walker<'a> {
     pub(crate) fn new(lexed: &'a Lexed<'a>, flavour: Flavour) -> Self {
         let roles = vec![Role::Unseen; lexed.len()];
         let findings = Findings { roles, ..Findings::default() };
-        Self { lexed, flavour, findings, scope: Scope::default() }
+        Self { lexed, flavour, findings, scope: Scope::default(), tracer: None }
     }
 
     /// What was met.

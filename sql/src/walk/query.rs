@@ -1,11 +1,12 @@
 //! Queries: `WITH`, set operations, `SELECT` and its clauses. Every field is named.
 
+use super::columns::Around;
 use super::{Role, Walker};
 use crate::refusal::Refusal;
 use sqlparser::ast::{
     Cte, Distinct, Fetch, GroupByExpr, GroupByWithModifier, LimitClause, NamedWindowDefinition,
     NamedWindowExpr, Offset, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, OrderBySort, Parens, Query,
-    Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SelectModifiers, SetExpr,
+    Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SelectModifiers, SetExpr, SetOperator,
     SetQuantifier, TableAlias, Values, WildcardAdditionalOptions, With,
 };
 
@@ -35,10 +36,12 @@ impl Walker<'_> {
             return Err(self.foreign("a clause of a query"));
         }
         let seen = self.scope.depth();
+        let mut around = self.enter_query();
         if let Some(with) = with {
             self.with(with)?;
         }
-        self.set_expr(body)?;
+        self.set_expr(body, &mut around)?;
+        let output = self.leave_body(&mut around);
         if let Some(order_by) = order_by {
             self.order_by(order_by)?;
         }
@@ -49,6 +52,7 @@ impl Walker<'_> {
             self.expression(quantity)?;
         }
         self.scope.truncate(seen);
+        self.leave_query(around, output);
         Ok(())
     }
 
@@ -64,10 +68,13 @@ impl Walker<'_> {
             let name = alias.name.value.to_lowercase();
             if *recursive {
                 self.scope.push(name);
+                self.enter_recursive(alias);
                 self.query(query)?;
+                self.leave_recursive()?;
             } else {
                 self.query(query)?;
                 self.scope.push(name);
+                self.add_common_table(alias);
             }
         }
         Ok(())
@@ -91,28 +98,42 @@ impl Walker<'_> {
     }
 
     /// Selects and set operations; chains of them are long to the left, so that side is a loop.
-    fn set_expr(&mut self, body: &SetExpr) -> Result<(), Refusal> {
-        let mut body = body;
-        loop {
-            match body {
-                SetExpr::SetOperation { left, op: _, set_quantifier, right } => {
-                    match set_quantifier {
-                        SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None => {}
-                        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName => {
-                            return Err(self.foreign("a set operation"));
-                        }
-                    }
-                    self.set_expr(right)?;
-                    body = left;
+    fn set_expr(&mut self, body: &SetExpr, around: &mut Around) -> Result<(), Refusal> {
+        let mut operands = Vec::new();
+        let (mut first, mut keeps_all) = (body, true);
+        while let SetExpr::SetOperation { left, op, set_quantifier, right } = first {
+            match set_quantifier {
+                SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None => {}
+                SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName => {
+                    return Err(self.foreign("a set operation"));
                 }
-                SetExpr::Select(select) => return self.select(select),
-                SetExpr::Query(query) => return self.query(query),
-                SetExpr::Values(values) => return self.values(values),
-                SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                    return Err(self.clause("a statement that changes rows inside a query"));
-                }
-                SetExpr::Table(_) => return Err(self.foreign("TABLE")),
             }
+            keeps_all &= *op == SetOperator::Union && *set_quantifier == SetQuantifier::All;
+            operands.push(right);
+            first = left;
+        }
+        if operands.is_empty() {
+            return self.operand_body(first, around);
+        }
+        self.operand_body(first, around)?;
+        let mut outputs = Vec::from_iter(self.operand(around));
+        for operand in operands.into_iter().rev() {
+            self.set_expr(operand, around)?;
+            outputs.extend(self.operand(around));
+        }
+        self.combine(outputs, keeps_all)
+    }
+
+    fn operand_body(&mut self, body: &SetExpr, around: &mut Around) -> Result<(), Refusal> {
+        match body {
+            SetExpr::Select(select) => self.select(select),
+            SetExpr::Query(query) => self.query(query),
+            SetExpr::Values(values) => self.values(values),
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                Err(self.clause("a statement that changes rows inside a query"))
+            }
+            SetExpr::Table(_) => Err(self.foreign("TABLE")),
+            SetExpr::SetOperation { .. } => self.set_expr(body, around),
         }
     }
 
@@ -122,6 +143,7 @@ impl Walker<'_> {
             let Parens { opening_token: _, content, closing_token: _ } = row;
             self.expressions(content)?;
         }
+        self.plain_output(rows.first().map_or(0, |row| row.content.len()));
         Ok(())
     }
 
@@ -175,12 +197,16 @@ impl Walker<'_> {
             Some(Distinct::On(_)) => return Err(self.foreign("DISTINCT")),
         }
         select_modifiers.iter().for_each(Self::modifiers);
-        projection.iter().try_for_each(|item| self.select_item(item))?;
+        // The tables first: they tell what the names in the items mean.
+        self.enter_select();
         from.iter().try_for_each(|tables| self.tables(tables))?;
+        projection.iter().try_for_each(|item| self.select_item(item))?;
         self.optional(selection.as_ref())?;
+        self.loose(true);
         self.group_by(group_by)?;
         self.optional(having.as_ref())?;
-        self.named_windows(named_window)
+        self.named_windows(named_window)?;
+        self.leave_select(matches!(distinct, Some(Distinct::Distinct)))
     }
 
     fn named_windows(&mut self, windows: &[NamedWindowDefinition]) -> Result<(), Refusal> {
@@ -209,21 +235,22 @@ impl Walker<'_> {
 
     fn select_item(&mut self, item: &SelectItem) -> Result<(), Refusal> {
         match item {
-            SelectItem::UnnamedExpr(expr) => self.expression(expr),
-            SelectItem::ExprWithAlias { expr, alias } => {
-                self.expression(expr)?;
-                self.column_alias(alias)
-            }
+            SelectItem::UnnamedExpr(expr) => self.item(expr, None),
+            SelectItem::ExprWithAlias { expr, alias } => self.item(expr, Some(alias)),
             SelectItem::QualifiedWildcard(kind, options) => {
                 self.no_options(options)?;
                 match kind {
                     SelectItemQualifiedWildcardKind::ObjectName(name) => {
-                        self.object_name(name, Role::Column).map(|_| ())
+                        let indexes = self.object_name(name, Role::Column)?;
+                        self.star(&indexes)
                     }
                     SelectItemQualifiedWildcardKind::Expr(_) => Err(self.foreign("a wildcard")),
                 }
             }
-            SelectItem::Wildcard(options) => self.no_options(options),
+            SelectItem::Wildcard(options) => {
+                self.no_options(options)?;
+                self.star(&[])
+            }
             SelectItem::ExprWithAliases { .. } => Err(self.foreign("an alias")),
         }
     }
@@ -258,6 +285,7 @@ impl Walker<'_> {
                         }
                     }
                 }
+                expressions.iter().try_for_each(|expression| self.position(expression))?;
                 self.expressions(expressions)
             }
             GroupByExpr::All(_) => Err(self.foreign("GROUP BY")),
@@ -267,7 +295,10 @@ impl Walker<'_> {
     fn order_by(&mut self, order_by: &OrderBy) -> Result<(), Refusal> {
         let OrderBy { kind, interpolate } = order_by;
         match (kind, interpolate) {
-            (OrderByKind::Expressions(items), None) => self.order_by_items(items),
+            (OrderByKind::Expressions(items), None) => {
+                items.iter().try_for_each(|item| self.position(&item.expr))?;
+                self.order_by_items(items)
+            }
             (OrderByKind::All(_), _) | (_, Some(_)) => Err(self.foreign("ORDER BY")),
         }
     }

@@ -1,6 +1,7 @@
 //! Table references and joins. Every field is named.
 
 use super::{FoundTable, Role, Walker};
+use crate::facts::TableName;
 use crate::refusal::Refusal;
 use sqlparser::ast::{
     Expr, Join, JoinConstraint, JoinOperator, ObjectName, TableFactor, TableIndexHints, TableVersion,
@@ -50,60 +51,44 @@ impl Walker<'_> {
 
     fn join_constraint(&mut self, constraint: &JoinConstraint) -> Result<(), Refusal> {
         match constraint {
-            JoinConstraint::On(condition) => self.expression(condition),
+            JoinConstraint::On(condition) => {
+                // A name in it means a column of the joined tables only, or else one of an outer query.
+                self.loose(true);
+                self.expression(condition)?;
+                self.loose(false);
+                Ok(())
+            }
             JoinConstraint::Using(columns) => {
                 for column in columns {
-                    self.object_name(column, Role::Column)?;
+                    let indexes = self.object_name(column, Role::Column)?;
+                    indexes.into_iter().try_for_each(|index| self.using(index))?;
                 }
                 Ok(())
             }
-            JoinConstraint::Natural | JoinConstraint::None => Ok(()),
+            JoinConstraint::Natural => self.natural(),
+            JoinConstraint::None => Ok(()),
         }
     }
 
     fn factor(&mut self, factor: &TableFactor) -> Result<(), Refusal> {
         match factor {
-            TableFactor::Table {
-                name,
-                alias,
-                args,
-                with_hints,
-                version,
-                with_ordinality,
-                partitions,
-                json_path,
-                sample,
-                index_hints,
-            } => {
-                let foreign = args.is_some()
-                    || !with_hints.is_empty()
-                    || *with_ordinality
-                    || json_path.is_some()
-                    || sample.is_some();
-                if foreign {
-                    return Err(self.foreign("a table"));
-                }
-                self.table_name(name)?;
-                for partition in partitions {
-                    self.name(partition, Role::Alias)?;
-                }
-                if let Some(version) = version {
-                    self.version(version)?;
-                }
-                for hints in index_hints {
-                    self.index_hints(hints)?;
-                }
-                self.optional_alias(alias.as_ref())
-            }
-            TableFactor::Derived { lateral: _, subquery, alias, sample: None } => {
+            TableFactor::Table { .. } => self.table(factor),
+            TableFactor::Derived { lateral, subquery, alias, sample: None } => {
+                self.conceal(!lateral);
                 self.query(subquery)?;
-                self.optional_alias(alias.as_ref())
+                self.conceal(false);
+                let output = self.take_output();
+                self.optional_alias(alias.as_ref())?;
+                self.add_derived(alias.as_ref(), output);
+                Ok(())
             }
             TableFactor::NestedJoin { table_with_joins, alias: None } => self.tables(table_with_joins),
             // The rewriter puts JSON_TABLE(..) into TABLE(..), which the servers do not have themselves.
             TableFactor::TableFunction { expr, alias } if is_json_table(expr) => {
                 self.expression(expr)?;
-                self.optional_alias(alias.as_ref())
+                self.optional_alias(alias.as_ref())?;
+                self.add_derived(alias.as_ref(), None);
+                Ok(())
             }
             TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }
@@ -118,6 +103,49 @@ impl Walker<'_> {
             | TableFactor::MatchRecognize { .. }
             | TableFactor::XmlTable { .. }
             | TableFactor::SemanticView { .. } => Err(self.foreign("a table")),
+        }
+    }
+
+    /// A table by name, with what may follow it.
+    fn table(&mut self, factor: &TableFactor) -> Result<(), Refusal> {
+        let TableFactor::Table {
+            name,
+            alias,
+            args,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+        } = factor
+        else {
+            return Err(self.foreign("a table"));
+        };
+
+        let foreign = args.is_some()
+            || !with_hints.is_empty()
+            || *with_ordinality
+            || json_path.is_some()
+            || sample.is_some();
+        if foreign {
+            return Err(self.foreign("a table"));
+        }
+        let table = self.table_name(name)?;
+        for partition in partitions {
+            self.name(partition, Role::Alias)?;
+        }
+        if let Some(version) = version {
+            self.version(version)?;
+        }
+        for hints in index_hints {
+            self.index_hints(hints)?;
+        }
+        self.optional_alias(alias.as_ref())?;
+        match table {
+            Some(table) => self.add_table(table, alias.as_ref(), !partitions.is_empty()),
+            None => Ok(()),
         }
     }
 
@@ -151,7 +179,7 @@ impl Walker<'_> {
 
     /// A table by name: a common table expression in sight, `DUAL`, or a real table or view. `FOR` stands for none: the
     /// rewriter hangs a derived table's time on it.
-    fn table_name(&mut self, name: &ObjectName) -> Result<(), Refusal> {
+    fn table_name(&mut self, name: &ObjectName) -> Result<Option<TableName>, Refusal> {
         if let [part] = name.0.as_slice()
             && let Some(ident) = part.as_ident()
         {
@@ -159,25 +187,20 @@ impl Walker<'_> {
             let time = self.lexed.is_word(index, "FOR")
                 && self.lexed.is_word(index.saturating_add(1), "SYSTEM_TIME");
             if time || self.lexed.is_word(index, "DUAL") {
-                return Ok(());
+                return Ok(None);
             }
         }
         let indexes = self.object_name(name, Role::Table)?;
-        match *indexes.as_slice() {
-            [index] => {
-                let name = self.lexed.name(index);
-                if !self.scope.holds(&name.to_lowercase()) {
-                    self.findings.tables.push(FoundTable { schema: None, name, index });
-                }
-                Ok(())
-            }
-            [schema, table] => {
-                let (schema, name, index) = (Some(self.lexed.name(schema)), self.lexed.name(table), schema);
-                self.findings.tables.push(FoundTable { schema, name, index });
-                Ok(())
-            }
-            _ => Err(self.foreign("a table's name")),
+        let (schema, table, index) = match *indexes.as_slice() {
+            [table] => (None, table, table),
+            [schema, table] => (Some(self.lexed.name(schema)), table, schema),
+            _ => return Err(self.foreign("a table's name")),
+        };
+        let name = self.lexed.name(table);
+        if schema.is_some() || !self.scope.holds(&name.to_lowercase()) {
+            self.findings.tables.push(FoundTable { schema: schema.clone(), name: name.clone(), index });
         }
+        Ok(Some(TableName { schema, name }))
     }
 }
 
