@@ -3,7 +3,7 @@
 /// What may be done with a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Any constant: the variable concerns this session alone, and no lock and no limit of it.
+    /// Any value: the variable concerns this session alone, and no lock and no limit of it.
     Any,
     /// A list of modes that leave the gate's lexer right.
     SqlMode,
