@@ -256,6 +256,8 @@ fn nothing_can_be_made_of_a_masked_column() {
         ("SELECT MATCH (email) AGAINST ('x') FROM users", "refused"),
         ("SELECT CASE WHEN email = 'x' THEN 1 END FROM users", "refused"),
         ("SET @x = (SELECT email FROM users LIMIT 1)", "refused"),
+        ("SET group_concat_max_len = (SELECT email FROM users LIMIT 1)", "refused"),
+        ("SET time_zone = CONCAT((SELECT email FROM users LIMIT 1), 'x')", "refused"),
         ("SHOW TABLES WHERE (SELECT email FROM users LIMIT 1) = 'x'", "refused"),
         ("EXPLAIN SELECT email FROM users WHERE id = 1", "refused"),
         ("EXPLAIN SELECT * FROM open_users WHERE id = 1", "refused"),

@@ -7,8 +7,8 @@ use wire::status_flags::StatusFlags;
 
 use super::connection::{CommandError, Connection};
 
-/// The SQL mode that the gate's lexer presumes: no ANSI_QUOTES, NO_BACKSLASH_ESCAPES, PIPES_AS_CONCAT or IGNORE_SPACE,
-/// and otherwise what both servers have by default.
+/// The SQL mode that the gate's lexer presumes: no ANSI_QUOTES, NO_BACKSLASH_ESCAPES or IGNORE_SPACE, and otherwise
+/// what both servers have by default.
 const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 
 /// Survives commits and implicit commits; `START TRANSACTION READ ONLY` alone does not. At SERIALIZABLE, which a server may

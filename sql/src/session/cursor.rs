@@ -145,6 +145,11 @@ impl<'a> Cursor<'a> {
         (!inner.contains(['\\', quote])).then_some(inner)
     }
 
+    /// Does a value end here, at a comma or at the statement's end?
+    pub(super) fn is_end_of_value(&self) -> bool {
+        self.is_end() || self.clone().take_symbol(",")
+    }
+
     /// The statement can't be read from here on.
     pub(super) fn cannot_read(&self) -> Refusal {
         cannot_read(self.lexed, if self.is_end() { usize::MAX } else { self.at })

@@ -6,6 +6,7 @@
 //! | `SHOW ..` | forwarded for the forms in `show.rs`, else refused |
 //! | `EXPLAIN`, `DESCRIBE`, `DESC` | forwarded for reading queries and tables; `ANALYZE` refused, for it executes |
 //! | `SET` of a time limit alone | answered with OK: the grant's own limit stays in force |
+//! | `SET TRANSACTION READ WRITE` alone | answered with OK: the session stays read only |
 //! | `SHOW GRANTS` | answered: reading; the server's own answer may show a password's hash |
 //! | `SET ..` | forwarded for the session variables in `variables.rs`, for user variables, `NAMES` of utf8; else refused |
 //! | `HELP 'x'` | forwarded |
@@ -17,6 +18,7 @@
 mod cursor;
 mod explain;
 mod kill;
+mod modes;
 mod set;
 mod show;
 mod transaction;

@@ -6,8 +6,9 @@
 
 use super::Decided;
 use super::cursor::Cursor;
+use super::modes::sql_mode;
 use super::transaction::access_mode;
-use super::variables::{Rule, are_safe_modes, is_lockless_level, is_utf8, rule};
+use super::variables::{Rule, is_lockless_level, is_utf8, rule};
 use crate::facts::Facts;
 use crate::lexer::Kind;
 use crate::policy::Policy;
@@ -19,7 +20,7 @@ use crate::verdict::{LocalAnswer, StatementKind};
 pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
     let mut facts = Facts::default();
     let mut scope = Scope::Session;
-    if only_limits(&cursor) {
+    if only_limits(&cursor) || only_read_write(&cursor) {
         return Ok(Decided::Answer(LocalAnswer::Ok));
     }
     loop {
@@ -56,6 +57,15 @@ fn only_limits(cursor: &Cursor<'_>) -> bool {
     limit && equals(&mut ahead).is_ok() && constant(&mut ahead).is_some() && ahead.is_end()
 }
 
+/// Is it `TRANSACTION READ WRITE` and nothing else? Connection pools send it when a connection comes back that was set to
+/// read only, and throw the connection away when it fails. The answer is OK without asking the database: the session
+/// stays read only.
+fn only_read_write(cursor: &Cursor<'_>) -> bool {
+    let mut ahead = cursor.clone();
+    let _ = ahead.take_word("SESSION") || ahead.take_word("LOCAL");
+    ahead.take_words(&["TRANSACTION", "READ", "WRITE"]) && ahead.is_end()
+}
+
 /// Whom an assignment concerns. A scope word holds for the assignments behind it, so `GLOBAL` does too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
@@ -79,7 +89,7 @@ fn assignment(
 ) -> Result<(), Refusal> {
     match cursor.kind() {
         Some(Kind::UserVariable) => return user_variable(cursor, policy, facts),
-        Some(Kind::SystemVariable) => return system_variable(cursor, facts),
+        Some(Kind::SystemVariable) => return system_variable(cursor, policy, facts),
         _ => {}
     }
     if let Some(found) = cursor.word().and_then(scope_of) {
@@ -101,7 +111,7 @@ fn assignment(
     }
     let name = variable_name(cursor)?;
     equals(cursor)?;
-    set(cursor, &name, facts).map_err(|refusal| refusal.at(place))
+    set(cursor, &name, policy, facts).map_err(|refusal| refusal.at(place))
 }
 
 fn server_wide() -> &'static str {
@@ -134,7 +144,7 @@ fn equals(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
 }
 
 /// `@@name`, `@@session.name`, `@@local.name`.
-fn system_variable(cursor: &mut Cursor<'_>, facts: &mut Facts) -> Result<(), Refusal> {
+fn system_variable(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts) -> Result<(), Refusal> {
     let place = cursor.place();
     let text = cursor.lexed().text(cursor.index()).trim_start_matches('@');
     cursor.step();
@@ -144,7 +154,7 @@ fn system_variable(cursor: &mut Cursor<'_>, facts: &mut Facts) -> Result<(), Ref
         None => (Some(Scope::Session), text),
     };
     match scope {
-        Some(Scope::Session) => set(cursor, name, facts).map_err(|refusal| refusal.at(place)),
+        Some(Scope::Session) => set(cursor, name, policy, facts).map_err(|refusal| refusal.at(place)),
         Some(Scope::Server) => Err(Refusal::new(Reason::Setting, server_wide()).at(place)),
         None => {
             Err(Refusal::new(Reason::Setting, "this variable can't be set in a reading session").at(place))
@@ -157,6 +167,13 @@ fn user_variable(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts
     let name = cursor.lexed().text(cursor.index()).to_lowercase();
     cursor.step();
     equals(cursor)?;
+    expression(cursor, policy, facts)?;
+    facts.variables_set.insert(name);
+    Ok(())
+}
+
+/// A value that is an expression which would pass in a query.
+fn expression(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts) -> Result<(), Refusal> {
     let end = end_of_value(cursor);
     let read = query::decide_expression(cursor.lexed(), cursor.index()..end, policy)?;
     cursor.jump(end);
@@ -165,8 +182,18 @@ fn user_variable(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts
     facts.stored_functions.extend(read.stored_functions);
     facts.variables_read.extend(read.variables_read);
     facts.parameters = facts.parameters.saturating_add(read.parameters);
-    facts.variables_set.insert(name);
     Ok(())
+}
+
+/// A constant, or an expression: for a variable that may have any value, what comes out doesn't matter. Connectors send
+/// `CONCAT(@@global.session_track_system_variables, ..)`.
+fn any_value(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts) -> Result<(), Refusal> {
+    let mut ahead = cursor.clone();
+    if constant(&mut ahead).is_some() {
+        *cursor = ahead;
+        return Ok(());
+    }
+    expression(cursor, policy, facts)
 }
 
 /// The index of the comma that ends the value, or of the statement's end.
@@ -184,7 +211,7 @@ fn end_of_value(cursor: &Cursor<'_>) -> usize {
 }
 
 /// A session variable's value, by the variable's rule.
-fn set(cursor: &mut Cursor<'_>, name: &str, facts: &mut Facts) -> Result<(), Refusal> {
+fn set(cursor: &mut Cursor<'_>, name: &str, policy: &Policy<'_>, facts: &mut Facts) -> Result<(), Refusal> {
     let shown = shown(name);
     let wrong =
         |what: &str| Refusal::new(Reason::SettingValue, format!("{shown} can't be set to this: {what}"));
@@ -194,7 +221,7 @@ fn set(cursor: &mut Cursor<'_>, name: &str, facts: &mut Facts) -> Result<(), Ref
             return Err(Refusal::new(Reason::Setting, what));
         }
         Rule::Never(why) => return Err(Refusal::new(Reason::Setting, format!("{shown}: {why}"))),
-        Rule::Any => constant(cursor).ok_or_else(|| wrong("write a constant"))?,
+        Rule::Any => any_value(cursor, policy, facts)?,
         Rule::Utf8 => {
             let value = cursor.word().or(cursor.plain_text()).unwrap_or_default();
             if !is_utf8(value) {
@@ -220,7 +247,7 @@ fn set(cursor: &mut Cursor<'_>, name: &str, facts: &mut Facts) -> Result<(), Ref
             cursor.step();
         }
         Rule::SqlMode => sql_mode(cursor).ok_or_else(|| {
-            wrong("name modes that leave quotes, escapes and operators as they are, in a plain string")
+            wrong("name modes that leave quotes and escapes as they are, in a plain string")
         })?,
     }
     facts.variables_set.insert(format!("@@{}", name.to_ascii_lowercase()));
@@ -239,64 +266,7 @@ fn constant(cursor: &mut Cursor<'_>) -> Option<()> {
         Some(Kind::Number | Kind::Text | Kind::Word { .. } | Kind::UserVariable | Kind::SystemVariable)
     );
     cursor.step();
-    (good && is_end_of_value(cursor)).then_some(())
-}
-
-fn is_end_of_value(cursor: &Cursor<'_>) -> bool {
-    cursor.is_end() || cursor.clone().take_symbol(",")
-}
-
-/// A list of safe modes, or `CONCAT(@@sql_mode, ..)` and `REPLACE(@@sql_mode, .., ..)` of such, also as
-/// `(SELECT ..)` of that alone; or one safe mode as a word.
-fn sql_mode(cursor: &mut Cursor<'_>) -> Option<()> {
-    let mut word = cursor.clone();
-    word.step();
-    if is_end_of_value(&word) && cursor.word().is_some_and(are_safe_modes) {
-        *cursor = word;
-        return Some(());
-    }
-    let selected = cursor.take_symbol("(");
-    if selected {
-        cursor.take_word("SELECT");
-    }
-    mode_list(cursor, MOST_NESTED_CALLS)?;
-    if selected && !cursor.take_symbol(")") {
-        return None;
-    }
-    is_end_of_value(cursor).then_some(())
-}
-
-/// Frameworks put one `CONCAT` into another.
-const MOST_NESTED_CALLS: usize = 8;
-
-/// Each string is a list of whole safe modes, so no call of the two can make an unsafe one.
-fn mode_list(cursor: &mut Cursor<'_>, deepest: usize) -> Option<()> {
-    let deeper = deepest.checked_sub(1)?;
-    if let Some(list) = cursor.plain_text() {
-        cursor.step();
-        return are_safe_modes(list).then_some(());
-    }
-    if cursor.kind() == Some(Kind::SystemVariable) {
-        let text = cursor.lexed().text(cursor.index()).to_ascii_lowercase();
-        cursor.step();
-        return matches!(text.as_str(), "@@sql_mode" | "@@session.sql_mode" | "@@local.sql_mode")
-            .then_some(());
-    }
-    let function = cursor.take_one_of(&["CONCAT", "REPLACE"])?;
-    if !cursor.take_symbol("(") {
-        return None;
-    }
-    // What REPLACE cuts is whole modes out of the server's own list, never pieces of something put together.
-    if function == "REPLACE" && cursor.kind() != Some(Kind::SystemVariable) {
-        return None;
-    }
-    loop {
-        mode_list(cursor, deeper)?;
-        if !cursor.take_symbol(",") {
-            break;
-        }
-    }
-    cursor.take_symbol(")").then_some(())
+    (good && cursor.is_end_of_value()).then_some(())
 }
 
 /// `NAMES charset [COLLATE collation]`.
