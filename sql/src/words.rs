@@ -34,6 +34,8 @@ impl Reserved {
 /// A word of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
+    /// The word in upper case.
+    pub(crate) name: &'static str,
     /// Where it is reserved.
     pub(crate) reserved: Reserved,
     /// What the parser is told that it is.
@@ -50,7 +52,7 @@ pub(crate) fn known(word: &str) -> Option<Known> {
     upper.copy_from_slice(word.as_bytes());
     upper.make_ascii_uppercase();
     let index = WORDS.binary_search_by(|(name, ..)| name.as_bytes().cmp(upper)).ok()?;
-    WORDS.get(index).map(|(_, reserved, keyword)| Known { reserved: *reserved, keyword: *keyword })
+    WORDS.get(index).map(|(name, reserved, keyword)| Known { name, reserved: *reserved, keyword: *keyword })
 }
 
 /// Can this word not be an unquoted name in this server?

@@ -15,12 +15,36 @@ pub(super) type Parsed = Result<Expr, ParserError>;
 pub(super) struct Next {
     pub(super) word: Word,
     pub(super) span: Span,
-    upper: String,
+    upper: Upper,
+}
+
+/// A word in upper case, on the stack; nothing, when it is longer than any word of the grammar and any function's name.
+struct Upper {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+const LONGEST: usize = 40;
+
+impl Upper {
+    fn of(word: &str) -> Self {
+        let (mut bytes, mut length) = ([0; LONGEST], 0);
+        if let Some(room) = bytes.get_mut(..word.len()) {
+            room.copy_from_slice(word.as_bytes());
+            room.make_ascii_uppercase();
+            length = word.len();
+        }
+        Self { bytes, length }
+    }
+
+    fn as_str(&self) -> &str {
+        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
 }
 
 impl Next {
     pub(super) fn is(&self, keyword: &str) -> bool {
-        self.word.quote_style.is_none() && self.upper == keyword
+        self.word.quote_style.is_none() && self.word.value.eq_ignore_ascii_case(keyword)
     }
 }
 
@@ -29,7 +53,7 @@ pub(super) fn next_word(parser: &Parser) -> Option<Next> {
     let token = parser.peek_token_ref();
     match &token.token {
         Token::Word(word) => {
-            let upper = word.value.to_ascii_uppercase();
+            let upper = Upper::of(&word.value);
             Some(Next { word: word.clone(), span: token.span, upper })
         }
         _ => None,

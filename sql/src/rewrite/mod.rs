@@ -160,9 +160,8 @@ impl Rewriter<'_> {
             self.emit_name(index, text.to_owned(), None);
             return Ok(());
         };
-        let upper = text.to_ascii_uppercase();
-        self.follow_clause(&upper);
-        if self.rewritten(index, &upper)? {
+        self.follow_clause(known.name);
+        if self.rewritten(index, known.name)? {
             return Ok(());
         }
         let keyword = known.keyword.unwrap_or(Keyword::NoKeyword);
