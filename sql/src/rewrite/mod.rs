@@ -227,6 +227,7 @@ impl Rewriter<'_> {
             "UNIQUE" if self.flavour == Flavour::MariaDb && self.is_behind(index, "SELECT") => {
                 self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?;
             }
+            "DISTINCTROW" => self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?,
             "SQL_CACHE" if self.is_modifier(index) => {}
             "ASC" | "DESC" if self.clause() == Clause::Group => {}
             "ROWS" if self.lexed.is_word(next, "EXAMINED") => self.rows_examined(index)?,
