@@ -11,12 +11,15 @@ use std::ops::Range;
 /// Words of the grammar that are no reserved ones and may stand before a parenthesis.
 const BEFORE_PARENTHESIS: &[&str] = &[
     "ANY",
+    "MEMBER",
     "SOME",
     "OF",
     "ROW",
     "LATERAL",
     "ESCAPE",
     "OJ",
+    "ROLLUP",
+    "SETS",
     "SQL_BUFFER_RESULT",
     "SQL_CACHE",
     "SQL_NO_CACHE",

@@ -2,7 +2,9 @@
 //! A name that stands nowhere here is a stored function or an extension: those pass only when the `Database` says so.
 //!
 //! Sources: MySQL 9 manual, "Built-In Function and Operator Reference"; MariaDB knowledge base, "Function and Operator
-//! Reference"; `sql/lex.h` of both for the names that need their parenthesis at once. MariaDB's were tried on 10.11.
+//! Reference"; `sql/lex.h` of both for the names that need their parenthesis at once. Every name that MariaDB 10.11 (its
+//! table `SQL_FUNCTIONS`) and MySQL 9.7 (the words in its program) answer to was tried on them. Left out are MySQL's
+//! `INTERNAL_..`, `CAN_ACCESS_..`, `GET_DD_..` and the like: the server itself rejects them outside its own views.
 
 use crate::server::{Flavour, Server};
 
@@ -111,50 +113,56 @@ const READING: &[&str] = &[
 /// The same, in MySQL only.
 #[rustfmt::skip]
 const READING_IN_MYSQL: &[&str] = &[
-    "any_value", "bin_to_uuid", "format_pico_time", "from_vector", "geomcollection",
-    "grouping", "gtid_subset", "gtid_subtract", "icu_version", "is_uuid", "json_schema_validation_report",
-    "json_storage_free", "json_storage_size", "mbrcoveredby", "mbrcovers", "ps_current_thread_id",
-    "ps_thread_id", "regexp_like", "st_buffer_strategy", "st_collect", "st_frechetdistance", "st_geohash",
-    "st_geomcollfromtxt", "st_hausdorffdistance", "st_isvalid", "st_latfromgeohash", "st_latitude",
-    "st_lineinterpolatepoint", "st_lineinterpolatepoints", "st_longfromgeohash", "st_longitude",
-    "st_makeenvelope", "st_numinteriorring", "st_pointatdistance", "st_pointfromgeohash", "st_simplify",
-    "st_swapxy", "st_transform", "st_validate", "statement_digest", "statement_digest_text",
-    "string_to_vector", "to_vector", "uuid_to_bin", "values", "vector_dim", "vector_to_string",
+    "any_value", "bin_to_uuid", "current_role_in", "current_user_in", "etag", "format_pico_time",
+    "from_vector", "geomcollection", "grouping", "gtid_subset", "gtid_subtract", "icu_version", "is_uuid",
+    "json_schema_validation_report", "json_storage_free", "json_storage_size", "mbrcoveredby", "mbrcovers",
+    "ps_current_thread_id", "ps_thread_id", "regexp_like", "st_buffer_strategy", "st_collect",
+    "st_frechetdistance", "st_geohash", "st_geomcollfromtxt", "st_hausdorffdistance", "st_isvalid",
+    "st_latfromgeohash", "st_latitude", "st_lineinterpolatepoint", "st_lineinterpolatepoints",
+    "st_longfromgeohash", "st_longitude", "st_makeenvelope", "st_numinteriorring", "st_pointatdistance",
+    "st_pointfromgeohash", "st_simplify", "st_swapxy", "st_transform", "st_validate", "statement_digest",
+    "statement_digest_text", "string_to_vector", "to_vector", "uuid_to_bin", "validate_password_strength",
+    "values", "vector_dim", "vector_to_string", "version_with_update",
 ];
 
 /// The same, in MariaDB only.
 #[rustfmt::skip]
 const READING_IN_MARIADB: &[&str] = &[
     "add_months", "area", "asbinary", "astext", "aswkb", "aswkt", "boundary", "buffer", "centroid", "chr",
-    "column_add", "column_check", "column_create", "column_delete", "column_exists", "column_get", "column_json",
-    "column_list", "contains", "convexhull", "crc32c", "crosses", "decode", "decode_oracle", "des_decrypt",
-    "des_encrypt", "dimension", "disjoint", "encode", "encrypt", "endpoint", "envelope", "equals",
-    "exteriorring", "geomcollfromtext", "geomcollfromwkb", "geometrycollectionfromtext",
-    "geometrycollectionfromwkb", "geometryfromtext", "geometryfromwkb", "geometryn", "geometrytype",
-    "geomfromtext", "geomfromwkb", "glength", "interiorringn", "intersects", "isclosed", "isempty",
-    "isring", "issimple", "json_array_intersect", "json_compact", "json_detailed", "json_equals",
-    "json_exists", "json_key_value", "json_loose", "json_normalize", "json_object_filter_keys",
-    "json_object_to_array", "json_query", "kdf", "lengthb", "linefromtext", "linefromwkb",
-    "linestringfromtext", "linestringfromwkb", "mbrequal", "median", "mlinefromtext", "mlinefromwkb",
-    "mpointfromtext", "mpointfromwkb", "mpolyfromtext", "mpolyfromwkb", "multilinestringfromtext",
-    "multilinestringfromwkb", "multipointfromtext", "multipointfromwkb", "multipolygonfromtext",
-    "multipolygonfromwkb", "natural_sort_key", "numgeometries", "numinteriorrings", "numpoints", "nvl",
-    "nvl2", "old_password", "overlaps", "password", "percentile_cont", "percentile_disc", "pointfromtext",
-    "pointfromwkb", "pointn", "pointonsurface", "polyfromtext", "polyfromwkb", "polygonfromtext",
-    "polygonfromwkb", "rownum", "sformat", "srid", "st_boundary", "st_isring", "st_pointonsurface",
-    "st_relate", "startpoint", "sys_guid", "to_char", "touches", "trim_oracle", "uuid_v4", "uuid_v7",
+    "column_add", "column_check", "column_create", "column_delete", "column_exists", "column_get",
+    "column_json", "column_list", "concat_operator_oracle", "contains", "convexhull", "crc32c", "crosses",
+    "decode", "decode_histogram", "decode_oracle", "des_decrypt", "des_encrypt", "dimension", "disjoint",
+    "encode", "encrypt", "endpoint", "envelope", "equals", "exteriorring", "geomcollfromtext",
+    "geomcollfromwkb", "geometrycollectionfromtext", "geometrycollectionfromwkb", "geometryfromtext",
+    "geometryfromwkb", "geometryn", "geometrytype", "geomfromtext", "geomfromwkb", "glength", "interiorringn",
+    "intersects", "isclosed", "isempty", "isring", "issimple", "json_array_intersect", "json_compact",
+    "json_detailed", "json_equals", "json_exists", "json_key_value", "json_loose", "json_normalize",
+    "json_object_filter_keys", "json_object_to_array", "json_query", "kdf", "lengthb", "linefromtext",
+    "linefromwkb", "linestringfromtext", "linestringfromwkb", "lpad_oracle", "ltrim_oracle", "mbrequal",
+    "median", "mlinefromtext", "mlinefromwkb", "mpointfromtext", "mpointfromwkb", "mpolyfromtext",
+    "mpolyfromwkb", "multilinestringfromtext", "multilinestringfromwkb", "multipointfromtext",
+    "multipointfromwkb", "multipolygonfromtext", "multipolygonfromwkb", "natural_sort_key", "numgeometries",
+    "numinteriorrings", "numpoints", "nvl", "nvl2", "old_password", "overlaps", "password", "percentile_cont",
+    "percentile_disc", "pointfromtext", "pointfromwkb", "pointn", "pointonsurface", "polyfromtext",
+    "polyfromwkb", "polygonfromtext", "polygonfromwkb", "replace_oracle", "rownum", "rpad_oracle",
+    "rtrim_oracle", "sformat", "srid", "st_boundary", "st_isring", "st_pointonsurface", "st_relate",
+    "startpoint", "substr_oracle", "sys_guid", "to_char", "touches", "trim_oracle", "uuid_v4", "uuid_v7",
     "value", "vec_distance", "vec_distance_cosine", "vec_distance_euclidean", "vec_fromtext", "vec_totext",
-    "within", "x", "y",
+    "within", "wsrep_last_seen_gtid", "wsrep_last_written_gtid", "x", "y",
 ];
 
 /// The first version that has a function, where the oldest supported one has not.
 #[rustfmt::skip]
 const SINCE_IN_MYSQL: &[(&str, (u16, u16))] = &[
+    ("current_role_in", (9, 7)),
+    ("current_user_in", (9, 7)),
+    ("etag", (9, 7)),
     ("from_vector", (9, 0)),
     ("string_to_vector", (9, 0)),
     ("to_vector", (9, 0)),
     ("vector_dim", (9, 0)),
     ("vector_to_string", (9, 0)),
+    ("version_with_update", (9, 7)),
 ];
 
 /// The first version that has a function no more: loadable ones from a component take their place, if anything does.
@@ -211,6 +219,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("uuid_short", "UUID_SHORT moves a counter that all sessions share; use UUID()"),
     ("wait_for_executed_gtid_set", "WAIT_FOR_EXECUTED_GTID_SET waits for replication"),
     ("wait_until_sql_thread_after_gtids", "WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS waits for replication"),
+    ("wsrep_sync_wait_upto_gtid", "WSREP_SYNC_WAIT_UPTO_GTID waits for replication"),
 ];
 
 /// Names that are functions only with the parenthesis at once, in both servers, sorted.

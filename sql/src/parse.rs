@@ -4,7 +4,7 @@ use crate::dialect::ServerDialect;
 use crate::lexer::Lexed;
 use crate::refusal::{Reason, Refusal, shown};
 use crate::rewrite;
-use crate::server::Flavour;
+use crate::server::Server;
 use crate::shape::Shape;
 use sqlparser::ast::Query;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
@@ -44,15 +44,15 @@ pub(crate) fn query(
     range: Range<usize>,
     lead: Lead,
     shape: &Shape,
-    flavour: Flavour,
+    server: Server,
 ) -> Result<Parsed, Refusal> {
-    let parsed = attempt(lexed, range.clone(), shape, Attempt { flavour, flat_joins: true, lead });
+    let parsed = attempt(lexed, range.clone(), shape, Attempt { server, flat_joins: true, lead });
     match parsed {
         // `a JOIN b JOIN c ON .. ON ..` is read with nested joins only.
         Err(refusal)
             if refusal.reason == Reason::Syntax && (2..=MOST_NESTED_JOINS).contains(&shape.joins) =>
         {
-            attempt(lexed, range, shape, Attempt { flavour, flat_joins: false, lead }).map_err(|_| refusal)
+            attempt(lexed, range, shape, Attempt { server, flat_joins: false, lead }).map_err(|_| refusal)
         }
         parsed => parsed,
     }
@@ -61,18 +61,18 @@ pub(crate) fn query(
 /// How to read the text this time.
 #[derive(Clone, Copy)]
 struct Attempt {
-    flavour: Flavour,
+    server: Server,
     flat_joins: bool,
     lead: Lead,
 }
 
 fn attempt(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, how: Attempt) -> Result<Parsed, Refusal> {
     let end = range.end;
-    let rewrite::Rewritten { mut tokens, noted } = rewrite::tokens(lexed, range.clone(), shape, how.flavour)?;
+    let rewrite::Rewritten { mut tokens, noted } = rewrite::tokens(lexed, range.clone(), shape, how.server)?;
     if how.lead == Lead::Select {
         tokens.insert(0, rewrite::select_token(range.start));
     }
-    let dialect = ServerDialect::new(how.flavour, how.flat_joins, shape.query_parens.clone());
+    let dialect = ServerDialect::new(how.server.flavour, how.flat_joins, shape.query_parens.clone());
     let options = ParserOptions::new().with_trailing_commas(false).with_unescape(false);
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_LIMIT)

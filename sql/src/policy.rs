@@ -24,12 +24,13 @@ pub(crate) struct Policy<'a> {
     pub(crate) columns: Option<&'a Context<'a>>,
 }
 
-/// System variables whose value is a secret or holds one.
-const SECRET_VARIABLES: &[&str] =
-    &["hashicorp_key_management_token", "wsrep_provider_options", "wsrep_sst_auth"];
-
 impl Policy<'_> {
     /// Judges the findings and turns them into facts.
+    ///
+    /// Every system variable may be read. A few may hold a secret (`report_password`; in MariaDB `wsrep_sst_auth` and
+    /// `file_key_management_filekey`), and the servers show them in clear to a user with no right but `SELECT` on one
+    /// schema (measured), in `SHOW VARIABLES` and the tables of variables too. Those are what clients ask for as a whole
+    /// while connecting and can't be refused; refusing `@@name` alone would only look like a lock.
     ///
     /// # Errors
     /// The first finding that is not allowed.
@@ -43,9 +44,7 @@ impl Policy<'_> {
             self.call(call, &mut facts).map_err(|refusal| refusal.at(lexed.place(call.index)))?;
         }
         for index in &findings.variables {
-            let name = lexed.text(*index).to_lowercase();
-            readable_variable(&name).map_err(|refusal| refusal.at(lexed.place(*index)))?;
-            facts.variables_read.insert(name);
+            facts.variables_read.insert(lexed.name(*index).to_lowercase());
         }
         Ok(facts)
     }
@@ -146,14 +145,4 @@ impl Policy<'_> {
             }
         }
     }
-}
-
-/// Refuses system variables that hold secrets. `name` is in lower case.
-pub(crate) fn readable_variable(name: &str) -> Result<(), Refusal> {
-    let Some(system) = name.strip_prefix("@@") else { return Ok(()) };
-    let last = system.rsplit('.').next().unwrap_or(system);
-    if SECRET_VARIABLES.contains(&last) {
-        return Err(Refusal::new(Reason::Setting, format!("the variable {last} holds a secret")));
-    }
-    Ok(())
 }

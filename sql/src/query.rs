@@ -45,16 +45,33 @@ pub(crate) fn decide(lexed: &Lexed<'_>, range: Range<usize>, policy: &Policy<'_>
     decide_as(lexed, range, Lead::None, policy)
 }
 
-/// Decides the lexemes in `range` as one expression: as the query that selects it.
+/// Decides the lexemes in `range` as one expression outside a query: in `SET` and `SHOW`.
+///
+/// A query in it may not read tables: both servers lock the rows that it reads, as `LOCK IN SHARE MODE` does, whenever
+/// the statement is another one than a query; in a transaction that is read only too. The server's own views of itself
+/// have no rows that could be locked. (Measured on both.)
 ///
 /// # Errors
-/// As for a query.
+/// As for a query, and a table in it.
 pub(crate) fn decide_expression(
     lexed: &Lexed<'_>,
     range: Range<usize>,
     policy: &Policy<'_>,
 ) -> Result<Facts, Refusal> {
-    decide_as(lexed, range, Lead::Select, policy)
+    let start = range.start;
+    let facts = decide_as(lexed, range, Lead::Select, policy)?;
+    if facts.tables.iter().all(|table| is_without_rows(table.schema.as_deref())) {
+        return Ok(facts);
+    }
+    let what = "a query inside SET or SHOW locks the rows that it reads; send it as a statement of its own";
+    Err(Refusal::new(Reason::Clause, what).at(lexed.place(start)))
+}
+
+/// Does this schema hold no rows of its own?
+fn is_without_rows(schema: Option<&str>) -> bool {
+    schema.is_some_and(|schema| {
+        ["information_schema", "performance_schema"].iter().any(|name| schema.eq_ignore_ascii_case(name))
+    })
 }
 
 fn decide_as(
@@ -67,7 +84,7 @@ fn decide_as(
     let shape = shape::outline(lexed, range.clone())?;
     let parameters = range.clone().filter(|index| lexed.kind(*index) == Some(Kind::Parameter)).count();
     let run = || {
-        let parsed = parse::query(lexed, range.clone(), lead, &shape, policy.server.flavour)?;
+        let parsed = parse::query(lexed, range.clone(), lead, &shape, policy.server)?;
         let tracer = policy.columns.map(|context| Tracer::new(context, policy.default_schema));
         let tracer = if lead == Lead::Select { tracer.map(Tracer::among_unknown) } else { tracer };
         let mut walker = Walker::new(lexed, policy.server.flavour).tracing(tracer);
@@ -105,7 +122,7 @@ pub(crate) fn trace_view(text: &str, server: Server, context: &Context<'_>) -> R
     let range = 0..lexed.len();
     let shape = shape::outline(&lexed, range.clone())?;
     let run = || {
-        let parsed = parse::query(&lexed, range.clone(), Lead::None, &shape, server.flavour)?;
+        let parsed = parse::query(&lexed, range.clone(), Lead::None, &shape, server)?;
         let mut walker = Walker::new(&lexed, server.flavour).tracing(Some(Tracer::of_view(context)));
         walker.query(&parsed.query)?;
         walker.note_columns(&parsed.noted);

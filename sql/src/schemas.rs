@@ -2,7 +2,9 @@
 //!
 //! `information_schema` shows a user what the user may see; the tables here are what tools ask for. `PROCESSLIST` is
 //! open because without the PROCESS privilege, which the preflight refuses, it shows one's own sessions only.
-//! `performance_schema` shows other people's statements, `mysql` credentials, `sys` both: closed but for a few tables.
+//! Left out are those with other people's names (`USER_STATISTICS`), with an effect (`INNODB_CMP_RESET`) or that load
+//! files (`ALL_PLUGINS`). `performance_schema` shows other people's statements, `mysql` credentials, `sys` both: closed
+//! but for a few tables.
 
 /// Open tables of a system schema.
 struct System {
@@ -13,18 +15,21 @@ struct System {
 #[rustfmt::skip]
 const SYSTEM: &[System] = &[
     System { name: "information_schema", open: &[
-    "administrable_role_authorizations", "applicable_roles", "character_sets", "check_constraints",
-    "collation_character_set_applicability", "collations", "column_privileges", "column_statistics",
-    "columns", "columns_extensions", "enabled_roles", "engines", "events", "files", "geometry_columns",
-    "global_status", "global_variables", "index_statistics", "key_caches", "key_column_usage", "keywords",
-    "libraries", "parameters", "partitions", "periods", "plugins", "processlist", "profiling",
-    "referential_constraints", "resource_groups", "role_column_grants", "role_routine_grants",
-    "role_table_grants", "routine_libraries", "routines", "schema_privileges", "schemata", "schemata_extensions", "sequences",
-    "session_status", "session_variables", "spatial_ref_sys", "sql_functions", "st_geometry_columns",
-    "st_spatial_reference_systems", "st_units_of_measure", "statistics", "system_variables",
-    "table_constraints", "table_constraints_extensions", "table_privileges", "tables", "tables_extensions",
-    "tablespaces", "tablespaces_extensions", "triggers", "user_attributes", "user_privileges", "user_variables",
-    "view_routine_usage", "view_table_usage", "views",
+    "administrable_role_authorizations", "applicable_roles", "character_sets",
+    "check_constraints", "collation_character_set_applicability", "collations", "column_privileges",
+    "column_statistics", "columns", "columns_extensions", "enabled_roles", "engines", "events", "files",
+    "geometry_columns", "global_status", "global_variables", "index_statistics",
+    "innodb_ft_default_stopword", "json_duality_view_columns", "json_duality_view_links",
+    "json_duality_view_tables", "json_duality_views", "key_caches", "key_column_usage",
+    "key_period_usage", "keywords", "libraries", "parameters", "partitions", "periods", "plugins",
+    "processlist", "profiling", "referential_constraints", "resource_groups", "role_column_grants",
+    "role_routine_grants", "role_table_grants", "routine_libraries", "routines", "schema_privileges",
+    "schemata", "schemata_extensions", "sequences", "session_status", "session_variables",
+    "spatial_ref_sys", "sql_functions", "st_geometry_columns", "st_spatial_reference_systems",
+    "st_units_of_measure", "statistics", "system_variables", "table_constraints",
+    "table_constraints_extensions", "table_privileges", "table_statistics", "tables", "tables_extensions",
+    "tablespaces", "tablespaces_extensions", "triggers", "user_attributes", "user_privileges",
+    "user_variables", "view_routine_usage", "view_table_usage", "views",
     ] },
     System { name: "mysql", open: &[
     "help_category", "help_keyword", "help_relation", "help_topic", "time_zone", "time_zone_leap_second",

@@ -3,7 +3,7 @@
 mod lines;
 
 use lines::{MARIADB, MYSQL, lines};
-use sql::{Allowances, Gate, Reason, Server, Verdict};
+use sql::{Allowances, Flavour, Gate, Reason, Server, Verdict, Version};
 
 fn gate(server: Server) -> Gate {
     Gate::new(server, Allowances::default())
@@ -73,6 +73,35 @@ fn every_statement_of_real_clients_passes() {
     }
     assert!(seen >= 40, "only {seen} clients");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// In an older server `ROLLUP(..)` would be a call of a stored function.
+#[test]
+fn grouping_sets_and_new_functions_pass_where_the_server_has_them() {
+    let version = Version { major: 9, minor: 7, patch: 0 };
+    let newest = gate(Server { flavour: Flavour::MySql, version });
+    for text in [
+        "SELECT a, COUNT(*) FROM t GROUP BY ROLLUP (a, b)",
+        "SELECT a FROM (SELECT a FROM t GROUP BY ROLLUP(a)) x GROUP BY CUBE(a, a + 1) HAVING a > 1",
+        "SELECT a FROM t GROUP BY GROUPING SETS ((a), (a, b)) ORDER BY a",
+        "SELECT ETAG(a, b), CURRENT_USER_IN('x'), VERSION_WITH_UPDATE() FROM t",
+    ] {
+        assert!(matches!(newest.decide(text.as_bytes(), Some("shop")), Verdict::Forward(_)), "{text}");
+        assert!(matches!(gate(MYSQL).decide(text.as_bytes(), Some("shop")), Verdict::Refuse(_)), "{text}");
+        assert!(matches!(gate(MARIADB).decide(text.as_bytes(), Some("shop")), Verdict::Refuse(_)), "{text}");
+    }
+    for text in [
+        "SELECT ROLLUP(a) FROM t",
+        "SELECT a FROM t GROUP BY a, ROLLUP(b)",
+        "SELECT a FROM t GROUP BY `ROLLUP`(b)",
+        "SELECT a FROM t ORDER BY ROLLUP(b)",
+        "SELECT a FROM t GROUP BY shop.ROLLUP(b)",
+        "SELECT a FROM t GROUP BY ROLLUP(SLEEP(1))",
+        "SELECT a FROM t GROUP BY CUBE((SELECT 1 FROM mysql.user))",
+        "SELECT SUM(a) OVER (PARTITION BY ROLLUP(b)) FROM t",
+    ] {
+        assert!(matches!(newest.decide(text.as_bytes(), Some("shop")), Verdict::Refuse(_)), "{text}");
+    }
 }
 
 #[test]

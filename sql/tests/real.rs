@@ -35,6 +35,7 @@ const WANTS: &[&str] = &[
     "1747", // a table without partitions
     "4091", // no such sequence
     "4124", // a table without versions
+    "6037", // QUALIFY: another optimizer than the default one
 ];
 
 fn is_for_want(error: &str) -> bool {
@@ -89,4 +90,38 @@ fn mariadb_reads_what_passes() {
 #[test]
 fn mysql_reads_what_passes() {
     check(MYSQL, &Database::mysql(&[]));
+}
+
+/// Outside a query the server takes row locks for what a query reads; of what passes, nothing does.
+#[test]
+fn nothing_that_passes_locks_rows() {
+    let database = Database::mysql(&[]);
+    database.admin(TABLES);
+    let locks = |text: &str| {
+        let count = "SELECT COUNT(*) FROM performance_schema.data_locks WHERE lock_type = 'RECORD'";
+        let said = database.admin(&format!("USE shop; BEGIN; {text}; {count}"));
+        said.lines().last().unwrap().parse::<u32>().unwrap()
+    };
+    let gate = Gate::new(MYSQL, Allowances::default());
+    let refused = |text: &str| matches!(gate.decide(text.as_bytes(), Some("shop")), Verdict::Refuse(_));
+    for text in [
+        "SELECT * FROM t LOCK IN SHARE MODE",
+        "SET @x = (SELECT COUNT(*) FROM t)",
+        "SET autocommit = (SELECT COUNT(*) FROM t)",
+        "SHOW TABLES WHERE (SELECT COUNT(*) FROM t) = 0",
+        "SHOW COLUMNS FROM t WHERE EXISTS (SELECT * FROM u)",
+    ] {
+        assert!(refused(text) && locks(text) > 0, "{text}");
+    }
+    for text in [
+        "SELECT (SELECT COUNT(*) FROM t), EXISTS (SELECT * FROM u) FROM t",
+        "WITH c AS (SELECT a FROM t) SELECT * FROM c UNION TABLE c",
+        "VALUES ROW((SELECT COUNT(*) FROM t))",
+        "EXPLAIN SELECT * FROM (SELECT COUNT(*) FROM t) x",
+        "SET @x = (SELECT COUNT(*) FROM information_schema.tables)",
+        "SHOW TABLES WHERE (SELECT COUNT(*) FROM information_schema.columns) = 0",
+        "SHOW TABLE STATUS",
+    ] {
+        assert!(!refused(text) && locks(text) == 0, "{text}");
+    }
 }

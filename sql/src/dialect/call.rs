@@ -127,6 +127,7 @@ fn call(parser: &mut Parser, name: Vec<Ident>) -> Parsed {
     let mut call = Call { name, parentheses: true, ..Call::default() };
     parser.expect_token(&Token::LParen)?;
     call.duplicates = if take_word(parser, "DISTINCT") {
+        take_word(parser, "ALL");
         Some(DuplicateTreatment::Distinct)
     } else if take_word(parser, "ALL") {
         Some(DuplicateTreatment::All)

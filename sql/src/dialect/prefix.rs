@@ -103,12 +103,13 @@ pub(crate) fn index_of(span: Span) -> usize {
     usize::try_from(span.start.line).unwrap_or(usize::MAX).saturating_sub(1)
 }
 
-/// `{d '..'}`, `{t '..'}`, `{ts '..'}`, `{fn ..}`: the braces mean nothing but their content.
+/// `{d '..'}`, `{t '..'}`, `{ts '..'}`, `{fn ..}`: the braces mean nothing but their content, with any other word too. With
+/// a parenthesis behind it another word would look like a call, which it is not.
 fn escape(parser: &mut Parser) -> Parsed {
     parser.expect_token(&Token::LBrace)?;
-    let Some(kind) = next_word(parser)
-        .filter(|next| ["D", "T", "TS", "FN", "DATE", "TIME", "TIMESTAMP"].iter().any(|k| next.is(k)))
-    else {
+    let opens = parser.peek_nth_token_ref(1).token == Token::LParen;
+    const KINDS: &[&str] = &["D", "T", "TS", "FN", "DATE", "TIME", "TIMESTAMP"];
+    let Some(kind) = next_word(parser).filter(|next| !opens || KINDS.iter().any(|kind| next.is(kind))) else {
         return parser.expected_ref("d, t, ts or fn", parser.peek_token_ref());
     };
     parser.advance_token();

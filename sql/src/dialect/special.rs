@@ -280,10 +280,10 @@ fn position(dialect: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed
     Ok(call::plain(next, vec![needle, haystack]))
 }
 
-/// `WEIGHT_STRING(x AS CHAR(n))`, and MariaDB's `LEVEL` list.
+/// `WEIGHT_STRING(x AS CHAR(n))`, `WEIGHT_STRING(x, n, m, flags)`, and MariaDB's `LEVEL` list.
 fn weight_string(_: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed {
     open(parser)?;
-    let mut arguments = vec![parser.parse_expr()?];
+    let mut arguments = parser.parse_comma_separated(Parser::parse_expr)?;
     let mut markers = Vec::new();
     if take_word(parser, "AS") {
         markers.extend(type_words(parser)?);

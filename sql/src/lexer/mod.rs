@@ -94,10 +94,11 @@ impl<'a> Lexed<'a> {
         self.lexemes.get(index).and_then(|l| self.source.get(l.start..l.end)).unwrap_or("")
     }
 
-    /// The unquoted text of a name at `index`.
+    /// The unquoted text of a name or a system variable at `index`.
     pub(crate) fn name(&self, index: usize) -> String {
         match self.kind(index) {
             Some(Kind::Quoted) => quoted::unquote_name(self.text(index)),
+            Some(Kind::SystemVariable) => self.text(index).replace('`', ""),
             _ => self.text(index).to_owned(),
         }
     }

@@ -100,15 +100,24 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// `@@` and one to three names with periods between, no white space, no quotes.
+    /// `@@` and one to three names with periods between, no white space. A name may be in backticks.
     fn system_variable_end(&self, start: usize) -> Result<usize, Refusal> {
         let mut end = start.saturating_add(2);
         for _ in 0..3 {
             let name = end;
-            end = self.word_end(name)?;
-            let ascii = self.source.get(name..end).is_some_and(str::is_ascii);
-            if end == name || !ascii {
-                let what = "an @@ without a plain name; write @@name or @@session.name without quotes";
+            let (from, to) = if self.byte(name) == Some(b'`') {
+                end = self.quoted_end(name, b'`')?;
+                (name.saturating_add(1), end.saturating_sub(1))
+            } else {
+                end = self.word_end(name)?;
+                (name, end)
+            };
+            // Names of variables have no other characters: with a period or a backtick inside, parts could be mixed up.
+            let plain = self.source.get(from..to).is_some_and(|text| {
+                !text.is_empty() && text.bytes().all(|byte| byte.is_ascii() && is_name_byte(byte))
+            });
+            if !plain {
+                let what = "an @@ without a plain name; write @@name or @@session.name";
                 return Err(self.refuse(Reason::Character, what, start));
             }
             if self.byte(end) != Some(b'.') {

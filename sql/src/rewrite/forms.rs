@@ -1,6 +1,6 @@
-//! Clauses of MariaDB that the parser lacks or knows in one form only.
+//! Clauses of the servers that the parser lacks or knows in one form only.
 
-use super::Rewriter;
+use super::{Clause, Rewriter};
 use crate::lexer::Kind;
 use crate::refusal::{Reason, Refusal};
 use sqlparser::keywords::Keyword;
@@ -69,6 +69,33 @@ impl Rewriter<'_> {
         if qualified && !literal && !self.lexed.is_symbol(after, "(") {
             self.at = after;
         }
+    }
+
+    /// Leaves `ROLLUP`, `CUBE` or `GROUPING SETS` out before its parenthesis, whose expressions are read as a list. Says
+    /// whether it did.
+    pub(super) fn grouping(&mut self, index: usize) -> bool {
+        let next = index.saturating_add(1);
+        let sets = self.lexed.is_word(index, "GROUPING");
+        if sets && !self.lexed.is_word(next, "SETS") {
+            return false;
+        }
+        let list = if sets { next.saturating_add(1) } else { next };
+        let found = self.clause() == Clause::Group && self.lexed.is_symbol(list, "(");
+        if found {
+            self.at = list;
+        }
+        found
+    }
+
+    /// `EXCLUDE NO OTHERS` behind a window's frame: the default, and the one form that a server executes.
+    pub(super) fn is_no_exclusion(&self, index: usize) -> bool {
+        let before = index.checked_sub(1);
+        let frame = ["PRECEDING", "FOLLOWING", "ROW"]
+            .iter()
+            .any(|word| before.is_some_and(|before| self.lexed.is_word(before, word)));
+        frame
+            && self.lexed.is_word(index.saturating_add(1), "NO")
+            && self.lexed.is_word(index.saturating_add(2), "OTHERS")
     }
 
     /// `) CYCLE a, b RESTRICT` behind a common table expression?

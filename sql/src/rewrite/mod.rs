@@ -7,7 +7,7 @@ mod symbols;
 
 use crate::lexer::{Kind, Lexed};
 use crate::refusal::Refusal;
-use crate::server::Flavour;
+use crate::server::{Flavour, Server};
 use crate::shape::Shape;
 use crate::words;
 use sqlparser::keywords::Keyword;
@@ -57,13 +57,14 @@ pub(crate) fn tokens(
     lexed: &Lexed<'_>,
     range: Range<usize>,
     shape: &Shape,
-    flavour: Flavour,
+    server: Server,
 ) -> Result<Rewritten, Refusal> {
     let room = range.len().saturating_add(8);
     let mut rewriter = Rewriter {
         lexed,
         shape,
-        flavour,
+        flavour: server.flavour,
+        grouping_sets: has_grouping_sets(server),
         first: range.start,
         at: range.start,
         end: range.end,
@@ -79,6 +80,11 @@ pub(crate) fn tokens(
         rewriter.one()?;
     }
     Ok(Rewritten { tokens: rewriter.out, noted: rewriter.noted })
+}
+
+/// `GROUP BY ROLLUP (..)`, `CUBE (..)`, `GROUPING SETS (..)`: seen in MySQL 9.7 first.
+fn has_grouping_sets(server: Server) -> bool {
+    server.flavour == Flavour::MySql && (server.version.major, server.version.minor) >= (9, 7)
 }
 
 /// The word `SELECT`, placed at a lexeme.
@@ -98,6 +104,8 @@ struct Rewriter<'a> {
     lexed: &'a Lexed<'a>,
     shape: &'a Shape,
     flavour: Flavour,
+    /// Does the server read `GROUP BY ROLLUP(..)` as grammar? An older one looks for a function of that name.
+    grouping_sets: bool,
     first: usize,
     at: usize,
     end: usize,
@@ -203,7 +211,14 @@ impl Rewriter<'_> {
             "DIV" => self.emit(index, Token::Div)?,
             "MOD" if self.after_operand(index) => self.emit(index, Token::Mod)?,
             "SOUNDS" if self.after_operand(index) && self.lexed.is_word(next, "LIKE") => {}
-            "MEMBER" if !self.lexed.is_word(next, "OF") => self.emit_plain(index)?,
+            "MEMBER" if self.lexed.is_word(next, "OF") => return Ok(false),
+            // MySQL reads it without OF too.
+            "MEMBER" if self.after_operand(index) && self.lexed.is_symbol(next, "(") => {
+                self.emit_keyword(index, "MEMBER", Keyword::MEMBER)?;
+                self.emit_keyword(index, "OF", Keyword::OF)?;
+            }
+            "MEMBER" => self.emit_plain(index)?,
+            "EXCLUDE" if self.is_no_exclusion(index) => self.at = index.saturating_add(3),
             _ if self.is_plain_name(index, upper) => self.emit_plain(index)?,
             // A join; behind SELECT it is a modifier.
             "STRAIGHT_JOIN" if self.clause() == Clause::From => {
@@ -212,10 +227,16 @@ impl Rewriter<'_> {
             "UNIQUE" if self.flavour == Flavour::MariaDb && self.is_behind(index, "SELECT") => {
                 self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?;
             }
+            "DISTINCTROW" => self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?,
             "SQL_CACHE" if self.is_modifier(index) => {}
             "ASC" | "DESC" if self.clause() == Clause::Group => {}
             "ROWS" if self.lexed.is_word(next, "EXAMINED") => self.rows_examined(index)?,
-            "FOR" if self.lexed.is_word(next, "SYSTEM_TIME") => self.system_time(index)?,
+            "FOR" if self.clause() == Clause::From && self.lexed.is_word(next, "SYSTEM_TIME") => {
+                self.system_time(index)?;
+            }
+            "ROLLUP" | "CUBE" | "GROUPING" if self.grouping_sets && self.is_behind(index, "BY") => {
+                return Ok(self.grouping(index));
+            }
             "CYCLE" if self.is_cycle(index) => self.cycle(index)?,
             "TO" | "AND" if self.time_ranges.last() == Some(&(self.levels.len(), upper == "TO")) => {
                 self.time_ranges.pop();
@@ -245,6 +266,7 @@ impl Rewriter<'_> {
             // The parser takes `a REGEXP NULL` for `a IS NULL` and misses the pattern.
             "NULL" => self.is_behind(index, "REGEXP") || self.is_behind(index, "RLIKE"),
             "LATERAL" => self.flavour == Flavour::MariaDb && !self.lexed.is_symbol(next, "("),
+            "QUALIFY" => self.flavour == Flavour::MariaDb,
             "OFFSET" => {
                 let count = matches!(self.lexed.kind(next), Some(Kind::Number | Kind::Parameter));
                 self.flavour == Flavour::MySql && !count

@@ -7,6 +7,7 @@ use crate::lexer::Kind;
 use crate::policy::Policy;
 use crate::query;
 use crate::refusal::{Reason, Refusal};
+use crate::server::Flavour;
 use crate::verdict::StatementKind;
 
 /// From behind the first word.
@@ -18,6 +19,10 @@ pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Deci
     if cursor.is_word("ANALYZE") {
         let what = "EXPLAIN ANALYZE executes the statement; use EXPLAIN";
         return Err(Refusal::new(Reason::Statement, what).at(cursor.place()));
+    }
+    let mysql = policy.server.flavour == Flavour::MySql;
+    if mysql && (cursor.take_words(&["FOR", "SCHEMA"]) || cursor.take_words(&["FOR", "DATABASE"])) {
+        return for_schema(cursor, policy);
     }
     if cursor.is_word("FOR") {
         let what = "EXPLAIN FOR shows another session's statement; explain a query of your own";
@@ -33,6 +38,19 @@ pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Deci
     }
     cursor.jump(bare);
     describe(cursor, policy)
+}
+
+/// `FOR SCHEMA name query`: as if the schema were the current one.
+fn for_schema(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
+    let place = cursor.place();
+    let schema = cursor.expect_name()?;
+    policy.schema(&schema).map_err(|refusal| refusal.at(place))?;
+    if !query::begins(cursor.lexed(), cursor.index()) {
+        return Err(cursor.cannot_read());
+    }
+    let there = Policy { default_schema: Some(&schema), ..*policy };
+    let facts = query::decide(cursor.lexed(), cursor.rest(), &there)?;
+    Ok(Decided::plain(StatementKind::Explain, facts))
 }
 
 /// `FORMAT = JSON`, `EXTENDED`, `PARTITIONS`; when no query follows, they were a table's name.

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `SHOW ..` | forwarded for the forms in `show.rs`, else refused |
 //! | `EXPLAIN`, `DESCRIBE`, `DESC` | forwarded for reading queries and tables; `ANALYZE` refused, for it executes |
-//! | `SET` of a time limit alone | answered with OK: the grant's own limit stays in force |
+//! | `SET` of a limit on time or memory alone | answered with OK: the limit stays as it is |
 //! | `SET TRANSACTION READ WRITE` alone | answered with OK: the session stays read only |
 //! | `SHOW GRANTS` | answered: reading; the server's own answer may show a password's hash |
 //! | `SET ..` | forwarded for the session variables in `variables.rs`, for user variables, `NAMES` of utf8; else refused |
@@ -25,7 +25,7 @@ mod transaction;
 mod variables;
 
 use crate::facts::Facts;
-use crate::lexer::Lexed;
+use crate::lexer::{Kind, Lexed};
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal, shown};
 use crate::verdict::{LocalAnswer, SessionEffect, StatementKind};
@@ -92,7 +92,7 @@ pub(crate) fn decide(
 
 /// `HELP 'topic'`: the server's own manual.
 fn help(mut cursor: Cursor<'_>) -> Result<Decided, Refusal> {
-    if cursor.word().or(cursor.plain_text()).is_none() {
+    if !matches!(cursor.kind(), Some(Kind::Word { .. } | Kind::Quoted | Kind::Text)) {
         return Err(cursor.cannot_read());
     }
     cursor.step();

@@ -77,7 +77,7 @@ fn own_modes(cursor: &mut Cursor<'_>) -> Option<()> {
     if cursor.kind() != Some(Kind::SystemVariable) {
         return None;
     }
-    let text = cursor.lexed().text(cursor.index()).to_ascii_lowercase();
+    let text = cursor.lexed().name(cursor.index()).to_ascii_lowercase();
     let own = matches!(text.as_str(), "@@sql_mode" | "@@session.sql_mode" | "@@local.sql_mode");
     own.then(|| cursor.step())
 }

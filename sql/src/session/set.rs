@@ -2,7 +2,8 @@
 //!
 //! A user variable is the session's own: nothing reads it but the session's statements, each judged by itself, and no
 //! lock depends on one (`SET sql_mode = @x` is refused). So `SET @x = ..` passes with an expression that would pass in a
-//! query. `:=` inside an expression is refused everywhere.
+//! query and reads no tables of users: there a query locks the rows that it reads. `:=` inside an expression is refused
+//! everywhere.
 
 use super::Decided;
 use super::cursor::Cursor;
@@ -33,26 +34,27 @@ pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Deci
     Ok(Decided::plain(StatementKind::Set, facts))
 }
 
-/// Does the statement set a time limit and nothing else? Dump tools do (`SET @@MAX_STATEMENT_TIME=0`), and give up when
-/// it fails. The answer is OK without asking the database: the grant's own limit stays in force.
+/// Does the statement set a limit and nothing else? Dump tools do (`SET @@MAX_STATEMENT_TIME=0`), and give up when it
+/// fails. The answer is OK without asking the database: the limit stays as it is.
 fn only_limits(cursor: &Cursor<'_>) -> bool {
     let mut ahead = cursor.clone();
     let name = match ahead.kind() {
         Some(Kind::SystemVariable) => {
-            let text = ahead.lexed().text(ahead.index()).trim_start_matches('@');
+            let text = ahead.lexed().name(ahead.index());
+            let text = text.trim_start_matches('@');
             let local = text.split_once('.').map(|(scope, name)| (scope_of(scope), name));
             match local {
-                Some((Some(Scope::Session), name)) => name,
+                Some((Some(Scope::Session), name)) => name.to_owned(),
                 Some(_) => return false,
-                None => text,
+                None => text.to_owned(),
             }
         }
         _ => {
             let _ = ahead.take_word("SESSION") || ahead.take_word("LOCAL");
-            ahead.word().unwrap_or_default()
+            ahead.word().unwrap_or_default().to_owned()
         }
     };
-    let limit = rule(name) == Rule::Kept;
+    let limit = rule(&name) == Rule::Kept;
     ahead.step();
     limit && equals(&mut ahead).is_ok() && constant(&mut ahead).is_some() && ahead.is_end()
 }
@@ -146,7 +148,8 @@ fn equals(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
 /// `@@name`, `@@session.name`, `@@local.name`.
 fn system_variable(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts) -> Result<(), Refusal> {
     let place = cursor.place();
-    let text = cursor.lexed().text(cursor.index()).trim_start_matches('@');
+    let text = cursor.lexed().name(cursor.index());
+    let text = text.trim_start_matches('@');
     cursor.step();
     equals(cursor)?;
     let (scope, name) = match text.split_once('.') {
@@ -172,7 +175,7 @@ fn user_variable(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts
     Ok(())
 }
 
-/// A value that is an expression which would pass in a query.
+/// A value that would pass in a query and locks no rows.
 fn expression(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts) -> Result<(), Refusal> {
     let end = end_of_value(cursor);
     let read = query::decide_expression(cursor.lexed(), cursor.index()..end, policy)?;
@@ -186,10 +189,11 @@ fn expression(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts) -
 }
 
 /// A constant, or an expression: for a variable that may have any value, what comes out doesn't matter. Connectors send
-/// `CONCAT(@@global.session_track_system_variables, ..)`.
+/// `CONCAT(@@global.session_track_system_variables, ..)`. `ON` and `DEFAULT` are constants here and no names of columns.
 fn any_value(cursor: &mut Cursor<'_>, policy: &Policy<'_>, facts: &mut Facts) -> Result<(), Refusal> {
+    let variable = matches!(cursor.kind(), Some(Kind::UserVariable | Kind::SystemVariable));
     let mut ahead = cursor.clone();
-    if constant(&mut ahead).is_some() {
+    if !variable && constant(&mut ahead).is_some() {
         *cursor = ahead;
         return Ok(());
     }
@@ -217,7 +221,7 @@ fn set(cursor: &mut Cursor<'_>, name: &str, policy: &Policy<'_>, facts: &mut Fac
         |what: &str| Refusal::new(Reason::SettingValue, format!("{shown} can't be set to this: {what}"));
     match rule(name) {
         Rule::Kept => {
-            let what = "the time limit is the grant's; leave it out, or set it in a statement of its own";
+            let what = "this limit stays as it is; leave it out, or set it in a statement of its own";
             return Err(Refusal::new(Reason::Setting, what));
         }
         Rule::Never(why) => return Err(Refusal::new(Reason::Setting, format!("{shown}: {why}"))),

@@ -186,7 +186,6 @@ impl Walker<'_> {
             || !cluster_by.is_empty()
             || !distribute_by.is_empty()
             || !sort_by.is_empty()
-            || qualify.is_some()
             || value_table_mode.is_some()
             || *flavor != SelectFlavor::Standard;
         if foreign {
@@ -205,6 +204,7 @@ impl Walker<'_> {
         self.loose(true);
         self.group_by(group_by)?;
         self.optional(having.as_ref())?;
+        self.optional(qualify.as_ref())?;
         self.named_windows(named_window)?;
         self.leave_select(matches!(distinct, Some(Distinct::Distinct)))
     }

@@ -187,6 +187,7 @@ const SESSION: &[&str] = &[
     "SET @v = 1",
     "SET @v := a",
     "SET @v = (SELECT a FROM t LIMIT 1)",
+    "SET @v = (SELECT COUNT(*) FROM information_schema.collations)",
     "SET @`q v` = 2",
     "SET @v = touch(1)",
     "SET @v = @w := 3",

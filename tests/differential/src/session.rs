@@ -136,8 +136,9 @@ impl Session {
     /// The server is gone.
     pub(crate) async fn is_pinned(&mut self) -> mysql_async::Result<Vec<String>> {
         let mut wrong = Vec::new();
+        // The limit of its own holds where a text has set sql_select_limit to 0.
         let asked = "SELECT CONCAT(@@session.sql_mode), CONCAT(@@session.character_set_client), \
-                     CONCAT(@@session.character_set_connection), @@session.transaction_read_only";
+                     CONCAT(@@session.character_set_connection), @@session.transaction_read_only LIMIT 1";
         let asked = match self.kind {
             Kind::MariaDb => asked.replace("transaction_read_only", "tx_read_only"),
             Kind::MySql => asked.to_owned(),

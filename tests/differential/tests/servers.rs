@@ -50,6 +50,8 @@ const HOLES: &[(&str, &str)] = &[
     ("a lock by name", "SELECT GET_LOCK('canary', 0)"),
     ("a lock of a table", "LOCK TABLES t WRITE"),
     ("locked rows", "BEGIN; SELECT * FROM t FOR UPDATE"),
+    ("rows locked by a query inside SHOW", "BEGIN; SHOW TABLES WHERE (SELECT COUNT(*) FROM t) > 0"),
+    ("rows locked by a query inside SET", "BEGIN; SET SESSION timestamp = (SELECT COUNT(*) FROM t)"),
     ("an open transaction that wrote", "BEGIN; DELETE FROM u"),
     ("several statements", "SELECT 1; SELECT 2"),
     ("a counter", "DO 1"),
