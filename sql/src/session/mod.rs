@@ -21,6 +21,8 @@ mod kill;
 mod modes;
 mod set;
 mod show;
+#[cfg(test)]
+mod table;
 mod transaction;
 mod variables;
 

@@ -11,7 +11,7 @@ use crate::verdict::{LocalAnswer, StatementKind};
 
 /// What may follow the words of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tail {
+pub(super) enum Tail {
     /// Nothing.
     Nothing,
     /// `[LIKE '..' | WHERE ..]`
@@ -33,7 +33,7 @@ enum Tail {
 }
 
 /// The forms, by their words behind `SHOW` and the optional words before them.
-const FORMS: &[(&[&str], Tail)] = &[
+pub(super) const FORMS: &[(&[&str], Tail)] = &[
     (&["DATABASES"], Tail::Filter),
     (&["SCHEMAS"], Tail::Filter),
     (&["TABLES"], Tail::Schema),

@@ -21,7 +21,7 @@ pub(super) enum Rule {
 
 /// Sorted by name, in lower case.
 #[rustfmt::skip]
-const VARIABLES: &[(&str, Rule)] = &[
+pub(super) const VARIABLES: &[(&str, Rule)] = &[
     ("auto_increment_increment", Rule::Any),
     ("auto_increment_offset", Rule::Any),
     ("autocommit", Rule::Any),
