@@ -84,3 +84,79 @@ fn fits(lexed: &Lexed<'_>, index: usize, role: Role) -> bool {
 fn opens(lexed: &Lexed<'_>, index: usize) -> bool {
     lexed.is_symbol(index.saturating_add(1), "(")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::lexer;
+    use crate::server::{Flavour, Server};
+    use crate::walk::Role;
+
+    /// Whether the text is accounted for when these lexemes have these roles and no other has any.
+    fn accounted(text: &str, roles: &[(usize, Role)]) -> bool {
+        let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
+        let lexed = lexer::lex(text.as_bytes(), server).unwrap();
+        let mut all = vec![Role::Unseen; lexed.len()];
+        for (index, role) in roles {
+            all[*index] = *role;
+        }
+        check(&lexed, 0..lexed.len(), &all, Flavour::MariaDb).is_ok()
+    }
+
+    #[test]
+    fn a_name_that_nobody_met_is_refused() {
+        assert!(accounted("SELECT a FROM t", &[(1, Role::Column), (3, Role::Table)]));
+        assert!(!accounted("SELECT a FROM t", &[(1, Role::Column)]));
+        assert!(!accounted("SELECT a FROM t", &[(3, Role::Table)]));
+        assert!(accounted("SELECT `a`", &[(1, Role::Column)]));
+        assert!(!accounted("SELECT `a`", &[]));
+        // Behind a period each word is a name.
+        assert!(!accounted("SELECT t.select", &[(1, Role::Column)]));
+        assert!(accounted("SELECT t.select", &[(1, Role::Column), (3, Role::Column)]));
+        assert!(accounted("SELECT 1, 'x', NULL, x'00', ? + -1", &[]));
+    }
+
+    #[test]
+    fn a_variable_is_one_only_as_a_variable() {
+        for text in ["SELECT @a", "SELECT @@sql_mode"] {
+            assert!(accounted(text, &[(1, Role::Variable)]));
+            assert!(!accounted(text, &[]));
+            assert!(!accounted(text, &[(1, Role::Column)]));
+        }
+    }
+
+    #[test]
+    fn before_a_parenthesis_stands_what_may_open_one() {
+        for (role, good) in [
+            (Role::Function, true),
+            (Role::ListOwner, true),
+            (Role::Marker, true),
+            (Role::Column, false),
+            (Role::Table, false),
+            (Role::Alias, false),
+        ] {
+            assert_eq!(accounted("SELECT a (1)", &[(1, role)]), good, "{role:?}");
+            assert_eq!(accounted("SELECT `a` (1)", &[(1, role)]), good, "{role:?}");
+        }
+        // Words of the grammar: those that may stand there, and one that would be a call.
+        assert!(accounted("SELECT 1 > ANY (SELECT 1)", &[]));
+        assert!(accounted("SELECT 1 IN (1)", &[]));
+        assert!(!accounted("SELECT 1 FIRST (1)", &[]));
+        assert!(accounted("SELECT 1 FIRST 1", &[]));
+    }
+
+    #[test]
+    fn beside_a_period_stands_what_may_be_part_of_a_path() {
+        for (role, good) in [
+            (Role::Column, true),
+            (Role::Table, true),
+            (Role::Function, true),
+            (Role::Alias, false),
+            (Role::ListOwner, false),
+            (Role::Marker, false),
+        ] {
+            assert_eq!(accounted("SELECT t.a", &[(1, role), (3, Role::Column)]), good, "{role:?}");
+            assert_eq!(accounted("SELECT t.a", &[(1, Role::Column), (3, role)]), good, "{role:?}");
+        }
+    }
+}
