@@ -270,6 +270,19 @@ fn nothing_can_be_made_of_a_masked_column() {
 }
 
 #[test]
+fn a_cycle_compares_columns_where_there_are_masked_ones() {
+    let text = |table: &str, column: &str| {
+        format!(
+            "WITH RECURSIVE r AS (SELECT id, {column} FROM {table} UNION ALL SELECT id + 1, {column} FROM r) \
+             CYCLE id RESTRICT SELECT id FROM r"
+        )
+    };
+    let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
+    assert_eq!(shown(&trace(server, &text("plain", "a").replace("UNION ALL", "UNION"))), "open");
+    assert!(shown(&trace(server, &text("cards", "number"))).starts_with("Keyhole: "));
+}
+
+#[test]
 fn a_hidden_column_is_not_read_at_all() {
     check(&[
         ("SELECT ssn FROM users", "refused"),
