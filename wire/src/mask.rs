@@ -73,7 +73,7 @@ pub fn binary_row(body: &[u8], columns: &[MaskedColumn], out: &mut Vec<u8>) -> R
     for (index, column) in columns.iter().enumerate() {
         let (byte, bit) = place(index);
         let before = reader.left();
-        if !bits.get(byte).is_some_and(|bits| bits & bit != 0) {
+        if bits.get(byte).is_none_or(|bits| bits & bit == 0) {
             skip_value(&mut reader, column.column_type)?;
         }
         if column.masked {
