@@ -130,7 +130,7 @@ impl<'a> Editor<'a> {
     fn definition(&mut self, sequence: u8, body: &[u8], out: &mut Vec<u8>) -> Result<(), Spoiled> {
         let column = Column::decode(body).map_err(Spoiled::Malformed)?;
         let expected = self.masks.columns.get(self.seen.len()).ok_or(Spoiled::Columns)?;
-        if expected.name.as_ref().is_some_and(|name| name.as_bytes() != column.name) {
+        if expected.name.as_ref().is_some_and(|name| !name.as_bytes().eq_ignore_ascii_case(column.name)) {
             return Err(Spoiled::Columns);
         }
         let masked = expected.masked;
@@ -282,7 +282,7 @@ mod tests {
     fn nothing_goes_out_when_the_columns_are_others() {
         let row = text(&[Some("1"), Some("a@example.com")]);
         for names in
-            [&["id", "mail"][..], &["email", "id"], &["id"], &["id", "email", "note"], &["id", "Email"]]
+            [&["id", "mail"][..], &["email", "id"], &["id"], &["id", "email", "note"], &["id", "e-mail"]]
         {
             let packets = [definitions(names), vec![row.clone(), ended()]].concat();
             let (out, spoiled) = edited(&mut masks(), Answer::Query, Capabilities::DEPRECATE_EOF, &packets);
@@ -295,9 +295,9 @@ mod tests {
     }
 
     #[test]
-    fn a_column_without_a_known_name_may_have_any() {
+    fn a_column_without_a_known_name_may_have_any_and_case_does_not_count() {
         let mut masks = Masks::new(vec![ResultColumn { name: None, masked: false }, column("email", true)]);
-        let packets = [definitions(&["1 + 1", "email"]), vec![ended()]].concat();
+        let packets = [definitions(&["1 + 1", "EMail"]), vec![ended()]].concat();
         let (_, spoiled) = edited(&mut masks, Answer::Query, Capabilities::DEPRECATE_EOF, &packets);
         assert_eq!(spoiled, None);
     }
