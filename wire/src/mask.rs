@@ -130,6 +130,7 @@ fn skip_value(reader: &mut Reader<'_>, column_type: ColumnType) -> Result<(), Ma
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
     use crate::text_row::TextRow;

@@ -184,6 +184,7 @@ fn framed(
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
     use wire::capabilities::Capabilities;
