@@ -12,7 +12,8 @@ use crate::support::proxy::wide;
 async fn settings_of_the_client_do_not_blind_the_lookup() {
     for server in both() {
         server.admin(
-            "SET autocommit = 1; CREATE TABLE shop.geheim (id INT, `größe` INT, `straße` INT); INSERT INTO shop.geheim VALUES (1, 2, 3)",
+            "SET autocommit = 1; CREATE TABLE shop.geheim (id INT, `größe` INT, `straße` INT); \
+             INSERT INTO shop.geheim VALUES (1, 2, 3)",
         );
         let mut columns = rules();
         columns.push(rule("geheim", "straße", access::ColumnAccess::Hide));
