@@ -139,6 +139,38 @@ pub struct Allowances {
     pub schemas: Vec<String>,
 }
 
+/// What a reader gets of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnAccess {
+    /// No statement may read it.
+    Hide,
+    /// It may be selected, and each value arrives as NULL.
+    Mask,
+}
+
+impl ColumnAccess {
+    /// The word that objects and files use: `Hide` or `Mask`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hide => "Hide",
+            Self::Mask => "Mask",
+        }
+    }
+}
+
+/// A rule on one column. Names are compared without case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnRule {
+    /// Schema of the table.
+    pub schema: String,
+    /// Table or view.
+    pub table: String,
+    /// Column.
+    pub column: String,
+    /// What a reader gets of it.
+    pub access: ColumnAccess,
+}
+
 /// A database as a grant sees it: a snapshot of the `Database` object, so that later edits can't widen the grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -156,6 +188,8 @@ pub struct Target {
     pub schema: Option<String>,
     /// What passes the gate beyond the defaults.
     pub allowances: Allowances,
+    /// Columns that readers don't see, or see masked.
+    pub columns: Vec<ColumnRule>,
     /// Where the credential comes from.
     pub lease: VaultLease,
 }

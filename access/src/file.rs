@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Allowances, BadServerAddress, Budget, Custody, Engine, Grant, GrantIdentity, Limits, Login,
-    QualifiedName, ServerAddress, StatementLimits, Target, TermsDigest, Tls, VaultAccess, VaultLease,
+    Allowances, BadServerAddress, Budget, ColumnAccess, ColumnRule, Custody, Engine, Grant, GrantIdentity,
+    Limits, Login, QualifiedName, ServerAddress, StatementLimits, Target, TermsDigest, Tls, VaultAccess,
+    VaultLease,
 };
 
 /// The file as it is written. Field docs in `docs/all-in-one.md`.
@@ -50,6 +51,8 @@ struct DatabaseFile {
     schema: Option<String>,
     #[serde(default)]
     allow: AllowFile,
+    #[serde(default)]
+    columns: Vec<ColumnFile>,
     credentials: CredentialsFile,
 }
 
@@ -78,6 +81,15 @@ struct AllowFile {
 struct FunctionFile {
     schema: String,
     name: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ColumnFile {
+    schema: String,
+    table: String,
+    column: String,
+    access: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -235,7 +247,7 @@ fn read_identity(file: IdentityFile) -> Result<GrantIdentity, BadGrantFile> {
 }
 
 fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
-    let DatabaseFile { namespace, name, engine, host, port, tls, schema, allow, credentials } = file;
+    let DatabaseFile { namespace, name, engine, host, port, tls, schema, allow, columns, credentials } = file;
     let engine = [Engine::MySql, Engine::MariaDb, Engine::PostgreSql]
         .into_iter()
         .find(|known| known.word() == engine)
@@ -262,12 +274,24 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
                 .collect(),
             schemas,
         },
+        columns: columns.into_iter().map(read_column).collect::<Result<_, _>>()?,
         lease: VaultLease { mount: credentials.mount, role: credentials.role },
     })
 }
 
+fn read_column(file: ColumnFile) -> Result<ColumnRule, BadGrantFile> {
+    let ColumnFile { schema, table, column, access } = file;
+    let known = [ColumnAccess::Hide, ColumnAccess::Mask].into_iter().find(|known| known.word() == access);
+    let access = known.ok_or(BadGrantFile::Value {
+        field: "database.columns.access",
+        value: access,
+        expected: "write Hide or Mask",
+    })?;
+    Ok(ColumnRule { schema, table, column, access })
+}
+
 fn write_target(target: &Target) -> DatabaseFile {
-    let Target { namespace, name, engine, address, tls, schema, allowances, lease } = target;
+    let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
     DatabaseFile {
         namespace: namespace.clone(),
         name: name.clone(),
@@ -289,6 +313,15 @@ fn write_target(target: &Target) -> DatabaseFile {
                 .collect(),
             schemas: allowances.schemas.clone(),
         },
+        columns: columns
+            .iter()
+            .map(|rule| ColumnFile {
+                schema: rule.schema.clone(),
+                table: rule.table.clone(),
+                column: rule.column.clone(),
+                access: rule.access.word().to_owned(),
+            })
+            .collect(),
         credentials: CredentialsFile { mount: lease.mount.clone(), role: lease.role.clone() },
     }
 }
@@ -364,6 +397,14 @@ mod tests {
                 tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
                 schema: None,
                 allowances: Allowances::default(),
+                columns: [("email", ColumnAccess::Mask), ("pin", ColumnAccess::Hide)]
+                    .map(|(column, access)| ColumnRule {
+                        schema: "shop".into(),
+                        table: "customers".into(),
+                        column: column.into(),
+                        access,
+                    })
+                    .into(),
                 lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
             },
             limits: Limits::DEFAULT,
@@ -390,9 +431,17 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_at_every_level() {
-        for path in
-            ["", "/database", "/limits", "/vault", "/vault/login", "/grant", "/custody", "/database/tls"]
-        {
+        for path in [
+            "",
+            "/database",
+            "/limits",
+            "/vault",
+            "/vault/login",
+            "/grant",
+            "/custody",
+            "/database/tls",
+            "/database/columns/0",
+        ] {
             let message = refused(|json| json.pointer_mut(path).unwrap()["surprise"] = 1.into());
             assert!(message.contains("surprise"), "{path}: {message}");
         }
@@ -405,5 +454,14 @@ mod tests {
         refused(|json| json["version"] = 2.into());
         refused(|json| json["database"]["port"] = (-1).into());
         refused(|json| json["limits"]["sessions"] = 0.into());
+    }
+
+    #[test]
+    fn a_column_rule_of_another_kind_is_refused() {
+        for access in ["mask", "Show", ""] {
+            let message = refused(|json| json["database"]["columns"][1]["access"] = access.into());
+            assert!(message.contains("database.columns.access"), "{message}");
+        }
+        refused(|json| _ = json["database"]["columns"][1].as_object_mut().unwrap().remove("column"));
     }
 }

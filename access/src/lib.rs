@@ -16,7 +16,8 @@ pub mod file;
 pub mod report;
 
 pub use database::{
-    Allowances, BadServerAddress, Engine, QualifiedName, ServerAddress, Target, Tls, VaultLease,
+    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Target,
+    Tls, VaultLease,
 };
 pub use digest::TermsDigest;
 pub use end::{EndReason, Item, Outcome, Proof, Receipt};

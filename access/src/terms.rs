@@ -107,7 +107,7 @@ fn digest_request(fields: &mut Fields, request: &RequestIdentity) {
 }
 
 fn digest_target(fields: &mut Fields, target: &Target) {
-    let Target { namespace, name, engine, address, tls, schema, allowances, lease } = target;
+    let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
     fields
         .text("database.namespace", namespace)
         .text("database.name", name)
@@ -127,6 +127,14 @@ fn digest_target(fields: &mut Fields, target: &Target) {
         .list("database.schemas", allowances.schemas.iter().map(String::as_str))
         .text("database.vault.mount", &lease.mount)
         .text("database.vault.role", &lease.role);
+    // Terms without column rules keep the digest that they had before there were any.
+    if !columns.is_empty() {
+        fields
+            .list("database.columns.schema", columns.iter().map(|rule| rule.schema.as_str()))
+            .list("database.columns.table", columns.iter().map(|rule| rule.table.as_str()))
+            .list("database.columns.column", columns.iter().map(|rule| rule.column.as_str()))
+            .list("database.columns.access", columns.iter().map(|rule| rule.access.word()));
+    }
 }
 
 fn digest_peer(fields: &mut Fields, peer: &Peer) {
@@ -167,7 +175,7 @@ fn digest_limits(fields: &mut Fields, limits: &Limits) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Allowances, Engine, QualifiedName, ServerAddress, VaultLease};
+    use crate::{Allowances, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, VaultLease};
 
     fn terms() -> Terms {
         Terms {
@@ -189,6 +197,12 @@ mod tests {
                 tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
                 schema: Some("shop".into()),
                 allowances: Allowances::default(),
+                columns: vec![ColumnRule {
+                    schema: "shop".into(),
+                    table: "customers".into(),
+                    column: "email".into(),
+                    access: ColumnAccess::Mask,
+                }],
                 lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
             },
             peer: Peer { pod_labels: [("app".to_owned(), "orders".to_owned())].into(), ..Peer::default() },
@@ -210,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 20] = [
+        let changes: [fn(&mut Terms); 25] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -224,6 +238,11 @@ mod tests {
             |t| {
                 t.target.allowances.functions.push(QualifiedName { schema: "a".into(), name: "b".into() });
             },
+            |t| t.target.columns.clear(),
+            |t| t.target.columns[0].schema = "other".into(),
+            |t| t.target.columns[0].table = "people".into(),
+            |t| t.target.columns[0].column = "phone".into(),
+            |t| t.target.columns[0].access = ColumnAccess::Hide,
             |t| t.target.lease.role = "admin".into(),
             |t| t.peer.cidr = Some("10.1.2.3/32".into()),
             |t| {

@@ -30,6 +30,9 @@ use crate::text::{HOST, HOST_SAYS};
         .message("the name of a Database has 50 characters at most and no dot: <namespace>.<name> names its service \
                   account and its roles in Vault")
 )]
+#[x_kube(validation = Rule::new(
+    "self.engine != 'postgresql' || !has(self.columns) || self.columns.size() == 0"
+).message("column rules are for mysql and mariadb: the proxy does not serve PostgreSQL yet"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatabaseSpec {
     /// The kind of server: `mysql`, `mariadb` or `postgresql`.
@@ -59,6 +62,16 @@ pub struct DatabaseSpec {
     /// What the SQL gate lets pass beyond its defaults.
     #[serde(default)]
     pub allow: AllowSpec,
+    /// Columns that readers don't see, or see masked. Not yet for `postgresql`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 200),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["schema", "table", "column"]
+        )
+    )]
+    pub columns: Vec<ColumnRuleSpec>,
     /// Where the server is on the network; becomes the egress rule of each grant's NetworkPolicy.
     pub network: NetworkSpec,
 }
@@ -162,6 +175,32 @@ pub struct StoredFunction {
     /// Its name.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
+}
+
+/// What a reader gets of one column. Names are compared without case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ColumnRuleSpec {
+    /// Schema of the table.
+    #[schemars(length(min = 1, max = 64))]
+    pub schema: String,
+    /// Table or view. What a view shows of a table's column follows the table's rule.
+    #[schemars(length(min = 1, max = 64))]
+    pub table: String,
+    /// Column.
+    #[schemars(length(min = 1, max = 64))]
+    pub column: String,
+    /// `Hide`: no statement may read it. `Mask`: it may be selected, and each value arrives as NULL.
+    pub access: ColumnAccessSpec,
+}
+
+/// What a reader gets of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ColumnAccessSpec {
+    /// No statement may read it.
+    Hide,
+    /// It may be selected, and each value arrives as NULL.
+    Mask,
 }
 
 /// Where the server is on the network.

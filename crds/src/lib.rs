@@ -19,8 +19,8 @@ mod text;
 pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
 pub use condition::{condition, is_true, set_condition};
 pub use database::{
-    AllowSpec, Credentials, Database, DatabaseSpec, EngineSpec, NetworkPeer, NetworkSpec, StoredFunction,
-    TlsMode, TlsSpec, VaultCredentials,
+    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, EngineSpec,
+    NetworkPeer, NetworkSpec, StoredFunction, TlsMode, TlsSpec, VaultCredentials,
 };
 pub use definitions::definitions;
 pub use duration::{BadDuration, minutes, pending_timeout};

@@ -1,8 +1,14 @@
 //! From a `Database` object to the `access::Target` that a grant reaches. Parses; decides nothing.
 
-use access::{Allowances, BadServerAddress, Engine, QualifiedName, ServerAddress, Target, Tls, VaultLease};
+use access::{
+    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Target,
+    Tls, VaultLease,
+};
 
-use crate::{AllowSpec, Credentials, DatabaseSpec, EngineSpec, TlsMode, TlsSpec, VaultCredentials};
+use crate::{
+    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, TlsMode, TlsSpec,
+    VaultCredentials,
+};
 
 /// Why a `Database` is no target. The schema refuses all of these; an object older than its schema may still hold them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +22,9 @@ pub enum BadDatabase {
     /// `Verify` without certificate authorities.
     #[error("spec.tls.mode is Verify: write the server's certificate authorities (PEM) into spec.tls.ca")]
     NoCa,
+    /// Column rules where the gate has none.
+    #[error("spec.columns is for mysql and mariadb: the proxy does not serve PostgreSQL yet")]
+    ColumnsEngine,
     /// A mount or role that would leave its place in a path of Vault.
     #[error(
         "spec.credentials.vault.{field} is {value:?}: write letters, digits, dots, dashes and underscores only"
@@ -54,6 +63,7 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
         address,
         schema: spec.schema.clone(),
         allowances: allowances(&spec.allow),
+        columns: columns(engine, &spec.columns)?,
         lease: lease(vault)?,
     })
 }
@@ -83,6 +93,23 @@ fn allowances(spec: &AllowSpec) -> Allowances {
         .map(|function| QualifiedName { schema: function.schema.clone(), name: function.name.clone() })
         .collect();
     Allowances { functions, schemas: schemas.clone() }
+}
+
+fn columns(engine: Engine, specs: &[ColumnRuleSpec]) -> Result<Vec<ColumnRule>, BadDatabase> {
+    match engine {
+        Engine::MySql | Engine::MariaDb => {}
+        Engine::PostgreSql if specs.is_empty() => {}
+        Engine::PostgreSql => return Err(BadDatabase::ColumnsEngine),
+    }
+    let rule = |spec: &ColumnRuleSpec| {
+        let ColumnRuleSpec { schema, table, column, access } = spec.clone();
+        let access = match access {
+            ColumnAccessSpec::Hide => ColumnAccess::Hide,
+            ColumnAccessSpec::Mask => ColumnAccess::Mask,
+        };
+        ColumnRule { schema, table, column, access }
+    };
+    Ok(specs.iter().map(rule).collect())
 }
 
 fn lease(spec: &VaultCredentials) -> Result<VaultLease, BadDatabase> {
@@ -120,6 +147,12 @@ mod tests {
                 functions: vec![StoredFunction { schema: "shop".into(), name: "net_price".into() }],
                 schemas: vec!["information_schema".into()],
             },
+            columns: vec![ColumnRuleSpec {
+                schema: "shop".into(),
+                table: "customers".into(),
+                column: "email".into(),
+                access: ColumnAccessSpec::Mask,
+            }],
             network: NetworkSpec {
                 to: NetworkPeer {
                     cidr: Some("10.1.2.3/32".into()),
@@ -149,6 +182,14 @@ mod tests {
     }
 
     #[test]
+    fn column_rules_where_the_gate_has_none_are_refused() {
+        let mut bad = spec();
+        bad.engine = EngineSpec::Postgresql;
+        assert_eq!(target("shop", "orders", &bad), Err(BadDatabase::ColumnsEngine));
+        assert_eq!(target("shop", "orders", &spec()).unwrap().columns[0].access, ColumnAccess::Mask);
+    }
+
+    #[test]
     fn a_host_that_no_server_can_have_is_refused() {
         let mut bad = spec();
         bad.host = "db example.com".into();
@@ -165,6 +206,7 @@ mod tests {
         assert_eq!(made.tls, Tls::Verify { ca_pem: "PEM".into(), server_name: "orders.shop.svc".into() });
         assert_eq!(made.identity(), "shop.orders");
         let mut other = spec();
+        other.columns.clear();
         other.engine = EngineSpec::Postgresql;
         assert_eq!(target("shop", "orders", &other).unwrap().address.port(), 5432);
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use sql::{Gate, Seen, Verdict};
+use sql::{Catalogue, Gate, Seen, Trace, Verdict};
 use tokio::sync::oneshot;
 
 /// Enough for the deepest text that the gate's caps let through, in a debug build too.
@@ -18,16 +18,8 @@ const THREADS: usize = 2;
 /// Verdicts that are remembered, in bytes.
 const MOST_REMEMBERED: usize = 2 * 1024 * 1024;
 
-/// What a verdict is wanted on.
-enum Question {
-    Text { text: Vec<u8>, schema: Option<String> },
-    Schema(String),
-}
-
-struct Job {
-    question: Question,
-    answer: oneshot::Sender<Verdict>,
-}
+/// Asks the gate something and hands the answer to whoever waits for it.
+type Job = Box<dyn FnOnce(&Gate) + Send>;
 
 /// The gate gave no verdict: it failed on this text. The text must be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +30,13 @@ pub struct NoVerdict;
 pub struct GatePool {
     jobs: mpsc::Sender<Job>,
     seen: Mutex<Seen>,
+    has_column_rules: bool,
 }
 
 impl GatePool {
     /// Starts the threads.
     pub fn start(gate: Gate) -> io::Result<Self> {
+        let has_column_rules = gate.has_column_rules();
         let (jobs, queue) = mpsc::channel();
         let (gate, queue) = (Arc::new(gate), Arc::new(Mutex::new(queue)));
         for _ in 0..THREADS {
@@ -52,7 +46,7 @@ impl GatePool {
                 .stack_size(STACK_BYTES)
                 .spawn(move || work(&gate, &queue))?;
         }
-        Ok(Self { jobs, seen: Mutex::new(Seen::bounded(MOST_REMEMBERED)) })
+        Ok(Self { jobs, seen: Mutex::new(Seen::bounded(MOST_REMEMBERED)), has_column_rules })
     }
 
     /// The verdict on a text of COM_QUERY or COM_STMT_PREPARE.
@@ -61,10 +55,26 @@ impl GatePool {
         if let Some(verdict) = seen {
             return Ok(verdict);
         }
-        let question = Question::Text { text: text.to_vec(), schema: schema.map(str::to_owned) };
-        let verdict = self.ask(question).await?;
+        let (asked, current) = (text.to_vec(), schema.map(str::to_owned));
+        let verdict = self.ask(move |gate| gate.decide(&asked, current.as_deref())).await?;
         self.seen().insert(text, schema, &verdict);
         Ok(verdict)
+    }
+
+    /// Whether a text that may pass must be traced before it is forwarded.
+    pub fn has_column_rules(&self) -> bool {
+        self.has_column_rules
+    }
+
+    /// What the column rules say of a text that [`GatePool::decide`] let pass. Never remembered: tables change.
+    pub async fn trace(
+        &self,
+        text: &[u8],
+        schema: Option<&str>,
+        catalogue: Arc<Catalogue>,
+    ) -> Result<Trace, NoVerdict> {
+        let (text, schema) = (text.to_vec(), schema.map(str::to_owned));
+        self.ask(move |gate| gate.trace(&text, schema.as_deref(), &catalogue)).await
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -73,12 +83,20 @@ impl GatePool {
 
     /// The verdict on making `schema` the session's current one.
     pub async fn decide_schema(&self, schema: String) -> Result<Verdict, NoVerdict> {
-        self.ask(Question::Schema(schema)).await
+        self.ask(move |gate| gate.decide_schema(&schema)).await
     }
 
-    async fn ask(&self, question: Question) -> Result<Verdict, NoVerdict> {
+    /// A question that makes the gate panic has no answer: what would hand it over is dropped.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Gate) -> T + Send + 'static,
+    ) -> Result<T, NoVerdict> {
         let (answer, verdict) = oneshot::channel();
-        self.jobs.send(Job { question, answer }).map_err(|_| NoVerdict)?;
+        let job = Box::new(move |gate: &Gate| {
+            // Nobody waits any more when the session was cut meanwhile.
+            let _ = answer.send(question(gate));
+        });
+        self.jobs.send(job).map_err(|_| NoVerdict)?;
         verdict.await.map_err(|_| NoVerdict)
     }
 }
@@ -86,16 +104,9 @@ impl GatePool {
 fn work(gate: &Gate, queue: &Mutex<mpsc::Receiver<Job>>) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { question, answer }) = next else { return };
-        let decide = || match &question {
-            Question::Text { text, schema } => gate.decide(text, schema.as_deref()),
-            Question::Schema(schema) => gate.decide_schema(schema),
-        };
-        // A text that makes the gate panic is refused (its `answer` is dropped), and takes no thread with it.
-        if let Ok(verdict) = catch_unwind(AssertUnwindSafe(decide)) {
-            // Nobody waits any more when the session was cut meanwhile.
-            let _ = answer.send(verdict);
-        }
+        let Ok(job) = next else { return };
+        // A text that makes the gate panic takes no thread with it.
+        let _ = catch_unwind(AssertUnwindSafe(|| job(gate)));
     }
 }
 
@@ -104,10 +115,14 @@ mod tests {
     use super::*;
     use sql::{Allowances, Server};
 
+    fn pool() -> GatePool {
+        let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
+        GatePool::start(Gate::new(server, Allowances::default())).unwrap()
+    }
+
     #[tokio::test]
     async fn a_refusal_comes_back_from_the_gates_thread() {
-        let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
-        let pool = GatePool::start(Gate::new(server, Allowances::default())).unwrap();
+        let pool = pool();
         for _ in 0..2 {
             let verdict = pool.decide(b"DELETE FROM orders", Some("shop")).await;
             assert!(matches!(verdict, Ok(Verdict::Refuse(_))));
@@ -116,5 +131,14 @@ mod tests {
         }
         let verdict = pool.decide_schema("mysql".into()).await;
         assert!(matches!(verdict, Ok(Verdict::Refuse(_))));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_panics_has_no_verdict_and_the_threads_live_on() {
+        let pool = pool();
+        for _ in 0..2 * THREADS {
+            assert!(pool.ask(|_| panic!("on purpose")).await.map(|(): ()| ()).is_err());
+        }
+        assert!(pool.decide(b"SELECT 1", None).await.is_ok());
     }
 }

@@ -97,6 +97,11 @@ impl Inbound {
         Self { bytes: Vec::new(), start: 0, end: 0, bound: bound.max(SMALL) }
     }
 
+    /// Changes the bound. What is held beyond a smaller one stays until it is used up.
+    pub fn may_hold(&mut self, bound: usize) {
+        self.bound = bound.max(SMALL);
+    }
+
     /// What was received and not yet used up.
     pub fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
@@ -140,7 +145,7 @@ impl Inbound {
         self.end = self.end.saturating_sub(self.start);
         self.start = 0;
         if self.end == self.bytes.len() {
-            self.bytes.resize(self.end.saturating_mul(2).min(self.bound), 0);
+            self.bytes.resize(self.end.saturating_mul(2).min(self.bound).max(self.end), 0);
         }
     }
 }

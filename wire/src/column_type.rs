@@ -26,16 +26,30 @@ impl ColumnType {
     pub const TIMESTAMP: Self = Self(0x07);
     /// BIGINT, eight bytes.
     pub const LONGLONG: Self = Self(0x08);
+    /// MEDIUMINT, four bytes.
+    pub const INT24: Self = Self(0x09);
     /// DATE.
     pub const DATE: Self = Self(0x0a);
     /// TIME, a span.
     pub const TIME: Self = Self(0x0b);
     /// DATETIME.
     pub const DATETIME: Self = Self(0x0c);
+    /// YEAR, two bytes.
+    pub const YEAR: Self = Self(0x0d);
     /// VARCHAR.
     pub const VARCHAR: Self = Self(0x0f);
+    /// BIT.
+    pub const BIT: Self = Self(0x10);
+    /// VECTOR.
+    pub const VECTOR: Self = Self(0xf2);
+    /// JSON, as text.
+    pub const JSON: Self = Self(0xf5);
     /// DECIMAL, as text.
     pub const NEWDECIMAL: Self = Self(0xf6);
+    /// ENUM, as text.
+    pub const ENUM: Self = Self(0xf7);
+    /// SET, as text.
+    pub const SET: Self = Self(0xf8);
     /// TINYBLOB and TINYTEXT.
     pub const TINY_BLOB: Self = Self(0xf9);
     /// MEDIUMBLOB and MEDIUMTEXT.
@@ -48,4 +62,6 @@ impl ColumnType {
     pub const VAR_STRING: Self = Self(0xfd);
     /// CHAR and BINARY.
     pub const STRING: Self = Self(0xfe);
+    /// GEOMETRY.
+    pub const GEOMETRY: Self = Self(0xff);
 }

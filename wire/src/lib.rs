@@ -13,6 +13,7 @@
 //! | authentication | [`auth`] runs the client's side; [`auth_reply`] reads [`auth_switch`], [`auth_more_data`], [`ok`], [`err`] |
 //! | commands | [`command`], [`change_user`], [`execute_params`] for COM_STMT_EXECUTE's values |
 //! | answers | [`response`] follows them frame by frame, so that they are forwarded unread |
+//! | answers with masked columns | [`mask`] edits their definitions and rows |
 //! | answers given by the proxy | [`ok`], [`eof`], [`err`], [`text_result`] of [`mod@column`]s and [`text_row`]s |
 //!
 //! `Debug` and errors never show statements, values, messages or passwords.
@@ -34,6 +35,7 @@ pub mod execute_params;
 pub mod frame;
 pub mod greeting;
 pub mod handshake_response;
+pub mod mask;
 pub mod ok;
 pub mod prepare_ok;
 pub mod reader;

@@ -268,6 +268,7 @@ mod tests {
                 tls: Tls::Verify { ca_pem: "-----BEGIN".into(), server_name: "orders.shop.svc".into() },
                 schema: Some("my_shop".into()),
                 allowances: Allowances::default(),
+                columns: Vec::new(),
                 lease: VaultLease { mount: "database".into(), role: "orders-read".into() },
             },
             binary: Binary::Bao,

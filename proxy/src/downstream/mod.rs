@@ -4,6 +4,7 @@
 mod greeting;
 mod identity;
 mod listen;
+mod seats;
 mod session;
 mod shared;
 mod start;
@@ -14,6 +15,7 @@ mod turned_away;
 pub use greeting::reauthenticate;
 pub use identity::{IdentityError, SessionAuthority};
 pub use listen::{Listeners, serve};
+pub use seats::Seat;
 pub use shared::{ServingIdentity, Shared, SharedError, SharedParts};
 pub use tls::TlsError;
 pub use turned_away::TurnedAway;

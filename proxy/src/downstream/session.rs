@@ -19,6 +19,7 @@ use wire::ok::{OkPacket, OkSummary};
 use wire::ssl_request::SslRequest;
 
 use super::greeting::{self, Claim, TlsIs};
+use super::seats::Seated;
 use super::shared::{Listed, Shared};
 use super::start::{Started, start};
 use super::tls::ALPN;
@@ -83,6 +84,7 @@ pub(super) struct Permit {
     relay: Relay,
     _place: OpenSession,
     _listed: Listed,
+    _seated: Seated,
 }
 
 impl Session<Plain> {
@@ -194,13 +196,23 @@ impl Session<Identity> {
                 return Err(turn_away(&shared, &mut stream, sequence, error).await);
             }
         };
+        let seated = Seated::new(&shared, number, database.id);
         let summary = OkSummary { status: database.status, ..OkSummary::default() };
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
         let told = timeout(TELLING, write_packet(&mut stream, &mut sequence, &ok)).await;
         told.unwrap_or(Err(PacketError::Silent)).map_err(TurnedAway::Packet)?;
-        let parts =
-            RelayParts { shared: Arc::clone(&shared), who, stream, certificate, agreed, database, schema };
-        let state = Permit { relay: Relay::new(parts), _place: place, _listed: listed };
+        let seat = Arc::clone(&seated.seat);
+        let parts = RelayParts {
+            shared: Arc::clone(&shared),
+            who,
+            stream,
+            certificate,
+            agreed,
+            database,
+            schema,
+            seat,
+        };
+        let state = Permit { relay: Relay::new(parts), _place: place, _listed: listed, _seated: seated };
         Ok(Session { shared, peer, number, state })
     }
 }

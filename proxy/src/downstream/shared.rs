@@ -10,6 +10,7 @@ use sql::{Gate, QualifiedName};
 use zeroize::Zeroizing;
 
 use super::identity::SessionAuthority;
+use super::seats::{FIRST_NUMBER, Seats};
 use super::tls::{self, Acceptors, TlsError};
 use crate::audit::Journal;
 use crate::credential::Credential;
@@ -73,6 +74,7 @@ pub struct Shared {
     pub(crate) since: Instant,
     pub(super) authority: SessionAuthority,
     pub(super) acceptors: Acceptors,
+    pub(crate) seats: Seats,
     numbers: AtomicU32,
     connections: Mutex<BTreeSet<u32>>,
 }
@@ -83,7 +85,7 @@ impl Shared {
         let SharedParts { grant, credential, server, identity, usage, ending } = parts;
         let who = &grant.identity;
         let authority = SessionAuthority::new(&who.uid, &who.user, &identity.session_ca_pem);
-        let gate = Gate::new(server.server, allowances(&grant));
+        let gate = Gate::new(server.server, allowances(&grant)).with_columns(column_rules(&grant));
         Ok(Self {
             credential,
             dialer: Dialer::new(&grant.target).map_err(SharedError::Dial)?,
@@ -95,7 +97,8 @@ impl Shared {
             since: Instant::now(),
             authority: authority.map_err(SharedError::Tls)?,
             acceptors: tls::acceptors(&identity).map_err(SharedError::Tls)?,
-            numbers: AtomicU32::new(1),
+            seats: Seats::default(),
+            numbers: AtomicU32::new(FIRST_NUMBER),
             connections: Mutex::default(),
             server,
             grant,
@@ -151,4 +154,17 @@ fn allowances(grant: &Grant) -> sql::Allowances {
         name: function.name.clone(),
     };
     sql::Allowances { functions: functions.iter().map(name).collect(), schemas: schemas.clone() }
+}
+
+fn column_rules(grant: &Grant) -> Vec<sql::ColumnRule> {
+    let rule = |rule: &access::ColumnRule| sql::ColumnRule {
+        schema: rule.schema.clone(),
+        table: rule.table.clone(),
+        column: rule.column.clone(),
+        access: match rule.access {
+            access::ColumnAccess::Hide => sql::ColumnAccess::Hide,
+            access::ColumnAccess::Mask => sql::ColumnAccess::Mask,
+        },
+    };
+    grant.target.columns.iter().map(rule).collect()
 }

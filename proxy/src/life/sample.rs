@@ -26,6 +26,7 @@ pub fn grant() -> Grant {
             tls: Tls::Disabled,
             schema: None,
             allowances: Allowances::default(),
+            columns: Vec::new(),
             lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
         },
         limits: Limits::DEFAULT,

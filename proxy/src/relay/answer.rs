@@ -11,6 +11,7 @@ use wire::status_flags::StatusFlags;
 
 use super::ended::{Ended, Violation};
 use super::limits::{self, After, Met};
+use super::refused::Refused;
 use super::{Open, Relay};
 use crate::upstream::CommandError;
 
@@ -34,7 +35,7 @@ pub(super) struct Answered {
 
 /// What came before the deadline.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Received {
+pub(super) enum Received {
     Something,
     Nothing,
 }
@@ -59,18 +60,39 @@ impl Relay {
         answer: Answer,
         carried: Carried,
     ) -> Result<Answered, Ended> {
-        self.asked = true;
-        self.database.send(body).await.map_err(|_| Ended::DatabaseGone)?;
+        self.ask(body).await?;
         let tracker = ResponseTracker::new(answer, self.database.capabilities, Sequence::starting_at(1));
         let answered = self.follow(tracker, carried).await?;
-        self.asked = false;
+        self.answered().await?;
         Ok(answered)
     }
 
-    async fn follow(&mut self, mut tracker: ResponseTracker, carried: Carried) -> Result<Answered, Ended> {
+    /// Sends a command. From here on another session may stop it.
+    pub(super) async fn ask(&mut self, body: &[u8]) -> Result<(), Ended> {
+        self.asked = true;
+        self.seat.begins().await;
+        self.database.send(body).await.map_err(|_| Ended::DatabaseGone)
+    }
+
+    /// The answer is whole. What another session sent to stop it must not hit the next statement.
+    pub(super) async fn answered(&mut self) -> Result<(), Ended> {
+        self.asked = false;
+        if !self.seat.ends().await {
+            return Ok(());
+        }
+        timeout(STOPPING, self.absorb()).await.unwrap_or(Err(Ended::DatabaseGone))
+    }
+
+    /// Until when the statement may take, and how many seconds that are in all.
+    pub(super) fn deadline(&self) -> Result<(u32, Instant), Ended> {
         let began = self.open.as_ref().ok_or(Ended::Ours)?.began;
         let seconds = self.shared.grant.limits.statement.seconds;
         let deadline = began.checked_add(Duration::from_secs(seconds.into())).ok_or(Ended::Ours)?;
+        Ok((seconds, deadline))
+    }
+
+    async fn follow(&mut self, mut tracker: ResponseTracker, carried: Carried) -> Result<Answered, Ended> {
+        let (seconds, deadline) = self.deadline()?;
         let mut answered = Answered { done: true, prepared: None };
         loop {
             let (mut met, mut held) = (None, 0);
@@ -102,6 +124,20 @@ impl Relay {
         carried: Carried,
         answered: &mut Answered,
     ) -> Result<Option<Met>, Ended> {
+        self.look(observed, answered)?;
+        if let Some(met) = self.meets(observed, carried)? {
+            self.client.set_sequence(Sequence::starting_at(observed.sequence));
+            return Ok(Some(met));
+        }
+        self.count(u64::from(observed.seen == Seen::Row), observed.len)?;
+        self.owed = self.owed.saturating_add(observed.len);
+        let continues = observed.len == MAX_PAYLOAD.saturating_add(HEADER_LEN);
+        self.client.passing(observed.sequence, continues);
+        Ok(None)
+    }
+
+    /// Notes what a frame says of the statement and the session.
+    pub(super) fn look(&mut self, observed: &Observed, answered: &mut Answered) -> Result<(), Ended> {
         if let Some(status) = observed.seen.status() {
             self.watch(status)?;
         }
@@ -123,29 +159,34 @@ impl Relay {
             | Seen::RowsEnd { .. }
             | Seen::Text => {}
         }
-        let Open { rows, bytes, .. } = self.open.as_mut().ok_or(Ended::Ours)?;
+        Ok(())
+    }
+
+    /// Which limit a frame would break.
+    pub(super) fn meets(&self, observed: &Observed, carried: Carried) -> Result<Option<Met>, Ended> {
+        // An error or the end of the rows is never held back: it is what stops the answer anyway.
+        if matches!(observed.seen, Seen::Err(_) | Seen::Ok(_) | Seen::RowsEnd { .. }) {
+            return Ok(None);
+        }
+        let Open { rows, bytes, .. } = self.open.as_ref().ok_or(Ended::Ours)?;
         let more_rows = u64::from(observed.seen == Seen::Row);
-        let more_bytes = u64::try_from(observed.len.saturating_sub(HEADER_LEN)).unwrap_or(u64::MAX);
+        let more_bytes = payload(observed.len);
         let after = After {
             rows: carried.rows.saturating_add(*rows).saturating_add(more_rows),
             bytes: carried.bytes.saturating_add(*bytes).saturating_add(more_bytes),
             more_rows,
             more_bytes,
         };
-        let refused = limits::met(&self.shared.grant.limits, &self.shared.usage.so_far(), after);
-        // An error or the end of the rows is never held back: it is what stops the answer anyway.
-        let last = matches!(observed.seen, Seen::Err(_) | Seen::Ok(_) | Seen::RowsEnd { .. });
-        if refused.is_some() && !last {
-            self.client.set_sequence(Sequence::starting_at(observed.sequence));
-            return Ok(refused);
-        }
+        Ok(limits::met(&self.shared.grant.limits, &self.shared.usage.so_far(), after))
+    }
+
+    /// Counts what goes to the client: a frame of `len` bytes with its header.
+    pub(super) fn count(&mut self, more_rows: u64, len: usize) -> Result<(), Ended> {
+        let Open { rows, bytes, .. } = self.open.as_mut().ok_or(Ended::Ours)?;
         *rows = rows.saturating_add(more_rows);
-        *bytes = bytes.saturating_add(more_bytes);
-        self.shared.usage.count_answer(more_rows, more_bytes);
-        self.owed = self.owed.saturating_add(observed.len);
-        let continues = observed.len == MAX_PAYLOAD.saturating_add(HEADER_LEN);
-        self.client.passing(observed.sequence, continues);
-        Ok(None)
+        *bytes = bytes.saturating_add(payload(len));
+        self.shared.usage.count_answer(more_rows, payload(len));
+        Ok(())
     }
 
     /// A session that is not held to reading, or reads SQL otherwise than the gate, is cut before its client hears it.
@@ -182,7 +223,7 @@ impl Relay {
 
     /// Waits for more of the answer. A client that hangs up is heard meanwhile, and one that sends ahead is not read
     /// beyond its buffer.
-    async fn receive(&mut self, deadline: Instant) -> Result<Received, Ended> {
+    pub(super) async fn receive(&mut self, deadline: Instant) -> Result<Received, Ended> {
         let Self { client, database, .. } = self;
         let room = !client.inbound.is_full();
         tokio::select! {
@@ -201,15 +242,21 @@ impl Relay {
 
     /// A limit was met: tells the client in place of the next packet, and makes the database stop. The session goes on
     /// if the database does. `held`: the length of the frame at the front that was looked at and not let pass.
-    async fn stop(&mut self, met: Met, held: usize, mut tracker: ResponseTracker) -> Result<(), Ended> {
+    async fn stop(&mut self, met: Met, held: usize, tracker: ResponseTracker) -> Result<(), Ended> {
         if self.owed > 0 || self.client.is_mid_packet() {
             return Err(Ended::Limit(met));
         }
-        let refused = met.refused();
-        self.answer(&refused.packet())?;
-        if let Some(open) = &mut self.open {
-            open.error = Some(refused.code);
-        }
+        self.interrupt(met.refused(), held, tracker).await
+    }
+
+    /// The same where everything that was let pass has gone out.
+    pub(super) async fn interrupt(
+        &mut self,
+        refused: Refused,
+        held: usize,
+        mut tracker: ResponseTracker,
+    ) -> Result<(), Ended> {
+        self.answer_error(&refused)?;
         match timeout(HEARING, self.client.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(Ended::ClientGone),
@@ -261,6 +308,11 @@ impl Relay {
         }
         Err(Ended::DatabaseGone)
     }
+}
+
+/// Bytes of a frame's payload.
+fn payload(len: usize) -> u64 {
+    u64::try_from(len.saturating_sub(HEADER_LEN)).unwrap_or(u64::MAX)
 }
 
 /// `false`: the deadline came first.

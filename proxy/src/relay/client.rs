@@ -15,6 +15,9 @@ pub(super) const MAX_COMMAND: usize = 1024 * 1024 + 64 * 1024;
 /// Of a command that is too long so much is read and thrown away to tell the client so; then it is cut.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
+/// The queue's memory is kept up to so many bytes.
+const LINGERING: usize = 128 * 1024;
+
 /// The first frame of an answer to a command of one frame.
 pub(super) const FIRST_ANSWER: u8 = 1;
 
@@ -121,6 +124,16 @@ impl ClientSide {
         self.pending.extend_from_slice(frames);
     }
 
+    /// What waits to be sent. Whoever appends frames sets the id of the next packet.
+    pub(super) fn queue(&mut self, _on_record: &Recorded) -> &mut Vec<u8> {
+        &mut self.pending
+    }
+
+    /// How many bytes wait to be sent.
+    pub(super) fn queued(&self) -> usize {
+        self.pending.len().saturating_sub(self.sent)
+    }
+
     /// Queues the last packet of all, which answers nothing.
     pub(super) fn goodbye(&mut self, body: &[u8]) {
         frame::encode(body, &mut self.sequence, &mut self.pending);
@@ -161,8 +174,11 @@ impl ClientSide {
             }
             self.sent = self.sent.saturating_add(sent);
         }
-        self.pending = Vec::new();
         self.sent = 0;
+        if self.pending.capacity() > LINGERING {
+            self.pending = Vec::new();
+        }
+        self.pending.clear();
         self.stream.flush().await
     }
 

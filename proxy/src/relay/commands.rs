@@ -9,6 +9,7 @@ use wire::ok::{OkPacket, OkSummary};
 use wire::response::Answer;
 
 use super::client::Next;
+use super::kill::Reach;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
@@ -83,7 +84,10 @@ impl Relay {
                 self.refuse(Asked::plain(name), Refused::new(UNKNOWN_COMMAND, "Command", message)).await
             }
             Command::FieldList { table, wildcard: _ } => self.field_list(body, table).await,
-            Command::ProcessInfo | Command::ProcessKill(_) | Command::Unsupported(_) => {
+            Command::ProcessKill(number) => {
+                self.kill(Asked::plain(name), number.into(), Reach::Session).await
+            }
+            Command::ProcessInfo | Command::Unsupported(_) => {
                 let message = format!("{name} is not open to readers");
                 self.refuse(Asked::plain(name), Refused::new(UNKNOWN_COMMAND, "Command", &message)).await
             }

@@ -19,6 +19,8 @@ pub enum Ended {
     Grant(EndCause),
     /// Client: it said goodbye.
     ClientQuit,
+    /// Client: its person ended it, with KILL.
+    Killed,
     /// Client: it closed or broke off.
     ClientGone,
     /// Client: it doesn't read its answers.
@@ -58,6 +60,7 @@ impl Ended {
         let ((code, sqlstate), message) = match self {
             Self::ClientQuit | Self::ClientGone | Self::ClientStalled | Self::Limit(_) => return None,
             Self::Grant(cause) => (GONE, cause.message.as_str()),
+            Self::Killed => (GONE, "this session was ended by KILL: connect again"),
             Self::ClientUnproven => ((1045, *b"28000"), "this is not who the session was opened by"),
             Self::ClientBroke => ((1835, *b"HY000"), "this packet cannot be read"),
             Self::DatabaseGone => (GONE, "the database closed the session: connect again"),
@@ -87,6 +90,7 @@ impl fmt::Display for Ended {
         match self {
             Self::Grant(cause) => write!(f, "grant: {}", cause.reason.word()),
             Self::ClientQuit => f.write_str("client: quit"),
+            Self::Killed => f.write_str("client: killed"),
             Self::ClientGone => f.write_str("client: gone"),
             Self::ClientStalled => f.write_str("client: does not read"),
             Self::ClientUnproven => f.write_str("client: no identity"),

@@ -6,7 +6,8 @@ use wire::command::{self, StmtExecute};
 use wire::execute_params::{ExecuteParams, Value};
 use wire::response::Answer;
 
-use super::answer::Carried;
+use super::answer::{Answered, Carried};
+use super::prepared::Results;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::{Decision, Parameter};
@@ -56,7 +57,7 @@ impl Relay {
             prepared.types = params.types;
             prepared.forget_long_data();
         }
-        let answered = self.forward(body, Answer::Execute).await?;
+        let answered = self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
         let used = self.used_by_this();
         if let Some(prepared) = self.statements.get_mut(execute.id) {
             prepared.fetched = used;
@@ -74,7 +75,7 @@ impl Relay {
         };
         let (text, carried) = (Arc::clone(&prepared.text), prepared.fetched);
         self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
-        self.forward_carrying(body, Answer::Fetch, carried).await?;
+        self.run_prepared(id, body, Answer::Fetch, carried).await?;
         let used = self.used_by_this();
         if let Some(prepared) = self.statements.get_mut(id) {
             prepared.fetched = Carried {
@@ -83,6 +84,28 @@ impl Relay {
             };
         }
         self.finish().await
+    }
+
+    /// Sends an execution or a fetch, whose rows are masked as was found when the statement was prepared.
+    async fn run_prepared(
+        &mut self,
+        id: u32,
+        body: &[u8],
+        answer: Answer,
+        carried: Carried,
+    ) -> Result<Answered, Ended> {
+        let prepared = self.statements.get_mut(id).ok_or(Ended::Ours)?;
+        let mut masks = match std::mem::replace(&mut prepared.results, Results::Lent) {
+            Results::Open => {
+                prepared.results = Results::Open;
+                return self.forward_carrying(body, answer, carried).await;
+            }
+            Results::Masked(masks) => masks,
+            Results::Lent => return Err(Ended::Ours),
+        };
+        let answered = self.forward_masked(body, answer, carried, &mut masks).await?;
+        self.statements.get_mut(id).ok_or(Ended::Ours)?.results = Results::Masked(masks);
+        Ok(answered)
     }
 
     pub(super) async fn reset_statement(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {

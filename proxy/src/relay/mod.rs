@@ -5,12 +5,16 @@
 mod answer;
 mod client;
 mod commands;
+mod editor;
 mod ended;
 mod execute;
 mod goodbye;
+mod kill;
 mod limits;
+mod masked;
 mod prepared;
 mod refused;
+mod rules;
 mod texts;
 
 use std::sync::Arc;
@@ -22,7 +26,7 @@ use wire::capabilities::Capabilities;
 pub use ended::{Ended, Violation};
 
 use crate::audit::{Decision, Intent, Outcome, Parameter, Recorded, Who};
-use crate::downstream::Shared;
+use crate::downstream::{Seat, Shared};
 use crate::packets::Stream;
 use crate::upstream::Connection;
 use client::ClientSide;
@@ -45,6 +49,8 @@ pub struct RelayParts {
     pub database: Connection,
     /// Its current schema.
     pub schema: Option<String>,
+    /// Its place among the sessions of the grant.
+    pub seat: Arc<Seat>,
 }
 
 /// One client and its database session.
@@ -56,6 +62,7 @@ pub struct Relay {
     agreed: Capabilities,
     database: Connection,
     schema: Option<String>,
+    seat: Arc<Seat>,
     statements: Statements,
     /// The statement whose answer is under way.
     open: Option<Open>,
@@ -98,7 +105,7 @@ impl<'a> Asked<'a> {
 impl Relay {
     /// A session whose client was just told OK.
     pub fn new(parts: RelayParts) -> Self {
-        let RelayParts { shared, who, stream, certificate, agreed, database, schema } = parts;
+        let RelayParts { shared, who, stream, certificate, agreed, database, schema, seat } = parts;
         Self {
             shared,
             who,
@@ -107,6 +114,7 @@ impl Relay {
             agreed,
             database,
             schema,
+            seat,
             statements: Statements::default(),
             open: None,
             owed: 0,
@@ -118,9 +126,11 @@ impl Relay {
     /// grant all that takes less than half a second, whatever client and database do.
     pub async fn run(mut self) -> Ended {
         let ending = self.shared.ending.clone();
+        let seat = Arc::clone(&self.seat);
         let ended = tokio::select! {
             biased;
             cause = ending.began() => Ended::Grant(cause),
+            () = seat.killed() => Ended::Killed,
             ended = self.converse() => ended,
         };
         // Whatever else went wrong at that moment went wrong because of it.
@@ -171,11 +181,17 @@ impl Relay {
     async fn refuse(&mut self, asked: Asked<'_>, refused: Refused) -> Result<(), Ended> {
         let decision = Decision::Refused { code: refused.code, rule: &refused.rule };
         self.begin(asked, decision).await?;
+        self.answer_error(&refused)?;
+        self.finish().await
+    }
+
+    /// Queues an error; the statement must be on record.
+    fn answer_error(&mut self, refused: &Refused) -> Result<(), Ended> {
         self.answer(&refused.packet())?;
         if let Some(open) = &mut self.open {
             open.error = Some(refused.code);
         }
-        self.finish().await
+        Ok(())
     }
 
     /// Sends what is queued. A client that doesn't read it for as long as a statement may take is cut.

@@ -8,6 +8,7 @@ use sql::Permit;
 use wire::execute_params::{ParameterType, Statement};
 
 use super::answer::Carried;
+use super::editor::Masks;
 
 /// Statements that a session may have prepared at the same time.
 const MOST_STATEMENTS: usize = 1024;
@@ -18,12 +19,24 @@ const MOST_TEXT: usize = 4 * 1024 * 1024;
 /// Bytes of long data that wait for an execution, of all statements together.
 const MOST_LONG_DATA: usize = 1024 * 1024;
 
+/// How the results of a prepared statement pass.
+pub(super) enum Results {
+    /// As they are.
+    Open,
+    /// Masked.
+    Masked(Masks),
+    /// Not at all: the masks were lent to an execution that did not give them back.
+    Lent,
+}
+
 /// A statement that the gate let pass and the database prepared.
 pub(super) struct Prepared {
     /// The text as the client sent it.
     pub text: Arc<[u8]>,
     /// The gate's word on it.
     pub permit: Arc<Permit>,
+    /// What the column rules make of its results; away while one of them is followed.
+    pub results: Results,
     /// How many parameters it takes.
     pub parameters: u16,
     /// The types of its last execution.
@@ -37,10 +50,11 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(text: &[u8], permit: Arc<Permit>, parameters: u16) -> Self {
+    pub(super) fn new(text: &[u8], permit: Arc<Permit>, masks: Option<Masks>, parameters: u16) -> Self {
         Self {
             text: text.into(),
             permit,
+            results: masks.map_or(Results::Open, Results::Masked),
             parameters,
             types: Vec::new(),
             fetched: Carried::default(),

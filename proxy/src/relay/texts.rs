@@ -9,6 +9,9 @@ use wire::response::Answer;
 use wire::text_result::TextResult;
 use wire::text_row::TextRow;
 
+use super::answer::Carried;
+use super::editor::Masks;
+use super::kill::Reach;
 use super::limits;
 use super::prepared::Prepared;
 use super::refused::Refused;
@@ -19,10 +22,13 @@ impl Relay {
     pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Ended> {
         let asked = Asked::text("COM_QUERY", text);
         match self.shared.gate.decide(text, self.schema.as_deref()).await {
-            Ok(Verdict::Forward(permit)) => self.run_query(asked, &permit).await,
-            Ok(Verdict::Answer(LocalAnswer::Kill { session, query_only: _ })) => {
-                let message = format!("Unknown thread id: {session}");
-                self.refuse(asked, Refused::new((1094, *b"HY000"), "Kill", &message)).await
+            Ok(Verdict::Forward(permit)) => match self.traced(text).await? {
+                Ok(masks) => self.run_query(asked, &permit, masks).await,
+                Err(refused) => self.refuse(asked, refused).await,
+            },
+            Ok(Verdict::Answer(LocalAnswer::Kill { session, query_only })) => {
+                let reach = if query_only { Reach::Statement } else { Reach::Session };
+                self.kill(asked, session, reach).await
             }
             Ok(Verdict::Answer(answer)) => self.answer_locally(asked, &answer).await,
             Ok(Verdict::Refuse(refusal)) => self.refuse_by_gate(asked, &refusal).await,
@@ -30,12 +36,23 @@ impl Relay {
         }
     }
 
-    async fn run_query(&mut self, asked: Asked<'_>, permit: &Permit) -> Result<(), Ended> {
+    async fn run_query(
+        &mut self,
+        asked: Asked<'_>,
+        permit: &Permit,
+        masks: Option<Masks>,
+    ) -> Result<(), Ended> {
         if let Some(refused) = self.used_up() {
             return self.refuse(asked, refused).await;
         }
         self.begin(asked, Decision::Forwarded).await?;
-        let answered = self.forward(&command::encode_query(permit.forwarded()), Answer::Query).await?;
+        let query = command::encode_query(permit.forwarded());
+        let answered = match masks {
+            None => self.forward(&query, Answer::Query).await?,
+            Some(mut masks) => {
+                self.forward_masked(&query, Answer::Query, Carried::default(), &mut masks).await?
+            }
+        };
         if answered.done {
             self.take_effect(permit);
         }
@@ -55,6 +72,10 @@ impl Relay {
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
         };
+        let masks = match self.traced(text).await? {
+            Ok(masks) => masks,
+            Err(refused) => return self.refuse(asked, refused).await,
+        };
         if let Some(refused) = self.used_up() {
             return self.refuse(asked, refused).await;
         }
@@ -66,7 +87,7 @@ impl Relay {
         self.begin(asked, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         if let Some(prepared) = answered.prepared.filter(|_| answered.done) {
-            let statement = Prepared::new(text, permit, prepared.parameters);
+            let statement = Prepared::new(text, permit, masks, prepared.parameters);
             self.statements.insert(prepared.id, statement);
         }
         self.finish().await

@@ -17,13 +17,22 @@ use wire::text_row::TextRow;
 use crate::packets::{Inbound, PacketError, Stream, write_packet};
 
 /// The buffer through which answers flow: the memory that a session needs, whatever the size of its results.
-const INBOUND: usize = 32 * 1024;
+pub const INBOUND: usize = 32 * 1024;
 
 /// How long the database may take to take a command, or to answer one of our own.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Our own statements have small answers.
-const MOST_ROWS: usize = 10_000;
+const SMALL: Bounds = Bounds { rows: 10_000, row_bytes: INBOUND };
+
+/// How large the answer to a statement of ours may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of each packet, its header included.
+    pub row_bytes: usize,
+}
 
 /// Why one of our own statements failed.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +111,7 @@ impl Connection {
     /// Sends a command and waits for its OK. `what` names it in errors.
     pub async fn simple(&mut self, what: &'static str, body: &[u8]) -> Result<(), CommandError> {
         self.send(body).await.map_err(CommandError::Packet)?;
-        match self.rows(what, Answer::Simple).await? {
+        match self.rows(what, Answer::Simple, SMALL).await? {
             rows if rows.is_empty() => Ok(()),
             _ => Err(CommandError::Surprise { what }),
         }
@@ -115,8 +124,21 @@ impl Connection {
 
     /// Runs a statement of ours that has rows.
     pub(super) async fn query(&mut self, what: &'static str, sql: &str) -> Result<Vec<Row>, CommandError> {
+        self.query_within(what, sql, SMALL).await
+    }
+
+    /// The same, where the answer is larger.
+    pub(super) async fn query_within(
+        &mut self,
+        what: &'static str,
+        sql: &str,
+        bounds: Bounds,
+    ) -> Result<Vec<Row>, CommandError> {
         self.send(&command::encode_query(sql.as_bytes())).await.map_err(CommandError::Packet)?;
-        self.rows(what, Answer::Query).await
+        self.inbound.may_hold(bounds.row_bytes);
+        let rows = self.rows(what, Answer::Query, bounds).await;
+        self.inbound.may_hold(INBOUND);
+        rows
     }
 
     /// Says goodbye. Nothing is lost when it isn't heard.
@@ -124,12 +146,22 @@ impl Connection {
         let _ = self.send(&command::encode_quit()).await;
     }
 
-    async fn rows(&mut self, what: &'static str, answer: Answer) -> Result<Vec<Row>, CommandError> {
-        let rows = timeout(PATIENCE, self.rows_unbounded(what, answer)).await;
+    async fn rows(
+        &mut self,
+        what: &'static str,
+        answer: Answer,
+        bounds: Bounds,
+    ) -> Result<Vec<Row>, CommandError> {
+        let rows = timeout(PATIENCE, self.rows_at_last(what, answer, bounds)).await;
         rows.unwrap_or(Err(CommandError::Packet(PacketError::Silent)))
     }
 
-    async fn rows_unbounded(&mut self, what: &'static str, answer: Answer) -> Result<Vec<Row>, CommandError> {
+    async fn rows_at_last(
+        &mut self,
+        what: &'static str,
+        answer: Answer,
+        bounds: Bounds,
+    ) -> Result<Vec<Row>, CommandError> {
         let mut tracker = ResponseTracker::new(answer, self.capabilities, Sequence::starting_at(1));
         let (mut columns, mut rows) = (0, Vec::new());
         while !tracker.is_complete() {
@@ -138,7 +170,7 @@ impl Connection {
                 self.receive(what).await?;
                 continue;
             };
-            if observed.len > frame::MAX_PAYLOAD.min(INBOUND) {
+            if observed.len > frame::MAX_PAYLOAD.min(bounds.row_bytes) {
                 return Err(CommandError::Surprise { what });
             }
             while self.inbound.unread().len() < observed.len {
@@ -147,7 +179,7 @@ impl Connection {
             match observed.seen {
                 Seen::Err(error) => return Err(self.refused(what, error, observed.len)),
                 Seen::ColumnCount(count) => columns = count,
-                Seen::Row if rows.len() < MOST_ROWS => {
+                Seen::Row if rows.len() < bounds.rows => {
                     let body = self.inbound.unread().get(HEADER_LEN..observed.len).unwrap_or_default();
                     rows.push(text(body, columns)?);
                 }

@@ -5,13 +5,15 @@ mod closing;
 mod connection;
 mod dial;
 mod login;
+mod lookup;
 mod pin;
 mod preflight;
 mod privileges;
 
 pub use closing::{KillError, LoginProbe, kill_sessions, try_login};
-pub use connection::{CommandError, Connection};
+pub use connection::{CommandError, Connection, INBOUND};
 pub use dial::{ConnectError, Dialer};
+pub use lookup::{LookUpError, look_up};
 pub use pin::Pins;
 pub use preflight::{PreflightError, ServerInfo, preflight};
 pub use privileges::Refused as PrivilegeRefused;

@@ -61,6 +61,7 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
             tls: Tls::Verify { ca_pem: machine.database.ca_pem.clone(), server_name: "localhost".into() },
             schema: Some("shop".into()),
             allowances: Allowances::default(),
+            columns: Vec::new(),
             lease: VaultLease { mount: "database".into(), role: "orders-read".into() },
         },
         limits: Limits::DEFAULT,

@@ -28,7 +28,7 @@ async fn writing_is_refused_with_a_message_that_says_why() {
         ("/*!50000 DELETE */ FROM shop.orders", 1792),
         ("SELECT * FROM shop.orders INTO OUTFILE '/tmp/orders'", 1235),
         ("SELECT * FROM shop.orders FOR UPDATE", 1235),
-        ("KILL 1", 1792),
+        ("KILL 1", 1094),
     ] {
         refused(&person, sql, code).await;
     }

@@ -132,6 +132,12 @@ impl OpenClient {
         stdin.flush().unwrap();
     }
 
+    /// Its user presses Ctrl-C.
+    pub fn interrupts(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    }
+
     /// The next line of the answer.
     pub async fn line(&mut self) -> String {
         if let Some(line) = self.lines.recv().await {

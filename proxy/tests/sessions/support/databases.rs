@@ -62,10 +62,20 @@ fn filled(server: Database, numbers: &str) -> DatabaseServer {
          INSERT INTO shop.numbers {numbers}; \
          CREATE TABLE shop.blobs (id INT PRIMARY KEY, bytes LONGBLOB); \
          INSERT INTO shop.blobs VALUES (1, REPEAT('x', 20 * 1024 * 1024)), (2, 'small'); \
+         CREATE TABLE shop.customers (id INT PRIMARY KEY, email VARCHAR(60) NOT NULL, pin CHAR(4), name TEXT); \
+         INSERT INTO shop.customers VALUES (1, 'a@example.com', '1234', 'one'), (2, 'b@example.com', NULL, NULL); \
+         CREATE VIEW shop.people AS SELECT id, email AS mail FROM shop.customers; \
+         CREATE TABLE shop.pairs (n INT PRIMARY KEY, secret VARCHAR(40)); \
+         INSERT INTO shop.pairs SELECT n, IF(n % 3 = 0, NULL, REPEAT('s', n % 40)) FROM shop.numbers; \
          CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'; \
          GRANT SELECT, SHOW VIEW ON shop.* TO '{USER}'@'%'; GRANT SELECT ON other.* TO '{USER}'@'%';"
     ));
     DatabaseServer(server)
+}
+
+/// Both, for what must hold in front of either.
+pub fn both() -> [&'static DatabaseServer; 2] {
+    [mariadb(), mysql()]
 }
 
 impl DatabaseServer {

@@ -65,6 +65,7 @@ pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
             tls: Tls::Verify { ca_pem: server.ca_pem.clone(), server_name: "db.example.com".into() },
             schema: None,
             allowances: Allowances::default(),
+            columns: Vec::new(),
             lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
         },
         limits,

@@ -105,6 +105,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         read_packet(&mut self.stream, &mut self.sequence, 1 << 26).await.map(|body| body.to_vec())
     }
 
+    /// Sends a command; all packets of a result with definitions, up to its end or an error.
+    pub async fn result(&mut self, body: &[u8]) -> Vec<Vec<u8>> {
+        let mut packets = vec![self.asks(body).await.unwrap()];
+        while !matches!(packets.last().and_then(|packet| packet.first()), Some(0xfe | 0xff)) {
+            packets.push(self.reads().await.unwrap());
+        }
+        packets
+    }
+
     /// Sends a command; its first packet of an answer.
     pub async fn asks(&mut self, body: &[u8]) -> Result<Vec<u8>, PacketError> {
         self.sequence = Sequence::default();

@@ -1,0 +1,65 @@
+//! KILL: what a client sends from a second connection when its user presses Ctrl-C. It reaches sessions of this grant,
+//! which are all of one person, and nobody else's; no number of a client's reaches the database.
+
+use super::refused::Refused;
+use super::{Asked, Ended, Relay};
+use crate::audit::Decision;
+use crate::downstream::{Seat, Shared};
+
+/// What is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What the session executes.
+    Statement,
+    /// The session.
+    Session,
+}
+
+impl Relay {
+    pub(super) async fn kill(&mut self, asked: Asked<'_>, number: u64, reach: Reach) -> Result<(), Ended> {
+        let Some(seat) = self.shared.seats.find(number) else {
+            let message = format!("Unknown thread id: {number}");
+            return self.refuse(asked, Refused::new((1094, *b"HY000"), "Kill", &message)).await;
+        };
+        self.begin(asked, Decision::Answered).await?;
+        if seat.is(&self.seat) {
+            // What is to be stopped is this very statement.
+            self.answer_error(&interrupted())?;
+            self.finish().await?;
+            return match reach {
+                Reach::Statement => Ok(()),
+                Reach::Session => Err(Ended::Killed),
+            };
+        }
+        match reach {
+            Reach::Session => seat.kill(),
+            Reach::Statement => {
+                if let Err(refused) = stop_statement(&self.shared, &seat).await {
+                    self.answer_error(&refused)?;
+                    return self.finish().await;
+                }
+            }
+        }
+        self.answer_ok()?;
+        self.finish().await
+    }
+}
+
+/// Stops what another session executes, if anything. Its next statement waits until that is done.
+async fn stop_statement(shared: &Shared, seat: &Seat) -> Result<(), Refused> {
+    let mut turn = seat.turn.lock().await;
+    if !turn.asked {
+        return Ok(());
+    }
+    turn.stopped = true;
+    let killed = shared.dialer.kill_query(&shared.credential, seat.database).await;
+    killed.map_err(|_| {
+        let message = "the database could not be told to stop the statement: try again";
+        Refused::new((1105, *b"HY000"), "Kill", message)
+    })
+}
+
+/// What the servers say.
+fn interrupted() -> Refused {
+    Refused::new((1317, *b"70100"), "Kill", "Query execution was interrupted")
+}

@@ -1,0 +1,84 @@
+//! Column rules, before a statement is forwarded: the gate traces it, and is told of the tables that it asks about. What
+//! is known of tables lasts for one statement.
+
+use std::sync::Arc;
+
+use sql::{Catalogue, Flavour, Trace};
+use tokio::time::timeout;
+use wire::capabilities::Capabilities;
+use wire::status_flags::StatusFlags;
+
+use super::editor::Masks;
+use super::refused::Refused;
+use super::{Ended, Relay};
+use crate::upstream::{LookUpError, look_up};
+
+/// A view of views of views is followed so far.
+const MOST_ROUNDS: usize = 16;
+
+/// Tables of one statement, those behind its views included.
+const MOST_TABLES: usize = 1_000;
+
+/// How long the database may take to tell of the tables of one round.
+const TELLING: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// "Access denied for this column": what the gate says of a hidden one.
+const DENIED: (u16, [u8; 5]) = (1143, *b"42000");
+
+impl Relay {
+    /// What the column rules say of a text that the gate let pass: nothing, masks for its result, or why not.
+    pub(super) async fn traced(&mut self, text: &[u8]) -> Result<Result<Option<Masks>, Refused>, Ended> {
+        if !self.shared.gate.has_column_rules() {
+            return Ok(Ok(None));
+        }
+        let (mut catalogue, mut tables) = (Arc::new(Catalogue::default()), 0_usize);
+        for _ in 0..MOST_ROUNDS {
+            let known = Arc::clone(&catalogue);
+            let wanted = match self.shared.gate.trace(text, self.schema.as_deref(), known).await {
+                Ok(Trace::Open) => return Ok(Ok(None)),
+                Ok(Trace::Masked(columns)) => return Ok(Ok(Some(Masks::new(columns)))),
+                Ok(Trace::Refuse(refusal)) => return Ok(Err(Refused::by_gate(&refusal))),
+                Ok(Trace::Wanted(wanted)) => wanted,
+                Err(_) => return Ok(Err(Refused::no_verdict())),
+            };
+            tables = tables.saturating_add(wanted.len());
+            if wanted.is_empty() || tables > MOST_TABLES {
+                break;
+            }
+            self.asked = true;
+            let told = timeout(TELLING, self.tell_of(&wanted, Arc::make_mut(&mut catalogue))).await;
+            match told {
+                Ok(Ok(())) => self.asked = false,
+                Ok(Err(LookUpError::Untold)) => {
+                    self.asked = false;
+                    let message = "the database does not tell which columns its tables have, so the column rules can't \
+                                   be checked: try again";
+                    return Ok(Err(Refused::new(DENIED, "Untold", message)));
+                }
+                Ok(Err(LookUpError::Broken(_))) | Err(_) => return Err(Ended::DatabaseGone),
+            }
+        }
+        let message =
+            "the statement reads too many tables, or views of views, for the column rules to be checked";
+        Ok(Err(Refused::new(DENIED, "TooManyTables", message)))
+    }
+
+    /// Asks in the session itself; but MySQL tells whoever has a transaction open what it knew when that began.
+    async fn tell_of(
+        &mut self,
+        wanted: &std::collections::BTreeSet<sql::TableName>,
+        catalogue: &mut Catalogue,
+    ) -> Result<(), LookUpError> {
+        let in_the_past = self.shared.server.server.flavour == Flavour::MySql
+            && self.database.status.contains(StatusFlags::IN_TRANS);
+        if !in_the_past {
+            return look_up(&mut self.database, wanted, catalogue).await;
+        }
+        let connected = self.shared.dialer.connect(&self.shared.credential, Capabilities::NONE).await;
+        let mut database = connected.map_err(|_| LookUpError::Untold)?;
+        let told = look_up(&mut database, wanted, catalogue).await;
+        database.quit().await;
+        // This connection is not the session's, so its end isn't either.
+        told.map_err(|_| LookUpError::Untold)
+    }
+}
