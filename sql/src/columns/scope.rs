@@ -110,8 +110,13 @@ impl<'a> Path<'a> {
     }
 }
 
+/// Could the server take one for the other? Between simple names it is certain.
+fn may_mean(written: &str, own: &str) -> bool {
+    same(written, own) || !is_simple(own)
+}
+
 impl Source {
-    /// Can a name with this table and schema before it mean a column of this one?
+    /// Is a name with this table and schema before it a name of this one?
     pub(crate) fn is_called(&self, schema: Option<&str>, table: Option<&str>) -> bool {
         let table = table.is_none_or(|table| same(table, &self.name));
         let schema = match (schema, &self.schema) {
@@ -122,37 +127,44 @@ impl Source {
         table && schema
     }
 
-    fn fields<'a>(&'a self, path: &'a Path<'_>) -> impl Iterator<Item = &'a Field> {
-        let called = self.is_called(path.schema, path.table);
-        let named = move |field: &&Field| field.name.as_deref().is_some_and(|name| same(name, path.column));
-        self.output.fields.iter().filter(move |_| called).filter(named)
+    /// Could it be one?
+    fn may_be_called(&self, path: &Path<'_>) -> bool {
+        let schema =
+            path.schema.zip(self.schema.as_deref()).is_none_or(|(wanted, own)| may_mean(wanted, own));
+        schema && path.table.is_none_or(|table| may_mean(table, &self.name))
+    }
+
+    fn named<'a>(&'a self, is: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = Access> + 'a {
+        let named = move |field: &&Field| field.name.as_deref().is_some_and(&is);
+        self.output.fields.iter().filter(named).map(|field| field.access)
     }
 
     /// May it have columns whose names are not known here? They are open.
     fn has_unknown(&self) -> bool {
         !self.output.certain || self.output.fields.iter().any(|field| field.name.is_none())
     }
-
-    fn is_simple_for(&self, path: &Path<'_>) -> bool {
-        let names = || self.output.fields.iter().filter_map(|field| field.name.as_deref());
-        match path.table {
-            Some(table) => is_simple(&self.name) && (!same(table, &self.name) || names().all(is_simple)),
-            None => names().all(is_simple),
-        }
-    }
 }
 
 impl Frame {
+    /// The columns that the name means.
     fn columns(&self, path: &Path<'_>) -> Option<Access> {
-        let found = self.sources.iter().flat_map(|source| source.fields(path));
-        found.map(|field| field.access).max()
+        let called = self.sources.iter().filter(|source| source.is_called(path.schema, path.table));
+        called.flat_map(|source| source.named(|own| same(path.column, own))).max()
     }
 
+    /// Those, and the columns that it could mean.
+    fn possible(&self, path: &Path<'_>) -> Option<Access> {
+        let called = || self.sources.iter().filter(|source| source.may_be_called(path));
+        let unknown = called().any(Source::has_unknown).then_some(None);
+        called().flat_map(|source| source.named(|own| may_mean(path.column, own))).max().max(unknown)
+    }
+
+    /// The aliases that it could mean.
     fn aliases(&self, path: &Path<'_>) -> Option<Access> {
         if path.table.is_some() {
             return None;
         }
-        let meant = |field: &&Field| field.name.as_deref().is_none_or(|name| same(name, path.column));
+        let meant = |field: &&Field| field.name.as_deref().is_none_or(|own| may_mean(path.column, own));
         self.items.fields.iter().filter(meant).map(|field| field.access).max()
     }
 
@@ -164,15 +176,9 @@ impl Frame {
         pairs.map(|field| field.access).max()
     }
 
-    fn has_unknown(&self, path: &Path<'_>) -> bool {
-        self.sources.iter().any(|source| source.is_called(path.schema, path.table) && source.has_unknown())
-    }
-
-    /// Can no name in it be taken for another one?
-    fn is_simple_for(&self, path: &Path<'_>) -> bool {
-        let aliases = self.items.fields.iter().filter_map(|field| field.name.as_deref());
-        self.sources.iter().all(|source| source.is_simple_for(path))
-            && (path.table.is_some() || aliases.into_iter().all(is_simple))
+    /// Nothing in it is masked or hidden.
+    fn is_open(&self) -> bool {
+        self.items.access().is_none() && self.sources.iter().all(|source| source.output.access().is_none())
     }
 }
 
@@ -180,27 +186,23 @@ impl Frame {
 pub(crate) fn resolve(frames: &[Frame], path: &Path<'_>) -> Found {
     let visible = || frames.iter().rev().filter(|frame| !frame.concealed);
     if !path.is_simple() {
-        let mut frames = visible();
-        let (inner, outer) = (frames.next(), frames.next());
-        let found = inner.filter(|frame| !frame.loose || outer.is_none()).and_then(|f| f.exactly(path));
-        return found.map_or(Found::Unclear, Found::Access);
+        let inner = visible().next().filter(|frame| !frame.loose);
+        return match inner.and_then(|frame| frame.exactly(path)) {
+            Some(access) => Found::Access(access),
+            None if visible().all(Frame::is_open) => Found::Access(None),
+            None => Found::Unclear,
+        };
     }
     let mut strictest: Option<Access> = None;
-    let outermost = visible().count().saturating_sub(1);
     for (depth, frame) in visible().enumerate() {
-        let column = frame.columns(path);
-        strictest = strictest.max(column);
-        if column.is_some() && !frame.loose {
-            return strictest.map_or(Found::Nothing, Found::Access);
+        if !frame.loose
+            && let Some(column) = frame.columns(path)
+        {
+            return Found::Access(strictest.flatten().max(column));
         }
+        strictest = strictest.max(frame.possible(path));
         if frame.loose || depth > 0 {
             strictest = strictest.max(frame.aliases(path));
-        }
-        if frame.has_unknown(path) {
-            strictest = strictest.max(Some(None));
-        }
-        if !frame.is_simple_for(path) && (strictest.is_none() || depth < outermost) {
-            return Found::Unclear;
         }
     }
     strictest.map_or(Found::Nothing, Found::Access)

@@ -1,6 +1,6 @@
 //! The items of a `SELECT` and what stands for them: `*`, aliases, numbers in `ORDER BY`. For the column rules.
 
-use super::columns::{Author, inference, unclear};
+use super::tracer::{Author, inference, unclear};
 use super::{Role, Walker};
 use crate::columns::ColumnAccess;
 use crate::columns::context::told;

@@ -6,8 +6,9 @@ mod expression;
 mod items;
 mod query;
 mod table;
+mod tracer;
 
-pub(crate) use columns::Tracer;
+pub(crate) use tracer::Tracer;
 
 use crate::lexer::{Kind, Lexed};
 use crate::refusal::{Reason, Refusal};

@@ -1,6 +1,6 @@
 //! Queries: `WITH`, set operations, `SELECT` and its clauses. Every field is named.
 
-use super::columns::Around;
+use super::tracer::Around;
 use super::{Role, Walker};
 use crate::refusal::Refusal;
 use sqlparser::ast::{

@@ -64,7 +64,7 @@ impl Secrets {
 
     fn column_alias(&mut self) -> String {
         self.random
-            .pick(&["email", "id", "e", "x", "number", "name", "émail", "ssn", "a", "`x y`"])
+            .pick(&["email", "id", "e", "x", "number", "name", "émail", "é", "ssn", "a", "`x y`"])
             .to_owned()
     }
 
