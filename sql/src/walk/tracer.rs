@@ -129,5 +129,5 @@ pub(super) fn renamed(output: Output, names: Option<Output>) -> Output {
         let own = fields.get(index).and_then(|field| field.access);
         Field { access: if known { own } else { strictest }, ..named }
     };
-    Output { fields: names.fields.into_iter().enumerate().map(field).collect(), certain: known || certain }
+    Output { fields: names.fields.into_iter().enumerate().map(field).collect(), certain }
 }
