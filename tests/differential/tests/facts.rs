@@ -26,6 +26,10 @@ const LOCKS: &str = "SELECT LOWER(l.OBJECT_SCHEMA), LOWER(l.OBJECT_NAME), l.OBJE
                      WHERE t.PROCESSLIST_ID = ? AND l.OBJECT_TYPE IN ('TABLE', 'FUNCTION', 'PROCEDURE') \
                      AND l.OBJECT_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')";
 
+/// Locks of rows, and intentions to take some. MariaDB tells of them only while somebody waits.
+const ROW_LOCKS: &str = "SELECT COUNT(*) FROM performance_schema.data_locks l JOIN performance_schema.threads t USING (THREAD_ID) \
+                         WHERE t.PROCESSLIST_ID = ?";
+
 type Touched = BTreeSet<(String, String)>;
 
 struct Bed {
@@ -35,6 +39,7 @@ struct Bed {
     /// Statements after which the server held a table.
     compared: usize,
     wrong: Vec<String>,
+    kind: Kind,
 }
 
 impl Bed {
@@ -42,7 +47,14 @@ impl Bed {
         let mut conn = canary.connect("reader").await.unwrap();
         let version: String = conn.query_first("SELECT VERSION()").await.unwrap().unwrap();
         let gate = Gate::new(Server::from_greeting(&version).unwrap(), Allowances::default());
-        Self { gate, conn, watcher: canary.watcher().await, compared: 0, wrong: Vec::new() }
+        Self {
+            gate,
+            conn,
+            watcher: canary.watcher().await,
+            compared: 0,
+            wrong: Vec::new(),
+            kind: canary.kind(),
+        }
     }
 
     /// A transaction keeps the locks until they are looked at.
@@ -71,15 +83,34 @@ impl Bed {
         }
     }
 
+    async fn locks_no_row(&mut self, text: &str) {
+        if self.kind == Kind::MySql {
+            let locks: Option<u64> = self.watcher.exec_first(ROW_LOCKS, (self.conn.id(),)).await.unwrap();
+            if locks != Some(0) {
+                self.wrong.push(format!("rows are locked: {text}"));
+            }
+        }
+    }
+
     async fn check(&mut self, text: &[u8]) {
         let Verdict::Forward(permit) = self.gate.decide(text, Some("shop")) else { return };
+        let text = std::str::from_utf8(permit.forwarded()).unwrap();
+        if matches!(permit.kind(), StatementKind::Set | StatementKind::Show | StatementKind::Explain) {
+            self.conn.reset().await.unwrap();
+            self.begin().await;
+            if self.conn.query_drop(text).await.is_ok() {
+                self.locks_no_row(text).await;
+            }
+            self.conn.reset().await.unwrap();
+            return;
+        }
         if permit.kind() != StatementKind::Query {
             return;
         }
-        let text = std::str::from_utf8(permit.forwarded()).unwrap();
         self.begin().await;
         if self.conn.query_drop(text).await.is_ok() {
             self.compare(text, permit.facts(), "sent").await;
+            self.locks_no_row(text).await;
         }
         self.begin().await;
         if permit.facts().parameters == 0
@@ -108,6 +139,12 @@ async fn facts_hold(kind: Kind, seed: u64) {
     bed.conn.query_drop("SELECT u.a FROM u JOIN v ON v.a = u.a").await.unwrap();
     bed.compare("u and v", &Facts::default(), "sent").await;
     assert_eq!(bed.wrong.len(), 3, "{:?}", bed.wrong);
+    for text in ["SET SESSION timestamp = (SELECT COUNT(*) FROM t)", "SELECT a FROM t LOCK IN SHARE MODE"] {
+        bed.begin().await;
+        bed.conn.query_drop(text).await.unwrap();
+        bed.locks_no_row(text).await;
+    }
+    assert_eq!(bed.wrong.len(), if kind == Kind::MySql { 5 } else { 3 }, "{:?}", bed.wrong);
 }
 
 #[tokio::test]
