@@ -127,6 +127,12 @@ impl Source {
         table && schema
     }
 
+    /// Is it certainly one? Whether case counts in a table's name or alias is the server's setting.
+    fn is_surely_called(&self, path: &Path<'_>) -> bool {
+        let schema = path.schema.is_none_or(|schema| self.schema.as_deref() == Some(schema));
+        schema && path.table.is_none_or(|table| self.name == table)
+    }
+
     /// Could it be one?
     fn may_be_called(&self, path: &Path<'_>) -> bool {
         let schema =
@@ -148,7 +154,7 @@ impl Source {
 impl Frame {
     /// The columns that the name means.
     fn columns(&self, path: &Path<'_>) -> Option<Access> {
-        let called = self.sources.iter().filter(|source| source.is_called(path.schema, path.table));
+        let called = self.sources.iter().filter(|source| source.is_surely_called(path));
         called.flat_map(|source| source.named(|own| same(path.column, own))).max()
     }
 

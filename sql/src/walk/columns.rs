@@ -10,6 +10,7 @@ use super::tracer::{Around, Author, Common, Tracer, inference, named, renamed, u
 use crate::columns::scope::{Access, Field, Found, Frame, Output, Path, Source, resolve};
 use crate::facts::TableName;
 use crate::refusal::{Reason, Refusal};
+use crate::server::Flavour;
 use sqlparser::ast::{Ident, TableAlias};
 
 impl<'a> Walker<'a> {
@@ -101,10 +102,10 @@ impl<'a> Walker<'a> {
 
     /// A recursive common table expression: its own query may name it.
     pub(super) fn enter_recursive(&mut self, alias: &TableAlias) {
-        let names = self.names_of(alias);
+        let (name, names) = (self.common_name(alias), self.names_of(alias));
         if let Some(tracer) = &mut self.tracer {
             tracer.recursive = Some(tracer.tables.len());
-            tracer.tables.push((alias.name.value.to_lowercase(), Common::Unbound(names)));
+            tracer.tables.push((name, Common::Unbound(names)));
         }
     }
 
@@ -125,11 +126,15 @@ impl<'a> Walker<'a> {
 
     /// A plain common table expression comes into sight.
     pub(super) fn add_common_table(&mut self, alias: &TableAlias) {
-        let names = self.names_of(alias);
+        let (name, names) = (self.common_name(alias), self.names_of(alias));
         if let Some(tracer) = &mut self.tracer {
             let output = renamed(std::mem::take(&mut tracer.output), named(names));
-            tracer.tables.push((alias.name.value.to_lowercase(), Common::Known(output)));
+            tracer.tables.push((name, Common::Known(output)));
         }
+    }
+
+    fn common_name(&self, alias: &TableAlias) -> String {
+        self.lexed.name(crate::dialect::index_of(alias.name.span))
     }
 
     fn names_of(&self, alias: &TableAlias) -> Vec<Field> {
@@ -182,14 +187,16 @@ impl<'a> Walker<'a> {
         let common = match &name.schema {
             None => {
                 let lower = name.name.to_lowercase();
-                tracer
-                    .tables
-                    .iter()
-                    .rev()
-                    .find(|(table, _)| *table == lower)
-                    .map(|(_, common)| common.clone())
+                tracer.tables.iter().rev().find(|(table, _)| table.to_lowercase() == lower).cloned()
             }
             Some(_) => None,
+        };
+        let common = match common {
+            // A MySQL where case counts takes it for a table, and one where it doesn't for the expression.
+            Some((called, _)) if called != name.name && self.flavour == Flavour::MySql => {
+                return Err(unclear(&name.name));
+            }
+            found => found.map(|(_, common)| common),
         };
         let (schema, output) = match common {
             Some(Common::Known(output)) => (None, output),

@@ -86,7 +86,8 @@ pub(crate) struct Walker<'a> {
     tracer: Option<Tracer<'a>>,
 }
 
-/// Names of common table expressions in sight, in lower case.
+/// Names of common table expressions in sight. Case counts in MySQL where it counts for tables, which is everywhere but on
+/// Windows and macOS by default, and not in MariaDB (tried on both).
 #[derive(Debug, Default)]
 struct Scope {
     /// In the order they came into sight.
@@ -104,6 +105,14 @@ impl Scope {
 
     fn holds(&self, name: &str) -> bool {
         self.names.get(name).is_some_and(|count| *count > 0)
+    }
+
+    /// The name by which one is known.
+    fn key(name: &str, flavour: Flavour) -> String {
+        match flavour {
+            Flavour::MySql => name.to_owned(),
+            Flavour::MariaDb => name.to_lowercase(),
+        }
     }
 
     fn depth(&self) -> usize {

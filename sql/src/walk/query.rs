@@ -1,7 +1,7 @@
 //! Queries: `WITH`, set operations, `SELECT` and its clauses. Every field is named.
 
 use super::tracer::Around;
-use super::{Role, Walker};
+use super::{Role, Scope, Walker};
 use crate::refusal::Refusal;
 use sqlparser::ast::{
     Cte, Distinct, Fetch, GroupByExpr, GroupByWithModifier, LimitClause, NamedWindowDefinition,
@@ -65,7 +65,7 @@ impl Walker<'_> {
                 return Err(self.foreign("a common table expression"));
             }
             self.table_alias(alias)?;
-            let name = alias.name.value.to_lowercase();
+            let name = Scope::key(&self.lexed.name(crate::dialect::index_of(alias.name.span)), self.flavour);
             if *recursive {
                 self.scope.push(name);
                 self.enter_recursive(alias);

@@ -1,6 +1,6 @@
 //! Table references and joins. Every field is named.
 
-use super::{FoundTable, Role, Walker};
+use super::{FoundTable, Role, Scope, Walker};
 use crate::facts::TableName;
 use crate::refusal::Refusal;
 use sqlparser::ast::{
@@ -197,7 +197,7 @@ impl Walker<'_> {
             _ => return Err(self.foreign("a table's name")),
         };
         let name = self.lexed.name(table);
-        if schema.is_some() || !self.scope.holds(&name.to_lowercase()) {
+        if schema.is_some() || !self.scope.holds(&Scope::key(&name, self.flavour)) {
             self.findings.tables.push(FoundTable { schema: schema.clone(), name: name.clone(), index });
         }
         Ok(Some(TableName { schema, name }))

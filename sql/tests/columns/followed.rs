@@ -80,6 +80,8 @@ fn what_concerns_no_rule_passes_as_it_is() {
         ("SELECT áb FROM plain", "open"),
         ("SELECT name FROM users JOIN plain USING (id)", "open"),
         ("SELECT @x, @@version", "open"),
+        ("SELECT U.name FROM users u", "open"),
+        ("WITH T AS (SELECT name FROM users) SELECT T.name FROM T", "open"),
         ("SELECT (SELECT 1 FROM orders WHERE strase = 1) FROM (SELECT 1 AS strase) d", "open"),
         ("SELECT total FROM orders ORDER BY total", "open"),
         ("SELECT j.x FROM JSON_TABLE('[1]', '$[*]' COLUMNS (x INT PATH '$')) j", "open"),
