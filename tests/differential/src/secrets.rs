@@ -55,7 +55,7 @@ impl Secrets {
     /// A name for an alias: often one that means something elsewhere.
     fn alias(&mut self) -> String {
         self.next += 1;
-        let names = ["users", "cards", "u", "c", "t", "plain"];
+        let names = ["users", "cards", "u", "c", "t", "plain", "U", "Users"];
         match self.random.below(4) {
             0 => self.random.pick(&names).to_owned(),
             _ => format!("t{}", self.next % 7),
