@@ -80,6 +80,9 @@ fn what_concerns_no_rule_passes_as_it_is() {
         ("SELECT áb FROM plain", "open"),
         ("SELECT name FROM users JOIN plain USING (id)", "open"),
         ("SELECT @x, @@version", "open"),
+        // The innermost table that has the column is meant.
+        ("SELECT (SELECT email FROM (SELECT 'x' AS email) d) FROM users", "open"),
+        ("SELECT p.a FROM plain p, (SELECT email AS a FROM users) x ORDER BY p.a", "open"),
         ("SELECT U.name FROM users u", "open"),
         ("WITH T AS (SELECT name FROM users) SELECT T.name FROM T", "open"),
         ("SELECT (SELECT 1 FROM orders WHERE strase = 1) FROM (SELECT 1 AS strase) d", "open"),
