@@ -28,7 +28,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("/*M!100000 DELETE FROM orders */", "DELETE"),
     ("LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE orders", "LOAD"),
     ("EXECUTE IMMEDIATE 'DELETE FROM orders'", "EXECUTE"),
-    ("KILL 1", "KILL"),
+    ("KILL 1", "Unknown thread id"),
 ];
 
 /// What people and tools send for reading.
