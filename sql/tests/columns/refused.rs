@@ -154,6 +154,8 @@ fn what_cannot_be_traced_is_refused() {
         ("SELECT id FROM typo", "refused"),
         ("SELECT nowhere FROM users", "refused"),
         ("SELECT _rowid FROM users", "refused"),
+        ("SELECT x.* FROM plain", "refused"),
+        ("SELECT u.* FROM cards u, plain U", "refused"),
         // The servers take é for e.
         ("SELECT émail FROM users", "refused"),
         ("SELECT (SELECT émail FROM users LIMIT 1) FROM (SELECT 1 AS émail) d", "refused"),
