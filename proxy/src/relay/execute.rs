@@ -23,7 +23,7 @@ impl Relay {
         let Some(prepared) = self.statements.get(execute.id) else {
             return self.refuse(Asked::plain(EXECUTE), unknown()).await;
         };
-        let text = Arc::clone(&prepared.text);
+        let (text, schema) = (Arc::clone(&prepared.text), prepared.schema.clone());
         let plain = Asked::text(EXECUTE, &text);
         if !READING_CURSORS.contains(&execute.flags) {
             let refused = Refused::new((1235, *b"42000"), "Cursor", "only cursors for reading are open");
@@ -44,6 +44,10 @@ impl Relay {
             return self.refuse(plain, refused).await;
         }
         let permit = Arc::clone(&prepared.permit);
+        let results = match self.traced(&text, schema.as_deref()).await? {
+            Ok(masks) => masks.map_or(Results::Open, Results::Masked),
+            Err(refused) => return self.refuse(plain, refused).await,
+        };
         let parameters: Vec<Parameter<'_>> = (0..)
             .zip(params.values)
             .map(|(index, value)| match value {
@@ -55,6 +59,7 @@ impl Relay {
         self.begin(asked, Decision::Forwarded).await?;
         if let Some(prepared) = self.statements.get_mut(execute.id) {
             prepared.types = params.types;
+            prepared.results = results;
             prepared.forget_long_data();
         }
         let answered = self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
@@ -73,6 +78,11 @@ impl Relay {
         let Some(prepared) = self.statements.get(id) else {
             return self.refuse(Asked::plain("COM_STMT_FETCH"), unknown()).await;
         };
+        if matches!(prepared.results, Results::None) {
+            let message = "the prepared statement has no open cursor: execute it first";
+            let refused = Refused::new((1421, *b"HY000"), "NoCursor", message);
+            return self.refuse(Asked::plain("COM_STMT_FETCH"), refused).await;
+        }
         let (text, carried) = (Arc::clone(&prepared.text), prepared.fetched);
         self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
         self.run_prepared(id, body, Answer::Fetch, carried).await?;
@@ -86,7 +96,7 @@ impl Relay {
         self.finish().await
     }
 
-    /// Sends an execution or a fetch, whose rows are masked as was found when the statement was prepared.
+    /// Sends an execution or a fetch, whose rows are masked as was found for the execution.
     async fn run_prepared(
         &mut self,
         id: u32,
@@ -95,13 +105,13 @@ impl Relay {
         carried: Carried,
     ) -> Result<Answered, Ended> {
         let prepared = self.statements.get_mut(id).ok_or(Ended::Ours)?;
-        let mut masks = match std::mem::replace(&mut prepared.results, Results::Lent) {
+        let mut masks = match std::mem::replace(&mut prepared.results, Results::None) {
             Results::Open => {
                 prepared.results = Results::Open;
                 return self.forward_carrying(body, answer, carried).await;
             }
             Results::Masked(masks) => masks,
-            Results::Lent => return Err(Ended::Ours),
+            Results::None => return Err(Ended::Ours),
         };
         let answered = self.forward_masked(body, answer, carried, &mut masks).await?;
         self.statements.get_mut(id).ok_or(Ended::Ours)?.results = Results::Masked(masks);

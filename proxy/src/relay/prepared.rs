@@ -25,8 +25,8 @@ pub(super) enum Results {
     Open,
     /// Masked.
     Masked(Masks),
-    /// Not at all: the masks were lent to an execution that did not give them back.
-    Lent,
+    /// Not at all: it was not executed yet, or the masks were lent to an execution that did not give them back.
+    None,
 }
 
 /// A statement that the gate let pass and the database prepared.
@@ -35,7 +35,9 @@ pub(super) struct Prepared {
     pub text: Arc<[u8]>,
     /// The gate's word on it.
     pub permit: Arc<Permit>,
-    /// What the column rules make of its results; away while one of them is followed.
+    /// The schema that its names are of.
+    pub schema: Option<Arc<str>>,
+    /// What the column rules make of the results of its last execution; away while one of them is followed.
     pub results: Results,
     /// How many parameters it takes.
     pub parameters: u16,
@@ -50,11 +52,12 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(text: &[u8], permit: Arc<Permit>, masks: Option<Masks>, parameters: u16) -> Self {
+    pub(super) fn new(text: &[u8], schema: Option<String>, permit: Arc<Permit>, parameters: u16) -> Self {
         Self {
             text: text.into(),
             permit,
-            results: masks.map_or(Results::Open, Results::Masked),
+            schema: schema.map(Arc::from),
+            results: Results::None,
             parameters,
             types: Vec::new(),
             fetched: Carried::default(),

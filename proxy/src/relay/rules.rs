@@ -27,14 +27,19 @@ const DENIED: (u16, [u8; 5]) = (1143, *b"42000");
 
 impl Relay {
     /// What the column rules say of a text that the gate let pass: nothing, masks for its result, or why not.
-    pub(super) async fn traced(&mut self, text: &[u8]) -> Result<Result<Option<Masks>, Refused>, Ended> {
+    /// `schema`: the one that names without a schema are of.
+    pub(super) async fn traced(
+        &mut self,
+        text: &[u8],
+        schema: Option<&str>,
+    ) -> Result<Result<Option<Masks>, Refused>, Ended> {
         if !self.shared.gate.has_column_rules() {
             return Ok(Ok(None));
         }
         let (mut catalogue, mut tables) = (Arc::new(Catalogue::default()), 0_usize);
         for _ in 0..MOST_ROUNDS {
             let known = Arc::clone(&catalogue);
-            let wanted = match self.shared.gate.trace(text, self.schema.as_deref(), known).await {
+            let wanted = match self.shared.gate.trace(text, schema, known).await {
                 Ok(Trace::Open) => return Ok(Ok(None)),
                 Ok(Trace::Masked(columns)) => return Ok(Ok(Some(Masks::new(columns)))),
                 Ok(Trace::Refuse(refusal)) => return Ok(Err(Refused::by_gate(&refusal))),

@@ -22,7 +22,7 @@ impl Relay {
     pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Ended> {
         let asked = Asked::text("COM_QUERY", text);
         match self.shared.gate.decide(text, self.schema.as_deref()).await {
-            Ok(Verdict::Forward(permit)) => match self.traced(text).await? {
+            Ok(Verdict::Forward(permit)) => match self.traced(text, self.schema.clone().as_deref()).await? {
                 Ok(masks) => self.run_query(asked, &permit, masks).await,
                 Err(refused) => self.refuse(asked, refused).await,
             },
@@ -72,10 +72,11 @@ impl Relay {
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
         };
-        let masks = match self.traced(text).await? {
-            Ok(masks) => masks,
-            Err(refused) => return self.refuse(asked, refused).await,
-        };
+        // A closed column is refused now. What is masked is found when the statement is executed: a table may change.
+        let schema = self.schema.clone();
+        if let Err(refused) = self.traced(text, schema.as_deref()).await? {
+            return self.refuse(asked, refused).await;
+        }
         if let Some(refused) = self.used_up() {
             return self.refuse(asked, refused).await;
         }
@@ -87,7 +88,7 @@ impl Relay {
         self.begin(asked, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         if let Some(prepared) = answered.prepared.filter(|_| answered.done) {
-            let statement = Prepared::new(text, permit, masks, prepared.parameters);
+            let statement = Prepared::new(text, schema, permit, prepared.parameters);
             self.statements.insert(prepared.id, statement);
         }
         self.finish().await

@@ -112,10 +112,11 @@ async fn a_cursors_rows_count_as_one_statements() {
     let prepared = raw.asks(&command::encode_prepare(sql)).await.unwrap();
     raw.reads().await.unwrap();
     let id = &prepared[1..5];
+    let fetch_three = [&[0x1c_u8], id, &[3, 0, 0, 0]].concat();
+    assert_eq!(error(&raw.asks(&fetch_three).await.unwrap()).0, 1421, "there is no cursor yet");
     let open_cursor = [&[0x17_u8], id, &[1, 1, 0, 0, 0]].concat();
     assert_eq!(raw.asks(&open_cursor).await.unwrap(), [1]);
     while raw.reads().await.unwrap()[0] != 0xfe {}
-    let fetch_three = [&[0x1c_u8], id, &[3, 0, 0, 0]].concat();
     assert_eq!(raw.asks(&fetch_three).await.unwrap()[0], 0, "a row");
     while raw.reads().await.unwrap()[0] != 0xfe {}
     assert_eq!(raw.asks(&fetch_three).await.unwrap()[0], 0, "the fourth row");
