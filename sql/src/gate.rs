@@ -8,6 +8,7 @@ use crate::lexer::{self, Lexed};
 use crate::policy::Policy;
 use crate::query;
 use crate::refusal::{Reason, Refusal};
+use crate::secrets::Secrets;
 use crate::server::Server;
 use crate::session::{self, Decided};
 use crate::shape;
@@ -28,19 +29,26 @@ pub struct Gate {
     server: Server,
     allowances: Allowances,
     columns: Vec<ColumnRule>,
+    secrets: Secrets,
 }
 
 impl Gate {
     /// A gate for this server, with what its `Database` allows.
     #[must_use]
     pub fn new(server: Server, allowances: Allowances) -> Self {
-        Self { server, allowances, columns: Vec::new() }
+        Self { server, allowances, columns: Vec::new(), secrets: Secrets::default() }
     }
 
     /// The same gate, holding readers to these rules.
     #[must_use]
     pub fn with_columns(self, columns: Vec<ColumnRule>) -> Self {
         Self { columns, ..self }
+    }
+
+    /// The same gate for a server on which these variables, of [`crate::SECRET_VARIABLES`], are set.
+    #[must_use]
+    pub fn with_secrets(self, variables: &[String]) -> Self {
+        Self { secrets: Secrets::new(variables), ..self }
     }
 
     /// Are there column rules? Then each permit's text must be traced before it is forwarded.
@@ -110,7 +118,8 @@ impl Gate {
     }
 
     fn policy<'a>(&'a self, default_schema: Option<&'a str>, columns: Option<&'a Context<'a>>) -> Policy<'a> {
-        Policy { allowances: &self.allowances, default_schema, server: self.server, columns }
+        let Self { server, allowances, secrets, .. } = self;
+        Policy { allowances, default_schema, server: *server, columns, secrets }
     }
 }
 

@@ -22,6 +22,7 @@ mod query;
 mod refusal;
 mod rewrite;
 mod schemas;
+mod secrets;
 mod seen;
 mod server;
 mod session;
@@ -39,6 +40,7 @@ pub use columns::{Catalogue, ColumnAccess, ColumnRule, Columns, Relation, Result
 pub use facts::{Facts, QualifiedName, TableName};
 pub use gate::{Allowances, Gate};
 pub use refusal::{Place, Reason, Refusal};
+pub use secrets::SECRET_VARIABLES;
 pub use seen::Seen;
 pub use server::{Flavour, Server, UnknownServer, Version};
 pub use verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};

@@ -5,9 +5,10 @@ use crate::columns::context::Context;
 use crate::facts::{Facts, QualifiedName, TableName};
 use crate::functions::{self, BuiltIn};
 use crate::gate::Allowances;
-use crate::lexer::Lexed;
+use crate::lexer::{Kind, Lexed};
 use crate::refusal::{Reason, Refusal, shown};
 use crate::schemas;
+use crate::secrets::Secrets;
 use crate::server::Server;
 use crate::walk::{Call, Findings, FoundTable};
 
@@ -22,15 +23,12 @@ pub(crate) struct Policy<'a> {
     pub(crate) server: Server,
     /// The trace of columns, when there is one.
     pub(crate) columns: Option<&'a Context<'a>>,
+    /// What the server's variables must not tell.
+    pub(crate) secrets: &'a Secrets,
 }
 
 impl Policy<'_> {
     /// Judges the findings and turns them into facts.
-    ///
-    /// Every system variable may be read. A few may hold a secret (`report_password`; in MariaDB `wsrep_sst_auth` and
-    /// `file_key_management_filekey`), and the servers show them in clear to a user with no right but `SELECT` on one
-    /// schema (measured), in `SHOW VARIABLES` and the tables of variables too. Those are what clients ask for as a whole
-    /// while connecting and can't be refused; refusing `@@name` alone would only look like a lock.
     ///
     /// # Errors
     /// The first finding that is not allowed.
@@ -44,7 +42,11 @@ impl Policy<'_> {
             self.call(call, &mut facts).map_err(|refusal| refusal.at(lexed.place(call.index)))?;
         }
         for index in &findings.variables {
-            facts.variables_read.insert(lexed.name(*index).to_lowercase());
+            let name = lexed.name(*index);
+            if lexed.kind(*index) == Some(Kind::SystemVariable) {
+                self.secrets.may_read(&name).map_err(|refusal| refusal.at(lexed.place(*index)))?;
+            }
+            facts.variables_read.insert(name.to_lowercase());
         }
         Ok(facts)
     }
@@ -59,6 +61,7 @@ impl Policy<'_> {
                     format!("{schema}.{name} is a table of the server's own that is not open to readers");
                 return Err(Refusal::new(Reason::Table, what));
             }
+            self.secrets.may_read_table(schema, name)?;
         }
         Ok(TableName { schema: schema.map(str::to_owned), name: name.to_owned() })
     }

@@ -47,6 +47,8 @@ pub enum Reason {
     NoTable,
     /// A column that a rule of the `Database` closes, or may close for all that can be told.
     Column,
+    /// A system variable that holds a secret.
+    Secret,
     /// A variable that may not be set.
     Setting,
     /// A value that a variable may not be set to.
@@ -70,7 +72,7 @@ impl Reason {
             Self::Table => (1142, *b"42000"),
             Self::NoTable => (1146, *b"42S02"),
             Self::Column => (1143, *b"42000"),
-            Self::Setting => (1227, *b"42000"),
+            Self::Secret | Self::Setting => (1227, *b"42000"),
             Self::SettingValue => (1231, *b"42000"),
             Self::CharacterSet => (1115, *b"42000"),
         }

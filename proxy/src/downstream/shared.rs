@@ -85,7 +85,9 @@ impl Shared {
         let SharedParts { grant, credential, server, identity, usage, ending } = parts;
         let who = &grant.identity;
         let authority = SessionAuthority::new(&who.uid, &who.user, &identity.session_ca_pem);
-        let gate = Gate::new(server.server, allowances(&grant)).with_columns(column_rules(&grant));
+        let gate = Gate::new(server.server, allowances(&grant))
+            .with_columns(column_rules(&grant))
+            .with_secrets(&server.secret_variables);
         Ok(Self {
             credential,
             dialer: Dialer::new(&grant.target).map_err(SharedError::Dial)?,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use access::{Engine, Grant};
-use sql::{Flavour, Server, UnknownServer};
+use sql::{Flavour, SECRET_VARIABLES, Server, UnknownServer};
 use wire::capabilities::Capabilities;
 use wire::status_flags::StatusFlags;
 
@@ -26,6 +26,8 @@ pub struct ServerInfo {
     pub version_text: String,
     /// What it can do.
     pub capabilities: Capabilities,
+    /// Which of [`sql::SECRET_VARIABLES`] are set, and shown to everybody who logs in. Their values were not asked for.
+    pub secret_variables: Vec<String>,
 }
 
 /// Why nobody may connect.
@@ -78,10 +80,34 @@ pub async fn preflight(grant: &Grant, credential: &Credential) -> Result<ServerI
     pins.apply(&mut database).await.map_err(PreflightError::Command)?;
     check_privileges(&mut database, grant, server.flavour).await?;
     check_lock(&mut database).await?;
+    let secret_variables = secret_variables(&mut database, server.flavour).await?;
 
-    let info = ServerInfo { server, version_text: database.version.clone(), capabilities: database.offered };
+    let info = ServerInfo {
+        server,
+        version_text: database.version.clone(),
+        capabilities: database.offered,
+        secret_variables,
+    };
     database.quit().await;
     Ok(info)
+}
+
+/// The variables that show a secret: set, to more than the asterisks that some servers show in its place.
+async fn secret_variables(
+    database: &mut Connection,
+    flavour: Flavour,
+) -> Result<Vec<String>, PreflightError> {
+    let schema = match flavour {
+        Flavour::MariaDb => "information_schema",
+        Flavour::MySql => "performance_schema",
+    };
+    let names = SECRET_VARIABLES.map(|name| format!("'{name}'")).join(", ");
+    let ask = format!(
+        "SELECT LOWER(variable_name) FROM {schema}.global_variables WHERE variable_name IN ({names}) AND \
+         variable_value REGEXP '[^*]'"
+    );
+    let rows = database.query("secret variables", &ask).await.map_err(PreflightError::Command)?;
+    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
 }
 
 async fn check_privileges(

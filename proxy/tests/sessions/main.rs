@@ -14,4 +14,5 @@ mod on_mysql;
 mod preflight;
 mod prepared;
 mod reading;
+mod secrets;
 mod support;

@@ -16,6 +16,8 @@ pub(super) enum Tail {
     Nothing,
     /// `[LIKE '..' | WHERE ..]`
     Filter,
+    /// The same, of system variables.
+    Variables,
     /// `[FROM schema] [LIKE '..' | WHERE ..]`
     Schema,
     /// `FROM table [FROM schema] [LIKE '..' | WHERE ..]`
@@ -46,7 +48,7 @@ pub(super) const FORMS: &[(&[&str], Tail)] = &[
     (&["INDEX"], Tail::Table),
     (&["INDEXES"], Tail::Table),
     (&["KEYS"], Tail::Table),
-    (&["VARIABLES"], Tail::Filter),
+    (&["VARIABLES"], Tail::Variables),
     (&["STATUS"], Tail::Filter),
     (&["CHARACTER", "SET"], Tail::Filter),
     (&["CHARSET"], Tail::Filter),
@@ -139,6 +141,10 @@ fn read_tail(cursor: &mut Cursor<'_>, tail: Tail, policy: &Policy<'_>) -> Result
     match tail {
         Tail::Nothing => Ok(Facts::default()),
         Tail::Filter => filter(cursor, policy),
+        Tail::Variables => {
+            policy.secrets.may_show(pattern(cursor)).map_err(|refusal| refusal.at(cursor.place()))?;
+            filter(cursor, policy)
+        }
         Tail::Schema => {
             if cursor.take_one_of(&["FROM", "IN"]).is_some() {
                 cursor.expect_name()?;
@@ -227,6 +233,17 @@ fn table(cursor: &mut Cursor<'_>, policy: &Policy<'_>) -> Result<Facts, Refusal>
     let mut facts = filter(cursor, policy)?;
     facts.tables.insert(table);
     Ok(facts)
+}
+
+/// The pattern of `LIKE '..'`, if it comes next: as it is written, up to the first escape.
+fn pattern<'a>(cursor: &Cursor<'a>) -> Option<&'a str> {
+    let mut ahead = cursor.clone();
+    if !ahead.take_word("LIKE") || ahead.kind() != Some(Kind::Text) {
+        return None;
+    }
+    let text = ahead.lexed().text(ahead.index());
+    let quote = text.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+    text.strip_prefix(quote)?.split([quote, '\\']).next()
 }
 
 /// `LIKE '..'` or `WHERE ..`, or neither.

@@ -25,10 +25,9 @@ impl Deref for DatabaseServer {
 /// The MariaDB, started by whoever asks first.
 pub fn mariadb() -> &'static DatabaseServer {
     static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
+    // As below, the last shows whether a session is pinned.
     SERVER.get_or_init(|| {
-        // As below, the last shows whether a session is pinned.
-        let options = ["--max-allowed-packet=64M", "--transaction-isolation=SERIALIZABLE"];
-        filled(Database::mariadb(&options), "SELECT seq FROM shop.seq_1_to_50000")
+        started(Kind::MariaDb, &["--max-allowed-packet=64M", "--transaction-isolation=SERIALIZABLE"])
     })
 }
 
@@ -43,13 +42,23 @@ pub fn mysql() -> &'static DatabaseServer {
             "--autocommit=OFF",
             "--transaction-isolation=SERIALIZABLE",
         ];
-        let server = Database::mysql(&options);
-        server.admin("SET GLOBAL cte_max_recursion_depth = 50000");
-        filled(
-            server,
-            "WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 50000) SELECT n FROM s",
-        )
+        started(Kind::MySql, &options)
     })
+}
+
+/// One more server, for a test that needs these options.
+pub fn started(kind: Kind, options: &[&str]) -> DatabaseServer {
+    match kind {
+        Kind::MariaDb => filled(Database::mariadb(options), "SELECT seq FROM shop.seq_1_to_50000"),
+        Kind::MySql => {
+            let server = Database::mysql(options);
+            server.admin("SET GLOBAL cte_max_recursion_depth = 50000");
+            filled(
+                server,
+                "WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 50000) SELECT n FROM s",
+            )
+        }
+    }
 }
 
 /// Two schemas, and the user that reads them. `numbers`: a query of 1 to 50000.

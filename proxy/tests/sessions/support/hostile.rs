@@ -43,7 +43,12 @@ enum Manner {
 pub async fn proxy_before(answer: Vec<u8>) -> Proxy {
     let grant = grant_before(Manner::Answers(answer)).await;
     let server = Server::from_greeting(VERSION).unwrap();
-    let info = ServerInfo { server, version_text: VERSION.into(), capabilities: CAPABILITIES };
+    let info = ServerInfo {
+        server,
+        version_text: VERSION.into(),
+        capabilities: CAPABILITIES,
+        secret_variables: Vec::new(),
+    };
     Proxy::before(grant, info).await
 }
 
