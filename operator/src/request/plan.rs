@@ -9,9 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use super::decision::offer::{NoOffer, Offer, Sources, offer, summary};
+use super::decision::offer::{NoOffer, Offer, Sources, offer};
 use super::decision::quorum::{Judged, created, judge};
 use super::decision::rules::{Case, Verdict, Why, counting, decide};
+use super::decision::summary::summary;
 use super::grant_object;
 use crate::admission::{Admission, groups_checked_since};
 
@@ -170,7 +171,7 @@ fn show(status: &mut AccessRequestStatus, offer: &Result<Offer, NoOffer>, judged
     match offer {
         Ok(offer) => {
             status.terms = Some(offer.digest.as_str().to_owned());
-            status.summary = Some(summary(offer));
+            status.summary = Some(summary(&offer.terms));
             status.rule = Some(format!("{}/{}", offer.terms.rule.policy, offer.terms.rule.rule));
             status.approvals = Some(format!("{}/{}", counting(judged), offer.terms.rule.quorum.required));
         }

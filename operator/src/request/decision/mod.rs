@@ -4,6 +4,7 @@ pub mod expression;
 pub mod offer;
 pub mod quorum;
 pub mod rules;
+pub mod summary;
 
 #[cfg(test)]
 mod sample;

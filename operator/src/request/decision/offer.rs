@@ -110,33 +110,6 @@ pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
     })
 }
 
-/// The terms in words, for approvers.
-pub fn summary(offer: &Offer) -> String {
-    let Offer { terms, digest: _, database_uid: _, database_spec: _ } = offer;
-    let Limits { statement, budget, sessions } = terms.limits;
-    format!(
-        "{} reads {}/{} ({} at {}) for {} min, as role {}; per statement {} rows, {} s, {} bytes; in all {} rows, {} \
-         bytes; {} sessions; by rule {:?} of policy {:?}: {} approval(s). Reason: {}",
-        terms.request.user,
-        terms.target.namespace,
-        terms.target.name,
-        terms.target.engine.word(),
-        terms.target.address,
-        terms.minutes.get(),
-        terms.target.lease.role,
-        statement.rows,
-        statement.seconds,
-        statement.bytes,
-        budget.rows,
-        budget.bytes,
-        sessions,
-        terms.rule.rule,
-        terms.rule.policy,
-        terms.rule.quorum.required,
-        terms.reason,
-    )
-}
-
 /// Whether evidence names two different people, and a place.
 pub fn is_evidence(evidence: Option<&Evidence>) -> bool {
     evidence.is_some_and(|Evidence { pull_request, commit, author, reviewer }| {

@@ -47,6 +47,28 @@ fn without_approval_nothing_is_granted() {
 }
 
 #[test]
+fn the_summary_says_what_the_database_opens_and_closes() {
+    let mut world = world();
+    let says = |world: &Observed| plan(world, now()).status.summary.unwrap();
+    assert!(says(&world).contains("as role jit-read-role; per statement"), "{}", says(&world));
+    let mut database = serde_json::to_value(database()).unwrap();
+    merge(
+        &mut database,
+        json!({"spec": {
+            "allow": {"functions": [{"schema": "shop", "name": "price"}], "schemas": ["sys"]},
+            "columns": [
+                {"schema": "shop", "table": "users", "column": "email", "access": "Mask"},
+                {"schema": "shop", "table": "users", "column": "ssn", "access": "Hide"}
+            ]
+        }}),
+    );
+    world.database = Some(serde_json::from_value(database).unwrap());
+    let with = "as role jit-read-role, with shop.price may be called, schema sys open, shop.users.email masked, \
+                shop.users.ssn hidden; per statement";
+    assert!(says(&world).contains(with), "{}", says(&world));
+}
+
+#[test]
 fn nobody_approves_their_own_request_also_not_with_a_forged_requester() {
     does_not_count(
         &approved_with(json!({"spec": {"approver": "requester", "submittedBy": "requester"}})),
