@@ -104,6 +104,34 @@ fn grouping_sets_and_new_functions_pass_where_the_server_has_them() {
     }
 }
 
+/// What a word or a name before a parenthesis means depends on the server's version.
+#[test]
+fn words_and_functions_follow_the_version() {
+    let passes = |greeting: &str, text: &str| {
+        let verdict = gate(Server::from_greeting(greeting).unwrap()).decide(text.as_bytes(), Some("shop"));
+        matches!(verdict, Verdict::Forward(_))
+    };
+    let clause = "SELECT a FROM t QUALIFY RANK() OVER (ORDER BY a) = 1";
+    let column = "SELECT qualify, t.qualify AS qualify FROM t qualify ORDER BY qualify";
+    assert!(passes("8.0.36", column) && !passes("8.0.36", clause));
+    assert!(!passes("8.4.3", column) && passes("8.4.3", clause));
+
+    let (old, new) = ("10.6.18-MariaDB", "10.11.6-MariaDB");
+    let numbered = "SELECT ROW_NUMBER() OVER (ORDER BY a) AS row_number FROM t";
+    assert!(passes(old, numbered) && !passes(new, numbered) && !passes("8.4.3", numbered));
+    let spaced = "SELECT ROW_NUMBER () OVER (ORDER BY a) FROM t";
+    assert!(!passes(old, spaced) && passes(new, spaced) && passes("8.4.3", spaced));
+    let aliased = "SELECT a FROM t intersect";
+    assert!(passes("8.0.30", aliased) && !passes("8.0.31", aliased) && !passes(new, aliased));
+    assert!(!passes("8.0.30", "SELECT a FROM t INTERSECT SELECT b FROM u"));
+
+    assert!(passes("8.4.3", "SELECT library, external FROM t") && !passes("9.2.0", "SELECT library FROM t"));
+    assert!(passes("8.0.36", "SELECT tablesample FROM t") && !passes("8.4.3", "SELECT tablesample FROM t"));
+    assert!(!passes("8.0.20", "SELECT JSON_VALUE(j, '$.a') FROM t"));
+    assert!(passes("8.0.21", "SELECT JSON_VALUE(j, '$.a') FROM t"));
+    assert!(passes(new, "SELECT SYSDATE ()") && !passes("8.4.3", "SELECT SYSDATE ()"));
+}
+
 #[test]
 fn what_would_weaken_a_lock_or_show_a_hash_is_answered_without_the_database() {
     for text in

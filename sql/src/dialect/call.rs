@@ -104,7 +104,7 @@ pub(super) fn name_or_call_unless_syntax(
     next: &Next,
 ) -> Parsed {
     let word = next.word.value.as_str();
-    let inserted = dialect.flavour == Flavour::MySql && next.is("VALUES");
+    let inserted = dialect.server.flavour == Flavour::MySql && next.is("VALUES");
     if dialect.is_reserved(word) && !special::is_reserved_function(word) && !inserted {
         return parser.expected_ref("an expression", parser.peek_token_ref());
     }

@@ -63,7 +63,7 @@ pub(crate) fn tokens(
     let mut rewriter = Rewriter {
         lexed,
         shape,
-        flavour: server.flavour,
+        server,
         grouping_sets: has_grouping_sets(server),
         first: range.start,
         at: range.start,
@@ -103,7 +103,7 @@ fn span_of(index: usize) -> Span {
 struct Rewriter<'a> {
     lexed: &'a Lexed<'a>,
     shape: &'a Shape,
-    flavour: Flavour,
+    server: Server,
     /// Does the server read `GROUP BY ROLLUP(..)` as grammar? An older one looks for a function of that name.
     grouping_sets: bool,
     first: usize,
@@ -224,7 +224,7 @@ impl Rewriter<'_> {
             "STRAIGHT_JOIN" if self.clause() == Clause::From => {
                 self.emit_keyword(index, "JOIN", Keyword::JOIN)?;
             }
-            "UNIQUE" if self.flavour == Flavour::MariaDb && self.is_behind(index, "SELECT") => {
+            "UNIQUE" if self.server.flavour == Flavour::MariaDb && self.is_behind(index, "SELECT") => {
                 self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?;
             }
             "DISTINCTROW" => self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?,
@@ -265,11 +265,11 @@ impl Rewriter<'_> {
             "ANY" | "SOME" => !self.lexed.is_symbol(next, "("),
             // The parser takes `a REGEXP NULL` for `a IS NULL` and misses the pattern.
             "NULL" => self.is_behind(index, "REGEXP") || self.is_behind(index, "RLIKE"),
-            "LATERAL" => self.flavour == Flavour::MariaDb && !self.lexed.is_symbol(next, "("),
-            "QUALIFY" => self.flavour == Flavour::MariaDb,
+            "LATERAL" => !words::is_reserved(upper, self.server) && !self.lexed.is_symbol(next, "("),
+            "QUALIFY" => !words::is_reserved(upper, self.server),
             "OFFSET" => {
                 let count = matches!(self.lexed.kind(next), Some(Kind::Number | Kind::Parameter));
-                self.flavour == Flavour::MySql && !count
+                self.server.flavour == Flavour::MySql && !count
             }
             _ => false,
         }
@@ -300,7 +300,7 @@ impl Rewriter<'_> {
                     "UTC_TIME",
                     "UTC_TIMESTAMP",
                 ];
-                !words::is_reserved(text, self.flavour)
+                !words::is_reserved(text, self.server)
                     || OPERANDS.iter().any(|operand| text.eq_ignore_ascii_case(operand))
             }
             Some(Kind::Symbol(symbol)) => symbol == ")",
