@@ -2,8 +2,9 @@
 
 mod lines;
 
-use lines::{MARIADB, MYSQL, lines};
+use lines::{MARIADB, MYSQL, SERVERS, lines, productions};
 use sql::{Allowances, Flavour, Gate, Reason, Server, Verdict, Version};
+use std::collections::BTreeMap;
 
 fn gate(server: Server) -> Gate {
     Gate::new(server, Allowances::default())
@@ -24,6 +25,20 @@ fn every_statement_of_the_allowed_corpus_passes() {
         }
     }
     assert!(wrong.is_empty(), "{} refused:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_production_passes_in_every_version_that_has_it() {
+    let (mut wrong, mut seen) = (Vec::new(), BTreeMap::<String, usize>::new());
+    for (server, statement) in productions(include_str!("corpus/productions.txt")) {
+        *seen.entry(format!("{server:?}")).or_default() += 1;
+        if let Verdict::Refuse(refusal) = gate(server).decide(statement.as_bytes(), Some("shop")) {
+            wrong.push(format!("{server:?}: {statement}\n    {}", refusal.message()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} refused:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(seen.len(), SERVERS.len());
+    assert!(seen.values().all(|count| *count >= 550), "{seen:?}");
 }
 
 #[test]
@@ -99,6 +114,10 @@ fn grouping_sets_and_new_functions_pass_where_the_server_has_them() {
         "SELECT a FROM t GROUP BY ROLLUP(SLEEP(1))",
         "SELECT a FROM t GROUP BY CUBE((SELECT 1 FROM mysql.user))",
         "SELECT SUM(a) OVER (PARTITION BY ROLLUP(b)) FROM t",
+        "SELECT a FROM t GROUP BY GROUPING SETS ((a), (), (SLEEP(1)))",
+        "SELECT a FROM t GROUP BY GROUPING SETS ((), (a)) HAVING f()",
+        "SELECT () FROM t GROUP BY GROUPING SETS ((a), ())",
+        "SELECT a FROM t GROUP BY (), a",
     ] {
         assert!(matches!(newest.decide(text.as_bytes(), Some("shop")), Verdict::Refuse(_)), "{text}");
     }

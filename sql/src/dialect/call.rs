@@ -149,8 +149,12 @@ fn call(parser: &mut Parser, name: Vec<Ident>) -> Parsed {
     Ok(call.into_expr())
 }
 
-/// `ORDER BY`, `SEPARATOR` and `LIMIT` inside an aggregate's parentheses.
+/// `NULL ON NULL`, `ABSENT ON NULL`, `ORDER BY`, `SEPARATOR` and `LIMIT` inside an aggregate's parentheses.
 fn aggregate_clauses(parser: &mut Parser, call: &mut Call) -> Result<(), ParserError> {
+    if take_word(parser, "NULL") || take_marker(parser, call, &["ABSENT"]) {
+        expect_word(parser, "ON")?;
+        expect_word(parser, "NULL")?;
+    }
     if take_word(parser, "ORDER") {
         expect_word(parser, "BY")?;
         let order = parser.parse_comma_separated(Parser::parse_order_by_expr)?;

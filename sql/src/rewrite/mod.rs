@@ -24,6 +24,8 @@ enum Clause {
     On,
     /// `GROUP BY`.
     Group,
+    /// `PARTITION BY` of a window.
+    Partition,
     /// Anything else.
     Other,
 }
@@ -74,6 +76,7 @@ pub(crate) fn tokens(
         extra_closes: BTreeSet::new(),
         derived: None,
         time_ranges: Vec::new(),
+        sets_end: 0,
         noted: Vec::new(),
     };
     while rewriter.at < rewriter.end {
@@ -119,6 +122,8 @@ struct Rewriter<'a> {
     derived: Option<usize>,
     /// Open `FOR SYSTEM_TIME` ranges: the level of parentheses, and whether `TO` and not `AND` ends it.
     time_ranges: Vec<(usize, bool)>,
+    /// Where the last list of `GROUPING SETS` ends.
+    sets_end: usize,
     /// Names that the parser is not shown: columns of `CYCLE`.
     noted: Vec<usize>,
 }
@@ -168,7 +173,7 @@ impl Rewriter<'_> {
             self.emit_name(index, text.to_owned(), None);
             return Ok(());
         };
-        self.follow_clause(known.name);
+        self.follow_clause(index, known.name);
         if self.rewritten(index, known.name)? {
             return Ok(());
         }
@@ -177,13 +182,15 @@ impl Rewriter<'_> {
     }
 
     /// Keeps track of the clause that the current level is in.
-    fn follow_clause(&mut self, upper: &str) {
+    fn follow_clause(&mut self, index: usize, upper: &str) {
+        let partition = upper == "BY" && self.is_behind(index, "PARTITION");
         let Some(level) = self.levels.last_mut() else { return };
         level.clause = match (upper, level.clause) {
             ("FROM" | "TABLE", _) => Clause::From,
             ("ON", Clause::From) => Clause::On,
             ("JOIN" | "STRAIGHT_JOIN", Clause::On) => Clause::From,
             ("GROUP", _) => Clause::Group,
+            ("BY", _) if partition => Clause::Partition,
             (
                 "SELECT" | "WHERE" | "HAVING" | "ORDER" | "LIMIT" | "UNION" | "EXCEPT" | "INTERSECT"
                 | "WINDOW",
@@ -229,7 +236,8 @@ impl Rewriter<'_> {
             }
             "DISTINCTROW" => self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?,
             "SQL_CACHE" if self.is_modifier(index) => {}
-            "ASC" | "DESC" if self.clause() == Clause::Group => {}
+            // MariaDB reads a direction there too.
+            "ASC" | "DESC" if matches!(self.clause(), Clause::Group | Clause::Partition) => {}
             "ROWS" if self.lexed.is_word(next, "EXAMINED") => self.rows_examined(index)?,
             "FOR" if self.clause() == Clause::From && self.lexed.is_word(next, "SYSTEM_TIME") => {
                 self.system_time(index)?;
