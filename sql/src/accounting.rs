@@ -3,7 +3,7 @@
 
 use crate::lexer::{Kind, Lexed};
 use crate::refusal::{Reason, Refusal, shown};
-use crate::server::Flavour;
+use crate::server::Server;
 use crate::walk::Role;
 use crate::words;
 use std::ops::Range;
@@ -30,12 +30,12 @@ pub(crate) fn check(
     lexed: &Lexed<'_>,
     range: Range<usize>,
     roles: &[Role],
-    flavour: Flavour,
+    server: Server,
 ) -> Result<(), Refusal> {
     for index in range {
         let role = roles.get(index).copied().unwrap_or(Role::Unseen);
         let accounted = match lexed.kind(index) {
-            Some(Kind::Word { exempt }) => word(lexed, index, role, exempt, flavour),
+            Some(Kind::Word { exempt }) => word(lexed, index, role, exempt, server),
             Some(Kind::Quoted) => role != Role::Unseen && fits(lexed, index, role),
             Some(Kind::UserVariable | Kind::SystemVariable) => role == Role::Variable,
             Some(
@@ -59,13 +59,13 @@ pub(crate) fn check(
     Ok(())
 }
 
-fn word(lexed: &Lexed<'_>, index: usize, role: Role, exempt: bool, flavour: Flavour) -> bool {
+fn word(lexed: &Lexed<'_>, index: usize, role: Role, exempt: bool, server: Server) -> bool {
     if role != Role::Unseen {
         return fits(lexed, index, role);
     }
     let text = lexed.text(index);
     let Some(known) = words::known(text).filter(|_| !exempt) else { return false };
-    known.reserved.applies(flavour) || !opens(lexed, index) || is_before_parenthesis(text)
+    known.reserved.applies(server) || !opens(lexed, index) || is_before_parenthesis(text)
 }
 
 fn is_before_parenthesis(text: &str) -> bool {
@@ -89,7 +89,7 @@ fn opens(lexed: &Lexed<'_>, index: usize) -> bool {
 mod tests {
     use super::check;
     use crate::lexer;
-    use crate::server::{Flavour, Server};
+    use crate::server::Server;
     use crate::walk::Role;
 
     /// Whether the text is accounted for when these lexemes have these roles and no other has any.
@@ -100,7 +100,7 @@ mod tests {
         for (index, role) in roles {
             all[*index] = *role;
         }
-        check(&lexed, 0..lexed.len(), &all, Flavour::MariaDb).is_ok()
+        check(&lexed, 0..lexed.len(), &all, server).is_ok()
     }
 
     #[test]

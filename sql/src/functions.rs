@@ -32,9 +32,8 @@ pub(crate) fn built_in(name: &str, server: Server) -> BuiltIn {
         return REFUSED.get(index).map_or(BuiltIn::Unknown, |(_, why)| BuiltIn::Refused(why));
     }
     let found = READING.binary_search(&name).is_ok() || own.binary_search(&name).is_ok();
-    let version = (server.version.major, server.version.minor);
-    let too_new = since.iter().any(|(new, first)| *new == name && version < *first);
-    let too_old = gone.iter().any(|(old, first)| *old == name && version >= *first);
+    let too_new = since.iter().any(|(new, first)| *new == name && !server.version.is_at_least(*first));
+    let too_old = gone.iter().any(|(old, first)| *old == name && server.version.is_at_least(*first));
     if found && !too_new && !too_old { BuiltIn::Reading } else { BuiltIn::Unknown }
 }
 
@@ -50,11 +49,16 @@ pub(crate) fn is_stored_with(name: &str, arguments: usize, flavour: Flavour) -> 
 }
 
 /// Must the parenthesis follow the name at once? With anything between, the server looks for a stored function.
-pub(crate) fn needs_parenthesis_at_once(name: &str, flavour: Flavour) -> bool {
+pub(crate) fn needs_parenthesis_at_once(name: &str, server: Server) -> bool {
     let lower = name.to_ascii_lowercase();
     let name = lower.as_str();
-    ADJACENT.binary_search(&name).is_ok()
-        || (flavour == Flavour::MariaDb && ADJACENT_IN_MARIADB.binary_search(&name).is_ok())
+    let own = match server.flavour {
+        Flavour::MySql => name == "sysdate",
+        // A word of the grammar since 10.7.
+        Flavour::MariaDb if name == "row_number" => !server.version.is_at_least((10, 7, 0)),
+        Flavour::MariaDb => ADJACENT_IN_MARIADB.binary_search(&name).is_ok(),
+    };
+    own || ADJACENT.binary_search(&name).is_ok()
 }
 
 /// Functions that read or compute only, in both servers, sorted.
@@ -68,7 +72,8 @@ const READING: &[&str] = &[
     "current_timestamp", "current_user", "curtime", "database", "date", "date_add", "date_format",
     "date_sub", "datediff", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "default", "degrees",
     "dense_rank", "elt", "exp", "export_set", "extract", "extractvalue", "field", "find_in_set",
-    "first_value", "floor", "format", "format_bytes", "found_rows", "from_base64", "from_days",
+    "first_value", "floor", "format", "format_bytes",
+    "format_pico_time", "found_rows", "from_base64", "from_days",
     "from_unixtime", "geometrycollection", "get_format", "greatest", "group_concat", "hex", "hour", "if",
     "ifnull", "inet6_aton", "inet6_ntoa", "inet_aton", "inet_ntoa", "insert", "instr", "interval",
     "is_free_lock", "is_ipv4", "is_ipv4_compat", "is_ipv4_mapped", "is_ipv6", "is_used_lock", "isnull",
@@ -113,8 +118,8 @@ const READING: &[&str] = &[
 /// The same, in MySQL only.
 #[rustfmt::skip]
 const READING_IN_MYSQL: &[&str] = &[
-    "any_value", "bin_to_uuid", "current_role_in", "current_user_in", "etag", "format_pico_time",
-    "from_vector", "geomcollection", "grouping", "gtid_subset", "gtid_subtract", "icu_version", "is_uuid",
+    "any_value", "bin_to_uuid", "current_role_in", "current_user_in", "etag", "from_vector",
+    "geomcollection", "grouping", "gtid_subset", "gtid_subtract", "icu_version", "is_uuid",
     "json_schema_validation_report", "json_storage_free", "json_storage_size", "mbrcoveredby", "mbrcovers",
     "ps_current_thread_id", "ps_thread_id", "regexp_like", "st_buffer_strategy", "st_collect",
     "st_frechetdistance", "st_geohash", "st_geomcollfromtxt", "st_hausdorffdistance", "st_isvalid",
@@ -151,48 +156,71 @@ const READING_IN_MARIADB: &[&str] = &[
     "within", "wsrep_last_seen_gtid", "wsrep_last_written_gtid", "x", "y",
 ];
 
+/// A version: major, minor, patch.
+type First = (u16, u16, u16);
+
 /// The first version that has a function, where the oldest supported one has not.
 #[rustfmt::skip]
-const SINCE_IN_MYSQL: &[(&str, (u16, u16))] = &[
-    ("current_role_in", (9, 7)),
-    ("current_user_in", (9, 7)),
-    ("etag", (9, 7)),
-    ("from_vector", (9, 0)),
-    ("string_to_vector", (9, 0)),
-    ("to_vector", (9, 0)),
-    ("vector_dim", (9, 0)),
-    ("vector_to_string", (9, 0)),
-    ("version_with_update", (9, 7)),
+const SINCE_IN_MYSQL: &[(&str, First)] = &[
+    ("current_role_in", (9, 7, 0)),
+    ("current_user_in", (9, 7, 0)),
+    ("etag", (9, 4, 0)),
+    ("format_bytes", (8, 0, 16)),
+    ("format_pico_time", (8, 0, 16)),
+    ("from_vector", (9, 0, 0)),
+    ("json_overlaps", (8, 0, 17)),
+    ("json_schema_valid", (8, 0, 17)),
+    ("json_schema_validation_report", (8, 0, 17)),
+    ("json_value", (8, 0, 21)),
+    ("ps_current_thread_id", (8, 0, 16)),
+    ("ps_thread_id", (8, 0, 16)),
+    ("st_collect", (8, 0, 24)),
+    ("st_frechetdistance", (8, 0, 23)),
+    ("st_hausdorffdistance", (8, 0, 23)),
+    ("st_latitude", (8, 0, 12)),
+    ("st_lineinterpolatepoint", (8, 0, 24)),
+    ("st_lineinterpolatepoints", (8, 0, 24)),
+    ("st_longitude", (8, 0, 12)),
+    ("st_pointatdistance", (8, 0, 24)),
+    ("st_transform", (8, 0, 13)),
+    ("string_to_vector", (9, 0, 0)),
+    ("to_vector", (9, 0, 0)),
+    ("vector_dim", (9, 0, 0)),
+    ("vector_to_string", (9, 0, 0)),
+    ("version_with_update", (9, 7, 0)),
 ];
 
 /// The first version that has a function no more: loadable ones from a component take their place, if anything does.
 /// Source: MySQL 9.6 manual, "Legacy Hashing Component".
-const GONE_IN_MYSQL: &[(&str, (u16, u16))] = &[("md5", (9, 6)), ("sha", (9, 6)), ("sha1", (9, 6))];
+const GONE_IN_MYSQL: &[(&str, First)] = &[("md5", (9, 6, 0)), ("sha", (9, 6, 0)), ("sha1", (9, 6, 0))];
 
 /// The same as `SINCE_IN_MYSQL` for MariaDB.
 #[rustfmt::skip]
-const SINCE_IN_MARIADB: &[(&str, (u16, u16))] = &[
-    ("crc32c", (10, 8)),
-    ("format_bytes", (11, 8)),
-    ("json_array_intersect", (11, 2)),
-    ("json_equals", (10, 7)),
-    ("json_key_value", (11, 2)),
-    ("json_normalize", (10, 7)),
-    ("json_object_filter_keys", (11, 2)),
-    ("json_object_to_array", (11, 2)),
-    ("json_overlaps", (10, 9)),
-    ("json_schema_valid", (11, 1)),
-    ("kdf", (11, 3)),
-    ("natural_sort_key", (10, 7)),
-    ("random_bytes", (10, 10)),
-    ("sformat", (10, 7)),
-    ("uuid_v4", (11, 7)),
-    ("uuid_v7", (11, 7)),
-    ("vec_distance", (11, 8)),
-    ("vec_distance_cosine", (11, 7)),
-    ("vec_distance_euclidean", (11, 7)),
-    ("vec_fromtext", (11, 7)),
-    ("vec_totext", (11, 7)),
+const SINCE_IN_MARIADB: &[(&str, First)] = &[
+    ("crc32c", (10, 8, 0)),
+    ("format_bytes", (11, 8, 0)),
+    ("format_pico_time", (11, 0, 2)),
+    ("json_array_intersect", (11, 2, 0)),
+    ("json_equals", (10, 7, 0)),
+    ("json_key_value", (11, 2, 0)),
+    ("json_normalize", (10, 7, 0)),
+    ("json_object_filter_keys", (11, 2, 0)),
+    ("json_object_to_array", (11, 2, 0)),
+    ("json_overlaps", (10, 9, 0)),
+    // An alias of JSON_DETAILED; in 10.7 to 10.9 from a later patch on.
+    ("json_pretty", (10, 6, 12)),
+    ("json_schema_valid", (11, 1, 0)),
+    ("kdf", (11, 3, 0)),
+    ("natural_sort_key", (10, 7, 0)),
+    ("random_bytes", (10, 10, 0)),
+    ("sformat", (10, 7, 0)),
+    ("uuid_v4", (11, 7, 0)),
+    ("uuid_v7", (11, 7, 0)),
+    ("vec_distance", (11, 8, 0)),
+    ("vec_distance_cosine", (11, 7, 0)),
+    ("vec_distance_euclidean", (11, 7, 0)),
+    ("vec_fromtext", (11, 7, 0)),
+    ("vec_totext", (11, 7, 0)),
 ];
 
 /// Functions that are refused, sorted, with the reason.
@@ -228,7 +256,7 @@ const ADJACENT: &[&str] = &[
     "adddate", "bit_and", "bit_or", "bit_xor", "cast", "count", "curdate", "curtime", "date_add",
     "date_sub", "extract", "group_concat", "json_arrayagg", "json_objectagg", "max", "mid", "min", "now",
     "position", "session_user", "st_collect", "std", "stddev", "stddev_pop", "stddev_samp", "subdate",
-    "substr", "substring", "sum", "sysdate", "system_user", "trim", "var_pop", "var_samp", "variance",
+    "substr", "substring", "sum", "system_user", "trim", "var_pop", "var_samp", "variance",
 ];
 
 /// The same, in MariaDB only.
@@ -263,6 +291,16 @@ mod tests {
     }
 
     #[test]
+    fn a_space_makes_another_call_of_it_where_the_name_is_no_word_of_the_grammar() {
+        let needs =
+            |name, greeting| needs_parenthesis_at_once(name, Server::from_greeting(greeting).unwrap());
+        assert!(needs("sysdate", "8.4.3") && !needs("sysdate", "10.11.6-MariaDB"));
+        assert!(needs("ROW_NUMBER", "10.6.18-MariaDB") && !needs("ROW_NUMBER", "10.7.1-MariaDB"));
+        assert!(!needs("row_number", "8.4.3") && !needs("rank", "8.4.3") && needs("rank", "11.4.2-MariaDB"));
+        assert!(needs("count", "8.4.3") && needs("count", "11.8.2-MariaDB"));
+    }
+
+    #[test]
     fn what_a_server_does_not_have_is_unknown() {
         let (mysql, mariadb) = (server(Flavour::MySql, 8, 4), server(Flavour::MariaDb, 10, 11));
         assert_eq!(built_in("keyring_key_fetch", mysql), BuiltIn::Unknown);
@@ -281,6 +319,17 @@ mod tests {
         assert_eq!(built_in("distance", server(Flavour::MySql, 9, 7)), BuiltIn::Unknown);
         assert_eq!(built_in("format_bytes", server(Flavour::MariaDb, 11, 8)), BuiltIn::Reading);
         assert_eq!(built_in("format_bytes", mariadb), BuiltIn::Unknown);
+        let patched = |greeting| Server::from_greeting(greeting).unwrap();
+        for (name, before, from) in [
+            ("st_collect", "8.0.23", "8.0.24"),
+            ("json_value", "8.0.20", "8.0.21"),
+            ("etag", "9.3.0", "9.4.0"),
+            ("json_pretty", "10.6.11-MariaDB", "10.6.12-MariaDB"),
+            ("format_pico_time", "10.11.9-MariaDB", "11.0.2-MariaDB"),
+        ] {
+            assert_eq!(built_in(name, patched(before)), BuiltIn::Unknown, "{name}");
+            assert_eq!(built_in(name, patched(from)), BuiltIn::Reading, "{name}");
+        }
         assert!(matches!(built_in("Sleep", mysql), BuiltIn::Refused(_)));
     }
 }

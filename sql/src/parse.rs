@@ -72,7 +72,7 @@ fn attempt(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, how: Attempt) 
     if how.lead == Lead::Select {
         tokens.insert(0, rewrite::select_token(range.start));
     }
-    let dialect = ServerDialect::new(how.server.flavour, how.flat_joins, shape.query_parens.clone());
+    let dialect = ServerDialect::new(how.server, how.flat_joins, shape.query_parens.clone());
     let options = ParserOptions::new().with_trailing_commas(false).with_unescape(false);
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_LIMIT)

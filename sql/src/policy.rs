@@ -102,7 +102,7 @@ impl Policy<'_> {
     }
 
     fn unqualified(&self, name: &str, call: &Call, facts: &mut Facts) -> Result<(), Refusal> {
-        if call.spaced && functions::needs_parenthesis_at_once(name, self.server.flavour) {
+        if call.spaced && functions::needs_parenthesis_at_once(name, self.server) {
             let what = format!(
                 "{name} with a space before its parenthesis is a stored function; take the space out"
             );

@@ -87,12 +87,12 @@ fn decide_as(
         let parsed = parse::query(lexed, range.clone(), lead, &shape, policy.server)?;
         let tracer = policy.columns.map(|context| Tracer::new(context, policy.default_schema));
         let tracer = if lead == Lead::Select { tracer.map(Tracer::among_unknown) } else { tracer };
-        let mut walker = Walker::new(lexed, policy.server.flavour).tracing(tracer);
+        let mut walker = Walker::new(lexed, policy.server).tracing(tracer);
         walker.query(&parsed.query)?;
         walker.note_columns(&parsed.noted);
         note_output(policy, walker.take_output(), &parsed)?;
         let findings = walker.into_findings();
-        accounting::check(lexed, range.clone(), &findings.roles, policy.server.flavour)?;
+        accounting::check(lexed, range.clone(), &findings.roles, policy.server)?;
         policy.judge(&findings, lexed)
     };
     let need = stack_bytes(&shape);
@@ -123,11 +123,11 @@ pub(crate) fn trace_view(text: &str, server: Server, context: &Context<'_>) -> R
     let shape = shape::outline(&lexed, range.clone())?;
     let run = || {
         let parsed = parse::query(&lexed, range.clone(), Lead::None, &shape, server)?;
-        let mut walker = Walker::new(&lexed, server.flavour).tracing(Some(Tracer::of_view(context)));
+        let mut walker = Walker::new(&lexed, server).tracing(Some(Tracer::of_view(context)));
         walker.query(&parsed.query)?;
         walker.note_columns(&parsed.noted);
         let output = walker.take_output().unwrap_or_default();
-        accounting::check(&lexed, range.clone(), &walker.into_findings().roles, server.flavour)?;
+        accounting::check(&lexed, range.clone(), &walker.into_findings().roles, server)?;
         Ok(output)
     };
     let need = stack_bytes(&shape);

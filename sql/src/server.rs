@@ -28,6 +28,11 @@ impl Version {
             .saturating_add(u32::from(self.minor).saturating_mul(100))
             .saturating_add(u32::from(self.patch))
     }
+
+    /// Is it this version (major, minor, patch) or a later one?
+    pub(crate) fn is_at_least(self, first: (u16, u16, u16)) -> bool {
+        (self.major, self.minor, self.patch) >= first
+    }
 }
 
 /// The server behind the gate: its lexer and its reserved words follow from this.

@@ -1,9 +1,10 @@
 //! The words of the servers' grammars: which are reserved where, and which the parser may take for keywords.
 //! A table only. A word that the parser is not told about is a plain name to it, whatever other dialects make of it.
 //!
-//! Sources: MySQL 9 manual, "Keywords and Reserved Words"; MariaDB knowledge base, "Reserved Words".
+//! Sources: the manuals of MySQL 8.0, 8.4 and 9, "Keywords and Reserved Words"; MariaDB knowledge base, "Reserved Words";
+//! the words that MySQL 9.7 and MariaDB 10.11 refuse as names (`information_schema.keywords` of MySQL errs).
 
-use crate::server::Flavour;
+use crate::server::{Flavour, Server};
 use sqlparser::keywords::Keyword;
 
 /// Where a word is reserved: there it can't be an unquoted name.
@@ -15,17 +16,30 @@ pub(crate) enum Reserved {
     MySql,
     /// In MariaDB only.
     MariaDb,
+    /// In each server from the version on that is given for it, if one is: MySQL's first.
+    Since(Option<First>, Option<First>),
     /// In neither: a word of the grammar that is also a name.
     Nowhere,
 }
 
+/// The first version with a word: major, minor, patch.
+type First = (u16, u16, u16);
+
+/// A word that every version of the server knows.
+const ALWAYS: Option<First> = Some((0, 0, 0));
+
 impl Reserved {
     /// Is the word reserved in this server?
-    pub(crate) fn applies(self, flavour: Flavour) -> bool {
+    pub(crate) fn applies(self, server: Server) -> bool {
+        let mysql = server.flavour == Flavour::MySql;
         match self {
             Self::Common => true,
-            Self::MySql => flavour == Flavour::MySql,
-            Self::MariaDb => flavour == Flavour::MariaDb,
+            Self::MySql => mysql,
+            Self::MariaDb => !mysql,
+            Self::Since(in_mysql, in_mariadb) => {
+                let first = if mysql { in_mysql } else { in_mariadb };
+                first.is_some_and(|first| server.version.is_at_least(first))
+            }
             Self::Nowhere => false,
         }
     }
@@ -56,8 +70,8 @@ pub(crate) fn known(word: &str) -> Option<Known> {
 }
 
 /// Can this word not be an unquoted name in this server?
-pub(crate) fn is_reserved(word: &str, flavour: Flavour) -> bool {
-    known(word).is_some_and(|known| known.reserved.applies(flavour))
+pub(crate) fn is_reserved(word: &str, server: Server) -> bool {
+    known(word).is_some_and(|known| known.reserved.applies(server))
 }
 
 /// Sorted by name.
@@ -142,6 +156,7 @@ const WORDS: &[(&str, Reserved, Option<Keyword>)] = &[
     ("EXISTS", Reserved::Common, None),
     ("EXIT", Reserved::Common, None),
     ("EXPLAIN", Reserved::Common, None),
+    ("EXTERNAL", Reserved::Since(Some((9, 4, 0)), None), None),
     ("FALSE", Reserved::Common, Some(Keyword::FALSE)),
     ("FETCH", Reserved::Common, Some(Keyword::FETCH)),
     ("FIRST", Reserved::Nowhere, Some(Keyword::FIRST)),
@@ -184,7 +199,7 @@ const WORDS: &[(&str, Reserved, Option<Keyword>)] = &[
     ("INT4", Reserved::Common, None),
     ("INT8", Reserved::Common, None),
     ("INTEGER", Reserved::Common, None),
-    ("INTERSECT", Reserved::Common, Some(Keyword::INTERSECT)),
+    ("INTERSECT", Reserved::Since(Some((8, 0, 31)), ALWAYS), Some(Keyword::INTERSECT)),
     ("INTERVAL", Reserved::Common, None),
     ("INTO", Reserved::Common, None),
     ("IO_AFTER_GTIDS", Reserved::MySql, None),
@@ -198,11 +213,12 @@ const WORDS: &[(&str, Reserved, Option<Keyword>)] = &[
     ("KILL", Reserved::Common, None),
     ("LAG", Reserved::MySql, None),
     ("LAST_VALUE", Reserved::MySql, None),
-    ("LATERAL", Reserved::MySql, Some(Keyword::LATERAL)),
+    ("LATERAL", Reserved::Since(Some((8, 0, 14)), None), Some(Keyword::LATERAL)),
     ("LEAD", Reserved::MySql, None),
     ("LEADING", Reserved::Common, None),
     ("LEAVE", Reserved::Common, None),
     ("LEFT", Reserved::Common, Some(Keyword::LEFT)),
+    ("LIBRARY", Reserved::Since(Some((9, 2, 0)), None), None),
     ("LIKE", Reserved::Common, Some(Keyword::LIKE)),
     ("LIMIT", Reserved::Common, Some(Keyword::LIMIT)),
     ("LINEAR", Reserved::Common, None),
@@ -265,7 +281,7 @@ const WORDS: &[(&str, Reserved, Option<Keyword>)] = &[
     ("PRIMARY", Reserved::Common, None),
     ("PROCEDURE", Reserved::Common, None),
     ("PURGE", Reserved::Common, None),
-    ("QUALIFY", Reserved::MySql, Some(Keyword::QUALIFY)),
+    ("QUALIFY", Reserved::Since(Some((8, 1, 0)), None), Some(Keyword::QUALIFY)),
     ("RANGE", Reserved::Common, Some(Keyword::RANGE)),
     ("RANK", Reserved::MySql, None),
     ("READ", Reserved::Common, None),
@@ -291,7 +307,7 @@ const WORDS: &[(&str, Reserved, Option<Keyword>)] = &[
     ("ROLLUP", Reserved::Nowhere, Some(Keyword::ROLLUP)),
     ("ROW", Reserved::MySql, Some(Keyword::ROW)),
     ("ROWS", Reserved::Common, Some(Keyword::ROWS)),
-    ("ROW_NUMBER", Reserved::Common, None),
+    ("ROW_NUMBER", Reserved::Since(ALWAYS, Some((10, 7, 0))), None),
     ("SCHEMA", Reserved::MySql, None),
     ("SCHEMAS", Reserved::Common, None),
     ("SECOND_MICROSECOND", Reserved::Common, None),
@@ -327,6 +343,7 @@ const WORDS: &[(&str, Reserved, Option<Keyword>)] = &[
     ("SYSTEM", Reserved::MySql, None),
     ("SYSTEM_TIME", Reserved::Nowhere, Some(Keyword::SYSTEM_TIME)),
     ("TABLE", Reserved::Common, None),
+    ("TABLESAMPLE", Reserved::Since(Some((8, 1, 0)), None), None),
     ("TERMINATED", Reserved::Common, None),
     ("THEN", Reserved::Common, None),
     ("TIES", Reserved::Nowhere, Some(Keyword::TIES)),
@@ -382,8 +399,34 @@ mod tests {
 
     #[test]
     fn a_word_is_found_in_any_case() {
-        assert!(is_reserved("SeLect", Flavour::MySql));
-        assert!(is_reserved("lateral", Flavour::MySql) && !is_reserved("lateral", Flavour::MariaDb));
-        assert!(!is_reserved("offset", Flavour::MySql) && !is_reserved("orders", Flavour::MySql));
+        let (mysql, mariadb) = (server("8.4.3"), server("10.11.6-MariaDB"));
+        assert!(is_reserved("SeLect", mysql));
+        assert!(is_reserved("lateral", mysql) && !is_reserved("lateral", mariadb));
+        assert!(
+            !is_reserved("offset", mysql) && is_reserved("offset", mariadb) && !is_reserved("orders", mysql)
+        );
+    }
+
+    #[test]
+    fn a_word_is_reserved_from_its_version_on() {
+        let cases = [
+            ("qualify", "8.0.44", "8.4.0"),
+            ("intersect", "8.0.30", "8.0.31"),
+            ("lateral", "8.0.13", "8.0.14"),
+            ("tablesample", "8.0.44", "8.4.0"),
+            ("library", "9.1.0", "9.2.0"),
+            ("external", "9.3.0", "9.4.0"),
+            ("row_number", "10.6.22-MariaDB", "10.7.1-MariaDB"),
+        ];
+        for (word, before, from) in cases {
+            assert!(!is_reserved(word, server(before)) && is_reserved(word, server(from)), "{word}");
+        }
+        assert!(
+            is_reserved("row_number", server("8.0.11")) && is_reserved("intersect", server("10.6.1-MariaDB"))
+        );
+    }
+
+    fn server(greeting: &str) -> Server {
+        Server::from_greeting(greeting).unwrap()
     }
 }

@@ -2,8 +2,9 @@
 
 mod lines;
 
-use lines::{MARIADB, MYSQL, lines};
+use lines::{MARIADB, MYSQL, SERVERS, lines, productions};
 use sql::{Allowances, Flavour, Gate, Reason, Server, Verdict, Version};
+use std::collections::BTreeMap;
 
 fn gate(server: Server) -> Gate {
     Gate::new(server, Allowances::default())
@@ -24,6 +25,20 @@ fn every_statement_of_the_allowed_corpus_passes() {
         }
     }
     assert!(wrong.is_empty(), "{} refused:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_production_passes_in_every_version_that_has_it() {
+    let (mut wrong, mut seen) = (Vec::new(), BTreeMap::<String, usize>::new());
+    for (server, statement) in productions(include_str!("corpus/productions.txt")) {
+        *seen.entry(format!("{server:?}")).or_default() += 1;
+        if let Verdict::Refuse(refusal) = gate(server).decide(statement.as_bytes(), Some("shop")) {
+            wrong.push(format!("{server:?}: {statement}\n    {}", refusal.message()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} refused:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(seen.len(), SERVERS.len());
+    assert!(seen.values().all(|count| *count >= 550), "{seen:?}");
 }
 
 #[test]
@@ -99,9 +114,41 @@ fn grouping_sets_and_new_functions_pass_where_the_server_has_them() {
         "SELECT a FROM t GROUP BY ROLLUP(SLEEP(1))",
         "SELECT a FROM t GROUP BY CUBE((SELECT 1 FROM mysql.user))",
         "SELECT SUM(a) OVER (PARTITION BY ROLLUP(b)) FROM t",
+        "SELECT a FROM t GROUP BY GROUPING SETS ((a), (), (SLEEP(1)))",
+        "SELECT a FROM t GROUP BY GROUPING SETS ((), (a)) HAVING f()",
+        "SELECT () FROM t GROUP BY GROUPING SETS ((a), ())",
+        "SELECT a FROM t GROUP BY (), a",
     ] {
         assert!(matches!(newest.decide(text.as_bytes(), Some("shop")), Verdict::Refuse(_)), "{text}");
     }
+}
+
+/// What a word or a name before a parenthesis means depends on the server's version.
+#[test]
+fn words_and_functions_follow_the_version() {
+    let passes = |greeting: &str, text: &str| {
+        let verdict = gate(Server::from_greeting(greeting).unwrap()).decide(text.as_bytes(), Some("shop"));
+        matches!(verdict, Verdict::Forward(_))
+    };
+    let clause = "SELECT a FROM t QUALIFY RANK() OVER (ORDER BY a) = 1";
+    let column = "SELECT qualify, t.qualify AS qualify FROM t qualify ORDER BY qualify";
+    assert!(passes("8.0.36", column) && !passes("8.0.36", clause));
+    assert!(!passes("8.4.3", column) && passes("8.4.3", clause));
+
+    let (old, new) = ("10.6.18-MariaDB", "10.11.6-MariaDB");
+    let numbered = "SELECT ROW_NUMBER() OVER (ORDER BY a) AS row_number FROM t";
+    assert!(passes(old, numbered) && !passes(new, numbered) && !passes("8.4.3", numbered));
+    let spaced = "SELECT ROW_NUMBER () OVER (ORDER BY a) FROM t";
+    assert!(!passes(old, spaced) && passes(new, spaced) && passes("8.4.3", spaced));
+    let aliased = "SELECT a FROM t intersect";
+    assert!(passes("8.0.30", aliased) && !passes("8.0.31", aliased) && !passes(new, aliased));
+    assert!(!passes("8.0.30", "SELECT a FROM t INTERSECT SELECT b FROM u"));
+
+    assert!(passes("8.4.3", "SELECT library, external FROM t") && !passes("9.2.0", "SELECT library FROM t"));
+    assert!(passes("8.0.36", "SELECT tablesample FROM t") && !passes("8.4.3", "SELECT tablesample FROM t"));
+    assert!(!passes("8.0.20", "SELECT JSON_VALUE(j, '$.a') FROM t"));
+    assert!(passes("8.0.21", "SELECT JSON_VALUE(j, '$.a') FROM t"));
+    assert!(passes(new, "SELECT SYSDATE ()") && !passes("8.4.3", "SELECT SYSDATE ()"));
 }
 
 #[test]

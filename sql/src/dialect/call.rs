@@ -104,7 +104,7 @@ pub(super) fn name_or_call_unless_syntax(
     next: &Next,
 ) -> Parsed {
     let word = next.word.value.as_str();
-    let inserted = dialect.flavour == Flavour::MySql && next.is("VALUES");
+    let inserted = dialect.server.flavour == Flavour::MySql && next.is("VALUES");
     if dialect.is_reserved(word) && !special::is_reserved_function(word) && !inserted {
         return parser.expected_ref("an expression", parser.peek_token_ref());
     }
@@ -149,8 +149,12 @@ fn call(parser: &mut Parser, name: Vec<Ident>) -> Parsed {
     Ok(call.into_expr())
 }
 
-/// `ORDER BY`, `SEPARATOR` and `LIMIT` inside an aggregate's parentheses.
+/// `NULL ON NULL`, `ABSENT ON NULL`, `ORDER BY`, `SEPARATOR` and `LIMIT` inside an aggregate's parentheses.
 fn aggregate_clauses(parser: &mut Parser, call: &mut Call) -> Result<(), ParserError> {
+    if take_word(parser, "NULL") || take_marker(parser, call, &["ABSENT"]) {
+        expect_word(parser, "ON")?;
+        expect_word(parser, "NULL")?;
+    }
     if take_word(parser, "ORDER") {
         expect_word(parser, "BY")?;
         let order = parser.parse_comma_separated(Parser::parse_order_by_expr)?;

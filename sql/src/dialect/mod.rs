@@ -9,7 +9,7 @@ mod types;
 
 pub(crate) use prefix::index_of;
 
-use crate::server::Flavour;
+use crate::server::Server;
 use crate::words;
 use sqlparser::ast::Expr;
 use sqlparser::dialect::{Dialect, MySqlDialect};
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 /// MySQL's and MariaDB's expressions, over the crate's own MySQL dialect.
 #[derive(Debug)]
 pub(crate) struct ServerDialect {
-    flavour: Flavour,
+    server: Server,
     /// Joins as a flat list; otherwise `a JOIN b JOIN c ON .. ON ..` nests.
     flat_joins: bool,
     /// Indexes of the opening parentheses inside which a query stands.
@@ -31,12 +31,12 @@ pub(crate) struct ServerDialect {
 
 impl ServerDialect {
     /// `query_parens` are the indexes of opening parentheses that hold a query, possibly in more parentheses.
-    pub(crate) fn new(flavour: Flavour, flat_joins: bool, query_parens: BTreeSet<usize>) -> Self {
-        Self { flavour, flat_joins, query_parens, crate_dialect: MySqlDialect {} }
+    pub(crate) fn new(server: Server, flat_joins: bool, query_parens: BTreeSet<usize>) -> Self {
+        Self { server, flat_joins, query_parens, crate_dialect: MySqlDialect {} }
     }
 
     fn is_reserved(&self, word: &str) -> bool {
-        words::is_reserved(word, self.flavour)
+        words::is_reserved(word, self.server)
     }
 
     /// May a word that is this keyword be an alias without `AS`?
@@ -45,7 +45,7 @@ impl ServerDialect {
             return true;
         }
         match words::known(&keyword.to_string()) {
-            Some(known) => !known.reserved.applies(self.flavour),
+            Some(known) => !known.reserved.applies(self.server),
             None => false,
         }
     }

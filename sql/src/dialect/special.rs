@@ -16,7 +16,7 @@ pub(super) fn parser_of(upper: &str) -> Option<Special> {
         "CAST" => cast,
         "CONVERT" => convert,
         "CHAR" => char_using,
-        "TRIM" => trim,
+        "TRIM" | "TRIM_ORACLE" => trim,
         "EXTRACT" => extract,
         "SUBSTRING" | "SUBSTR" | "MID" => substring,
         "POSITION" => position,

@@ -84,7 +84,18 @@ impl Rewriter<'_> {
         if found {
             self.at = list;
         }
+        if found && sets {
+            self.sets_end = self.shape.close_of(list).unwrap_or_default();
+        }
         found
+    }
+
+    /// The empty set `()` in a list of grouping sets?
+    pub(super) fn is_empty_set(&self, index: usize) -> bool {
+        let before = index.saturating_sub(1);
+        index < self.sets_end
+            && self.lexed.is_symbol(index.saturating_add(1), ")")
+            && (self.lexed.is_symbol(before, "(") || self.lexed.is_symbol(before, ","))
     }
 
     /// `EXCLUDE NO OTHERS` behind a window's frame: the default, and the one form that a server executes.

@@ -24,6 +24,8 @@ enum Clause {
     On,
     /// `GROUP BY`.
     Group,
+    /// `PARTITION BY` of a window.
+    Partition,
     /// Anything else.
     Other,
 }
@@ -63,7 +65,7 @@ pub(crate) fn tokens(
     let mut rewriter = Rewriter {
         lexed,
         shape,
-        flavour: server.flavour,
+        server,
         grouping_sets: has_grouping_sets(server),
         first: range.start,
         at: range.start,
@@ -74,6 +76,7 @@ pub(crate) fn tokens(
         extra_closes: BTreeSet::new(),
         derived: None,
         time_ranges: Vec::new(),
+        sets_end: 0,
         noted: Vec::new(),
     };
     while rewriter.at < rewriter.end {
@@ -103,7 +106,7 @@ fn span_of(index: usize) -> Span {
 struct Rewriter<'a> {
     lexed: &'a Lexed<'a>,
     shape: &'a Shape,
-    flavour: Flavour,
+    server: Server,
     /// Does the server read `GROUP BY ROLLUP(..)` as grammar? An older one looks for a function of that name.
     grouping_sets: bool,
     first: usize,
@@ -119,6 +122,8 @@ struct Rewriter<'a> {
     derived: Option<usize>,
     /// Open `FOR SYSTEM_TIME` ranges: the level of parentheses, and whether `TO` and not `AND` ends it.
     time_ranges: Vec<(usize, bool)>,
+    /// Where the last list of `GROUPING SETS` ends.
+    sets_end: usize,
     /// Names that the parser is not shown: columns of `CYCLE`.
     noted: Vec<usize>,
 }
@@ -168,7 +173,7 @@ impl Rewriter<'_> {
             self.emit_name(index, text.to_owned(), None);
             return Ok(());
         };
-        self.follow_clause(known.name);
+        self.follow_clause(index, known.name);
         if self.rewritten(index, known.name)? {
             return Ok(());
         }
@@ -177,13 +182,15 @@ impl Rewriter<'_> {
     }
 
     /// Keeps track of the clause that the current level is in.
-    fn follow_clause(&mut self, upper: &str) {
+    fn follow_clause(&mut self, index: usize, upper: &str) {
+        let partition = upper == "BY" && self.is_behind(index, "PARTITION");
         let Some(level) = self.levels.last_mut() else { return };
         level.clause = match (upper, level.clause) {
             ("FROM" | "TABLE", _) => Clause::From,
             ("ON", Clause::From) => Clause::On,
             ("JOIN" | "STRAIGHT_JOIN", Clause::On) => Clause::From,
             ("GROUP", _) => Clause::Group,
+            ("BY", _) if partition => Clause::Partition,
             (
                 "SELECT" | "WHERE" | "HAVING" | "ORDER" | "LIMIT" | "UNION" | "EXCEPT" | "INTERSECT"
                 | "WINDOW",
@@ -224,12 +231,13 @@ impl Rewriter<'_> {
             "STRAIGHT_JOIN" if self.clause() == Clause::From => {
                 self.emit_keyword(index, "JOIN", Keyword::JOIN)?;
             }
-            "UNIQUE" if self.flavour == Flavour::MariaDb && self.is_behind(index, "SELECT") => {
+            "UNIQUE" if self.server.flavour == Flavour::MariaDb && self.is_behind(index, "SELECT") => {
                 self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?;
             }
             "DISTINCTROW" => self.emit_keyword(index, "DISTINCT", Keyword::DISTINCT)?,
             "SQL_CACHE" if self.is_modifier(index) => {}
-            "ASC" | "DESC" if self.clause() == Clause::Group => {}
+            // MariaDB reads a direction there too.
+            "ASC" | "DESC" if matches!(self.clause(), Clause::Group | Clause::Partition) => {}
             "ROWS" if self.lexed.is_word(next, "EXAMINED") => self.rows_examined(index)?,
             "FOR" if self.clause() == Clause::From && self.lexed.is_word(next, "SYSTEM_TIME") => {
                 self.system_time(index)?;
@@ -265,11 +273,11 @@ impl Rewriter<'_> {
             "ANY" | "SOME" => !self.lexed.is_symbol(next, "("),
             // The parser takes `a REGEXP NULL` for `a IS NULL` and misses the pattern.
             "NULL" => self.is_behind(index, "REGEXP") || self.is_behind(index, "RLIKE"),
-            "LATERAL" => self.flavour == Flavour::MariaDb && !self.lexed.is_symbol(next, "("),
-            "QUALIFY" => self.flavour == Flavour::MariaDb,
+            "LATERAL" => !words::is_reserved(upper, self.server) && !self.lexed.is_symbol(next, "("),
+            "QUALIFY" => !words::is_reserved(upper, self.server),
             "OFFSET" => {
                 let count = matches!(self.lexed.kind(next), Some(Kind::Number | Kind::Parameter));
-                self.flavour == Flavour::MySql && !count
+                self.server.flavour == Flavour::MySql && !count
             }
             _ => false,
         }
@@ -300,7 +308,7 @@ impl Rewriter<'_> {
                     "UTC_TIME",
                     "UTC_TIMESTAMP",
                 ];
-                !words::is_reserved(text, self.flavour)
+                !words::is_reserved(text, self.server)
                     || OPERANDS.iter().any(|operand| text.eq_ignore_ascii_case(operand))
             }
             Some(Kind::Symbol(symbol)) => symbol == ")",

@@ -8,6 +8,10 @@ use sqlparser::tokenizer::Token;
 impl Rewriter<'_> {
     pub(super) fn symbol(&mut self, index: usize, symbol: &'static str) -> Result<(), Refusal> {
         match symbol {
+            "(" if self.is_empty_set(index) => {
+                self.at = index.saturating_add(2);
+                self.emit(index, Token::Number("0".to_owned(), false))
+            }
             "(" => self.open(index),
             ")" => self.close(index),
             "," => self.comma(index),

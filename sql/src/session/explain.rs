@@ -43,7 +43,13 @@ pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Deci
 /// `FOR SCHEMA name query`: as if the schema were the current one.
 fn for_schema(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
     let place = cursor.place();
-    let schema = cursor.expect_name()?;
+    let schema = match cursor.plain_text() {
+        Some(text) => {
+            cursor.step();
+            text.to_owned()
+        }
+        None => cursor.expect_name()?,
+    };
     policy.schema(&schema).map_err(|refusal| refusal.at(place))?;
     if !query::begins(cursor.lexed(), cursor.index()) {
         return Err(cursor.cannot_read());
@@ -53,7 +59,7 @@ fn for_schema(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Re
     Ok(Decided::plain(StatementKind::Explain, facts))
 }
 
-/// `FORMAT = JSON`, `EXTENDED`, `PARTITIONS`; when no query follows, they were a table's name.
+/// `FORMAT = JSON`, `EXTENDED [ALL]`, `PARTITIONS`; when no query follows, they were a table's name.
 fn options(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
     let mut ahead = cursor.clone();
     if ahead.take_word("FORMAT") {
@@ -61,16 +67,24 @@ fn options(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
             return Ok(());
         }
         let known = ["TRADITIONAL", "JSON", "TREE", "DEFAULT", "TRADITIONAL_STRICT"];
-        let format = ahead.word().or(ahead.plain_text()).unwrap_or_default();
+        let quoted = ahead.kind() == Some(Kind::Quoted);
+        let format = if quoted { ahead.lexed().name(ahead.index()) } else { named(&ahead).to_owned() };
         if !known.iter().any(|name| format.eq_ignore_ascii_case(name)) {
             return Err(ahead.cannot_read());
         }
         ahead.step();
+    } else if ahead.take_word("EXTENDED") {
+        ahead.take_word("ALL");
     } else {
         ahead.step();
     }
     *cursor = ahead;
     Ok(())
+}
+
+/// The word or the string that stands next.
+fn named<'a>(cursor: &Cursor<'a>) -> &'a str {
+    cursor.word().or(cursor.plain_text()).unwrap_or_default()
 }
 
 fn is_write(cursor: &Cursor<'_>) -> bool {
@@ -83,7 +97,7 @@ fn describe(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refu
     let place = cursor.place();
     let (schema, name) = cursor.expect_qualified_name()?;
     let table = policy.table_name(schema.as_deref(), &name).map_err(|refusal| refusal.at(place))?;
-    if matches!(cursor.kind(), Some(Kind::Word { .. } | Kind::Quoted | Kind::Text)) {
+    if matches!(cursor.kind(), Some(Kind::Word { .. } | Kind::Quoted | Kind::Text | Kind::Binary)) {
         cursor.step();
     }
     cursor.expect_end()?;

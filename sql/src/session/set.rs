@@ -108,7 +108,8 @@ fn assignment(
     if cursor.take_word("NAMES") {
         return names(cursor);
     }
-    if cursor.take_word("CHARSET") || cursor.take_words(&["CHARACTER", "SET"]) {
+    let character_set = [&["CHARSET"][..], &["CHARACTER", "SET"], &["CHAR", "SET"]];
+    if character_set.iter().any(|words| cursor.take_words(words)) {
         return charset(cursor);
     }
     let name = variable_name(cursor)?;

@@ -51,6 +51,7 @@ pub(super) const FORMS: &[(&[&str], Tail)] = &[
     (&["VARIABLES"], Tail::Variables),
     (&["STATUS"], Tail::Filter),
     (&["CHARACTER", "SET"], Tail::Filter),
+    (&["CHAR", "SET"], Tail::Filter),
     (&["CHARSET"], Tail::Filter),
     (&["COLLATION"], Tail::Filter),
     (&["ENGINES"], Tail::Nothing),
@@ -205,13 +206,23 @@ fn profile_kinds(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
 
 /// `LIMIT n`, `LIMIT n, m`, `LIMIT n OFFSET m`, or nothing.
 fn limit(cursor: &mut Cursor<'_>) -> Result<Facts, Refusal> {
+    let mut parameters: usize = 0;
     if cursor.take_word("LIMIT") {
-        number(cursor)?;
+        parameters = count(cursor)?;
         if cursor.take_symbol(",") || cursor.take_word("OFFSET") {
-            number(cursor)?;
+            parameters = parameters.saturating_add(count(cursor)?);
         }
     }
-    Ok(Facts::default())
+    Ok(Facts { parameters, ..Facts::default() })
+}
+
+/// A number, or a parameter in its place; says how many parameters it was.
+fn count(cursor: &mut Cursor<'_>) -> Result<usize, Refusal> {
+    if cursor.kind() == Some(Kind::Parameter) {
+        cursor.step();
+        return Ok(1);
+    }
+    number(cursor).map(|()| 0)
 }
 
 fn number(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {

@@ -193,7 +193,7 @@ impl<'a> Walker<'a> {
         };
         let common = match common {
             // A MySQL where case counts takes it for a table, and one where it doesn't for the expression.
-            Some((called, _)) if called != name.name && self.flavour == Flavour::MySql => {
+            Some((called, _)) if called != name.name && self.server.flavour == Flavour::MySql => {
                 return Err(unclear(&name.name));
             }
             found => found.map(|(_, common)| common),

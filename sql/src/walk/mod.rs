@@ -12,7 +12,7 @@ pub(crate) use tracer::Tracer;
 
 use crate::lexer::{Kind, Lexed};
 use crate::refusal::{Reason, Refusal};
-use crate::server::Flavour;
+use crate::server::{Flavour, Server};
 use crate::words;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ pub(crate) struct Findings {
 /// Walks trees of one text.
 pub(crate) struct Walker<'a> {
     lexed: &'a Lexed<'a>,
-    flavour: Flavour,
+    server: Server,
     findings: Findings,
     scope: Scope,
     tracer: Option<Tracer<'a>>,
@@ -132,10 +132,10 @@ impl Scope {
 
 impl<'a> Walker<'a> {
     /// A walker for trees parsed from this text.
-    pub(crate) fn new(lexed: &'a Lexed<'a>, flavour: Flavour) -> Self {
+    pub(crate) fn new(lexed: &'a Lexed<'a>, server: Server) -> Self {
         let roles = vec![Role::Unseen; lexed.len()];
         let findings = Findings { roles, ..Findings::default() };
-        Self { lexed, flavour, findings, scope: Scope::default(), tracer: None }
+        Self { lexed, server, findings, scope: Scope::default(), tracer: None }
     }
 
     /// What was met.
@@ -162,7 +162,7 @@ impl<'a> Walker<'a> {
             Some(Kind::Word { exempt: true } | Kind::Quoted) => true,
             Some(Kind::Word { exempt: false }) => {
                 matches!(role, Role::Function | Role::Marker)
-                    || !words::is_reserved(self.lexed.text(index), self.flavour)
+                    || !words::is_reserved(self.lexed.text(index), self.server)
             }
             _ => false,
         };

@@ -65,7 +65,8 @@ impl Walker<'_> {
                 return Err(self.foreign("a common table expression"));
             }
             self.table_alias(alias)?;
-            let name = Scope::key(&self.lexed.name(crate::dialect::index_of(alias.name.span)), self.flavour);
+            let name =
+                Scope::key(&self.lexed.name(crate::dialect::index_of(alias.name.span)), self.server.flavour);
             if *recursive {
                 self.scope.push(name);
                 self.enter_recursive(alias);

@@ -197,7 +197,7 @@ impl Walker<'_> {
             _ => return Err(self.foreign("a table's name")),
         };
         let name = self.lexed.name(table);
-        if schema.is_some() || !self.scope.holds(&Scope::key(&name, self.flavour)) {
+        if schema.is_some() || !self.scope.holds(&Scope::key(&name, self.server.flavour)) {
             self.findings.tables.push(FoundTable { schema: schema.clone(), name: name.clone(), index });
         }
         Ok(Some(TableName { schema, name }))
