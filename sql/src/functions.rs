@@ -262,7 +262,7 @@ const ADJACENT: &[&str] = &[
 /// The same, in MariaDB only.
 #[rustfmt::skip]
 const ADJACENT_IN_MARIADB: &[&str] = &[
-    "cume_dist", "dense_rank", "first_value", "json_table", "lag", "lead", "median", "nth_value", "ntile",
+    "cume_dist", "dense_rank", "first_value", "lag", "lead", "median", "nth_value", "ntile",
     "percent_rank", "percentile_cont", "percentile_disc", "rank", "trim_oracle",
 ];
 

@@ -29,16 +29,16 @@ impl Scanner<'_> {
         let start = self.at;
         let after_period = self.directly_after_period();
         let end = self.word_end(start)?;
-        // MySQL 9 reads $tag$ .. $tag$ as a string.
-        let dollar = self.byte(start) == Some(b'$') && self.server.flavour == Flavour::MySql;
-        if dollar && !after_period {
-            let what = "a name that begins with a dollar sign; put it in backticks";
+        let text = self.source.get(start..end).unwrap_or("");
+        // MySQL 9 reads $tag$ .. $tag$ as a string; with one dollar sign alone it is a name there too.
+        let tag = text.strip_prefix('$').is_some_and(|rest| rest.contains('$'));
+        if tag && self.server.flavour == Flavour::MySql && !after_period {
+            let what = "a name with dollar signs at its beginning and behind; put it in backticks";
             return Err(self.refuse(Reason::Ambiguous, what, start));
         }
         let before_period =
             self.byte(end) == Some(b'.') && self.byte(end.saturating_add(1)).is_some_and(is_name_byte);
         let exempt = after_period || before_period;
-        let text = self.source.get(start..end).unwrap_or("");
         if !exempt && self.byte(end) == Some(b'\'') {
             match text {
                 "x" | "X" => return self.binary_quoted(start, |byte| byte.is_ascii_hexdigit(), 2),
@@ -60,7 +60,11 @@ impl Scanner<'_> {
     pub(super) fn word_end(&self, start: usize) -> Result<usize, Refusal> {
         let rest = self.bytes.get(start..).unwrap_or_default();
         let length = rest.iter().take_while(|byte| is_name_byte(**byte)).count();
-        let end = start.saturating_add(length);
+        self.plainly_to(start, start.saturating_add(length))
+    }
+
+    /// `end`, unless white space or an invisible character beyond ASCII stands before it.
+    fn plainly_to(&self, start: usize, end: usize) -> Result<usize, Refusal> {
         let text = self.source.get(start..end).unwrap_or("");
         if text.is_ascii() {
             return Ok(end);
@@ -87,13 +91,13 @@ impl Scanner<'_> {
             Some(quote @ (b'\'' | b'"' | b'`')) => self.quoted_end(name, quote)?,
             _ => {
                 let rest = self.bytes.get(name..).unwrap_or_default();
-                let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(**byte, b'_' | b'$' | b'.');
-                let end = name.saturating_add(rest.iter().take_while(plain).count());
-                if end == name || self.byte(end).is_some_and(is_name_byte) {
-                    let what = "an @ without a plain ASCII name; write @name or @'name'";
+                let part = |byte: &&u8| is_name_byte(**byte) || **byte == b'.';
+                let end = name.saturating_add(rest.iter().take_while(part).count());
+                if end == name {
+                    let what = "an @ without a name; write @name or @'name'";
                     return Err(self.refuse(Reason::Character, what, start));
                 }
-                end
+                self.plainly_to(name, end)?
             }
         };
         self.push_to(Kind::UserVariable, start, end);

@@ -18,13 +18,13 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// A name in backticks. An empty one, or one with a NUL, is none.
+    /// A name in backticks. An empty one is an alias that nobody wrote; with a NUL it is none.
     pub(super) fn quoted_name(&mut self) -> Result<(), Refusal> {
         let start = self.at;
         let end = self.quoted_end(start, b'`')?;
         let inside = self.bytes.get(start.saturating_add(1)..end.saturating_sub(1)).unwrap_or_default();
-        if inside.is_empty() || inside.contains(&0) {
-            return Err(self.refuse(Reason::Character, "a quoted name that is empty or holds a NUL", start));
+        if inside.contains(&0) {
+            return Err(self.refuse(Reason::Character, "a quoted name that holds a NUL", start));
         }
         self.push_to(Kind::Quoted, start, end);
         Ok(())

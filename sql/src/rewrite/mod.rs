@@ -181,11 +181,15 @@ impl Rewriter<'_> {
         self.emit_keyword(index, text, keyword)
     }
 
-    /// Keeps track of the clause that the current level is in.
+    /// Keeps track of the clause that the current level is in. `TRIM(.. FROM ..)` and `USE INDEX FOR ORDER BY (..)` have words
+    /// of clauses and begin none.
     fn follow_clause(&mut self, index: usize, upper: &str) {
+        let (top, hint) = (self.levels.len() == 1, self.is_behind(index, "FOR"));
         let partition = upper == "BY" && self.is_behind(index, "PARTITION");
         let Some(level) = self.levels.last_mut() else { return };
         level.clause = match (upper, level.clause) {
+            ("FROM", clause) if !top && !level.query => clause,
+            ("GROUP" | "ORDER", clause) if hint => clause,
             ("FROM" | "TABLE", _) => Clause::From,
             ("ON", Clause::From) => Clause::On,
             ("JOIN" | "STRAIGHT_JOIN", Clause::On) => Clause::From,

@@ -159,7 +159,9 @@ impl<'a> Walker<'a> {
     fn name(&mut self, ident: &Ident, role: Role) -> Result<usize, Refusal> {
         let index = crate::dialect::index_of(ident.span);
         let good = match self.lexed.kind(index) {
-            Some(Kind::Word { exempt: true } | Kind::Quoted) => true,
+            Some(Kind::Word { exempt: true }) => true,
+            // The empty name is nobody's but an alias's.
+            Some(Kind::Quoted) => role == Role::Alias || self.lexed.text(index) != "``",
             Some(Kind::Word { exempt: false }) => {
                 matches!(role, Role::Function | Role::Marker)
                     || !words::is_reserved(self.lexed.text(index), self.server)

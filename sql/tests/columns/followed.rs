@@ -14,6 +14,10 @@ fn a_masked_column_is_followed_to_its_place_in_the_result() {
         ("SELECT a FROM (SELECT id, email FROM users) t (a)", "a"),
         // The server may write these otherwise.
         ("SELECT email AS `x y`, number FROM users, cards", "? number"),
+        // Masked under the empty name, as the servers call it.
+        ("SELECT email AS ``, `number` `` FROM users, cards ``", " "),
+        ("SELECT * FROM (SELECT id, email AS `` FROM users) ``", "_ "),
+        ("WITH t AS (SELECT email AS ``, id FROM users) SELECT id FROM t", "open"),
         ("SELECT email AS a123456789b123456789c123456789d123456789e123456789f123456789g1234 FROM users", "?"),
         (
             "SELECT email AS a123456789b123456789c123456789d123456789e123456789f123456789g123 FROM users",
