@@ -26,6 +26,7 @@ mod seen;
 mod server;
 mod session;
 mod shape;
+mod stray;
 mod verdict;
 mod walk;
 mod words;
