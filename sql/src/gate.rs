@@ -12,6 +12,7 @@ use crate::secrets::Secrets;
 use crate::server::Server;
 use crate::session::{self, Decided};
 use crate::shape;
+use crate::stray::Stray;
 use crate::verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
 
 /// What the `Database` allows beyond the defaults.
@@ -98,7 +99,9 @@ impl Gate {
             let what = format!("the statement is longer than {} bytes", shape::MOST_BYTES);
             return Err(Refusal::new(Reason::TooLarge, what));
         }
-        let lexed = lexer::lex(text, self.server)?;
+        let stray = Stray::replaced(text);
+        let lexed = lexer::lex(stray.readable().as_bytes(), self.server).map_err(|error| stray.or(error))?;
+        stray.are_in_values(&lexed)?;
         if is_comments_only(&lexed) {
             return Ok(Verdict::Answer(LocalAnswer::Ok));
         }
@@ -106,12 +109,13 @@ impl Gate {
         let decided = if query::begins(&lexed, 0) {
             Decided::plain(StatementKind::Query, query::decide(&lexed, 0..end, &policy)?)
         } else {
+            stray.are_none()?;
             session::decide(&lexed, 0..end, &policy)?
         };
         match decided {
             Decided::Answer(answer) => Ok(Verdict::Answer(answer)),
             Decided::Forward { kind, facts, effect } => {
-                let forwarded = forward::text(&lexed, self.server)?;
+                let forwarded = stray.restored(forward::text(&lexed, self.server)?);
                 Ok(Verdict::Forward(Permit::new(forwarded, kind, facts, effect)))
             }
         }

@@ -27,6 +27,7 @@ mod seen;
 mod server;
 mod session;
 mod shape;
+mod stray;
 mod verdict;
 mod walk;
 mod words;

@@ -78,8 +78,15 @@ impl Capabilities {
         .union(Self::SESSION_TRACK)
         .union(Self::DEPRECATE_EOF);
 
-    /// Without these no session is possible, on either side.
-    pub const REQUIRED: Self = Self::PROTOCOL_41.union(Self::SECURE_CONNECTION).union(Self::PLUGIN_AUTH);
+    /// Without these no client is served. `PLUGIN_AUTH` is not among them: a client that shows a certificate is asked
+    /// for nothing else.
+    pub const REQUIRED_OF_CLIENTS: Self = Self::PROTOCOL_41.union(Self::SECURE_CONNECTION);
+
+    /// Without these no database is served.
+    pub const REQUIRED: Self = Self::REQUIRED_OF_CLIENTS.union(Self::PLUGIN_AUTH);
+
+    /// What compresses packets.
+    pub const COMPRESSION: Self = Self::COMPRESS.union(Self::ZSTD_COMPRESSION);
 
     /// Offered to every client whatever the database can do: it concerns the handshake only.
     pub const OWN_DOWNSTREAM: Self = Self::REQUIRED
@@ -139,6 +146,11 @@ impl Capabilities {
     pub const fn contains(self, flags: Self) -> bool {
         self.0 & flags.0 == flags.0
     }
+
+    /// Whether any of `flags` is set.
+    pub const fn has_any(self, flags: Self) -> bool {
+        self.0 & flags.0 != 0
+    }
 }
 
 impl std::fmt::Debug for Capabilities {
@@ -163,7 +175,7 @@ pub fn offer(database: Capabilities) -> Capabilities {
 /// What holds between client and proxy after its handshake response. Clients also set flags that nobody offered;
 /// those do not count.
 pub fn agree(offered: Capabilities, client: Capabilities) -> Result<Capabilities, MissingCapabilities> {
-    lacking(client, Capabilities::REQUIRED)?;
+    lacking(client, Capabilities::REQUIRED_OF_CLIENTS)?;
     Ok(offered.intersection(client))
 }
 
@@ -214,6 +226,15 @@ mod tests {
     fn a_client_without_the_41_protocol_is_refused() {
         let old = ALL.without(Capabilities::PROTOCOL_41);
         assert_eq!(agree(offer(ALL), old), Err(MissingCapabilities { missing: Capabilities::PROTOCOL_41 }));
+    }
+
+    #[test]
+    fn a_client_without_plugins_is_served_and_a_database_without_them_is_not() {
+        let without = ALL.without(Capabilities::PLUGIN_AUTH);
+        let agreed = agree(offer(ALL), without).unwrap();
+        assert!(!agreed.contains(Capabilities::PLUGIN_AUTH));
+        assert!(request(agreed, ALL).unwrap().contains(Capabilities::PLUGIN_AUTH));
+        assert_eq!(request(agreed, without), Err(MissingCapabilities { missing: Capabilities::PLUGIN_AUTH }));
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod auth_switch;
 pub mod binary_time;
 pub mod capabilities;
 pub mod change_user;
+pub mod collation;
 pub mod column;
 pub mod column_type;
 pub mod command;

@@ -65,9 +65,11 @@ pub(super) fn greeting(shared: &Shared, number: u32, offered: Capabilities) -> R
 }
 
 /// What a client says of itself while it authenticates, at the start or by COM_CHANGE_USER.
-pub(super) struct Claim<'a> {
+pub struct Claim<'a> {
     /// The certificate of the TLS handshake.
     pub certificate: Option<&'a CertificateDer<'static>>,
+    /// What was agreed on.
+    pub agreed: Capabilities,
     /// The user name.
     pub user: &'a [u8],
     /// The plugin's first answer.
@@ -89,6 +91,10 @@ pub(super) async fn authenticate(
     if claim.auth_plugin == CLEAR && !claim.auth_response.is_empty() {
         return by_token(shared, claim.user, claim.auth_response);
     }
+    if !claim.agreed.contains(Capabilities::PLUGIN_AUTH) {
+        // It knows no plugin, so it can't be asked for a token.
+        return Err(TurnedAway::Identity(IdentityError::Missing));
+    }
     let switch = AuthSwitch { plugin: CLEAR, challenge: &[] };
     let switch = switch.encode().map_err(|_| TurnedAway::Ours { what: "a switch request" })?;
     write_packet(stream, sequence, &switch).await.map_err(TurnedAway::Packet)?;
@@ -102,10 +108,9 @@ pub async fn reauthenticate(
     shared: &Shared,
     stream: &mut Stream,
     sequence: &mut Sequence,
-    certificate: Option<&CertificateDer<'static>>,
-    user: &[u8],
+    claim: Claim<'_>,
 ) -> Result<Proof, TurnedAway> {
-    let claim = Claim { certificate, user, auth_response: &[], auth_plugin: &[] };
+    let claim = Claim { auth_response: &[], auth_plugin: &[], ..claim };
     authenticate(shared, stream, sequence, claim).await
 }
 

@@ -12,7 +12,7 @@ mod tls;
 mod token;
 mod turned_away;
 
-pub use greeting::reauthenticate;
+pub use greeting::{Claim, reauthenticate};
 pub use identity::{IdentityError, SessionAuthority};
 pub use listen::{Listeners, serve};
 pub use seats::Seat;

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use wire::capabilities::{self, Capabilities};
+use wire::collation::Writes;
 use wire::frame::Sequence;
 use wire::handshake_response::HandshakeResponse;
 use wire::ok::{OkPacket, OkSummary};
@@ -76,6 +77,7 @@ pub(super) struct Identity {
     certificate: Option<CertificateDer<'static>>,
     who: Who,
     agreed: Capabilities,
+    writes: Writes,
     schema: Option<String>,
 }
 
@@ -154,19 +156,24 @@ impl Session<Secured> {
         let response = response.map_err(TurnedAway::Packet)?;
         let read = async {
             let response = HandshakeResponse::decode(&response).map_err(TurnedAway::Malformed)?;
+            if response.head.capabilities.has_any(Capabilities::COMPRESSION) {
+                return Err(TurnedAway::Compression);
+            }
             let agreed = capabilities::agree(offered, response.head.capabilities);
+            let agreed = agreed.map_err(TurnedAway::Capabilities)?;
             let claim = Claim {
                 certificate: certificate.as_ref(),
+                agreed,
                 user: response.user,
                 auth_response: response.auth_response,
                 auth_plugin: response.auth_plugin,
             };
-            let agreed = agreed.map_err(TurnedAway::Capabilities)?;
             let proof = greeting::authenticate(&shared, &mut stream, &mut sequence, claim).await?;
             let schema = response.database.filter(|name| !name.is_empty());
-            Ok((agreed, proof, schema.map(|name| String::from_utf8_lossy(name).into_owned())))
+            let schema = schema.map(|name| String::from_utf8_lossy(name).into_owned());
+            Ok((agreed, Writes::by_collation(response.head.collation), proof, schema))
         };
-        let (agreed, proof, schema) = match read.await {
+        let (agreed, writes, proof, schema) = match read.await {
             Ok(known) => known,
             Err(error) => return Err(turn_away(&shared, &mut stream, sequence, error).await),
         };
@@ -174,7 +181,7 @@ impl Session<Secured> {
         let who =
             Who { grant_uid: grant.uid.clone(), user: grant.user.clone(), proof, session: number, peer };
         let schema = schema.or_else(|| shared.grant.target.schema.clone());
-        let state = Identity { stream, sequence, certificate, who, agreed, schema };
+        let state = Identity { stream, sequence, certificate, who, agreed, writes, schema };
         Ok(Session { shared, peer, number, state })
     }
 }
@@ -183,7 +190,7 @@ impl Session<Identity> {
     /// The only way to a `Permit`: no permit, no upstream socket.
     pub(super) async fn permit(self) -> Result<Session<Permit>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
-        let Identity { mut stream, mut sequence, certificate, who, agreed, schema } = state;
+        let Identity { mut stream, mut sequence, certificate, who, agreed, writes, schema } = state;
         let opened = match shared.usage.open_session(shared.grant.limits.sessions) {
             Some(place) => start(&shared, &who, agreed, schema).await.map(|started| (place, started)),
             None => Err(TurnedAway::TooMany { limit: shared.grant.limits.sessions }),
@@ -208,6 +215,7 @@ impl Session<Identity> {
             stream,
             certificate,
             agreed,
+            writes,
             database,
             schema,
             seat,

@@ -35,6 +35,9 @@ pub enum TurnedAway {
     /// Client: it is too old.
     #[error("the client lacks what a session needs")]
     Capabilities(#[source] wire::capabilities::MissingCapabilities),
+    /// Client: it compresses, though nobody offered that. Clients that do as they were offered don't say so.
+    #[error("the client compresses, which was not offered")]
+    Compression,
     /// Client: it could not prove who it is.
     #[error("the client has no identity here")]
     Identity(#[source] IdentityError),
@@ -101,6 +104,9 @@ impl TurnedAway {
                 *b"08S01",
                 "this client's handshake cannot be read: use one of MySQL 8 or MariaDB".into(),
             ),
+            Self::Compression => {
+                (1043, *b"08S01", "compression is not offered: turn it off in the client".into())
+            }
             Self::Insecure => (
                 3159,
                 *b"HY000",

@@ -13,7 +13,7 @@ use super::kill::Reach;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
-use crate::downstream;
+use crate::downstream::{self, Claim};
 
 /// The value of COM_SET_OPTION that turns several statements in a text off.
 const MULTI_STATEMENTS_OFF: u16 = 1;
@@ -101,13 +101,14 @@ impl Relay {
     }
 
     /// The server's figures are not a reader's affair; the grant's are. Clients read a word, a number of seconds, and print
-    /// the rest as it is.
+    /// the rest as it is, but some want names and numbers with two spaces between the pairs (MySQL Connector/Python).
     async fn statistics(&mut self) -> Result<(), Ended> {
         self.begin(Asked::plain("COM_STATISTICS"), Decision::Answered).await?;
         let used = self.shared.usage.so_far();
         let budget = self.shared.grant.limits.budget;
         let text = format!(
-            "Uptime: {}  Keyhole grant {}: {} of {} rows and {} of {} bytes used, {} sessions open",
+            "Uptime: {}  Keyhole grant {}, rows used: {}  rows in all: {}  bytes used: {}  bytes in all: {}  \
+             sessions open: {}",
             self.shared.since.elapsed().as_secs(),
             self.shared.grant_name(),
             used.rows,
@@ -168,8 +169,14 @@ impl Relay {
         self.begin(asked, Decision::Forwarded).await?;
         let Some((stream, sequence)) = self.client.exchange() else { return Err(Ended::ClientBroke) };
         let patience = std::time::Duration::from_secs(10);
-        let certificate = self.certificate.as_ref();
-        let proof = downstream::reauthenticate(&self.shared, stream, sequence, certificate, change.user);
+        let claim = Claim {
+            certificate: self.certificate.as_ref(),
+            agreed: self.agreed,
+            user: change.user,
+            auth_response: &[],
+            auth_plugin: &[],
+        };
+        let proof = downstream::reauthenticate(&self.shared, stream, sequence, claim);
         match tokio::time::timeout(patience, proof).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(Ended::ClientUnproven),

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 use wire::capabilities::Capabilities;
+use wire::collation::Writes;
 
 pub use ended::{Ended, Violation};
 
@@ -45,6 +46,8 @@ pub struct RelayParts {
     pub certificate: Option<CertificateDer<'static>>,
     /// The capabilities that hold with the client, and as far as they shape answers also with the database.
     pub agreed: Capabilities,
+    /// How the client writes what is beyond ASCII.
+    pub writes: Writes,
     /// The database session, pinned.
     pub database: Connection,
     /// Its current schema.
@@ -60,6 +63,7 @@ pub struct Relay {
     client: ClientSide,
     certificate: Option<CertificateDer<'static>>,
     agreed: Capabilities,
+    writes: Writes,
     database: Connection,
     schema: Option<String>,
     seat: Arc<Seat>,
@@ -105,13 +109,14 @@ impl<'a> Asked<'a> {
 impl Relay {
     /// A session whose client was just told OK.
     pub fn new(parts: RelayParts) -> Self {
-        let RelayParts { shared, who, stream, certificate, agreed, database, schema, seat } = parts;
+        let RelayParts { shared, who, stream, certificate, agreed, writes, database, schema, seat } = parts;
         Self {
             shared,
             who,
             client: ClientSide::new(stream),
             certificate,
             agreed,
+            writes,
             database,
             schema,
             seat,

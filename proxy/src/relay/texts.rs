@@ -2,6 +2,7 @@
 //! carried out.
 
 use sql::{LocalAnswer, Permit, Refusal, SessionEffect, Verdict};
+use wire::collation::Writes;
 use wire::column::Column;
 use wire::command;
 use wire::ok::{OkPacket, OkSummary};
@@ -21,6 +22,9 @@ use crate::audit::Decision;
 impl Relay {
     pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Ended> {
         let asked = Asked::text("COM_QUERY", text);
+        if let Some(refused) = self.misread(text) {
+            return self.refuse(asked, refused).await;
+        }
         match self.shared.gate.decide(text, self.schema.as_deref()).await {
             Ok(Verdict::Forward(permit)) => match self.traced(text, self.schema.clone().as_deref()).await? {
                 Ok(masks) => self.run_query(asked, &permit, masks).await,
@@ -61,6 +65,9 @@ impl Relay {
 
     pub(super) async fn prepare(&mut self, text: &[u8]) -> Result<(), Ended> {
         let asked = Asked::text("COM_STMT_PREPARE", text);
+        if let Some(refused) = self.misread(text) {
+            return self.refuse(asked, refused).await;
+        }
         let permit = match self.shared.gate.decide(text, self.schema.as_deref()).await {
             Ok(Verdict::Forward(permit)) => permit,
             Ok(Verdict::Answer(_)) => {
@@ -126,6 +133,16 @@ impl Relay {
         self.begin(asked, Decision::Forwarded).await?;
         self.forward(body, Answer::FieldList).await?;
         self.finish().await
+    }
+
+    /// The session is one of utf8mb4, whatever the client named. Bytes that are no UTF-8 are binary values of a client
+    /// that writes UTF-8, and the gate looks where they stand; of another one they are letters that would be misread.
+    fn misread(&self, text: &[u8]) -> Option<Refused> {
+        if self.writes == Writes::Utf8 || std::str::from_utf8(text).is_ok() {
+            return None;
+        }
+        let message = "the text is not UTF-8: connect with utf8mb4";
+        Some(Refused::new((1064, *b"42000"), "Character", message))
     }
 
     /// What the session is like after the database said OK.

@@ -9,6 +9,7 @@ use crate::support::clients::Person;
 use crate::support::proxy::Proxy;
 use crate::support::raw::{self, CAPABILITIES, error, head};
 use keyhole_proxy::packets::{read_packet, write_packet};
+use wire::capabilities::Capabilities;
 use wire::command;
 
 /// Connects, sends `bytes` after the greeting, and reads to the end.
@@ -174,6 +175,10 @@ async fn commands_that_are_not_for_readers_are_refused_with_1047() {
         statistics.contains("  Keyhole grant look"),
         "the grant's figures, not the server's: {statistics}"
     );
+    for pair in statistics.split("  ") {
+        let number = pair.split_once(": ").map(|(_, number)| number.parse::<u64>());
+        assert!(matches!(number, Some(Ok(_))), "some clients read a name and a number: {statistics}");
+    }
     assert_eq!(raw.asks(&[0x1b, 1, 0]).await.unwrap()[0], 0xfe, "multi-statements off is fine");
 }
 
@@ -189,6 +194,17 @@ async fn a_command_that_is_malformed_or_out_of_turn_ends_the_session() {
     let mut out_of_turn = Sequence::starting_at(3);
     write_packet(&mut raw.stream, &mut out_of_turn, &command::encode_ping()).await.unwrap();
     assert_eq!(error(&raw.reads_out_of_band().await).0, 1835);
+}
+
+#[tokio::test]
+async fn a_client_that_compresses_unasked_hears_it_instead_of_waiting_for_ever() {
+    let proxy = Proxy::start().await;
+    let mut raw = raw::secured(&proxy, Some(&proxy.session_certificate())).await;
+    raw.capabilities = CAPABILITIES.union(Capabilities::COMPRESS);
+    raw.responds(b"anybody", b"", b"mysql_native_password").await;
+    let (code, message) = raw.hears_error().await;
+    assert!(code == 1043 && message.contains("compression is not offered"), "{code} {message}");
+    still_works(&proxy).await;
 }
 
 #[tokio::test]

@@ -87,6 +87,28 @@ async fn a_certificate_of_another_grant_another_authority_or_another_time_is_ref
 }
 
 #[tokio::test]
+async fn a_client_that_knows_no_plugins_gets_in_by_its_certificate_only() {
+    let proxy = Proxy::start().await;
+    let leaf = proxy.session_certificate();
+    for (leaf, expected) in [(Some(&leaf), 0), (None, 0xff)] {
+        let mut raw = raw::secured(&proxy, leaf).await;
+        raw.capabilities = CAPABILITIES.without(Capabilities::PLUGIN_AUTH);
+        raw.responds(b"anybody", b"ignored", b"").await;
+        let answer = raw.reads().await.unwrap();
+        assert_eq!(answer[0], expected, "{answer:?}");
+        if expected == 0 {
+            // Its COM_CHANGE_USER names no plugin either.
+            let change = [b"\x11anybody\0\0other\0".as_slice(), &45_u16.to_le_bytes()].concat();
+            assert_eq!(raw.asks(&change).await.unwrap()[0], 0);
+            let rows = raw.result(&wire::command::encode_query(b"SELECT DATABASE()")).await;
+            assert!(rows.contains(&b"\x05other".to_vec()), "{rows:?}");
+        } else {
+            assert_eq!(error(&answer).0, 1045);
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_gets_in_without_certificate_and_token() {
     let proxy = Proxy::start().await;
     for token in ["", "guess", "a.b.c"] {
@@ -189,14 +211,15 @@ async fn the_tls_first_port_wants_a_certificate_and_the_protocols_name() {
     {
         let tcp = TcpStream::connect(("127.0.0.1", proxy.tls_first)).await.unwrap();
         if let Ok(stream) = connector(&proxy, leaf, &alpn).connect(server_name(), tcp).await {
-            let mut raw = Raw { stream, sequence: Sequence::default(), capabilities: CAPABILITIES };
+            let mut raw =
+                Raw { stream, sequence: Sequence::default(), capabilities: CAPABILITIES, collation: 45 };
             assert!(raw.reads().await.is_err(), "no greeting");
         }
     }
     let tcp = TcpStream::connect(("127.0.0.1", proxy.tls_first)).await.unwrap();
     let stream = connector(&proxy, Some(&leaf), &[b"mysql"]).connect(server_name(), tcp).await.unwrap();
     let capabilities = CAPABILITIES.without(Capabilities::SSL);
-    let mut raw = Raw { stream, sequence: Sequence::default(), capabilities };
+    let mut raw = Raw { stream, sequence: Sequence::default(), capabilities, collation: 45 };
     raw.reads().await.unwrap();
     raw.responds(b"anybody", b"", b"mysql_native_password").await;
     assert_eq!(raw.reads().await.unwrap()[0], 0, "OK");

@@ -3,9 +3,9 @@
 use mysql_async::prelude::Queryable;
 
 use crate::support::clients::Person;
-use crate::support::databases::mariadb;
-use crate::support::proxy::Proxy;
-use crate::support::raw;
+use crate::support::databases::{both, mariadb};
+use crate::support::proxy::{Proxy, grant_on, wide};
+use crate::support::raw::{self, error};
 use wire::command;
 
 /// Refused with this code, and with a message of ours.
@@ -54,6 +54,23 @@ async fn the_ordinary_client_reads_rows() {
     assert_eq!(said.out, "1\tfirst\t2026-01-02 03:04:05\n2\tzwei ☕\tNULL", "{said:?}");
     let usage = proxy.usage.so_far();
     assert_eq!((usage.rows >= 2, usage.sessions), (true, 1));
+}
+
+#[tokio::test]
+async fn bytes_of_a_binary_value_reach_either_server_as_they_are() {
+    for server in both() {
+        let proxy = Proxy::of(grant_on(server, wide())).await;
+        let query = command::encode_query(b"SELECT HEX('\\0\xff'), HEX(_binary '\xc3''\xe2')");
+        let rows = raw::session(&proxy).await.result(&query).await;
+        assert!(rows.contains(&b"\x0400FF\x06C327E2".to_vec()), "{rows:?}");
+        // To a client of another character set they are letters.
+        let mut raw = raw::secured(&proxy, Some(&proxy.session_certificate())).await;
+        raw.collation = 8;
+        raw.responds(b"anybody", b"", b"mysql_native_password").await;
+        assert_eq!(raw.reads().await.unwrap()[0], 0, "OK");
+        let (code, message) = error(&raw.asks(&query).await.unwrap());
+        assert!(code == 1064 && message.contains("connect with utf8mb4"), "{code} {message}");
+    }
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ impl<'a> Lexed<'a> {
 }
 
 /// Line and column of an offset.
-fn place_of(bytes: &[u8], offset: usize) -> Place {
+pub(crate) fn place_of(bytes: &[u8], offset: usize) -> Place {
     let before = bytes.get(..offset).unwrap_or(bytes);
     let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count().saturating_add(1);

@@ -33,8 +33,11 @@ pub(super) const VARIABLES: &[(&str, Rule)] = &[
     ("character_set_database", Rule::Utf8),
     // Results only: what the client reads, not what the server parses.
     ("character_set_results", Rule::Any),
+    // What a new schema would get; DBD::MariaDB sets it while it connects.
+    ("character_set_server", Rule::Utf8),
     ("collation_connection", Rule::Utf8),
     ("collation_database", Rule::Utf8),
+    ("collation_server", Rule::Utf8),
     // Bounds on recursion: the time limit stays in force.
     ("cte_max_recursion_depth", Rule::Any),
     ("default_collation_for_utf8mb4", Rule::Utf8),

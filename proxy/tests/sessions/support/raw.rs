@@ -23,6 +23,8 @@ pub struct Raw<S> {
     pub stream: S,
     pub sequence: Sequence,
     pub capabilities: Capabilities,
+    /// What it names in its handshake response.
+    pub collation: u8,
 }
 
 pub type RawTls = Raw<tokio_rustls::client::TlsStream<TcpStream>>;
@@ -35,8 +37,11 @@ pub const CAPABILITIES: Capabilities = Capabilities::REQUIRED
     .union(Capabilities::DEPRECATE_EOF)
     .union(Capabilities::SSL);
 
+/// utf8mb4_general_ci.
+pub const UTF8MB4: u8 = 45;
+
 pub fn head(capabilities: Capabilities) -> SslRequest {
-    SslRequest { capabilities, max_packet: 1 << 24, collation: 45 }
+    SslRequest { capabilities, max_packet: 1 << 24, collation: UTF8MB4 }
 }
 
 pub fn connector(proxy: &Proxy, leaf: Option<&Leaf>, alpn: &[&[u8]]) -> TlsConnector {
@@ -71,7 +76,7 @@ pub async fn secured(proxy: &Proxy, leaf: Option<&Leaf>) -> RawTls {
     read_packet(&mut tcp, &mut sequence, 1024).await.unwrap();
     write_packet(&mut tcp, &mut sequence, &head(CAPABILITIES).encode()).await.unwrap();
     let stream = connector(proxy, leaf, &[]).connect(server_name(), tcp).await.unwrap();
-    Raw { stream, sequence, capabilities: CAPABILITIES }
+    Raw { stream, sequence, capabilities: CAPABILITIES, collation: UTF8MB4 }
 }
 
 /// A whole session on the native port with a certificate of the grant.
@@ -87,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     /// Sends a handshake response.
     pub async fn responds(&mut self, user: &[u8], auth_response: &[u8], auth_plugin: &[u8]) {
         let response = HandshakeResponse {
-            head: head(self.capabilities),
+            head: SslRequest { collation: self.collation, ..head(self.capabilities) },
             user,
             auth_response,
             database: None,
