@@ -1,6 +1,7 @@
 #!/bin/bash
 # run.sh check              what needs no cluster: formatting, lints, licences, unit tests, chart
-# run.sh test               check, then the end-to-end tests on a cluster that is made for them and taken away again
+# run.sh test               check, then the end-to-end tests on two clusters that are made for them and taken away again
+# run.sh waiting            the part of them that has a cluster of its own
 # run.sh demo               the story
 # run.sh bench [--json]     the figures
 # run.sh fuzz [SECONDS]     generated statements through the gate on real servers, an hour of them; each run with a new seed
