@@ -84,9 +84,10 @@ impl<'a> Stray<'a> {
     }
 
     fn offsets(&self) -> impl Iterator<Item = usize> {
-        let replaced = matches!(self.readable, Cow::Owned(_));
-        let pairs = self.original.iter().zip(self.readable.as_bytes()).enumerate();
-        pairs.filter(move |(_, (came, read))| replaced && came != read).map(|(offset, _)| offset)
+        // A text without any is not looked through.
+        let readable = if let Cow::Owned(readable) = &self.readable { readable.as_bytes() } else { &[] };
+        let pairs = self.original.iter().zip(readable).enumerate();
+        pairs.filter(|(_, (came, read))| came != read).map(|(offset, _)| offset)
     }
 
     fn refusal(&self, offset: usize) -> Refusal {
