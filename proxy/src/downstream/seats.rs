@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// The first number. Far above what a database counts its connections from, so that the two are not taken for each other:
-/// tools send the one from the greeting as well as what `CONNECTION_ID()` gives.
-pub(super) const FIRST_NUMBER: u32 = 0x8000_0001;
+/// tools send the one from the greeting as well as what `CONNECTION_ID()` gives. And no negative number to those that
+/// count with signs (MariaDB Connector/J).
+pub(super) const FIRST_NUMBER: u32 = 0x4000_0001;
 
 /// A session's place among the others.
 pub struct Seat {
