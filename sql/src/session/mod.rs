@@ -9,6 +9,7 @@
 //! | `SET TRANSACTION READ WRITE` alone | answered with OK: the session stays read only |
 //! | `SHOW GRANTS` | answered: reading; the server's own answer may show a password's hash |
 //! | `SET ..` | forwarded for the session variables in `variables.rs`, for user variables, `NAMES` of utf8; else refused |
+//! | `SET STATEMENT .. FOR ..` | forwarded for `sql_select_limit` and a query, else refused |
 //! | `HELP 'x'` | forwarded |
 //! | `USE x` | forwarded unless the schema is the server's own |
 //! | `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, `UNLOCK TABLES` | forwarded; `READ WRITE` refused |
@@ -21,6 +22,7 @@ mod kill;
 mod modes;
 mod set;
 mod show;
+mod statement;
 #[cfg(test)]
 mod table;
 mod transaction;
@@ -30,6 +32,7 @@ use crate::facts::Facts;
 use crate::lexer::{Kind, Lexed};
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal, shown};
+use crate::server::Flavour;
 use crate::verdict::{LocalAnswer, SessionEffect, StatementKind};
 use cursor::Cursor;
 use std::ops::Range;
@@ -72,6 +75,9 @@ pub(crate) fn decide(
     match first.to_ascii_uppercase().as_str() {
         "SHOW" => show::decide(cursor, policy),
         "EXPLAIN" | "DESCRIBE" | "DESC" => explain::decide(cursor, policy),
+        "SET" if policy.server.flavour == Flavour::MariaDb && cursor.take_word("STATEMENT") => {
+            statement::decide(cursor, policy)
+        }
         "SET" => set::decide(cursor, policy),
         "USE" => use_schema(cursor, policy),
         "HELP" => help(cursor),

@@ -30,6 +30,7 @@ const STATEMENTS: &[&str] = &[
     "SET PERSIST time_zone = '+00:00'",
     "SET PASSWORD = 'x'",
     "SET ROLE ALL",
+    "SET STATEMENT sql_select_limit = 10 FOR SELECT 1",
     "SET STATEMENT max_statement_time = 1 FOR SELECT 1",
     "SELECT @@version_comment, @@session.sql_mode",
     "SELECT @x",

@@ -1,6 +1,7 @@
 //! What passes: masked columns on their way to the result, and what no rule concerns.
 
-use super::check;
+use super::{check, shown, trace};
+use sql::Server;
 
 #[test]
 fn a_masked_column_is_followed_to_its_place_in_the_result() {
@@ -107,4 +108,21 @@ fn what_concerns_no_rule_passes_as_it_is() {
             "open",
         ),
     ]);
+}
+
+#[test]
+fn a_query_that_set_statement_bounds_is_followed() {
+    let server = Server::from_greeting("5.5.5-10.11.6-MariaDB").unwrap();
+    for (query, expected) in [
+        ("SELECT id, email FROM users", "_ email"),
+        ("SELECT id FROM users", "open"),
+        ("SELECT id FROM users ORDER BY email", "Keyhole: "),
+        ("SELECT ssn FROM users", "Keyhole: "),
+    ] {
+        let found = shown(&trace(server, &format!("SET STATEMENT sql_select_limit = 2 FOR {query}")));
+        assert!(
+            found == expected || (expected == "Keyhole: " && found.starts_with(expected)),
+            "{query}: {found}"
+        );
+    }
 }
