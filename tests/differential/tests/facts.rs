@@ -107,11 +107,12 @@ impl Bed {
 
     async fn check(&mut self, text: &[u8]) {
         let Verdict::Forward(permit) = self.gate.decide(text, Some("shop")) else { return };
-        let text = std::str::from_utf8(permit.forwarded()).unwrap();
+        let sent = permit.forwarded();
+        let text = &*String::from_utf8_lossy(sent);
         if matches!(permit.kind(), StatementKind::Set | StatementKind::Show | StatementKind::Explain) {
             self.conn.reset().await.unwrap();
             self.begin().await;
-            if self.conn.query_drop(text).await.is_ok() {
+            if self.conn.query_drop(sent).await.is_ok() {
                 self.locks_no_row(text).await;
             }
             self.conn.reset().await.unwrap();
@@ -121,13 +122,13 @@ impl Bed {
             return;
         }
         self.begin().await;
-        if self.conn.query_drop(text).await.is_ok() {
+        if self.conn.query_drop(sent).await.is_ok() {
             self.compare(text, permit.facts(), "sent").await;
             self.locks_no_row(text).await;
         }
         self.begin().await;
         if permit.facts().parameters == 0
-            && let Ok(statement) = self.conn.prep(text).await
+            && let Ok(statement) = self.conn.prep(sent).await
         {
             if self.conn.exec_drop(&statement, ()).await.is_ok() {
                 self.compare(text, permit.facts(), "prepared").await;
