@@ -97,8 +97,8 @@ impl Session {
         let mut rows = Vec::new();
         loop {
             let next = tokio::select! {
+                // The client complains before it goes on to the marker, so complaints are looked for first.
                 biased;
-                row = self.rows.next_line() => row?,
                 complaint = self.complaints.next_line() => match complaint? {
                     Some(complaint) if complaint.starts_with("ERROR") => {
                         self.passes_marker(&marker).await?;
@@ -107,6 +107,7 @@ impl Session {
                     Some(_notice) => continue,
                     None => None,
                 },
+                row = self.rows.next_line() => row?,
                 () = tokio::time::sleep(PATIENCE) => bail!("no answer to `{sql}` within {PATIENCE:?}"),
             };
             match next {
