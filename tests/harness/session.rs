@@ -111,9 +111,25 @@ impl Session {
                 () = tokio::time::sleep(PATIENCE) => bail!("no answer to `{sql}` within {PATIENCE:?}"),
             };
             match next {
-                Some(row) if row == marker => return Ok(Answer::Rows(rows)),
+                Some(row) if row == marker => return self.unless_it_complained(rows).await,
                 Some(row) => rows.push(row),
                 None => bail!("the client ended instead of answering `{sql}`"),
+            }
+        }
+    }
+
+    /// What the client complained of before the marker is there by now, but perhaps not yet noticed.
+    async fn unless_it_complained(&mut self, rows: Vec<String>) -> anyhow::Result<Answer> {
+        loop {
+            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                complaint = self.complaints.next_line() => match complaint? {
+                    Some(complaint) if complaint.starts_with("ERROR") => return Ok(Answer::Refused(complaint)),
+                    Some(_notice) => {}
+                    None => return Ok(Answer::Rows(rows)),
+                },
+                () = std::future::ready(()) => return Ok(Answer::Rows(rows)),
             }
         }
     }
