@@ -7,6 +7,7 @@ use wire::command;
 
 use crate::support::clients::Person;
 use crate::support::databases::{DatabaseServer, both, mariadb};
+use crate::support::hostile::proxy_before_late_stops;
 use crate::support::proxy::{Proxy, grant_on, wide};
 use crate::support::raw::{self, error};
 
@@ -26,6 +27,13 @@ fn code(error: &mysql_async::Error) -> u16 {
         mysql_async::Error::Server(error) => error.code,
         other => panic!("{other}"),
     }
+}
+
+/// What a statement that is to be stopped comes to. One that isn't would go on for minutes.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), work)
+        .await
+        .unwrap_or_else(|_| panic!("nobody stopped the statement"))
 }
 
 /// Waits until the database executes that statement, or doesn't.
@@ -49,7 +57,7 @@ async fn a_statement_is_stopped_by_either_number_and_its_session_goes_on() {
             });
             slow_runs(server, 1001, "1").await;
             other.query_drop(format!("KILL QUERY {number}")).await.unwrap();
-            let (back, error) = executes.await.unwrap();
+            let (back, error) = soon(executes).await.unwrap();
             slow = back;
             assert_eq!(code(&error), 1317);
             assert_eq!(slow.query_first::<u8, _>("SELECT 1").await.unwrap(), Some(1));
@@ -69,9 +77,9 @@ async fn the_ordinary_clients_ctrl_c_stops_the_statement_and_the_client_goes_on(
     slow_runs(mariadb(), 1002, "1").await;
     client.interrupts();
     client.sends("SELECT 'still here';");
-    let mut said = client.line().await;
+    let mut said = soon(client.line()).await;
     while !said.ends_with("still here") {
-        said = format!("{said}\n{}", client.line().await);
+        said = format!("{said}\n{}", soon(client.line()).await);
     }
     assert!(said.contains("query killed"), "{said}");
     let errors = client.leaves().await;
@@ -97,6 +105,22 @@ async fn a_stop_that_comes_late_or_to_nobody_hits_no_other_statement() {
             assert_eq!(idle.query_first::<u8, _>("SELECT 1").await.unwrap(), Some(1));
         }
     }
+}
+
+#[tokio::test]
+async fn a_stop_that_the_database_hears_of_late_does_not_hit_the_next_statement() {
+    let (proxy, stop) = proxy_before_late_stops().await;
+    let (mut slow, mut other) = (raw::session(&proxy).await, raw::session(&proxy).await);
+    let executes = tokio::spawn(async move {
+        let answer = slow.asks(&command::encode_query(b"SELECT 1")).await.unwrap();
+        (slow, answer)
+    });
+    soon(stop.asked.notified()).await;
+    let kill = command::encode_query(format!("KILL QUERY {}", 0x4000_0001_u32).as_bytes());
+    assert_eq!(other.asks(&kill).await.unwrap()[0], 0);
+    let (mut slow, answer) = soon(executes).await.unwrap();
+    assert_eq!(answer[0], 0, "it was answered before");
+    assert_eq!(slow.asks(&command::encode_ping()).await.unwrap()[0], 0, "and this one was not meant");
 }
 
 #[tokio::test]
@@ -135,7 +159,7 @@ async fn a_killed_session_ends_with_what_it_executes() {
         for number in [first, second] {
             other.query_drop(format!("KILL {number}")).await.unwrap();
         }
-        assert!(executes.await.unwrap());
+        assert!(soon(executes).await.unwrap());
         assert!(idle.query_drop("SELECT 1").await.is_err());
         slow_runs(server, 1003, "0").await;
         let deadline = Instant::now() + Duration::from_secs(5);

@@ -1,11 +1,14 @@
 //! A database that logs everybody in and then answers queries with whatever a test says.
 
+use std::sync::Arc;
+
 use access::{Grant, ServerAddress, Tls};
 use keyhole_proxy::packets::{read_packet, write_packet};
 use keyhole_proxy::upstream::ServerInfo;
 use sql::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use wire::capabilities::Capabilities;
 use wire::err::{ErrPacket, ErrSummary};
 use wire::frame::Sequence;
@@ -36,18 +39,40 @@ enum Manner {
     Answers(Vec<u8>),
     /// Refuses their login with this code.
     Refuses(u16),
+    /// Hears of a stop too late for the statement that is meant.
+    StopsLate(Arc<LateStop>),
+}
+
+/// A stop on its way: a query is answered when somebody stops it, as if nothing had been, and the stop hits whatever
+/// command comes next. So do real servers, in a window that a test can't hit at will.
+#[derive(Default)]
+pub struct LateStop {
+    /// The database has the query.
+    pub asked: Notify,
+    sent: Notify,
 }
 
 /// A proxy in front of a database that answers every query but the proxy's own settings with these bytes, headers
 /// included.
 pub async fn proxy_before(answer: Vec<u8>) -> Proxy {
-    let grant = grant_before(Manner::Answers(answer)).await;
+    proxy_of(Manner::Answers(answer)).await
+}
+
+/// A proxy in front of a database that hears of every stop too late.
+pub async fn proxy_before_late_stops() -> (Proxy, Arc<LateStop>) {
+    let stop = Arc::new(LateStop::default());
+    (proxy_of(Manner::StopsLate(Arc::clone(&stop))).await, stop)
+}
+
+async fn proxy_of(manner: Manner) -> Proxy {
+    let grant = grant_before(manner).await;
     let server = Server::from_greeting(VERSION).unwrap();
     let info = ServerInfo {
         server,
         version_text: VERSION.into(),
         capabilities: CAPABILITIES,
         secret_variables: Vec::new(),
+        component_functions: Vec::new(),
     };
     Proxy::before(grant, info).await
 }
@@ -86,23 +111,34 @@ async fn serve(mut stream: TcpStream, manner: Manner) -> Option<()> {
     let mut sequence = Sequence::default();
     write_packet(&mut stream, &mut sequence, &greeting.encode().ok()?).await.ok()?;
     read_packet(&mut stream, &mut sequence, 1 << 16).await.ok()?;
-    let answer = match manner {
-        Manner::Answers(answer) => answer,
-        Manner::Refuses(code) => {
-            let summary = ErrSummary { code, sqlstate: *b"28000" };
-            let refusal = ErrPacket { summary, message: b"Access denied" }.encode();
-            return write_packet(&mut stream, &mut sequence, &refusal).await.ok();
-        }
-    };
+    if let Manner::Refuses(code) = manner {
+        return write_packet(&mut stream, &mut sequence, &error((code, *b"28000"))).await.ok();
+    }
     write_packet(&mut stream, &mut sequence, &ok(StatusFlags::AUTOCOMMIT)).await.ok()?;
+    let mut hit = false;
     loop {
         let mut sequence = Sequence::default();
         let command = read_packet(&mut stream, &mut sequence, 1 << 24).await.ok()?;
         let own = command.starts_with(b"\x03SET ") || !command.starts_with(b"\x03");
-        if own {
-            write_packet(&mut stream, &mut sequence, &ok(StatusFlags::AUTOCOMMIT)).await.ok()?;
-        } else {
-            stream.write_all(&answer).await.ok()?;
+        let mut answer = ok(StatusFlags::AUTOCOMMIT);
+        match &manner {
+            Manner::StopsLate(_) if std::mem::take(&mut hit) => answer = error((1317, *b"70100")),
+            Manner::StopsLate(stop) if command.starts_with(b"\x03KILL ") => stop.sent.notify_one(),
+            Manner::StopsLate(stop) if !own => {
+                stop.asked.notify_one();
+                stop.sent.notified().await;
+                hit = true;
+            }
+            Manner::Answers(raw) if !own => {
+                stream.write_all(raw).await.ok()?;
+                continue;
+            }
+            _ => {}
         }
+        write_packet(&mut stream, &mut sequence, &answer).await.ok()?;
     }
+}
+
+fn error((code, sqlstate): (u16, [u8; 5])) -> Vec<u8> {
+    ErrPacket { summary: ErrSummary { code, sqlstate }, message: b"refused" }.encode()
 }
