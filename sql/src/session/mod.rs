@@ -37,6 +37,54 @@ use crate::verdict::{LocalAnswer, SessionEffect, StatementKind};
 use cursor::Cursor;
 use std::ops::Range;
 
+/// What begins the statements that are not for reading, in order; to either flavour. A word that is missing here is
+/// refused as a misspelling.
+const BEGINS_CHANGE: &[&str] = &[
+    "ALTER",
+    "ANALYZE",
+    "BACKUP",
+    "BINLOG",
+    "CACHE",
+    "CALL",
+    "CHANGE",
+    "CHECK",
+    "CHECKSUM",
+    "CLONE",
+    "CREATE",
+    "DEALLOCATE",
+    "DELETE",
+    "DO",
+    "DROP",
+    "EXECUTE",
+    "FLUSH",
+    "GET",
+    "GRANT",
+    "HANDLER",
+    "IF",
+    "IMPORT",
+    "INSERT",
+    "INSTALL",
+    "LOAD",
+    "OPTIMIZE",
+    "PREPARE",
+    "PURGE",
+    "RENAME",
+    "REPAIR",
+    "REPLACE",
+    "RESET",
+    "RESIGNAL",
+    "RESTART",
+    "REVOKE",
+    "SHUTDOWN",
+    "SIGNAL",
+    "SLAVE",
+    "STOP",
+    "TRUNCATE",
+    "UNINSTALL",
+    "UPDATE",
+    "XA",
+];
+
 /// What becomes of a text, before the text to forward is made.
 #[derive(Debug)]
 pub(crate) enum Decided {
@@ -90,12 +138,21 @@ pub(crate) fn decide(
             Err(Refusal::new(Reason::Statement, what).at(lexed.place(0)))
         }
         "" => Err(crate::parse::cannot_read(lexed, 0)),
-        word => {
-            let word = shown(word);
-            let what = format!("{word} is not for reading; this session only reads");
-            Err(Refusal::new(Reason::Statement, what).at(lexed.place(0)))
-        }
+        word => Err(not_for_reading(word, first).at(lexed.place(0))),
     }
+}
+
+/// `upper` begins a statement that changes something, or none.
+fn not_for_reading(upper: &str, word: &str) -> Refusal {
+    let shown = shown(word);
+    if BEGINS_CHANGE.binary_search(&upper).is_ok() {
+        return Refusal::new(
+            Reason::Statement,
+            format!("{shown} is not for reading; this session only reads"),
+        );
+    }
+    let what = format!("{shown} begins no statement: write SELECT, SHOW, DESCRIBE, EXPLAIN, ..");
+    Refusal::new(Reason::Syntax, what)
 }
 
 /// `HELP 'topic'`: the server's own manual.
