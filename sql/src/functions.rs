@@ -37,6 +37,23 @@ pub(crate) fn built_in(name: &str, server: Server) -> BuiltIn {
     if found && !too_new && !too_old { BuiltIn::Reading } else { BuiltIn::Unknown }
 }
 
+/// The functions that this server has with the component `classic_hashing` only, each with what it makes of an empty string.
+/// Where the component is not installed, a stored function may have such a name; where it is, its own function is called.
+///
+/// Source: MySQL 9.6 manual, "Legacy Hashing Component", "Function Name Parsing and Resolution".
+#[must_use]
+pub fn component_functions(server: Server) -> &'static [(&'static str, &'static str)] {
+    const FUNCTIONS: &[(&str, &str)] = &[
+        ("md5", "d41d8cd98f00b204e9800998ecf8427e"),
+        ("sha", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        ("sha1", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+    ];
+    match built_in("md5", server) {
+        BuiltIn::Unknown => FUNCTIONS,
+        BuiltIn::Reading | BuiltIn::Refused(_) => &[],
+    }
+}
+
 /// Does MariaDB take a call with so many arguments for a stored function? (Measured on 10.11.)
 pub(crate) fn is_stored_with(name: &str, arguments: usize, flavour: Flavour) -> bool {
     const SHAPES: &[&str] =
@@ -190,8 +207,7 @@ const SINCE_IN_MYSQL: &[(&str, First)] = &[
     ("version_with_update", (9, 7, 0)),
 ];
 
-/// The first version that has a function no more: loadable ones from a component take their place, if anything does.
-/// Source: MySQL 9.6 manual, "Legacy Hashing Component".
+/// The first version that has a function no more: those of [`component_functions`] take their place, if anything does.
 const GONE_IN_MYSQL: &[(&str, First)] = &[("md5", (9, 6, 0)), ("sha", (9, 6, 0)), ("sha1", (9, 6, 0))];
 
 /// The same as `SINCE_IN_MYSQL` for MariaDB.
@@ -315,6 +331,8 @@ mod tests {
         assert_eq!(built_in("md5", server(Flavour::MySql, 9, 5)), BuiltIn::Reading);
         assert_eq!(built_in("md5", server(Flavour::MySql, 9, 6)), BuiltIn::Unknown);
         assert_eq!(built_in("md5", mariadb), BuiltIn::Reading);
+        assert!(component_functions(server(Flavour::MySql, 9, 5)).is_empty());
+        assert_eq!(component_functions(server(Flavour::MySql, 9, 6)).len(), 3);
         // Only in a service of Oracle's; elsewhere it would be a stored function.
         assert_eq!(built_in("distance", server(Flavour::MySql, 9, 7)), BuiltIn::Unknown);
         assert_eq!(built_in("format_bytes", server(Flavour::MariaDb, 11, 8)), BuiltIn::Reading);

@@ -31,13 +31,14 @@ pub struct Gate {
     allowances: Allowances,
     columns: Vec<ColumnRule>,
     secrets: Secrets,
+    loaded: Vec<String>,
 }
 
 impl Gate {
     /// A gate for this server, with what its `Database` allows.
     #[must_use]
     pub fn new(server: Server, allowances: Allowances) -> Self {
-        Self { server, allowances, columns: Vec::new(), secrets: Secrets::default() }
+        Self { server, allowances, columns: Vec::new(), secrets: Secrets::default(), loaded: Vec::new() }
     }
 
     /// The same gate, holding readers to these rules.
@@ -50,6 +51,12 @@ impl Gate {
     #[must_use]
     pub fn with_secrets(self, variables: &[String]) -> Self {
         Self { secrets: Secrets::new(variables), ..self }
+    }
+
+    /// The same gate for a server that has these functions, of [`crate::component_functions`].
+    #[must_use]
+    pub fn with_loaded(self, loaded: Vec<String>) -> Self {
+        Self { loaded, ..self }
     }
 
     /// Are there column rules? Then each permit's text must be traced before it is forwarded.
@@ -122,8 +129,8 @@ impl Gate {
     }
 
     fn policy<'a>(&'a self, default_schema: Option<&'a str>, columns: Option<&'a Context<'a>>) -> Policy<'a> {
-        let Self { server, allowances, secrets, .. } = self;
-        Policy { allowances, default_schema, server: *server, columns, secrets }
+        let Self { server, allowances, secrets, loaded, .. } = self;
+        Policy { allowances, default_schema, server: *server, columns, secrets, loaded }
     }
 }
 

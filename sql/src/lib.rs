@@ -39,6 +39,7 @@ mod properties;
 
 pub use columns::{Catalogue, ColumnAccess, ColumnRule, Columns, Relation, ResultColumn, Trace};
 pub use facts::{Facts, QualifiedName, TableName};
+pub use functions::component_functions;
 pub use gate::{Allowances, Gate};
 pub use refusal::{Place, Reason, Refusal};
 pub use secrets::SECRET_VARIABLES;

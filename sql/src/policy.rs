@@ -25,6 +25,8 @@ pub(crate) struct Policy<'a> {
     pub(crate) columns: Option<&'a Context<'a>>,
     /// What the server's variables must not tell.
     pub(crate) secrets: &'a Secrets,
+    /// Which functions of a component the server has, in lower case.
+    pub(crate) loaded: &'a [String],
 }
 
 impl Policy<'_> {
@@ -89,7 +91,7 @@ impl Policy<'_> {
             [name] if !call.quoted => self.unqualified(name, call, facts),
             [name] => {
                 // In backticks some built-in names call the built-in function and some a stored one.
-                if functions::built_in(name, self.server) != BuiltIn::Unknown {
+                if self.built_in(name) != BuiltIn::Unknown {
                     let name = shown(name);
                     let what = format!("`{name}` in quotes may be a stored function; take the quotes off");
                     return Err(Refusal::new(Reason::StoredFunction, what));
@@ -111,7 +113,7 @@ impl Policy<'_> {
         if functions::is_stored_with(name, call.arguments, self.server.flavour) {
             return self.stored(self.default_schema, name, facts);
         }
-        match functions::built_in(name, self.server) {
+        match self.built_in(name) {
             BuiltIn::Reading if name.eq_ignore_ascii_case("last_insert_id") && call.arguments > 0 => {
                 let what = "LAST_INSERT_ID with an argument changes the session; leave the argument out";
                 Err(Refusal::new(Reason::Function, what))
@@ -122,6 +124,16 @@ impl Policy<'_> {
             }
             BuiltIn::Refused(why) => Err(Refusal::new(Reason::Function, why)),
             BuiltIn::Unknown => self.stored(self.default_schema, name, facts),
+        }
+    }
+
+    /// What a name without a schema is on this server.
+    fn built_in(&self, name: &str) -> BuiltIn {
+        match functions::built_in(name, self.server) {
+            BuiltIn::Unknown if self.loaded.iter().any(|loaded| loaded.eq_ignore_ascii_case(name)) => {
+                BuiltIn::Reading
+            }
+            known => known,
         }
     }
 

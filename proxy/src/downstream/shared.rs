@@ -87,7 +87,8 @@ impl Shared {
         let authority = SessionAuthority::new(&who.uid, &who.user, &identity.session_ca_pem);
         let gate = Gate::new(server.server, allowances(&grant))
             .with_columns(column_rules(&grant))
-            .with_secrets(&server.secret_variables);
+            .with_secrets(&server.secret_variables)
+            .with_loaded(server.component_functions.clone());
         Ok(Self {
             credential,
             dialer: Dialer::new(&grant.target).map_err(SharedError::Dial)?,

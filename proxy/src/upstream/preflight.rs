@@ -28,6 +28,8 @@ pub struct ServerInfo {
     pub capabilities: Capabilities,
     /// Which of [`sql::SECRET_VARIABLES`] are set, and shown to everybody who logs in. Their values were not asked for.
     pub secret_variables: Vec<String>,
+    /// Which of [`sql::component_functions`] it has.
+    pub component_functions: Vec<String>,
 }
 
 /// Why nobody may connect.
@@ -81,12 +83,14 @@ pub async fn preflight(grant: &Grant, credential: &Credential) -> Result<ServerI
     check_privileges(&mut database, grant, server.flavour).await?;
     check_lock(&mut database).await?;
     let secret_variables = secret_variables(&mut database, server.flavour).await?;
+    let component_functions = component_functions(&mut database, server).await?;
 
     let info = ServerInfo {
         server,
         version_text: database.version.clone(),
         capabilities: database.offered,
         secret_variables,
+        component_functions,
     };
     database.quit().await;
     Ok(info)
@@ -108,6 +112,25 @@ async fn secret_variables(
     );
     let rows = database.query("secret variables", &ask).await.map_err(PreflightError::Command)?;
     Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+}
+
+/// The functions of a component that are there, and compute what they should. No schema is in use, so that a stored function
+/// of the same name can't answer.
+async fn component_functions(
+    database: &mut Connection,
+    server: Server,
+) -> Result<Vec<String>, PreflightError> {
+    let mut there = Vec::new();
+    for (name, of_nothing) in sql::component_functions(server) {
+        match database.query("component functions", &format!("SELECT {name}('')")).await {
+            Ok(rows) if rows.iter().flatten().any(|cell| cell.as_deref() == Some(*of_nothing)) => {
+                there.push((*name).to_owned());
+            }
+            Ok(_) | Err(CommandError::Refused { .. }) => {}
+            Err(other) => return Err(PreflightError::Command(other)),
+        }
+    }
+    Ok(there)
 }
 
 async fn check_privileges(
