@@ -179,9 +179,12 @@ impl Session {
     }
 }
 
-/// The name of a user variable, whatever stands around it.
+/// The name of a user variable, whatever stands around it, as the servers list it: 64 characters, all of which take three bytes
+/// at most.
 fn plain(name: &str) -> String {
-    name.trim_start_matches('@').trim_matches(['\'', '"', '`']).to_lowercase()
+    let written = name.trim_start_matches('@').chars();
+    let listed: String = written.map(|char| if char > '\u{ffff}' { '?' } else { char }).take(64).collect();
+    listed.trim_matches(['\'', '"', '`']).to_lowercase()
 }
 
 /// Executes a text and counts its results.
@@ -204,7 +207,13 @@ pub(crate) fn shown(value: Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::SQL_MODE;
+    use super::{SQL_MODE, plain};
+
+    #[test]
+    fn names_of_variables_are_compared_as_servers_list_them() {
+        assert_eq!(plain("@q \u{1f600}V"), "q ?v");
+        assert_eq!(plain(&"A".repeat(90)), "a".repeat(64));
+    }
 
     #[test]
     fn sessions_here_have_the_mode_that_the_proxy_pins() {
