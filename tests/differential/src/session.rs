@@ -136,6 +136,8 @@ impl Session {
     /// The server is gone.
     pub(crate) async fn is_pinned(&mut self) -> mysql_async::Result<Vec<String>> {
         let mut wrong = Vec::new();
+        // What follows is read here, in whatever characters a text has asked for its results.
+        self.conn.query_drop("SET character_set_results = utf8mb4").await?;
         // The limit of its own holds where a text has set sql_select_limit to 0.
         let asked = "SELECT CONCAT(@@session.sql_mode), CONCAT(@@session.character_set_client), \
                      CONCAT(@@session.character_set_connection), @@session.transaction_read_only LIMIT 1";
@@ -159,9 +161,10 @@ impl Session {
             wrong.push("the session is not read only".into());
         }
         let variables = match self.kind {
-            Kind::MariaDb => "SELECT VARIABLE_NAME FROM information_schema.user_variables",
+            Kind::MariaDb => "SELECT VARIABLE_NAME FROM information_schema.user_variables LIMIT 1000",
             Kind::MySql => {
-                "SELECT VARIABLE_NAME FROM performance_schema.user_variables_by_thread WHERE THREAD_ID = ps_current_thread_id()"
+                "SELECT VARIABLE_NAME FROM performance_schema.user_variables_by_thread WHERE THREAD_ID = ps_current_thread_id() \
+                 LIMIT 1000"
             }
         };
         // Only the privileged user can see them.
