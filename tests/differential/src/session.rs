@@ -187,7 +187,7 @@ impl Session {
 fn plain(name: &str) -> String {
     let written = name.trim_start_matches('@').chars();
     let listed: String = written.map(|char| if char > '\u{ffff}' { '?' } else { char }).take(64).collect();
-    listed.trim_matches(['\'', '"', '`']).to_lowercase()
+    listed.trim_end().trim_matches(['\'', '"', '`']).to_lowercase()
 }
 
 /// Executes a text and counts its results.
