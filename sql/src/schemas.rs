@@ -73,6 +73,9 @@ const SYSTEM: &[System] = &[
 
 /// How a schema's name is compared: as loosely as any server does, and looser.
 fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     name.to_uppercase().to_lowercase().replace('\u{307}', "")
 }
 

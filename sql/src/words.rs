@@ -4,8 +4,12 @@
 //! Sources: the manuals of MySQL 8.0, 8.4 and 9, "Keywords and Reserved Words"; MariaDB knowledge base, "Reserved Words";
 //! the words that MySQL 9.7 and MariaDB 10.11 refuse as names (`information_schema.keywords` of MySQL errs).
 
-use crate::server::{Flavour, Server};
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 use sqlparser::keywords::Keyword;
+
+use crate::server::{Flavour, Server};
 
 /// Where a word is reserved: there it can't be an unquoted name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +69,14 @@ pub(crate) fn known(word: &str) -> Option<Known> {
     let upper = buffer.get_mut(..word.len())?;
     upper.copy_from_slice(word.as_bytes());
     upper.make_ascii_uppercase();
-    let index = WORDS.binary_search_by(|(name, ..)| name.as_bytes().cmp(upper)).ok()?;
-    WORDS.get(index).map(|(name, reserved, keyword)| Known { name, reserved: *reserved, keyword: *keyword })
+    BY_NAME.get(&*upper).copied()
 }
+
+/// The table for looking up: each word of a text is looked up several times.
+static BY_NAME: LazyLock<HashMap<&[u8], Known>> = LazyLock::new(|| {
+    let known = WORDS.iter().map(|&(name, reserved, keyword)| Known { name, reserved, keyword });
+    known.map(|known| (known.name.as_bytes(), known)).collect()
+});
 
 /// Can this word not be an unquoted name in this server?
 pub(crate) fn is_reserved(word: &str, server: Server) -> bool {

@@ -1,5 +1,4 @@
-//! What a word, a brace or a parenthesis at the beginning of an expression means. Numbers, strings and signs are
-//! left to the crate.
+//! What a word, a value, a brace or a parenthesis at the beginning of an expression means. Signs are left to the crate.
 
 use super::{ServerDialect, call, special};
 use sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -75,7 +74,7 @@ pub(super) fn expect_word(parser: &mut Parser, keyword: &str) -> Result<(), Pars
     if take_word(parser, keyword) { Ok(()) } else { parser.expected_ref(keyword, parser.peek_token_ref()) }
 }
 
-/// Parses an expression that begins with a word, a brace or a parenthesis; `None` leaves it to the crate.
+/// Parses an expression that begins with a word, a value, a brace or a parenthesis; `None` leaves it to the crate.
 pub(super) fn parse(dialect: &ServerDialect, parser: &mut Parser) -> Result<Option<Expr>, ParserError> {
     let token = parser.peek_token_ref();
     match &token.token {
@@ -94,6 +93,11 @@ pub(super) fn parse(dialect: &ServerDialect, parser: &mut Parser) -> Result<Opti
             Some(next) => word(dialect, parser, &next).map(Some),
             None => Ok(None),
         },
+        // The crate would first try each of them as the name of a type, and write an error for it.
+        Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::HexStringLiteral(_)
+        | Token::Placeholder(_) => parser.parse_value().map(|value| Some(Expr::Value(value))),
         _ => Ok(None),
     }
 }
