@@ -3,7 +3,7 @@
 // All of this file is test code; the lints see that in the marked functions only.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use sql::{Allowances, Facts, Gate, QualifiedName, Server, Verdict};
+use sql::{Allowances, Facts, Gate, QualifiedName, Reason, Server, Verdict};
 
 fn gate(allowances: Allowances) -> Gate {
     Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), allowances)
@@ -93,5 +93,32 @@ fn a_stored_function_passes_where_its_schema_and_name_are_allowed() {
             Verdict::Answer(_) => panic!("answered: {text}"),
             Verdict::Refuse(refusal) => assert!(!good, "{}: {text}", refusal.message()),
         }
+    }
+}
+
+/// `None`: it passes.
+fn reason(gate: &Gate, text: &str) -> Option<Reason> {
+    match gate.decide(text.as_bytes(), Some("shop")) {
+        Verdict::Forward(_) | Verdict::Answer(_) => None,
+        Verdict::Refuse(refusal) => Some(refusal.reason),
+    }
+}
+
+#[test]
+fn a_system_variable_that_holds_a_secret_is_not_read_and_a_users_own_of_that_name_is() {
+    let gate = gate(Allowances::default()).with_secrets(&["report_password".to_owned()]);
+    assert_eq!(reason(&gate, "SELECT @@report_password"), Some(Reason::Secret));
+    assert_eq!(reason(&gate, "SELECT @report_password"), None);
+    assert_eq!(reason(&gate, "SELECT @@version"), None);
+}
+
+#[test]
+fn a_function_of_a_component_passes_where_the_server_has_it() {
+    let without = Gate::new(Server::from_greeting("9.7.0").unwrap(), Allowances::default());
+    let with = without.clone().with_loaded(vec!["md5".to_owned()]);
+    for (text, good) in [("SELECT Md5('a')", true), ("SELECT sha1('a')", false), ("SELECT `md5`('a')", false)]
+    {
+        assert_eq!(reason(&without, text), Some(Reason::StoredFunction), "{text}");
+        assert_eq!(reason(&with, text).is_none(), good, "{text}");
     }
 }
