@@ -29,6 +29,7 @@ fn a_name_is_a_table_unless_a_common_table_expression_in_sight_is_called_so() {
         ("SELECT 1", ""),
         ("SELECT * FROM t, other.u AS x JOIN `v` ON 1 = 1", "other.u shop.t shop.v"),
         ("TABLE t", "shop.t"),
+        ("SELECT * FROM t system_time", "shop.t"),
         ("SELECT 1 FROM DUAL", ""),
         ("WITH c AS (SELECT * FROM t) SELECT * FROM c", "shop.t"),
         ("WITH c AS (SELECT * FROM t) SELECT * FROM C, shop.c", "shop.c shop.t"),
