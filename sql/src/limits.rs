@@ -51,6 +51,22 @@ fn long_chains_do_not_exhaust_the_stack() {
 }
 
 #[test]
+fn commas_between_tables_nest_no_deeper_than_joins() {
+    // Read with flat joins only.
+    allowed(&format!("SELECT * FROM (t{} JOIN v ON 1)", ", u".repeat(40_000)));
+    // Can't be read with them, and for nesting they are too many.
+    for commas in [100, 2_000, 100_000] {
+        let many = ", u".repeat(commas);
+        refused(
+            &format!("SELECT * FROM (t JOIN u JOIN v ON 1 ON 1{many} JOIN w JOIN x ON 1)"),
+            Reason::Syntax,
+        );
+        refused(&format!("SELECT * FROM (, JOIN {} JOIN , ORDER ? ) u", ", ".repeat(commas)), Reason::Syntax);
+    }
+    allowed("SELECT * FROM (t, u JOIN v JOIN w ON 1 ON 1)");
+}
+
+#[test]
 fn what_is_too_large_or_too_deep_is_refused_before_the_parser() {
     refused(&format!("SELECT {}", "1+".repeat(60_000)), Reason::TooLarge);
     refused(&format!("SELECT '{}'", "x".repeat(1 << 20)), Reason::TooLarge);

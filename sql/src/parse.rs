@@ -7,8 +7,9 @@ use crate::rewrite;
 use crate::server::Server;
 use crate::shape::Shape;
 use sqlparser::ast::Query;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 use std::ops::Range;
 
 /// The parser's own limit. The nesting cap is met before it.
@@ -69,6 +70,10 @@ struct Attempt {
 fn attempt(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, how: Attempt) -> Result<Parsed, Refusal> {
     let end = range.end;
     let rewrite::Rewritten { mut tokens, noted } = rewrite::tokens(lexed, range.clone(), shape, how.server)?;
+    if !how.flat_joins && joins(&tokens) > MOST_NESTED_JOINS {
+        let what = "too many tables for joins whose conditions stand behind other joins";
+        return Err(Refusal::new(Reason::TooLarge, what));
+    }
     if how.lead == Lead::Select {
         tokens.insert(0, rewrite::select_token(range.start));
     }
@@ -84,6 +89,12 @@ fn attempt(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, how: Attempt) 
         return Ok(Parsed { query, noted });
     }
     Err(cannot_read(lexed, crate::dialect::index_of(left_over.span)))
+}
+
+/// Joins for the parser: those that stand for commas between tables too.
+fn joins(tokens: &[TokenWithSpan]) -> usize {
+    let is_join = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if matches!(word.keyword, Keyword::JOIN | Keyword::STRAIGHT_JOIN));
+    tokens.iter().filter(is_join).count()
 }
 
 fn refusal_of(lexed: &Lexed<'_>, end: usize, error: &ParserError) -> Refusal {
