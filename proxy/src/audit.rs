@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wire::execute_params::Value;
+use wire::mysql::command::execute_params::Value;
 
 use crate::ending::Ending;
 use crate::usage::UsageMeter;

@@ -4,7 +4,7 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use wire::frame::{self, Assembly, HEADER_LEN, Header, OutOfOrder, Sequence, TooLong};
+use wire::mysql::frame::{self, Assembly, HEADER_LEN, Header, OutOfOrder, Sequence, TooLong};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A socket, with or without TLS around it.

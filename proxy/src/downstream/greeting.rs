@@ -2,11 +2,11 @@
 //! sends here is believed; it is handed to `identity`.
 
 use rustls::pki_types::CertificateDer;
-use wire::auth_switch::AuthSwitch;
-use wire::capabilities::{self, Capabilities};
-use wire::frame::Sequence;
-use wire::greeting::{CHALLENGE_LEN, Greeting};
-use wire::status_flags::StatusFlags;
+use wire::mysql::connect::auth_switch::AuthSwitch;
+use wire::mysql::connect::capabilities::{self, Capabilities};
+use wire::mysql::connect::greeting::{CHALLENGE_LEN, Greeting};
+use wire::mysql::frame::Sequence;
+use wire::mysql::response::status_flags::StatusFlags;
 
 use super::identity::IdentityError;
 use super::shared::Shared;

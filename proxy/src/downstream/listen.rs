@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use wire::frame::Sequence;
+use wire::mysql::frame::Sequence;
 
 use super::session::{Identity, Plain, Port, Session};
 use super::shared::Shared;

@@ -12,12 +12,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use wire::capabilities::{self, Capabilities};
-use wire::collation::Writes;
-use wire::frame::Sequence;
-use wire::handshake_response::HandshakeResponse;
-use wire::ok::{OkPacket, OkSummary};
-use wire::ssl_request::SslRequest;
+use wire::mysql::connect::capabilities::{self, Capabilities};
+use wire::mysql::connect::collation::Writes;
+use wire::mysql::connect::handshake_response::HandshakeResponse;
+use wire::mysql::connect::ssl_request::SslRequest;
+use wire::mysql::frame::Sequence;
+use wire::mysql::response::ok::{OkPacket, OkSummary};
 
 use super::greeting::{self, Claim, TlsIs};
 use super::seats::Seated;

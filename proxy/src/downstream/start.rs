@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sql::Verdict;
 use tokio::time::Instant;
-use wire::capabilities::Capabilities;
-use wire::command;
+use wire::mysql::command;
+use wire::mysql::connect::capabilities::Capabilities;
 
 use super::shared::{Listed, Shared};
 use super::turned_away::TurnedAway;

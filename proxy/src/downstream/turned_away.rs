@@ -3,7 +3,7 @@
 
 use std::io;
 
-use wire::err::{ErrPacket, ErrSummary};
+use wire::mysql::response::err::{ErrPacket, ErrSummary};
 
 use super::identity::IdentityError;
 use crate::audit::NotRecorded;
@@ -19,7 +19,7 @@ pub enum TurnedAway {
     Packet(#[source] PacketError),
     /// Client: a packet is not what the protocol says.
     #[error("the client's handshake is malformed")]
-    Malformed(#[source] wire::reader::Malformed),
+    Malformed(#[source] wire::mysql::reader::Malformed),
     /// Client: it took longer than a handshake may.
     #[error("the client's handshake took longer than 10 seconds")]
     Slow,
@@ -34,7 +34,7 @@ pub enum TurnedAway {
     Alpn,
     /// Client: it is too old.
     #[error("the client lacks what a session needs")]
-    Capabilities(#[source] wire::capabilities::MissingCapabilities),
+    Capabilities(#[source] wire::mysql::connect::capabilities::MissingCapabilities),
     /// Client: it compresses, though nobody offered that. Clients that do as they were offered don't say so.
     #[error("the client compresses, which was not offered")]
     Compression,

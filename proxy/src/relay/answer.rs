@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
-use wire::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
-use wire::prepare_ok::PrepareOk;
-use wire::response::{Answer, Observed, ResponseTracker, Seen};
-use wire::status_flags::StatusFlags;
+use wire::mysql::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
+use wire::mysql::response::prepare_ok::PrepareOk;
+use wire::mysql::response::status_flags::StatusFlags;
+use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
 
 use super::ended::{Ended, Violation};
 use super::limits::{self, After, Met};
@@ -300,7 +300,7 @@ impl Relay {
     /// A KILL QUERY that came after the statement's end hits the next one: let that be ours.
     async fn absorb(&mut self) -> Result<(), Ended> {
         for _ in 0..2 {
-            match self.database.simple("COM_PING", &wire::command::encode_ping()).await {
+            match self.database.simple("COM_PING", &wire::mysql::command::encode_ping()).await {
                 Ok(()) => return Ok(()),
                 Err(CommandError::Refused { error, .. }) if error.code == INTERRUPTED => {}
                 Err(_) => return Err(Ended::DatabaseGone),

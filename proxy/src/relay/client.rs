@@ -4,7 +4,7 @@
 use std::io;
 
 use tokio::io::AsyncWriteExt;
-use wire::frame::{self, HEADER_LEN, Header, Sequence};
+use wire::mysql::frame::{self, HEADER_LEN, Header, Sequence};
 
 use crate::audit::Recorded;
 use crate::packets::{Inbound, Stream};

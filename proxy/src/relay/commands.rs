@@ -1,12 +1,12 @@
 //! One command after the other: which of them the gate decides, which are forwarded as they are because they carry
 //! nothing, which the proxy answers, and the rest, which is refused.
 
-use wire::capabilities::Capabilities;
-use wire::change_user::ChangeUser;
-use wire::command::{self, Command};
-use wire::eof::{self, EofPacket};
-use wire::ok::{OkPacket, OkSummary};
-use wire::response::Answer;
+use wire::mysql::command::change_user::ChangeUser;
+use wire::mysql::command::{self, Command};
+use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::response::Answer;
+use wire::mysql::response::eof::{self, EofPacket};
+use wire::mysql::response::ok::{OkPacket, OkSummary};
 
 use super::client::Next;
 use super::kill::Reach;

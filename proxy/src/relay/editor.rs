@@ -2,11 +2,11 @@
 //! go out with the masked values gone. Until every definition has been seen nothing goes out. Pure.
 
 use sql::ResultColumn;
-use wire::column::Column;
-use wire::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
-use wire::mask::{self, MaskedColumn};
-use wire::reader::Malformed;
-use wire::response::{Answer, Observed, Seen};
+use wire::mysql::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
+use wire::mysql::reader::Malformed;
+use wire::mysql::response::column::Column;
+use wire::mysql::response::{Answer, Observed, Seen};
+use wire::mysql::rows::mask::{self, MaskedColumn};
 
 use super::refused::Refused;
 
@@ -187,15 +187,15 @@ fn framed(
 #[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
-    use wire::capabilities::Capabilities;
-    use wire::column_type::ColumnType;
-    use wire::eof::EofPacket;
-    use wire::err::{ErrPacket, ErrSummary};
-    use wire::frame;
-    use wire::ok::OkPacket;
-    use wire::response::ResponseTracker;
-    use wire::status_flags::StatusFlags;
-    use wire::text_row::TextRow;
+    use wire::mysql::connect::capabilities::Capabilities;
+    use wire::mysql::frame;
+    use wire::mysql::response::ResponseTracker;
+    use wire::mysql::response::column_type::ColumnType;
+    use wire::mysql::response::eof::EofPacket;
+    use wire::mysql::response::err::{ErrPacket, ErrSummary};
+    use wire::mysql::response::ok::OkPacket;
+    use wire::mysql::response::status_flags::StatusFlags;
+    use wire::mysql::rows::text_row::TextRow;
 
     fn column(name: &str, masked: bool) -> ResultColumn {
         ResultColumn { name: Some(name.to_owned()), masked }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use wire::err::{ErrPacket, ErrSummary};
-use wire::response::ResponseError;
+use wire::mysql::response::ResponseError;
+use wire::mysql::response::err::{ErrPacket, ErrSummary};
 
 use super::limits::Met;
 use crate::audit::NotRecorded;

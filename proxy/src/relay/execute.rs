@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use wire::command::{self, StmtExecute};
-use wire::execute_params::{ExecuteParams, Value};
-use wire::response::Answer;
+use wire::mysql::command::execute_params::{ExecuteParams, Value};
+use wire::mysql::command::{self, StmtExecute};
+use wire::mysql::response::Answer;
 
 use super::answer::{Answered, Carried};
 use super::prepared::Results;

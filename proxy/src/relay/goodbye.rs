@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use wire::command;
-use wire::frame::Sequence;
+use wire::mysql::command;
+use wire::mysql::frame::Sequence;
 
 use super::client::FIRST_ANSWER;
 use super::{Ended, Relay};

@@ -3,8 +3,8 @@
 //!
 //! Memory: one row, of the length that the statement's limit allows and less than 16 MiB, and the same again edited.
 
-use wire::frame::Sequence;
-use wire::response::{Answer, Observed, ResponseTracker, Seen};
+use wire::mysql::frame::Sequence;
+use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
 
 use super::answer::{Answered, Carried, Received};
 use super::editor::{Editor, Masks, Spoiled};
@@ -13,7 +13,7 @@ use super::limits::Met;
 use super::refused::Refused;
 use super::{Open, Relay};
 use crate::upstream::INBOUND;
-use wire::response::ResponseError;
+use wire::mysql::response::ResponseError;
 
 /// So many bytes are queued before they are sent.
 const QUEUE: usize = 32 * 1024;

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
-use wire::capabilities::Capabilities;
-use wire::collation::Writes;
+use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::connect::collation::Writes;
 
 pub use ended::{Ended, Violation};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sql::Permit;
-use wire::execute_params::{ParameterType, Statement};
+use wire::mysql::command::execute_params::{ParameterType, Statement};
 
 use super::answer::Carried;
 use super::editor::Masks;

@@ -1,7 +1,7 @@
 //! Commands that are answered with an error instead of being forwarded, and what the client reads.
 
 use sql::Refusal;
-use wire::err::{ErrPacket, ErrSummary};
+use wire::mysql::response::err::{ErrPacket, ErrSummary};
 
 /// An error in place of an answer. `rule` goes on record, the message to the client.
 pub(super) struct Refused {

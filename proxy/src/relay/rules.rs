@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sql::{Catalogue, Flavour, Trace};
 use tokio::time::timeout;
-use wire::capabilities::Capabilities;
-use wire::status_flags::StatusFlags;
+use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::response::status_flags::StatusFlags;
 
 use super::editor::Masks;
 use super::refused::Refused;

@@ -2,13 +2,13 @@
 //! carried out.
 
 use sql::{LocalAnswer, Permit, Refusal, SessionEffect, Verdict};
-use wire::collation::Writes;
-use wire::column::Column;
-use wire::command;
-use wire::ok::{OkPacket, OkSummary};
-use wire::response::Answer;
-use wire::text_result::TextResult;
-use wire::text_row::TextRow;
+use wire::mysql::command;
+use wire::mysql::connect::collation::Writes;
+use wire::mysql::response::Answer;
+use wire::mysql::response::column::Column;
+use wire::mysql::response::ok::{OkPacket, OkSummary};
+use wire::mysql::response::text_result::TextResult;
+use wire::mysql::rows::text_row::TextRow;
 
 use super::answer::Carried;
 use super::editor::Masks;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use access::Grant;
 use tokio::time::{Instant, sleep};
-use wire::capabilities::Capabilities;
+use wire::mysql::connect::capabilities::Capabilities;
 
 use super::connection::{CommandError, Connection};
 use super::dial::{ConnectError, Dialer};

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use wire::capabilities::Capabilities;
-use wire::command;
-use wire::err::ErrSummary;
-use wire::frame::{self, HEADER_LEN, Sequence};
-use wire::greeting::Greeting;
-use wire::ok::OkSummary;
-use wire::reader::Malformed;
-use wire::response::{Answer, ResponseError, ResponseTracker, Seen};
-use wire::status_flags::StatusFlags;
-use wire::text_row::TextRow;
+use wire::mysql::command;
+use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::connect::greeting::Greeting;
+use wire::mysql::frame::{self, HEADER_LEN, Sequence};
+use wire::mysql::reader::Malformed;
+use wire::mysql::response::err::ErrSummary;
+use wire::mysql::response::ok::OkSummary;
+use wire::mysql::response::status_flags::StatusFlags;
+use wire::mysql::response::{Answer, ResponseError, ResponseTracker, Seen};
+use wire::mysql::rows::text_row::TextRow;
 
 use crate::packets::{Inbound, PacketError, Stream, write_packet};
 

@@ -11,14 +11,14 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use wire::auth::{AuthError, Transport};
-use wire::capabilities::{Capabilities, MissingCapabilities};
-use wire::err::{self, ErrPacket};
-use wire::frame::Sequence;
-use wire::greeting::Greeting;
-use wire::reader::Malformed;
-use wire::ssl_request::SslRequest;
-use wire::writer::Unencodable;
+use wire::mysql::connect::auth::{AuthError, Transport};
+use wire::mysql::connect::capabilities::{Capabilities, MissingCapabilities};
+use wire::mysql::connect::greeting::Greeting;
+use wire::mysql::connect::ssl_request::SslRequest;
+use wire::mysql::frame::Sequence;
+use wire::mysql::reader::Malformed;
+use wire::mysql::response::err::{self, ErrPacket};
+use wire::mysql::writer::Unencodable;
 
 use super::connection::Connection;
 use super::login;
@@ -144,8 +144,8 @@ impl Dialer {
             return Err(ConnectError::TurnedAway { code: refusal.summary.code });
         }
         let greeting = Greeting::decode(&first).map_err(ConnectError::Malformed)?;
-        let capabilities =
-            wire::capabilities::request(agreed, greeting.capabilities).map_err(ConnectError::Capabilities)?;
+        let capabilities = wire::mysql::connect::capabilities::request(agreed, greeting.capabilities)
+            .map_err(ConnectError::Capabilities)?;
         // Our login names no schema. MariaDB goes by the SSLRequest's flags even after TLS, so both must say so.
         let capabilities = capabilities.without(Capabilities::CONNECT_WITH_DB);
         let mut head = SslRequest { capabilities, max_packet: MAX_PACKET, collation: COLLATION };

@@ -1,12 +1,12 @@
 //! Logs in with the grant's credential: runs the plugin that the server asks for. The password goes to the server's
 //! challenge and nowhere else.
 
-use wire::auth::{AuthError, Authenticator, Transport};
-use wire::auth_reply::AuthReply;
-use wire::frame::Sequence;
-use wire::greeting::Greeting;
-use wire::handshake_response::HandshakeResponse;
-use wire::ssl_request::SslRequest;
+use wire::mysql::connect::auth::{AuthError, Authenticator, Transport};
+use wire::mysql::connect::auth_reply::AuthReply;
+use wire::mysql::connect::greeting::Greeting;
+use wire::mysql::connect::handshake_response::HandshakeResponse;
+use wire::mysql::connect::ssl_request::SslRequest;
+use wire::mysql::frame::Sequence;
 
 use super::connection::Connection;
 use super::dial::{ConnectError, HANDSHAKE_PACKET};

@@ -2,8 +2,8 @@
 //! session. The server-side lock: reading only, the gate's own reading of SQL, and a time limit of the server's own.
 
 use access::{Engine, Limits};
-use wire::command;
-use wire::status_flags::StatusFlags;
+use wire::mysql::command;
+use wire::mysql::response::status_flags::StatusFlags;
 
 use super::connection::{CommandError, Connection};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use access::{Engine, Grant};
 use sql::{Flavour, SECRET_VARIABLES, Server, UnknownServer};
-use wire::capabilities::Capabilities;
-use wire::status_flags::StatusFlags;
+use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::response::status_flags::StatusFlags;
 
 use super::connection::{CommandError, Connection, Row};
 use super::dial::{ConnectError, Dialer};

@@ -3,14 +3,14 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wire::frame::{MAX_PAYLOAD, Sequence};
+use wire::mysql::frame::{MAX_PAYLOAD, Sequence};
 
 use crate::support::clients::Person;
 use crate::support::proxy::Proxy;
 use crate::support::raw::{self, CAPABILITIES, error, head};
 use keyhole_proxy::packets::{read_packet, write_packet};
-use wire::capabilities::Capabilities;
-use wire::command;
+use wire::mysql::command;
+use wire::mysql::connect::capabilities::Capabilities;
 
 /// Connects, sends `bytes` after the greeting, and reads to the end.
 async fn answer_to(proxy: &Proxy, bytes: &[u8]) -> Vec<u8> {
@@ -49,10 +49,11 @@ async fn garbage_in_place_of_a_handshake_is_dropped() {
 #[tokio::test]
 async fn a_password_sent_without_tls_is_never_looked_at() {
     let proxy = Proxy::start().await;
-    let mut plain = head(CAPABILITIES.without(wire::capabilities::Capabilities::SSL)).encode();
+    let mut plain =
+        head(CAPABILITIES.without(wire::mysql::connect::capabilities::Capabilities::SSL)).encode();
     plain.extend_from_slice(b"requester\0\x05guess");
     let mut framed = Vec::new();
-    wire::frame::encode(&plain, &mut Sequence::starting_at(1), &mut framed);
+    wire::mysql::frame::encode(&plain, &mut Sequence::starting_at(1), &mut framed);
     let answer = answer_to(&proxy, &framed).await;
     assert_eq!(error(&answer[4..]).0, 3159);
 }
@@ -64,8 +65,8 @@ async fn bytes_slipped_in_before_tls_are_not_taken_for_what_comes_inside() {
     let mut sequence = Sequence::default();
     read_packet(&mut tcp, &mut sequence, 1024).await.unwrap();
     let mut bytes = Vec::new();
-    wire::frame::encode(&head(CAPABILITIES).encode(), &mut sequence, &mut bytes);
-    wire::frame::encode(b"\x03SELECT 1", &mut sequence, &mut bytes);
+    wire::mysql::frame::encode(&head(CAPABILITIES).encode(), &mut sequence, &mut bytes);
+    wire::mysql::frame::encode(b"\x03SELECT 1", &mut sequence, &mut bytes);
     tcp.write_all(&bytes).await.unwrap();
     let leaf = proxy.session_certificate();
     let tls = raw::connector(&proxy, Some(&leaf), &[]).connect(raw::server_name(), tcp).await;

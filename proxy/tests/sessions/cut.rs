@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use access::EndReason;
 use keyhole_proxy::upstream::{LoginProbe, kill_sessions, try_login};
-use wire::command;
+use wire::mysql::command;
 
 use crate::support::clients::Person;
 use crate::support::databases::mariadb;

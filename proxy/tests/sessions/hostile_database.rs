@@ -1,9 +1,9 @@
 //! A database that was taken over, or is broken, harms no client and gets no further than its session.
 
 use keyhole_proxy::upstream::{LoginProbe, try_login};
-use wire::command;
-use wire::frame::{self, Sequence};
-use wire::status_flags::StatusFlags;
+use wire::mysql::command;
+use wire::mysql::frame::{self, Sequence};
+use wire::mysql::response::status_flags::StatusFlags;
 
 use crate::support::hostile::{grant_refused_with, ok, proxy_before};
 use crate::support::proxy::credential;

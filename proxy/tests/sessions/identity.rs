@@ -9,13 +9,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio::net::TcpStream;
-use wire::frame::Sequence;
+use wire::mysql::frame::Sequence;
 
 use crate::support::clients::{Person, said};
 use crate::support::proxy::{Proxy, REQUESTER, UID};
 use crate::support::raw::{self, CAPABILITIES, Raw, connector, error, server_name};
 use servers::{Authority, Leaf, session_params};
-use wire::capabilities::Capabilities;
+use wire::mysql::connect::capabilities::Capabilities;
 
 fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
@@ -100,7 +100,7 @@ async fn a_client_that_knows_no_plugins_gets_in_by_its_certificate_only() {
             // Its COM_CHANGE_USER names no plugin either.
             let change = [b"\x11anybody\0\0other\0".as_slice(), &45_u16.to_le_bytes()].concat();
             assert_eq!(raw.asks(&change).await.unwrap()[0], 0);
-            let rows = raw.result(&wire::command::encode_query(b"SELECT DATABASE()")).await;
+            let rows = raw.result(&wire::mysql::command::encode_query(b"SELECT DATABASE()")).await;
             assert!(rows.contains(&b"\x05other".to_vec()), "{rows:?}");
         } else {
             assert_eq!(error(&answer).0, 1045);

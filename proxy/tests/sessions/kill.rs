@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
-use wire::command;
+use wire::mysql::command;
 
 use crate::support::clients::Person;
 use crate::support::databases::{DatabaseServer, both, mariadb};

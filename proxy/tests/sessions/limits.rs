@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::clients::Person;
 use crate::support::databases::mariadb;
 use crate::support::proxy::{Proxy, wide};
-use wire::command;
+use wire::mysql::command;
 
 use crate::support::raw::{self, error};
 

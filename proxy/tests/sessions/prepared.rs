@@ -1,7 +1,7 @@
 //! Prepared statements: gated when they are prepared, bounded when they are executed.
 
 use mysql_async::prelude::Queryable;
-use wire::command;
+use wire::mysql::command;
 
 use crate::support::clients::Person;
 use crate::support::databases::mariadb;

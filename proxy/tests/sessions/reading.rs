@@ -6,7 +6,7 @@ use crate::support::clients::Person;
 use crate::support::databases::{both, mariadb};
 use crate::support::proxy::{Proxy, grant_on, wide};
 use crate::support::raw::{self, error};
-use wire::command;
+use wire::mysql::command;
 
 /// Refused with this code, and with a message of ours.
 async fn refused(person: &Person, sql: &str, code: u16) {

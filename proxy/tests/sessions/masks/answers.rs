@@ -2,9 +2,9 @@
 
 use mysql_async::Value;
 use mysql_async::prelude::Queryable;
-use wire::column::Column;
-use wire::command;
-use wire::mask::NOT_NULL;
+use wire::mysql::command;
+use wire::mysql::response::column::Column;
+use wire::mysql::rows::mask::NOT_NULL;
 
 use super::{proxy, rules};
 use crate::support::clients::Person;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use access::EndReason;
 use mysql_async::prelude::Queryable;
-use wire::command;
+use wire::mysql::command;
 
 use super::{proxy, proxy_with, rules};
 use crate::support::clients::Person;

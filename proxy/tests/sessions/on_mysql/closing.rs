@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use access::EndReason;
 use keyhole_proxy::packets::read_packet;
 use keyhole_proxy::upstream::{Dialer, Pins, kill_sessions};
-use wire::capabilities::Capabilities;
-use wire::command;
-use wire::frame::Sequence;
+use wire::mysql::command;
+use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::frame::Sequence;
 
 use super::{grant, proxy, with_limits};
 use crate::support::databases::mysql;

@@ -2,7 +2,7 @@
 
 use access::{Engine, Tls};
 use keyhole_proxy::upstream::{ConnectError, LoginProbe, PreflightError, preflight, try_login};
-use wire::auth::AuthError;
+use wire::mysql::connect::auth::AuthError;
 
 use super::{grant, proxy, user};
 use crate::identity::token;

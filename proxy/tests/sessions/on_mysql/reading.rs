@@ -3,8 +3,8 @@
 
 use keyhole_proxy::upstream::{CommandError, Connection, Dialer, Pins};
 use mysql_async::prelude::Queryable;
-use wire::capabilities::Capabilities;
-use wire::command;
+use wire::mysql::command;
+use wire::mysql::connect::capabilities::Capabilities;
 
 use super::{grant, proxy, user, with_limits};
 use crate::support::clients::Person;

@@ -2,8 +2,8 @@
 //! reader's sessions, and nobody else's.
 
 use keyhole_proxy::upstream::{Connection, Dialer, LoginProbe, try_login};
-use wire::capabilities::Capabilities;
-use wire::command;
+use wire::mysql::command;
+use wire::mysql::connect::capabilities::Capabilities;
 
 use super::{grant, user};
 use crate::support::databases::mysql;

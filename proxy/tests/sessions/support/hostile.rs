@@ -9,12 +9,12 @@ use sql::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use wire::capabilities::Capabilities;
-use wire::err::{ErrPacket, ErrSummary};
-use wire::frame::Sequence;
-use wire::greeting::Greeting;
-use wire::ok::{OkPacket, OkSummary};
-use wire::status_flags::StatusFlags;
+use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::connect::greeting::Greeting;
+use wire::mysql::frame::Sequence;
+use wire::mysql::response::err::{ErrPacket, ErrSummary};
+use wire::mysql::response::ok::{OkPacket, OkSummary};
+use wire::mysql::response::status_flags::StatusFlags;
 
 use super::proxy::{Proxy, grant, wide};
 

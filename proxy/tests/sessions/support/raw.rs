@@ -8,11 +8,11 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use wire::capabilities::Capabilities;
-use wire::err::ErrPacket;
-use wire::frame::Sequence;
-use wire::handshake_response::HandshakeResponse;
-use wire::ssl_request::SslRequest;
+use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::connect::handshake_response::HandshakeResponse;
+use wire::mysql::connect::ssl_request::SslRequest;
+use wire::mysql::frame::Sequence;
+use wire::mysql::response::err::ErrPacket;
 
 use super::proxy::Proxy;
 use keyhole_proxy::packets::{PacketError, read_packet, write_packet};

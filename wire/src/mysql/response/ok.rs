@@ -14,10 +14,10 @@
 //!   or string<EOF> info, without SESSION_TRACK (MariaDB: string<lenenc>)
 //! ```
 
-use crate::capabilities::Capabilities;
-use crate::reader::{Malformed, Reader};
-use crate::status_flags::StatusFlags;
-use crate::writer::Writer;
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::status_flags::StatusFlags;
+use crate::mysql::writer::Writer;
 
 /// The first byte of an OK packet.
 pub const HEADER: u8 = 0x00;

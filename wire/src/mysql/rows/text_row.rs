@@ -8,8 +8,8 @@
 //! string<lenenc> or 0xfb for NULL, once for each column
 //! ```
 
-use crate::reader::{Malformed, Reader};
-use crate::writer::Writer;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::writer::Writer;
 
 /// One row's values, `None` for NULL. `Debug` shows how many.
 #[derive(Clone, PartialEq, Eq)]

@@ -14,9 +14,9 @@
 //! pairs        CONNECT_ATTRS      ─┘
 //! ```
 
-use crate::capabilities::Capabilities;
-use crate::connect_attributes::ConnectAttributes;
-use crate::reader::{Malformed, Reader};
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::connect::connect_attributes::ConnectAttributes;
+use crate::mysql::reader::{Malformed, Reader};
 
 /// A new user for the session. `Debug` leaves out the authentication response.
 #[derive(Clone, PartialEq, Eq)]

@@ -12,8 +12,8 @@
 //! int<2>  warnings
 //! ```
 
-use crate::reader::{Malformed, Reader};
-use crate::writer::Writer;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::writer::Writer;
 
 const HEADER: u8 = 0x00;
 

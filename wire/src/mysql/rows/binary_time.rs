@@ -15,7 +15,7 @@
 //! int<4>  microseconds (length 11)
 //! ```
 
-use crate::reader::{Malformed, Reader};
+use crate::mysql::reader::{Malformed, Reader};
 
 /// A date with a time of day. Values are as the client sent them: 30 February is the server's to refuse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,23 +1,23 @@
-//! Replays sessions of real clients with a real server (`golden/README.md`): every packet is read, those that we
+//! Replays sessions of real clients with a real server (`golden/mysql/README.md`): every packet is read, those that we
 //! also write come out byte for byte, and every answer ends exactly where the server stopped.
 
 #![allow(clippy::arithmetic_side_effects)]
 
-use crate::auth::{Authenticator, Transport};
-use crate::auth_reply::AuthReply;
-use crate::capabilities::Capabilities;
-use crate::column::Column;
-use crate::command::Command;
-use crate::eof::EofPacket;
-use crate::err::ErrPacket;
-use crate::execute_params::{ExecuteParams, Statement};
-use crate::frame::{HEADER_LEN, Header, Sequence};
-use crate::greeting::Greeting;
-use crate::handshake_response::HandshakeResponse;
-use crate::ok::OkPacket;
-use crate::prepare_ok::PrepareOk;
-use crate::response::{Answer, ResponseTracker, Seen};
-use crate::text_row::TextRow;
+use crate::mysql::command::Command;
+use crate::mysql::command::execute_params::{ExecuteParams, Statement};
+use crate::mysql::connect::auth::{Authenticator, Transport};
+use crate::mysql::connect::auth_reply::AuthReply;
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::connect::greeting::Greeting;
+use crate::mysql::connect::handshake_response::HandshakeResponse;
+use crate::mysql::frame::{HEADER_LEN, Header, Sequence};
+use crate::mysql::response::column::Column;
+use crate::mysql::response::eof::EofPacket;
+use crate::mysql::response::err::ErrPacket;
+use crate::mysql::response::ok::OkPacket;
+use crate::mysql::response::prepare_ok::PrepareOk;
+use crate::mysql::response::{Answer, ResponseTracker, Seen};
+use crate::mysql::rows::text_row::TextRow;
 use std::collections::HashMap;
 
 const PASSWORD: &[u8] = b"example-password";
@@ -173,7 +173,7 @@ fn executed(block: &[u8], parameters: u16) {
 
 #[test]
 fn the_mariadb_client_queries() {
-    let told = replayed(include_str!("../golden/mariadb-client.txt"));
+    let told = replayed(include_str!("../../../golden/mysql/mariadb-client.txt"));
     assert_eq!(told.commands, ["COM_QUERY", "COM_QUERY", "COM_INIT_DB", "COM_QUERY", "COM_QUIT"]);
     assert_eq!(told.rows, 3);
     assert!(matches!(told.answers[3][..], [Seen::Err(err)] if err.code == 1146 && &err.sqlstate == b"42S02"));
@@ -181,7 +181,7 @@ fn the_mariadb_client_queries() {
 
 #[test]
 fn the_mariadb_client_calls_a_procedure_with_two_results() {
-    let told = replayed(include_str!("../golden/mariadb-client-call.txt"));
+    let told = replayed(include_str!("../../../golden/mysql/mariadb-client-call.txt"));
     let ends = |seen: &Vec<Seen>| seen.iter().filter(|seen| matches!(seen, Seen::RowsEnd { .. })).count();
     assert_eq!(ends(&told.answers[0]), 2);
     assert!(matches!(told.answers[0].last(), Some(Seen::Ok(_))));
@@ -189,12 +189,12 @@ fn the_mariadb_client_calls_a_procedure_with_two_results() {
 
 #[test]
 fn the_mariadb_client_logs_in_with_ed25519() {
-    assert_eq!(replayed(include_str!("../golden/mariadb-client-ed25519.txt")).rows, 1);
+    assert_eq!(replayed(include_str!("../../../golden/mysql/mariadb-client-ed25519.txt")).rows, 1);
 }
 
 #[test]
 fn mysql_connector_python_prepares_resets_and_changes_the_user() {
-    let told = replayed(include_str!("../golden/mysql-connector-python.txt"));
+    let told = replayed(include_str!("../../../golden/mysql/mysql-connector-python.txt"));
     for command in ["COM_STMT_PREPARE", "COM_STMT_EXECUTE", "COM_RESET_CONNECTION", "COM_CHANGE_USER"] {
         assert!(told.commands.contains(&command), "{command}");
     }
@@ -202,7 +202,7 @@ fn mysql_connector_python_prepares_resets_and_changes_the_user() {
 
 #[test]
 fn pymysql_queries() {
-    assert_eq!(replayed(include_str!("../golden/pymysql.txt")).rows, 2);
+    assert_eq!(replayed(include_str!("../../../golden/mysql/pymysql.txt")).rows, 2);
 }
 
 /// Every command, with its answers in both dialects.
@@ -219,10 +219,10 @@ fn every_command(session: &str) {
 
 #[test]
 fn every_command_and_answer_without_deprecate_eof() {
-    every_command(include_str!("../golden/raw-eof.txt"));
+    every_command(include_str!("../../../golden/mysql/raw-eof.txt"));
 }
 
 #[test]
 fn every_command_and_answer_with_deprecate_eof() {
-    every_command(include_str!("../golden/raw-deprecate-eof.txt"));
+    every_command(include_str!("../../../golden/mysql/raw-deprecate-eof.txt"));
 }

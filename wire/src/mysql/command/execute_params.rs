@@ -14,9 +14,9 @@
 //! ```
 //! Without parameters the block is empty.
 
-use crate::binary_time::{DateTime, TimeSpan};
-use crate::column_type::ColumnType;
-use crate::reader::{Malformed, Reader};
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::column_type::ColumnType;
+use crate::mysql::rows::binary_time::{DateTime, TimeSpan};
 
 const UNSIGNED: u8 = 0x80;
 

@@ -3,12 +3,12 @@
 //! Source: "Connection Phase",
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html>. The first byte names it.
 
-use crate::auth_more_data::{self, AuthMoreData};
-use crate::auth_switch::{self, AuthSwitch};
-use crate::capabilities::Capabilities;
-use crate::err::{self, ErrPacket};
-use crate::ok::{self, OkPacket};
-use crate::reader::{Malformed, Reader};
+use crate::mysql::connect::auth_more_data::{self, AuthMoreData};
+use crate::mysql::connect::auth_switch::{self, AuthSwitch};
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::err::{self, ErrPacket};
+use crate::mysql::response::ok::{self, OkPacket};
 
 /// One packet of the server between handshake response and command phase.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@
 //! The answer (AuthSwitchResponse) is the plugin's bytes and nothing else. A lone 0xfe asks for the password hash of
 //! MySQL 4.0: refused as truncated.
 
-use crate::reader::{Malformed, Reader};
-use crate::writer::{Unencodable, Writer};
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::writer::{Unencodable, Writer};
 
 /// The packet's first byte.
 pub const HEADER: u8 = 0xfe;

@@ -13,9 +13,9 @@
 //!
 //! These 32 bytes are also the head of every handshake response.
 
-use crate::capabilities::Capabilities;
-use crate::reader::{Malformed, Reader};
-use crate::writer::Writer;
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::writer::Writer;
 
 const FILLER: [u8; 19] = [0; 19];
 

@@ -16,19 +16,28 @@
 //! cut, for proxy and client could understand the bytes differently. A server that kills the session or shuts down
 //! may send an ERR between commands: nobody follows an answer then, so it is the end of the session.
 
+pub mod column;
+pub mod column_type;
+pub mod eof;
+pub mod err;
+pub mod ok;
 mod packet;
+pub mod prepare_ok;
+pub mod status_flags;
+pub mod text_result;
+
 #[cfg(test)]
 mod tests;
 
 use self::packet::Packet;
-use crate::capabilities::Capabilities;
-use crate::eof::{self, EofPacket};
-use crate::err::{self, ErrSummary};
-use crate::frame::{HEADER_LEN, Header, OutOfOrder, Sequence};
-use crate::ok::{self, OkSummary};
-use crate::prepare_ok::PrepareOk;
-use crate::reader::{Malformed, Reader};
-use crate::status_flags::StatusFlags;
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::frame::{HEADER_LEN, Header, OutOfOrder, Sequence};
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::eof::EofPacket;
+use crate::mysql::response::err::ErrSummary;
+use crate::mysql::response::ok::OkSummary;
+use crate::mysql::response::prepare_ok::PrepareOk;
+use crate::mysql::response::status_flags::StatusFlags;
 
 const LOCAL_INFILE: u8 = 0xfb;
 const BINARY_ROW: u8 = 0x00;

@@ -21,10 +21,10 @@
 //! string<NUL>  authentication plugin (with PLUGIN_AUTH)
 //! ```
 
-use crate::capabilities::Capabilities;
-use crate::reader::{Malformed, Reader};
-use crate::status_flags::StatusFlags;
-use crate::writer::{Unencodable, Writer};
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::status_flags::StatusFlags;
+use crate::mysql::writer::{Unencodable, Writer};
 
 const PROTOCOL_VERSION: u8 = 10;
 const FIRST_PART: usize = 8;

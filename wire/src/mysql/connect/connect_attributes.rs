@@ -10,7 +10,7 @@
 //! string<lenenc>  value  ─┘
 //! ```
 
-use crate::reader::{Malformed, Reader};
+use crate::mysql::reader::{Malformed, Reader};
 
 /// Key and value pairs, in the client's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,14 +11,14 @@
 //! EOF          or OK with header 0xfe (DEPRECATE_EOF)
 //! ```
 
-use crate::capabilities::Capabilities;
-use crate::column::Column;
-use crate::eof::EofPacket;
-use crate::frame::{self, Sequence};
-use crate::ok::{OkPacket, OkSummary};
-use crate::status_flags::StatusFlags;
-use crate::text_row::TextRow;
-use crate::writer::Writer;
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::frame::{self, Sequence};
+use crate::mysql::response::column::Column;
+use crate::mysql::response::eof::EofPacket;
+use crate::mysql::response::ok::{OkPacket, OkSummary};
+use crate::mysql::response::status_flags::StatusFlags;
+use crate::mysql::rows::text_row::TextRow;
+use crate::mysql::writer::Writer;
 
 /// Columns and rows; each row has a value for each column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl TextResult<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::response::{Answer, ResponseTracker, Seen};
+    use crate::mysql::response::{Answer, ResponseTracker, Seen};
 
     fn result() -> TextResult<'static> {
         TextResult {

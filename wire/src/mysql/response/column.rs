@@ -19,9 +19,9 @@
 //! string[2]       filler
 //! ```
 
-use crate::column_type::ColumnType;
-use crate::reader::{Malformed, Reader};
-use crate::writer::Writer;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::column_type::ColumnType;
+use crate::mysql::writer::Writer;
 
 const CATALOG: &[u8] = b"def";
 const FIXED_LEN: u64 = 12;

@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::writer::Writer;
+    use crate::mysql::writer::Writer;
     use proptest::prelude::*;
 
     #[test]

@@ -3,9 +3,9 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 use super::*;
-use crate::err::ErrPacket;
-use crate::frame::{self, MAX_PAYLOAD};
-use crate::ok::OkPacket;
+use crate::mysql::frame::{self, MAX_PAYLOAD};
+use crate::mysql::response::err::ErrPacket;
+use crate::mysql::response::ok::OkPacket;
 use proptest::prelude::*;
 
 const PLAIN: Capabilities = Capabilities::NONE;

@@ -9,9 +9,9 @@
 //! int<2>  status flags
 //! ```
 
-use crate::reader::{Malformed, Reader};
-use crate::status_flags::StatusFlags;
-use crate::writer::Writer;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::status_flags::StatusFlags;
+use crate::mysql::writer::Writer;
 
 /// The packet's first byte. A row may begin with it too: only the length tells them apart.
 pub const HEADER: u8 = 0xfe;

@@ -1,24 +1,24 @@
 //! What we write we read again; what is cut short is refused; and no bytes at all make a decoder panic.
 
-use crate::auth_more_data::AuthMoreData;
-use crate::auth_reply::AuthReply;
-use crate::auth_switch::AuthSwitch;
-use crate::capabilities::Capabilities;
-use crate::column::Column;
-use crate::column_type::ColumnType;
-use crate::command::Command;
-use crate::connect_attributes::ConnectAttributes;
-use crate::eof::EofPacket;
-use crate::err::{ErrPacket, ErrSummary};
-use crate::execute_params::{ExecuteParams, ParameterType, Statement};
-use crate::greeting::{CHALLENGE_LEN, Greeting};
-use crate::handshake_response::HandshakeResponse;
-use crate::ok::{OkPacket, OkSummary};
-use crate::prepare_ok::PrepareOk;
-use crate::reader::Malformed;
-use crate::ssl_request::SslRequest;
-use crate::status_flags::StatusFlags;
-use crate::text_row::TextRow;
+use crate::mysql::command::Command;
+use crate::mysql::command::execute_params::{ExecuteParams, ParameterType, Statement};
+use crate::mysql::connect::auth_more_data::AuthMoreData;
+use crate::mysql::connect::auth_reply::AuthReply;
+use crate::mysql::connect::auth_switch::AuthSwitch;
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::connect::connect_attributes::ConnectAttributes;
+use crate::mysql::connect::greeting::{CHALLENGE_LEN, Greeting};
+use crate::mysql::connect::handshake_response::HandshakeResponse;
+use crate::mysql::connect::ssl_request::SslRequest;
+use crate::mysql::reader::Malformed;
+use crate::mysql::response::column::Column;
+use crate::mysql::response::column_type::ColumnType;
+use crate::mysql::response::eof::EofPacket;
+use crate::mysql::response::err::{ErrPacket, ErrSummary};
+use crate::mysql::response::ok::{OkPacket, OkSummary};
+use crate::mysql::response::prepare_ok::PrepareOk;
+use crate::mysql::response::status_flags::StatusFlags;
+use crate::mysql::rows::text_row::TextRow;
 use proptest::prelude::*;
 
 const MODERN: Capabilities = Capabilities::OWN_DOWNSTREAM.union(Capabilities::RELAYED);

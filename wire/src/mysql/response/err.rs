@@ -10,8 +10,8 @@
 //! string<EOF>  message
 //! ```
 
-use crate::reader::{Malformed, Reader};
-use crate::writer::Writer;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::writer::Writer;
 
 /// The packet's first byte.
 pub const HEADER: u8 = 0xff;

@@ -1,9 +1,9 @@
 //! The first frame of a packet, read strictly. It keeps no state of the answer.
 
 use super::ResponseError;
-use crate::eof::{self, EofPacket};
-use crate::ok::OkSummary;
-use crate::reader::Reader;
+use crate::mysql::reader::Reader;
+use crate::mysql::response::eof::{self, EofPacket};
+use crate::mysql::response::ok::OkSummary;
 
 /// The first frame of a packet, as far as it is needed.
 #[derive(Clone, Copy)]

@@ -4,11 +4,14 @@
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html>. The first byte names the
 //! command. Layouts assume that neither QUERY_ATTRIBUTES nor MariaDB's bulk operations were agreed, as is the case.
 
-use crate::capabilities::Capabilities;
-use crate::change_user::ChangeUser;
-use crate::reader::{Malformed, Reader};
-use crate::response::Answer;
-use crate::writer::Writer;
+pub mod change_user;
+pub mod execute_params;
+
+use crate::mysql::command::change_user::ChangeUser;
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::Answer;
+use crate::mysql::writer::Writer;
 
 const QUIT: u8 = 0x01;
 const INIT_DB: u8 = 0x02;

@@ -15,11 +15,11 @@
 //! int<1>          compression level (ZSTD_COMPRESSION)
 //! ```
 
-use crate::capabilities::Capabilities;
-use crate::connect_attributes::ConnectAttributes;
-use crate::reader::{Malformed, Reader};
-use crate::ssl_request::SslRequest;
-use crate::writer::{Unencodable, Writer};
+use crate::mysql::connect::capabilities::Capabilities;
+use crate::mysql::connect::connect_attributes::ConnectAttributes;
+use crate::mysql::connect::ssl_request::SslRequest;
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::writer::{Unencodable, Writer};
 use zeroize::Zeroizing;
 
 /// The client's answer to the greeting. `Debug` leaves out the authentication response.

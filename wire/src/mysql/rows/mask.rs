@@ -12,10 +12,10 @@
 //!              values                   of the columns that are not NULL
 //! ```
 
-use crate::binary_time::{DateTime, TimeSpan};
-use crate::column::Column;
-use crate::column_type::ColumnType;
-use crate::reader::{Malformed, Reader};
+use crate::mysql::reader::{Malformed, Reader};
+use crate::mysql::response::column::Column;
+use crate::mysql::response::column_type::ColumnType;
+use crate::mysql::rows::binary_time::{DateTime, TimeSpan};
 
 /// The flag of a definition that says that no value is NULL.
 pub const NOT_NULL: u16 = 0x0001;
@@ -133,8 +133,8 @@ fn skip_value(reader: &mut Reader<'_>, column_type: ColumnType) -> Result<(), Ma
 #[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
-    use crate::text_row::TextRow;
-    use crate::writer::Writer;
+    use crate::mysql::rows::text_row::TextRow;
+    use crate::mysql::writer::Writer;
     use proptest::prelude::*;
 
     fn plain(column_type: ColumnType) -> MaskedColumn {
