@@ -6,7 +6,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use sql::{Catalogue, Gate, Seen, Trace, Verdict};
+use sql::mysql::{Catalogue, Gate, Trace};
+use sql::{Seen, Verdict};
 use tokio::sync::oneshot;
 
 /// Enough for the deepest text that the gate's caps let through, in a debug build too.
@@ -113,7 +114,7 @@ fn work(gate: &Gate, queue: &Mutex<mpsc::Receiver<Job>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sql::{Allowances, Server};
+    use sql::mysql::{Allowances, Server};
 
     fn pool() -> GatePool {
         let server = Server::from_greeting("10.11.6-MariaDB").unwrap();

@@ -7,7 +7,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use sql::{Allowances, Gate, Seen, Server, Verdict};
+use sql::mysql::{Allowances, Gate, Server};
+use sql::{Seen, Verdict};
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::Parser;
 

@@ -3,7 +3,8 @@
 //!
 //! With `--null` behind the version the statements end with a NUL byte instead of a newline.
 
-use sql::{Allowances, Gate, Server, Verdict};
+use sql::Verdict;
+use sql::mysql::{Allowances, Gate, Server};
 use std::io::{self, BufRead, Write};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

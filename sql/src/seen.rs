@@ -39,7 +39,7 @@ struct Generation {
     bytes: usize,
 }
 
-/// The verdicts of one [`crate::Gate`]. Two generations: what is asked for again moves to the young one, and the old one
+/// The verdicts of one [`crate::mysql::Gate`]. Two generations: what is asked for again moves to the young one, and the old one
 /// goes as a whole when the young one is full.
 pub struct Seen {
     young: Generation,
@@ -110,7 +110,7 @@ mod tests {
     #![allow(clippy::arithmetic_side_effects)]
 
     use super::*;
-    use crate::{Allowances, Gate, Server};
+    use crate::mysql::{Allowances, Gate, Server};
 
     fn gate() -> Gate {
         Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), Allowances::default())

@@ -44,7 +44,7 @@ pub enum SessionEffect {
     UsesSchema(String),
 }
 
-/// Proof that the gate let a text pass. Only [`crate::Gate`] makes one.
+/// Proof that the gate let a text pass. Only [`crate::mysql::Gate`] makes one.
 pub struct Permit {
     forwarded: Vec<u8>,
     kind: StatementKind,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use access::Grant;
-use sql::{Gate, QualifiedName};
+use sql::QualifiedName;
+use sql::mysql::Gate;
 use zeroize::Zeroizing;
 
 use super::identity::SessionAuthority;
@@ -150,23 +151,23 @@ impl Drop for Listed {
     }
 }
 
-fn allowances(grant: &Grant) -> sql::Allowances {
+fn allowances(grant: &Grant) -> sql::mysql::Allowances {
     let access::Allowances { functions, schemas } = &grant.target.allowances;
     let name = |function: &access::QualifiedName| QualifiedName {
         schema: function.schema.clone(),
         name: function.name.clone(),
     };
-    sql::Allowances { functions: functions.iter().map(name).collect(), schemas: schemas.clone() }
+    sql::mysql::Allowances { functions: functions.iter().map(name).collect(), schemas: schemas.clone() }
 }
 
-fn column_rules(grant: &Grant) -> Vec<sql::ColumnRule> {
-    let rule = |rule: &access::ColumnRule| sql::ColumnRule {
+fn column_rules(grant: &Grant) -> Vec<sql::mysql::ColumnRule> {
+    let rule = |rule: &access::ColumnRule| sql::mysql::ColumnRule {
         schema: rule.schema.clone(),
         table: rule.table.clone(),
         column: rule.column.clone(),
         access: match rule.access {
-            access::ColumnAccess::Hide => sql::ColumnAccess::Hide,
-            access::ColumnAccess::Mask => sql::ColumnAccess::Mask,
+            access::ColumnAccess::Hide => sql::mysql::ColumnAccess::Hide,
+            access::ColumnAccess::Mask => sql::mysql::ColumnAccess::Mask,
         },
     };
     grant.target.columns.iter().map(rule).collect()

@@ -1,7 +1,7 @@
 //! A masked answer, frame by frame: its definitions must be the ones that the column rules were traced for, and its rows
 //! go out with the masked values gone. Until every definition has been seen nothing goes out. Pure.
 
-use sql::ResultColumn;
+use sql::mysql::ResultColumn;
 use wire::mysql::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
 use wire::mysql::reader::Malformed;
 use wire::mysql::response::column::Column;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sql::{Catalogue, Flavour, Trace};
+use sql::mysql::{Catalogue, Flavour, Trace};
 use tokio::time::timeout;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::status_flags::StatusFlags;

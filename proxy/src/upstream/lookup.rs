@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sql::{Catalogue, Columns, Relation, TableName};
+use sql::TableName;
+use sql::mysql::{Catalogue, Columns, Relation};
 
 use super::connection::{Bounds, CommandError, Connection, Row};
 

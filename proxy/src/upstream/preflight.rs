@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use access::{Engine, Grant};
-use sql::{Flavour, SECRET_VARIABLES, Server, UnknownServer};
+use sql::mysql::{Flavour, SECRET_VARIABLES, Server, UnknownServer};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::status_flags::StatusFlags;
 
@@ -26,9 +26,9 @@ pub struct ServerInfo {
     pub version_text: String,
     /// What it can do.
     pub capabilities: Capabilities,
-    /// Which of [`sql::SECRET_VARIABLES`] are set, and shown to everybody who logs in. Their values were not asked for.
+    /// Which of [`sql::mysql::SECRET_VARIABLES`] are set, and shown to everybody who logs in. Their values were not asked for.
     pub secret_variables: Vec<String>,
-    /// Which of [`sql::component_functions`] it has.
+    /// Which of [`sql::mysql::component_functions`] it has.
     pub component_functions: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ async fn component_functions(
     server: Server,
 ) -> Result<Vec<String>, PreflightError> {
     let mut there = Vec::new();
-    for (name, of_nothing) in sql::component_functions(server) {
+    for (name, of_nothing) in sql::mysql::component_functions(server) {
         match database.query("component functions", &format!("SELECT {name}('')")).await {
             Ok(rows) if rows.iter().flatten().any(|cell| cell.as_deref() == Some(*of_nothing)) => {
                 there.push((*name).to_owned());

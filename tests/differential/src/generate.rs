@@ -14,8 +14,8 @@ pub struct Generator {
 impl Generator {
     /// From a seed.
     pub fn new(seed: u64) -> Self {
-        let allowed = lines(include_str!("../../../sql/tests/corpus/allowed.txt")).collect();
-        let refused = lines(include_str!("../../../sql/tests/corpus/refused.txt"))
+        let allowed = lines(include_str!("../../../sql/tests/mysql/corpus/allowed.txt")).collect();
+        let refused = lines(include_str!("../../../sql/tests/mysql/corpus/refused.txt"))
             .filter_map(|line| line.split_once(" | ").map(|(_, text)| text))
             .collect();
         Self { random: Random::new(seed), allowed, refused }

@@ -2,7 +2,7 @@
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use sql::{Allowances, Gate, Server};
+use sql::mysql::{Allowances, Gate, Server};
 
 use crate::report::{Counts, Finding};
 use crate::server::Canary;

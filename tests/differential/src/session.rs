@@ -3,7 +3,8 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Value};
 use servers::Kind;
-use sql::{Gate, StatementKind, Verdict};
+use sql::mysql::Gate;
+use sql::{StatementKind, Verdict};
 use std::collections::BTreeSet;
 use std::time::Duration;
 

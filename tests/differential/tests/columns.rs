@@ -14,10 +14,10 @@ use differential::{SCHEMA, Secrets};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Value};
 use servers::{Database, Kind};
-use sql::{
-    Allowances, Catalogue, ColumnAccess, ColumnRule, Columns, Gate, Relation, ResultColumn, Server,
-    TableName, Trace, Verdict,
+use sql::mysql::{
+    Allowances, Catalogue, ColumnAccess, ColumnRule, Columns, Gate, Relation, ResultColumn, Server, Trace,
 };
+use sql::{TableName, Verdict};
 
 const SCHEMAS: [(&str, &str); 2] = [("one", "1"), ("two", "22")];
 

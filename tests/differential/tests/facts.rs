@@ -14,7 +14,8 @@ use differential::{Canary, Generator};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use servers::Kind;
-use sql::{Allowances, Facts, Gate, Server, StatementKind, Verdict};
+use sql::mysql::{Allowances, Gate, Server};
+use sql::{Facts, StatementKind, Verdict};
 use std::collections::BTreeSet;
 
 /// Texts for each server.

@@ -9,7 +9,7 @@ use crate::support::databases::started;
 use crate::support::proxy::{Proxy, grant_on, wide};
 
 /// The gate's tables, as they stand in its source.
-const TABLES: &str = include_str!("../../../../sql/src/functions.rs");
+const TABLES: &str = include_str!("../../../../sql/src/mysql/judge/functions.rs");
 
 fn names(table: &str) -> impl Iterator<Item = &'static str> {
     let (_, rest) = TABLES.split_once(&format!("const {table}: &[&str] = &[")).unwrap();

@@ -36,7 +36,7 @@ async fn a_user_of_the_older_plugin_logs_in_too() {
 #[tokio::test]
 async fn the_servers_version_is_known_and_its_kind_is_checked() {
     let info = preflight(&grant(), &credential()).await.unwrap();
-    assert_eq!(info.server.flavour, sql::Flavour::MySql);
+    assert_eq!(info.server.flavour, sql::mysql::Flavour::MySql);
     assert!(info.server.version.major >= 9, "{}", info.version_text);
     let mut other = grant();
     other.target.engine = Engine::MariaDb;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::{Grant, ServerAddress, Tls};
 use keyhole_proxy::packets::{read_packet, write_packet};
 use keyhole_proxy::upstream::ServerInfo;
-use sql::Server;
+use sql::mysql::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;

@@ -1,0 +1,161 @@
+//! The gate itself: the steps in their order. It decides by what the other files find and adds no rule of its own.
+
+use crate::facts::{Facts, QualifiedName};
+use crate::mysql::columns::context::Context;
+use crate::mysql::columns::{Catalogue, ColumnRule, Trace};
+use crate::mysql::judge::policy::Policy;
+use crate::mysql::judge::secrets::Secrets;
+use crate::mysql::query;
+use crate::mysql::server::Server;
+use crate::mysql::statements::{self, Decided};
+use crate::mysql::text::caps;
+use crate::mysql::text::forward;
+use crate::mysql::text::lexer::{self, Lexed};
+use crate::mysql::text::not_utf8::Stray;
+use crate::refusal::{Reason, Refusal};
+use crate::verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
+
+/// What the `Database` allows beyond the defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowances {
+    /// Stored functions that a statement may call. They run with their definer's rights: name them with care.
+    pub functions: Vec<QualifiedName>,
+    /// System schemas that are open as a whole, such as `sys`.
+    pub schemas: Vec<String>,
+}
+
+/// Decides texts for one server. Holds no state between texts.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    server: Server,
+    allowances: Allowances,
+    columns: Vec<ColumnRule>,
+    secrets: Secrets,
+    loaded: Vec<String>,
+}
+
+impl Gate {
+    /// A gate for this server, with what its `Database` allows.
+    #[must_use]
+    pub fn new(server: Server, allowances: Allowances) -> Self {
+        Self { server, allowances, columns: Vec::new(), secrets: Secrets::default(), loaded: Vec::new() }
+    }
+
+    /// The same gate, holding readers to these rules.
+    #[must_use]
+    pub fn with_columns(self, columns: Vec<ColumnRule>) -> Self {
+        Self { columns, ..self }
+    }
+
+    /// The same gate for a server on which these variables, of [`crate::mysql::SECRET_VARIABLES`], are set.
+    #[must_use]
+    pub fn with_secrets(self, variables: &[String]) -> Self {
+        Self { secrets: Secrets::new(variables), ..self }
+    }
+
+    /// The same gate for a server that has these functions, of [`crate::mysql::component_functions`].
+    #[must_use]
+    pub fn with_loaded(self, loaded: Vec<String>) -> Self {
+        Self { loaded, ..self }
+    }
+
+    /// Are there column rules? Then each permit's text must be traced before it is forwarded.
+    #[must_use]
+    pub fn has_column_rules(&self) -> bool {
+        !self.columns.is_empty()
+    }
+
+    /// What the column rules say of a text that [`Gate::decide`] lets pass, given what is known of the server's tables.
+    ///
+    /// Trace again with what is [`Trace::Wanted`] until the answer is another one. Ask afresh for every statement: a
+    /// table may have been changed.
+    #[must_use]
+    pub fn trace(&self, text: &[u8], default_schema: Option<&str>, catalogue: &Catalogue) -> Trace {
+        let context = Context::new(&self.columns, catalogue, self.server);
+        let decided = self.decided(text, self.policy(default_schema, Some(&context)));
+        context.conclude(decided)
+    }
+
+    /// Decides one COM_QUERY or COM_STMT_PREPARE text. The same input gives the same verdict.
+    ///
+    /// `default_schema` is the session's current schema.
+    #[must_use]
+    pub fn decide(&self, text: &[u8], default_schema: Option<&str>) -> Verdict {
+        match self.decided(text, self.policy(default_schema, None)) {
+            Ok(verdict) => verdict,
+            Err(refusal) => Verdict::Refuse(refusal),
+        }
+    }
+
+    /// Decides COM_INIT_DB: whether the session may make this schema its current one.
+    ///
+    /// A permit of this has no text: the proxy sends the command itself.
+    #[must_use]
+    pub fn decide_schema(&self, schema: &str) -> Verdict {
+        match self.policy(None, None).schema(schema) {
+            Ok(()) => {
+                let effect = SessionEffect::UsesSchema(schema.to_owned());
+                Verdict::Forward(Permit::new(Vec::new(), StatementKind::Use, Facts::default(), effect))
+            }
+            Err(refusal) => Verdict::Refuse(refusal),
+        }
+    }
+
+    fn decided(&self, text: &[u8], policy: Policy<'_>) -> Result<Verdict, Refusal> {
+        if text.len() > caps::MOST_BYTES {
+            let what = format!("the statement is longer than {} bytes", caps::MOST_BYTES);
+            return Err(Refusal::new(Reason::TooLarge, what));
+        }
+        let stray = Stray::replaced(text);
+        let lexed = lexer::lex(stray.readable().as_bytes(), self.server).map_err(|error| stray.or(error))?;
+        stray.are_in_values(&lexed)?;
+        if is_comments_only(&lexed) {
+            return Ok(Verdict::Answer(LocalAnswer::Ok));
+        }
+        let end = end_of_statement(&lexed)?;
+        let decided = if query::begins(&lexed, 0) {
+            Decided::plain(StatementKind::Query, query::decide(&lexed, 0..end, &policy)?)
+        } else {
+            stray.are_none()?;
+            statements::decide(&lexed, 0..end, &policy)?
+        };
+        match decided {
+            Decided::Answer(answer) => Ok(Verdict::Answer(answer)),
+            Decided::Forward { kind, facts, effect } => {
+                let forwarded = stray.restored(forward::text(&lexed, self.server)?);
+                Ok(Verdict::Forward(Permit::new(forwarded, kind, facts, effect)))
+            }
+        }
+    }
+
+    fn policy<'a>(&'a self, default_schema: Option<&'a str>, columns: Option<&'a Context<'a>>) -> Policy<'a> {
+        let Self { server, allowances, secrets, loaded, .. } = self;
+        Policy { allowances, default_schema, server: *server, columns, secrets, loaded }
+    }
+}
+
+/// A text of comments alone is no error to the servers; dump tools send version comments that are skipped.
+fn is_comments_only(lexed: &Lexed<'_>) -> bool {
+    let nothing = lexed.len() == 0 || (lexed.len() == 1 && lexed.is_symbol(0, ";"));
+    nothing && !matches!(lexed.source().trim(), "" | ";")
+}
+
+/// The index behind the statement's last lexeme. One semicolon may follow it.
+fn end_of_statement(lexed: &Lexed<'_>) -> Result<usize, Refusal> {
+    let Some(semicolon) = (0..lexed.len()).find(|index| lexed.is_symbol(*index, ";")) else {
+        return if lexed.len() == 0 { Err(empty()) } else { Ok(lexed.len()) };
+    };
+    if semicolon == 0 {
+        return Err(empty());
+    }
+    let next = semicolon.saturating_add(1);
+    if next < lexed.len() {
+        let what = "more than one statement in a text; send them one by one";
+        return Err(Refusal::new(Reason::SeveralStatements, what).at(lexed.place(next)));
+    }
+    Ok(semicolon)
+}
+
+fn empty() -> Refusal {
+    Refusal::new(Reason::Empty, "there is no statement in the text")
+}

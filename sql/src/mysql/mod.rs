@@ -1,0 +1,34 @@
+//! The gate of MySQL and MariaDB. It decides texts of COM_QUERY and COM_STMT_PREPARE, and schemas of COM_INIT_DB.
+//!
+//! The way of a text: lexer (bytes to tokens) → caps → session statements, or rewriting and parsing of a query →
+//! walker (tree to facts) → accounting (every word visited or plain syntax) → policy (facts to verdict).
+//!
+//! | step | here |
+//! |---|---|
+//! | the steps in their order | [`gate`] |
+//! | text to tokens, caps, and the text that is forwarded | [`text`] |
+//! | SHOW, SET, USE, transactions and the like | [`statements`] |
+//! | queries: rewriting, and the parser's dialect | [`query`], [`parse`] |
+//! | tree to facts, and no word left over | [`walk`], [`accounting`] |
+//! | what is open: functions, schemas, variables with secrets | [`judge`] |
+//! | rules on columns | [`columns`] |
+
+mod accounting;
+mod columns;
+mod gate;
+mod judge;
+mod parse;
+mod query;
+mod server;
+mod statements;
+mod text;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use columns::{Catalogue, ColumnAccess, ColumnRule, Columns, Relation, ResultColumn, Trace};
+pub use gate::{Allowances, Gate};
+pub use judge::functions::component_functions;
+pub use judge::secrets::SECRET_VARIABLES;
+pub use server::{Flavour, Server, UnknownServer, Version};

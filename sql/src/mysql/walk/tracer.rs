@@ -1,0 +1,133 @@
+//! What a walk knows of columns: whose text it is, what each `SELECT` around sees, and the common tables in sight.
+
+use crate::mysql::columns::context::{Context, told};
+use crate::mysql::columns::scope::{Access, Field, Frame, Output, Source};
+use crate::refusal::{Reason, Refusal, shown};
+
+/// Whose text is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Author {
+    /// A reader's.
+    Reader,
+    /// A view's.
+    View,
+}
+
+/// What the walk knows of columns.
+#[derive(Debug)]
+pub(crate) struct Tracer<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) default_schema: Option<&'a str>,
+    pub(super) author: Author,
+    /// What each `SELECT` around the current place sees, the innermost last.
+    pub(super) frames: Vec<Frame>,
+    /// Common table expressions in sight.
+    pub(super) tables: Vec<(String, Common)>,
+    /// A recursive common table expression whose first `SELECT` comes next.
+    pub(super) recursive: Option<usize>,
+    /// The result of the query that was walked last.
+    pub(super) output: Output,
+    /// The strictest access of what a view's item read.
+    pub(super) touched: Access,
+}
+
+impl<'a> Tracer<'a> {
+    /// For a reader's text.
+    pub(crate) fn new(context: &'a Context<'a>, default_schema: Option<&'a str>) -> Self {
+        Self {
+            context,
+            default_schema,
+            author: Author::Reader,
+            frames: Vec::new(),
+            tables: Vec::new(),
+            recursive: None,
+            output: Output::default(),
+            touched: None,
+        }
+    }
+
+    /// For a view's text.
+    pub(crate) fn of_view(context: &'a Context<'a>) -> Self {
+        Self { author: Author::View, ..Self::new(context, None) }
+    }
+
+    /// With names around the text that are none of its own: the columns of a `SHOW`.
+    pub(crate) fn among_unknown(mut self) -> Self {
+        let source = Source { schema: None, name: String::new(), output: Output::default() };
+        self.frames.push(Frame { sources: vec![source], ..Frame::default() });
+        self
+    }
+
+    pub(super) fn read(&mut self, name: &str, access: Access) -> Result<(), Refusal> {
+        match self.author {
+            Author::Reader => told(name, access).map_or(Ok(()), Err),
+            Author::View => {
+                self.touched = self.touched.max(access);
+                if access.is_some() {
+                    self.context.note_in_view();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives a recursive table the columns of its first `SELECT`.
+    pub(super) fn bind(&mut self, around: &mut Around, output: &Output) {
+        if let Some(index) = around.recursive.take()
+            && let Some((_, common)) = self.tables.get_mut(index)
+            && let Common::Unbound(names) = common
+        {
+            let names = named(std::mem::take(names));
+            *common = Common::Known(renamed(output.clone(), names));
+        }
+    }
+
+    pub(super) fn frame(&mut self) -> Option<&mut Frame> {
+        self.frames.last_mut()
+    }
+}
+
+/// A common table expression.
+#[derive(Clone, Debug)]
+pub(super) enum Common {
+    /// A recursive one whose first `SELECT` was not met yet, with the names of its columns, if it has any.
+    Unbound(Vec<Field>),
+    /// Its columns.
+    Known(Output),
+}
+
+/// What was around a query.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Around {
+    pub(super) frames: usize,
+    pub(super) recursive: Option<usize>,
+}
+
+pub(super) fn unclear(name: &str) -> Refusal {
+    let name = shown(name);
+    let what =
+        format!("which table's column {name} is can't be told; write the table's name or alias before it");
+    Refusal::new(Reason::Column, what)
+}
+
+pub(super) fn inference(what: &str) -> Refusal {
+    Refusal::new(Reason::Column, format!("{what} tells of a masked column; leave one of the two out"))
+}
+
+/// Names for all columns, or none.
+pub(super) fn named(names: Vec<Field>) -> Option<Output> {
+    (!names.is_empty()).then_some(Output { fields: names, certain: true })
+}
+
+/// The columns under other names. More or fewer names than columns are the server's error to tell.
+pub(super) fn renamed(output: Output, names: Option<Output>) -> Output {
+    let Some(names) = names.filter(|names| !names.fields.is_empty()) else { return output };
+    let Output { fields, certain } = output;
+    let strictest = fields.iter().filter_map(|field| field.access).max();
+    let known = certain && fields.len() == names.fields.len();
+    let field = |(index, named): (usize, Field)| {
+        let own = fields.get(index).and_then(|field| field.access);
+        Field { access: if known { own } else { strictest }, ..named }
+    };
+    Output { fields: names.fields.into_iter().enumerate().map(field).collect(), certain }
+}

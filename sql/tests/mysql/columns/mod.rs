@@ -1,0 +1,136 @@
+//! Column rules: what of a masked or hidden column gets through, by any way of naming it.
+
+mod followed;
+mod refused;
+
+use sql::mysql::{Allowances, Catalogue, ColumnAccess, ColumnRule, Columns, Gate, Relation, Server, Trace};
+use sql::{TableName, Verdict};
+
+fn rule(table: &str, column: &str, access: ColumnAccess) -> ColumnRule {
+    ColumnRule { schema: "shop".into(), table: table.into(), column: column.into(), access }
+}
+
+fn gate(server: Server) -> Gate {
+    let rules = vec![
+        rule("users", "email", ColumnAccess::Mask),
+        rule("users", "ssn", ColumnAccess::Hide),
+        rule("cards", "number", ColumnAccess::Mask),
+        rule("typo", "nmae", ColumnAccess::Mask),
+    ];
+    Gate::new(server, Allowances::default()).with_columns(rules)
+}
+
+const TABLES: &[(&str, &str)] = &[
+    ("users", "id name email ssn -secret_hint"),
+    ("cards", "id user_id number"),
+    ("orders", "id user_id total straße"),
+    ("plain", "id a b"),
+    ("typo", "id name"),
+];
+
+const VIEWS: &[(&str, &str, &str)] = &[
+    ("contacts", "id address", "select `u`.`id` AS `id`,`u`.`email` AS `address` from `shop`.`users` `u`"),
+    (
+        "domains",
+        "id domain",
+        "select `shop`.`users`.`id` AS `id`,substr(`shop`.`users`.`email`,3) AS `domain` from `shop`.`users`",
+    ),
+    (
+        "open_users",
+        "id name",
+        "select `shop`.`users`.`id` AS `id`,`shop`.`users`.`name` AS `name` from `shop`.`users` where (`shop`.`users`.`email` like '%.org')",
+    ),
+    (
+        "second",
+        "id address",
+        "select `shop`.`contacts`.`id` AS `id`,`shop`.`contacts`.`address` AS `address` from `shop`.`contacts`",
+    ),
+    ("numbers", "n", "select max(`shop`.`users`.`ssn`) AS `n` from `shop`.`users`"),
+    ("unreadable", "id", ""),
+    ("broken", "id", "select from"),
+    ("uneven", "id a", "select `p`.`id` AS `id` from `shop`.`plain` `p`"),
+    (
+        "unsure",
+        "id a b user_id total straße x",
+        "select * from `shop`.`plain` join `shop`.`orders` using (`id`)",
+    ),
+];
+
+fn columns(list: &str) -> Columns {
+    let column = |name: &str| match name.strip_prefix('-') {
+        Some(name) => (name.to_owned(), true),
+        None => (name.to_owned(), false),
+    };
+    Columns { names: list.split(' ').map(column).collect() }
+}
+
+fn look_up(name: &TableName) -> Relation {
+    let table = TABLES.iter().find(|(table, _)| *table == name.name);
+    let view = VIEWS.iter().find(|(view, _, _)| *view == name.name);
+    match (name.schema.as_deref(), table, view) {
+        (Some("shop"), Some((_, list)), _) => Relation::Table(columns(list)),
+        (Some("shop"), _, Some((_, list, text))) => {
+            Relation::View { columns: columns(list), definition: (*text).to_owned() }
+        }
+        (Some("information_schema"), _, _) => Relation::Table(columns("table_name histogram")),
+        _ => Relation::Absent,
+    }
+}
+
+fn trace(server: Server, text: &str) -> Trace {
+    let gate = gate(server);
+    assert!(gate.has_column_rules());
+    match gate.decide(text.as_bytes(), Some("shop")) {
+        Verdict::Refuse(refusal) => panic!("refused without a trace: {text}: {}", refusal.message()),
+        Verdict::Forward(_) | Verdict::Answer(_) => {}
+    }
+    let mut catalogue = Catalogue::default();
+    for _ in 0..16 {
+        match gate.trace(text.as_bytes(), Some("shop"), &catalogue) {
+            Trace::Wanted(names) => {
+                for name in names {
+                    let relation = look_up(&name);
+                    catalogue.insert(name, relation);
+                }
+            }
+            other => return other,
+        }
+    }
+    panic!("never done: {text}");
+}
+
+/// `_` for an open column, its name for a masked one.
+fn shown(trace: &Trace) -> String {
+    match trace {
+        Trace::Open => "open".into(),
+        Trace::Refuse(refusal) => refusal.message(),
+        Trace::Wanted(_) => "wanted".into(),
+        Trace::Masked(columns) => {
+            let one = |column: &sql::mysql::ResultColumn| match (&column.name, column.masked) {
+                (Some(name), true) => name.clone(),
+                (None, true) => "?".into(),
+                (_, false) => "_".into(),
+            };
+            columns.iter().map(one).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// The texts of a section of the table file, with what is expected.
+fn check(cases: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
+    for (text, expected) in cases {
+        for greeting in ["8.4.3", "5.5.5-10.11.6-MariaDB"] {
+            let server = Server::from_greeting(greeting).unwrap();
+            let found = shown(&trace(server, text));
+            let good = match *expected {
+                "refused" => found.starts_with("Keyhole: "),
+                exact => found == exact,
+            };
+            if !good {
+                wrong.push(format!("{:?}: {text}\n    {found}, not {expected}", server.flavour));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
