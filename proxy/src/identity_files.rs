@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::downstream::ServingIdentity;
+use crate::sessions::ServingIdentity;
 
 /// No file of these is longer.
 const LONGEST_FILE: u64 = 1024 * 1024;

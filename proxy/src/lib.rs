@@ -4,18 +4,17 @@
 
 pub mod args;
 pub mod audit;
+pub mod bytes;
 pub mod certificate;
 pub mod clock;
 pub mod credential;
-pub mod downstream;
 pub mod ending;
+pub mod engines;
 pub mod gate_pool;
 pub mod hardening;
 pub mod identity_files;
 pub mod life;
-pub mod packets;
-pub mod relay;
+pub mod sessions;
 pub mod status;
 pub mod termination;
-pub mod upstream;
 pub mod usage;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use access::EndReason;
 use access::report::{Phase, Report};
-use keyhole_proxy::downstream::ServingIdentity;
 use keyhole_proxy::ending::Ending;
+use keyhole_proxy::sessions::ServingIdentity;
 use keyhole_proxy::status::{Board, Operator, serve_operator, status_tls};
 use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
 use rustls::{ClientConfig, RootCertStore};

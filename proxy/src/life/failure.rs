@@ -9,7 +9,7 @@ use access::report::{Failure, failure};
 use vault::{Call, VaultError};
 
 use super::deadline::ClockSkew;
-use crate::upstream::{CommandError, ConnectError, PreflightError};
+use crate::engines::mysql::server::{CommandError, ConnectError, PreflightError};
 
 /// The longest sentence, in characters: the report must fit into a termination message.
 const LONGEST: usize = 600;

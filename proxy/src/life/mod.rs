@@ -33,8 +33,8 @@ use self::open::{NotOpened, Opened, open};
 use self::setup::{Setup, SetupError, read_grant, set_up};
 use crate::args::Args;
 use crate::clock;
-use crate::downstream::{self, Listeners, ServingIdentity, Shared, SharedParts};
 use crate::ending::{EndCause, Ending};
+use crate::sessions::{self, Listeners, ServingIdentity, Shared, SharedParts};
 use crate::status::{Board, Operator, serve_health, serve_operator};
 use crate::usage::UsageMeter;
 
@@ -152,7 +152,7 @@ async fn begin(
     let guard = EndsWithIt(life.ending.clone());
     let serving = tokio::spawn(async move {
         let _guard = guard;
-        downstream::serve(listeners, Arc::new(shared)).await
+        sessions::serve(listeners, Arc::new(shared)).await
     });
     life.board.ready(&version);
     tracing::info!(server = version, "ready");

@@ -19,7 +19,7 @@ use super::login::{LoginError, Parent, log_in};
 use super::{Life, deadline};
 use crate::clock;
 use crate::credential::Credential;
-use crate::upstream::{self, ServerInfo};
+use crate::engines::mysql::server::{self, ServerInfo};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -85,7 +85,7 @@ async fn attempt(life: &Life, held: &mut Held) -> Result<Opened, NotOpened> {
     let credential = credential(life, held).await?;
     let checked = tokio::select! {
         _ = life.ending.began() => return Err(NotOpened::Over),
-        checked = upstream::preflight(&life.grant, &credential) => checked,
+        checked = server::preflight(&life.grant, &credential) => checked,
     };
     let server = checked.map_err(|error| of_preflight(&error, &life.grant))?;
     Ok(Opened { credential, server })

@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use vault::{BadVaultAddress, Vault};
 
 use crate::args::Args;
-use crate::downstream::{Listeners, ServingIdentity};
 use crate::identity_files::{self, IdentityFiles, LoadIdentityError};
+use crate::sessions::{Listeners, ServingIdentity};
 use crate::status::{StatusTlsError, status_tls};
 
 /// What the life needs.

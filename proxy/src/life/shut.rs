@@ -15,7 +15,7 @@ use super::receipt::{LeaseEnd, OldLogin, ServerSessions, Shown, Sockets, TokenEn
 use super::{Life, Serving};
 use crate::clock;
 use crate::ending::EndCause;
-use crate::upstream::{self, LoginProbe};
+use crate::engines::mysql::server::{self, LoginProbe};
 
 /// Clients that read nothing are cut without having been told.
 const CUTTING: Duration = Duration::from_millis(1_500);
@@ -65,7 +65,7 @@ async fn kill(life: &Life, held: &Held, ids: &[u32]) -> ServerSessions {
     if ids.is_empty() {
         return ServerSessions::None;
     }
-    match timeout(KILLING, upstream::kill_sessions(&life.grant, credential, ids)).await {
+    match timeout(KILLING, server::kill_sessions(&life.grant, credential, ids)).await {
         Ok(Ok(())) => ServerSessions::Gone(ids.len()),
         Ok(Err(error)) => ServerSessions::Failed(chain(&error)),
         Err(_) => ServerSessions::Failed("the database did not answer in time".to_owned()),
@@ -124,7 +124,7 @@ async fn give_back(life: &Life, held: &Held) -> TokenEnd {
 
 async fn try_old_login(life: &Life, held: &Held) -> OldLogin {
     let Some(Leased { credential, .. }) = &held.lease else { return OldLogin::None };
-    match timeout(TRYING, upstream::try_login(&life.grant, credential)).await {
+    match timeout(TRYING, server::try_login(&life.grant, credential)).await {
         Ok(LoginProbe::Refused) => OldLogin::Refused,
         Ok(LoginProbe::Accepted) => OldLogin::Accepted,
         Ok(LoginProbe::Unknown(why)) => OldLogin::Unknown(why),

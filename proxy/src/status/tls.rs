@@ -8,7 +8,7 @@ use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::downstream::ServingIdentity;
+use crate::sessions::ServingIdentity;
 
 /// Why the status port has no TLS.
 #[derive(Debug, thiserror::Error)]

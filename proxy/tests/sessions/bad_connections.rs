@@ -8,7 +8,7 @@ use wire::mysql::frame::{MAX_PAYLOAD, Sequence};
 use crate::support::clients::Person;
 use crate::support::proxy::Proxy;
 use crate::support::raw::{self, CAPABILITIES, error, head};
-use keyhole_proxy::packets::{read_packet, write_packet};
+use keyhole_proxy::engines::mysql::packets::{read_packet, write_packet};
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use access::EndReason;
-use keyhole_proxy::upstream::{LoginProbe, kill_sessions, try_login};
+use keyhole_proxy::engines::mysql::server::{LoginProbe, kill_sessions, try_login};
 use wire::mysql::command;
 
 use crate::support::clients::Person;

@@ -1,6 +1,6 @@
 //! A database that was taken over, or is broken, harms no client and gets no further than its session.
 
-use keyhole_proxy::upstream::{LoginProbe, try_login};
+use keyhole_proxy::engines::mysql::server::{LoginProbe, try_login};
 use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::status_flags::StatusFlags;

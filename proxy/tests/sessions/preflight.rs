@@ -2,7 +2,7 @@
 
 use access::{Engine, Tls};
 use keyhole_proxy::credential::Credential;
-use keyhole_proxy::upstream::{ConnectError, PreflightError, PrivilegeRefused, preflight};
+use keyhole_proxy::engines::mysql::server::{ConnectError, PreflightError, PrivilegeRefused, preflight};
 
 use crate::support::databases::mariadb;
 use crate::support::proxy::{credential, credential_of, grant, wide};

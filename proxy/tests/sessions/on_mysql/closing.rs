@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use access::EndReason;
-use keyhole_proxy::packets::read_packet;
-use keyhole_proxy::upstream::{Dialer, Pins, kill_sessions};
+use keyhole_proxy::engines::mysql::packets::read_packet;
+use keyhole_proxy::engines::mysql::server::{Dialer, Pins, kill_sessions};
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::frame::Sequence;

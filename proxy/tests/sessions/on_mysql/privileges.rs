@@ -2,7 +2,7 @@
 //! roles whether they are switched on or not.
 
 use keyhole_proxy::credential::Credential;
-use keyhole_proxy::upstream::{PreflightError, PrivilegeRefused, preflight};
+use keyhole_proxy::engines::mysql::server::{PreflightError, PrivilegeRefused, preflight};
 
 use super::{grant, user};
 use crate::support::databases::mysql;

@@ -1,7 +1,7 @@
 //! What readers do works unchanged, what is not reading is refused by the gate, and what went around the gate by the
 //! server.
 
-use keyhole_proxy::upstream::{CommandError, Connection, Dialer, Pins};
+use keyhole_proxy::engines::mysql::server::{CommandError, Connection, Dialer, Pins};
 use mysql_async::prelude::Queryable;
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;

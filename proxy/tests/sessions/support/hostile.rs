@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use access::{Grant, ServerAddress, Tls};
-use keyhole_proxy::packets::{read_packet, write_packet};
-use keyhole_proxy::upstream::ServerInfo;
+use keyhole_proxy::engines::mysql::packets::{read_packet, write_packet};
+use keyhole_proxy::engines::mysql::server::ServerInfo;
 use sql::mysql::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};

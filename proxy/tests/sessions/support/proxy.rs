@@ -7,9 +7,9 @@ use access::{
     TermsDigest, Tls, VaultAccess, VaultLease,
 };
 use keyhole_proxy::credential::Credential;
-use keyhole_proxy::downstream::{Listeners, ServingIdentity, Shared, SharedParts, serve};
 use keyhole_proxy::ending::{EndCause, Ending};
-use keyhole_proxy::upstream::{self, ServerInfo};
+use keyhole_proxy::engines::mysql::server::{self, ServerInfo};
+use keyhole_proxy::sessions::{Listeners, ServingIdentity, Shared, SharedParts, serve};
 use keyhole_proxy::usage::UsageMeter;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -98,7 +98,7 @@ impl Proxy {
 
     /// In front of the grant's server, after preflight.
     pub async fn of(grant: Grant) -> Self {
-        let server = upstream::preflight(&grant, &credential()).await.unwrap();
+        let server = server::preflight(&grant, &credential()).await.unwrap();
         Self::before(grant, server).await
     }
 

@@ -15,7 +15,7 @@ use wire::mysql::frame::Sequence;
 use wire::mysql::response::err::ErrPacket;
 
 use super::proxy::Proxy;
-use keyhole_proxy::packets::{PacketError, read_packet, write_packet};
+use keyhole_proxy::engines::mysql::packets::{PacketError, read_packet, write_packet};
 use servers::Leaf;
 
 /// An established session, driven by hand.

@@ -22,8 +22,9 @@ use wire::mysql::writer::Unencodable;
 
 use super::connection::Connection;
 use super::login;
+use crate::bytes::Stream;
 use crate::credential::Credential;
-use crate::packets::{PacketError, Stream, read_packet, write_packet};
+use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
 
 /// From the first SYN to the server's OK.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

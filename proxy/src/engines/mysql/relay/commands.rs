@@ -8,12 +8,12 @@ use wire::mysql::response::Answer;
 use wire::mysql::response::eof::{self, EofPacket};
 use wire::mysql::response::ok::{OkPacket, OkSummary};
 
-use super::client::Next;
+use super::client_side::Next;
 use super::kill::Reach;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
-use crate::downstream::{self, Claim};
+use crate::engines::mysql::client::{self, Claim};
 
 /// The value of COM_SET_OPTION that turns several statements in a text off.
 const MULTI_STATEMENTS_OFF: u16 = 1;
@@ -176,7 +176,7 @@ impl Relay {
             auth_response: &[],
             auth_plugin: &[],
         };
-        let proof = downstream::reauthenticate(&self.shared, stream, sequence, claim);
+        let proof = client::reauthenticate(&self.shared, stream, sequence, claim);
         match tokio::time::timeout(patience, proof).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(Ended::ClientUnproven),

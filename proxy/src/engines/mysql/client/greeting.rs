@@ -8,11 +8,11 @@ use wire::mysql::connect::greeting::{CHALLENGE_LEN, Greeting};
 use wire::mysql::frame::Sequence;
 use wire::mysql::response::status_flags::StatusFlags;
 
-use super::identity::IdentityError;
-use super::shared::Shared;
 use super::turned_away::TurnedAway;
 use crate::audit::Proof;
-use crate::packets::{Stream, read_packet, write_packet};
+use crate::bytes::Stream;
+use crate::engines::mysql::packets::{read_packet, write_packet};
+use crate::sessions::{IdentityError, Shared};
 
 /// Every client has it or replaces it by its own; whatever it answers is not looked at.
 const PLUGIN: &[u8] = b"mysql_native_password";

@@ -20,14 +20,13 @@ use wire::mysql::frame::Sequence;
 use wire::mysql::response::ok::{OkPacket, OkSummary};
 
 use super::greeting::{self, Claim, TlsIs};
-use super::seats::Seated;
-use super::shared::{Listed, Shared};
 use super::start::{Started, start};
-use super::tls::ALPN;
 use super::turned_away::TurnedAway;
 use crate::audit::Who;
-use crate::packets::{PacketError, Stream, read_packet, write_packet};
-use crate::relay::{Ended, Relay, RelayParts};
+use crate::bytes::Stream;
+use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
+use crate::engines::mysql::relay::{Ended, Relay, RelayParts};
+use crate::sessions::{ALPN, Listed, Port, Seated, Shared};
 use crate::usage::OpenSession;
 
 /// A handshake response holds a token at most.
@@ -40,30 +39,21 @@ const MAX_BEFORE_TLS: usize = 4 * 1024;
 const TELLING: Duration = Duration::from_secs(2);
 
 /// One client connection. `S` is how far it has come.
-pub(super) struct Session<S> {
+pub(crate) struct Session<S> {
     shared: Arc<Shared>,
     peer: SocketAddr,
     number: u32,
     state: S,
 }
 
-/// Which of the two ports it came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Port {
-    /// The protocol first, TLS in it.
-    Native,
-    /// TLS first.
-    TlsFirst,
-}
-
 /// Nothing is known.
-pub(super) struct Plain {
+pub(crate) struct Plain {
     stream: TcpStream,
     port: Port,
 }
 
 /// Nobody else can read along.
-pub(super) struct Secured {
+pub(crate) struct Secured {
     stream: Stream,
     sequence: Sequence,
     certificate: Option<CertificateDer<'static>>,
@@ -71,7 +61,7 @@ pub(super) struct Secured {
 }
 
 /// We know who it is.
-pub(super) struct Identity {
+pub(crate) struct Identity {
     stream: Stream,
     sequence: Sequence,
     certificate: Option<CertificateDer<'static>>,
@@ -82,7 +72,7 @@ pub(super) struct Identity {
 }
 
 /// It may ask the database.
-pub(super) struct Permit {
+pub(crate) struct Permit {
     relay: Relay,
     _place: OpenSession,
     _listed: Listed,
@@ -90,13 +80,13 @@ pub(super) struct Permit {
 }
 
 impl Session<Plain> {
-    pub(super) fn new(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, port: Port) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, port: Port) -> Self {
         let number = shared.next_number();
         Self { shared, peer, number, state: Plain { stream, port } }
     }
 
     /// TLS, before anything else.
-    pub(super) async fn secure(self) -> Result<Session<Secured>, TurnedAway> {
+    pub(crate) async fn secure(self) -> Result<Session<Secured>, TurnedAway> {
         let Self { shared, peer, number, state: Plain { stream, port } } = self;
         let state = match port {
             Port::Native => secure_native(&shared, number, stream).await?,
@@ -149,7 +139,7 @@ async fn accept(acceptor: &TlsAcceptor, tcp: TcpStream) -> Result<Accepted, Turn
 
 impl Session<Secured> {
     /// Who it is.
-    pub(super) async fn identify(self) -> Result<Session<Identity>, TurnedAway> {
+    pub(crate) async fn identify(self) -> Result<Session<Identity>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
         let Secured { mut stream, mut sequence, certificate, offered } = state;
         let response = read_packet(&mut stream, &mut sequence, MAX_RESPONSE).await;
@@ -188,7 +178,7 @@ impl Session<Secured> {
 
 impl Session<Identity> {
     /// The only way to a `Permit`: no permit, no upstream socket.
-    pub(super) async fn permit(self) -> Result<Session<Permit>, TurnedAway> {
+    pub(crate) async fn permit(self) -> Result<Session<Permit>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
         let Identity { mut stream, mut sequence, certificate, who, agreed, writes, schema } = state;
         let opened = match shared.usage.open_session(shared.grant.limits.sessions) {
@@ -227,7 +217,7 @@ impl Session<Identity> {
 
 impl Session<Permit> {
     /// Runs until either side closes, or the grant ends.
-    pub(super) async fn relay(self) -> Ended {
+    pub(crate) async fn relay(self) -> Ended {
         self.state.relay.run().await
     }
 }

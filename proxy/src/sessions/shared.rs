@@ -16,8 +16,8 @@ use super::tls::{self, Acceptors, TlsError};
 use crate::audit::Journal;
 use crate::credential::Credential;
 use crate::ending::Ending;
+use crate::engines::mysql::server::{ConnectError, Dialer, Pins, ServerInfo};
 use crate::gate_pool::GatePool;
-use crate::upstream::{ConnectError, Dialer, Pins, ServerInfo};
 use crate::usage::UsageMeter;
 
 /// What the proxy shows to clients, and by what it knows them. All PEM.
@@ -73,8 +73,8 @@ pub struct Shared {
     pub(crate) ending: Ending,
     /// When sessions became possible.
     pub(crate) since: Instant,
-    pub(super) authority: SessionAuthority,
-    pub(super) acceptors: Acceptors,
+    pub(crate) authority: SessionAuthority,
+    pub(crate) acceptors: Acceptors,
     pub(crate) seats: Seats,
     numbers: AtomicU32,
     connections: Mutex<BTreeSet<u32>>,
@@ -110,7 +110,7 @@ impl Shared {
     }
 
     /// The number of one more connection.
-    pub(super) fn next_number(&self) -> u32 {
+    pub(crate) fn next_number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -130,13 +130,13 @@ impl Shared {
 }
 
 /// A connection of the database's on the list of those to kill at the end.
-pub(super) struct Listed {
+pub(crate) struct Listed {
     shared: Arc<Shared>,
     id: u32,
 }
 
 impl Listed {
-    pub(super) fn new(shared: &Arc<Shared>, id: u32) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, id: u32) -> Self {
         shared.connections().insert(id);
         Self { shared: Arc::clone(shared), id }
     }

@@ -78,13 +78,13 @@ impl Seats {
 }
 
 /// A seat that is given back when this is dropped.
-pub(super) struct Seated {
+pub(crate) struct Seated {
     shared: Arc<super::Shared>,
-    pub(super) seat: Arc<Seat>,
+    pub(crate) seat: Arc<Seat>,
 }
 
 impl Seated {
-    pub(super) fn new(shared: &Arc<super::Shared>, number: u32, database: u32) -> Self {
+    pub(crate) fn new(shared: &Arc<super::Shared>, number: u32, database: u32) -> Self {
         let seat =
             Arc::new(Seat { number, database, turn: tokio::sync::Mutex::default(), end: Notify::new() });
         shared.seats.seats().insert(number, Arc::clone(&seat));

@@ -13,10 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::mysql::frame::Sequence;
 
-use super::session::{Identity, Plain, Port, Session};
 use super::shared::Shared;
-use super::turned_away::TurnedAway;
-use crate::packets::write_packet;
+use crate::engines::mysql::client::{Identity, Plain, Session, TurnedAway};
+use crate::engines::mysql::packets::write_packet;
 
 /// From the first byte to a proven identity.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -80,6 +79,15 @@ pub async fn serve(listeners: Listeners, shared: Arc<Shared>) -> Vec<u32> {
         sessions.shutdown().await;
     }
     shared.open_connections()
+}
+
+/// Which of the two ports it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// The protocol first, TLS in it.
+    Native,
+    /// TLS first.
+    TlsFirst,
 }
 
 struct Arrival {

@@ -3,7 +3,7 @@
 //! and no byte of an answer without a record of its intent.
 
 mod answer;
-mod client;
+mod client_side;
 mod commands;
 mod editor;
 mod ended;
@@ -27,10 +27,10 @@ use wire::mysql::connect::collation::Writes;
 pub use ended::{Ended, Violation};
 
 use crate::audit::{Decision, Intent, Outcome, Parameter, Recorded, Who};
-use crate::downstream::{Seat, Shared};
-use crate::packets::Stream;
-use crate::upstream::Connection;
-use client::ClientSide;
+use crate::bytes::Stream;
+use crate::engines::mysql::server::Connection;
+use crate::sessions::{Seat, Shared};
+use client_side::ClientSide;
 use prepared::Statements;
 use refused::Refused;
 

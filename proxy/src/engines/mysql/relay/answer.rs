@@ -13,7 +13,7 @@ use super::ended::{Ended, Violation};
 use super::limits::{self, After, Met};
 use super::refused::Refused;
 use super::{Open, Relay};
-use crate::upstream::CommandError;
+use crate::engines::mysql::server::CommandError;
 
 /// How long a client may take to hear that a limit was met.
 const HEARING: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
-use crate::downstream::{Seat, Shared};
+use crate::sessions::{Seat, Shared};
 
 /// What is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use wire::mysql::frame::Sequence;
 
 use super::connection::Connection;
 use super::dial::{ConnectError, HANDSHAKE_PACKET};
+use crate::bytes::Stream;
 use crate::credential::Credential;
-use crate::packets::{Stream, read_packet, write_packet};
+use crate::engines::mysql::packets::{read_packet, write_packet};
 
 /// A login takes two or three steps; a server that wants more is not one.
 const MOST_STEPS: u8 = 8;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use wire::mysql::command;
 use wire::mysql::frame::Sequence;
 
-use super::client::FIRST_ANSWER;
+use super::client_side::FIRST_ANSWER;
 use super::{Ended, Relay};
 
 /// How long the client may take to hear it.

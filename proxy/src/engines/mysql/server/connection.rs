@@ -14,7 +14,8 @@ use wire::mysql::response::status_flags::StatusFlags;
 use wire::mysql::response::{Answer, ResponseError, ResponseTracker, Seen};
 use wire::mysql::rows::text_row::TextRow;
 
-use crate::packets::{Inbound, PacketError, Stream, write_packet};
+use crate::bytes::{Inbound, Stream};
+use crate::engines::mysql::packets::{PacketError, write_packet};
 
 /// The buffer through which answers flow: the memory that a session needs, whatever the size of its results.
 pub const INBOUND: usize = 32 * 1024;

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
 
-use super::shared::{Listed, Shared};
 use super::turned_away::TurnedAway;
 use crate::audit::{Decision, Intent, Outcome, Who};
-use crate::upstream::Connection;
+use crate::engines::mysql::server::Connection;
+use crate::sessions::{Listed, Shared};
 
 /// How it is called on record, and to the database.
 const COMMAND: &str = "COM_INIT_DB";

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use super::shared::ServingIdentity;
 
 /// The protocol's name in ALPN on the TLS-first port.
-pub(super) const ALPN: &[u8] = b"mysql";
+pub(crate) const ALPN: &[u8] = b"mysql";
 
 /// Why TLS can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum TlsError {
 }
 
 /// How each of the two ports speaks TLS.
-pub(super) struct Acceptors {
+pub(crate) struct Acceptors {
     /// In-protocol TLS; a certificate may be missing, for a token can stand in.
     pub native: TlsAcceptor,
     /// TLS first; no certificate, no handshake.

@@ -11,7 +11,7 @@ use wire::mysql::response::status_flags::StatusFlags;
 use super::editor::Masks;
 use super::refused::Refused;
 use super::{Ended, Relay};
-use crate::upstream::{LookUpError, look_up};
+use crate::engines::mysql::server::{LookUpError, look_up};
 
 /// A view of views of views is followed so far.
 const MOST_ROUNDS: usize = 16;

@@ -12,7 +12,7 @@ use super::ended::Ended;
 use super::limits::Met;
 use super::refused::Refused;
 use super::{Open, Relay};
-use crate::upstream::INBOUND;
+use crate::engines::mysql::server::INBOUND;
 use wire::mysql::response::ResponseError;
 
 /// So many bytes are queued before they are sent.

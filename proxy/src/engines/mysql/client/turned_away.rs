@@ -5,11 +5,11 @@ use std::io;
 
 use wire::mysql::response::err::{ErrPacket, ErrSummary};
 
-use super::identity::IdentityError;
 use crate::audit::NotRecorded;
 use crate::ending::EndCause;
-use crate::packets::PacketError;
-use crate::upstream::{CommandError, ConnectError};
+use crate::engines::mysql::packets::PacketError;
+use crate::engines::mysql::server::{CommandError, ConnectError};
+use crate::sessions::IdentityError;
 
 /// A connection that did not become a session.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ pub enum TurnedAway {
 impl TurnedAway {
     /// The error packet for the client; `None` where it could not be understood or nobody would read it. `grant`: how
     /// the grant is called.
-    pub(super) fn packet(&self, grant: &str) -> Option<Vec<u8>> {
+    pub(crate) fn packet(&self, grant: &str) -> Option<Vec<u8>> {
         let (code, sqlstate, message) = self.words(grant)?;
         // The gate's sentences begin with the name already.
         let message = if message.starts_with("Keyhole: ") { message } else { format!("Keyhole: {message}") };

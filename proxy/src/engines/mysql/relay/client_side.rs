@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use wire::mysql::frame::{self, HEADER_LEN, Header, Sequence};
 
 use crate::audit::Recorded;
-use crate::packets::{Inbound, Stream};
+use crate::bytes::{Inbound, Stream};
 
 /// The longest command in bytes: the gate's longest text, and room for what stands around it.
 pub(super) const MAX_COMMAND: usize = 1024 * 1024 + 64 * 1024;
