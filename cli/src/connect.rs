@@ -12,11 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{ConnectArgs, TokenArgs};
+use crate::certificates::{SessionCertificate, SessionKey, obtain, password_token};
+use crate::client::mysql::{OptionFile, Program, instructions};
 use crate::cluster::{Cluster, Waited, wait};
 use crate::grants::{OpenGrant, end_reason, find_open};
-use crate::option_file::{OptionFile, instructions};
-use crate::program::Program;
-use crate::session::{SessionCertificate, SessionKey, obtain, password_token};
 use crate::terminal::tell;
 use crate::tunnel::{Forward, OpenPort, PrivateFolder, PrivateSocket, ProxyTls};
 

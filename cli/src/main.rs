@@ -3,16 +3,15 @@
 //! It has no authority of its own: every call is the person's, and what it writes they could write by hand.
 
 mod args;
+mod certificates;
+mod client;
 mod cluster;
 mod connect;
 mod databases;
 mod grants;
-mod option_file;
 mod output;
 mod person;
-mod program;
 mod requests;
-mod session;
 mod status;
 mod story;
 mod terminal;

@@ -16,7 +16,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use crate::context::Context;
 use crate::grant::children::GRANT_ANNOTATION;
-use crate::{grant, policy, request, session, sweep};
+use crate::{certificates, grant, policy, request, sweep};
 
 /// Runs every loop until dropped.
 pub async fn run(context: Arc<Context>) {
@@ -96,7 +96,7 @@ async fn policies(context: Arc<Context>) {
 async fn sessions(context: Arc<Context>) {
     let ours = watcher::Config::default().fields(&format!("spec.signerName={SIGNER}"));
     Controller::new(all::<CertificateSigningRequest>(&context), ours)
-        .run(session::sign::reconcile, session::sign::failed, context)
+        .run(certificates::sign::reconcile, certificates::sign::failed, context)
         .for_each(|_| std::future::ready(()))
         .await;
 }

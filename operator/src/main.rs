@@ -3,6 +3,7 @@
 //! It never holds a database credential, never writes an admission policy, and acts only while it leads.
 
 mod admission;
+mod certificates;
 mod clock;
 mod config;
 mod context;
@@ -18,7 +19,6 @@ mod policy;
 mod request;
 mod run;
 mod serve;
-mod session;
 mod sweep;
 mod vault_desk;
 mod words;

@@ -10,9 +10,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
+use crate::certificates::{SessionCertificate, SessionKey};
 use crate::cluster::{CallError, Cluster};
 use crate::grants::ProxyAddress;
-use crate::session::{SessionCertificate, SessionKey};
 
 /// The proxy of one grant.
 #[derive(Clone)]

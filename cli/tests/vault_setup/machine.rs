@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use serde_json::Value;
-use servers::{Database, Vault, bao_path, said};
+use servers::mysql::Database;
+use servers::{Vault, bao_path, said};
 use tempfile::TempDir;
 
 /// A database user that Vault made.

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use servers::{Authority, Database, Vault};
+use servers::mysql::Database;
+use servers::{Authority, Vault};
 use tempfile::TempDir;
 
 /// Name of the database's auth role, token role and policy.

@@ -2,7 +2,7 @@
 //! A statement may fail for want of a table, a column or the like, never as a whole.
 
 use crate::lines::{MARIADB, MYSQL, NEWEST_MYSQL, lines, productions};
-use servers::Database;
+use servers::mysql::Database;
 use sql::Verdict;
 use sql::mysql::{Allowances, Gate, Server};
 

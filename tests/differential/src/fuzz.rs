@@ -1,7 +1,7 @@
 //! `fuzz [SECONDS] [SEED]`: generated texts on both servers, for as long as asked (an hour). Fails when one changed something.
 
-use differential::{Canary, Generator, Runner};
-use servers::Kind;
+use differential::mysql::{Canary, Generator, Runner};
+use servers::mysql::Kind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 

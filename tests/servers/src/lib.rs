@@ -3,9 +3,9 @@
 //!
 //! A server that does not start is a failed test: everything here panics then, with the server's log.
 
-mod database;
 mod keeper;
 mod keys;
+pub mod mysql;
 mod vault;
 
 use std::io::Write;
@@ -13,7 +13,6 @@ use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-pub use database::{Database, Kind, mysql_program};
 pub use keys::{Authority, Leaf, session_params};
 pub use vault::{Vault, bao_path};
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use access::Engine;
-use servers::{Database, Kind};
+use servers::mysql::{Database, Kind};
 
 /// What Vault's role would make: a user for reading.
 pub const USER: &str = "v-shop-reader";

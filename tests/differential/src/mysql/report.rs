@@ -1,6 +1,6 @@
 //! What a run counted and found.
 
-use crate::session::Who;
+use crate::mysql::session::Who;
 use std::fmt;
 
 /// How many texts there were, and what became of them.

@@ -5,8 +5,8 @@ use mysql_async::{Conn, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::server::Canary;
-use crate::session::shown;
+use crate::mysql::server::Canary;
+use crate::mysql::session::shown;
 
 /// The state of a server: what it is called → what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

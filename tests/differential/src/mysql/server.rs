@@ -2,11 +2,11 @@
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
-use servers::{Database, Kind};
+use servers::mysql::{Database, Kind};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-use crate::fragments::CANARY_FUNCTIONS;
+use crate::mysql::fragments::CANARY_FUNCTIONS;
 
 /// Takes snapshots and puts everything back. The statements under test never run as this user.
 const WATCHER: &str = "watcher";

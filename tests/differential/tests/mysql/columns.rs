@@ -1,19 +1,10 @@
 //! Column rules against real servers. Two schemas are alike but for the values of the masked and hidden columns; what a
 //! reader gets of a query that the gate lets pass must be the same from both.
 
-// All of this file is test code; the lints see that in the marked functions only.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-
-use differential::{SCHEMA, Secrets};
+use differential::mysql::{SCHEMA, Secrets};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Value};
-use servers::{Database, Kind};
+use servers::mysql::{Database, Kind};
 use sql::mysql::{
     Allowances, Catalogue, ColumnAccess, ColumnRule, Columns, Gate, Relation, ResultColumn, Server, Trace,
 };

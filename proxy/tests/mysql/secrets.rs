@@ -1,6 +1,6 @@
 //! A server with a password among its variables, which it shows to whoever logs in: readers do not get it.
 
-use servers::Kind;
+use servers::mysql::Kind;
 
 use crate::support::clients::Person;
 use crate::support::databases::started;

@@ -3,7 +3,7 @@
 use access::ColumnAccess;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Value};
-use servers::Kind;
+use servers::mysql::Kind;
 
 use super::{proxy_with, rule};
 use crate::support::clients::Person;

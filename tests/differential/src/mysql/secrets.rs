@@ -1,7 +1,7 @@
 //! Queries over tables of which some columns are masked or hidden: names that could mean several things, nested in every
 //! way that a column can travel. Most of them are valid SQL.
 
-use crate::random::Random;
+use crate::mysql::random::Random;
 
 /// The tables and views, with their columns.
 const TABLES: &[(&str, &[&str])] = &[

@@ -2,13 +2,13 @@
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Value};
-use servers::Kind;
+use servers::mysql::Kind;
 use sql::mysql::Gate;
 use sql::{StatementKind, Verdict};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::server::Canary;
+use crate::mysql::server::Canary;
 
 /// As in the proxy's `pin.rs`.
 pub(crate) const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn sessions_here_have_the_mode_that_the_proxy_pins() {
-        let pin = include_str!("../../../proxy/src/upstream/pin.rs");
+        let pin = include_str!("../../../../proxy/src/engines/mysql/server/pin.rs");
         assert!(pin.contains(&format!("const SQL_MODE: &str = \"{SQL_MODE}\"")));
     }
 }

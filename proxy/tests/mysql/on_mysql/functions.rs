@@ -1,7 +1,7 @@
 //! What the gate takes for a built-in function is one of this very server: a name that the server does not know it would
 //! look up among the stored functions.
 
-use servers::Kind;
+use servers::mysql::Kind;
 
 use super::proxy;
 use crate::support::clients::Person;

@@ -1,19 +1,10 @@
 //! The gate's facts against the servers' own view: the metadata locks that a statement takes name the tables and stored
 //! functions that it really touched, and each must be among the facts. As a plain statement and as a prepared one.
 
-// All of this file is test code; the lints see that in the marked functions only.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-
-use differential::{Canary, Generator};
+use differential::mysql::{Canary, Generator};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use servers::Kind;
+use servers::mysql::Kind;
 use sql::mysql::{Allowances, Gate, Server};
 use sql::{Facts, StatementKind, Verdict};
 use std::collections::BTreeSet;

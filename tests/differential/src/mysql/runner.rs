@@ -4,10 +4,10 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use sql::mysql::{Allowances, Gate, Server};
 
-use crate::report::{Counts, Finding};
-use crate::server::Canary;
-use crate::session::{Outcome, Session, Who};
-use crate::snapshot::{Snapshot, locks};
+use crate::mysql::report::{Counts, Finding};
+use crate::mysql::server::Canary;
+use crate::mysql::session::{Outcome, Session, Who};
+use crate::mysql::snapshot::{Snapshot, locks};
 
 /// Texts between two snapshots.
 const BATCH: usize = 500;

@@ -1,8 +1,8 @@
 //! Texts for the gate: of the grammar, of the gate's own corpora, and mutations of both.
 
-use crate::fragments::{CANARY_FUNCTIONS, DANGEROUS, HIDING, WRITING};
-use crate::grammar;
-use crate::random::Random;
+use crate::mysql::fragments::{CANARY_FUNCTIONS, DANGEROUS, HIDING, WRITING};
+use crate::mysql::grammar;
+use crate::mysql::random::Random;
 
 /// Makes texts without end; the same seed makes the same.
 pub struct Generator {
@@ -14,8 +14,8 @@ pub struct Generator {
 impl Generator {
     /// From a seed.
     pub fn new(seed: u64) -> Self {
-        let allowed = lines(include_str!("../../../sql/tests/mysql/corpus/allowed.txt")).collect();
-        let refused = lines(include_str!("../../../sql/tests/mysql/corpus/refused.txt"))
+        let allowed = lines(include_str!("../../../../sql/tests/mysql/corpus/allowed.txt")).collect();
+        let refused = lines(include_str!("../../../../sql/tests/mysql/corpus/refused.txt"))
             .filter_map(|line| line.split_once(" | ").map(|(_, text)| text))
             .collect();
         Self { random: Random::new(seed), allowed, refused }

@@ -62,7 +62,7 @@ async fn the_login_of_a_dropped_user_is_refused_and_not_only_unknown() {
 
 /// MySQL's own client, which has no `mysql_native_password` either.
 fn client(proxy: &Proxy, person: &Person) -> std::process::Command {
-    let mut client = std::process::Command::new(servers::mysql_program());
+    let mut client = std::process::Command::new(servers::mysql::mysql_program());
     client
         .args(["mysql", "--no-defaults", "--protocol=tcp", "-h127.0.0.1", "-N", "-B", "--ssl-mode=VERIFY_CA"])
         .arg(format!("-P{}", proxy.native))

@@ -1,7 +1,7 @@
 //! The gate against both servers, with a seed; and the harness against holes that are there.
 
-use differential::{Canary, Generator, Runner};
-use servers::Kind;
+use differential::mysql::{Canary, Generator, Runner};
+use servers::mysql::Kind;
 
 /// Texts for each server.
 const TEXTS: usize = 50_000;

@@ -1,7 +1,7 @@
 //! Statements from a small grammar: queries of all shapes, and what sessions send besides. Text only, from a [`Random`].
 
-use crate::fragments::CANARY_FUNCTIONS;
-use crate::random::Random;
+use crate::mysql::fragments::CANARY_FUNCTIONS;
+use crate::mysql::random::Random;
 
 const TABLES: &[&str] = &[
     "t",
