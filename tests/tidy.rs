@@ -9,7 +9,7 @@ use std::process::Command;
 const ARROWS: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("wire", &[]),
-    ("sql", &[]),
+    ("sql", &["access"]),
     ("vault", &[]),
     ("crds", &["access"]),
     ("keyhole-proxy", &["access", "sql", "vault", "wire"]),
@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kubectl-keyhole", &["access", "crds"]),
     ("end-to-end", &["crds"]),
     ("servers", &[]),
-    ("differential", &["servers", "sql"]),
+    ("differential", &["access", "servers", "sql"]),
 ];
 
 /// Libraries that read clocks, sockets or clusters: the pure crates name none of them.

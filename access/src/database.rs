@@ -139,13 +139,13 @@ pub struct Allowances {
     pub schemas: Vec<String>,
 }
 
-/// What a reader gets of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a reader gets of a column. The stricter is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ColumnAccess {
+    /// It may be selected as it is, and each value arrives as NULL. Nothing may be computed from it.
+    Mask,
     /// No statement may read it.
     Hide,
-    /// It may be selected, and each value arrives as NULL.
-    Mask,
 }
 
 impl ColumnAccess {

@@ -114,7 +114,8 @@ fn work(gate: &Gate, queue: &Mutex<mpsc::Receiver<Job>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sql::mysql::{Allowances, Server};
+    use access::Allowances;
+    use sql::mysql::Server;
 
     fn pool() -> GatePool {
         let server = Server::from_greeting("10.11.6-MariaDB").unwrap();

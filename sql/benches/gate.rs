@@ -7,7 +7,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use sql::mysql::{Allowances, Gate, Server};
+use access::Allowances;
+use sql::mysql::{Gate, Server};
 use sql::{Seen, Verdict};
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::Parser;

@@ -3,8 +3,9 @@
 //!
 //! With `--null` behind the version the statements end with a NUL byte instead of a newline.
 
+use access::Allowances;
 use sql::Verdict;
-use sql::mysql::{Allowances, Gate, Server};
+use sql::mysql::{Gate, Server};
 use std::io::{self, BufRead, Write};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,15 +1,7 @@
 //! What a statement touches. Holds names only, never a value of the statement and never a judgement: policy judges.
 
+use access::QualifiedName;
 use std::collections::BTreeSet;
-
-/// A name with its schema, such as a stored function's. Compared without case.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct QualifiedName {
-    /// The schema (database) that holds it.
-    pub schema: String,
-    /// The name itself, unquoted.
-    pub name: String,
-}
 
 /// A table or view that a statement reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,7 @@ mod refusal;
 mod seen;
 mod verdict;
 
-pub use facts::{Facts, QualifiedName, TableName};
+pub use facts::{Facts, TableName};
 pub use refusal::{Place, Reason, Refusal};
 pub use seen::Seen;
 pub use verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};

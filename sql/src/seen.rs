@@ -110,7 +110,8 @@ mod tests {
     #![allow(clippy::arithmetic_side_effects)]
 
     use super::*;
-    use crate::mysql::{Allowances, Gate, Server};
+    use crate::mysql::{Gate, Server};
+    use access::Allowances;
 
     fn gate() -> Gate {
         Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), Allowances::default())

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use access::Grant;
-use sql::QualifiedName;
 use sql::mysql::Gate;
 use zeroize::Zeroizing;
 
@@ -86,8 +85,8 @@ impl Shared {
         let SharedParts { grant, credential, server, identity, usage, ending } = parts;
         let who = &grant.identity;
         let authority = SessionAuthority::new(&who.uid, &who.user, &identity.session_ca_pem);
-        let gate = Gate::new(server.server, allowances(&grant))
-            .with_columns(column_rules(&grant))
+        let gate = Gate::new(server.server, grant.target.allowances.clone())
+            .with_columns(grant.target.columns.clone())
             .with_secrets(&server.secret_variables)
             .with_loaded(server.component_functions.clone());
         Ok(Self {
@@ -149,26 +148,4 @@ impl Drop for Listed {
             self.shared.connections().remove(&self.id);
         }
     }
-}
-
-fn allowances(grant: &Grant) -> sql::mysql::Allowances {
-    let access::Allowances { functions, schemas } = &grant.target.allowances;
-    let name = |function: &access::QualifiedName| QualifiedName {
-        schema: function.schema.clone(),
-        name: function.name.clone(),
-    };
-    sql::mysql::Allowances { functions: functions.iter().map(name).collect(), schemas: schemas.clone() }
-}
-
-fn column_rules(grant: &Grant) -> Vec<sql::mysql::ColumnRule> {
-    let rule = |rule: &access::ColumnRule| sql::mysql::ColumnRule {
-        schema: rule.schema.clone(),
-        table: rule.table.clone(),
-        column: rule.column.clone(),
-        access: match rule.access {
-            access::ColumnAccess::Hide => sql::mysql::ColumnAccess::Hide,
-            access::ColumnAccess::Mask => sql::mysql::ColumnAccess::Mask,
-        },
-    };
-    grant.target.columns.iter().map(rule).collect()
 }

@@ -1,8 +1,8 @@
 //! The gate itself: the steps in their order. It decides by what the other files find and adds no rule of its own.
 
-use crate::facts::{Facts, QualifiedName};
+use crate::facts::Facts;
 use crate::mysql::columns::context::Context;
-use crate::mysql::columns::{Catalogue, ColumnRule, Trace};
+use crate::mysql::columns::{Catalogue, Trace};
 use crate::mysql::judge::policy::Policy;
 use crate::mysql::judge::secrets::Secrets;
 use crate::mysql::query;
@@ -14,15 +14,7 @@ use crate::mysql::text::lexer::{self, Lexed};
 use crate::mysql::text::not_utf8::Stray;
 use crate::refusal::{Reason, Refusal};
 use crate::verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
-
-/// What the `Database` allows beyond the defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Allowances {
-    /// Stored functions that a statement may call. They run with their definer's rights: name them with care.
-    pub functions: Vec<QualifiedName>,
-    /// System schemas that are open as a whole, such as `sys`.
-    pub schemas: Vec<String>,
-}
+use access::{Allowances, ColumnRule};
 
 /// Decides texts for one server. Holds no state between texts.
 #[derive(Clone, Debug)]

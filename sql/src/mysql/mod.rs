@@ -27,8 +27,8 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use columns::{Catalogue, ColumnAccess, ColumnRule, Columns, Relation, ResultColumn, Trace};
-pub use gate::{Allowances, Gate};
+pub use columns::{Catalogue, Columns, Relation, ResultColumn, Trace};
+pub use gate::Gate;
 pub use judge::functions::component_functions;
 pub use judge::secrets::SECRET_VARIABLES;
 pub use server::{Flavour, Server, UnknownServer, Version};

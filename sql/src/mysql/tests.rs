@@ -3,8 +3,9 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 use crate::mysql::text::lexer::{self, Kind, Lexed};
-use crate::mysql::{Allowances, Flavour, Gate, Server, Version};
+use crate::mysql::{Flavour, Gate, Server, Version};
 use crate::{Reason, Verdict};
+use access::Allowances;
 use proptest::prelude::*;
 
 const ALLOWED: &str = include_str!("../../tests/mysql/corpus/allowed.txt");

@@ -1,8 +1,9 @@
 //! Every family of bypass that has been published against SQL filters, by name. Each must be refused, and the harmless
 //! neighbour of each must pass: a gate that refuses everything is no gate.
 
-use sql::mysql::{Allowances, Flavour, Gate, Server, Version};
-use sql::{QualifiedName, Reason, Verdict};
+use access::{Allowances, QualifiedName};
+use sql::mysql::{Flavour, Gate, Server, Version};
+use sql::{Reason, Verdict};
 
 const MYSQL: Server = Server { flavour: Flavour::MySql, version: Version { major: 8, minor: 4, patch: 3 } };
 const MARIADB: Server =

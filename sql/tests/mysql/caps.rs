@@ -1,6 +1,7 @@
 //! Large and deep texts: the caps, the stack, and what must still pass.
 
-use sql::mysql::{Allowances, Flavour, Gate, Server, Version};
+use access::Allowances;
+use sql::mysql::{Flavour, Gate, Server, Version};
 use sql::{Reason, Verdict};
 
 fn gate() -> Gate {

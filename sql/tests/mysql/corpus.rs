@@ -1,7 +1,8 @@
 //! The corpora of statements that must pass and that must be refused, for both servers.
 
 use crate::lines::{MARIADB, MYSQL, SERVERS, lines, productions};
-use sql::mysql::{Allowances, Flavour, Gate, Server, Version};
+use access::Allowances;
+use sql::mysql::{Flavour, Gate, Server, Version};
 use sql::{Reason, Verdict};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! What the gate says of a statement that it lets pass: which tables, functions and variables are in it.
 
-use sql::mysql::{Allowances, Gate, Server};
-use sql::{Facts, QualifiedName, Reason, Verdict};
+use access::{Allowances, QualifiedName};
+use sql::mysql::{Gate, Server};
+use sql::{Facts, Reason, Verdict};
 
 fn gate(allowances: Allowances) -> Gate {
     Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), allowances)

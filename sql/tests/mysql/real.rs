@@ -2,9 +2,10 @@
 //! A statement may fail for want of a table, a column or the like, never as a whole.
 
 use crate::lines::{MARIADB, MYSQL, NEWEST_MYSQL, lines, productions};
+use access::Allowances;
 use servers::mysql::Database;
 use sql::Verdict;
-use sql::mysql::{Allowances, Gate, Server};
+use sql::mysql::{Gate, Server};
 
 /// What the corpus finds.
 const TABLES: &str = "CREATE DATABASE shop; USE shop; \

@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sql::mysql::{Allowances, Gate, Server};
+use access::Allowances;
+use sql::mysql::{Gate, Server};
 use sql::Verdict;
 
 fuzz_target!(|text: &[u8]| {

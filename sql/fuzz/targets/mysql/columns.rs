@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sql::mysql::{Allowances, Catalogue, ColumnAccess, ColumnRule, Columns, Gate, Relation, Server, Trace};
+use access::{Allowances, ColumnAccess, ColumnRule};
+use sql::mysql::{Catalogue, Columns, Gate, Relation, Server, Trace};
 use sql::{TableName, Verdict};
 
 const WORDS: &[&str] = &[

@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sql::mysql::{Allowances, Gate, Server};
+use access::Allowances;
+use sql::mysql::{Gate, Server};
 use sql::{StatementKind, Verdict};
 
 /// Each byte is one of these; the last ones are dangerous as they stand.

@@ -2,12 +2,13 @@
 //! where a table is not in the catalogue, notes that it is wanted.
 
 use super::scope::{Access, Field, Output};
-use super::{Catalogue, ColumnAccess, ColumnRule, Columns, Relation, ResultColumn, Trace};
+use super::{Catalogue, Columns, Relation, ResultColumn, Trace};
 use crate::facts::TableName;
 use crate::mysql::query;
 use crate::mysql::server::Server;
 use crate::refusal::{Reason, Refusal, shown};
 use crate::verdict::{StatementKind, Verdict};
+use access::{ColumnAccess, ColumnRule};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,28 +11,6 @@ use crate::facts::TableName;
 use crate::refusal::Refusal;
 use std::collections::BTreeSet;
 
-/// What a reader gets of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ColumnAccess {
-    /// The column may be selected as it is, and every value that arrives is NULL. Nothing may be computed from it.
-    Mask,
-    /// No statement may read the column.
-    Hide,
-}
-
-/// A rule on one column. Names are compared without case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnRule {
-    /// The schema of the table.
-    pub schema: String,
-    /// A table or a view.
-    pub table: String,
-    /// The column.
-    pub column: String,
-    /// What a reader gets of it.
-    pub access: ColumnAccess,
-}
-
 /// One column of a statement's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultColumn {

@@ -4,7 +4,7 @@
 //! The servers compare names of columns without case and without accents (`utf8mb3_general_ci`), so a name beyond ASCII
 //! is only believed where it is spelled exactly and nothing else can be meant.
 
-use super::ColumnAccess;
+use access::ColumnAccess;
 
 /// What a reader gets of a value: everything (`None`), or less.
 pub(crate) type Access = Option<ColumnAccess>;

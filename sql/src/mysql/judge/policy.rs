@@ -1,9 +1,8 @@
 //! The judgement on what the walker found: functions, tables and variables by allowlist. It sees findings only,
 //! never a tree and never the text.
 
-use crate::facts::{Facts, QualifiedName, TableName};
+use crate::facts::{Facts, TableName};
 use crate::mysql::columns::context::Context;
-use crate::mysql::gate::Allowances;
 use crate::mysql::judge::functions::{self, BuiltIn};
 use crate::mysql::judge::schemas;
 use crate::mysql::judge::secrets::Secrets;
@@ -11,6 +10,7 @@ use crate::mysql::server::Server;
 use crate::mysql::text::lexer::{Kind, Lexed};
 use crate::mysql::walk::{Call, Findings, FoundTable};
 use crate::refusal::{Reason, Refusal, shown};
+use access::{Allowances, QualifiedName};
 
 /// What the judgement depends on besides the findings.
 #[derive(Clone, Copy)]

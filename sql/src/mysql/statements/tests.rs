@@ -3,8 +3,9 @@
 
 use super::show;
 use super::variables::{self, Rule};
-use crate::mysql::{Allowances, Gate, Server};
+use crate::mysql::{Gate, Server};
 use crate::{LocalAnswer, Verdict};
+use access::Allowances;
 use std::fmt::Write;
 
 /// One of each kind.

@@ -109,8 +109,9 @@ fn is_value(lexed: &Lexed<'_>, index: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::mysql::{Allowances, Flavour, Gate, Server, Version};
+    use crate::mysql::{Flavour, Gate, Server, Version};
     use crate::{Reason, Verdict};
+    use access::Allowances;
 
     const SERVERS: [Server; 2] = [
         Server { flavour: Flavour::MySql, version: Version { major: 8, minor: 4, patch: 3 } },

@@ -2,11 +2,11 @@
 
 use super::tracer::{Author, inference, unclear};
 use super::{Role, Walker};
-use crate::mysql::columns::ColumnAccess;
 use crate::mysql::columns::context::told;
 use crate::mysql::columns::scope::{Access, Field};
 use crate::mysql::text::lexer::Kind;
 use crate::refusal::{Reason, Refusal, shown};
+use access::ColumnAccess;
 use sqlparser::ast::{Expr, Ident, UnaryOperator, Value};
 
 impl Walker<'_> {

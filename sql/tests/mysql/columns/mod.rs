@@ -3,7 +3,8 @@
 mod followed;
 mod refused;
 
-use sql::mysql::{Allowances, Catalogue, ColumnAccess, ColumnRule, Columns, Gate, Relation, Server, Trace};
+use access::{Allowances, ColumnAccess, ColumnRule};
+use sql::mysql::{Catalogue, Columns, Gate, Relation, Server, Trace};
 use sql::{TableName, Verdict};
 
 fn rule(table: &str, column: &str, access: ColumnAccess) -> ColumnRule {

@@ -1,8 +1,9 @@
 //! Runs texts in batches and compares the server after each; a batch that changed something is run again text by text.
 
+use access::Allowances;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use sql::mysql::{Allowances, Gate, Server};
+use sql::mysql::{Gate, Server};
 
 use crate::mysql::report::{Counts, Finding};
 use crate::mysql::server::Canary;

@@ -1,13 +1,12 @@
 //! Column rules against real servers. Two schemas are alike but for the values of the masked and hidden columns; what a
 //! reader gets of a query that the gate lets pass must be the same from both.
 
+use access::{Allowances, ColumnAccess, ColumnRule};
 use differential::mysql::{SCHEMA, Secrets};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Value};
 use servers::mysql::{Database, Kind};
-use sql::mysql::{
-    Allowances, Catalogue, ColumnAccess, ColumnRule, Columns, Gate, Relation, ResultColumn, Server, Trace,
-};
+use sql::mysql::{Catalogue, Columns, Gate, Relation, ResultColumn, Server, Trace};
 use sql::{TableName, Verdict};
 
 const SCHEMAS: [(&str, &str); 2] = [("one", "1"), ("two", "22")];

@@ -1,11 +1,12 @@
 //! The gate's facts against the servers' own view: the metadata locks that a statement takes name the tables and stored
 //! functions that it really touched, and each must be among the facts. As a plain statement and as a prepared one.
 
+use access::Allowances;
 use differential::mysql::{Canary, Generator};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use servers::mysql::Kind;
-use sql::mysql::{Allowances, Gate, Server};
+use sql::mysql::{Gate, Server};
 use sql::{Facts, StatementKind, Verdict};
 use std::collections::BTreeSet;
 
