@@ -145,3 +145,35 @@ fn the_commands_of_the_readme_exist() {
         assert!(targets.contains(target), "README.md says `make {target}`, the Makefile has no such target");
     }
 }
+
+/// The rows of the table of promises in ARCHITECTURE.md: its cells.
+fn promise_rows() -> Vec<Vec<String>> {
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let section = architecture.split("## The promises, and where they are kept").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise"));
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+#[test]
+fn each_promise_names_code_that_keeps_it_and_tests_that_are_there() {
+    let rows = promise_rows();
+    let numbers: BTreeSet<_> = rows.iter().filter_map(|row| row[0].chars().next()).collect();
+    assert_eq!(numbers, ('1'..='9').collect(), "each of the nine promises has a row");
+    for row in &rows {
+        assert_eq!(row.len(), 3, "{row:?}");
+        for cell in &row[1..] {
+            let mut file = None;
+            for quoted in cell.split('`').skip(1).step_by(2) {
+                if quoted.contains('/') || quoted.ends_with(".md") {
+                    let found = fs::read_to_string(root().join(quoted));
+                    file = Some(found.unwrap_or_else(|_| panic!("{}: there is no {quoted}", row[0])));
+                } else {
+                    let text = file.as_ref().unwrap_or_else(|| panic!("{}: `{quoted}` of no file", row[0]));
+                    assert!(text.contains(quoted), "{}: no `{quoted}` in the file before it", row[0]);
+                }
+            }
+            assert!(file.is_some(), "{}: a cell names no file", row[0]);
+        }
+    }
+}
