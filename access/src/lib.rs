@@ -3,6 +3,7 @@
 //! This crate never reads a clock, opens a socket, or knows that Kubernetes exists. The operator builds these
 //! values from objects; the proxy reads them from its grant file; both mean the same by them.
 
+mod chain;
 mod database;
 mod digest;
 mod end;
@@ -15,6 +16,7 @@ mod terms;
 pub mod file;
 pub mod report;
 
+pub use chain::chain;
 pub use database::{
     Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Target,
     Tls, VaultLease,

@@ -1,5 +1,6 @@
 //! The cluster as the person reaches it: their kubeconfig, their rights, and errors in words.
 
+use access::chain;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -58,20 +59,6 @@ impl CallError {
     pub fn is_conflict(&self) -> bool {
         self.code == Some(409)
     }
-}
-
-/// kube's errors say little themselves; the cause is in their sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 impl Cluster {

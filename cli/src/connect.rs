@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crds::AccessGrant;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{ConnectArgs, TokenArgs};
 use crate::certificates::{SessionCertificate, SessionKey, obtain, password_token};
 use crate::client::mysql::{OptionFile, Program, instructions};
+use crate::clock;
 use crate::cluster::{Cluster, Waited, wait};
 use crate::grants::{OpenGrant, end_reason, find_open};
 use crate::terminal::tell;
@@ -26,11 +27,11 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 pub async fn connect(cluster: &Cluster, args: ConnectArgs) -> anyhow::Result<ExitCode> {
     let grant = find_open(cluster, &args.grant).await?;
     let key = SessionKey::make()?;
-    let certificate = obtain(cluster, &grant, &key, Timestamp::now()).await?;
+    let certificate = obtain(cluster, &grant, &key, clock::now()).await?;
     match args.listen {
         None => run_client(cluster, &grant, key, certificate, &args.client_args).await,
         Some(address) => {
-            let token = password_token(&grant.uid, &key, &certificate, Timestamp::now(), grant.expires_at)?;
+            let token = password_token(&grant.uid, &key, &certificate, clock::now(), grant.expires_at)?;
             let shown = args.show_token.then(|| token.clone());
             keep_port_open(cluster, &grant, address, token, shown).await
         }
@@ -41,7 +42,7 @@ pub async fn connect(cluster: &Cluster, args: ConnectArgs) -> anyhow::Result<Exi
 pub async fn token(cluster: &Cluster, args: TokenArgs) -> anyhow::Result<String> {
     let grant = find_open(cluster, &args.grant).await?;
     let key = SessionKey::make()?;
-    let now = Timestamp::now();
+    let now = clock::now();
     let certificate = obtain(cluster, &grant, &key, now).await?;
     let until = match &args.duration {
         None => grant.expires_at,

@@ -5,6 +5,7 @@
 mod args;
 mod certificates;
 mod client;
+mod clock;
 mod cluster;
 mod connect;
 mod databases;

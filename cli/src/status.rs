@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::args::{Format, StatusArgs};
+use crate::clock;
 use crate::cluster::{CallError, Cluster, Waited, wait};
 use crate::story::{Mark, Step, Verdict, span, story, verdict};
 use crate::terminal;
@@ -31,7 +32,7 @@ pub async fn status(cluster: &Cluster, args: StatusArgs) -> anyhow::Result<ExitC
     if let Some(format) = args.output {
         return print_both(&both, format);
     }
-    let now = Timestamp::now();
+    let now = clock::now();
     let mut text = String::new();
     for step in story(&both.request, both.grant.as_ref(), now) {
         text.push_str(&line(&step, started(&both.request)));
@@ -62,7 +63,7 @@ pub async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow
     let mut told = 0;
     let api = cluster.api::<AccessRequest>();
     let waiting = wait(&api, name, patience, |request: &AccessRequest| {
-        let steps = story(request, None, Timestamp::now());
+        let steps = story(request, None, clock::now());
         let done: Vec<&Step> = steps.iter().filter(|step| step.mark != Mark::Now).collect();
         for step in done.iter().skip(told) {
             clear_moving_line();

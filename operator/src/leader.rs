@@ -13,7 +13,7 @@ use kube::{Api, Client};
 
 use crate::clock::now;
 use crate::config::Config;
-use crate::words::chain;
+use access::chain;
 
 /// After this long without a change another replica may take over.
 const LASTS: SignedDuration = SignedDuration::from_secs(15);

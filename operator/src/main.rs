@@ -21,7 +21,6 @@ mod run;
 mod serve;
 mod sweep;
 mod vault_desk;
-mod words;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};

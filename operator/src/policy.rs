@@ -16,7 +16,7 @@ use crate::clock::now;
 use crate::context::Context;
 use crate::grant::error::is_conflict;
 use crate::request::decision::expression;
-use crate::words::chain;
+use access::chain;
 
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
-use crate::words::chain;
+use access::chain;
 
 const EVERY: Duration = Duration::from_secs(60);
 

@@ -11,7 +11,7 @@ use vault::{LeaseState, LoginToken, Revocation, Secret, Vault, VaultError};
 
 use crate::config::VaultConfig;
 use crate::grant::observed::{Finding, Shut};
-use crate::words::chain;
+use access::chain;
 
 /// Where the kubelet puts the operator's token for Vault.
 const TOKEN_PATH: &str = "/var/run/secrets/vault/token";

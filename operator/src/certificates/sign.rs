@@ -19,7 +19,7 @@ use crate::clock::now;
 use crate::context::Context;
 use crate::grant::error::is_conflict;
 use crate::pki::authority::{AuthorityError, Leaf};
-use crate::words::chain;
+use access::chain;
 
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -19,7 +19,7 @@ use super::observed::{Finding, Observed};
 use super::plan::Action;
 use super::{identity, told};
 use crate::context::{Context, MANAGER};
-use crate::words::chain;
+use access::chain;
 
 /// One plan being obeyed.
 pub struct Steps<'a> {

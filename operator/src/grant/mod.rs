@@ -22,7 +22,7 @@ use self::apply::Steps;
 use self::error::GrantError;
 use crate::clock::now;
 use crate::context::Context;
-use crate::words::chain;
+use access::chain;
 
 /// Findings lead to a second plan at once; more rounds than this wait for the next look.
 const ROUNDS: usize = 4;

@@ -167,7 +167,7 @@ async fn report(context: &Context, grant: &AccessGrant, pod: &Pod, now: Timestam
     match proxy(context, &uid, pod, now)?.report().await {
         Ok(report) => Some(report),
         Err(error) => {
-            tracing::debug!(grant = %uid, error = %crate::words::chain(&error), "no report");
+            tracing::debug!(grant = %uid, error = %access::chain(&error), "no report");
             None
         }
     }
@@ -176,8 +176,8 @@ async fn report(context: &Context, grant: &AccessGrant, pod: &Pod, now: Timestam
 /// The proxy in this pod, if it has an address.
 pub fn proxy(context: &Context, uid: &str, pod: &Pod, now: Timestamp) -> Option<Proxy> {
     let tls = context.identity.client(&context.authorities.internal, now);
-    let tls = tls
-        .inspect_err(|error| tracing::error!(error = %crate::words::chain(error), "no client certificate"));
+    let tls =
+        tls.inspect_err(|error| tracing::error!(error = %access::chain(error), "no client certificate"));
     Proxy::new(uid, address(pod)?, &tls.ok()?).ok()
 }
 

@@ -19,7 +19,7 @@ use crate::clock::now;
 use crate::context::Context;
 use crate::events;
 use crate::grant::error::is_conflict;
-use crate::words::chain;
+use access::chain;
 
 /// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(2);

@@ -2,7 +2,6 @@
 //! that its key signed. Names that a client sends prove nothing.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
@@ -11,6 +10,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use super::tls::{self, TlsError};
 use super::token;
 use crate::audit::Proof;
+use crate::clock;
 
 /// Why somebody is nobody here. Says which check failed, never what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +69,7 @@ impl SessionAuthority {
     /// Who holds the key of this certificate. The user name that the client sends is not looked at: `mysql` sends the
     /// name of the local account unless told otherwise, and the certificate says it better.
     pub fn by_certificate(&self, leaf: &CertificateDer<'_>) -> Result<Proof, IdentityError> {
-        let verified = self.verify(leaf, now_seconds())?;
+        let verified = self.verify(leaf, clock::now().as_second())?;
         Ok(Proof::Certificate { serial: verified.serial })
     }
 
@@ -79,7 +79,7 @@ impl SessionAuthority {
         if !user.is_empty() && user != self.user.as_bytes() {
             return Err(IdentityError::OtherUser);
         }
-        let now = now_seconds();
+        let now = clock::now().as_second();
         let carried = token::Carried::read(token)?;
         let verified = self.verify(&carried.leaf, now)?;
         carried.verify(&verified, &self.grant_uid, now)?;
@@ -123,9 +123,4 @@ fn p256_key(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
     let p256 = spki.algorithm.algorithm == x509_parser::oid_registry::OID_KEY_TYPE_EC_PUBLIC_KEY
         && curve == x509_parser::oid_registry::OID_EC_P256;
     p256.then(|| spki.subject_public_key.data.to_vec())
-}
-
-fn now_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -13,7 +13,7 @@ use access::{
     Tls, VaultAccess, VaultLease,
 };
 use anyhow::Context;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use servers::{Authority, free_port, until};
 
 use crate::machine::{IDENTITY, Machine};
@@ -41,7 +41,7 @@ pub struct Ended {
 
 /// A grant of so many seconds on the machine.
 pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
-    let now = Timestamp::now();
+    let now = keyhole_proxy::clock::now();
     Ok(Grant {
         identity: GrantIdentity {
             uid: GRANT_UID.into(),

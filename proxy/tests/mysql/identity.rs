@@ -18,7 +18,7 @@ use servers::{Authority, Leaf, session_params};
 use wire::mysql::connect::capabilities::Capabilities;
 
 fn now() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
+    keyhole_proxy::clock::now().as_second()
 }
 
 fn uri() -> String {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::expression::{self, Inputs};
-use crate::words::chain;
+use access::chain;
 
 /// Terms that can be approved.
 #[derive(Clone, Debug, PartialEq)]

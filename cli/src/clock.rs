@@ -1,0 +1,9 @@
+//! The only place that reads the wall clock.
+
+use jiff::Timestamp;
+
+/// Now, as this machine's clock has it.
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
