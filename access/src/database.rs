@@ -22,6 +22,15 @@ impl Engine {
             Self::PostgreSql => "postgresql",
         }
     }
+
+    /// The port of its own protocol by convention: where a server listens unless the `Database` says otherwise, and where
+    /// every proxy listens.
+    pub fn native_port(self) -> u16 {
+        match self {
+            Self::MySql | Self::MariaDb => 3306,
+            Self::PostgreSql => 5432,
+        }
+    }
 }
 
 /// Host and port of a database server. The host is a DNS name or an IP address, the port 1 to 65,535.

@@ -27,7 +27,6 @@ pub use grant::{Custody, Grant, GrantIdentity, Login, VaultAccess};
 pub use limits::{Budget, Limits, StatementLimits};
 pub use minutes::{GrantMinutes, OutOfRange};
 pub use names::{
-    ChildName, GRANT_UID_LABEL, PORT_HEALTH, PORT_NATIVE, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri,
-    session_uri,
+    ChildName, GRANT_UID_LABEL, PORT_HEALTH, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri, session_uri,
 };
 pub use terms::{Peer, PolicyRule, Quorum, RequestIdentity, Terms};

@@ -4,8 +4,6 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// The database's own protocol; in-protocol TLS before anything else.
-pub const PORT_NATIVE: u16 = 3306;
 /// TLS first, the protocol chosen by ALPN (`mysql`).
 pub const PORT_TLS: u16 = 7443;
 /// The operator's port on a proxy: report, custody, end. Mutual TLS.

@@ -103,7 +103,7 @@ async fn keep_port_open(
     token: String,
     shown: Option<String>,
 ) -> anyhow::Result<ExitCode> {
-    let port = OpenPort::listen(address).await?;
+    let port = OpenPort::listen(address, grant.engine.native_port()).await?;
     let folder = PrivateFolder::make_in(&private_parent())?;
     let ca = folder.put("proxy-ca.crt", &grant.proxy.ca_pem)?;
     let file = OptionFile { address: port.address(), user: &grant.user, ca: &ca };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use access::Engine;
 use crds::{AccessGrant, AccessRequest, GrantPhase, RequestPhase};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -21,6 +22,8 @@ pub struct OpenGrant {
     pub user: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// The kind of its database.
+    pub engine: Engine,
     /// The schema that a session starts in.
     pub schema: Option<String>,
     /// Where its proxy is.
@@ -174,6 +177,7 @@ fn settled(grant: &AccessGrant) -> Option<Result<OpenGrant, FindGrantError>> {
         uid: grant.uid()?,
         user: grant.spec.user.clone(),
         expires_at: grant.spec.expires_at.0,
+        engine: grant.spec.terms.database_spec.engine.into(),
         schema: grant.spec.terms.database_spec.schema.clone(),
         proxy: ProxyAddress {
             namespace: namespace.to_owned(),
@@ -193,6 +197,7 @@ impl OpenGrant {
             uid: "0b9a2f0e".into(),
             user: "requester".into(),
             expires_at,
+            engine: Engine::MariaDb,
             schema: Some("shop".into()),
             proxy: ProxyAddress {
                 namespace: "keyhole-proxies".into(),

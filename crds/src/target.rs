@@ -51,7 +51,7 @@ impl From<EngineSpec> for Engine {
 /// the engine's own port, and the host.
 pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target, BadDatabase> {
     let engine = Engine::from(spec.engine);
-    let port = spec.port.unwrap_or(default_port(engine));
+    let port = spec.port.unwrap_or(engine.native_port());
     let address =
         ServerAddress::new(&spec.host, i64::from(port)).map_err(|source| BadDatabase::Address { source })?;
     let Credentials { vault } = &spec.credentials;
@@ -66,13 +66,6 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
         columns: columns(engine, &spec.columns)?,
         lease: lease(vault)?,
     })
-}
-
-fn default_port(engine: Engine) -> u16 {
-    match engine {
-        Engine::MySql | Engine::MariaDb => 3306,
-        Engine::PostgreSql => 5432,
-    }
 }
 
 fn tls(spec: &TlsSpec, host: &str) -> Result<Tls, BadDatabase> {

@@ -21,9 +21,9 @@ pub struct Args {
     #[arg(long, env = "KEYHOLE_LISTEN_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]
     pub listen_address: IpAddr,
 
-    /// Port of the database's own protocol
-    #[arg(long, value_name = "PORT", default_value_t = access::PORT_NATIVE)]
-    pub port_native: u16,
+    /// Port of the database's own protocol [default: the engine's own, 3306 for MySQL and MariaDB]
+    #[arg(long, value_name = "PORT")]
+    pub port_native: Option<u16>,
 
     /// Port for TLS first (ALPN mysql)
     #[arg(long, value_name = "PORT", default_value_t = access::PORT_TLS)]
@@ -66,7 +66,7 @@ mod tests {
         Args::command().debug_assert();
         let args = Args::parse_from(["keyhole-proxy", "--grant", "g.json", "--identity", "id"]);
         let ports = (args.port_native, args.port_tls, args.port_status, args.port_health);
-        assert_eq!(ports, (3306, 7443, 7444, 7445));
+        assert_eq!(ports, (None, 7443, 7444, 7445));
         assert_eq!(args.termination_log, None);
     }
 

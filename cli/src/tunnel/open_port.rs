@@ -1,4 +1,4 @@
-//! A local TCP port that leads to the proxy's native port. It proves nothing for anybody: the proxy asks every
+//! A local TCP port that leads to the proxy's port of the database's own protocol. It proves nothing for anybody: the proxy asks every
 //! connection for TLS and a token of its own, so another user of this machine gains nothing by it.
 
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use super::{Forward, ForwardError};
 pub struct OpenPort {
     listener: TcpListener,
     address: SocketAddr,
+    remote: u16,
 }
 
 /// The port can't be had.
@@ -23,12 +24,12 @@ pub struct ListenError {
 }
 
 impl OpenPort {
-    /// Listens there; port 0 means any free one.
-    pub async fn listen(address: SocketAddr) -> Result<Self, ListenError> {
+    /// Listens there; port 0 means any free one. `remote`: the proxy's port.
+    pub async fn listen(address: SocketAddr, remote: u16) -> Result<Self, ListenError> {
         let bad = |source| ListenError { address, source };
         let listener = TcpListener::bind(address).await.map_err(bad)?;
         let address = listener.local_addr().map_err(bad)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, remote })
     }
 
     /// Where it listens.
@@ -47,9 +48,9 @@ impl OpenPort {
                 },
                 Some(_finished) = connections.join_next() => continue,
             };
-            let forward = forward.clone();
+            let (forward, remote) = (forward.clone(), self.remote);
             connections.spawn(async move {
-                if let Err(error) = pipe(local, &forward).await {
+                if let Err(error) = pipe(local, &forward, remote).await {
                     crate::terminal::complain(&error);
                 }
             });
@@ -57,8 +58,8 @@ impl OpenPort {
     }
 }
 
-async fn pipe(mut local: TcpStream, forward: &Forward) -> Result<(), ForwardError> {
-    let mut remote = forward.open(access::PORT_NATIVE).await?;
+async fn pipe(mut local: TcpStream, forward: &Forward, port: u16) -> Result<(), ForwardError> {
+    let mut remote = forward.open(port).await?;
     // Either side closing, however rudely, is the end of a session and not an error.
     let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
     Ok(())

@@ -104,8 +104,8 @@ pub async fn set_up(args: &Args, grant: Grant) -> Result<Setup, SetupError> {
             Some(Status { listener: listen(args.port_status).await?, tls })
         }
     };
-    let listeners =
-        Listeners { native: listen(args.port_native).await?, tls_first: listen(args.port_tls).await? };
+    let native = args.port_native.unwrap_or(grant.target.engine.native_port());
+    let listeners = Listeners { native: listen(native).await?, tls_first: listen(args.port_tls).await? };
     let health = listen(args.port_health).await?;
     Ok(Setup { grant, vault, serving, listeners, health, status })
 }

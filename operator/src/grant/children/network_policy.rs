@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use access::{GRANT_UID_LABEL, PORT_NATIVE, PORT_STATUS, PORT_TLS};
+use access::{Engine, GRANT_UID_LABEL, PORT_STATUS, PORT_TLS};
 use crds::NetworkPeer;
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -29,7 +29,7 @@ pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(selector(own)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(ingress(parent.config)),
+            ingress: Some(ingress(parent.config, parent.target.engine)),
             egress: Some(vec![
                 out(database, vec![tcp(parent.target.address.port())]),
                 out(&vault.to, vec![tcp(vault.port)]),
@@ -39,7 +39,7 @@ pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
     }
 }
 
-fn ingress(config: &Config) -> Vec<NetworkPolicyIngressRule> {
+fn ingress(config: &Config, engine: Engine) -> Vec<NetworkPolicyIngressRule> {
     let (key, value) = OPERATOR_LABEL;
     let operator = NetworkPolicyPeer {
         namespace_selector: Some(selector(Config::namespace_labels(&config.namespace))),
@@ -54,7 +54,7 @@ fn ingress(config: &Config) -> Vec<NetworkPolicyIngressRule> {
             pod_selector: None,
             ip_block: None,
         });
-        rules.push(rule_in(clients.collect(), vec![tcp(PORT_NATIVE), tcp(PORT_TLS)]));
+        rules.push(rule_in(clients.collect(), vec![tcp(engine.native_port()), tcp(PORT_TLS)]));
     }
     rules
 }

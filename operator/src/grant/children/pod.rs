@@ -1,6 +1,6 @@
 //! The proxy pod: one container of the release's image, restricted, without a Kubernetes token, over at the deadline.
 
-use access::{PORT_HEALTH, PORT_NATIVE, PORT_STATUS, PORT_TLS};
+use access::{PORT_HEALTH, PORT_STATUS, PORT_TLS};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe,
     ProjectedVolumeSource, SeccompProfile, SecretVolumeSource, SecurityContext,
@@ -56,7 +56,7 @@ fn container(parent: Parent<'_>) -> Container {
         image_pull_policy: Some(parent.config.image_pull_policy.clone()),
         args: Some(args.map(str::to_owned).to_vec()),
         ports: Some(vec![
-            port("native", PORT_NATIVE),
+            port("native", parent.target.engine.native_port()),
             port("tls", PORT_TLS),
             port("status", PORT_STATUS),
             port("health", PORT_HEALTH),
