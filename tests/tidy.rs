@@ -177,3 +177,33 @@ fn each_promise_names_code_that_keeps_it_and_tests_that_are_there() {
         }
     }
 }
+
+/// Text without its `//` comments.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn numbers_and_classes_of_errors_stand_in_one_file_for_each_engine() {
+    let mut wrong = Vec::new();
+    for path in rust_files() {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        // The codec's own default, and tests that look at what arrives, are no decisions.
+        let excused = ["wire/src/mysql/response/err.rs", "proxy/src/engines/mysql/errors.rs"];
+        let part = ["proxy/src/", "sql/src/", "wire/src/"].iter().any(|part| name.starts_with(part));
+        if !part || excused.contains(&name.as_str()) || name.contains("/tests") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in code(text.split("#[cfg(test)]").next().unwrap()).lines().enumerate() {
+            let literal = line.split("*b\"").skip(1).filter_map(|rest| rest.split_once('"'));
+            let is_state = |word: &str| {
+                word.len() == 5 && word.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+            };
+            if literal.map(|(word, _)| word).any(is_state) {
+                wrong.push(format!("{name}:{}", number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "SQLSTATEs outside errors.rs:\n{}", wrong.join("\n"));
+}

@@ -11,6 +11,7 @@ use std::time::Duration;
 use wire::mysql::command::execute_params::Value;
 
 use crate::ending::Ending;
+use crate::rule::Rule;
 use crate::usage::UsageMeter;
 
 /// Whose session it is.
@@ -54,7 +55,7 @@ pub struct Intent<'a> {
     /// The values of a prepared statement's parameters.
     pub parameters: &'a [Parameter<'a>],
     /// What was decided.
-    pub decision: Decision<'a>,
+    pub decision: Decision,
 }
 
 /// One value of a prepared statement's parameters.
@@ -67,17 +68,15 @@ pub enum Parameter<'a> {
 
 /// What the proxy does with a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision<'a> {
+pub enum Decision {
     /// It goes to the database.
     Forwarded,
     /// The proxy answers it.
     Answered,
     /// The client gets an error.
     Refused {
-        /// The error's code.
-        code: u16,
-        /// Which rule refused it: a word of ours.
-        rule: &'a str,
+        /// Which rule refused it.
+        rule: Rule,
     },
 }
 
@@ -90,8 +89,17 @@ pub struct Outcome {
     pub bytes: u64,
     /// From the command's arrival to the last byte of its answer.
     pub duration: Duration,
-    /// The code of the error that it ended with, the database's or ours.
-    pub error: Option<u16>,
+    /// The error that it ended with, the database's or ours.
+    pub error: Option<SqlError>,
+}
+
+/// An error as SQL knows it, whatever the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SqlError {
+    /// Five characters of class and subclass, for example `42000`.
+    pub sqlstate: [u8; 5],
+    /// The engine's own number, where it has one: 1064.
+    pub number: Option<u16>,
 }
 
 impl std::fmt::Debug for Intent<'_> {
@@ -166,7 +174,7 @@ mod tests {
         }
     }
 
-    fn intent<'a>(who: &'a Who, decision: Decision<'static>) -> Intent<'a> {
+    fn intent<'a>(who: &'a Who, decision: Decision) -> Intent<'a> {
         Intent { who, command: "COM_QUERY", text: b"SELECT 'secret'", parameters: &[], decision }
     }
 
@@ -186,7 +194,7 @@ mod tests {
         let usage = Arc::new(UsageMeter::default());
         let journal = Journal::new(Arc::clone(&usage), Ending::new());
         let who = who();
-        let refused = Decision::Refused { code: 1792, rule: "Statement" };
+        let refused = Decision::Refused { rule: Rule::Gate(sql::Reason::Statement) };
         for decision in [Decision::Forwarded, Decision::Answered, refused] {
             let recorded = journal.intent(intent(&who, decision)).await.unwrap();
             journal.outcome(recorded, Outcome::default()).await.unwrap();

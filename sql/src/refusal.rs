@@ -1,4 +1,4 @@
-//! Why a text is refused: a reason, an error code that MySQL clients know, a place and one sentence.
+//! Why a text is refused: a reason, a place and one sentence. How a protocol says it is not decided here.
 //! It may name one word of the text, never more of it, and nothing of it in `Debug`.
 
 use std::fmt;
@@ -58,23 +58,54 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The error code and SQLSTATE that a server would use for something like it.
-    fn code(self) -> (u16, [u8; 5]) {
+    /// Every reason, in the order of the way that a text goes.
+    pub const ALL: [Self; 20] = [
+        Self::Empty,
+        Self::Character,
+        Self::Unterminated,
+        Self::Ambiguous,
+        Self::TooLarge,
+        Self::SeveralStatements,
+        Self::Statement,
+        Self::Clause,
+        Self::Syntax,
+        Self::Unaccounted,
+        Self::Function,
+        Self::StoredFunction,
+        Self::Schema,
+        Self::Table,
+        Self::NoTable,
+        Self::Column,
+        Self::Secret,
+        Self::Setting,
+        Self::SettingValue,
+        Self::CharacterSet,
+    ];
+
+    /// The word that goes on record. It never changes.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
-            Self::Empty => (1065, *b"42000"),
-            Self::Character | Self::Unterminated | Self::Syntax | Self::SeveralStatements => {
-                (1064, *b"42000")
-            }
-            Self::Ambiguous | Self::TooLarge | Self::Clause | Self::Unaccounted => (1235, *b"42000"),
-            Self::Statement => (1792, *b"25006"),
-            Self::Function | Self::StoredFunction => (1370, *b"42000"),
-            Self::Schema => (1044, *b"42000"),
-            Self::Table => (1142, *b"42000"),
-            Self::NoTable => (1146, *b"42S02"),
-            Self::Column => (1143, *b"42000"),
-            Self::Secret | Self::Setting => (1227, *b"42000"),
-            Self::SettingValue => (1231, *b"42000"),
-            Self::CharacterSet => (1115, *b"42000"),
+            Self::Empty => "Empty",
+            Self::Character => "Character",
+            Self::Unterminated => "Unterminated",
+            Self::Ambiguous => "Ambiguous",
+            Self::TooLarge => "TooLarge",
+            Self::SeveralStatements => "SeveralStatements",
+            Self::Statement => "Statement",
+            Self::Clause => "Clause",
+            Self::Syntax => "Syntax",
+            Self::Unaccounted => "Unaccounted",
+            Self::Function => "Function",
+            Self::StoredFunction => "StoredFunction",
+            Self::Schema => "Schema",
+            Self::Table => "Table",
+            Self::NoTable => "NoTable",
+            Self::Column => "Column",
+            Self::Secret => "Secret",
+            Self::Setting => "Setting",
+            Self::SettingValue => "SettingValue",
+            Self::CharacterSet => "CharacterSet",
         }
     }
 }
@@ -89,10 +120,6 @@ pub(crate) fn shown(word: &str) -> String {
 pub struct Refusal {
     /// The cause.
     pub reason: Reason,
-    /// The error code for the client.
-    pub code: u16,
-    /// The SQLSTATE for the client.
-    pub sqlstate: [u8; 5],
     what: String,
     place: Option<Place>,
 }
@@ -100,8 +127,7 @@ pub struct Refusal {
 impl Refusal {
     /// `what` is a sentence without its full stop; it may name one word of the text.
     pub(crate) fn new(reason: Reason, what: impl Into<String>) -> Self {
-        let (code, sqlstate) = reason.code();
-        Self { reason, code, sqlstate, what: what.into(), place: None }
+        Self { reason, what: what.into(), place: None }
     }
 
     /// Says where, unless a closer place is known already.
@@ -121,14 +147,14 @@ impl Refusal {
         &self.what
     }
 
-    /// The sentence for the person: what was met, where, and what to do.
+    /// The sentence for the person: what was met, where, and what to do. It has no full stop.
     #[must_use]
     pub fn message(&self) -> String {
         match self.place {
             Some(place) => {
-                format!("Keyhole: {} (line {}, column {})", self.what, place.line, place.column)
+                format!("{} (line {}, column {})", self.what, place.line, place.column)
             }
-            None => format!("Keyhole: {}", self.what),
+            None => self.what.clone(),
         }
     }
 }

@@ -78,7 +78,7 @@ fn outcome(greeting: &str, text: &str) -> String {
         Verdict::Answer(LocalAnswer::Ok) => "answered: OK".into(),
         Verdict::Answer(LocalAnswer::Rows { .. }) => "answered: a row".into(),
         Verdict::Answer(LocalAnswer::Kill { .. }) => "answered by the proxy".into(),
-        Verdict::Refuse(refusal) => format!("refused, {}", refusal.code),
+        Verdict::Refuse(refusal) => format!("refused: {}", refusal.reason.word()),
     }
 }
 

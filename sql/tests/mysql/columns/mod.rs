@@ -104,7 +104,7 @@ fn trace(server: Server, text: &str) -> Trace {
 fn shown(trace: &Trace) -> String {
     match trace {
         Trace::Open => "open".into(),
-        Trace::Refuse(refusal) => refusal.message(),
+        Trace::Refuse(refusal) => format!("Keyhole: {}", refusal.message()),
         Trace::Wanted(_) => "wanted".into(),
         Trace::Masked(columns) => {
             let one = |column: &sql::mysql::ResultColumn| match (&column.name, column.masked) {

@@ -11,6 +11,7 @@ use wire::mysql::connect::capabilities::Capabilities;
 use super::turned_away::TurnedAway;
 use crate::audit::{Decision, Intent, Outcome, Who};
 use crate::engines::mysql::server::Connection;
+use crate::rule::Rule;
 use crate::sessions::{Listed, Shared};
 
 /// How it is called on record, and to the database.
@@ -35,7 +36,8 @@ pub(super) async fn start(
     let permitted = permitted(shared, &schema).await;
     let decision = match &permitted {
         Ok(()) => Decision::Forwarded,
-        Err(error) => Decision::Refused { code: error.code().unwrap_or_default(), rule: "Schema" },
+        Err(TurnedAway::Schema(refusal)) => Decision::Refused { rule: Rule::Gate(refusal.reason) },
+        Err(_) => Decision::Refused { rule: Rule::Unchecked },
     };
     let intent = Intent { who, command: COMMAND, text: schema.as_bytes(), parameters: &[], decision };
     let recorded = shared.journal.intent(intent).await.map_err(TurnedAway::NotRecorded)?;
@@ -43,7 +45,7 @@ pub(super) async fn start(
         Ok(()) => open(shared, agreed, Some(schema)).await,
         Err(refused) => Err(refused),
     };
-    let error = started.as_ref().err().and_then(TurnedAway::code);
+    let error = started.as_ref().err().and_then(TurnedAway::error);
     let outcome = Outcome { duration: began.elapsed(), error, ..Outcome::default() };
     shared.journal.outcome(recorded, outcome).await.map_err(TurnedAway::NotRecorded)?;
     started
@@ -53,11 +55,7 @@ pub(super) async fn start(
 async fn permitted(shared: &Shared, schema: &str) -> Result<(), TurnedAway> {
     match shared.gate.decide_schema(schema.to_owned()).await {
         Ok(Verdict::Forward(_)) => Ok(()),
-        Ok(Verdict::Refuse(refusal)) => Err(TurnedAway::Schema {
-            code: refusal.code,
-            sqlstate: refusal.sqlstate,
-            message: refusal.message(),
-        }),
+        Ok(Verdict::Refuse(refusal)) => Err(TurnedAway::Schema(refusal)),
         Ok(Verdict::Answer(_)) | Err(_) => Err(TurnedAway::Ours { what: "no verdict on a schema" }),
     }
 }

@@ -3,12 +3,15 @@
 
 use std::io;
 
-use wire::mysql::response::err::{ErrPacket, ErrSummary};
+use sql::Refusal;
+use wire::mysql::response::err::ErrSummary;
 
-use crate::audit::NotRecorded;
+use crate::audit::{NotRecorded, SqlError};
 use crate::ending::EndCause;
+use crate::engines::mysql::errors;
 use crate::engines::mysql::packets::PacketError;
 use crate::engines::mysql::server::{CommandError, ConnectError};
+use crate::rule::Rule;
 use crate::sessions::IdentityError;
 
 /// A connection that did not become a session.
@@ -51,15 +54,8 @@ pub enum TurnedAway {
     #[error("too many connections are in their handshake")]
     Crowded,
     /// Client: the gate refused the schema that it wants to start in.
-    #[error("the schema is refused with error {code}")]
-    Schema {
-        /// The error's code.
-        code: u16,
-        /// The error's SQLSTATE.
-        sqlstate: [u8; 5],
-        /// The gate's sentence, for the client.
-        message: String,
-    },
+    #[error("the schema is refused by rule {}", .0.reason.word())]
+    Schema(Refusal),
     /// Database: no connection or login.
     #[error("the database could not be reached")]
     Connect(#[source] ConnectError),
@@ -84,55 +80,48 @@ impl TurnedAway {
     /// The error packet for the client; `None` where it could not be understood or nobody would read it. `grant`: how
     /// the grant is called.
     pub(crate) fn packet(&self, grant: &str) -> Option<Vec<u8>> {
-        let (code, sqlstate, message) = self.words(grant)?;
-        // The gate's sentences begin with the name already.
-        let message = if message.starts_with("Keyhole: ") { message } else { format!("Keyhole: {message}") };
-        let summary = ErrSummary { code, sqlstate };
-        Some(ErrPacket { summary, message: message.as_bytes() }.encode())
+        self.words(grant).map(|(summary, sentence)| errors::packet(summary, &sentence))
     }
 
-    /// The code of that packet.
-    pub(super) fn code(&self) -> Option<u16> {
-        self.words("").map(|(code, _, _)| code)
+    /// The error of that packet.
+    pub(super) fn error(&self) -> Option<SqlError> {
+        self.words("").map(|(summary, _)| summary.into())
     }
 
-    fn words(&self, grant: &str) -> Option<(u16, [u8; 5], String)> {
-        let words: (u16, [u8; 5], String) = match self {
+    fn words(&self, grant: &str) -> Option<(ErrSummary, String)> {
+        let words = match self {
             Self::Packet(_) | Self::Tls(_) | Self::Alpn | Self::Slow => return None,
             Self::Malformed(_) | Self::Capabilities(_) => (
-                1043,
-                *b"08S01",
+                errors::BAD_HANDSHAKE,
                 "this client's handshake cannot be read: use one of MySQL 8 or MariaDB".into(),
             ),
             Self::Compression => {
-                (1043, *b"08S01", "compression is not offered: turn it off in the client".into())
+                (errors::BAD_HANDSHAKE, "compression is not offered: turn it off in the client".into())
             }
             Self::Insecure => (
-                3159,
-                *b"HY000",
+                errors::INSECURE,
                 format!("TLS is required before anything else: run `kubectl keyhole connect {grant}`"),
             ),
             Self::Identity(error) => {
-                (1045, *b"28000", format!("{error}: run `kubectl keyhole connect {grant}`"))
+                (errors::NO_IDENTITY, format!("{error}: run `kubectl keyhole connect {grant}`"))
             }
             Self::TooMany { limit } => (
-                1040,
-                *b"08004",
+                errors::TOO_MANY,
                 format!("{limit} sessions are open, the most for this grant: close one and try again"),
             ),
-            Self::Crowded => (1040, *b"08004", "too many connections at once: try again in a moment".into()),
-            Self::Schema { code, sqlstate, message } => (*code, *sqlstate, message.clone()),
+            Self::Crowded => (errors::TOO_MANY, "too many connections at once: try again in a moment".into()),
+            Self::Schema(refusal) => (errors::of(Rule::Gate(refusal.reason)), refusal.message()),
             Self::Setup(CommandError::Refused { error, .. }) if matches!(error.code, 1044 | 1049) => {
-                (error.code, error.sqlstate, "this schema does not exist or is not open to you".into())
+                (*error, "this schema does not exist or is not open to you".into())
             }
             Self::Connect(_) | Self::Setup(_) => {
-                (1053, *b"08S01", "the database cannot be reached now: try again in a moment".into())
+                (errors::GONE, "the database cannot be reached now: try again in a moment".into())
             }
             Self::NotRecorded(_) => {
-                (1053, *b"08S01", "the session could not be put on record, so it was not opened".into())
+                (errors::GONE, "the session could not be put on record, so it was not opened".into())
             }
-            Self::Ours { .. } => (1105, *b"HY000", "the proxy failed: try again in a moment".into()),
-            Self::Ended(cause) => (1053, *b"08S01", cause.message.clone()),
+            Self::Ours { .. } => (errors::OURS, "the proxy failed: try again in a moment".into()),
+            Self::Ended(cause) => (errors::GONE, cause.message.clone()),
         };
         Some(words)
     }

@@ -147,7 +147,7 @@ impl Relay {
             Seen::Err(error) => {
                 answered.done = false;
                 if let Some(open) = &mut self.open {
-                    open.error = Some(error.code);
+                    open.error = Some(error.into());
                 }
             }
             Seen::Continuation

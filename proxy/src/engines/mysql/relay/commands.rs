@@ -14,12 +14,10 @@ use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
 use crate::engines::mysql::client::{self, Claim};
+use crate::rule::Rule;
 
 /// The value of COM_SET_OPTION that turns several statements in a text off.
 const MULTI_STATEMENTS_OFF: u16 = 1;
-
-/// "Unknown command".
-const UNKNOWN_COMMAND: (u16, [u8; 5]) = (1047, *b"08S01");
 
 impl Relay {
     /// Waits for one command and answers it.
@@ -56,7 +54,7 @@ impl Relay {
             Ok(Ok(false) | Err(_)) | Err(_) => return Err(Ended::ClientGone),
         }
         let message = "this command is longer than 1 MiB, the most that is checked";
-        self.refuse(Asked::plain("too long"), Refused::new((1153, *b"08S01"), "TooLarge", message)).await
+        self.refuse(Asked::plain("too long"), Refused::new(Rule::TooLong, message)).await
     }
 
     async fn serve(&mut self, body: &[u8]) -> Result<(), Ended> {
@@ -81,7 +79,7 @@ impl Relay {
             Command::SetOption(MULTI_STATEMENTS_OFF) => self.option_is_off().await,
             Command::SetOption(_) => {
                 let message = "one statement at a time: leave multi-statements off";
-                self.refuse(Asked::plain(name), Refused::new(UNKNOWN_COMMAND, "Command", message)).await
+                self.refuse(Asked::plain(name), Refused::new(Rule::Command, message)).await
             }
             Command::FieldList { table, wildcard: _ } => self.field_list(body, table).await,
             Command::ProcessKill(number) => {
@@ -89,7 +87,7 @@ impl Relay {
             }
             Command::ProcessInfo | Command::Unsupported(_) => {
                 let message = format!("{name} is not open to readers");
-                self.refuse(Asked::plain(name), Refused::new(UNKNOWN_COMMAND, "Command", &message)).await
+                self.refuse(Asked::plain(name), Refused::new(Rule::Command, message)).await
             }
         }
     }

@@ -9,6 +9,7 @@ use wire::mysql::response::{Answer, Observed, Seen};
 use wire::mysql::rows::mask::{self, MaskedColumn};
 
 use super::refused::Refused;
+use crate::rule::Rule;
 
 /// Bytes of definitions that are held until the last of them was seen.
 const MOST_HELD: usize = 4 * 1024 * 1024;
@@ -43,14 +44,12 @@ impl Spoiled {
     pub(super) fn refused(self) -> Result<Refused, Malformed> {
         match self {
             Self::Columns => Ok(Refused::new(
-                (1412, *b"HY000"),
-                "Columns",
+                Rule::OtherColumns,
                 "the result has other columns than the column rules were checked for, perhaps because a table was \
                  changed meanwhile: try again",
             )),
             Self::LongRow => Ok(Refused::new(
-                (1104, *b"42000"),
-                "LongRow",
+                Rule::LongRow,
                 "a row of a result with masked columns is longer than 16 MiB: select fewer columns",
             )),
             Self::Malformed(malformed) => Err(malformed),
@@ -192,7 +191,7 @@ mod tests {
     use wire::mysql::response::ResponseTracker;
     use wire::mysql::response::column_type::ColumnType;
     use wire::mysql::response::eof::EofPacket;
-    use wire::mysql::response::err::{ErrPacket, ErrSummary};
+    use wire::mysql::response::err::ErrPacket;
     use wire::mysql::response::ok::OkPacket;
     use wire::mysql::response::status_flags::StatusFlags;
     use wire::mysql::rows::text_row::TextRow;
@@ -305,7 +304,7 @@ mod tests {
 
     #[test]
     fn an_error_of_the_servers_passes_at_any_place() {
-        let summary = ErrSummary { code: 1317, sqlstate: *b"70100" };
+        let summary = crate::engines::mysql::errors::of(Rule::Interrupted);
         let error = ErrPacket { summary, message: b"interrupted" }.encode();
         let row = text(&[Some("1"), Some("a@example.com")]);
         let whole = [definitions(&["id", "email"]), vec![row]].concat();

@@ -3,14 +3,11 @@
 use std::fmt;
 
 use wire::mysql::response::ResponseError;
-use wire::mysql::response::err::{ErrPacket, ErrSummary};
 
 use super::limits::Met;
 use crate::audit::NotRecorded;
 use crate::ending::EndCause;
-
-/// "Server shutdown in progress", of the class that tells pools to throw the connection away.
-const GONE: (u16, [u8; 5]) = (1053, *b"08S01");
+use crate::engines::mysql::errors;
 
 /// The end of a session.
 #[derive(Debug)]
@@ -57,21 +54,21 @@ pub enum Violation {
 impl Ended {
     /// The last packet for the client; `None` where it is not there to read it.
     pub(super) fn packet(&self) -> Option<Vec<u8>> {
-        let ((code, sqlstate), message) = match self {
+        let (summary, sentence) = match self {
             Self::ClientQuit | Self::ClientGone | Self::ClientStalled | Self::Limit(_) => return None,
-            Self::Grant(cause) => (GONE, cause.message.as_str()),
-            Self::Killed => (GONE, "this session was ended by KILL: connect again"),
-            Self::ClientUnproven => ((1045, *b"28000"), "this is not who the session was opened by"),
-            Self::ClientBroke => ((1835, *b"HY000"), "this packet cannot be read"),
-            Self::DatabaseGone => (GONE, "the database closed the session: connect again"),
-            Self::DatabaseBroke(_) => (GONE, "the database's answer cannot be read: connect again"),
-            Self::Violation(violation) => (GONE, violation.sentence()),
-            Self::NotRecorded(_) => (GONE, "the statement could not be put on record, so it was not run"),
-            Self::Ours => (GONE, "the proxy failed: connect again"),
+            Self::Grant(cause) => (errors::GONE, cause.message.as_str()),
+            Self::Killed => (errors::GONE, "this session was ended by KILL: connect again"),
+            Self::ClientUnproven => (errors::NO_IDENTITY, "this is not who the session was opened by"),
+            Self::ClientBroke => (errors::MALFORMED, "this packet cannot be read"),
+            Self::DatabaseGone => (errors::GONE, "the database closed the session: connect again"),
+            Self::DatabaseBroke(_) => (errors::GONE, "the database's answer cannot be read: connect again"),
+            Self::Violation(violation) => (errors::GONE, violation.sentence()),
+            Self::NotRecorded(_) => {
+                (errors::GONE, "the statement could not be put on record, so it was not run")
+            }
+            Self::Ours => (errors::GONE, "the proxy failed: connect again"),
         };
-        let message = format!("Keyhole: {message}");
-        let summary = ErrSummary { code, sqlstate };
-        Some(ErrPacket { summary, message: message.as_bytes() }.encode())
+        Some(errors::packet(summary, sentence))
     }
 }
 

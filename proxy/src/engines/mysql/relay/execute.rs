@@ -11,6 +11,7 @@ use super::prepared::Results;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::{Decision, Parameter};
+use crate::rule::Rule;
 
 const EXECUTE: &str = "COM_STMT_EXECUTE";
 
@@ -26,19 +27,18 @@ impl Relay {
         let (text, schema) = (Arc::clone(&prepared.text), prepared.schema.clone());
         let plain = Asked::text(EXECUTE, &text);
         if !READING_CURSORS.contains(&execute.flags) {
-            let refused = Refused::new((1235, *b"42000"), "Cursor", "only cursors for reading are open");
+            let refused = Refused::new(Rule::Cursor, "only cursors for reading are open");
             return self.refuse(plain, refused).await;
         }
         if prepared.overflowed {
-            let refused =
-                Refused::new((1153, *b"08S01"), "LongData", "the statement's parameters are too long");
+            let refused = Refused::new(Rule::LongData, "the statement's parameters are too long");
             return self.refuse(plain, refused).await;
         }
         let long_data = prepared.long_data.clone();
         let long_indexes: Vec<u16> = long_data.keys().copied().collect();
         let Ok(params) = ExecuteParams::decode(execute.parameters, prepared.known(&long_indexes)) else {
             let message = "the statement's parameters cannot be read";
-            return self.refuse(plain, Refused::new((1210, *b"HY000"), "Parameters", message)).await;
+            return self.refuse(plain, Refused::new(Rule::Parameters, message)).await;
         };
         if let Some(refused) = self.used_up() {
             return self.refuse(plain, refused).await;
@@ -80,7 +80,7 @@ impl Relay {
         };
         if matches!(prepared.results, Results::None) {
             let message = "the prepared statement has no open cursor: execute it first";
-            let refused = Refused::new((1421, *b"HY000"), "NoCursor", message);
+            let refused = Refused::new(Rule::NoCursor, message);
             return self.refuse(Asked::plain("COM_STMT_FETCH"), refused).await;
         }
         let (text, carried) = (Arc::clone(&prepared.text), prepared.fetched);
@@ -160,5 +160,5 @@ impl Relay {
 }
 
 fn unknown() -> Refused {
-    Refused::new((1243, *b"HY000"), "UnknownStatement", "no such prepared statement in this session")
+    Refused::new(Rule::UnknownStatement, "no such prepared statement in this session")
 }

@@ -9,6 +9,7 @@ use wire::mysql::frame::Sequence;
 
 use super::client_side::FIRST_ANSWER;
 use super::{Ended, Relay};
+use crate::engines::mysql::errors;
 
 /// How long the client may take to hear it.
 const TELLING: Duration = Duration::from_millis(250);
@@ -24,7 +25,7 @@ impl Relay {
         // A client that doesn't listen is not told; it finds the connection closed.
         let _ = timeout(TELLING, self.tell(ended)).await;
         if let Some(open) = &mut self.open {
-            open.error = open.error.or(Some(GONE));
+            open.error = open.error.or(Some(errors::GONE.into()));
         }
         // When it can't be recorded there is nobody left to refuse anything to.
         let _ = self.record_outcome().await;
@@ -76,6 +77,3 @@ impl Relay {
         matches!(ended, Ended::Grant(_)) && matches!(received.await, Ok(received) if received > 0)
     }
 }
-
-/// The code that stands in an outcome whose answer was cut.
-const GONE: u16 = 1053;

@@ -4,6 +4,7 @@
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
+use crate::rule::Rule;
 use crate::sessions::{Seat, Shared};
 
 /// What is to end.
@@ -19,7 +20,7 @@ impl Relay {
     pub(super) async fn kill(&mut self, asked: Asked<'_>, number: u64, reach: Reach) -> Result<(), Ended> {
         let Some(seat) = self.shared.seats.find(number) else {
             let message = format!("Unknown thread id: {number}");
-            return self.refuse(asked, Refused::new((1094, *b"HY000"), "Kill", &message)).await;
+            return self.refuse(asked, Refused::new(Rule::UnknownSession, message)).await;
         };
         self.begin(asked, Decision::Answered).await?;
         if seat.is(&self.seat) {
@@ -55,11 +56,11 @@ async fn stop_statement(shared: &Shared, seat: &Seat) -> Result<(), Refused> {
     let killed = shared.dialer.kill_query(&shared.credential, seat.database).await;
     killed.map_err(|_| {
         let message = "the database could not be told to stop the statement: try again";
-        Refused::new((1105, *b"HY000"), "Kill", message)
+        Refused::new(Rule::NotStopped, message)
     })
 }
 
 /// What the servers say.
 fn interrupted() -> Refused {
-    Refused::new((1317, *b"70100"), "Kill", "Query execution was interrupted")
+    Refused::new(Rule::Interrupted, "Query execution was interrupted")
 }

@@ -6,6 +6,7 @@ use access::Limits;
 use access::report::Usage;
 
 use super::refused::Refused;
+use crate::rule::Rule;
 
 /// A limit that was met. The client hears which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +64,16 @@ pub(super) fn used_up(limits: &Limits, used: &Usage) -> Option<Met> {
 }
 
 impl Met {
-    /// The error for the client: what servers use for a statement that is too big, or that takes too long.
+    /// What the client hears.
     pub(super) fn refused(self) -> Refused {
-        let (code, rule) = match self {
-            Self::Rows(_) => ((1104, *b"42000"), "Rows"),
-            Self::Bytes(_) => ((1104, *b"42000"), "Bytes"),
-            Self::Seconds(_) => ((3024, *b"HY000"), "Seconds"),
-            Self::GrantRows(_) => ((1226, *b"42000"), "GrantRows"),
-            Self::GrantBytes(_) => ((1226, *b"42000"), "GrantBytes"),
+        let rule = match self {
+            Self::Rows(_) => Rule::Rows,
+            Self::Bytes(_) => Rule::Bytes,
+            Self::Seconds(_) => Rule::Seconds,
+            Self::GrantRows(_) => Rule::GrantRows,
+            Self::GrantBytes(_) => Rule::GrantBytes,
         };
-        Refused::new(code, rule, &self.to_string())
+        Refused::new(rule, self.to_string())
     }
 }
 

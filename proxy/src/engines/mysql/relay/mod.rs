@@ -26,8 +26,9 @@ use wire::mysql::connect::collation::Writes;
 
 pub use ended::{Ended, Violation};
 
-use crate::audit::{Decision, Intent, Outcome, Parameter, Recorded, Who};
+use crate::audit::{Decision, Intent, Outcome, Parameter, Recorded, SqlError, Who};
 use crate::bytes::Stream;
+use crate::engines::mysql::errors;
 use crate::engines::mysql::server::Connection;
 use crate::sessions::{Seat, Shared};
 use client_side::ClientSide;
@@ -83,7 +84,7 @@ struct Open {
     began: Instant,
     rows: u64,
     bytes: u64,
-    error: Option<u16>,
+    error: Option<SqlError>,
 }
 
 /// A command as it goes on record.
@@ -153,7 +154,7 @@ impl Relay {
     }
 
     /// Puts the intent on record. From here on the client may be answered.
-    async fn begin(&mut self, asked: Asked<'_>, decision: Decision<'_>) -> Result<(), Ended> {
+    async fn begin(&mut self, asked: Asked<'_>, decision: Decision) -> Result<(), Ended> {
         let Asked { command, text, parameters } = asked;
         let intent = Intent { who: &self.who, command, text, parameters, decision };
         let began = Instant::now();
@@ -184,7 +185,7 @@ impl Relay {
 
     /// Answers with an error, on record like everything else.
     async fn refuse(&mut self, asked: Asked<'_>, refused: Refused) -> Result<(), Ended> {
-        let decision = Decision::Refused { code: refused.code, rule: &refused.rule };
+        let decision = Decision::Refused { rule: refused.rule };
         self.begin(asked, decision).await?;
         self.answer_error(&refused)?;
         self.finish().await
@@ -194,7 +195,7 @@ impl Relay {
     fn answer_error(&mut self, refused: &Refused) -> Result<(), Ended> {
         self.answer(&refused.packet())?;
         if let Some(open) = &mut self.open {
-            open.error = Some(refused.code);
+            open.error = Some(SqlError::from(errors::of(refused.rule)));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::editor::Masks;
 use super::refused::Refused;
 use super::{Ended, Relay};
 use crate::engines::mysql::server::{LookUpError, look_up};
+use crate::rule::Rule;
 
 /// A view of views of views is followed so far.
 const MOST_ROUNDS: usize = 16;
@@ -21,9 +22,6 @@ const MOST_TABLES: usize = 1_000;
 
 /// How long the database may take to tell of the tables of one round.
 const TELLING: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// "Access denied for this column": what the gate says of a hidden one.
-const DENIED: (u16, [u8; 5]) = (1143, *b"42000");
 
 impl Relay {
     /// What the column rules say of a text that the gate let pass: nothing, masks for its result, or why not.
@@ -58,14 +56,14 @@ impl Relay {
                     self.asked = false;
                     let message = "the database does not tell which columns its tables have, so the column rules can't \
                                    be checked: try again";
-                    return Ok(Err(Refused::new(DENIED, "Untold", message)));
+                    return Ok(Err(Refused::new(Rule::UnknownTables, message)));
                 }
                 Ok(Err(LookUpError::Broken(_))) | Err(_) => return Err(Ended::DatabaseGone),
             }
         }
         let message =
             "the statement reads too many tables, or views of views, for the column rules to be checked";
-        Ok(Err(Refused::new(DENIED, "TooManyTables", message)))
+        Ok(Err(Refused::new(Rule::TooManyTables, message)))
     }
 
     /// Asks in the session itself; but MySQL tells whoever has a transaction open what it knew when that began.

@@ -1,7 +1,7 @@
 //! COM_QUERY, COM_STMT_PREPARE and COM_INIT_DB: what the gate decides about. The gate's word is final; here it is
 //! carried out.
 
-use sql::{LocalAnswer, Permit, Refusal, SessionEffect, Verdict};
+use sql::{LocalAnswer, Permit, Reason, Refusal, SessionEffect, Verdict};
 use wire::mysql::command;
 use wire::mysql::connect::collation::Writes;
 use wire::mysql::response::Answer;
@@ -18,6 +18,7 @@ use super::prepared::Prepared;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
+use crate::rule::Rule;
 
 impl Relay {
     pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Ended> {
@@ -72,9 +73,8 @@ impl Relay {
             Ok(Verdict::Forward(permit)) => permit,
             Ok(Verdict::Answer(_)) => {
                 // What is answered without the database can't be prepared in it; clients then send it as a query.
-                let code = (1295, *b"HY000");
                 let message = "this statement cannot be prepared: send it as a plain query";
-                return self.refuse(asked, Refused::new(code, "NotPreparable", message)).await;
+                return self.refuse(asked, Refused::new(Rule::NotPreparable, message)).await;
             }
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
@@ -89,7 +89,7 @@ impl Relay {
         }
         if !self.statements.have_room(text.len()) {
             let message = "too many prepared statements in this session: close some";
-            let refused = Refused::new((1461, *b"42000"), "TooManyStatements", message);
+            let refused = Refused::new(Rule::TooManyStatements, message);
             return self.refuse(asked, refused).await;
         }
         self.begin(asked, Decision::Forwarded).await?;
@@ -104,7 +104,7 @@ impl Relay {
     pub(super) async fn use_schema(&mut self, schema: &[u8]) -> Result<(), Ended> {
         let asked = Asked::text("COM_INIT_DB", schema);
         let Ok(name) = String::from_utf8(schema.to_vec()) else {
-            let refused = Refused::new((1049, *b"42000"), "Schema", "this is not the name of a schema");
+            let refused = Refused::new(Rule::SchemaName, "this is not the name of a schema");
             return self.refuse(asked, refused).await;
         };
         match self.shared.gate.decide_schema(name.clone()).await {
@@ -142,7 +142,7 @@ impl Relay {
             return None;
         }
         let message = "the text is not UTF-8: connect with utf8mb4";
-        Some(Refused::new((1064, *b"42000"), "Character", message))
+        Some(Refused::new(Rule::Gate(Reason::Character), message))
     }
 
     /// What the session is like after the database said OK.
