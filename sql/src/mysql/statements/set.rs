@@ -21,7 +21,7 @@ use crate::verdict::{LocalAnswer, StatementKind};
 pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
     let mut facts = Facts::default();
     let mut scope = Scope::Session;
-    if only_limits(&cursor) || only_read_write(&cursor) {
+    if only_limits(&cursor)? || only_read_write(&cursor) {
         return Ok(Decided::Answer(LocalAnswer::Ok));
     }
     loop {
@@ -34,29 +34,59 @@ pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Deci
     Ok(Decided::plain(StatementKind::Set, facts))
 }
 
-/// Does the statement set a limit and nothing else? Dump tools do (`SET @@MAX_STATEMENT_TIME=0`), and give up when it
-/// fails. The answer is OK without asking the database: the limit stays as it is.
-fn only_limits(cursor: &Cursor<'_>) -> bool {
+/// Does the statement set limits and nothing else? Dump tools do (`SET @@MAX_STATEMENT_TIME=0`), and give up when it
+/// fails. The answer is OK without asking the database: the limits stay as they are.
+///
+/// # Errors
+/// A value that no server takes for a limit.
+fn only_limits(cursor: &Cursor<'_>) -> Result<bool, Refusal> {
     let mut ahead = cursor.clone();
-    let name = match ahead.kind() {
-        Some(Kind::SystemVariable) => {
-            let text = ahead.lexed().name(ahead.index());
-            let text = text.trim_start_matches('@');
-            let local = text.split_once('.').map(|(scope, name)| (scope_of(scope), name));
-            match local {
-                Some((Some(Scope::Session), name)) => name.to_owned(),
-                Some(_) => return false,
-                None => text.to_owned(),
-            }
+    loop {
+        let Some(name) = own_variable(&mut ahead) else { return Ok(false) };
+        if rule(&name) != Rule::Kept || equals(&mut ahead).is_err() {
+            return Ok(false);
         }
-        _ => {
-            let _ = ahead.take_word("SESSION") || ahead.take_word("LOCAL");
-            ahead.word().unwrap_or_default().to_owned()
+        limit_value(&mut ahead, &name)?;
+        if !ahead.take_symbol(",") {
+            return Ok(ahead.is_end());
         }
+    }
+}
+
+/// Goes past the name of a variable that is written as one of the session's own.
+fn own_variable(cursor: &mut Cursor<'_>) -> Option<String> {
+    let name = if cursor.kind() == Some(Kind::SystemVariable) {
+        let text = cursor.lexed().name(cursor.index());
+        let text = text.trim_start_matches('@');
+        match text.split_once('.') {
+            Some((scope, name)) if scope_of(scope) == Some(Scope::Session) => name.to_owned(),
+            Some(_) => return None,
+            None => text.to_owned(),
+        }
+    } else {
+        let _ = cursor.take_word("SESSION") || cursor.take_word("LOCAL");
+        cursor.word()?.to_owned()
     };
-    let limit = rule(&name) == Rule::Kept;
-    ahead.step();
-    limit && equals(&mut ahead).is_ok() && constant(&mut ahead).is_some() && ahead.is_end()
+    cursor.step();
+    Some(name)
+}
+
+/// Goes past a limit's value: a number without exponent, `DEFAULT`, a variable or a parameter.
+fn limit_value(cursor: &mut Cursor<'_>, name: &str) -> Result<(), Refusal> {
+    let _ = cursor.take_symbol("-") || cursor.take_symbol("+");
+    let good = match cursor.kind() {
+        Some(Kind::Number) => !cursor.lexed().text(cursor.index()).contains(['e', 'E']),
+        Some(Kind::Word { .. }) => cursor.is_word("DEFAULT"),
+        Some(Kind::UserVariable | Kind::SystemVariable | Kind::Parameter) => true,
+        _ => false,
+    };
+    let place = cursor.place();
+    cursor.step();
+    if good && cursor.is_end_of_value() {
+        return Ok(());
+    }
+    let what = format!("{} can't be set to this: write a number or DEFAULT", shown(name));
+    Err(Refusal::new(Reason::SettingValue, what).at(place))
 }
 
 /// Is it `TRANSACTION READ WRITE` and nothing else? Connection pools send it when a connection comes back that was set to
