@@ -11,6 +11,7 @@ mod kill;
 mod limits;
 mod masks;
 mod on_mysql;
+mod paths;
 mod preflight;
 mod prepared;
 mod reading;

@@ -14,5 +14,6 @@ mod caps;
 mod columns;
 mod corpus;
 mod facts;
+mod findings;
 mod lines;
 mod real;

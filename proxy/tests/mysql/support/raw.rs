@@ -91,15 +91,32 @@ pub async fn session(proxy: &Proxy) -> RawTls {
 impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     /// Sends a handshake response.
     pub async fn responds(&mut self, user: &[u8], auth_response: &[u8], auth_plugin: &[u8]) {
-        let response = HandshakeResponse {
+        let response = self.response(user, auth_response, auth_plugin);
+        self.writes(&response.encode().unwrap()).await;
+    }
+
+    /// Sends a handshake response that names a schema to start in.
+    pub async fn responds_in(&mut self, schema: &[u8]) {
+        self.capabilities = self.capabilities.union(Capabilities::CONNECT_WITH_DB);
+        let response = self.response(b"anybody", b"", b"mysql_native_password");
+        let response = HandshakeResponse { database: Some(schema), ..response };
+        self.writes(&response.encode().unwrap()).await;
+    }
+
+    fn response<'a>(
+        &self,
+        user: &'a [u8],
+        auth_response: &'a [u8],
+        auth_plugin: &'a [u8],
+    ) -> HandshakeResponse<'a> {
+        HandshakeResponse {
             head: SslRequest { collation: self.collation, ..head(self.capabilities) },
             user,
             auth_response,
             database: None,
             auth_plugin,
             attributes: Default::default(),
-        };
-        self.writes(&response.encode().unwrap()).await;
+        }
     }
 
     pub async fn writes(&mut self, body: &[u8]) {
