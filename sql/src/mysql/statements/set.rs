@@ -260,8 +260,9 @@ fn set(cursor: &mut Cursor<'_>, name: &str, policy: &Policy<'_>, facts: &mut Fac
         Rule::Utf8 => {
             let value = cursor.word().or(cursor.plain_text()).unwrap_or_default();
             if !is_utf8(value) {
-                let what =
-                    "only utf8mb4 and utf8 are read; another character set would hide what a text says";
+                let what = format!(
+                    "{shown}: only utf8mb4 and utf8 are read; another character set would hide what a text says"
+                );
                 return Err(Refusal::new(Reason::CharacterSet, what));
             }
             cursor.step();
