@@ -20,7 +20,9 @@ fn refused_at(lexed: &Lexed<'_>, index: usize) -> Option<&'static str> {
     let word = |text: &str| lexed.is_word(index, text);
     let follows = |text: &str| lexed.is_word(next, text);
     if lexed.is_symbol(index, ":=") {
-        return Some("an assignment with := in a query; for row numbers and running sums use a window function (ROW_NUMBER() OVER ..), else SET @name = .. as its own statement");
+        return Some(
+            "an assignment with := in a query; for row numbers and running sums use a window function (ROW_NUMBER() OVER ..), else SET @name = .. as its own statement",
+        );
     }
     if word("INTO") {
         return Some("INTO writes to a file or to variables; leave it out, rows come back without it");
