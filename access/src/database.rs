@@ -116,7 +116,8 @@ pub struct VaultLease {
 impl VaultLease {
     /// The path that makes a credential, `<mount>/creds/<role>`; a full lease id is this, `/` and a suffix.
     pub fn credentials_path(&self) -> String {
-        format!("{}/creds/{}", self.mount, self.role)
+        let Self { mount, role } = self;
+        format!("{mount}/creds/{role}")
     }
 
     /// Whether `lease_id` is a lease of exactly this role. A proxy's word is not taken for it.

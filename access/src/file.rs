@@ -198,25 +198,12 @@ pub fn write(grant: &Grant) -> Vec<u8> {
     let Grant { identity, issued_at, expires_at, seconds_left, target, limits, vault, custody } = grant;
     let file = GrantFile {
         version: 1,
-        grant: IdentityFile {
-            uid: identity.uid.clone(),
-            namespace: identity.namespace.clone(),
-            name: identity.name.clone(),
-            user: identity.user.clone(),
-            terms: identity.terms.as_str().to_owned(),
-        },
+        grant: write_identity(identity),
         issued_at: *issued_at,
         expires_at: *expires_at,
         seconds_left: *seconds_left,
         database: write_target(target),
-        limits: LimitsFile {
-            rows: limits.statement.rows,
-            seconds: limits.statement.seconds,
-            bytes: limits.statement.bytes,
-            grant_rows: limits.budget.rows,
-            grant_bytes: limits.budget.bytes,
-            sessions: limits.sessions,
-        },
+        limits: write_limits(limits),
         vault: write_vault(vault),
         custody: match custody {
             Custody::Operator => CustodyFile::Operator {},
@@ -246,6 +233,11 @@ fn read_identity(file: IdentityFile) -> Result<GrantIdentity, BadGrantFile> {
     Ok(GrantIdentity { uid, namespace, name, user, terms })
 }
 
+fn write_identity(identity: &GrantIdentity) -> IdentityFile {
+    let GrantIdentity { uid, namespace, name, user, terms } = identity.clone();
+    IdentityFile { uid, namespace, name, user, terms: terms.as_str().to_owned() }
+}
+
 fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
     let DatabaseFile { namespace, name, engine, host, port, tls, schema, allow, columns, credentials } = file;
     let engine = [Engine::MySql, Engine::MariaDb, Engine::PostgreSql]
@@ -257,6 +249,7 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
             expected: "write mysql, mariadb or postgresql",
         })?;
     let AllowFile { functions, schemas } = allow;
+    let CredentialsFile { mount, role } = credentials;
     Ok(Target {
         namespace,
         name,
@@ -275,7 +268,7 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
             schemas,
         },
         columns: columns.into_iter().map(read_column).collect::<Result<_, _>>()?,
-        lease: VaultLease { mount: credentials.mount, role: credentials.role },
+        lease: VaultLease { mount, role },
     })
 }
 
@@ -292,6 +285,8 @@ fn read_column(file: ColumnFile) -> Result<ColumnRule, BadGrantFile> {
 
 fn write_target(target: &Target) -> DatabaseFile {
     let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
+    let Allowances { functions, schemas } = allowances.clone();
+    let VaultLease { mount, role } = lease.clone();
     DatabaseFile {
         namespace: namespace.clone(),
         name: name.clone(),
@@ -306,24 +301,20 @@ fn write_target(target: &Target) -> DatabaseFile {
         },
         schema: schema.clone(),
         allow: AllowFile {
-            functions: allowances
-                .functions
-                .iter()
-                .map(|f| FunctionFile { schema: f.schema.clone(), name: f.name.clone() })
+            functions: functions
+                .into_iter()
+                .map(|QualifiedName { schema, name }| FunctionFile { schema, name })
                 .collect(),
-            schemas: allowances.schemas.clone(),
+            schemas,
         },
-        columns: columns
-            .iter()
-            .map(|rule| ColumnFile {
-                schema: rule.schema.clone(),
-                table: rule.table.clone(),
-                column: rule.column.clone(),
-                access: rule.access.word().to_owned(),
-            })
-            .collect(),
-        credentials: CredentialsFile { mount: lease.mount.clone(), role: lease.role.clone() },
+        columns: columns.iter().cloned().map(write_column).collect(),
+        credentials: CredentialsFile { mount, role },
     }
+}
+
+fn write_column(rule: ColumnRule) -> ColumnFile {
+    let ColumnRule { schema, table, column, access } = rule;
+    ColumnFile { schema, table, column, access: access.word().to_owned() }
 }
 
 fn read_limits(file: LimitsFile) -> Result<Limits, BadGrantFile> {
@@ -340,6 +331,13 @@ fn read_limits(file: LimitsFile) -> Result<Limits, BadGrantFile> {
         budget: Budget { rows: grant_rows, bytes: grant_bytes },
         sessions,
     })
+}
+
+fn write_limits(limits: &Limits) -> LimitsFile {
+    let Limits { statement, budget, sessions } = *limits;
+    let StatementLimits { rows, seconds, bytes } = statement;
+    let Budget { rows: grant_rows, bytes: grant_bytes } = budget;
+    LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, sessions }
 }
 
 fn read_vault(file: VaultFile) -> Result<VaultAccess, BadGrantFile> {

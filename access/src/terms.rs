@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::digest::Fields;
-use crate::{GrantMinutes, Limits, Target, TermsDigest, Tls};
+use crate::{
+    Allowances, Budget, ColumnRule, GrantMinutes, Limits, QualifiedName, StatementLimits, Target,
+    TermsDigest, Tls, VaultLease,
+};
 
 /// Which request, from whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +111,8 @@ fn digest_request(fields: &mut Fields, request: &RequestIdentity) {
 
 fn digest_target(fields: &mut Fields, target: &Target) {
     let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
+    let Allowances { functions, schemas } = allowances;
+    let VaultLease { mount, role } = lease;
     fields
         .text("database.namespace", namespace)
         .text("database.name", name)
@@ -122,19 +127,29 @@ fn digest_target(fields: &mut Fields, target: &Target) {
     };
     fields
         .list("database.schema", schema.as_deref().into_iter().collect::<Vec<_>>().into_iter())
-        .list("database.functions.schema", allowances.functions.iter().map(|f| f.schema.as_str()))
-        .list("database.functions.name", allowances.functions.iter().map(|f| f.name.as_str()))
-        .list("database.schemas", allowances.schemas.iter().map(String::as_str))
-        .text("database.vault.mount", &lease.mount)
-        .text("database.vault.role", &lease.role);
+        .list("database.functions.schema", functions.iter().map(|function| parts_of_function(function)[0]))
+        .list("database.functions.name", functions.iter().map(|function| parts_of_function(function)[1]))
+        .list("database.schemas", schemas.iter().map(String::as_str))
+        .text("database.vault.mount", mount)
+        .text("database.vault.role", role);
     // Terms without column rules keep the digest that they had before there were any.
     if !columns.is_empty() {
         fields
-            .list("database.columns.schema", columns.iter().map(|rule| rule.schema.as_str()))
-            .list("database.columns.table", columns.iter().map(|rule| rule.table.as_str()))
-            .list("database.columns.column", columns.iter().map(|rule| rule.column.as_str()))
-            .list("database.columns.access", columns.iter().map(|rule| rule.access.word()));
+            .list("database.columns.schema", columns.iter().map(|rule| parts_of_rule(rule)[0]))
+            .list("database.columns.table", columns.iter().map(|rule| parts_of_rule(rule)[1]))
+            .list("database.columns.column", columns.iter().map(|rule| parts_of_rule(rule)[2]))
+            .list("database.columns.access", columns.iter().map(|rule| parts_of_rule(rule)[3]));
     }
+}
+
+fn parts_of_function(function: &QualifiedName) -> [&str; 2] {
+    let QualifiedName { schema, name } = function;
+    [schema, name]
+}
+
+fn parts_of_rule(rule: &ColumnRule) -> [&str; 4] {
+    let ColumnRule { schema, table, column, access } = rule;
+    [schema, table, column, access.word()]
 }
 
 fn digest_peer(fields: &mut Fields, peer: &Peer) {
@@ -163,19 +178,21 @@ fn digest_rule(fields: &mut Fields, rule: &PolicyRule) {
 
 fn digest_limits(fields: &mut Fields, limits: &Limits) {
     let Limits { statement, budget, sessions } = limits;
+    let StatementLimits { rows, seconds, bytes } = statement;
+    let Budget { rows: all_rows, bytes: all_bytes } = budget;
     fields
-        .number("limits.rows", statement.rows)
-        .number("limits.seconds", statement.seconds)
-        .number("limits.bytes", statement.bytes)
-        .number("limits.budget.rows", budget.rows)
-        .number("limits.budget.bytes", budget.bytes)
+        .number("limits.rows", *rows)
+        .number("limits.seconds", *seconds)
+        .number("limits.bytes", *bytes)
+        .number("limits.budget.rows", *all_rows)
+        .number("limits.budget.bytes", *all_bytes)
         .number("limits.sessions", *sessions);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Allowances, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, VaultLease};
+    use crate::{ColumnAccess, Engine, ServerAddress};
 
     fn terms() -> Terms {
         Terms {
@@ -224,7 +241,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 25] = [
+        let changes: [fn(&mut Terms); 31] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -238,11 +255,13 @@ mod tests {
             |t| {
                 t.target.allowances.functions.push(QualifiedName { schema: "a".into(), name: "b".into() });
             },
+            |t| t.target.allowances.schemas.push("information_schema".into()),
             |t| t.target.columns.clear(),
             |t| t.target.columns[0].schema = "other".into(),
             |t| t.target.columns[0].table = "people".into(),
             |t| t.target.columns[0].column = "phone".into(),
             |t| t.target.columns[0].access = ColumnAccess::Hide,
+            |t| t.target.lease.mount = "other".into(),
             |t| t.target.lease.role = "admin".into(),
             |t| t.peer.cidr = Some("10.1.2.3/32".into()),
             |t| {
@@ -253,6 +272,10 @@ mod tests {
             |t| t.rule.quorum.required = 0,
             |t| t.rule.quorum.users.push("requester".into()),
             |t| t.limits.statement.rows = 1,
+            |t| t.limits.statement.seconds = 1,
+            |t| t.limits.statement.bytes = 1,
+            |t| t.limits.budget.rows = 1,
+            |t| t.limits.budget.bytes = 1,
             |t| t.limits.sessions = 1,
         ];
         for (index, change) in changes.into_iter().enumerate() {
@@ -261,5 +284,26 @@ mod tests {
             assert_ne!(changed.digest(), terms().digest(), "change {index}");
         }
         assert_eq!(terms().digest(), terms().digest());
+    }
+
+    #[test]
+    fn digests_of_terms_that_were_approved_before_stay_what_they_are() {
+        let mut everything = terms();
+        let allowances = &mut everything.target.allowances;
+        allowances.functions.push(QualifiedName { schema: "shop".into(), name: "net_price".into() });
+        allowances.schemas.push("information_schema".into());
+        everything.peer.cidr = Some("10.1.2.3/32".into());
+        everything.rule.quorum.both_by.push("gitops".into());
+        let mut little = terms();
+        little.target.columns.clear();
+        little.target.tls = Tls::Disabled;
+        little.target.schema = None;
+        for (terms, digest) in [
+            (everything, "sha256:0156d56373d1c9e4411f1cbe984340631dbd1caa037be94d01f31f06b70693d5"),
+            (terms(), "sha256:faa380c943b1950c070b514ad847db7aef647f44798a74218c412cb66f30695b"),
+            (little, "sha256:9ca039ffda2ab1b4fdd9e08f336efc9ffc7f347faa0efed80834d05384184cca"),
+        ] {
+            assert_eq!(terms.digest().as_str(), digest);
+        }
     }
 }

@@ -56,12 +56,14 @@ impl LimitsSpec {
 impl From<Limits> for LimitsSpec {
     fn from(limits: Limits) -> Self {
         let Limits { statement, budget, sessions } = limits;
+        let StatementLimits { rows, seconds, bytes } = statement;
+        let Budget { rows: grant_rows, bytes: grant_bytes } = budget;
         Self {
-            rows: Some(statement.rows),
-            seconds: Some(statement.seconds),
-            bytes: Some(statement.bytes),
-            grant_rows: Some(budget.rows),
-            grant_bytes: Some(budget.bytes),
+            rows: Some(rows),
+            seconds: Some(seconds),
+            bytes: Some(bytes),
+            grant_rows: Some(grant_rows),
+            grant_bytes: Some(grant_bytes),
             sessions: Some(sessions),
         }
     }

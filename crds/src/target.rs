@@ -6,8 +6,8 @@ use access::{
 };
 
 use crate::{
-    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, TlsMode, TlsSpec,
-    VaultCredentials,
+    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, StoredFunction,
+    TlsMode, TlsSpec, VaultCredentials,
 };
 
 /// Why a `Database` is no target. The schema refuses all of these; an object older than its schema may still hold them.
@@ -50,30 +50,45 @@ impl From<EngineSpec> for Engine {
 /// The target that the `Database` of this namespace and name describes. Port and server name get their defaults here:
 /// the engine's own port, and the host.
 pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target, BadDatabase> {
-    let engine = Engine::from(spec.engine);
-    let port = spec.port.unwrap_or(engine.native_port());
+    // Of no concern to a proxy as such: who may ask, within which bounds, and the way there are parts of the terms.
+    let DatabaseSpec {
+        engine,
+        host,
+        port,
+        tls,
+        schema,
+        credentials,
+        allow,
+        columns,
+        access_policy: _,
+        limits: _,
+        network: _,
+    } = spec;
+    let Credentials { vault } = credentials;
+    let engine = Engine::from(*engine);
+    let port = port.unwrap_or(engine.native_port());
     let address =
-        ServerAddress::new(&spec.host, i64::from(port)).map_err(|source| BadDatabase::Address { source })?;
-    let Credentials { vault } = &spec.credentials;
+        ServerAddress::new(host, i64::from(port)).map_err(|source| BadDatabase::Address { source })?;
     Ok(Target {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         engine,
-        tls: tls(&spec.tls, &spec.host)?,
+        tls: read_tls(tls, host)?,
         address,
-        schema: spec.schema.clone(),
-        allowances: allowances(&spec.allow),
-        columns: columns(engine, &spec.columns)?,
+        schema: schema.clone(),
+        allowances: allowances(allow),
+        columns: column_rules(engine, columns)?,
         lease: lease(vault)?,
     })
 }
 
-fn tls(spec: &TlsSpec, host: &str) -> Result<Tls, BadDatabase> {
-    match (spec.mode, &spec.ca) {
+fn read_tls(spec: &TlsSpec, host: &str) -> Result<Tls, BadDatabase> {
+    let TlsSpec { mode, ca, server_name } = spec;
+    match (mode, ca) {
         (TlsMode::Disabled, _) => Ok(Tls::Disabled),
         (TlsMode::Verify, Some(ca)) if !ca.trim().is_empty() => Ok(Tls::Verify {
             ca_pem: ca.clone(),
-            server_name: spec.server_name.clone().unwrap_or_else(|| host.to_owned()),
+            server_name: server_name.clone().unwrap_or_else(|| host.to_owned()),
         }),
         (TlsMode::Verify, _) => Err(BadDatabase::NoCa),
     }
@@ -81,14 +96,14 @@ fn tls(spec: &TlsSpec, host: &str) -> Result<Tls, BadDatabase> {
 
 fn allowances(spec: &AllowSpec) -> Allowances {
     let AllowSpec { functions, schemas } = spec;
-    let functions = functions
-        .iter()
-        .map(|function| QualifiedName { schema: function.schema.clone(), name: function.name.clone() })
-        .collect();
-    Allowances { functions, schemas: schemas.clone() }
+    let name = |function: &StoredFunction| {
+        let StoredFunction { schema, name } = function.clone();
+        QualifiedName { schema, name }
+    };
+    Allowances { functions: functions.iter().map(name).collect(), schemas: schemas.clone() }
 }
 
-fn columns(engine: Engine, specs: &[ColumnRuleSpec]) -> Result<Vec<ColumnRule>, BadDatabase> {
+fn column_rules(engine: Engine, specs: &[ColumnRuleSpec]) -> Result<Vec<ColumnRule>, BadDatabase> {
     match engine {
         Engine::MySql | Engine::MariaDb => {}
         Engine::PostgreSql if specs.is_empty() => {}
@@ -106,7 +121,8 @@ fn columns(engine: Engine, specs: &[ColumnRuleSpec]) -> Result<Vec<ColumnRule>, 
 }
 
 fn lease(spec: &VaultCredentials) -> Result<VaultLease, BadDatabase> {
-    Ok(VaultLease { mount: path_segment("mount", &spec.mount)?, role: path_segment("role", &spec.role)? })
+    let VaultCredentials { mount, role } = spec;
+    Ok(VaultLease { mount: path_segment("mount", mount)?, role: path_segment("role", role)? })
 }
 
 /// One segment of a path in Vault: with a slash in it, a role could name somebody else's path.
@@ -122,7 +138,7 @@ fn path_segment(field: &'static str, value: &str) -> Result<String, BadDatabase>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LimitsSpec, NetworkPeer, NetworkSpec, StoredFunction};
+    use crate::{LimitsSpec, NetworkPeer, NetworkSpec};
 
     fn spec() -> DatabaseSpec {
         DatabaseSpec {

@@ -1,6 +1,6 @@
 //! The script and the SQL for one `Database`.
 
-use access::{Engine, Target, Tls};
+use access::{Engine, Target, Tls, VaultLease};
 use serde::Serialize;
 
 use super::policies::{lease_policy, login_policy};
@@ -78,9 +78,10 @@ impl Names {
         };
         let identity = name("namespace or name", &setup.target.identity())?;
         let token_role = format!("keyhole.{identity}");
+        let VaultLease { mount, role } = &setup.target.lease;
         Ok(Self {
-            mount: name("spec.credentials.vault.mount", &setup.target.lease.mount)?,
-            role: name("spec.credentials.vault.role", &setup.target.lease.role)?,
+            mount: name("spec.credentials.vault.mount", mount)?,
+            role: name("spec.credentials.vault.role", role)?,
             credentials: name("path of credentials", &setup.target.lease.credentials_path())?,
             connection: setup.connection.clone().unwrap_or_else(|| identity.clone()),
             login_policy: format!("{token_role}.login"),

@@ -3,7 +3,7 @@
 //! Dropping a user leaves its open sessions reading. So each revocation first makes new logins impossible, then
 //! ends the sessions, then drops.
 
-use access::{Engine, Target};
+use access::{Allowances, Engine, QualifiedName, Target};
 
 /// What Vault runs, statement by statement. `{{name}}`, `{{password}}` and `{{expiration}}` are filled in by Vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,8 @@ impl Schemas {
             // What `Database` calls schema is a database there.
             Engine::PostgreSql => None.iter(),
         };
-        let mut schemas: Vec<String> = own.chain(&target.allowances.schemas).chain(more).cloned().collect();
+        let Allowances { functions: _, schemas: allowed } = &target.allowances;
+        let mut schemas: Vec<String> = own.chain(allowed).chain(more).cloned().collect();
         // Every user reads it already, and no one can be granted it.
         schemas.retain(|schema| !schema.eq_ignore_ascii_case("information_schema"));
         let mut seen = Vec::new();
@@ -99,13 +100,11 @@ fn end_user(end_sessions: &str) -> Vec<String> {
 fn reading(target: &Target, schemas: &Schemas) -> impl Iterator<Item = String> {
     let tables: Vec<String> =
         schemas.0.iter().map(|schema| format!("SELECT, SHOW VIEW ON {}.*", pattern(schema))).collect();
-    let functions: Vec<String> = target
-        .allowances
-        .functions
-        .iter()
-        .map(|f| format!("EXECUTE ON FUNCTION {}.{}", backticks(&f.schema), backticks(&f.name)))
-        .collect();
-    tables.into_iter().chain(functions)
+    let Allowances { functions, schemas: _ } = &target.allowances;
+    let execute = |QualifiedName { schema, name }: &QualifiedName| {
+        format!("EXECUTE ON FUNCTION {}.{}", backticks(schema), backticks(name))
+    };
+    tables.into_iter().chain(functions.iter().map(execute).collect::<Vec<_>>())
 }
 
 fn mariadb_administrator(target: &Target, schemas: &Schemas, admin_user: &str) -> String {

@@ -119,9 +119,17 @@ pub fn read_report(json: &[u8], grant_uid: &str) -> Option<Report> {
 
 fn can_be_recorded(report: &Report) -> bool {
     let Report {
-        grant_uid: _, version: _, phase: _, token_accessor, lease, server_version: _, failure, ..
+        grant_uid: _,
+        version: _,
+        phase: _,
+        token_accessor,
+        lease,
+        server_version: _,
+        failure,
+        usage,
+        end,
     } = report;
-    let Usage { open_sessions: _, sessions, statements, refused, rows, bytes } = report.usage;
+    let Usage { open_sessions: _, sessions, statements, refused, rows, bytes } = *usage;
     let counted = [sessions, statements, refused, rows, bytes].iter().all(|number| *number <= LARGEST);
     let accessor = token_accessor.as_deref().is_none_or(is_name);
     let lease = lease.as_ref().is_none_or(|Lease { lease_id, user_name, expires_at }| {
@@ -130,7 +138,7 @@ fn can_be_recorded(report: &Report) -> bool {
     let failure = failure
         .as_ref()
         .is_none_or(|Failure { reason, message }| is_name(reason) && message.len() <= LONGEST_SENTENCE);
-    let end = report.end.as_ref().is_none_or(|End { reason, cut_at: _, cut_millis: _, proofs }| {
+    let end = end.as_ref().is_none_or(|End { reason, cut_at: _, cut_millis: _, proofs }| {
         is_name(reason) && proofs.len() <= MOST_PROOFS
     });
     counted && accessor && lease && failure && end

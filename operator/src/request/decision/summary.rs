@@ -1,45 +1,52 @@
 //! What would be granted, in words: the one sentence that approvers read before they approve. Pure.
 
-use access::{Allowances, ColumnAccess, Limits, Target, Terms};
+use access::{
+    Allowances, Budget, ColumnAccess, ColumnRule, Limits, QualifiedName, StatementLimits, Target, Terms,
+    VaultLease,
+};
 
 /// The terms in words.
 pub fn summary(terms: &Terms) -> String {
-    let Limits { statement, budget, sessions } = terms.limits;
+    let Terms { request, reason, minutes, target, peer: _, rule, limits } = terms;
+    let Target { namespace, name, engine, address, tls: _, schema: _, allowances, columns, lease } = target;
+    let VaultLease { mount: _, role } = lease;
     format!(
-        "{} reads {}/{} ({} at {}) for {} min, as role {}{}; per statement {} rows, {} s, {} bytes; in all {} rows, {} \
-         bytes; {} sessions; by rule {:?} of policy {:?}: {} approval(s). Reason: {}",
-        terms.request.user,
-        terms.target.namespace,
-        terms.target.name,
-        terms.target.engine.word(),
-        terms.target.address,
-        terms.minutes.get(),
-        terms.target.lease.role,
-        beyond_defaults(&terms.target),
-        statement.rows,
-        statement.seconds,
-        statement.bytes,
-        budget.rows,
-        budget.bytes,
-        sessions,
-        terms.rule.rule,
-        terms.rule.policy,
-        terms.rule.quorum.required,
-        terms.reason,
+        "{} reads {namespace}/{name} ({} at {address}) for {} min, as role {role}{}; {}; by rule {:?} of policy {:?}: {} \
+         approval(s). Reason: {reason}",
+        request.user,
+        engine.word(),
+        minutes.get(),
+        beyond_defaults(allowances, columns),
+        within(limits),
+        rule.rule,
+        rule.policy,
+        rule.quorum.required,
+    )
+}
+
+/// The bounds.
+fn within(limits: &Limits) -> String {
+    let Limits { statement, budget, sessions } = limits;
+    let StatementLimits { rows, seconds, bytes } = statement;
+    let Budget { rows: all_rows, bytes: all_bytes } = budget;
+    format!(
+        "per statement {rows} rows, {seconds} s, {bytes} bytes; in all {all_rows} rows, {all_bytes} bytes; {sessions} \
+         sessions"
     )
 }
 
 /// What the `Database` opens and closes beyond the defaults, or nothing.
-fn beyond_defaults(target: &Target) -> String {
-    let Allowances { functions, schemas } = &target.allowances;
-    let functions = functions.iter().map(|name| format!("{}.{} may be called", name.schema, name.name));
+fn beyond_defaults(allowances: &Allowances, columns: &[ColumnRule]) -> String {
+    let Allowances { functions, schemas } = allowances;
+    let functions =
+        functions.iter().map(|QualifiedName { schema, name }| format!("{schema}.{name} may be called"));
     let schemas = schemas.iter().map(|schema| format!("schema {schema} open"));
-    let columns = target.columns.iter().map(|rule| {
-        let closed = match rule.access {
+    let columns = columns.iter().map(|ColumnRule { schema, table, column, access }| {
+        let closed = match access {
             ColumnAccess::Hide => "hidden",
             ColumnAccess::Mask => "masked",
         };
-        format!("{}.{}.{} {closed}", rule.schema, rule.table, rule.column)
+        format!("{schema}.{table}.{column} {closed}")
     });
     let parts: Vec<String> = functions.chain(schemas).chain(columns).collect();
     if parts.is_empty() { String::new() } else { format!(", with {}", parts.join(", ")) }

@@ -79,7 +79,8 @@ impl Policy<'_> {
     }
 
     fn is_allowed_schema(&self, schema: &str) -> bool {
-        self.allowances.schemas.iter().any(|open| open.eq_ignore_ascii_case(schema))
+        let Allowances { functions: _, schemas } = self.allowances;
+        schemas.iter().any(|open| open.eq_ignore_ascii_case(schema))
     }
 
     fn table(&self, table: &FoundTable) -> Result<TableName, Refusal> {
@@ -139,9 +140,13 @@ impl Policy<'_> {
 
     /// A stored function or an extension: only by name.
     fn stored(&self, schema: Option<&str>, name: &str, facts: &mut Facts) -> Result<(), Refusal> {
+        let Allowances { functions, schemas: _ } = self.allowances;
         let allowed = schema.is_some_and(|schema| {
-            let names = &self.allowances.functions;
-            names.iter().any(|open| open.schema == schema && open.name.eq_ignore_ascii_case(name))
+            let is_it = |open: &QualifiedName| {
+                let QualifiedName { schema: of, name: called } = open;
+                of == schema && called.eq_ignore_ascii_case(name)
+            };
+            functions.iter().any(is_it)
         });
         match schema {
             Some(schema) if allowed => {

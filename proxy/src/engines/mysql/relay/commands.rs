@@ -1,6 +1,8 @@
 //! One command after the other: which of them the gate decides, which are forwarded as they are because they carry
 //! nothing, which the proxy answers, and the rest, which is refused.
 
+use access::Budget;
+use access::report::Usage;
 use wire::mysql::command::change_user::ChangeUser;
 use wire::mysql::command::{self, Command};
 use wire::mysql::connect::capabilities::Capabilities;
@@ -102,18 +104,14 @@ impl Relay {
     /// the rest as it is, but some want names and numbers with two spaces between the pairs (MySQL Connector/Python).
     async fn statistics(&mut self) -> Result<(), Ended> {
         self.begin(Asked::plain("COM_STATISTICS"), Decision::Answered).await?;
-        let used = self.shared.usage.so_far();
-        let budget = self.shared.grant.limits.budget;
+        let Usage { open_sessions, sessions: _, statements: _, refused: _, rows, bytes } =
+            self.shared.usage.so_far();
+        let Budget { rows: all_rows, bytes: all_bytes } = self.shared.grant.limits.budget;
         let text = format!(
-            "Uptime: {}  Keyhole grant {}, rows used: {}  rows in all: {}  bytes used: {}  bytes in all: {}  \
-             sessions open: {}",
+            "Uptime: {}  Keyhole grant {}, rows used: {rows}  rows in all: {all_rows}  bytes used: {bytes}  bytes in all: \
+             {all_bytes}  sessions open: {open_sessions}",
             self.shared.since.elapsed().as_secs(),
             self.shared.grant_name(),
-            used.rows,
-            budget.rows,
-            used.bytes,
-            budget.bytes,
-            used.open_sessions
         );
         self.answer(text.as_bytes())?;
         self.finish().await

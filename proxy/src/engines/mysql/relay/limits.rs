@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use access::Limits;
 use access::report::Usage;
+use access::{Budget, Limits, StatementLimits};
 
 use super::refused::Refused;
 use crate::rule::Rule;
@@ -38,26 +38,32 @@ pub(super) struct After {
 
 /// Whether one more frame would go beyond a limit; a limit itself may be reached. `used`: by the grant, before it.
 pub(super) fn met(limits: &Limits, used: &Usage, after: After) -> Option<Met> {
-    let Limits { statement, budget, sessions: _ } = limits;
-    if after.rows > statement.rows {
-        Some(Met::Rows(statement.rows))
-    } else if after.bytes > statement.bytes {
-        Some(Met::Bytes(statement.bytes))
-    } else if used.rows.saturating_add(after.more_rows) > budget.rows {
-        Some(Met::GrantRows(budget.rows))
-    } else if used.bytes.saturating_add(after.more_bytes) > budget.bytes {
-        Some(Met::GrantBytes(budget.bytes))
+    let After { rows, bytes, more_rows, more_bytes } = after;
+    // Sessions are counted when one opens, and seconds are watched while nothing comes.
+    let Limits { statement, budget, sessions: _ } = *limits;
+    let StatementLimits { rows: most_rows, seconds: _, bytes: most_bytes } = statement;
+    if rows > most_rows {
+        Some(Met::Rows(most_rows))
+    } else if bytes > most_bytes {
+        Some(Met::Bytes(most_bytes))
     } else {
-        None
+        beyond(budget, used, more_rows, more_bytes)
     }
 }
 
 /// Whether the grant's budget is used up before a statement begins.
 pub(super) fn used_up(limits: &Limits, used: &Usage) -> Option<Met> {
-    if used.rows >= limits.budget.rows {
-        Some(Met::GrantRows(limits.budget.rows))
-    } else if used.bytes >= limits.budget.bytes {
-        Some(Met::GrantBytes(limits.budget.bytes))
+    beyond(limits.budget, used, 1, 1)
+}
+
+/// Whether so much more would go beyond the budget.
+fn beyond(budget: Budget, used: &Usage, more_rows: u64, more_bytes: u64) -> Option<Met> {
+    let Budget { rows: most_rows, bytes: most_bytes } = budget;
+    let Usage { open_sessions: _, sessions: _, statements: _, refused: _, rows, bytes } = *used;
+    if rows.saturating_add(more_rows) > most_rows {
+        Some(Met::GrantRows(most_rows))
+    } else if bytes.saturating_add(more_bytes) > most_bytes {
+        Some(Met::GrantBytes(most_bytes))
     } else {
         None
     }

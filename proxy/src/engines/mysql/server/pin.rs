@@ -1,7 +1,7 @@
 //! What every session is pinned to, before a client's first statement and again after everything that resets a
 //! session. The server-side lock: reading only, the gate's own reading of SQL, and a time limit of the server's own.
 
-use access::{Engine, Limits};
+use access::{Engine, Limits, StatementLimits};
 use wire::mysql::command;
 use wire::mysql::response::status_flags::StatusFlags;
 
@@ -24,8 +24,11 @@ pub struct Pins {
 impl Pins {
     /// The pins for an engine and the grant's limits.
     pub fn new(engine: Engine, limits: &Limits) -> Self {
+        // Rows, bytes and sessions are counted here; no server bounds them as a grant means it.
+        let Limits { statement, budget: _, sessions: _ } = limits;
+        let StatementLimits { rows: _, seconds, bytes: _ } = statement;
         // One second more than our own clock: it is ours that tells the client which limit it met.
-        let seconds = limits.statement.seconds.saturating_add(1);
+        let seconds = seconds.saturating_add(1);
         let time_limit = match engine {
             Engine::MariaDb => format!("SESSION max_statement_time={seconds}"),
             Engine::MySql | Engine::PostgreSql => {

@@ -109,10 +109,11 @@ impl std::fmt::Display for Routine {
 }
 
 fn is_allowed(routine: &Routine, allowances: &Allowances) -> bool {
-    let same = |allowed: &QualifiedName| {
-        allowed.schema == routine.name.schema && allowed.name.eq_ignore_ascii_case(&routine.name.name)
+    let Allowances { functions, schemas: _ } = allowances;
+    let same = |QualifiedName { schema, name }: &QualifiedName| {
+        *schema == routine.name.schema && name.eq_ignore_ascii_case(&routine.name.name)
     };
-    routine.function && allowances.functions.iter().any(same)
+    routine.function && functions.iter().any(same)
 }
 
 /// The list up to ON, without column lists.
