@@ -207,3 +207,16 @@ fn numbers_and_classes_of_errors_stand_in_one_file_for_each_engine() {
     }
     assert!(wrong.is_empty(), "SQLSTATEs outside errors.rs:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_paths_of_the_recipes_exist() {
+    let text = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths: Vec<_> = quoted
+        .filter(|word| word.contains('/') && word.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .collect();
+    assert!(paths.len() > 20, "CONTRIBUTING.md has no recipes: {paths:?}");
+    for path in paths {
+        assert!(root().join(path).exists(), "CONTRIBUTING.md names {path}, which is not there");
+    }
+}
