@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Allowances, BadServerAddress, Budget, ColumnAccess, ColumnRule, Custody, Engine, Grant, GrantIdentity,
-    Limits, Login, QualifiedName, ServerAddress, StatementLimits, Target, TermsDigest, Tls, VaultAccess,
-    VaultLease,
+    Limits, Login, QualifiedName, ServerAddress, StatementLimits, Target, TermsDigest, Tls, Used,
+    VaultAccess, VaultLease,
 };
 
 /// The file as it is written. Field docs in `docs/all-in-one.md`.
@@ -24,6 +24,8 @@ struct GrantFile {
     seconds_left: u32,
     database: DatabaseFile,
     limits: LimitsFile,
+    #[serde(default)]
+    used: UsedFile,
     vault: VaultFile,
     custody: CustodyFile,
 }
@@ -110,6 +112,15 @@ struct LimitsFile {
     sessions: u32,
 }
 
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct UsedFile {
+    statements: u64,
+    refused: u64,
+    rows: u64,
+    bytes: u64,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct VaultFile {
@@ -173,8 +184,18 @@ pub enum BadGrantFile {
 /// Reads a grant file.
 pub fn read(json: &[u8]) -> Result<Grant, BadGrantFile> {
     let file: GrantFile = serde_json::from_slice(json).map_err(BadGrantFile::Json)?;
-    let GrantFile { version, grant, issued_at, expires_at, seconds_left, database, limits, vault, custody } =
-        file;
+    let GrantFile {
+        version,
+        grant,
+        issued_at,
+        expires_at,
+        seconds_left,
+        database,
+        limits,
+        used,
+        vault,
+        custody,
+    } = file;
     if version != 1 {
         return Err(BadGrantFile::Version(version));
     }
@@ -185,6 +206,7 @@ pub fn read(json: &[u8]) -> Result<Grant, BadGrantFile> {
         seconds_left,
         target: read_target(database)?,
         limits: read_limits(limits)?,
+        used: read_used(used)?,
         vault: read_vault(vault)?,
         custody: match custody {
             CustodyFile::Operator {} => Custody::Operator,
@@ -195,7 +217,7 @@ pub fn read(json: &[u8]) -> Result<Grant, BadGrantFile> {
 
 /// Writes a grant file, pretty-printed.
 pub fn write(grant: &Grant) -> Vec<u8> {
-    let Grant { identity, issued_at, expires_at, seconds_left, target, limits, vault, custody } = grant;
+    let Grant { identity, issued_at, expires_at, seconds_left, target, limits, used, vault, custody } = grant;
     let file = GrantFile {
         version: 1,
         grant: write_identity(identity),
@@ -204,6 +226,7 @@ pub fn write(grant: &Grant) -> Vec<u8> {
         seconds_left: *seconds_left,
         database: write_target(target),
         limits: write_limits(limits),
+        used: write_used(*used),
         vault: write_vault(vault),
         custody: match custody {
             Custody::Operator => CustodyFile::Operator {},
@@ -340,6 +363,23 @@ fn write_limits(limits: &Limits) -> LimitsFile {
     LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, sessions }
 }
 
+fn read_used(file: UsedFile) -> Result<Used, BadGrantFile> {
+    let UsedFile { statements, refused, rows, bytes } = file;
+    match [statements, refused, rows, bytes].into_iter().find(|number| i64::try_from(*number).is_err()) {
+        None => Ok(Used { statements, refused, rows, bytes }),
+        Some(number) => Err(BadGrantFile::Value {
+            field: "used",
+            value: number.to_string(),
+            expected: "no number is larger than 9223372036854775807",
+        }),
+    }
+}
+
+fn write_used(used: Used) -> UsedFile {
+    let Used { statements, refused, rows, bytes } = used;
+    UsedFile { statements, refused, rows, bytes }
+}
+
 fn read_vault(file: VaultFile) -> Result<VaultAccess, BadGrantFile> {
     let VaultFile { address, ca, login, token_role } = file;
     if !address.starts_with("https://") {
@@ -406,6 +446,7 @@ mod tests {
                 lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
             },
             limits: Limits::DEFAULT,
+            used: Used { statements: 4, refused: 1, rows: 300, bytes: 20_000 },
             vault: VaultAccess {
                 address: "https://vault.example.com:8200".into(),
                 ca_pem: "pem".into(),
@@ -433,6 +474,7 @@ mod tests {
             "",
             "/database",
             "/limits",
+            "/used",
             "/vault",
             "/vault/login",
             "/grant",
@@ -452,6 +494,24 @@ mod tests {
         refused(|json| json["version"] = 2.into());
         refused(|json| json["database"]["port"] = (-1).into());
         refused(|json| json["limits"]["sessions"] = 0.into());
+    }
+
+    #[test]
+    fn what_a_file_does_not_say_was_used_was_not() {
+        let without = |path: &str, key: &str| {
+            let mut json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
+            json.pointer_mut(path).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+            read(json.to_string().as_bytes()).unwrap().used
+        };
+        assert_eq!(without("", "used"), Used::default());
+        assert_eq!(without("/used", "rows"), Used { rows: 0, ..grant().used });
+    }
+
+    #[test]
+    fn numbers_that_nobody_can_count_on_from_are_refused() {
+        for number in [serde_json::json!(-1), serde_json::json!(u64::MAX), serde_json::json!(1_u64 << 63)] {
+            refused(|json| json["used"]["bytes"] = number.clone());
+        }
     }
 
     #[test]

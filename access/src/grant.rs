@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::{Limits, Target, TermsDigest};
+use crate::{Limits, Target, TermsDigest, Used};
 
 /// Who a grant is for, and which object it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub struct Grant {
     pub target: Target,
     /// Its bounds.
     pub limits: Limits,
+    /// What was used of it before this file was written.
+    pub used: Used,
     /// Vault.
     pub vault: VaultAccess,
     /// Who keeps the accessor.

@@ -24,7 +24,7 @@ pub use database::{
 pub use digest::TermsDigest;
 pub use end::{EndReason, Item, Outcome, Proof, Receipt};
 pub use grant::{Custody, Grant, GrantIdentity, Login, VaultAccess};
-pub use limits::{Budget, Limits, StatementLimits};
+pub use limits::{Budget, Limits, StatementLimits, Used};
 pub use minutes::{GrantMinutes, OutOfRange};
 pub use names::{
     ChildName, GRANT_UID_LABEL, PORT_HEALTH, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri, session_uri,

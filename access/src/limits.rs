@@ -31,6 +31,19 @@ pub struct Budget {
     pub bytes: u64,
 }
 
+/// What earlier proxies of a grant used: the next one counts on from here, for the budget is the grant's and not a process's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Statements forwarded or answered.
+    pub statements: u64,
+    /// Statements refused.
+    pub refused: u64,
+    /// Rows relayed.
+    pub rows: u64,
+    /// Bytes relayed.
+    pub bytes: u64,
+}
+
 impl Limits {
     /// 10,000 rows, 30 s and 10 MB for a statement; a hundred times that for the grant; 20 sessions.
     pub const DEFAULT: Self = Self {

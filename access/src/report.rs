@@ -78,13 +78,13 @@ pub mod failure {
     pub const CUSTODY: &str = "Custody";
 }
 
-/// What the grant's sessions have used so far.
+/// What the grant's sessions have used so far, those on earlier proxies among them as far as the grant file tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// Sessions open now.
     pub open_sessions: u32,
-    /// Sessions ever opened.
+    /// Sessions that this proxy ever opened.
     pub sessions: u64,
     /// Statements forwarded or answered.
     pub statements: u64,

@@ -159,7 +159,7 @@ pub struct AccessGrantStatus {
     /// How many proxy pods the grant has had; more than one when a pod failed or was deleted while time was left.
     #[serde(default)]
     pub attempts: u32,
-    /// What was used, as last reported.
+    /// What all proxies of the grant together used, as last reported. It never shrinks: the next proxy counts on from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,
     /// Why it ends or ended: a word of the design's list.

@@ -1,10 +1,12 @@
-//! Counts what the sessions of the grant use: shared by all of them and by the report.
+//! Counts what the sessions of the grant use, on from what they used on earlier proxies: shared by all sessions and by
+//! the report.
 //!
 //! It counts and nothing else: whether a budget is used up is decided where statements are relayed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use access::Used;
 use access::report::Usage;
 
 /// The counters of one grant. Every method may be called from any session at any time.
@@ -22,6 +24,21 @@ pub struct UsageMeter {
 #[derive(Debug)]
 pub struct OpenSession {
     meter: Arc<UsageMeter>,
+}
+
+impl From<Used> for UsageMeter {
+    /// Counts on from what was used before.
+    fn from(used: Used) -> Self {
+        let Used { statements, refused, rows, bytes } = used;
+        Self {
+            open_sessions: AtomicU32::default(),
+            sessions: AtomicU64::default(),
+            statements: statements.into(),
+            refused: refused.into(),
+            rows: rows.into(),
+            bytes: bytes.into(),
+        }
+    }
 }
 
 impl UsageMeter {
@@ -86,13 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn answers_add_up() {
-        let meter = UsageMeter::default();
+    fn answers_add_up_on_what_earlier_proxies_gave() {
+        let meter = UsageMeter::from(Used { statements: 1_000, refused: 100, rows: 10_000, bytes: 100_000 });
         meter.count_answer(2, 30);
         meter.count_answer(1, 10);
         meter.count_statement();
         meter.count_refusal();
-        let Usage { rows, bytes, statements, refused, .. } = meter.so_far();
-        assert_eq!((rows, bytes, statements, refused), (3, 40, 1, 1));
+        let Usage { open_sessions, sessions, statements, refused, rows, bytes } = meter.so_far();
+        assert_eq!((statements, refused, rows, bytes), (1_001, 101, 10_003, 100_040));
+        assert_eq!((open_sessions, sessions), (0, 0));
     }
 }

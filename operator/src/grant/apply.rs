@@ -50,7 +50,9 @@ impl Steps<'_> {
             Action::Record(status) => self.record(*status).await?,
             Action::ApplyNetworkPolicy => self.put(network_policy::network_policy(parent)).await?,
             Action::ApplyServiceAccount => self.put(service_account::service_account(parent)).await?,
-            Action::ApplySecret => self.put(identity::identity_secret(self.context, parent)?).await?,
+            Action::ApplySecret(used) => {
+                self.put(identity::identity_secret(self.context, parent, used)?).await?;
+            }
             Action::ApplyRole => self.put(role::role(parent)).await?,
             Action::ApplyRoleBinding => self.put(role::role_binding(parent)).await?,
             Action::ApplyPod => self.put(pod::pod(parent)).await?,

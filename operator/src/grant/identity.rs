@@ -1,5 +1,6 @@
 //! The proxy's own certificate and its Secret: a fresh key for each pod, good a little longer than the grant.
 
+use access::Used;
 use jiff::SignedDuration;
 
 use super::children::Parent;
@@ -14,8 +15,8 @@ use k8s_openapi::api::core::v1::Secret;
 const AFTER_THE_END: SignedDuration = SignedDuration::from_mins(10);
 
 /// The Secret with everything the pod mounts.
-pub fn identity_secret(context: &Context, parent: Parent<'_>) -> Result<Secret, GrantError> {
-    let file = grant_file(parent).map_err(|source| GrantError::GrantFile { source })?;
+pub fn identity_secret(context: &Context, parent: Parent<'_>, used: Used) -> Result<Secret, GrantError> {
+    let file = grant_file(parent, used).map_err(|source| GrantError::GrantFile { source })?;
     let (uid, name) = (parent.uid(), parent.name());
     let leaf = Leaf {
         common_name: name.to_string(),

@@ -20,8 +20,8 @@ mod shut;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::report::{Failure, Phase, Report, Usage};
-use access::{EndReason, Grant};
+use access::report::{Failure, Phase, Report};
+use access::{EndReason, Grant, Used};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -66,16 +66,16 @@ pub enum Verdict {
 pub async fn live(args: &Args) -> (Verdict, Report) {
     let grant = match read_grant(&args.grant) {
         Ok(grant) => grant,
-        Err(error) => return stillborn(String::new(), &error),
+        Err(error) => return stillborn(String::new(), Used::default(), &error),
     };
-    let grant_uid = grant.identity.uid.clone();
+    let (grant_uid, used) = (grant.identity.uid.clone(), grant.used);
     match set_up(args, grant).await {
         Ok(setup) => live_with(setup).await,
-        Err(error) => stillborn(grant_uid, &error),
+        Err(error) => stillborn(grant_uid, used, &error),
     }
 }
 
-fn stillborn(grant_uid: String, error: &SetupError) -> (Verdict, Report) {
+fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (Verdict, Report) {
     let message = chain(error);
     tracing::error!(message, "cannot start");
     let Setback { failure, .. } = setback(access::report::failure::GRANT_FILE, &message, false);
@@ -87,7 +87,7 @@ fn stillborn(grant_uid: String, error: &SetupError) -> (Verdict, Report) {
         lease: None,
         server_version: None,
         failure: Some(failure),
-        usage: Usage::default(),
+        usage: UsageMeter::from(used).so_far(),
         end: None,
     };
     (Verdict::Failed, report)
@@ -95,7 +95,7 @@ fn stillborn(grant_uid: String, error: &SetupError) -> (Verdict, Report) {
 
 async fn live_with(setup: Setup) -> (Verdict, Report) {
     let Setup { grant, vault, serving, listeners, health, status } = setup;
-    let usage = Arc::new(UsageMeter::default());
+    let usage = Arc::new(UsageMeter::from(grant.used));
     let board = Board::new(grant.identity.uid.clone(), Arc::clone(&usage));
     let ending = Ending::new();
     tokio::spawn(serve_health(health, board.clone()));

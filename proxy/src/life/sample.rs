@@ -2,7 +2,7 @@
 
 use access::{
     Allowances, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress, Target, TermsDigest,
-    Tls, VaultAccess, VaultLease,
+    Tls, Used, VaultAccess, VaultLease,
 };
 
 /// Half an hour on the orders database.
@@ -30,6 +30,7 @@ pub fn grant() -> Grant {
             lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
         },
         limits: Limits::DEFAULT,
+        used: Used::default(),
         vault: VaultAccess {
             address: "https://vault.example.com:8200".into(),
             ca_pem: String::new(),

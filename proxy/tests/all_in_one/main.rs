@@ -76,12 +76,14 @@ fn a_stopped_grant_cuts_its_session_and_proves_the_door_shut() -> anyhow::Result
 #[test]
 fn at_its_deadline_a_grant_ends_by_itself_and_nothing_is_left() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
-    let grant = grant(&machine, 15)?;
+    let mut grant = grant(&machine, 15)?;
+    grant.used.rows = 1_000;
     let mut proxy = Proxy::start(&machine, &grant)?;
     proxy.is_ready()?;
     assert!(proxy.runs("SELECT 1")?.status.success());
     let ended = proxy.ends()?;
     assert_eq!(outcomes(&ended), ALL_PROVED, "{}", ended.log);
+    assert!(ended.report.usage.rows > 1_000, "an earlier run's rows count: {:?}", ended.report.usage);
     let end = ended.report.end.context("end")?;
     assert_eq!(end.reason, "Expired");
     assert!(end.cut_at <= grant.expires_at, "cut at {}, not after {}", end.cut_at, grant.expires_at);

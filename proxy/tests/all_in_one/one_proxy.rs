@@ -10,7 +10,7 @@ use std::time::Duration;
 use access::report::Report;
 use access::{
     Allowances, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress, Target, TermsDigest,
-    Tls, VaultAccess, VaultLease,
+    Tls, Used, VaultAccess, VaultLease,
 };
 use anyhow::Context;
 use jiff::SignedDuration;
@@ -65,6 +65,7 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
             lease: VaultLease { mount: "database".into(), role: "orders-read".into() },
         },
         limits: Limits::DEFAULT,
+        used: Used::default(),
         vault: VaultAccess {
             address: machine.vault.address.clone(),
             ca_pem: machine.vault.ca_pem.clone(),

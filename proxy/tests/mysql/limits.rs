@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::clients::Person;
 use crate::support::databases::mariadb;
-use crate::support::proxy::{Proxy, wide};
+use crate::support::proxy::{Proxy, grant, wide};
+use access::Used;
 use wire::mysql::command;
 
 use crate::support::raw::{self, error};
@@ -99,6 +100,27 @@ async fn the_budget_of_the_grant_binds_all_its_sessions() {
     assert!(third.err.contains("the grant's budget of 100 rows is used up"), "{third:?}");
     assert!(third.out.is_empty());
     assert_eq!(proxy.usage.so_far().rows, 100);
+}
+
+#[tokio::test]
+async fn the_budget_goes_on_where_an_earlier_proxy_of_the_grant_left_it() {
+    let mut limits = wide();
+    limits.budget.rows = 100;
+    let mut left = grant(limits);
+    left.used = Used { statements: 3, refused: 1, rows: 90, bytes: 5_000 };
+    let proxy = Proxy::of(left.clone()).await;
+    let mut raw = raw::session(&proxy).await;
+    let statistics = String::from_utf8(raw.asks(&[0x09]).await.unwrap()).unwrap();
+    assert!(statistics.contains("rows used: 90  rows in all: 100  bytes used: 5000"), "{statistics}");
+    let person = Person::of(&proxy);
+    assert_eq!(person.runs("SELECT n FROM shop.numbers LIMIT 10").await.out.lines().count(), 10);
+    let said = person.runs("SELECT 1").await;
+    assert!(said.err.contains("the grant's budget of 100 rows is used up"), "{said:?}");
+    assert_eq!(proxy.usage.so_far().rows, 100);
+
+    left.used.rows = 100;
+    let said = Person::of(&Proxy::of(left).await).runs("SELECT 1").await;
+    assert!(said.err.contains("the grant's budget of 100 rows is used up"), "{said:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What the proxy is told: the grant file, made from the snapshot in the grant and the installation's Vault.
 
-use access::{Custody, Grant, GrantIdentity, Limits, Login, TermsDigest, VaultAccess};
+use access::{Custody, Grant, GrantIdentity, Limits, Login, TermsDigest, Used, VaultAccess};
 use kube::ResourceExt;
 
 use super::Parent;
@@ -15,8 +15,8 @@ pub const TOKEN_FILE: &str = "token";
 #[error("the grant's termsDigest is not a digest")]
 pub struct BadDigest;
 
-/// The grant as the proxy will know it.
-pub fn grant_file(parent: Parent<'_>) -> Result<Grant, BadDigest> {
+/// The grant as the proxy will know it. `used`: by the proxies before it.
+pub fn grant_file(parent: Parent<'_>, used: Used) -> Result<Grant, BadDigest> {
     let Parent { grant, target, config, now } = parent;
     let role = format!("keyhole.{}", target.identity());
     Ok(Grant {
@@ -32,6 +32,7 @@ pub fn grant_file(parent: Parent<'_>) -> Result<Grant, BadDigest> {
         seconds_left: parent.seconds_left(),
         target: target.clone(),
         limits: grant.spec.terms.limits.over(Limits::DEFAULT),
+        used,
         vault: VaultAccess {
             address: config.vault.address.clone(),
             ca_pem: config.vault.ca.clone(),

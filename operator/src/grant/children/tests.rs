@@ -1,6 +1,6 @@
 //! What a proxy pod may be, may reach, and who may reach it.
 
-use access::Target;
+use access::{Target, Used};
 use serde_json::{Value, json};
 
 use super::*;
@@ -104,8 +104,10 @@ fn the_role_names_one_pod_and_its_binding_one_person() {
 }
 
 #[test]
-fn the_grant_file_names_the_databases_own_roles_and_the_deadline_twice() {
-    let file = with_parent(|parent| grant_file::grant_file(parent).unwrap());
+fn the_grant_file_names_the_databases_own_roles_the_deadline_twice_and_what_was_used() {
+    let used = Used { statements: 2, refused: 1, rows: 30, bytes: 400 };
+    let file = with_parent(|parent| grant_file::grant_file(parent, used).unwrap());
+    assert_eq!(file.used, used);
     assert_eq!(file.vault.token_role, "keyhole.shop.orders");
     assert_eq!(file.seconds_left, 1770);
     assert_eq!(file.expires_at.to_string(), "2026-01-01T12:30:00Z");

@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::super::observed::{Child, Observed, PodSeen, PodState, RequestLink, Rules};
 use super::leases::{record, settle, standing};
 use super::receipt::{receipt, write};
-use super::show::{because, say, usage};
+use super::show::{because, say};
+use super::usage;
 use super::{Action, Plan, has_finalizer, recorded};
 
 /// How long a proxy may take to cut, shut and prove before its pod is deleted.
@@ -36,7 +37,7 @@ pub(super) fn close(
     settle(&mut status, &observed.findings);
     if let Some(report) = &observed.report {
         record(&observed.grant, &mut status, observed.pod.as_ref(), report);
-        status.usage = Some(usage(&report.usage));
+        usage::note(&mut status, &report.usage);
     }
     let told = receipt(observed, &status);
     let is_shut = told.is_shut();

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 
-use super::super::observed::{Child, RequestLink};
+use super::super::observed::{Child, RequestLink, UsageDue};
 use super::model::World;
 use super::tests::everything_is_shut;
 
@@ -15,6 +15,8 @@ enum Event {
     /// Reconcile, and die after so many steps.
     Crash(usize),
     Reconcile,
+    Reads(u64),
+    Usage(UsageDue),
     Revoke,
     DeletePodByHand,
     PodDies,
@@ -30,6 +32,8 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (50_i64..3000).prop_map(Event::Tick),
         6 => (0_usize..12).prop_map(Event::Crash),
         6 => Just(Event::Reconcile),
+        3 => (1_u64..1000).prop_map(Event::Reads),
+        2 => prop_oneof![Just(UsageDue::Now), Just(UsageDue::Later)].prop_map(Event::Usage),
         1 => Just(Event::Revoke),
         1 => Just(Event::DeletePodByHand),
         1 => Just(Event::PodDies),
@@ -46,6 +50,8 @@ fn happen(world: &mut World, event: &Event) {
         Event::Tick(millis) => world.tick(*millis),
         Event::Crash(steps) => world.reconcile(&mut steps.clone()),
         Event::Reconcile => world.reconcile(&mut usize::MAX.clone()),
+        Event::Reads(rows) => world.reads(*rows),
+        Event::Usage(due) => world.usage = *due,
         Event::Revoke => world.revoke(),
         Event::DeletePodByHand => {
             let now = world.now;

@@ -8,6 +8,7 @@ mod open;
 mod receipt;
 mod show;
 mod trust;
+mod usage;
 
 #[cfg(test)]
 mod crashes;
@@ -18,8 +19,8 @@ mod tests;
 #[cfg(test)]
 pub use model::grant as tests_grant;
 
-use access::EndReason;
 use access::report::Report;
+use access::{EndReason, Used};
 use crds::{AccessGrant, AccessGrantStatus, GrantPhase, LeaseStatus};
 use jiff::Timestamp;
 
@@ -43,8 +44,8 @@ pub enum Action {
     ApplyNetworkPolicy,
     /// Make or repair the database's service account.
     ApplyServiceAccount,
-    /// Write a fresh certificate and grant file.
-    ApplySecret,
+    /// Write a fresh certificate, and a grant file that says what was used before.
+    ApplySecret(Used),
     /// Make or repair the Role for port-forward.
     ApplyRole,
     /// Make or repair its binding.

@@ -1,13 +1,14 @@
 //! A small world that obeys plans: API server, one pod with a proxy in it, Vault. Time moves when it is told to.
 //!
 //! It asserts what must hold at every moment: no credential before its accessor is on record, no pod without rules, no
-//! NetworkPolicy taken away under a pod that would still go, no second pod.
+//! NetworkPolicy taken away under a pod that would still go, no second pod, and nothing forgotten of what was read.
 
 #![allow(clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeMap;
 
 use access::report::{End, Failure, Lease, Phase, ProofLine, Report, Usage};
+use access::{Grant, Used};
 use crds::{AccessGrant, AccessGrantStatus, GrantPhase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -15,8 +16,12 @@ use serde_json::json;
 use super::super::observed::{
     Child, Finding, Link, Observed, Place, PodSeen, PodState, RequestLink, Rules, Shut, UsageDue,
 };
+use super::usage::used;
 use super::{Action, Plan, plan};
 use crate::admission::Admission;
+use crate::config::tests::example;
+use crate::grant::children::Parent;
+use crate::grant::children::grant_file::grant_file;
 
 pub const START: &str = "2026-01-01T12:00:00Z";
 
@@ -37,6 +42,8 @@ pub struct Pod {
     pub died: bool,
     pub failure: Option<String>,
     pub over_at: Option<Timestamp>,
+    /// What it and those before it have used, as far as it knows.
+    pub used: Used,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +56,11 @@ pub struct World {
     pub admission: Admission,
     pub rules: Rules,
     pub pod: Option<Pod>,
+    /// The grant file in the Secret.
+    pub file: Option<Grant>,
+    /// What a pod that is gone said last.
+    pub last_words: Option<Report>,
+    pub usage: UsageDue,
     /// Accessor to whether the lease of its token stands. A token without a lease opens nothing and ends by itself.
     pub vault: BTreeMap<String, bool>,
     pub vault_is_up: bool,
@@ -92,6 +104,9 @@ impl World {
             admission: Admission::InForce { since: "2026-01-01T11:59:59Z".parse().unwrap() },
             rules: Rules::default(),
             pod: None,
+            file: None,
+            last_words: None,
+            usage: UsageDue::Now,
             vault: BTreeMap::new(),
             vault_is_up: true,
             stuck_pods: false,
@@ -133,9 +148,12 @@ impl World {
             admission: Some(self.admission.clone()),
             rules: self.rules,
             pod: self.pod.as_ref().map(seen),
-            report: self.pod.as_ref().and_then(|pod| report(pod, self.now)),
+            report: match &self.pod {
+                Some(pod) => report(pod, self.now),
+                None => self.last_words.clone(),
+            },
             findings,
-            usage: UsageDue::Now,
+            usage: self.usage,
             place: Place { proxies_namespace: "keyhole-proxies".into(), internal_ca_pem: "pem".into() },
         }
     }
@@ -173,10 +191,20 @@ impl World {
     fn act(&mut self, action: &Action) -> Option<Finding> {
         let rules = &mut self.rules;
         match action {
-            Action::Record(status) => self.grant.status = Some((**status).clone()),
+            Action::Record(status) => {
+                let (before, after) = (used(&self.status()), used(status));
+                assert!(
+                    before.rows <= after.rows && before.bytes <= after.bytes,
+                    "{before:?}, then {after:?}"
+                );
+                self.grant.status = Some((**status).clone());
+            }
             Action::ApplyNetworkPolicy => rules.network_policy = Child::Present,
             Action::ApplyServiceAccount => rules.service_account = Child::Present,
-            Action::ApplySecret => rules.secret = Child::Present,
+            Action::ApplySecret(used) => {
+                rules.secret = Child::Present;
+                self.file = Some(self.grant_file(*used));
+            }
             Action::ApplyRole => rules.role = Child::Present,
             Action::ApplyRoleBinding => rules.role_binding = Child::Present,
             Action::ApplyPod => self.make_pod(),
@@ -221,6 +249,13 @@ impl World {
         None
     }
 
+    fn grant_file(&self, used: Used) -> Grant {
+        let (config, spec) = (example(), &self.grant.spec.terms.database_spec);
+        let target = crds::target("shop", "orders", spec).unwrap();
+        let parent = Parent { grant: &self.grant, target: &target, config: &config, now: self.now };
+        grant_file(parent, used).unwrap()
+    }
+
     fn make_pod(&mut self) {
         assert!(self.pod.is_none(), "a second pod");
         let Rules { network_policy, secret, role, role_binding, service_account } = self.rules;
@@ -228,6 +263,10 @@ impl World {
             assert_eq!(child, Child::Present, "a pod without its rules");
         }
         assert!(self.vault.values().all(|stands| !stands), "a new lease beside an old one");
+        let used_before = self.file.as_ref().expect("a grant file").used;
+        assert_eq!(used_before, used(&self.status()), "a pod that forgets what is on record");
+        let said = self.last_words.as_ref().map_or(0, |words| words.usage.rows);
+        assert!(used_before.rows >= said, "a pod that forgets what the last one said");
         self.made += 1;
         self.pod = Some(Pod {
             uid: format!("pod-{}", self.made),
@@ -242,7 +281,21 @@ impl World {
             died: false,
             failure: None,
             over_at: None,
+            used: used_before,
         });
+    }
+
+    /// People read so many rows more, if they can connect.
+    pub fn reads(&mut self, rows: u64) {
+        let serving = self.pod.as_mut().filter(|pod| pod.phase == Some(Phase::Ready) && !pod.died);
+        if let Some(Pod { used, .. }) = serving {
+            *used = Used {
+                statements: used.statements + 1,
+                rows: used.rows + rows,
+                bytes: used.bytes + rows,
+                ..*used
+            };
+        }
     }
 
     fn shut(&mut self, accessor: &str) -> Finding {
@@ -266,6 +319,8 @@ impl World {
         }
         if pod.finished_at.is_some() || pod.stuck {
             if pod.deleting_since.is_some() && !pod.stuck {
+                let said = report(pod, self.now);
+                self.last_words = said.or(self.last_words.take());
                 self.pod = None;
             }
             return;
@@ -338,7 +393,10 @@ fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
             .failure
             .as_ref()
             .map(|reason| Failure { reason: reason.clone(), message: "do this".into() }),
-        usage: Usage::default(),
+        usage: {
+            let Used { statements, refused, rows, bytes } = pod.used;
+            Usage { open_sessions: 0, sessions: 0, statements, refused, rows, bytes }
+        },
         end: (phase == Phase::Ended).then(|| End {
             reason: pod.end.clone().unwrap_or_default(),
             cut_at: now,

@@ -1,15 +1,16 @@
 //! The plan of a grant that has time left: rules first, then the pod, then custody, then ready.
 
-use access::ChildName;
 use access::report::{Phase, Report};
+use access::{ChildName, Used};
 use crds::{AccessGrantStatus, GrantPhase};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::super::observed::{Child, Observed, Place, PodSeen, PodState, Rules, UsageDue};
 use super::leases::{open_detail, record, settle, standing};
-use super::show::{because, not_ready, say, usage};
+use super::show::{because, not_ready, say};
 use super::trust::untrusted;
+use super::usage::{self, used};
 use super::{Action, Plan, recorded};
 
 /// How often a proxy that starts is asked how far it is.
@@ -29,6 +30,10 @@ pub(super) fn open(observed: &Observed, mut status: AccessGrantStatus, now: Time
     settle(&mut status, &observed.findings);
     if let Some(report) = &observed.report {
         record(&observed.grant, &mut status, observed.pod.as_ref(), report);
+        // While it serves, now and then is enough; its last words always count.
+        if observed.usage == UsageDue::Now || !observed.pod.as_ref().is_some_and(serves) {
+            usage::note(&mut status, &report.usage);
+        }
     }
     let mut plan = match &observed.pod {
         None => without_pod(observed, status, now),
@@ -44,6 +49,10 @@ pub(super) fn open(observed: &Observed, mut status: AccessGrantStatus, now: Time
     let deadline = observed.grant.spec.expires_at.0;
     plan.look_again = Some(plan.look_again.map_or(deadline, |again| again.min(deadline)));
     plan
+}
+
+fn serves(pod: &PodSeen) -> bool {
+    pod.state == PodState::Running && pod.deleting_since.is_none()
 }
 
 /// No pod: what an earlier one left is shut first, then everything is made, rules before pod.
@@ -67,11 +76,12 @@ fn without_pod(observed: &Observed, mut status: AccessGrantStatus, now: Timestam
     }
     status.attempts = status.attempts.saturating_add(1);
     say(grant, &mut status, "Ready", (false, not_ready(None, None)), now);
+    let used = used(&status);
     let mut actions = recorded(observed, status);
     actions.extend([
         Action::ApplyNetworkPolicy,
         Action::ApplyServiceAccount,
-        Action::ApplySecret,
+        Action::ApplySecret(used),
         Action::ApplyRole,
         Action::ApplyRoleBinding,
         Action::ApplyPod,
@@ -132,9 +142,6 @@ fn alive(observed: &Observed, mut status: AccessGrantStatus, pod: &PodSeen, now:
         let why = held_up.unwrap_or_else(|| not_ready(Some(pod), report));
         say(grant, &mut status, "Ready", (false, why), now);
     }
-    if let (Some(report), UsageDue::Now) = (report, observed.usage) {
-        status.usage = Some(usage(&report.usage));
-    }
     let name = ChildName::of(&grant.uid().unwrap_or_default());
     let Place { proxies_namespace, internal_ca_pem } = &observed.place;
     status.pod = Some(name.to_string());
@@ -142,8 +149,9 @@ fn alive(observed: &Observed, mut status: AccessGrantStatus, pod: &PodSeen, now:
     status.server_name = Some(name.server_name());
     status.ca = Some(internal_ca_pem.clone());
     let custody = custody(&status, report).filter(|_| untrusted(observed).is_none());
+    let repairs = repairs(&observed.rules, used(&status));
     let mut actions = recorded(observed, status);
-    actions.extend(repairs(&observed.rules));
+    actions.extend(repairs);
     actions.extend(late_start(observed, pod));
     actions.extend(custody);
     Plan { actions, look_again: after(now, pace(is_ready, pod, report)) }
@@ -164,12 +172,12 @@ fn late_start(observed: &Observed, pod: &PodSeen) -> Option<Action> {
 }
 
 /// What somebody took away comes back.
-fn repairs(rules: &Rules) -> Vec<Action> {
+fn repairs(rules: &Rules, used: Used) -> Vec<Action> {
     let Rules { network_policy, secret, role, role_binding, service_account } = *rules;
     [
         (network_policy, Action::ApplyNetworkPolicy),
         (service_account, Action::ApplyServiceAccount),
-        (secret, Action::ApplySecret),
+        (secret, Action::ApplySecret(used)),
         (role, Action::ApplyRole),
         (role_binding, Action::ApplyRoleBinding),
     ]

@@ -1,7 +1,7 @@
-//! What the status says in words: conditions, endpoint, usage. Each condition has a reason and a sentence.
+//! What the status says in words: conditions. Each has a reason and a sentence.
 
-use access::report::{Phase, Report, Usage};
-use crds::{AccessGrant, AccessGrantStatus, UsageStatus, condition, set_condition};
+use access::report::{Phase, Report};
+use crds::{AccessGrant, AccessGrantStatus, condition, set_condition};
 use jiff::Timestamp;
 
 use super::super::observed::{PodSeen, PodState, Problem};
@@ -54,10 +54,4 @@ fn running(report: Option<&Report>) -> Problem {
             because("ProxyStopping", "the proxy stops; a new one with a new lease follows.")
         }
     }
-}
-
-/// The counters as the status has them.
-pub fn usage(usage: &Usage) -> UsageStatus {
-    let Usage { open_sessions, sessions: _, statements, refused, rows, bytes } = *usage;
-    UsageStatus { open_sessions, statements, refused, rows, bytes }
 }

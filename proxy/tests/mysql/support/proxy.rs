@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use access::{
     Allowances, Budget, Custody, Grant, GrantIdentity, Limits, Login, ServerAddress, StatementLimits, Target,
-    TermsDigest, Tls, VaultAccess, VaultLease,
+    TermsDigest, Tls, Used, VaultAccess, VaultLease,
 };
 use keyhole_proxy::credential::Credential;
 use keyhole_proxy::ending::{EndCause, Ending};
@@ -69,6 +69,7 @@ pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
             lease: VaultLease { mount: "database".into(), role: "jit-read-role".into() },
         },
         limits,
+        used: Used::default(),
         vault: VaultAccess {
             address: "https://vault.example.com:8200".into(),
             ca_pem: String::new(),
@@ -112,7 +113,7 @@ impl Proxy {
             key_pem: Zeroizing::new(key.into_bytes()),
             session_ca_pem: session_ca.pem.clone().into_bytes(),
         };
-        let (usage, ending) = (Arc::new(UsageMeter::default()), Ending::new());
+        let (usage, ending) = (Arc::new(UsageMeter::from(grant.used)), Ending::new());
         let parts = SharedParts {
             grant,
             credential,
