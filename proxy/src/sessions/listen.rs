@@ -8,26 +8,18 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use wire::mysql::frame::Sequence;
 
+use super::door::{Door, Place};
 use super::shared::Shared;
 use crate::engines::mysql::client::{Identity, Plain, Session, TurnedAway};
-use crate::engines::mysql::packets::write_packet;
 
 /// From the first byte to a proven identity.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// So many connections may be on their way to an identity. Each holds a few KB.
-const MOST_HANDSHAKES: usize = 64;
-
 /// The longest that a session's goodbye may take; each bounds its own more tightly.
 const GOODBYE: Duration = Duration::from_millis(450);
-
-/// How long a client that is turned away at once may take to hear it.
-const TELLING: Duration = Duration::from_millis(100);
 
 /// A client that is silent so long is asked whether it is still there, and again every `PROBE` so many times: one that
 /// went away without a word gives its place back within two minutes.
@@ -50,20 +42,27 @@ pub struct Listeners {
 /// open at that moment.
 pub async fn serve(listeners: Listeners, shared: Arc<Shared>) -> Vec<u32> {
     let Listeners { native, tls_first } = listeners;
-    let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+    let door = Arc::new(Door::default());
+    // Each port on its own: a crowd on one of them does not keep the other waiting.
+    let ports = [(native, Port::Native), (tls_first, Port::TlsFirst)];
+    let [native, tls_first] = ports.map(|(listener, port)| serve_port(listener, port, &shared, &door));
+    tokio::join!(native, tls_first);
+    shared.open_connections()
+}
+
+async fn serve_port(listener: TcpListener, port: Port, shared: &Arc<Shared>, door: &Arc<Door>) {
     let mut sessions = JoinSet::new();
     loop {
-        let (accepted, port) = tokio::select! {
+        let arrived = tokio::select! {
             biased;
             _ = shared.ending.began() => break,
-            accepted = native.accept() => (accepted, Port::Native),
-            accepted = tls_first.accept() => (accepted, Port::TlsFirst),
-            Some(_) = sessions.join_next() => continue,
+            arrived = arrive(&listener, port, door) => arrived,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let arrival = Arrival { stream, peer, port };
-                sessions.spawn(attend(arrival, Arc::clone(&shared), Arc::clone(&handshakes)));
+        // Not one more thing to wait for: those that are over are never more than were open at once, however many come.
+        while sessions.try_join_next().is_some() {}
+        match arrived {
+            Ok(arrival) => {
+                sessions.spawn(attend(arrival, Arc::clone(shared)));
             }
             Err(error) => {
                 tracing::warn!(%error, ?port, "cannot accept a connection");
@@ -72,13 +71,12 @@ pub async fn serve(listeners: Listeners, shared: Arc<Shared>) -> Vec<u32> {
         }
     }
     // Nobody is accepted any more.
-    drop((native, tls_first));
+    drop(listener);
     let all_told = async { while sessions.join_next().await.is_some() {} };
     if timeout(GOODBYE, all_told).await.is_err() {
         tracing::warn!("some sessions did not end in time and are dropped");
         sessions.shutdown().await;
     }
-    shared.open_connections()
 }
 
 /// Which of the two ports it came to.
@@ -90,33 +88,34 @@ pub(crate) enum Port {
     TlsFirst,
 }
 
-struct Arrival {
-    stream: TcpStream,
-    peer: SocketAddr,
-    port: Port,
+/// The next connection, once there is a place for it. Who comes after it waits in the listener's queue.
+async fn arrive(listener: &TcpListener, port: Port, door: &Arc<Door>) -> io::Result<Arrival> {
+    let (stream, peer) = listener.accept().await?;
+    let place = door.enter(peer.ip()).await;
+    Ok(Arrival { stream, peer, port, place })
+}
+
+/// A connection that came a moment ago.
+pub(crate) struct Arrival {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) port: Port,
+    /// Until it is known who it is.
+    pub(crate) place: Place,
 }
 
 /// One connection, from its first byte to its last.
-async fn attend(arrival: Arrival, shared: Arc<Shared>, handshakes: Arc<Semaphore>) {
-    let Arrival { mut stream, peer, port } = arrival;
-    if let Err(error) = tune(&stream) {
+async fn attend(arrival: Arrival, shared: Arc<Shared>) {
+    let (peer, port) = (arrival.peer, arrival.port);
+    if let Err(error) = tune(&arrival.stream) {
         tracing::info!(%peer, ?port, %error, "connection lost at once");
         return;
     }
-    let identified = {
-        let Ok(_place) = handshakes.try_acquire() else {
-            if port == Port::Native {
-                crowded(&shared, &mut stream).await;
-            }
-            tracing::info!(%peer, ?port, reason = %TurnedAway::Crowded, "turned away");
-            return;
-        };
-        let session = Session::<Plain>::new(Arc::clone(&shared), stream, peer, port);
-        tokio::select! {
-            biased;
-            cause = shared.ending.began() => Err(TurnedAway::Ended(cause)),
-            outcome = timeout(HANDSHAKE, identify(session)) => outcome.unwrap_or(Err(TurnedAway::Slow)),
-        }
+    let session = Session::<Plain>::new(Arc::clone(&shared), arrival);
+    let identified = tokio::select! {
+        biased;
+        cause = shared.ending.began() => Err(TurnedAway::Ended(cause)),
+        outcome = timeout(HANDSHAKE, identify(session)) => outcome.unwrap_or(Err(TurnedAway::Slow)),
     };
     let permitted = match identified {
         Ok(session) => session.permit().await,
@@ -147,13 +146,4 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 
 async fn identify(session: Session<Plain>) -> Result<Session<Identity>, TurnedAway> {
     session.secure().await?.identify().await
-}
-
-/// An error in place of a greeting is one that every client understands.
-async fn crowded(shared: &Shared, stream: &mut TcpStream) {
-    if let Some(packet) = TurnedAway::Crowded.packet(shared.grant_name()) {
-        let mut sequence = Sequence::default();
-        // Whoever doesn't listen finds the connection closed.
-        let _ = timeout(TELLING, write_packet(stream, &mut sequence, &packet)).await;
-    }
 }

@@ -1,6 +1,7 @@
 //! The client's side: two listeners, TLS before anything else, an identity before any database, and then the relay.
 //! A connection that proves nothing gets nothing but an error that says what to do.
 
+mod door;
 mod identity;
 mod listen;
 mod seats;
@@ -8,8 +9,9 @@ mod shared;
 mod tls;
 mod token;
 
+pub(crate) use door::Place;
 pub use identity::{IdentityError, SessionAuthority};
-pub(crate) use listen::Port;
+pub(crate) use listen::{Arrival, Port};
 pub use listen::{Listeners, serve};
 pub use seats::Seat;
 pub(crate) use seats::Seated;

@@ -1,8 +1,14 @@
 //! Garbage, huge, slow and half-open connections, commands that nobody should send: refused, bounded, and without
 //! harm to anybody else.
 
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use wire::mysql::frame::{MAX_PAYLOAD, Sequence};
 
 use crate::support::clients::Person;
@@ -85,28 +91,80 @@ async fn a_handshake_packet_of_many_mib_is_refused_before_it_is_read() {
     still_works(&proxy).await;
 }
 
+/// A connection from this address that was greeted and says nothing.
+async fn silent(proxy: &Proxy, from: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from.parse::<Ipv4Addr>().unwrap(), 0).into()).unwrap();
+    let mut tcp = socket.connect((Ipv4Addr::LOCALHOST, proxy.native).into()).await.unwrap();
+    let greeting = read_packet(&mut tcp, &mut Sequence::default(), 1024).await.unwrap();
+    assert_eq!(greeting[0], 10, "{greeting:?}");
+    tcp
+}
+
+/// It lost its place to a newer one, and hears it.
+async fn hears_that_it_is_crowded(mut tcp: TcpStream) {
+    let answer = read_packet(&mut tcp, &mut Sequence::starting_at(1), 1024).await.unwrap();
+    let (code, message) = error(&answer);
+    assert!(code == 1040 && message.contains("too many connections at once"), "{code} {message}");
+    assert_eq!(tcp.read(&mut [0]).await.unwrap(), 0, "closed");
+}
+
 #[tokio::test]
-async fn more_connections_at_once_than_may_wait_are_turned_away_and_others_get_in_later() {
+async fn with_all_places_taken_a_newcomer_gets_in_and_the_oldest_hears_why_it_does_not() {
     let proxy = Proxy::start().await;
-    let mut waiting = Vec::new();
-    for _ in 0..64 {
-        let mut tcp = TcpStream::connect(("127.0.0.1", proxy.native)).await.unwrap();
-        read_packet(&mut tcp, &mut Sequence::default(), 1024).await.unwrap();
-        waiting.push(tcp);
+    let other = silent(&proxy, "127.0.0.2").await;
+    let mut waiting = VecDeque::new();
+    for _ in 0..63 {
+        waiting.push_back(silent(&proxy, "127.0.0.1").await);
     }
-    let mut tcp = TcpStream::connect(("127.0.0.1", proxy.native)).await.unwrap();
-    let answer = read_packet(&mut tcp, &mut Sequence::default(), 1024).await.unwrap();
-    assert_eq!(error(&answer).0, 1040);
-    drop(waiting);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    loop {
-        let mut tcp = TcpStream::connect(("127.0.0.1", proxy.native)).await.unwrap();
-        if read_packet(&mut tcp, &mut Sequence::default(), 1024).await.unwrap()[0] == 10 {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "their places are given back");
+    for _ in 0..3 {
+        waiting.push_back(silent(&proxy, "127.0.0.1").await);
+        hears_that_it_is_crowded(waiting.pop_front().unwrap()).await;
     }
+    let newcomer = silent(&proxy, "127.0.0.2").await;
+    hears_that_it_is_crowded(waiting.pop_front().unwrap()).await;
+    // The oldest of all is still there: it comes from where others are few.
+    assert!(is_silent(&other) && is_silent(&newcomer) && waiting.iter().all(is_silent));
     still_works(&proxy).await;
+}
+
+fn is_silent(tcp: &TcpStream) -> bool {
+    matches!(tcp.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// Holds a connection open that says nothing, and opens it again whenever it is closed.
+async fn comes_again(port: u16, closed: Arc<AtomicU32>) {
+    loop {
+        let mut tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        // A reset is an end too.
+        while tcp.read(&mut [0; 256]).await.is_ok_and(|count| count > 0) {}
+        closed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn whoever_holds_all_places_and_takes_them_again_keeps_nobody_out_of_either_port() {
+    let proxy = Proxy::start().await;
+    let closed = Arc::new(AtomicU32::new(0));
+    let mut strangers = JoinSet::new();
+    for port in [proxy.native, proxy.native, proxy.tls_first].into_iter().cycle().take(96) {
+        strangers.spawn(comes_again(port, Arc::clone(&closed)));
+    }
+    // Somebody had to go: all places are taken.
+    while closed.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (person, leaf) = (Person::of(&proxy), proxy.session_certificate());
+    for attempt in 0..4 {
+        let said = person.runs("SELECT 1").await;
+        assert_eq!(said.out, "1", "attempt {attempt}: {said:?}");
+        let tcp = TcpStream::connect(("127.0.0.1", proxy.tls_first)).await.unwrap();
+        let connector = raw::connector(&proxy, Some(&leaf), &[b"mysql"]);
+        let mut tls = connector.connect(raw::server_name(), tcp).await.unwrap();
+        let greeting = read_packet(&mut tls, &mut Sequence::default(), 1024).await.unwrap();
+        assert_eq!(greeting[0], 10, "attempt {attempt}: {greeting:?}");
+    }
+    assert!(strangers.try_join_next().is_none(), "a stranger gave up");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use crate::audit::Who;
 use crate::bytes::Stream;
 use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
 use crate::engines::mysql::relay::{Ended, Relay, RelayParts};
-use crate::sessions::{ALPN, Listed, Port, Seated, Shared};
+use crate::sessions::{ALPN, Arrival, Listed, Place, Port, Seated, Shared};
 use crate::usage::OpenSession;
 
 /// A handshake response holds a token at most.
@@ -50,10 +50,12 @@ pub(crate) struct Session<S> {
 pub(crate) struct Plain {
     stream: TcpStream,
     port: Port,
+    place: Place,
 }
 
 /// Nobody else can read along.
 pub(crate) struct Secured {
+    place: Place,
     stream: Stream,
     sequence: Sequence,
     certificate: Option<CertificateDer<'static>>,
@@ -80,44 +82,53 @@ pub(crate) struct Permit {
 }
 
 impl Session<Plain> {
-    pub(crate) fn new(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, port: Port) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, arrival: Arrival) -> Self {
+        let Arrival { stream, peer, port, place } = arrival;
         let number = shared.next_number();
-        Self { shared, peer, number, state: Plain { stream, port } }
+        Self { shared, peer, number, state: Plain { stream, port, place } }
     }
 
     /// TLS, before anything else.
     pub(crate) async fn secure(self) -> Result<Session<Secured>, TurnedAway> {
-        let Self { shared, peer, number, state: Plain { stream, port } } = self;
+        let Self { shared, peer, number, state: Plain { stream, port, place } } = self;
         let state = match port {
-            Port::Native => secure_native(&shared, number, stream).await?,
-            Port::TlsFirst => secure_first(&shared, number, stream).await?,
+            Port::Native => secure_native(&shared, number, stream, place).await?,
+            Port::TlsFirst => secure_first(&shared, number, stream, place).await?,
         };
         Ok(Session { shared, peer, number, state })
     }
 }
 
-async fn secure_native(shared: &Shared, number: u32, mut tcp: TcpStream) -> Result<Secured, TurnedAway> {
+async fn secure_native(
+    shared: &Shared,
+    number: u32,
+    mut tcp: TcpStream,
+    place: Place,
+) -> Result<Secured, TurnedAway> {
     let mut sequence = Sequence::default();
     let offered = greeting::offer(shared, TlsIs::StillToCome);
     let hello = greeting::greeting(shared, number, offered)?;
     write_packet(&mut tcp, &mut sequence, &hello).await.map_err(TurnedAway::Packet)?;
     // Not one byte beyond this packet is read before TLS: nothing can be slipped in ahead of it.
-    let first = match read_packet(&mut tcp, &mut sequence, MAX_BEFORE_TLS).await {
-        Ok(first) => first,
-        Err(error @ PacketError::TooLong(_)) => {
-            return Err(turn_away(shared, &mut tcp, sequence, TurnedAway::Packet(error)).await);
-        }
-        Err(error) => return Err(TurnedAway::Packet(error)),
+    let asked = async {
+        let first = read_packet(&mut tcp, &mut sequence, MAX_BEFORE_TLS).await.map_err(TurnedAway::Packet)?;
+        SslRequest::decode(&first).map_err(|_| TurnedAway::Insecure)
     };
-    if SslRequest::decode(&first).is_err() {
-        return Err(turn_away(shared, &mut tcp, sequence, TurnedAway::Insecure).await);
+    if let Err(error) = unless_crowded(&place, asked).await {
+        return Err(turn_away(shared, &mut tcp, sequence, error).await);
     }
-    let (stream, certificate) = accept(&shared.acceptors.native, tcp).await?;
-    Ok(Secured { stream: Box::new(stream), sequence, certificate, offered })
+    let (stream, certificate) = unless_crowded(&place, accept(&shared.acceptors.native, tcp)).await?;
+    Ok(Secured { place, stream: Box::new(stream), sequence, certificate, offered })
 }
 
-async fn secure_first(shared: &Shared, number: u32, tcp: TcpStream) -> Result<Secured, TurnedAway> {
-    let (mut stream, certificate) = accept(&shared.acceptors.tls_first, tcp).await?;
+async fn secure_first(
+    shared: &Shared,
+    number: u32,
+    tcp: TcpStream,
+    place: Place,
+) -> Result<Secured, TurnedAway> {
+    let accepted = unless_crowded(&place, accept(&shared.acceptors.tls_first, tcp)).await;
+    let (mut stream, certificate) = accepted?;
     if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
         return Err(TurnedAway::Alpn);
     }
@@ -125,7 +136,7 @@ async fn secure_first(shared: &Shared, number: u32, tcp: TcpStream) -> Result<Se
     let offered = greeting::offer(shared, TlsIs::Here);
     let hello = greeting::greeting(shared, number, offered)?;
     write_packet(&mut stream, &mut sequence, &hello).await.map_err(TurnedAway::Packet)?;
-    Ok(Secured { stream: Box::new(stream), sequence, certificate, offered })
+    Ok(Secured { place, stream: Box::new(stream), sequence, certificate, offered })
 }
 
 type Accepted = (TlsStream<TcpStream>, Option<CertificateDer<'static>>);
@@ -141,10 +152,10 @@ impl Session<Secured> {
     /// Who it is.
     pub(crate) async fn identify(self) -> Result<Session<Identity>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
-        let Secured { mut stream, mut sequence, certificate, offered } = state;
-        let response = read_packet(&mut stream, &mut sequence, MAX_RESPONSE).await;
-        let response = response.map_err(TurnedAway::Packet)?;
+        let Secured { place, mut stream, mut sequence, certificate, offered } = state;
         let read = async {
+            let response = read_packet(&mut stream, &mut sequence, MAX_RESPONSE).await;
+            let response = response.map_err(TurnedAway::Packet)?;
             let response = HandshakeResponse::decode(&response).map_err(TurnedAway::Malformed)?;
             if response.head.capabilities.has_any(Capabilities::COMPRESSION) {
                 return Err(TurnedAway::Compression);
@@ -163,7 +174,7 @@ impl Session<Secured> {
             let schema = schema.map(|name| String::from_utf8_lossy(name).into_owned());
             Ok((agreed, Writes::by_collation(response.head.collation), proof, schema))
         };
-        let (agreed, writes, proof, schema) = match read.await {
+        let (agreed, writes, proof, schema) = match unless_crowded(&place, read).await {
             Ok(known) => known,
             Err(error) => return Err(turn_away(&shared, &mut stream, sequence, error).await),
         };
@@ -220,6 +231,14 @@ impl Session<Permit> {
     pub(crate) async fn relay(self) -> Ended {
         self.state.relay.run().await
     }
+}
+
+/// Takes a step of the handshake, unless the place is lost before it is done.
+async fn unless_crowded<T>(
+    place: &Place,
+    step: impl Future<Output = Result<T, TurnedAway>>,
+) -> Result<T, TurnedAway> {
+    place.unless_lost(step).await.unwrap_or(Err(TurnedAway::Crowded))
 }
 
 /// Tells the client why, if it can be told, and hands the reason back.

@@ -50,7 +50,7 @@ pub enum TurnedAway {
         /// The grant's bound.
         limit: u32,
     },
-    /// Client: too many connections are in their handshake.
+    /// Client: too many connections are in their handshake, and this one lost its place to a newer one.
     #[error("too many connections are in their handshake")]
     Crowded,
     /// Client: the gate refused the schema that it wants to start in.
