@@ -19,6 +19,27 @@ async fn a_writing_statement_is_refused_when_it_is_prepared() {
     assert_eq!(mariadb().admin("SELECT COUNT(*) FROM shop.orders"), "2");
 }
 
+/// MariaDB executes a prepared statement in the schema that it was prepared in, and goes back afterwards: the session would
+/// be in another schema than the proxy has it in, and every name without one would be judged as of the wrong one.
+#[tokio::test]
+async fn what_changes_the_session_cannot_be_prepared() {
+    let proxy = Proxy::start().await;
+    let mut raw = raw::session(&proxy).await;
+    let in_schema = command::encode_init_db(b"information_schema");
+    let prepared = raw.asks(&command::encode_prepare(b"USE shop")).await.unwrap();
+    if prepared[0] == 0 {
+        // What that would lead to: a table that is closed to readers, read under a name that is open in another schema.
+        assert_eq!(raw.asks(&in_schema).await.unwrap()[0], 0);
+        let execute = [&[0x17_u8], &prepared[1..5], &[0, 1, 0, 0, 0]].concat();
+        assert_eq!(raw.asks(&execute).await.unwrap()[0], 0);
+        let closed = raw.asks(&command::encode_query(b"SELECT 1 FROM all_plugins LIMIT 1")).await.unwrap();
+        panic!("it can be prepared, and then this is answered: {closed:?}");
+    }
+    let (code, message) = error(&prepared);
+    assert!(code == 1295 && message.contains("send it as a plain query"), "{code} {message}");
+    assert_eq!(raw.asks(&command::encode_query(b"USE shop")).await.unwrap()[0], 0);
+}
+
 #[tokio::test]
 async fn parameters_of_every_kind_reach_the_database() {
     let proxy = Proxy::start().await;

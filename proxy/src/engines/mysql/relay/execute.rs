@@ -43,7 +43,6 @@ impl Relay {
         if let Some(refused) = self.used_up() {
             return self.refuse(plain, refused).await;
         }
-        let permit = Arc::clone(&prepared.permit);
         let results = match self.traced(&text, schema.as_deref()).await? {
             Ok(masks) => masks.map_or(Results::Open, Results::Masked),
             Err(refused) => return self.refuse(plain, refused).await,
@@ -62,13 +61,10 @@ impl Relay {
             prepared.results = results;
             prepared.forget_long_data();
         }
-        let answered = self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
+        self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
         let used = self.used_by_this();
         if let Some(prepared) = self.statements.get_mut(execute.id) {
             prepared.fetched = used;
-        }
-        if answered.done {
-            self.take_effect(&permit);
         }
         self.finish().await
     }

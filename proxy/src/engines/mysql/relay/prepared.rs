@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sql::Permit;
 use wire::mysql::command::execute_params::{ParameterType, Statement};
 
 use super::answer::Carried;
@@ -33,8 +32,6 @@ pub(super) enum Results {
 pub(super) struct Prepared {
     /// The text as the client sent it.
     pub text: Arc<[u8]>,
-    /// The gate's word on it.
-    pub permit: Arc<Permit>,
     /// The schema that its names are of.
     pub schema: Option<Arc<str>>,
     /// What the column rules make of the results of its last execution; away while one of them is followed.
@@ -52,10 +49,9 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(text: &[u8], schema: Option<String>, permit: Arc<Permit>, parameters: u16) -> Self {
+    pub(super) fn new(text: &[u8], schema: Option<String>, parameters: u16) -> Self {
         Self {
             text: text.into(),
-            permit,
             schema: schema.map(Arc::from),
             results: Results::None,
             parameters,

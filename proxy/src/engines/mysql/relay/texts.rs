@@ -70,9 +70,11 @@ impl Relay {
             return self.refuse(asked, refused).await;
         }
         let permit = match self.shared.gate.decide(text, self.schema.as_deref()).await {
-            Ok(Verdict::Forward(permit)) => permit,
-            Ok(Verdict::Answer(_)) => {
-                // What is answered without the database can't be prepared in it; clients then send it as a query.
+            Ok(Verdict::Forward(permit)) if permit.effect() == SessionEffect::None => permit,
+            Ok(Verdict::Forward(_) | Verdict::Answer(_)) => {
+                // What is answered without the database can't be prepared in it, and what changes the session may change
+                // it otherwise when it is executed: MariaDB executes in the schema of the preparation, and goes back.
+                // Clients then send it as a query.
                 let message = "this statement cannot be prepared: send it as a plain query";
                 return self.refuse(asked, Refused::new(Rule::NotPreparable, message)).await;
             }
@@ -95,7 +97,7 @@ impl Relay {
         self.begin(asked, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         if let Some(prepared) = answered.prepared.filter(|_| answered.done) {
-            let statement = Prepared::new(text, schema, permit, prepared.parameters);
+            let statement = Prepared::new(text, schema, prepared.parameters);
             self.statements.insert(prepared.id, statement);
         }
         self.finish().await
