@@ -12,11 +12,13 @@
 //! | tree to facts, and no word left over | [`walk`], [`accounting`] |
 //! | what is open: functions, schemas, variables with secrets | [`judge`] |
 //! | rules on columns | [`columns`] |
+//! | when two names mean the same | [`names`] |
 
 mod accounting;
 mod columns;
 mod gate;
 mod judge;
+mod names;
 mod parse;
 mod query;
 mod server;

@@ -299,3 +299,40 @@ fn system_schemas_are_closed_in_any_spelling() {
     assert!(matches!(gate.decide(b"SHOW COLUMNS FROM user", Some("mysql")), Verdict::Refuse(_)));
     assert!(matches!(gate.decide(b"SELECT * FROM user", Some("shop")), Verdict::Forward(_)));
 }
+
+#[test]
+fn a_tables_name_is_never_that_of_its_file() {
+    for prefix in ["#mysql50#", "#MySQL50#", "#MYSQL50#"] {
+        let name = format!("`{prefix}users`");
+        for text in [
+            format!("SELECT email FROM {name}"),
+            format!("SELECT email FROM shop.{name}"),
+            format!("SELECT email FROM `{prefix}shop`.users"),
+            format!("SELECT {name}.email FROM users"),
+            format!("SELECT 1 FROM t WHERE EXISTS (SELECT email FROM {name} AS t)"),
+            format!("WITH c AS (SELECT email FROM {name}) SELECT * FROM c"),
+            format!("TABLE {name}"),
+            format!("DESCRIBE {name}"),
+            format!("DESC shop.{name} email"),
+            format!("EXPLAIN {name}"),
+            format!("EXPLAIN SELECT email FROM {name}"),
+            format!("SHOW COLUMNS FROM {name}"),
+            format!("SHOW INDEX FROM users FROM `{prefix}shop`"),
+            format!("SHOW CREATE TABLE shop.{name}"),
+            format!("SHOW CREATE VIEW {name}"),
+            format!("SHOW CREATE DATABASE `{prefix}shop`"),
+            format!("SHOW TABLES FROM `{prefix}shop`"),
+            format!("SHOW TABLE STATUS FROM `{prefix}shop`"),
+            format!("SHOW CREATE TRIGGER {name}"),
+            format!("USE `{prefix}shop`"),
+        ] {
+            refused(text);
+        }
+        let gate = Gate::new(MARIADB, Allowances::default());
+        assert!(matches!(gate.decide_schema(&format!("{prefix}shop")), Verdict::Refuse(_)));
+        // Without quotes it is a comment.
+        refused(format!("SELECT email FROM {prefix}users"));
+    }
+    allowed("SELECT '#mysql50#users', \"#mysql50#users\" FROM `users#mysql50#`");
+    allowed("SELECT * FROM `#users`");
+}

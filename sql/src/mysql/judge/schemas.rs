@@ -7,6 +7,8 @@
 //! (`INNODB_BUFFER_PAGE`). `performance_schema` shows other people's statements, `mysql` credentials, `sys` both: of them
 //! those tables are open that count by table, index, file or event, and name nobody.
 
+use crate::mysql::names;
+
 /// Open tables of a system schema.
 struct System {
     name: &'static str,
@@ -97,7 +99,7 @@ fn is_system(schema: &str) -> bool {
 /// A name that a server may read as another one: cut at a NUL, or as the plain name of a folder. COM_INIT_DB brings a
 /// name that no lexer has seen.
 fn is_disguised(schema: &str) -> bool {
-    schema.chars().any(char::is_control) || fold(schema).trim().starts_with("#mysql50#")
+    schema.chars().any(char::is_control) || names::is_of_a_file(schema.trim())
 }
 
 /// Is this table of a system schema open? Tables of other schemas are the database role's affair.

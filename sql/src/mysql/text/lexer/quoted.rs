@@ -1,6 +1,7 @@
 //! Strings, quoted names, and hex and bit strings. Backslash escapes in strings, never in names.
 
 use super::{Kind, Scanner};
+use crate::mysql::names;
 use crate::refusal::{Reason, Refusal};
 
 /// The name inside backticks, doubled ones made single.
@@ -18,13 +19,18 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// A name in backticks. An empty one is an alias that nobody wrote; with a NUL it is none.
+    /// A name in backticks. An empty one is an alias that nobody wrote; with a NUL it is none, and with the prefix of a
+    /// file's name it is another one.
     pub(super) fn quoted_name(&mut self) -> Result<(), Refusal> {
         let start = self.at;
         let end = self.quoted_end(start, b'`')?;
         let inside = self.bytes.get(start.saturating_add(1)..end.saturating_sub(1)).unwrap_or_default();
         if inside.contains(&0) {
             return Err(self.refuse(Reason::Character, "a quoted name that holds a NUL", start));
+        }
+        if names::is_of_a_file(self.source.get(start.saturating_add(1)..end).unwrap_or_default()) {
+            let what = "a name that begins with #mysql50#, which servers may read as the name behind it; write that one";
+            return Err(self.refuse(Reason::Ambiguous, what, start));
         }
         self.push_to(Kind::Quoted, start, end);
         Ok(())
