@@ -29,7 +29,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use columns::{Catalogue, Columns, Relation, ResultColumn, Trace};
+pub use columns::{Catalogue, Column, Relation, ResultColumn, Trace};
 pub use gate::Gate;
 pub use judge::functions::component_functions;
 pub use judge::secrets::SECRET_VARIABLES;

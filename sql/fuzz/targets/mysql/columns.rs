@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use access::{Allowances, ColumnAccess, ColumnRule};
-use sql::mysql::{Catalogue, Columns, Gate, Relation, Server, Trace};
+use sql::mysql::{Catalogue, Column, Gate, Relation, Server, Trace};
 use sql::{TableName, Verdict};
 
 const WORDS: &[&str] = &[
@@ -14,18 +14,22 @@ const WORDS: &[&str] = &[
     "contacts", "EXPLAIN", "SET", "@x", "?", "`x y`", "shop",
 ];
 
-fn columns(names: &[&str]) -> Columns {
-    Columns { names: names.iter().map(|name| ((*name).to_owned(), false)).collect() }
+fn relation(name: &str, columns: &[&str], view: Option<&str>) -> Relation {
+    let column = |name: &&str| Column { name: (*name).to_owned(), invisible: false };
+    Relation {
+        schema: "shop".into(),
+        name: name.into(),
+        columns: columns.iter().map(column).collect(),
+        view: view.map(str::to_owned),
+    }
 }
 
-fn look_up(name: &TableName) -> Relation {
+fn look_up(name: &TableName) -> Option<Relation> {
+    let text = "select `u`.`id` AS `id`,concat(`u`.`email`) AS `e` from `shop`.`users` `u`";
     match name.name.to_lowercase().as_str() {
-        "users" => Relation::Table(columns(&["id", "name", "email"])),
-        "contacts" => Relation::View {
-            columns: columns(&["id", "e"]),
-            definition: "select `u`.`id` AS `id`,concat(`u`.`email`) AS `e` from `shop`.`users` `u`".into(),
-        },
-        _ => Relation::Absent,
+        "users" => Some(relation("users", &["id", "name", "email"], None)),
+        "contacts" => Some(relation("contacts", &["id", "e"], Some(text))),
+        _ => None,
     }
 }
 

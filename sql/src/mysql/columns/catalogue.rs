@@ -4,44 +4,45 @@
 use crate::facts::TableName;
 use std::collections::BTreeMap;
 
-/// The columns of a table or view, in the server's order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Columns {
-    /// Name of each, and whether `*` leaves it out (`INVISIBLE` in `information_schema.columns.extra`).
-    pub names: Vec<(String, bool)>,
-}
-
-/// A table, or a view with the text that defines it.
+/// A column of a table or view.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Relation {
-    /// A base table, or a table of the server's own.
-    Table(Columns),
-    /// A view.
-    View {
-        /// Its columns.
-        columns: Columns,
-        /// `information_schema.views.view_definition`: empty without the right to see it.
-        definition: String,
-    },
-    /// The server shows no such table to this user.
-    Absent,
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// `*` leaves it out (`INVISIBLE` in `information_schema.columns.extra`).
+    pub invisible: bool,
 }
 
-/// Tables by schema and name, as the server spells them.
+/// A table or view that the server has. Its name is the one that the server tells, not the one that it was asked for by: a
+/// rule on a table holds whatever a statement calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// The server's own name for its schema.
+    pub schema: String,
+    /// The server's own name for it.
+    pub name: String,
+    /// Its columns, in the server's order.
+    pub columns: Vec<Column>,
+    /// The text that defines a view (`information_schema.views.view_definition`: empty without the right to see it). `None`
+    /// for a base table, or a table of the server's own.
+    pub view: Option<String>,
+}
+
+/// Tables by schema and name, as they were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
-    relations: BTreeMap<TableName, Relation>,
+    relations: BTreeMap<TableName, Option<Relation>>,
 }
 
 impl Catalogue {
-    /// Notes what the server says of a table, under the name that was asked for.
-    pub fn insert(&mut self, name: TableName, relation: Relation) {
+    /// Notes what the server says of a table, under the name that was asked for. `None`: it shows no such table to this user.
+    pub fn insert(&mut self, name: TableName, relation: Option<Relation>) {
         self.relations.insert(name, relation);
     }
 
     /// What is known of a table; `None` when it was not looked up.
     #[must_use]
-    pub fn get(&self, name: &TableName) -> Option<&Relation> {
-        self.relations.get(name)
+    pub fn get(&self, name: &TableName) -> Option<Option<&Relation>> {
+        self.relations.get(name).map(Option::as_ref)
     }
 }

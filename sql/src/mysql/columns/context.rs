@@ -2,8 +2,9 @@
 //! where a table is not in the catalogue, notes that it is wanted.
 
 use super::scope::{Access, Field, Output};
-use super::{Catalogue, Columns, Relation, ResultColumn, Trace};
+use super::{Catalogue, Relation, ResultColumn, Trace};
 use crate::facts::TableName;
+use crate::mysql::names::{alike, same};
 use crate::mysql::query;
 use crate::mysql::server::Server;
 use crate::refusal::{Reason, Refusal, shown};
@@ -41,10 +42,6 @@ pub(crate) struct Context<'a> {
     notes: RefCell<Notes>,
 }
 
-fn same(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
-}
-
 impl<'a> Context<'a> {
     /// A trace that nothing was noted in yet.
     pub(crate) fn new(rules: &'a [ColumnRule], catalogue: &'a Catalogue, server: Server) -> Self {
@@ -69,19 +66,23 @@ impl<'a> Context<'a> {
     /// The columns of a table or view, with what a reader gets of them.
     ///
     /// # Errors
-    /// There is no such table, a rule does not fit it, or a view's text can't be traced.
+    /// There is no such table or it is called otherwise, a rule does not fit it, or a view's text can't be traced.
     pub(crate) fn relation(&self, name: &TableName) -> Result<Output, Refusal> {
-        let output = match self.catalogue.get(name) {
-            None => {
-                self.notes.borrow_mut().wanted.insert(name.clone());
-                return Ok(Output::default());
-            }
-            Some(Relation::Absent) => {
-                let what = format!("there is no table {} that you may read", shown(&name.name));
-                return Err(Refusal::new(Reason::NoTable, what));
-            }
-            Some(Relation::Table(columns)) => self.ruled(name, columns, None)?,
-            Some(Relation::View { columns, definition }) => self.view(name, columns, definition)?,
+        let Some(known) = self.known(name) else { return Ok(Output::default()) };
+        let Some(relation) = known else {
+            let what = format!("there is no table {} that you may read", shown(&name.name));
+            return Err(Refusal::new(Reason::NoTable, what));
+        };
+        if !same(name.schema.as_deref().unwrap_or_default(), &relation.schema)
+            || !same(&name.name, &relation.name)
+        {
+            let (schema, table) = (shown(&relation.schema), shown(&relation.name));
+            let what = format!("write the table's name exactly as the server has it: {schema}.{table}");
+            return Err(Refusal::new(Reason::Column, what));
+        }
+        let output = match &relation.view {
+            None => self.ruled(relation, None)?,
+            Some(definition) => self.view(name, relation, definition)?,
         };
         if output.access().is_some() {
             self.notes.borrow_mut().ruled = true;
@@ -89,38 +90,47 @@ impl<'a> Context<'a> {
         Ok(output)
     }
 
+    /// Does the server have this table? `false` as long as that is not known.
+    pub(crate) fn exists(&self, name: &TableName) -> bool {
+        self.known(name).flatten().is_some()
+    }
+
+    /// What is in the catalogue; what isn't is noted as wanted.
+    fn known(&self, name: &TableName) -> Option<Option<&'a Relation>> {
+        let known = self.catalogue.get(name);
+        if known.is_none() {
+            self.notes.borrow_mut().wanted.insert(name.clone());
+        }
+        known
+    }
+
     /// Columns under the rules of their table, and of those that a view's columns come from.
-    fn ruled(
-        &self,
-        name: &TableName,
-        columns: &Columns,
-        inherited: Option<&Output>,
-    ) -> Result<Output, Refusal> {
-        let schema = name.schema.as_deref().unwrap_or_default();
-        let rules =
-            self.rules.iter().filter(|rule| same(&rule.schema, schema) && same(&rule.table, &name.name));
+    fn ruled(&self, relation: &Relation, inherited: Option<&Output>) -> Result<Output, Refusal> {
+        let Relation { schema, name, columns, view: _ } = relation;
+        let rules = self.rules.iter().filter(|rule| alike(&rule.schema, schema) && alike(&rule.table, name));
         for rule in rules.clone() {
-            if !columns.names.iter().any(|(column, _)| same(column, &rule.column)) {
+            if !columns.iter().any(|column| alike(&column.name, &rule.column)) {
                 let what = format!(
                     "the Database has a rule on a column {} that {} does not have; ask the platform team",
                     shown(&rule.column),
-                    shown(&name.name)
+                    shown(name)
                 );
                 return Err(Refusal::new(Reason::Column, what));
             }
         }
-        let shows_values = schema.eq_ignore_ascii_case("information_schema")
-            && SHOWS_VALUES.iter().any(|table| name.name.eq_ignore_ascii_case(table));
-        let fields = columns.names.iter().enumerate().map(|(index, (column, invisible))| {
-            let own = rules.clone().filter(|rule| same(&rule.column, column)).map(|rule| rule.access).max();
+        let shows_values =
+            same(schema, "information_schema") && SHOWS_VALUES.iter().any(|table| same(name, table));
+        let fields = columns.iter().enumerate().map(|(index, column)| {
+            let own = rules.clone().filter(|rule| alike(&rule.column, &column.name));
+            let own = own.map(|rule| rule.access).max();
             let from = inherited.and_then(|output| output.fields.get(index)).and_then(|field| field.access);
             let access = own.max(from).max(shows_values.then_some(ColumnAccess::Hide));
-            Field { name: Some(column.clone()), access, invisible: *invisible }
+            Field { name: Some(column.name.clone()), access, invisible: column.invisible }
         });
         Ok(Output { fields: fields.collect(), certain: true })
     }
 
-    fn view(&self, name: &TableName, columns: &Columns, definition: &str) -> Result<Output, Refusal> {
+    fn view(&self, name: &TableName, relation: &Relation, definition: &str) -> Result<Output, Refusal> {
         if let Some(known) = self.notes.borrow().views.get(name) {
             return Ok(known.clone());
         }
@@ -138,11 +148,11 @@ impl<'a> Context<'a> {
         let output = match traced {
             // It will be traced again with more in the catalogue.
             _ if wanted => return Ok(Output::default()),
-            Ok(output) if output.certain && output.fields.len() == columns.names.len() => output,
+            Ok(output) if output.certain && output.fields.len() == relation.columns.len() => output,
             Ok(_) => return Err(untraceable(name, "its columns are not those of its text")),
             Err(refusal) => return Err(untraceable(name, refusal.what())),
         };
-        let output = self.ruled(name, columns, Some(&output))?;
+        let output = self.ruled(relation, Some(&output))?;
         self.notes.borrow_mut().views.insert(name.clone(), output.clone());
         Ok(output)
     }

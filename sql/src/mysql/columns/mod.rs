@@ -5,7 +5,7 @@ mod catalogue;
 pub(crate) mod context;
 pub(crate) mod scope;
 
-pub use catalogue::{Catalogue, Columns, Relation};
+pub use catalogue::{Catalogue, Column, Relation};
 
 use crate::facts::TableName;
 use crate::refusal::Refusal;

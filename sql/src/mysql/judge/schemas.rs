@@ -73,22 +73,14 @@ const SYSTEM: &[System] = &[
     ] },
 ];
 
-/// How a schema's name is compared: as loosely as any server does, and looser.
-fn fold(name: &str) -> String {
-    if name.is_ascii() {
-        return name.to_ascii_lowercase();
-    }
-    name.to_uppercase().to_lowercase().replace('\u{307}', "")
-}
-
 fn system(schema: &str) -> Option<&'static System> {
-    let folded = fold(schema);
+    let folded = names::fold(schema);
     SYSTEM.iter().find(|system| system.name == folded.trim())
 }
 
 /// Is this system schema meant, however it is written?
 pub(crate) fn is_called(schema: &str, system: &str) -> bool {
-    fold(schema).trim() == system
+    names::fold(schema).trim() == system
 }
 
 /// Is this one of the server's own schemas?
@@ -115,7 +107,7 @@ pub(crate) fn is_open(schema: &str, table: &str) -> bool {
 
 /// May a session make this schema its current one? The tables in `information_schema` are judged one by one.
 pub(crate) fn may_be_current(schema: &str) -> bool {
-    !is_disguised(schema) && (!is_system(schema) || fold(schema) == "information_schema")
+    !is_disguised(schema) && (!is_system(schema) || names::fold(schema) == "information_schema")
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use super::Walker;
 use super::tracer::{Around, Author, Common, Tracer, inference, named, renamed, unclear};
 use crate::facts::TableName;
 use crate::mysql::columns::scope::{Access, Field, Found, Frame, Output, Path, Source, resolve};
-use crate::mysql::server::Flavour;
 use crate::refusal::{Reason, Refusal};
 use sqlparser::ast::{Ident, TableAlias};
 
@@ -185,18 +184,8 @@ impl<'a> Walker<'a> {
     ) -> Result<(), Refusal> {
         let Some(tracer) = &mut self.tracer else { return Ok(()) };
         let common = match &name.schema {
-            None => {
-                let lower = name.name.to_lowercase();
-                tracer.tables.iter().rev().find(|(table, _)| table.to_lowercase() == lower).cloned()
-            }
+            None => tracer.common(&name.name)?,
             Some(_) => None,
-        };
-        let common = match common {
-            // A MySQL where case counts takes it for a table, and one where it doesn't for the expression.
-            Some((called, _)) if called != name.name && self.server.flavour == Flavour::MySql => {
-                return Err(unclear(&name.name));
-            }
-            found => found.map(|(_, common)| common),
         };
         let (schema, output) = match common {
             Some(Common::Known(output)) => (None, output),

@@ -87,7 +87,8 @@ pub(crate) struct Walker<'a> {
 }
 
 /// Names of common table expressions in sight. Case counts in MySQL where it counts for tables, which is everywhere but on
-/// Windows and macOS by default, and not in MariaDB (tried on both).
+/// Windows and macOS by default, and not in MariaDB (tried on both). Beyond ASCII it counts here: a table too many is noted
+/// then, and none is left out.
 #[derive(Debug, Default)]
 struct Scope {
     /// In the order they came into sight.
@@ -111,7 +112,7 @@ impl Scope {
     fn key(name: &str, flavour: Flavour) -> String {
         match flavour {
             Flavour::MySql => name.to_owned(),
-            Flavour::MariaDb => name.to_lowercase(),
+            Flavour::MariaDb => name.to_ascii_lowercase(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What a walk knows of columns: whose text it is, what each `SELECT` around sees, and the common tables in sight.
 
+use crate::facts::TableName;
 use crate::mysql::columns::context::{Context, told};
 use crate::mysql::columns::scope::{Access, Field, Frame, Output, Source};
+use crate::mysql::names::alike;
 use crate::refusal::{Reason, Refusal, shown};
 
 /// Whose text is walked.
@@ -80,6 +82,24 @@ impl<'a> Tracer<'a> {
             let names = named(std::mem::take(names));
             *common = Common::Known(renamed(output.clone(), names));
         }
+    }
+
+    /// The common table expression that a table's name without a schema means. Where case counts for tables a server takes
+    /// only the very same name for one, and where it doesn't another one, too: then no such table may be there.
+    pub(super) fn common(&self, name: &str) -> Result<Option<Common>, Refusal> {
+        let Some((called, common)) = self.tables.iter().rev().find(|(called, _)| alike(called, name)) else {
+            return Ok(None);
+        };
+        let schema = self.default_schema.map(str::to_owned);
+        let table = TableName { schema, name: name.to_owned() };
+        if called != name && table.schema.is_some() && self.context.exists(&table) {
+            let (name, called) = (shown(name), shown(called));
+            let what = format!(
+                "{name} may be the common table expression {called} or a table; write it as {called} is"
+            );
+            return Err(Refusal::new(Reason::Column, what));
+        }
+        Ok(Some(common.clone()))
     }
 
     pub(super) fn frame(&mut self) -> Option<&mut Frame> {

@@ -1,10 +1,11 @@
 //! Column rules: what of a masked or hidden column gets through, by any way of naming it.
 
 mod followed;
+mod names;
 mod refused;
 
 use access::{Allowances, ColumnAccess, ColumnRule};
-use sql::mysql::{Catalogue, Columns, Gate, Relation, Server, Trace};
+use sql::mysql::{Catalogue, Column, Gate, Relation, Server, Trace};
 use sql::{TableName, Verdict};
 
 fn rule(table: &str, column: &str, access: ColumnAccess) -> ColumnRule {
@@ -57,34 +58,39 @@ const VIEWS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-fn columns(list: &str) -> Columns {
-    let column = |name: &str| match name.strip_prefix('-') {
-        Some(name) => (name.to_owned(), true),
-        None => (name.to_owned(), false),
+fn columns(list: &str) -> Vec<Column> {
+    let column = |name: &str| Column {
+        name: name.trim_start_matches('-').to_owned(),
+        invisible: name.starts_with('-'),
     };
-    Columns { names: list.split(' ').map(column).collect() }
+    list.split(' ').map(column).collect()
 }
 
-fn look_up(name: &TableName) -> Relation {
+/// A table that the server calls so, or a view with its text.
+fn relation(schema: &str, name: &str, list: &str, view: Option<&str>) -> Relation {
+    Relation {
+        schema: schema.into(),
+        name: name.into(),
+        columns: columns(list),
+        view: view.map(str::to_owned),
+    }
+}
+
+fn look_up(name: &TableName) -> Option<Relation> {
     let table = TABLES.iter().find(|(table, _)| *table == name.name);
     let view = VIEWS.iter().find(|(view, _, _)| *view == name.name);
     match (name.schema.as_deref(), table, view) {
-        (Some("shop"), Some((_, list)), _) => Relation::Table(columns(list)),
-        (Some("shop"), _, Some((_, list, text))) => {
-            Relation::View { columns: columns(list), definition: (*text).to_owned() }
+        (Some("shop"), Some((table, list)), _) => Some(relation("shop", table, list, None)),
+        (Some("shop"), _, Some((view, list, text))) => Some(relation("shop", view, list, Some(text))),
+        (Some("information_schema"), _, _) => {
+            Some(relation("information_schema", &name.name.to_uppercase(), "table_name histogram", None))
         }
-        (Some("information_schema"), _, _) => Relation::Table(columns("table_name histogram")),
-        _ => Relation::Absent,
+        _ => None,
     }
 }
 
-fn trace(server: Server, text: &str) -> Trace {
-    let gate = gate(server);
-    assert!(gate.has_column_rules());
-    match gate.decide(text.as_bytes(), Some("shop")) {
-        Verdict::Refuse(refusal) => panic!("refused without a trace: {text}: {}", refusal.message()),
-        Verdict::Forward(_) | Verdict::Answer(_) => {}
-    }
+/// What the gate says of a text once it was told of all tables that it asked about.
+fn traced(gate: &Gate, text: &str, look_up: impl Fn(&TableName) -> Option<Relation>) -> Trace {
     let mut catalogue = Catalogue::default();
     for _ in 0..16 {
         match gate.trace(text.as_bytes(), Some("shop"), &catalogue) {
@@ -98,6 +104,16 @@ fn trace(server: Server, text: &str) -> Trace {
         }
     }
     panic!("never done: {text}");
+}
+
+fn trace(server: Server, text: &str) -> Trace {
+    let gate = gate(server);
+    assert!(gate.has_column_rules());
+    match gate.decide(text.as_bytes(), Some("shop")) {
+        Verdict::Refuse(refusal) => panic!("refused without a trace: {text}: {}", refusal.message()),
+        Verdict::Forward(_) | Verdict::Answer(_) => {}
+    }
+    traced(&gate, text, look_up)
 }
 
 /// `_` for an open column, its name for a masked one.

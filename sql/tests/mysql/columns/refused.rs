@@ -98,7 +98,8 @@ fn case_may_count_in_the_names_of_tables() {
         assert!(shown(&trace(mysql, text)).starts_with("Keyhole: "), "{text}");
     }
     let mariadb = Server::from_greeting("10.11.6-MariaDB").unwrap();
-    assert_eq!(shown(&trace(mariadb, "WITH Users AS (SELECT 1 AS e) SELECT e FROM users")), "open");
+    let text = "WITH Users AS (SELECT 1 AS e) SELECT e FROM users";
+    assert!(shown(&trace(mariadb, text)).starts_with("Keyhole: "));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use differential::mysql::{SCHEMA, Secrets};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Value};
 use servers::mysql::{Database, Kind};
-use sql::mysql::{Catalogue, Columns, Gate, Relation, ResultColumn, Server, Trace};
+use sql::mysql::{Catalogue, Column, Gate, Relation, ResultColumn, Server, Trace};
 use sql::{TableName, Verdict};
 
 const SCHEMAS: [(&str, &str); 2] = [("one", "1"), ("two", "22")];
@@ -80,21 +80,20 @@ impl Bed {
         Self { gate, conn, counts: Counts::default(), catalogue: Catalogue::default(), _database: database }
     }
 
-    async fn look_up(&mut self, name: &TableName) -> Relation {
+    async fn look_up(&mut self, name: &TableName) -> Option<Relation> {
         let (schema, table) = (name.schema.clone().unwrap(), name.name.clone());
-        let asked = "SELECT column_name, extra FROM information_schema.columns WHERE table_schema = ? AND \
-                     table_name = ? ORDER BY ordinal_position";
-        let found: Vec<(String, String)> = self.conn.exec(asked, (&schema, &table)).await.unwrap();
-        let names = found.into_iter().map(|(name, extra)| (name, extra.contains("INVISIBLE"))).collect();
-        let columns = Columns { names };
+        let asked = "SELECT table_schema, table_name, column_name, extra FROM information_schema.columns \
+                     WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
+        let found: Vec<(String, String, String, String)> =
+            self.conn.exec(asked, (&schema, &table)).await.unwrap();
+        let (own_schema, own_name, _, _) = found.first().cloned()?;
+        let column =
+            |(_, _, name, extra): (_, _, _, String)| Column { name, invisible: extra.contains("INVISIBLE") };
+        let columns = found.into_iter().map(column).collect();
         let asked =
             "SELECT view_definition FROM information_schema.views WHERE table_schema = ? AND table_name = ?";
-        let definition: Option<String> = self.conn.exec_first(asked, (schema, table)).await.unwrap();
-        match definition {
-            _ if columns.names.is_empty() => Relation::Absent,
-            Some(definition) => Relation::View { columns, definition },
-            None => Relation::Table(columns),
-        }
+        let view = self.conn.exec_first(asked, (schema, table)).await.unwrap();
+        Some(Relation { schema: own_schema, name: own_name, columns, view })
     }
 
     /// The result's columns; `None` when the gate refuses.

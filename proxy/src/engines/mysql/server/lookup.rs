@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sql::TableName;
-use sql::mysql::{Catalogue, Columns, Relation};
+use sql::mysql::{Catalogue, Column, Relation};
 
 use super::connection::{Bounds, CommandError, Connection, Row};
 
@@ -52,10 +52,11 @@ struct Asked {
     table: String,
 }
 
-/// Adds what the server says of `wanted` to the catalogue.
+/// Adds what the server says of `wanted` to the catalogue, with the names that the server itself has for it.
 ///
 /// A name counts as spelled where the server has it so, and else means the one table that equals it without case: that
-/// is right whatever `lower_case_table_names` is, for where case counts the server knows no other.
+/// is right whatever `lower_case_table_names` is, for where case counts the server knows no other. Whether the two names
+/// are near enough to each other is the gate's to say.
 pub async fn look_up(
     database: &mut Connection,
     wanted: &BTreeSet<TableName>,
@@ -75,8 +76,7 @@ pub async fn look_up(
             found.extend(relations(database, &respelled).await?);
         }
         for asked in some {
-            let relation = found.remove(&asked.name).unwrap_or(Relation::Absent);
-            catalogue.insert(asked.name.clone(), relation);
+            catalogue.insert(asked.name.clone(), found.remove(&asked.name));
         }
     }
     Ok(())
@@ -131,34 +131,40 @@ fn spelled(rows: &[Row], tag: &str, asked: &Asked) -> Vec<Row> {
     if exactly.is_empty() { rows.iter().filter(own).cloned().collect() } else { exactly }
 }
 
-/// `None`: there is no such table. A table of which only a part is told is an error.
+/// `None`: there is no such table. A table of which only a part is told, or that is called in two ways, is an error.
 fn relation(columns: Vec<Row>, kinds: Vec<Row>) -> Result<Option<Relation>, LookUpError> {
-    let mut named = Vec::new();
+    let kind = match kinds.as_slice() {
+        [] if columns.is_empty() => return Ok(None),
+        [kind] => kind.as_slice(),
+        // A table that is being altered, or spelled in two ways.
+        _ => return Err(LookUpError::Untold),
+    };
+    let [_, Some(schema), Some(name), Some(kind), definition] = kind else { return Err(LookUpError::Untold) };
+    let mut placed = Vec::new();
     for row in columns {
-        let [_, _, _, Some(name), Some(position), extra] = row.as_slice() else {
+        let [_, Some(of_schema), Some(of_name), Some(column), Some(position), extra] = row.as_slice() else {
             return Err(LookUpError::Untold);
         };
+        if (of_schema, of_name) != (schema, name) {
+            return Err(LookUpError::Untold);
+        }
         let position: u32 = position.parse().map_err(|_| LookUpError::Untold)?;
-        let hidden = extra.as_deref().unwrap_or_default().to_ascii_uppercase().contains("INVISIBLE");
-        named.push((position, (name.clone(), hidden)));
+        let invisible = extra.as_deref().unwrap_or_default().to_ascii_uppercase().contains("INVISIBLE");
+        placed.push((position, Column { name: column.clone(), invisible }));
     }
-    named.sort();
+    placed.sort_by_key(|(position, _)| *position);
     // There may be gaps: of a table of which some columns are granted, the others aren't told.
-    let in_order = named.is_sorted_by(|(one, _), (next, _)| one < next);
-    let columns = Columns { names: named.into_iter().map(|(_, column)| column).collect() };
-    match kinds.as_slice() {
-        [] if columns.names.is_empty() => Ok(None),
-        [kind] if in_order && !columns.names.is_empty() => match kind.as_slice() {
-            [_, _, _, Some(kind), definition] if kind == "VIEW" => {
-                let definition = definition.clone().unwrap_or_default();
-                Ok(Some(Relation::View { columns, definition }))
-            }
-            [_, _, _, Some(_), None] => Ok(Some(Relation::Table(columns))),
-            _ => Err(LookUpError::Untold),
-        },
-        // A table that is being altered, or spelled in two ways.
-        _ => Err(LookUpError::Untold),
+    let in_order = placed.is_sorted_by(|(one, _), (next, _)| one < next);
+    let view = match kind.as_str() {
+        "VIEW" => Some(definition.clone().unwrap_or_default()),
+        _ if definition.is_none() => None,
+        _ => return Err(LookUpError::Untold),
+    };
+    if placed.is_empty() || !in_order {
+        return Err(LookUpError::Untold);
     }
+    let columns = placed.into_iter().map(|(_, column)| column).collect();
+    Ok(Some(Relation { schema: schema.clone(), name: name.clone(), columns, view }))
 }
 
 /// Columns behind the tag, and the rest of a SELECT up to its condition.
@@ -270,9 +276,25 @@ mod tests {
     #[test]
     fn columns_stand_in_the_servers_order_whatever_order_they_come_in() {
         let columns = vec![column("b", "2", "INVISIBLE"), column("a", "1", "auto_increment")];
-        let relation = relation(columns, vec![kind("BASE TABLE", None)]).unwrap();
-        let names = vec![("a".to_owned(), false), ("b".to_owned(), true)];
-        assert_eq!(relation, Some(Relation::Table(Columns { names })));
+        let found = relation(columns, vec![kind("BASE TABLE", None)]).unwrap().unwrap();
+        let names: Vec<_> =
+            found.columns.iter().map(|column| (column.name.as_str(), column.invisible)).collect();
+        assert_eq!(names, [("a", false), ("b", true)]);
+    }
+
+    #[test]
+    fn a_table_is_called_what_the_server_calls_it() {
+        let rows = |schema: &str, name: &str| {
+            let of = |rest: &[Option<&str>]| row(&[&[Some("0"), Some(schema), Some(name)], rest].concat());
+            (of(&[Some("a"), Some("1"), None]), of(&[Some("BASE TABLE"), None]))
+        };
+        let (column, kind) = rows("Shop", "πελατεσ");
+        let found = relation(vec![column.clone()], vec![kind.clone()]).unwrap().unwrap();
+        assert_eq!((found.schema.as_str(), found.name.as_str()), ("Shop", "πελατεσ"));
+        for other in [rows("shop", "πελατεσ"), rows("Shop", "ΠΕΛΑΤΕΣ")] {
+            assert!(relation(vec![column.clone(), other.0], vec![kind.clone()]).is_err());
+            assert!(relation(vec![column.clone()], vec![other.1]).is_err());
+        }
     }
 
     #[test]
@@ -295,8 +317,9 @@ mod tests {
     #[test]
     fn a_view_whose_text_is_kept_from_us_has_none() {
         for definition in [None, Some("")] {
-            let found = relation(vec![column("a", "1", "")], vec![kind("VIEW", definition)]).unwrap();
-            assert!(matches!(found, Some(Relation::View { definition, .. }) if definition.is_empty()));
+            let found =
+                relation(vec![column("a", "1", "")], vec![kind("VIEW", definition)]).unwrap().unwrap();
+            assert_eq!(found.view.as_deref(), Some(""));
         }
     }
 
