@@ -59,6 +59,57 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// Checks that what the parser was not shown of lists of values is values: nothing that could be a name, a call or an
+/// operator, and no parenthesis without its partner.
+pub(crate) fn check_values(lexed: &Lexed<'_>, runs: &[Range<usize>]) -> Result<(), Refusal> {
+    for run in runs {
+        let mut open = 0_usize;
+        for index in run.clone() {
+            let closes = lexed.is_symbol(index, ")");
+            let deeper = if closes { open.checked_sub(1) } else { Some(open) };
+            let Some(depth) = deeper.filter(|_| is_of_values(lexed, index)) else {
+                return Err(no_value(lexed, index));
+            };
+            open = if lexed.is_symbol(index, "(") { depth.saturating_add(1) } else { depth };
+        }
+        if open > 0 {
+            return Err(no_value(lexed, run.end));
+        }
+    }
+    Ok(())
+}
+
+fn is_of_values(lexed: &Lexed<'_>, index: usize) -> bool {
+    match lexed.kind(index) {
+        Some(
+            Kind::Text
+            | Kind::Introducer
+            | Kind::Binary
+            | Kind::Number
+            | Kind::Parameter
+            | Kind::Null
+            | Kind::Symbol("," | "(" | ")" | "+" | "-"),
+        ) => true,
+        Some(Kind::Word { exempt: false }) => {
+            let alone = ["NULL", "TRUE", "FALSE"].iter().any(|word| lexed.is_word(index, word));
+            if opens(lexed, index) { lexed.is_word(index, "ROW") } else { alone }
+        }
+        Some(
+            Kind::Word { exempt: true }
+            | Kind::Quoted
+            | Kind::UserVariable
+            | Kind::SystemVariable
+            | Kind::Symbol(_),
+        )
+        | None => false,
+    }
+}
+
+fn no_value(lexed: &Lexed<'_>, index: usize) -> Refusal {
+    let what = "a list of values that holds something else";
+    Refusal::new(Reason::Unaccounted, what).at(lexed.place(index))
+}
+
 fn word(lexed: &Lexed<'_>, index: usize, role: Role, exempt: bool, server: Server) -> bool {
     if role != Role::Unseen {
         return fits(lexed, index, role);
@@ -87,7 +138,7 @@ fn opens(lexed: &Lexed<'_>, index: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, check_values};
     use crate::mysql::server::Server;
     use crate::mysql::text::lexer;
     use crate::mysql::walk::Role;
@@ -114,6 +165,43 @@ mod tests {
         assert!(!accounted("SELECT t.select", &[(1, Role::Column)]));
         assert!(accounted("SELECT t.select", &[(1, Role::Column), (3, Role::Column)]));
         assert!(accounted("SELECT 1, 'x', NULL, x'00', ? + -1", &[]));
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_list_is_values_and_nothing_else() {
+        let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
+        let are_values = |text: &str| {
+            let lexed = lexer::lex(text.as_bytes(), server).unwrap();
+            check_values(&lexed, &[0..lexed.len()]).is_ok()
+        };
+        for text in [
+            ", 1, -2, +.5, 'a', N'a', _utf8mb4'a', x'00', 0b1, ?, NULL, true, FALSE, \\N",
+            ", (1, 2), ROW(1, 'a'), ((1), 2)",
+        ] {
+            assert!(are_values(text), "{text}");
+        }
+        for text in [
+            "a",
+            "`a`",
+            "@a",
+            "@@a",
+            "a.b",
+            "1 * 2",
+            "1 = 1",
+            "f(1)",
+            "NULL(1)",
+            "TRUE (1)",
+            "row",
+            "DATE '2026-01-01'",
+            "SELECT 1",
+            "1) (2",
+            "(1",
+            "1)",
+            "1;",
+            "{d '2026-01-01'}",
+        ] {
+            assert!(!are_values(text), "{text}");
+        }
     }
 
     #[test]

@@ -93,6 +93,7 @@ fn decide_as(
         note_output(policy, walker.take_output(), &parsed)?;
         let findings = walker.into_findings();
         accounting::check(lexed, range.clone(), &findings.roles, policy.server)?;
+        accounting::check_values(lexed, &parsed.values)?;
         policy.judge(&findings, lexed)
     };
     let need = stack_bytes(&shape);
@@ -128,6 +129,7 @@ pub(crate) fn trace_view(text: &str, server: Server, context: &Context<'_>) -> R
         walker.note_columns(&parsed.noted);
         let output = walker.take_output().unwrap_or_default();
         accounting::check(&lexed, range.clone(), &walker.into_findings().roles, server)?;
+        accounting::check_values(&lexed, &parsed.values)?;
         Ok(output)
     };
     let need = stack_bytes(&shape);

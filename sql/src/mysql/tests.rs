@@ -137,7 +137,7 @@ fn a_refused_expression_in_place_of_any_literal_makes_a_query_refused() {
     ];
     for (flavour, text) in queries() {
         let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour)) else { continue };
-        for lexeme in &lexed.lexemes {
+        for lexeme in lexed.lexemes.iter() {
             if !matches!(lexeme.kind, Kind::Number | Kind::Text | Kind::Parameter) {
                 continue;
             }
@@ -161,7 +161,7 @@ fn a_refused_clause_between_any_two_lexemes_makes_a_query_refused() {
     ];
     for (flavour, text) in queries() {
         let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour)) else { continue };
-        for lexeme in &lexed.lexemes {
+        for lexeme in lexed.lexemes.iter() {
             for clause in clauses {
                 let other = format!("{}{clause}{}", &text[..lexeme.end], &text[lexeme.end..]);
                 assert!(reason(flavour, &other).is_some(), "passed: {other}");
@@ -182,7 +182,7 @@ fn a_word_more_between_any_two_lexemes_is_no_way_to_another_table_or_function() 
     ];
     for (flavour, text) in queries() {
         let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour)) else { continue };
-        for lexeme in &lexed.lexemes {
+        for lexeme in lexed.lexemes.iter() {
             for word in words {
                 let other = format!("{}{word}{}", &text[..lexeme.end], &text[lexeme.end..]);
                 if let Verdict::Forward(permit) = decide(flavour, other.as_bytes()) {

@@ -21,7 +21,7 @@ use sql::Verdict;
 use sql::mysql::{Catalogue, Gate, Server};
 
 /// The most that one text may take, in KiB.
-const MOST_KIB: u64 = 1024 * 1024;
+const MOST_KIB: u64 = 46 * 1024;
 
 /// The variable that tells a process to decide the text on its standard input.
 const CHILD: &str = "MEMORY_OF_TEXT";

@@ -36,6 +36,8 @@ pub(crate) struct Parsed {
     pub(crate) query: Box<Query>,
     /// Lexemes that are names of columns in a clause that the parser was not shown.
     pub(crate) noted: Vec<usize>,
+    /// Runs of lexemes in lists of plain values that it was not shown.
+    pub(crate) values: Vec<Range<usize>>,
 }
 
 /// Parses the lexemes in `range` as one query.
@@ -71,7 +73,8 @@ struct Attempt {
 
 fn attempt(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, how: Attempt) -> Result<Parsed, Refusal> {
     let end = range.end;
-    let rewrite::Rewritten { mut tokens, noted } = rewrite::tokens(lexed, range.clone(), shape, how.server)?;
+    let rewrite::Rewritten { mut tokens, noted, values } =
+        rewrite::tokens(lexed, range.clone(), shape, how.server)?;
     if !how.flat_joins && joins(&tokens) > MOST_NESTED_JOINS {
         let what = "too many tables for joins whose conditions stand behind other joins";
         return Err(Refusal::new(Reason::TooLarge, what));
@@ -88,7 +91,7 @@ fn attempt(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, how: Attempt) 
     let query = parser.parse_query().map_err(|error| refusal_of(lexed, end, &error))?;
     let left_over = parser.peek_token_ref();
     if left_over.token == Token::EOF {
-        return Ok(Parsed { query, noted });
+        return Ok(Parsed { query, noted, values });
     }
     Err(cannot_read(lexed, crate::mysql::parse::dialect::index_of(left_over.span)))
 }

@@ -2,7 +2,7 @@
 //! Nothing is ever added, moved or printed from a tree.
 
 use crate::mysql::server::Server;
-use crate::mysql::text::lexer::{self, Lexed, Lexeme};
+use crate::mysql::text::lexer::{self, Lexed, Lexemes};
 use crate::refusal::{Reason, Refusal};
 
 /// The bytes to forward for a text.
@@ -28,7 +28,7 @@ pub(crate) fn text(lexed: &Lexed<'_>, server: Server) -> Result<Vec<u8>, Refusal
 }
 
 /// The index of the first lexeme that is not the same, at the same place, in both.
-fn first_difference(original: &[Lexeme], again: &[Lexeme]) -> Option<usize> {
-    let same = original.iter().zip(again).take_while(|(one, other)| one == other).count();
+fn first_difference(original: &Lexemes, again: &Lexemes) -> Option<usize> {
+    let same = original.iter().zip(again.iter()).take_while(|(one, other)| one == other).count();
     (same < original.len() || same < again.len()).then_some(same)
 }

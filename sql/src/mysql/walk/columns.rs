@@ -204,14 +204,17 @@ impl<'a> Walker<'a> {
         if partitions && output.access().is_some() {
             return Err(inference("PARTITION"));
         }
-        self.add_source(schema, name.name, output, alias);
-        Ok(())
+        self.add_source(schema, name.name, output, alias)
     }
 
     /// A derived table or `JSON_TABLE`, with the columns that its alias gives it.
-    pub(super) fn add_derived(&mut self, alias: Option<&TableAlias>, output: Option<Output>) {
+    pub(super) fn add_derived(
+        &mut self,
+        alias: Option<&TableAlias>,
+        output: Option<Output>,
+    ) -> Result<(), Refusal> {
         let output = output.unwrap_or_default();
-        self.add_source(None, String::new(), output, alias);
+        self.add_source(None, String::new(), output, alias)
     }
 
     fn add_source(
@@ -220,7 +223,7 @@ impl<'a> Walker<'a> {
         name: String,
         output: Output,
         alias: Option<&TableAlias>,
-    ) {
+    ) -> Result<(), Refusal> {
         let names = alias.map(|alias| self.names_of(alias)).unwrap_or_default();
         let alias =
             alias.map(|alias| self.lexed.name(crate::mysql::parse::dialect::index_of(alias.name.span)));
@@ -229,9 +232,12 @@ impl<'a> Walker<'a> {
             name: alias.unwrap_or(name),
             output: renamed(output, named(names)),
         };
-        if let Some(frame) = self.tracer.as_mut().and_then(Tracer::frame) {
+        let Some(tracer) = &mut self.tracer else { return Ok(()) };
+        tracer.take_in(source.output.fields.len())?;
+        if let Some(frame) = tracer.frame() {
             frame.sources.push(source);
         }
+        Ok(())
     }
 
     /// `USING` compares columns of this name in two tables.
@@ -279,21 +285,25 @@ impl<'a> Walker<'a> {
         let access = self.access_of(parts)?;
         let index =
             parts.last().map(|part| crate::mysql::parse::dialect::index_of(part.span)).unwrap_or_default();
-        let (name, place) = (self.lexed.name(index), self.lexed.place(index));
+        let lexed = self.lexed;
+        let name = lexed.name(index);
         let Some(tracer) = &mut self.tracer else { return Ok(()) };
-        tracer.read(&name, access).map_err(|refusal| refusal.at(place))
+        // To tell a place the text is counted through: not for each of thousands of columns.
+        tracer.read(&name, access).map_err(|refusal| refusal.at(lexed.place(index)))
     }
 
     pub(super) fn access_of(&self, parts: &[Ident]) -> Result<Access, Refusal> {
         let Some(tracer) = &self.tracer else { return Ok(None) };
         let index = |part: &Ident| crate::mysql::parse::dialect::index_of(part.span);
         let names: Vec<String> = parts.iter().map(|part| self.lexed.name(index(part))).collect();
-        let place = self.lexed.place(parts.first().map(index).unwrap_or_default());
         let last = names.last().map(String::as_str).unwrap_or_default();
         let found = Path::new(&names).map_or(Found::Unclear, |path| resolve(&tracer.frames, &path));
         match found {
             Found::Access(access) => Ok(access),
-            Found::Nothing | Found::Unclear => Err(unclear(last).at(place)),
+            Found::Nothing | Found::Unclear => {
+                let place = self.lexed.place(parts.first().map(index).unwrap_or_default());
+                Err(unclear(last).at(place))
+            }
         }
     }
 }

@@ -99,13 +99,17 @@ impl Walker<'_> {
         let names: Vec<String> = indexes.iter().map(|index| self.lexed.name(*index)).collect();
         let Some(tracer) = &mut self.tracer else { return Ok(()) };
         let author = tracer.author;
-        let Some(frame) = tracer.frames.last_mut() else { return Ok(()) };
+        let Some(frame) = tracer.frames.last() else { return Ok(()) };
         let (schema, table) = match names.as_slice() {
             [] => (None, None),
             [table] => (None, Some(table.as_str())),
             [schema, table] => (Some(schema.as_str()), Some(table.as_str())),
             _ => return Err(unclear("*")),
         };
+        let taken = frame.sources.iter().filter(|source| source.is_called(schema, table));
+        let columns = taken.map(|source| source.output.fields.len()).fold(0, usize::saturating_add);
+        tracer.take_in(columns)?;
+        let Some(frame) = tracer.frames.last_mut() else { return Ok(()) };
         let mut certain = table.is_some() || !frame.merged;
         let mut met = 0_usize;
         for source in frame.sources.iter().filter(|source| source.is_called(schema, table)) {

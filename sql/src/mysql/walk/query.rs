@@ -119,12 +119,15 @@ impl Walker<'_> {
             return self.operand_body(first, around);
         }
         self.operand_body(first, around)?;
-        let mut outputs = Vec::from_iter(self.operand(around));
+        // One after the other: the columns of thousands of SELECTs are not kept beside each other.
+        let mut all = self.operand(around);
         for operand in operands.into_iter().rev() {
             self.set_expr(operand, around)?;
-            outputs.extend(self.operand(around));
+            let next = self.operand(around);
+            self.combine(all.into_iter().chain(next).collect(), keeps_all)?;
+            all = self.take_output();
         }
-        self.combine(outputs, keeps_all)
+        self.combine(all.into_iter().collect(), keeps_all)
     }
 
     fn operand_body(&mut self, body: &SetExpr, around: &mut Around) -> Result<(), Refusal> {

@@ -79,16 +79,14 @@ impl Walker<'_> {
                 self.conceal(false);
                 let output = self.take_output();
                 self.optional_alias(alias.as_ref())?;
-                self.add_derived(alias.as_ref(), output);
-                Ok(())
+                self.add_derived(alias.as_ref(), output)
             }
             TableFactor::NestedJoin { table_with_joins, alias: None } => self.tables(table_with_joins),
             // The rewriter puts JSON_TABLE(..) into TABLE(..), which the servers do not have themselves.
             TableFactor::TableFunction { expr, alias } if is_json_table(expr) => {
                 self.expression(expr)?;
                 self.optional_alias(alias.as_ref())?;
-                self.add_derived(alias.as_ref(), None);
-                Ok(())
+                self.add_derived(alias.as_ref(), None)
             }
             TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }

@@ -6,6 +6,10 @@ use crate::mysql::columns::scope::{Access, Field, Frame, Output, Source};
 use crate::mysql::names::alike;
 use crate::refusal::{Reason, Refusal, shown};
 
+/// The most columns that the tables and stars of one text may have in all, those of derived tables and of their stars
+/// counted again: each is kept by name, and `SELECT x.*, x.*` over itself doubles them with every level.
+const MOST_COLUMNS: usize = 100_000;
+
 /// Whose text is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Author {
@@ -31,6 +35,8 @@ pub(crate) struct Tracer<'a> {
     pub(super) output: Output,
     /// The strictest access of what a view's item read.
     pub(super) touched: Access,
+    /// Columns of tables and stars so far.
+    columns: usize,
 }
 
 impl<'a> Tracer<'a> {
@@ -45,6 +51,7 @@ impl<'a> Tracer<'a> {
             recursive: None,
             output: Output::default(),
             touched: None,
+            columns: 0,
         }
     }
 
@@ -58,6 +65,21 @@ impl<'a> Tracer<'a> {
         let source = Source { schema: None, name: String::new(), output: Output::default() };
         self.frames.push(Frame { sources: vec![source], ..Frame::default() });
         self
+    }
+
+    /// Counts columns that are about to be kept.
+    ///
+    /// # Errors
+    /// They are too many.
+    pub(super) fn take_in(&mut self, columns: usize) -> Result<(), Refusal> {
+        self.columns = self.columns.saturating_add(columns);
+        if self.columns <= MOST_COLUMNS {
+            return Ok(());
+        }
+        let what = format!(
+            "its tables and stars have more than {MOST_COLUMNS} columns, too many to hold to the column rules"
+        );
+        Err(Refusal::new(Reason::TooLarge, what))
     }
 
     pub(super) fn read(&mut self, name: &str, access: Access) -> Result<(), Refusal> {

@@ -1,5 +1,6 @@
 //! Column rules: what of a masked or hidden column gets through, by any way of naming it.
 
+mod bounds;
 mod followed;
 mod names;
 mod refused;

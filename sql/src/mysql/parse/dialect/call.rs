@@ -138,6 +138,8 @@ fn call(parser: &mut Parser, name: Vec<Ident>) -> Parsed {
         call.args.push(FunctionArg::Unnamed(FunctionArgExpr::Wildcard));
     } else if parser.peek_token_ref().token != Token::RParen {
         let arguments = parser.parse_comma_separated(Parser::parse_expr)?;
+        // The place of one is 784 bytes: no room for four where one comes.
+        call.args.reserve_exact(arguments.len());
         call.args.extend(arguments.into_iter().map(argument));
     }
     aggregate_clauses(parser, &mut call)?;

@@ -4,12 +4,14 @@
 
 mod forms;
 mod symbols;
+mod values;
+mod weight;
 
 use crate::mysql::judge::words;
 use crate::mysql::server::{Flavour, Server};
 use crate::mysql::text::caps::Shape;
 use crate::mysql::text::lexer::{Kind, Lexed};
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
 use std::collections::BTreeSet;
@@ -26,6 +28,8 @@ enum Clause {
     Group,
     /// `PARTITION BY` of a window.
     Partition,
+    /// `ORDER BY`.
+    Order,
     /// Anything else.
     Other,
 }
@@ -38,9 +42,11 @@ struct Level {
     tables: bool,
     /// They hold a query.
     query: bool,
+    /// They hold the list of an `IN`.
+    values: bool,
 }
 
-const TOP: Level = Level { clause: Clause::Other, tables: false, query: false };
+const TOP: Level = Level { clause: Clause::Other, tables: false, query: true, values: false };
 
 /// What the parser is given, and what it is not shown.
 #[derive(Debug)]
@@ -49,12 +55,14 @@ pub(crate) struct Rewritten {
     pub(crate) tokens: Vec<TokenWithSpan>,
     /// Lexemes that are names of columns in a clause that the parser lacks.
     pub(crate) noted: Vec<usize>,
+    /// Runs of lexemes that are nothing but plain values, in lists of them.
+    pub(crate) values: Vec<Range<usize>>,
 }
 
 /// Makes the parser's tokens for the lexemes in `range`. A token's line is its lexeme's index plus one.
 ///
 /// # Errors
-/// A form that looks like one of the rewritten ones and is not.
+/// A form that looks like one of the rewritten ones and is not; more than may be parsed.
 pub(crate) fn tokens(
     lexed: &Lexed<'_>,
     range: Range<usize>,
@@ -78,11 +86,29 @@ pub(crate) fn tokens(
         time_ranges: Vec::new(),
         sets_end: 0,
         noted: Vec::new(),
+        left_out: None,
+        values: Vec::new(),
+        weight: 0,
     };
     while rewriter.at < rewriter.end {
+        let at = rewriter.at;
+        if let Some(values) = rewriter.left_out.take_if(|values| values.start == at) {
+            rewriter.at = values.end;
+            rewriter.values.push(values);
+            continue;
+        }
         rewriter.one()?;
+        if rewriter.weight > weight::MOST {
+            return Err(too_heavy(lexed, at));
+        }
     }
-    Ok(Rewritten { tokens: rewriter.out, noted: rewriter.noted })
+    Ok(Rewritten { tokens: rewriter.out, noted: rewriter.noted, values: rewriter.values })
+}
+
+fn too_heavy(lexed: &Lexed<'_>, index: usize) -> Refusal {
+    let what = "the statement takes too much memory to be checked; make several of it, or shorten its lists and chains \
+                (plain values in IN (..) and VALUES count little)";
+    Refusal::new(Reason::TooLarge, what).at(lexed.place(index))
 }
 
 /// `GROUP BY ROLLUP (..)`, `CUBE (..)`, `GROUPING SETS (..)`: seen in MySQL 9.7 first.
@@ -126,6 +152,12 @@ struct Rewriter<'a> {
     sets_end: usize,
     /// Names that the parser is not shown: columns of `CYCLE`.
     noted: Vec<usize>,
+    /// Values that come soon and that the parser is not shown either.
+    left_out: Option<Range<usize>>,
+    /// Those that came.
+    values: Vec<Range<usize>>,
+    /// What the tokens so far weigh.
+    weight: usize,
 }
 
 impl Rewriter<'_> {
@@ -153,8 +185,13 @@ impl Rewriter<'_> {
     }
 
     fn emit(&mut self, index: usize, token: Token) -> Result<(), Refusal> {
-        self.out.push(TokenWithSpan { token, span: span_of(index) });
+        self.push(index, token);
         Ok(())
+    }
+
+    fn push(&mut self, index: usize, token: Token) {
+        self.weigh(&token);
+        self.out.push(TokenWithSpan { token, span: span_of(index) });
     }
 
     fn emit_keyword(&mut self, index: usize, text: &str, keyword: Keyword) -> Result<(), Refusal> {
@@ -163,7 +200,7 @@ impl Rewriter<'_> {
 
     fn emit_name(&mut self, index: usize, value: String, quote_style: Option<char>) {
         let word = Word { value, quote_style, keyword: Keyword::NoKeyword };
-        self.out.push(TokenWithSpan { token: Token::Word(word), span: span_of(index) });
+        self.push(index, Token::Word(word));
     }
 
     fn word(&mut self, index: usize) -> Result<(), Refusal> {
@@ -194,12 +231,11 @@ impl Rewriter<'_> {
             ("ON", Clause::From) => Clause::On,
             ("JOIN" | "STRAIGHT_JOIN", Clause::On) => Clause::From,
             ("GROUP", _) => Clause::Group,
+            ("ORDER", _) => Clause::Order,
             ("BY", _) if partition => Clause::Partition,
-            (
-                "SELECT" | "WHERE" | "HAVING" | "ORDER" | "LIMIT" | "UNION" | "EXCEPT" | "INTERSECT"
-                | "WINDOW",
-                _,
-            ) => Clause::Other,
+            ("SELECT" | "WHERE" | "HAVING" | "LIMIT" | "UNION" | "EXCEPT" | "INTERSECT" | "WINDOW", _) => {
+                Clause::Other
+            }
             (_, clause) => clause,
         };
     }
@@ -218,6 +254,10 @@ impl Rewriter<'_> {
                 self.emit(index, Token::LParen)?;
                 self.emit_keyword(index, self.lexed.text(index), Keyword::NoKeyword)?;
                 self.extra_closes.extend(self.shape.close_of(next));
+            }
+            "VALUES" => {
+                self.shorten_rows(index);
+                return Ok(false);
             }
             "DIV" => self.emit(index, Token::Div)?,
             "MOD" if self.after_operand(index) => self.emit(index, Token::Mod)?,

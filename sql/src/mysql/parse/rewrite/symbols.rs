@@ -50,10 +50,10 @@ impl Rewriter<'_> {
         let tables =
             level.clause == Clause::From && (after_table_word || continues || doubled) && !holds_query;
         let quantified = (is("ANY") || is("ALL") || is("SOME")) && holds_query;
-        let list_of_queries =
-            is("IN") && !holds_query && self.shape.query_parens.contains(&index.saturating_add(1));
+        let values = is("IN") && !holds_query;
+        let list_of_queries = values && self.shape.query_parens.contains(&index.saturating_add(1));
         let clause = if tables { Clause::From } else { Clause::Other };
-        self.levels.push(Level { clause, tables, query: holds_query });
+        self.levels.push(Level { clause, tables, query: holds_query, values });
         self.emit(index, Token::LParen)?;
         if list_of_queries {
             // `IN ((SELECT 1), 2)`: with a sign before it, the parser does not take the first query for the whole.
@@ -88,12 +88,16 @@ impl Rewriter<'_> {
     /// `FROM (a, b)`: the parser knows commas between table references at the top only.
     fn comma(&mut self, index: usize) -> Result<(), Refusal> {
         if let Some(level) = self.levels.last_mut() {
+            let values = level.values;
             if level.clause == Clause::On {
                 level.clause = Clause::From;
             }
             if level.tables && level.clause == Clause::From {
                 self.emit_keyword(index, "CROSS", Keyword::CROSS)?;
                 return self.emit_keyword(index, "JOIN", Keyword::JOIN);
+            }
+            if values {
+                self.shorten_list(index);
             }
         }
         self.emit(index, Token::Comma)

@@ -7,11 +7,14 @@ mod charsets;
 mod comments;
 mod names;
 mod numbers;
+mod packed;
 mod quoted;
 mod symbols;
 
 use crate::mysql::server::Server;
 use crate::refusal::{Place, Reason, Refusal};
+
+pub(crate) use packed::Lexemes;
 
 /// What a lexeme is. Words keep their text in the source; nothing is unescaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,7 @@ pub(crate) struct Blank {
 pub(crate) struct Lexed<'a> {
     source: &'a str,
     /// The lexemes in order.
-    pub(crate) lexemes: Vec<Lexeme>,
+    pub(crate) lexemes: Lexemes,
     /// What to blank before forwarding.
     pub(crate) blanks: Vec<Blank>,
 }
@@ -159,7 +162,7 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     server: Server,
-    lexemes: Vec<Lexeme>,
+    lexemes: Lexemes,
     blanks: Vec<Blank>,
     /// Offset of the open version comment whose content is being read as SQL.
     in_version_comment: Option<usize>,
@@ -173,7 +176,7 @@ impl<'a> Scanner<'a> {
             bytes: source.as_bytes(),
             at: 0,
             server,
-            lexemes: Vec::with_capacity(room),
+            lexemes: Lexemes::with_room(room),
             blanks: Vec::new(),
             in_version_comment: None,
         }

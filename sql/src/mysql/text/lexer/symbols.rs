@@ -3,10 +3,10 @@
 use super::{Kind, Scanner};
 use crate::refusal::{Reason, Refusal};
 
-/// Longest first, so that `<=>` is not read as `<=` and `>`.
-const SYMBOLS: &[&str] = &[
+/// All of them, longest first, so that `<=>` is not read as `<=` and `>`. The period alone is read elsewhere.
+pub(super) const SYMBOLS: &[&str] = &[
     "->>", "<=>", "->", ":=", "<=", ">=", "<>", "!=", "<<", ">>", "||", "&&", ",", "(", ")", ";", "=", "<",
-    ">", "+", "-", "*", "/", "%", "|", "&", "^", "~", "!", "{", "}",
+    ">", "+", "-", "*", "/", "%", "|", "&", "^", "~", "!", "{", "}", ".",
 ];
 
 impl Scanner<'_> {
@@ -17,11 +17,13 @@ impl Scanner<'_> {
         }
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         match SYMBOLS.iter().find(|symbol| rest.starts_with(symbol.as_bytes())) {
-            Some(symbol) => {
+            Some(symbol) if *symbol != "." => {
                 self.push(Kind::Symbol(symbol), symbol.len());
                 Ok(())
             }
-            None => Err(self.refuse(Reason::Character, "a character that SQL does not use here", self.at)),
+            Some(_) | None => {
+                Err(self.refuse(Reason::Character, "a character that SQL does not use here", self.at))
+            }
         }
     }
 }
