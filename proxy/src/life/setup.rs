@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use access::file::BadGrantFile;
-use access::{Custody, Grant};
+use access::{Custody, Engine, Grant};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use vault::{BadVaultAddress, Vault};
@@ -61,6 +61,12 @@ pub enum SetupError {
         /// Why.
         source: BadGrantFile,
     },
+    /// The grant is for a database of a kind that this release does not stand before.
+    #[error("the grant is for a {} database, and this release serves mysql and mariadb only", engine.word())]
+    NotServed {
+        /// The kind.
+        engine: Engine,
+    },
     /// The identity folder.
     #[error("cannot load the identity files")]
     Identity(#[source] LoadIdentityError),
@@ -92,6 +98,10 @@ pub fn read_grant(path: &Path) -> Result<Grant, SetupError> {
 
 /// Gets everything else into place.
 pub async fn set_up(args: &Args, grant: Grant) -> Result<Setup, SetupError> {
+    match grant.target.engine {
+        Engine::MySql | Engine::MariaDb => {}
+        engine @ Engine::PostgreSql => return Err(SetupError::NotServed { engine }),
+    }
     let IdentityFiles { serving, internal_ca_pem } =
         identity_files::load(&args.identity).map_err(SetupError::Identity)?;
     let vault = Vault::new(&grant.vault.address, &grant.vault.ca_pem).map_err(SetupError::Vault)?;

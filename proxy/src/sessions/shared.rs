@@ -92,7 +92,7 @@ impl Shared {
         Ok(Self {
             credential,
             dialer: Dialer::new(&grant.target).map_err(SharedError::Dial)?,
-            pins: Pins::new(grant.target.engine, &grant.limits),
+            pins: Pins::new(server.server.flavour, &grant.limits),
             gate: GatePool::start(gate).map_err(SharedError::Threads)?,
             journal: Journal::new(Arc::clone(&usage), ending.clone()),
             usage,

@@ -6,6 +6,7 @@ mod one_proxy;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::time::Duration;
 
+use access::Engine;
 use access::report::{Phase, failure};
 use anyhow::Context;
 use jiff::SignedDuration;
@@ -114,6 +115,20 @@ fn a_credential_that_may_insert_never_opens_and_is_taken_back() -> anyhow::Resul
     assert_eq!(ended.code, Some(1), "{}", ended.log);
     assert_eq!(outcomes(&ended), ALL_PROVED, "{}", ended.log);
     assert_eq!(machine.users()?, Vec::<String>::new(), "the credential is taken back");
+    Ok(())
+}
+
+#[test]
+fn a_database_of_a_kind_that_is_not_served_is_refused_before_anything_is_asked_of_vault() -> anyhow::Result<()>
+{
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut grant = grant(&machine, 600)?;
+    grant.target.engine = Engine::PostgreSql;
+    let ended = Proxy::start(&machine, &grant)?.ends()?;
+    let failure = ended.report.failure.context("a failure")?;
+    assert_eq!((failure.reason.as_str(), ended.code), (failure::GRANT_FILE, Some(1)), "{failure:?}");
+    assert!(failure.message.contains("a postgresql database"), "{failure:?}");
+    assert!(!ended.report.grant_uid.is_empty() && ended.report.token_accessor.is_none(), "{}", ended.log);
     Ok(())
 }
 

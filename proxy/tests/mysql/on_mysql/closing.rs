@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use access::EndReason;
 use keyhole_proxy::engines::mysql::packets::read_packet;
 use keyhole_proxy::engines::mysql::server::{Dialer, Pins, kill_sessions};
+use sql::mysql::Flavour;
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::frame::Sequence;
@@ -48,7 +49,7 @@ async fn the_server_has_a_clock_of_its_own() {
     limits.statement.seconds = 1;
     let dialer = Dialer::new(&grant().target).unwrap();
     let mut database = dialer.connect(&credential(), Capabilities::NONE).await.unwrap();
-    Pins::new(grant().target.engine, &limits).apply(&mut database).await.unwrap();
+    Pins::new(Flavour::MySql, &limits).apply(&mut database).await.unwrap();
     // Nobody kills it.
     database.send(&slow(14)).await.unwrap();
     let mut sequence = Sequence::starting_at(1);

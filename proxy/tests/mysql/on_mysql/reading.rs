@@ -3,6 +3,7 @@
 
 use keyhole_proxy::engines::mysql::server::{CommandError, Connection, Dialer, Pins};
 use mysql_async::prelude::Queryable;
+use sql::mysql::Flavour;
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
 
@@ -61,7 +62,7 @@ async fn what_went_around_the_gate_is_refused_by_the_server() {
     mysql().admin("CREATE TABLE shop.plain (a INT) ENGINE=MyISAM");
     let mut database =
         Dialer::new(&grant().target).unwrap().connect(&writer, Capabilities::NONE).await.unwrap();
-    let pins = Pins::new(grant().target.engine, &wide());
+    let pins = Pins::new(Flavour::MySql, &wide());
     for fresh in [true, false] {
         match fresh {
             true => pins.apply(&mut database).await.unwrap(),

@@ -1,7 +1,8 @@
 //! What every session is pinned to, before a client's first statement and again after everything that resets a
 //! session. The server-side lock: reading only, the gate's own reading of SQL, and a time limit of the server's own.
 
-use access::{Engine, Limits, StatementLimits};
+use access::{Limits, StatementLimits};
+use sql::mysql::Flavour;
 use wire::mysql::command;
 use wire::mysql::response::status_flags::StatusFlags;
 
@@ -22,16 +23,16 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// The pins for an engine and the grant's limits.
-    pub fn new(engine: Engine, limits: &Limits) -> Self {
+    /// The pins for a server and the grant's limits.
+    pub fn new(flavour: Flavour, limits: &Limits) -> Self {
         // Rows, bytes and sessions are counted here; no server bounds them as a grant means it.
         let Limits { statement, budget: _, sessions: _ } = limits;
         let StatementLimits { rows: _, seconds, bytes: _ } = statement;
         // One second more than our own clock: it is ours that tells the client which limit it met.
         let seconds = seconds.saturating_add(1);
-        let time_limit = match engine {
-            Engine::MariaDb => format!("SESSION max_statement_time={seconds}"),
-            Engine::MySql | Engine::PostgreSql => {
+        let time_limit = match flavour {
+            Flavour::MariaDb => format!("SESSION max_statement_time={seconds}"),
+            Flavour::MySql => {
                 format!("SESSION max_execution_time={}", u64::from(seconds).saturating_mul(1_000))
             }
         };
@@ -66,10 +67,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_engine_gets_its_own_time_limit_a_second_after_ours() {
-        let pins = |engine| Pins::new(engine, &Limits::DEFAULT).settings;
-        assert!(pins(Engine::MariaDb).ends_with("SESSION max_statement_time=31"));
-        assert!(pins(Engine::MySql).ends_with("SESSION max_execution_time=31000"));
+    fn each_server_gets_its_own_time_limit_a_second_after_ours() {
+        let pins = |flavour| Pins::new(flavour, &Limits::DEFAULT).settings;
+        assert!(pins(Flavour::MariaDb).ends_with("SESSION max_statement_time=31"));
+        assert!(pins(Flavour::MySql).ends_with("SESSION max_execution_time=31000"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub async fn preflight(grant: &Grant, credential: &Credential) -> Result<ServerI
         }
     }
     // Before anything is read: how a server writes SHOW GRANTS depends on its SQL mode.
-    let pins = Pins::new(expected, &grant.limits);
+    let pins = Pins::new(server.flavour, &grant.limits);
     pins.apply(&mut database).await.map_err(PreflightError::Command)?;
     check_privileges(&mut database, grant, server.flavour).await?;
     check_lock(&mut database).await?;
