@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// The first number. Far above what a database counts its connections from, so that the two are not taken for each other:
-/// tools send the one from the greeting as well as what `CONNECTION_ID()` gives. And no negative number to those that
-/// count with signs (MariaDB Connector/J).
-pub(super) const FIRST_NUMBER: u32 = 0x4000_0001;
+/// tools send the one from the greeting as well as what `CONNECTION_ID()` gives.
+const FIRST_NUMBER: u32 = 0x4000_0001;
+
+/// The last number, after which comes the first again: the next one is negative to those that count with signs (MariaDB
+/// Connector/J), and later ones are a database's.
+const LAST_NUMBER: u32 = 0x7fff_ffff;
 
 /// A session's place among the others.
 pub struct Seat {
@@ -31,6 +34,10 @@ pub(crate) struct Turn {
 }
 
 impl Seat {
+    fn new(number: u32, database: u32) -> Self {
+        Self { number, database, turn: tokio::sync::Mutex::default(), end: Notify::new() }
+    }
+
     /// Whether it is the same session.
     pub(crate) fn is(&self, other: &Seat) -> bool {
         self.number == other.number
@@ -60,20 +67,51 @@ impl Seat {
 /// All seats that are taken.
 #[derive(Default)]
 pub(crate) struct Seats {
-    by_number: Mutex<BTreeMap<u32, Arc<Seat>>>,
+    taken: Mutex<Taken>,
+}
+
+struct Taken {
+    /// What the next connection is called, unless a session has that number.
+    next: u32,
+    by_number: BTreeMap<u32, Arc<Seat>>,
+}
+
+impl Default for Taken {
+    fn default() -> Self {
+        Self { next: FIRST_NUMBER, by_number: BTreeMap::new() }
+    }
+}
+
+impl Taken {
+    /// A greeting tells its number before anybody has a seat, so strangers use numbers up, too: they go round, past those
+    /// that are taken. Between greeting and seat are seconds, in which nobody gets round.
+    fn number(&mut self) -> u32 {
+        loop {
+            let number = self.next;
+            self.next = if number < LAST_NUMBER { number.saturating_add(1) } else { FIRST_NUMBER };
+            if !self.by_number.contains_key(&number) {
+                return number;
+            }
+        }
+    }
 }
 
 impl Seats {
     /// The session with this number, of ours or of the database's.
     pub(crate) fn find(&self, number: u64) -> Option<Arc<Seat>> {
         let number = u32::try_from(number).ok()?;
-        let seats = self.seats();
-        let of_database = || seats.values().find(|seat| seat.database == number);
-        seats.get(&number).or_else(of_database).map(Arc::clone)
+        let taken = self.taken();
+        let of_database = || taken.by_number.values().find(|seat| seat.database == number);
+        taken.by_number.get(&number).or_else(of_database).map(Arc::clone)
     }
 
-    fn seats(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Seat>>> {
-        self.by_number.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The number of one more connection.
+    pub(crate) fn next_number(&self) -> u32 {
+        self.taken().number()
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,15 +123,30 @@ pub(crate) struct Seated {
 
 impl Seated {
     pub(crate) fn new(shared: &Arc<super::Shared>, number: u32, database: u32) -> Self {
-        let seat =
-            Arc::new(Seat { number, database, turn: tokio::sync::Mutex::default(), end: Notify::new() });
-        shared.seats.seats().insert(number, Arc::clone(&seat));
+        let seat = Arc::new(Seat::new(number, database));
+        shared.seats.taken().by_number.insert(number, Arc::clone(&seat));
         Self { shared: Arc::clone(shared), seat }
     }
 }
 
 impl Drop for Seated {
     fn drop(&mut self) {
-        self.shared.seats.seats().remove(&self.seat.number);
+        self.shared.seats.taken().by_number.remove(&self.seat.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_last_number_comes_the_first_that_no_session_has() {
+        let seats = Seats::default();
+        assert_eq!([seats.next_number(), seats.next_number()], [FIRST_NUMBER, FIRST_NUMBER + 1]);
+        for number in [FIRST_NUMBER, FIRST_NUMBER + 1, LAST_NUMBER] {
+            seats.taken().by_number.insert(number, Arc::new(Seat::new(number, 7)));
+        }
+        seats.taken().next = LAST_NUMBER - 1;
+        assert_eq!([seats.next_number(), seats.next_number()], [LAST_NUMBER - 1, FIRST_NUMBER + 2]);
     }
 }

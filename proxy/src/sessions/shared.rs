@@ -1,7 +1,6 @@
 //! What all sessions of the grant share, built once when the grant is ready.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use sql::mysql::Gate;
 use zeroize::Zeroizing;
 
 use super::identity::SessionAuthority;
-use super::seats::{FIRST_NUMBER, Seats};
+use super::seats::Seats;
 use super::tls::{self, Acceptors, TlsError};
 use crate::audit::Journal;
 use crate::credential::Credential;
@@ -75,7 +74,6 @@ pub struct Shared {
     pub(crate) authority: SessionAuthority,
     pub(crate) acceptors: Acceptors,
     pub(crate) seats: Seats,
-    numbers: AtomicU32,
     connections: Mutex<BTreeSet<u32>>,
 }
 
@@ -101,16 +99,10 @@ impl Shared {
             authority: authority.map_err(SharedError::Tls)?,
             acceptors: tls::acceptors(&identity).map_err(SharedError::Tls)?,
             seats: Seats::default(),
-            numbers: AtomicU32::new(FIRST_NUMBER),
             connections: Mutex::default(),
             server,
             grant,
         })
-    }
-
-    /// The number of one more connection.
-    pub(crate) fn next_number(&self) -> u32 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// How the person knows the grant.

@@ -84,7 +84,7 @@ pub(crate) struct Permit {
 impl Session<Plain> {
     pub(crate) fn new(shared: Arc<Shared>, arrival: Arrival) -> Self {
         let Arrival { stream, peer, port, place } = arrival;
-        let number = shared.next_number();
+        let number = shared.seats.next_number();
         Self { shared, peer, number, state: Plain { stream, port, place } }
     }
 
