@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use keyhole_proxy::engines::mysql::packets::{read_packet, write_packet};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ChangeUserOpts, Conn, SslOpts};
 use rustls::pki_types::pem::PemObject;
@@ -50,7 +51,7 @@ async fn with_token(proxy: &Proxy, user: &str, token: &str) -> Result<(), (u16, 
 
 async fn refused_token(proxy: &Proxy, user: &str, token: &str) {
     let (code, message) = with_token(proxy, user, token).await.unwrap_err();
-    assert!(code == 1045 && message.contains("kubectl keyhole connect look"), "{code} {message}");
+    assert!(code == 1045 && message.contains("kubectl keyhole connect"), "{code} {message}");
     assert_eq!(proxy.usage.so_far().sessions, 0);
 }
 
@@ -62,6 +63,25 @@ async fn a_client_without_tls_hears_that_it_is_required() {
     let said = said(command).await;
     assert!(said.err.contains("3159") && said.err.contains("TLS is required"), "{said:?}");
     assert_eq!(said.out, "");
+}
+
+#[tokio::test]
+async fn whoever_has_no_identity_learns_the_servers_version_and_nothing_of_the_grant() {
+    let proxy = Proxy::start().await;
+    let mut tcp = TcpStream::connect(("127.0.0.1", proxy.native)).await.unwrap();
+    let mut sequence = Sequence::default();
+    let greeting = read_packet(&mut tcp, &mut sequence, 1024).await.unwrap().to_vec();
+    let response = [raw::head(CAPABILITIES).encode().as_slice(), b"anybody\0\0"].concat();
+    write_packet(&mut tcp, &mut sequence, &response).await.unwrap();
+    let without_tls = read_packet(&mut tcp, &mut sequence, 1024).await.unwrap().to_vec();
+    let (code, without_proof) = with_token(&proxy, REQUESTER, "guess").await.unwrap_err();
+    assert_eq!((error(&without_tls).0, code), (3159, 1045));
+    let heard =
+        [String::from_utf8_lossy(&greeting), String::from_utf8_lossy(&without_tls), without_proof.into()];
+    assert!(heard[0].contains("MariaDB"), "clients choose their dialect by it: {heard:?}");
+    for secret in ["look", "shop", "orders", "requester", UID] {
+        assert!(!heard.iter().any(|text| text.contains(secret)), "{secret}: {heard:?}");
+    }
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ async fn secure_native(
         SslRequest::decode(&first).map_err(|_| TurnedAway::Insecure)
     };
     if let Err(error) = unless_crowded(&place, asked).await {
-        return Err(turn_away(shared, &mut tcp, sequence, error).await);
+        return Err(turn_away(&mut tcp, sequence, error).await);
     }
     let (stream, certificate) = unless_crowded(&place, accept(&shared.acceptors.native, tcp)).await?;
     Ok(Secured { place, stream: Box::new(stream), sequence, certificate, offered })
@@ -176,7 +176,7 @@ impl Session<Secured> {
         };
         let (agreed, writes, proof, schema) = match unless_crowded(&place, read).await {
             Ok(known) => known,
-            Err(error) => return Err(turn_away(&shared, &mut stream, sequence, error).await),
+            Err(error) => return Err(turn_away(&mut stream, sequence, error).await),
         };
         let grant = &shared.grant.identity;
         let who =
@@ -201,7 +201,7 @@ impl Session<Identity> {
             Err(error) => {
                 // Whatever else went wrong at that moment went wrong because of it.
                 let error = shared.ending.cause().map_or(error, TurnedAway::Ended);
-                return Err(turn_away(&shared, &mut stream, sequence, error).await);
+                return Err(turn_away(&mut stream, sequence, error).await);
             }
         };
         let seated = Seated::new(&shared, number, database.id);
@@ -243,12 +243,11 @@ async fn unless_crowded<T>(
 
 /// Tells the client why, if it can be told, and hands the reason back.
 async fn turn_away(
-    shared: &Shared,
     stream: &mut (impl tokio::io::AsyncWrite + Unpin),
     mut sequence: Sequence,
     error: TurnedAway,
 ) -> TurnedAway {
-    if let Some(packet) = error.packet(shared.grant_name()) {
+    if let Some(packet) = error.packet() {
         let tell = async {
             if write_packet(stream, &mut sequence, &packet).await.is_ok() {
                 let _ = tokio::io::AsyncWriteExt::shutdown(stream).await;

@@ -77,18 +77,18 @@ pub enum TurnedAway {
 }
 
 impl TurnedAway {
-    /// The error packet for the client; `None` where it could not be understood or nobody would read it. `grant`: how
-    /// the grant is called.
-    pub(crate) fn packet(&self, grant: &str) -> Option<Vec<u8>> {
-        self.words(grant).map(|(summary, sentence)| errors::packet(summary, &sentence))
+    /// The error packet for the client; `None` where it could not be understood or nobody would read it.
+    pub(crate) fn packet(&self) -> Option<Vec<u8>> {
+        self.words().map(|(summary, sentence)| errors::packet(summary, &sentence))
     }
 
     /// The error of that packet.
     pub(super) fn error(&self) -> Option<SqlError> {
-        self.words("").map(|(summary, _)| summary.into())
+        self.words().map(|(summary, _)| summary.into())
     }
 
-    fn words(&self, grant: &str) -> Option<(ErrSummary, String)> {
+    /// Most of it goes to somebody without an identity: not even the grant's name is in it.
+    fn words(&self) -> Option<(ErrSummary, String)> {
         let words = match self {
             Self::Packet(_) | Self::Tls(_) | Self::Alpn | Self::Slow => return None,
             Self::Malformed(_) | Self::Capabilities(_) => (
@@ -100,10 +100,10 @@ impl TurnedAway {
             }
             Self::Insecure => (
                 errors::INSECURE,
-                format!("TLS is required before anything else: run `kubectl keyhole connect {grant}`"),
+                "TLS is required before anything else: connect with `kubectl keyhole connect`".into(),
             ),
             Self::Identity(error) => {
-                (errors::NO_IDENTITY, format!("{error}: run `kubectl keyhole connect {grant}`"))
+                (errors::NO_IDENTITY, format!("{error}: connect with `kubectl keyhole connect`"))
             }
             Self::TooMany { limit } => (
                 errors::TOO_MANY,
