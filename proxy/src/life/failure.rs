@@ -2,9 +2,8 @@
 //!
 //! A sentence says what to do. It never holds a secret, SQL, or the text of an answer.
 
-use std::error::Error;
-
 use access::Grant;
+use access::chain;
 use access::report::{Failure, failure};
 use vault::{Call, VaultError};
 
@@ -21,18 +20,6 @@ pub struct Setback {
     pub failure: Failure,
     /// Whether the same step may succeed later without anybody changing the grant.
     pub may_pass: bool,
-}
-
-/// An error with everything that caused it, on one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// A setback with this word and sentence.
@@ -122,7 +109,10 @@ fn of_connect(error: &ConnectError) -> (&'static str, bool) {
         ConnectError::Refused { .. } | ConnectError::Auth(_) | ConnectError::Unencodable(_) => {
             (failure::DATABASE_LOGIN, false)
         }
-        ConnectError::Capabilities(_) | ConnectError::Malformed(_) => (failure::SERVER_UNKNOWN, false),
+        ConnectError::Nameless(CommandError::Packet(_)) => (failure::DATABASE_UNREACHABLE, true),
+        ConnectError::Capabilities(_) | ConnectError::Malformed(_) | ConnectError::Nameless(_) => {
+            (failure::SERVER_UNKNOWN, false)
+        }
     }
 }
 

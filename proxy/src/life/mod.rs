@@ -8,6 +8,7 @@
 mod custody;
 mod deadline;
 mod failure;
+mod give_back;
 mod held;
 mod login;
 mod open;
@@ -20,6 +21,7 @@ mod shut;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::chain;
 use access::report::{Failure, Phase, Report};
 use access::{EndReason, Grant, Used};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,24 +29,26 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use vault::Vault;
 
-use self::failure::{Setback, chain, of_skew, setback};
+use self::failure::{Setback, of_skew, setback};
 use self::held::Held;
 use self::open::{NotOpened, Opened, open};
 use self::setup::{Setup, SetupError, read_grant, set_up};
 use crate::args::Args;
 use crate::clock;
 use crate::ending::{EndCause, Ending};
-use crate::sessions::{self, Listeners, ServingIdentity, Shared, SharedParts};
+use crate::engines::mysql::server::Dialer;
+use crate::sessions::{self, Listeners, Served, ServingIdentity, Shared, SharedParts};
 use crate::status::{Board, Operator, serve_health, serve_operator};
 use crate::usage::UsageMeter;
 
-/// The task that serves all sessions; it answers with the server's connections that were open at the end.
-type Serving = JoinHandle<Vec<u32>>;
+/// The task that serves all sessions.
+type Serving = JoinHandle<Served>;
 
 /// What every step of the life needs.
 struct Life {
     grant: Grant,
     vault: Vault,
+    dialer: Arc<Dialer>,
     board: Board,
     ending: Ending,
     usage: Arc<UsageMeter>,
@@ -78,7 +82,11 @@ pub async fn live(args: &Args) -> (Verdict, Report) {
 fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (Verdict, Report) {
     let message = chain(error);
     tracing::error!(message, "cannot start");
-    let Setback { failure, .. } = setback(access::report::failure::GRANT_FILE, &message, false);
+    let reason = match error {
+        SetupError::Database(_) => access::report::failure::DATABASE_TLS,
+        _ => access::report::failure::GRANT_FILE,
+    };
+    let Setback { failure, .. } = setback(reason, &message, false);
     let report = Report {
         grant_uid,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -94,7 +102,7 @@ fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (Verdict, Rep
 }
 
 async fn live_with(setup: Setup) -> (Verdict, Report) {
-    let Setup { grant, vault, serving, listeners, health, status } = setup;
+    let Setup { grant, vault, dialer, serving, listeners, health, status } = setup;
     let usage = Arc::new(UsageMeter::from(grant.used));
     let board = Board::new(grant.identity.uid.clone(), Arc::clone(&usage));
     let ending = Ending::new();
@@ -106,7 +114,7 @@ async fn live_with(setup: Setup) -> (Verdict, Report) {
     let left = deadline::time_left(&grant, clock::now());
     let now = Instant::now();
     let deadline = now.checked_add(left.clone().unwrap_or_default()).unwrap_or(now);
-    let life = Life { grant, vault, board, ending, usage, deadline };
+    let life = Life { grant, vault, dialer: Arc::new(dialer), board, ending, usage, deadline };
     tokio::spawn(end_in_time(life.ending.clone(), deadline));
     tokio::spawn(end_on_signal(life.ending.clone()));
 
@@ -143,6 +151,7 @@ async fn begin(
     let shared = Shared::new(SharedParts {
         grant: life.grant.clone(),
         credential,
+        dialer: Arc::clone(&life.dialer),
         server,
         identity,
         usage: Arc::clone(&life.usage),

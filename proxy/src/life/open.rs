@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::chain;
 use access::report::{Lease, failure};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -13,7 +14,7 @@ use vault::{Credentials, OwningToken, VaultError};
 use zeroize::Zeroizing;
 
 use super::custody::{self, Kept};
-use super::failure::{Setback, chain, of_preflight, of_skew, of_vault, setback};
+use super::failure::{Setback, of_preflight, of_skew, of_vault, setback};
 use super::held::{Held, Leased, Owner};
 use super::login::{LoginError, Parent, log_in};
 use super::{Life, deadline};
@@ -85,7 +86,7 @@ async fn attempt(life: &Life, held: &mut Held) -> Result<Opened, NotOpened> {
     let credential = credential(life, held).await?;
     let checked = tokio::select! {
         _ = life.ending.began() => return Err(NotOpened::Over),
-        checked = server::preflight(&life.grant, &credential) => checked,
+        checked = server::preflight(&life.dialer, &life.grant, &credential) => checked,
     };
     let server = checked.map_err(|error| of_preflight(&error, &life.grant))?;
     Ok(Opened { credential, server })

@@ -6,26 +6,23 @@
 use access::report::ProofLine;
 use access::{Item, Outcome};
 
+use crate::engines::mysql::server::SessionsEnd;
+
+/// So many numbers of sessions are named.
+const MOST_NAMED: usize = 20;
+
 /// What became of the clients' sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sockets {
     /// Nobody could ever connect.
     NeverOpened,
-    /// All were told why and closed.
-    Cut,
-    /// Not all were closed in time.
+    /// All were closed.
+    Closed {
+        /// How many of their clients could not be told why.
+        untold: usize,
+    },
+    /// Not all were seen to be closed.
     Late,
-}
-
-/// What became of the sessions on the database server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerSessions {
-    /// There was none.
-    None,
-    /// So many were killed and seen to be gone.
-    Gone(usize),
-    /// Killing them failed, and why.
-    Failed(String),
 }
 
 /// What became of the lease.
@@ -75,7 +72,7 @@ pub struct Shown {
     /// Clients.
     pub sockets: Sockets,
     /// Server.
-    pub sessions: ServerSessions,
+    pub sessions: SessionsEnd,
     /// Vault: the lease.
     pub lease: LeaseEnd,
     /// Vault: its token.
@@ -95,7 +92,13 @@ impl Shown {
     fn sockets(&self) -> ProofLine {
         match self.sockets {
             Sockets::NeverOpened => proved(Item::Sockets, "no session was ever opened"),
-            Sockets::Cut => proved(Item::Sockets, "every client was told why and its socket closed"),
+            Sockets::Closed { untold: 0 } => {
+                proved(Item::Sockets, "every socket is closed, and every client was told why")
+            }
+            Sockets::Closed { untold } => proved(
+                Item::Sockets,
+                &format!("every socket is closed; {untold} clients could not be told why"),
+            ),
             Sockets::Late => open(Item::Sockets, "some sockets were not closed in time: delete the pod"),
         }
     }
@@ -103,13 +106,23 @@ impl Shown {
     fn sessions(&self) -> ProofLine {
         let item = Item::ServerSessions;
         match &self.sessions {
-            ServerSessions::None => proved(item, "no session was open on the server"),
-            ServerSessions::Gone(count) => {
-                proved(item, &format!("{count} killed and seen to be gone from the server's process list"))
-            }
-            ServerSessions::Failed(why) => {
-                open(item, &format!("{why}: run KILL USER `{}` on the database server", self.user))
-            }
+            SessionsEnd::Gone(seen) => proved(item, &seen.to_string()),
+            SessionsEnd::Open { why, ids } => open(item, &format!("{why}. {}", self.how_to_kill(ids))),
+            SessionsEnd::Unprovable(why) => unprovable(item, why),
+        }
+    }
+
+    /// By number: a user that is gone can't be named to the server, and MySQL ends no sessions by user.
+    fn how_to_kill(&self, ids: &[u64]) -> String {
+        let user = &self.user;
+        let look = format!(
+            "As the server's administrator look for user `{user}` in SHOW PROCESSLIST and KILL its ids"
+        );
+        let kills: Vec<String> = ids.iter().take(MOST_NAMED).map(|id| format!("KILL {id}")).collect();
+        match (kills.is_empty(), ids.len() > MOST_NAMED) {
+            (true, _) => look,
+            (false, false) => format!("{look}; known: {}", kills.join("; ")),
+            (false, true) => format!("{look}; known, among others: {}", kills.join("; ")),
         }
     }
 
@@ -149,8 +162,8 @@ impl Shown {
             OldLogin::Accepted => open(
                 item,
                 &format!(
-                    "the old credential still works: KILL USER and DROP USER `{}`, and check the role's \
-                     revocation statements",
+                    "the old credential still works: as the server's administrator DROP USER `{}`, KILL its sessions, \
+                     and check the role's revocation statements",
                     self.user
                 ),
             ),
@@ -184,16 +197,23 @@ fn line(item: Item, outcome: Outcome, detail: &str) -> ProofLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engines::mysql::server::{Dialer, SeenGone};
+    use crate::life::sample;
 
     fn shut() -> Shown {
+        let dialer = Dialer::new(&sample::grant().target).unwrap();
         Shown {
-            sockets: Sockets::Cut,
-            sessions: ServerSessions::Gone(2),
+            sockets: Sockets::Closed { untold: 0 },
+            sessions: SessionsEnd::Gone(SeenGone::never_opened(&dialer).unwrap()),
             lease: LeaseEnd::Gone,
             token: TokenEnd::Gone,
             login: OldLogin::Refused,
             user: "v-orders".into(),
         }
+    }
+
+    fn open_sessions(ids: Vec<u64>) -> SessionsEnd {
+        SessionsEnd::Open { why: "no answer".into(), ids }
     }
 
     fn outcomes(shown: &Shown) -> [Outcome; 4] {
@@ -208,9 +228,10 @@ mod tests {
         assert_eq!(outcomes(&shut()), [Proved; 4]);
         let cases = [
             (Shown { sockets: Sockets::Late, ..shut() }, [Open, Proved, Proved, Proved]),
+            (Shown { sessions: open_sessions(vec![]), ..shut() }, [Proved, Open, Proved, Proved]),
             (
-                Shown { sessions: ServerSessions::Failed("x".into()), ..shut() },
-                [Proved, Open, Proved, Proved],
+                Shown { sessions: SessionsEnd::Unprovable("x".into()), ..shut() },
+                [Proved, Unprovable, Proved, Proved],
             ),
             (Shown { lease: LeaseEnd::Shown, ..shut() }, [Proved, Proved, Open, Proved]),
             (Shown { lease: LeaseEnd::TokenOver, ..shut() }, [Proved, Proved, Unprovable, Proved]),
@@ -236,7 +257,30 @@ mod tests {
     fn an_open_line_says_how_to_fix_it_by_name() {
         let shown = Shown { login: OldLogin::Accepted, ..shut() };
         assert!(shown.lines()[3].detail.contains("DROP USER `v-orders`"));
-        let shown = Shown { sessions: ServerSessions::Failed("no answer".into()), ..shut() };
-        assert!(shown.lines()[1].detail.contains("KILL USER `v-orders`"));
+    }
+
+    #[test]
+    fn sessions_that_may_be_left_are_named_so_that_they_can_be_killed_when_their_user_is_gone() {
+        let detail = |ids| Shown { sessions: open_sessions(ids), ..shut() }.lines().swap_remove(1).detail;
+        let unknown = detail(vec![]);
+        assert!(
+            unknown.starts_with("no answer. ") && unknown.contains("`v-orders` in SHOW PROCESSLIST"),
+            "{unknown}"
+        );
+        assert!(!unknown.contains("KILL USER") && !unknown.contains("known"), "{unknown}");
+        assert!(detail(vec![7, 12]).ends_with("known: KILL 7; KILL 12"));
+        let many = detail((0..1000).collect());
+        assert!(many.ends_with("KILL 19") && many.contains("among others"), "{many}");
+    }
+
+    #[test]
+    fn clients_that_were_not_told_are_not_said_to_have_been() {
+        let detail = |untold| {
+            let shown = Shown { sockets: Sockets::Closed { untold }, ..shut() };
+            assert_eq!(outcomes(&shown)[0], Outcome::Proved);
+            shown.lines().swap_remove(0).detail
+        };
+        assert!(detail(0).contains("every client was told"));
+        assert!(detail(2).contains("2 clients could not be told") && !detail(2).contains("every client"));
     }
 }

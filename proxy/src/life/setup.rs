@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use vault::{BadVaultAddress, Vault};
 
 use crate::args::Args;
+use crate::engines::mysql::server::{ConnectError, Dialer};
 use crate::identity_files::{self, IdentityFiles, LoadIdentityError};
 use crate::sessions::{Listeners, ServingIdentity};
 use crate::status::{StatusTlsError, status_tls};
@@ -24,6 +25,8 @@ pub struct Setup {
     pub grant: Grant,
     /// Vault, not yet called.
     pub vault: Vault,
+    /// The way to the database, not yet gone.
+    pub dialer: Dialer,
     /// The certificate for clients, and whom to trust.
     pub serving: ServingIdentity,
     /// The clients' ports, bound. Nobody is accepted before the grant is ready.
@@ -79,6 +82,9 @@ pub enum SetupError {
     /// Vault's address or authorities.
     #[error("cannot use the grant's Vault settings")]
     Vault(#[source] BadVaultAddress),
+    /// The database's TLS settings.
+    #[error("cannot use the grant's database settings")]
+    Database(#[source] ConnectError),
     /// A port.
     #[error("cannot listen on {address}")]
     Listen {
@@ -105,6 +111,7 @@ pub async fn set_up(args: &Args, grant: Grant) -> Result<Setup, SetupError> {
     let IdentityFiles { serving, internal_ca_pem } =
         identity_files::load(&args.identity).map_err(SetupError::Identity)?;
     let vault = Vault::new(&grant.vault.address, &grant.vault.ca_pem).map_err(SetupError::Vault)?;
+    let dialer = Dialer::new(&grant.target).map_err(SetupError::Database)?;
     let listen = |port| listen(SocketAddr::new(args.listen_address, port));
     let status = match (&internal_ca_pem, &grant.custody) {
         (None, Custody::Operator) => return Err(SetupError::NoOperator),
@@ -117,7 +124,7 @@ pub async fn set_up(args: &Args, grant: Grant) -> Result<Setup, SetupError> {
     let native = args.port_native.unwrap_or(grant.target.engine.native_port());
     let listeners = Listeners { native: listen(native).await?, tls_first: listen(args.port_tls).await? };
     let health = listen(args.port_health).await?;
-    Ok(Setup { grant, vault, serving, listeners, health, status })
+    Ok(Setup { grant, vault, dialer, serving, listeners, health, status })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, SetupError> {

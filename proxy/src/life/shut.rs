@@ -1,27 +1,25 @@
 //! The end of a grant: cut everyone off first, then give back and kill, then try whether anything still opens.
 //!
 //! Each step has its own bound, and no step waits for the proof of the one before: a database or a Vault that does not
-//! answer costs time, not the rest. All of them together take less than nine seconds.
+//! answer costs time, not the rest. All of them together take less than twelve seconds.
 
 use std::time::Duration;
 
 use access::report::End;
-use tokio::time::{Instant, timeout};
-use vault::{Call, LeaseState, VaultError};
+use tokio::time::timeout;
 
-use super::failure::{chain, remedy};
-use super::held::{Held, Leased, Owner};
-use super::receipt::{LeaseEnd, OldLogin, ServerSessions, Shown, Sockets, TokenEnd};
+use super::give_back::{end_lease, give_back};
+use super::held::{Held, Leased};
+use super::receipt::{OldLogin, Shown, Sockets};
 use super::{Life, Serving};
 use crate::clock;
 use crate::ending::EndCause;
-use crate::engines::mysql::server::{self, LoginProbe};
+use crate::engines::mysql::server::{self, LoginProbe, SeenGone, SessionsEnd};
+use crate::sessions::Served;
 
 /// Clients that read nothing are cut without having been told.
 const CUTTING: Duration = Duration::from_millis(1_500);
 const KILLING: Duration = Duration::from_millis(2_500);
-const REVOKING: Duration = Duration::from_millis(2_500);
-const GIVING_BACK: Duration = Duration::from_secs(1);
 // A refusal takes milliseconds; on a busy machine the proof is worth the wait, for everybody is cut off already.
 const TRYING: Duration = Duration::from_secs(3);
 
@@ -29,12 +27,12 @@ const TRYING: Duration = Duration::from_secs(3);
 pub async fn shut(life: &Life, held: Held, serving: Option<Serving>) -> End {
     let cause = life.ending.began().await;
     life.board.ending();
-    let (sockets, ids) = cut(serving).await;
+    let sockets = cut(serving).await;
     let (cut_at, took) = (clock::now(), life.ending.began_at().map(|at| at.elapsed()).unwrap_or_default());
     let cut_millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(reason = cause.reason.word(), cut_millis, "every session is cut");
 
-    let sessions = kill(life, &held, &ids).await;
+    let sessions = end_sessions(life, &held).await;
     let lease = end_lease(life, &held).await;
     let token = give_back(life, &held).await;
     let login = try_old_login(life, &held).await;
@@ -44,87 +42,36 @@ pub async fn shut(life: &Life, held: Held, serving: Option<Serving>) -> End {
     End { reason: reason.word().to_owned(), cut_at, cut_millis, proofs }
 }
 
-async fn cut(serving: Option<Serving>) -> (Sockets, Vec<u32>) {
-    let Some(mut serving) = serving else { return (Sockets::NeverOpened, Vec::new()) };
+async fn cut(serving: Option<Serving>) -> Sockets {
+    let Some(mut serving) = serving else { return Sockets::NeverOpened };
     match timeout(CUTTING, &mut serving).await {
-        Ok(Ok(ids)) => (Sockets::Cut, ids),
+        Ok(Ok(Served { untold })) => Sockets::Closed { untold },
         Ok(Err(error)) => {
-            tracing::error!(%error, "the sessions' task broke");
-            (Sockets::Late, Vec::new())
+            tracing::error!(panicked = error.is_panic(), "the sessions' task broke");
+            Sockets::Late
         }
         Err(_) => {
+            tracing::error!("the sessions did not end in time");
             // Dropping the task closes its sockets; those of tasks of its own close with the process.
             serving.abort();
-            (Sockets::Late, Vec::new())
+            Sockets::Late
         }
     }
 }
 
-async fn kill(life: &Life, held: &Held, ids: &[u32]) -> ServerSessions {
-    let Some(Leased { credential, .. }) = &held.lease else { return ServerSessions::None };
-    if ids.is_empty() {
-        return ServerSessions::None;
+/// Kills what the server lists and looks until it lists no more, whatever became of the sessions here.
+async fn end_sessions(life: &Life, held: &Held) -> SessionsEnd {
+    if let Some(never) = SeenGone::never_opened(&life.dialer) {
+        return SessionsEnd::Gone(never);
     }
-    match timeout(KILLING, server::kill_sessions(&life.grant, credential, ids)).await {
-        Ok(Ok(())) => ServerSessions::Gone(ids.len()),
-        Ok(Err(error)) => ServerSessions::Failed(chain(&error)),
-        Err(_) => ServerSessions::Failed("the database did not answer in time".to_owned()),
-    }
-}
-
-/// Revokes the lease by its id, and asks whether it is gone.
-async fn end_lease(life: &Life, held: &Held) -> LeaseEnd {
-    let Some(Owner { token, ends_at, .. }) = &held.owner else { return LeaseEnd::None };
-    let Some(Leased { lease_id, .. }) = &held.lease else {
-        return if held.unanswered { LeaseEnd::Unanswered } else { LeaseEnd::None };
-    };
-    let revoked = async {
-        life.vault.revoke_lease(token, lease_id).await?;
-        life.vault.lookup_lease(token, lease_id).await
-    };
-    let error = match timeout(REVOKING, revoked).await {
-        Ok(Ok(LeaseState::Gone)) if held.unanswered => return LeaseEnd::Unanswered,
-        Ok(Ok(LeaseState::Gone)) => return LeaseEnd::Gone,
-        Ok(Ok(LeaseState::Live { .. })) => return LeaseEnd::Shown,
-        Ok(Err(error)) => error,
-        Err(_) => {
-            return LeaseEnd::Failed("Vault did not revoke it in time: can it reach the database?".into());
-        }
-    };
-    tracing::warn!(error = chain(&error), "the end of the lease is not proved");
-    match &error {
-        VaultError::Denied { .. } if Instant::now() >= *ends_at => LeaseEnd::TokenOver,
-        VaultError::Denied { call, policy, .. } => {
-            let identity = format!("keyhole.{}", life.grant.target.identity());
-            let remedy = remedy(*call, policy.as_deref(), &identity);
-            LeaseEnd::Failed(format!("{}. {remedy}", chain(&error)))
-        }
-        other => LeaseEnd::Failed(chain(other)),
-    }
-}
-
-/// Revokes the tokens that are ours.
-async fn give_back(life: &Life, held: &Held) -> TokenEnd {
-    if let Some(login) = &held.login
-        && !matches!(timeout(GIVING_BACK, life.vault.revoke_self(login)).await, Ok(Ok(())))
-    {
-        tracing::warn!("the login token could not be revoked; it ends by itself");
-    }
-    let Some(Owner { token, ends_at, .. }) = &held.owner else { return TokenEnd::None };
-    match timeout(GIVING_BACK, life.vault.revoke_self(token)).await {
-        Ok(Ok(())) => TokenEnd::Gone,
-        _ if Instant::now() >= *ends_at => TokenEnd::Gone,
-        Ok(Err(error)) => {
-            tracing::warn!(error = chain(&error), call = %Call::RevokeSelf, "the owning token stands");
-            TokenEnd::Standing
-        }
-        Err(_) => TokenEnd::Standing,
-    }
+    let Some(Leased { credential, .. }) = &held.lease else { return server::not_looked(&life.dialer) };
+    let ended = timeout(KILLING, server::end_sessions(&life.dialer, credential)).await;
+    ended.unwrap_or_else(|_| server::not_looked(&life.dialer))
 }
 
 async fn try_old_login(life: &Life, held: &Held) -> OldLogin {
     let Some(Leased { credential, .. }) = &held.lease else { return OldLogin::None };
-    match timeout(TRYING, server::try_login(&life.grant, credential)).await {
+    match timeout(TRYING, server::try_login(&life.dialer, credential)).await {
         Ok(LoginProbe::Refused) => OldLogin::Refused,
         Ok(LoginProbe::Accepted) => OldLogin::Accepted,
         Ok(LoginProbe::Unknown(why)) => OldLogin::Unknown(why),

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::door::{Door, Place};
 use super::shared::Shared;
 use crate::engines::mysql::client::{Identity, Plain, Session, TurnedAway};
+use crate::engines::mysql::relay::Over;
 
 /// From the first byte to a proven identity.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -38,19 +39,35 @@ pub struct Listeners {
     pub tls_first: TcpListener,
 }
 
-/// Serves until the grant ends. Returns when every session was cut and told: the database's connection ids that were
-/// open at that moment.
-pub async fn serve(listeners: Listeners, shared: Arc<Shared>) -> Vec<u32> {
+/// How the last sessions of a grant ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// How many were closed without having been told why: their clients did not read, or were gone.
+    pub untold: usize,
+}
+
+/// What became of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attended {
+    /// A session whose client did not hear why it ended.
+    Untold,
+    /// A session whose client did, or no session.
+    Settled,
+}
+
+/// Serves until the grant ends. Returns when every session is closed.
+pub async fn serve(listeners: Listeners, shared: Arc<Shared>) -> Served {
     let Listeners { native, tls_first } = listeners;
     let door = Arc::new(Door::default());
     // Each port on its own: a crowd on one of them does not keep the other waiting.
     let ports = [(native, Port::Native), (tls_first, Port::TlsFirst)];
     let [native, tls_first] = ports.map(|(listener, port)| serve_port(listener, port, &shared, &door));
-    tokio::join!(native, tls_first);
-    shared.open_connections()
+    let (native, tls_first) = tokio::join!(native, tls_first);
+    Served { untold: native.saturating_add(tls_first) }
 }
 
-async fn serve_port(listener: TcpListener, port: Port, shared: &Arc<Shared>, door: &Arc<Door>) {
+/// Serves one port; how many sessions were not told.
+async fn serve_port(listener: TcpListener, port: Port, shared: &Arc<Shared>, door: &Arc<Door>) -> usize {
     let mut sessions = JoinSet::new();
     loop {
         let arrived = tokio::select! {
@@ -72,11 +89,18 @@ async fn serve_port(listener: TcpListener, port: Port, shared: &Arc<Shared>, doo
     }
     // Nobody is accepted any more.
     drop(listener);
-    let all_told = async { while sessions.join_next().await.is_some() {} };
+    let mut untold = 0_usize;
+    let all_told = async {
+        while let Some(attended) = sessions.join_next().await {
+            untold = untold.saturating_add(usize::from(!matches!(attended, Ok(Attended::Settled))));
+        }
+    };
     if timeout(GOODBYE, all_told).await.is_err() {
-        tracing::warn!("some sessions did not end in time and are dropped");
+        untold = untold.saturating_add(sessions.len());
+        tracing::warn!(sessions = sessions.len(), "some sessions did not end in time and are dropped");
         sessions.shutdown().await;
     }
+    untold
 }
 
 /// Which of the two ports it came to.
@@ -105,11 +129,11 @@ pub(crate) struct Arrival {
 }
 
 /// One connection, from its first byte to its last.
-async fn attend(arrival: Arrival, shared: Arc<Shared>) {
+async fn attend(arrival: Arrival, shared: Arc<Shared>) -> Attended {
     let (peer, port) = (arrival.peer, arrival.port);
     if let Err(error) = tune(&arrival.stream) {
         tracing::info!(%peer, ?port, %error, "connection lost at once");
-        return;
+        return Attended::Settled;
     }
     let session = Session::<Plain>::new(Arc::clone(&shared), arrival);
     let identified = tokio::select! {
@@ -124,12 +148,14 @@ async fn attend(arrival: Arrival, shared: Arc<Shared>) {
     match permitted {
         Ok(session) => {
             tracing::info!(%peer, ?port, "session opened");
-            let ended = session.relay().await;
+            let Over { ended, told } = session.relay().await;
             tracing::info!(%peer, ?port, reason = %ended, "session ended");
+            if told { Attended::Settled } else { Attended::Untold }
         }
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             tracing::info!(%peer, ?port, reason = %error, cause, "turned away");
+            Attended::Settled
         }
     }
 }

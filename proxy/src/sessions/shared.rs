@@ -1,7 +1,6 @@
 //! What all sessions of the grant share, built once when the grant is ready.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use access::Grant;
@@ -14,7 +13,7 @@ use super::tls::{self, Acceptors, TlsError};
 use crate::audit::Journal;
 use crate::credential::Credential;
 use crate::ending::Ending;
-use crate::engines::mysql::server::{ConnectError, Dialer, Pins, ServerInfo};
+use crate::engines::mysql::server::{Dialer, Pins, ServerInfo};
 use crate::gate_pool::GatePool;
 use crate::usage::UsageMeter;
 
@@ -34,6 +33,8 @@ pub struct SharedParts {
     pub grant: Grant,
     /// Its credential.
     pub credential: Arc<Credential>,
+    /// The way to the database, and the list of those who went it.
+    pub dialer: Arc<Dialer>,
     /// What preflight found.
     pub server: ServerInfo,
     /// Certificates and key.
@@ -50,9 +51,6 @@ pub enum SharedError {
     /// Certificates or key can't be used.
     #[error("cannot serve TLS")]
     Tls(#[source] TlsError),
-    /// The grant's TLS settings towards the database can't be used.
-    #[error("cannot dial the database")]
-    Dial(#[source] ConnectError),
     /// The gate's threads can't be started.
     #[error("cannot start the gate's threads")]
     Threads(#[source] std::io::Error),
@@ -63,7 +61,7 @@ pub struct Shared {
     pub(crate) grant: Grant,
     pub(crate) credential: Arc<Credential>,
     pub(crate) server: ServerInfo,
-    pub(crate) dialer: Dialer,
+    pub(crate) dialer: Arc<Dialer>,
     pub(crate) pins: Pins,
     pub(crate) gate: GatePool,
     pub(crate) journal: Journal,
@@ -74,13 +72,12 @@ pub struct Shared {
     pub(crate) authority: SessionAuthority,
     pub(crate) acceptors: Acceptors,
     pub(crate) seats: Seats,
-    connections: Mutex<BTreeSet<u32>>,
 }
 
 impl Shared {
     /// Builds it, and starts the gate's threads.
     pub fn new(parts: SharedParts) -> Result<Self, SharedError> {
-        let SharedParts { grant, credential, server, identity, usage, ending } = parts;
+        let SharedParts { grant, credential, dialer, server, identity, usage, ending } = parts;
         let who = &grant.identity;
         let authority = SessionAuthority::new(&who.uid, &who.user, &identity.session_ca_pem);
         let gate = Gate::new(server.server, grant.target.allowances.clone())
@@ -89,7 +86,7 @@ impl Shared {
             .with_loaded(server.component_functions.clone());
         Ok(Self {
             credential,
-            dialer: Dialer::new(&grant.target).map_err(SharedError::Dial)?,
+            dialer,
             pins: Pins::new(server.server.flavour, &grant.limits),
             gate: GatePool::start(gate).map_err(SharedError::Threads)?,
             journal: Journal::new(Arc::clone(&usage), ending.clone()),
@@ -99,7 +96,6 @@ impl Shared {
             authority: authority.map_err(SharedError::Tls)?,
             acceptors: tls::acceptors(&identity).map_err(SharedError::Tls)?,
             seats: Seats::default(),
-            connections: Mutex::default(),
             server,
             grant,
         })
@@ -108,36 +104,5 @@ impl Shared {
     /// How the person knows the grant.
     pub(crate) fn grant_name(&self) -> &str {
         &self.grant.identity.name
-    }
-
-    /// The database's connections that were open when the end began, and those that are open now.
-    pub(super) fn open_connections(&self) -> Vec<u32> {
-        self.connections().iter().copied().collect()
-    }
-
-    fn connections(&self) -> std::sync::MutexGuard<'_, BTreeSet<u32>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A connection of the database's on the list of those to kill at the end.
-pub(crate) struct Listed {
-    shared: Arc<Shared>,
-    id: u32,
-}
-
-impl Listed {
-    pub(crate) fn new(shared: &Arc<Shared>, id: u32) -> Self {
-        shared.connections().insert(id);
-        Self { shared: Arc::clone(shared), id }
-    }
-}
-
-impl Drop for Listed {
-    /// Once the end has begun a connection stays listed: that it was closed here does not prove it gone there.
-    fn drop(&mut self) {
-        if self.shared.ending.cause().is_none() {
-            self.shared.connections().remove(&self.id);
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! `docs/all-in-one.md`, lived through: the real binary beside a real Vault and a real database, without Kubernetes.
 
+mod by_hand;
 mod machine;
 mod one_proxy;
 

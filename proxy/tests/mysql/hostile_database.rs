@@ -1,12 +1,12 @@
 //! A database that was taken over, or is broken, harms no client and gets no further than its session.
 
-use keyhole_proxy::engines::mysql::server::{LoginProbe, try_login};
+use keyhole_proxy::engines::mysql::server::LoginProbe;
 use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::status_flags::StatusFlags;
 
 use crate::support::hostile::{grant_refused_with, ok, proxy_before};
-use crate::support::proxy::credential;
+use crate::support::proxy::{credential, try_login};
 use crate::support::raw::{self, error};
 
 fn framed(bodies: &[&[u8]]) -> Vec<u8> {

@@ -5,6 +5,7 @@
 
 mod bad_connections;
 mod cut;
+mod ends;
 mod hostile_database;
 mod identity;
 mod kill;

@@ -2,10 +2,10 @@
 
 use access::{Engine, Tls};
 use keyhole_proxy::credential::Credential;
-use keyhole_proxy::engines::mysql::server::{ConnectError, PreflightError, PrivilegeRefused, preflight};
+use keyhole_proxy::engines::mysql::server::{ConnectError, PreflightError, PrivilegeRefused};
 
 use crate::support::databases::mariadb;
-use crate::support::proxy::{credential, credential_of, grant, wide};
+use crate::support::proxy::{credential, credential_of, grant, preflight, wide};
 use servers::Authority;
 
 /// A user with these grants; `GRANT` statements end in `TO` them.

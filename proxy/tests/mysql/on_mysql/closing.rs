@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use access::EndReason;
 use keyhole_proxy::engines::mysql::packets::read_packet;
-use keyhole_proxy::engines::mysql::server::{Dialer, Pins, kill_sessions};
+use keyhole_proxy::engines::mysql::server::{Dialer, Pins};
 use sql::mysql::Flavour;
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
@@ -76,35 +75,6 @@ async fn the_row_after_the_last_allowed_one_is_an_error_and_the_session_goes_on(
         assert!(code == 1104 && message.contains("limit of 5 rows"), "{code} {message}");
         assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0, "the session goes on");
     }
-}
-
-#[tokio::test]
-async fn at_the_end_sessions_are_told_and_gone_from_the_servers_list() {
-    let proxy = proxy().await;
-    let mut busy = raw::session(&proxy).await;
-    let mut idle = raw::session(&proxy).await;
-    busy.sequence = Default::default();
-    busy.writes(&slow(12)).await;
-    mysql().becomes(&running(12), "1").await;
-    proxy.end(EndReason::Revoked);
-    let began = Instant::now();
-    let open = proxy.served.await.unwrap();
-    assert!(
-        open.len() == 2 && began.elapsed() < Duration::from_millis(500),
-        "{open:?} {:?}",
-        began.elapsed()
-    );
-    for (code, message) in [busy.hears_error().await, error(&idle.reads_out_of_band().await)] {
-        assert!(code == 1053 && message.contains("grant revoked"), "{code} {message}");
-    }
-    kill_sessions(&grant(), &credential(), &open).await.unwrap();
-    mysql().becomes(&running(12), "0").await;
-    let ids: Vec<_> = open.iter().map(u32::to_string).collect();
-    let left =
-        format!("SELECT COUNT(*) FROM performance_schema.processlist WHERE id IN ({})", ids.join(", "));
-    assert_eq!(mysql().admin(&left), "0");
-    // Killing what is gone is no error.
-    kill_sessions(&grant(), &credential(), &open).await.unwrap();
 }
 
 #[tokio::test]

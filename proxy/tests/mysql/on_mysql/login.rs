@@ -1,14 +1,14 @@
 //! Every way to log in that the server has, and the clients' own. (MySQL 9 has no `mysql_native_password` any more.)
 
 use access::{Engine, Tls};
-use keyhole_proxy::engines::mysql::server::{ConnectError, LoginProbe, PreflightError, preflight, try_login};
+use keyhole_proxy::engines::mysql::server::{ConnectError, LoginProbe, PreflightError};
 use wire::mysql::connect::auth::AuthError;
 
 use super::{grant, proxy, user};
 use crate::identity::token;
 use crate::support::clients::{Person, said};
 use crate::support::databases::mysql;
-use crate::support::proxy::{Proxy, REQUESTER, credential, credential_of};
+use crate::support::proxy::{Proxy, REQUESTER, credential, credential_of, preflight, try_login};
 
 #[tokio::test]
 async fn the_password_goes_to_the_server_inside_tls_only_and_once_it_is_cached_a_hash_does() {

@@ -2,10 +2,11 @@
 //! roles whether they are switched on or not.
 
 use keyhole_proxy::credential::Credential;
-use keyhole_proxy::engines::mysql::server::{PreflightError, PrivilegeRefused, preflight};
+use keyhole_proxy::engines::mysql::server::{PreflightError, PrivilegeRefused};
 
 use super::{grant, user};
 use crate::support::databases::mysql;
+use crate::support::proxy::preflight;
 
 async fn refused(credential: Credential, privilege: &str) {
     match preflight(&grant(), &credential).await {

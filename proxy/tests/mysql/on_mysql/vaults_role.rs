@@ -1,13 +1,13 @@
 //! What `kubectl keyhole vault-setup` prints for a MySQL does what it says: Vault's own user ends a reader and the
 //! reader's sessions, and nobody else's.
 
-use keyhole_proxy::engines::mysql::server::{Connection, Dialer, LoginProbe, try_login};
+use keyhole_proxy::engines::mysql::server::{Connection, Dialer, LoginProbe};
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
 
 use super::{grant, user};
 use crate::support::databases::mysql;
-use crate::support::proxy::{credential, credential_of};
+use crate::support::proxy::{credential, credential_of, try_login};
 
 /// The plug-in's output, as its own tests hold it.
 const ADMINISTRATOR_SQL: &str = include_str!(

@@ -11,10 +11,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::connect::greeting::Greeting;
+use wire::mysql::connect::handshake_response::HandshakeResponse;
 use wire::mysql::frame::Sequence;
+use wire::mysql::response::column::Column;
 use wire::mysql::response::err::{ErrPacket, ErrSummary};
 use wire::mysql::response::ok::{OkPacket, OkSummary};
 use wire::mysql::response::status_flags::StatusFlags;
+use wire::mysql::response::text_result::TextResult;
+use wire::mysql::rows::text_row::TextRow;
 
 use super::proxy::{Proxy, grant, wide};
 
@@ -41,6 +45,10 @@ enum Manner {
     Refuses(u16),
     /// Hears of a stop too late for the statement that is meant.
     StopsLate(Arc<LateStop>),
+    /// Greets, and says nothing more.
+    Hangs,
+    /// Gives its connections other numbers than those it greets them with, as a pool in front of servers does.
+    Renumbers,
 }
 
 /// A stop on its way: a query is answered when somebody stops it, as if nothing had been, and the stop hits whatever
@@ -82,6 +90,29 @@ pub async fn grant_refused_with(code: u16) -> Grant {
     grant_before(Manner::Refuses(code)).await
 }
 
+/// A grant whose database greets, and answers no login.
+pub async fn grant_before_silence() -> Grant {
+    grant_before(Manner::Hangs).await
+}
+
+/// A grant with something before its database that has numbers of its own for its connections.
+pub async fn grant_before_a_pool() -> Grant {
+    grant_before(Manner::Renumbers).await
+}
+
+/// What it calls itself, for a client with these capabilities.
+fn name(connection: &str, agreed: Capabilities) -> Vec<u8> {
+    let value = |text: &'static str| Some(text.as_bytes());
+    let result = TextResult {
+        columns: (0..4).map(|_| Column::text(b"x")).collect(),
+        rows: vec![TextRow {
+            values: vec![Some(connection.as_bytes()), value("host"), value("3306"), value("1")],
+        }],
+        status: StatusFlags::AUTOCOMMIT,
+    };
+    result.encode(agreed, Sequence::starting_at(1)).unwrap()
+}
+
 async fn grant_before(manner: Manner) -> Grant {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut grant = grant(wide());
@@ -110,7 +141,11 @@ async fn serve(mut stream: TcpStream, manner: Manner) -> Option<()> {
     };
     let mut sequence = Sequence::default();
     write_packet(&mut stream, &mut sequence, &greeting.encode().ok()?).await.ok()?;
-    read_packet(&mut stream, &mut sequence, 1 << 16).await.ok()?;
+    let response = read_packet(&mut stream, &mut sequence, 1 << 16).await.ok()?;
+    let agreed = HandshakeResponse::decode(&response).ok()?.head.capabilities;
+    if let Manner::Hangs = manner {
+        std::future::pending::<()>().await;
+    }
     if let Manner::Refuses(code) = manner {
         return write_packet(&mut stream, &mut sequence, &error((code, *b"28000"))).await.ok();
     }
@@ -121,6 +156,14 @@ async fn serve(mut stream: TcpStream, manner: Manner) -> Option<()> {
         let command = read_packet(&mut stream, &mut sequence, 1 << 24).await.ok()?;
         let own = command.starts_with(b"\x03SET ") || !command.starts_with(b"\x03");
         let mut answer = ok(StatusFlags::AUTOCOMMIT);
+        if command.starts_with(b"\x03SELECT CONNECTION_ID()") {
+            let number = if let Manner::Renumbers = manner { "8" } else { "7" };
+            stream.write_all(&name(number, agreed)).await.ok()?;
+            continue;
+        }
+        if command.starts_with(b"\x01") {
+            return None;
+        }
         match &manner {
             Manner::StopsLate(_) if std::mem::take(&mut hit) => answer = error((1317, *b"70100")),
             Manner::StopsLate(stop) if command.starts_with(b"\x03KILL ") => stop.sent.notify_one(),

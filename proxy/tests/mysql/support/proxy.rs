@@ -8,8 +8,8 @@ use access::{
 };
 use keyhole_proxy::credential::Credential;
 use keyhole_proxy::ending::{EndCause, Ending};
-use keyhole_proxy::engines::mysql::server::{self, ServerInfo};
-use keyhole_proxy::sessions::{Listeners, ServingIdentity, Shared, SharedParts, serve};
+use keyhole_proxy::engines::mysql::server::{self, Dialer, LoginProbe, PreflightError, ServerInfo};
+use keyhole_proxy::sessions::{Listeners, Served, ServingIdentity, Shared, SharedParts, serve};
 use keyhole_proxy::usage::UsageMeter;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -28,7 +28,8 @@ pub struct Proxy {
     pub usage: Arc<UsageMeter>,
     pub session_ca: Authority,
     pub serving_ca_pem: String,
-    pub served: JoinHandle<Vec<u32>>,
+    pub served: JoinHandle<Served>,
+    pub dialer: Arc<Dialer>,
 }
 
 /// Limits that no ordinary statement meets.
@@ -88,6 +89,16 @@ pub fn credential_of(user: &str, password: &str) -> Credential {
     Credential { user: user.into(), password: Zeroizing::new(password.as_bytes().to_vec()) }
 }
 
+/// The checks before a grant is ready, on a connection that no life knows of.
+pub async fn preflight(grant: &Grant, credential: &Credential) -> Result<ServerInfo, PreflightError> {
+    server::preflight(&Dialer::new(&grant.target).unwrap(), grant, credential).await
+}
+
+/// What becomes of a login, on a connection that no life knows of.
+pub async fn try_login(grant: &Grant, credential: &Credential) -> LoginProbe {
+    server::try_login(&Dialer::new(&grant.target).unwrap(), credential).await
+}
+
 impl Proxy {
     pub async fn start() -> Self {
         Self::with_limits(wide()).await
@@ -99,13 +110,23 @@ impl Proxy {
 
     /// In front of the grant's server, after preflight.
     pub async fn of(grant: Grant) -> Self {
-        let server = server::preflight(&grant, &credential()).await.unwrap();
+        let server = preflight(&grant, &credential()).await.unwrap();
         Self::before(grant, server).await
+    }
+
+    /// The same, with another user.
+    pub async fn of_user(grant: Grant, credential: Credential) -> Self {
+        let server = preflight(&grant, &credential).await.unwrap();
+        Self::with_credential(grant, server, credential).await
     }
 
     /// In front of a server that passed preflight, or says so.
     pub async fn before(grant: Grant, server: ServerInfo) -> Self {
-        let credential = Arc::new(credential());
+        Self::with_credential(grant, server, credential()).await
+    }
+
+    async fn with_credential(grant: Grant, server: ServerInfo, credential: Credential) -> Self {
+        let credential = Arc::new(credential);
         let (session_ca, serving_ca) = (Authority::new("sessions"), Authority::new("internal"));
         let (certificate, key) = serving_ca.server("grant.proxy.keyhole.internal");
         let identity = ServingIdentity {
@@ -114,9 +135,11 @@ impl Proxy {
             session_ca_pem: session_ca.pem.clone().into_bytes(),
         };
         let (usage, ending) = (Arc::new(UsageMeter::from(grant.used)), Ending::new());
+        let dialer = Arc::new(Dialer::new(&grant.target).unwrap());
         let parts = SharedParts {
             grant,
             credential,
+            dialer: Arc::clone(&dialer),
             server,
             identity,
             usage: Arc::clone(&usage),
@@ -130,6 +153,7 @@ impl Proxy {
             native: port(&listeners.native),
             tls_first: port(&listeners.tls_first),
             served: tokio::spawn(serve(listeners, shared)),
+            dialer,
             ending,
             usage,
             session_ca,

@@ -1,7 +1,7 @@
 //! The life of one client connection, as types: each step consumes the one before, and only the last one has a
 //! database behind it. No text of the client reaches the database in this file.
 //!
-//! `Plain --secure--> Secured --identify--> Identity --permit--> Permit --relay--> Ended`
+//! `Plain --secure--> Secured --identify--> Identity --permit--> Permit --relay--> Over`
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use super::turned_away::TurnedAway;
 use crate::audit::Who;
 use crate::bytes::Stream;
 use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
-use crate::engines::mysql::relay::{Ended, Relay, RelayParts};
-use crate::sessions::{ALPN, Arrival, Listed, Place, Port, Seated, Shared};
+use crate::engines::mysql::relay::{Over, Relay, RelayParts};
+use crate::sessions::{ALPN, Arrival, Place, Port, Seated, Shared};
 use crate::usage::OpenSession;
 
 /// A handshake response holds a token at most.
@@ -77,7 +77,6 @@ pub(crate) struct Identity {
 pub(crate) struct Permit {
     relay: Relay,
     _place: OpenSession,
-    _listed: Listed,
     _seated: Seated,
 }
 
@@ -196,7 +195,7 @@ impl Session<Identity> {
             Some(place) => start(&shared, &who, agreed, schema).await.map(|started| (place, started)),
             None => Err(TurnedAway::TooMany { limit: shared.grant.limits.sessions }),
         };
-        let (place, Started { database, listed, schema }) = match opened {
+        let (place, Started { database, schema }) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 // Whatever else went wrong at that moment went wrong because of it.
@@ -221,14 +220,14 @@ impl Session<Identity> {
             schema,
             seat,
         };
-        let state = Permit { relay: Relay::new(parts), _place: place, _listed: listed, _seated: seated };
+        let state = Permit { relay: Relay::new(parts), _place: place, _seated: seated };
         Ok(Session { shared, peer, number, state })
     }
 }
 
 impl Session<Permit> {
     /// Runs until either side closes, or the grant ends.
-    pub(crate) async fn relay(self) -> Ended {
+    pub(crate) async fn relay(self) -> Over {
         self.state.relay.run().await
     }
 }

@@ -12,15 +12,14 @@ use super::turned_away::TurnedAway;
 use crate::audit::{Decision, Intent, Outcome, Who};
 use crate::engines::mysql::server::Connection;
 use crate::rule::Rule;
-use crate::sessions::{Listed, Shared};
+use crate::sessions::Shared;
 
 /// How it is called on record, and to the database.
 const COMMAND: &str = "COM_INIT_DB";
 
-/// A session of the database's, on the list of those to kill.
+/// A session of the database's.
 pub(super) struct Started {
     pub database: Connection,
-    pub listed: Listed,
     pub schema: Option<String>,
 }
 
@@ -69,13 +68,12 @@ async fn open(
     let open = async {
         let connected = shared.dialer.connect(&shared.credential, agreed).await;
         let mut database = connected.map_err(TurnedAway::Connect)?;
-        let listed = Listed::new(shared, database.id);
         shared.pins.apply(&mut database).await.map_err(TurnedAway::Setup)?;
         if let Some(schema) = &schema {
             let used = database.simple(COMMAND, &command::encode_init_db(schema.as_bytes())).await;
             used.map_err(TurnedAway::Setup)?;
         }
-        Ok(Started { database, listed, schema })
+        Ok(Started { database, schema })
     };
     tokio::select! {
         biased;

@@ -21,37 +21,51 @@ const LEAVING: Duration = Duration::from_millis(100);
 const KILLING: Duration = Duration::from_secs(10);
 
 impl Relay {
-    pub(super) async fn part(&mut self, ended: &Ended) {
+    /// Closes both sides. Whether the client was told why.
+    pub(super) async fn part(&mut self, ended: &Ended) -> bool {
         // A client that doesn't listen is not told; it finds the connection closed.
-        let _ = timeout(TELLING, self.tell(ended)).await;
+        let told = timeout(TELLING, self.tell(ended)).await.unwrap_or(false);
         if let Some(open) = &mut self.open {
             open.error = open.error.or(Some(errors::GONE.into()));
         }
         // When it can't be recorded there is nobody left to refuse anything to.
         let _ = self.record_outcome().await;
+        self.leave_database(ended).await;
+        told
+    }
+
+    async fn leave_database(&mut self, ended: &Ended) {
+        if !self.asked {
+            let _ = timeout(LEAVING, self.database.leave()).await;
+            return;
+        }
         let _ = timeout(LEAVING, self.database.send(&command::encode_quit())).await;
         // What still runs there is stopped. At the end of the grant all its connections are killed together.
-        if self.asked && !matches!(ended, Ended::Grant(_)) {
-            let shared = &self.shared;
-            let kill = shared.dialer.kill_connection(&shared.credential, self.database.id);
-            tokio::select! {
-                biased;
-                _ = shared.ending.began() => {}
-                killed = timeout(KILLING, kill) => match killed {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "a database session may still run its last statement"),
-                    Err(_) => tracing::warn!("the database does not answer: its session may still run its last statement"),
-                }
+        if matches!(ended, Ended::Grant(_)) {
+            return;
+        }
+        let shared = &self.shared;
+        let kill = shared.dialer.kill_connection(&shared.credential, self.database.id);
+        tokio::select! {
+            biased;
+            _ = shared.ending.began() => {}
+            killed = timeout(KILLING, kill) => match killed {
+                Ok(Ok(())) => {}
+                // The cause is in the log already.
+                Ok(Err(_)) => tracing::warn!("a database session may still run its last statement"),
+                Err(_) => tracing::warn!("the database does not answer: its session may still run its last statement"),
             }
         }
     }
 
-    async fn tell(&mut self, ended: &Ended) {
+    /// Whether the client has heard it.
+    async fn tell(&mut self, ended: &Ended) -> bool {
+        let mut said = false;
         if let Some(packet) = ended.packet() {
             // What was let pass is said first, and the frame that is under way must be whole before anything else.
             while self.owed > 0 {
                 if self.pay().await.is_err() {
-                    return;
+                    return false;
                 }
                 if self.owed > 0 && !self.more_comes(ended).await {
                     break;
@@ -63,11 +77,14 @@ impl Relay {
             }
             if self.owed == 0 && !self.client.is_mid_packet() {
                 self.client.goodbye(&packet);
+                said = true;
             }
         }
-        if self.client.flush().await.is_ok() {
+        let heard = self.client.flush().await.is_ok();
+        if heard {
             self.client.close().await;
         }
+        said && heard
     }
 
     /// Whether the database had more of the frame that is under way. It is asked at the end of the grant only:

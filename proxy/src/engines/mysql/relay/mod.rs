@@ -78,6 +78,14 @@ pub struct Relay {
     asked: bool,
 }
 
+/// A session that is over.
+pub struct Over {
+    /// Why.
+    pub ended: Ended,
+    /// Whether its client was told.
+    pub told: bool,
+}
+
 /// A statement on record whose outcome is not.
 struct Open {
     recorded: Recorded,
@@ -130,7 +138,7 @@ impl Relay {
 
     /// Runs until either side closes or the grant ends, tells the client why, and closes both sides. At the end of the
     /// grant all that takes less than half a second, whatever client and database do.
-    pub async fn run(mut self) -> Ended {
+    pub async fn run(mut self) -> Over {
         let ending = self.shared.ending.clone();
         let seat = Arc::clone(&self.seat);
         let ended = tokio::select! {
@@ -141,8 +149,8 @@ impl Relay {
         };
         // Whatever else went wrong at that moment went wrong because of it.
         let ended = ending.cause().map_or(ended, Ended::Grant);
-        self.part(&ended).await;
-        ended
+        let told = self.part(&ended).await;
+        Over { ended, told }
     }
 
     async fn converse(&mut self) -> Ended {

@@ -14,6 +14,7 @@ use wire::mysql::response::status_flags::StatusFlags;
 use wire::mysql::response::{Answer, ResponseError, ResponseTracker, Seen};
 use wire::mysql::rows::text_row::TextRow;
 
+use super::connections::Listed;
 use crate::bytes::{Inbound, Stream};
 use crate::engines::mysql::packets::{PacketError, write_packet};
 
@@ -22,6 +23,9 @@ pub const INBOUND: usize = 32 * 1024;
 
 /// How long the database may take to take a command, or to answer one of our own.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the database may take to close a connection after our goodbye.
+const LEAVING: Duration = Duration::from_millis(500);
 
 /// Our own statements have small answers.
 const SMALL: Bounds = Bounds { rows: 10_000, row_bytes: INBOUND };
@@ -82,14 +86,18 @@ pub struct Connection {
     pub capabilities: Capabilities,
     /// The session's last known status.
     pub status: StatusFlags,
+    /// Its place on the list of the grant's connections.
+    pub(super) listed: Listed,
+    /// Whether a statement of ours waits for its answer. What a client asked is the relay's to know.
+    busy: bool,
 }
 
 impl Connection {
     pub(super) fn new(
         stream: Stream,
         greeting: &Greeting<'_>,
-        capabilities: Capabilities,
-        ok: OkSummary,
+        (capabilities, ok): (Capabilities, OkSummary),
+        listed: Listed,
     ) -> Self {
         Self {
             stream,
@@ -99,6 +107,8 @@ impl Connection {
             offered: greeting.capabilities,
             capabilities,
             status: ok.status,
+            listed,
+            busy: false,
         }
     }
 
@@ -111,6 +121,7 @@ impl Connection {
 
     /// Sends a command and waits for its OK. `what` names it in errors.
     pub async fn simple(&mut self, what: &'static str, body: &[u8]) -> Result<(), CommandError> {
+        self.busy = true;
         self.send(body).await.map_err(CommandError::Packet)?;
         match self.rows(what, Answer::Simple, SMALL).await? {
             rows if rows.is_empty() => Ok(()),
@@ -135,6 +146,7 @@ impl Connection {
         sql: &str,
         bounds: Bounds,
     ) -> Result<Vec<Row>, CommandError> {
+        self.busy = true;
         self.send(&command::encode_query(sql.as_bytes())).await.map_err(CommandError::Packet)?;
         self.inbound.may_hold(bounds.row_bytes);
         let rows = self.rows(what, Answer::Query, bounds).await;
@@ -144,7 +156,32 @@ impl Connection {
 
     /// Says goodbye. Nothing is lost when it isn't heard.
     pub async fn quit(mut self) {
+        self.leave().await;
+    }
+
+    /// Says goodbye; no statement of a client's may be unanswered. A server that has nothing to do for a connection closes it
+    /// when it is done with it: once that was seen, the connection is off the list.
+    pub async fn leave(&mut self) {
+        // The server may have closed first, and then it is not heard.
         let _ = self.send(&command::encode_quit()).await;
+        if self.busy || self.listed.server().is_none() {
+            return;
+        }
+        if timeout(LEAVING, self.is_closed()).await == Ok(true) {
+            self.listed.is_gone();
+        }
+    }
+
+    /// Waits until the server has closed. What it still says is thrown away.
+    async fn is_closed(&mut self) -> bool {
+        loop {
+            self.inbound.consume(self.inbound.unread().len());
+            match self.inbound.fill(&mut self.stream).await {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return matches!(PacketError::from(error), PacketError::Closed),
+            }
+        }
     }
 
     async fn rows(
@@ -190,11 +227,13 @@ impl Connection {
             self.status = observed.seen.status().unwrap_or(self.status);
             self.inbound.consume(observed.len);
         }
+        self.busy = false;
         Ok(rows)
     }
 
     fn refused(&mut self, what: &'static str, error: ErrSummary, len: usize) -> CommandError {
         self.inbound.consume(len);
+        self.busy = false;
         CommandError::Refused { what, error }
     }
 

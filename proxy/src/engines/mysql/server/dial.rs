@@ -1,4 +1,5 @@
 //! Opens connections to the one database of the grant: host, port, TLS and name come from the grant, from nowhere else.
+//! Each is on the list of connections before it logs in, and is asked which server it is on before anything else.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use access::{ServerAddress, Target, Tls};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName as TlsName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -20,7 +21,8 @@ use wire::mysql::reader::Malformed;
 use wire::mysql::response::err::{self, ErrPacket};
 use wire::mysql::writer::Unencodable;
 
-use super::connection::Connection;
+use super::connection::{CommandError, Connection};
+use super::connections::{Connections, ServerName};
 use super::login;
 use crate::bytes::Stream;
 use crate::credential::Credential;
@@ -94,12 +96,17 @@ pub enum ConnectError {
     /// The credential can't be put into a packet.
     #[error("the credential cannot be sent")]
     Unencodable(#[source] Unencodable),
+    /// The server was asked which one it is, and gave no answer.
+    #[error("the database does not say which server it is")]
+    Nameless(#[source] CommandError),
 }
 
-/// Knows how to reach the grant's database. Holds no credential.
+/// Knows how to reach the grant's database, and which connections were opened. Holds no credential. A grant has one, so
+/// that no connection is missing on the list.
 pub struct Dialer {
     address: ServerAddress,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(TlsConnector, TlsName<'static>)>,
+    pub(super) connections: Arc<Connections>,
 }
 
 impl Dialer {
@@ -108,26 +115,40 @@ impl Dialer {
         let tls = match &target.tls {
             Tls::Disabled => None,
             Tls::Verify { ca_pem, server_name } => {
-                let name = ServerName::try_from(server_name.clone())
+                let name = TlsName::try_from(server_name.clone())
                     .map_err(|_| ConnectError::TlsSettings { what: "the server name is not one" })?;
                 Some((TlsConnector::from(Arc::new(client_config(ca_pem)?)), name))
             }
         };
-        Ok(Self { address: target.address.clone(), tls })
+        Ok(Self { address: target.address.clone(), tls, connections: Arc::default() })
     }
 
-    /// Connects and logs in. `agreed`: what holds with the client, so that answers can be relayed as they are;
-    /// `Capabilities::NONE` for our own use.
+    /// Connects, logs in and learns which server it is. `agreed`: what holds with the client, so that answers can be
+    /// relayed as they are; `Capabilities::NONE` for our own use.
     pub async fn connect(
         &self,
         credential: &Credential,
         agreed: Capabilities,
     ) -> Result<Connection, ConnectError> {
-        let silent = |_| ConnectError::Silent { address: self.address.clone() };
-        timeout(CONNECT_TIMEOUT, self.connect_unbounded(credential, agreed)).await.map_err(silent)?
+        let connect = async {
+            let mut database = self.log_in(credential, agreed).await?;
+            name(&mut database).await.map_err(ConnectError::Nameless)?;
+            Ok(database)
+        };
+        timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| self.silent())?
     }
 
-    async fn connect_unbounded(
+    /// Connects and logs in, and asks nothing.
+    pub(super) async fn only_log_in(&self, credential: &Credential) -> Result<Connection, ConnectError> {
+        let log_in = self.log_in(credential, Capabilities::NONE);
+        timeout(CONNECT_TIMEOUT, log_in).await.map_err(|_| self.silent())?
+    }
+
+    fn silent(&self) -> ConnectError {
+        ConnectError::Silent { address: self.address.clone() }
+    }
+
+    async fn log_in(
         &self,
         credential: &Credential,
         agreed: Capabilities,
@@ -163,10 +184,32 @@ impl Dialer {
                 (Box::new(tls), Transport::Tls)
             }
         };
-        let hello = login::Hello { greeting: &greeting, head, transport };
+        let listed = self.connections.add(greeting.connection_id);
+        let hello = login::Hello { greeting: &greeting, head, transport, listed };
         login::log_in(stream, sequence, hello, credential).await
     }
 }
+
+/// Asks which server it is. What answers for a server under other numbers than its own, as a pool in front of it does, is
+/// none: its list would not be the server's.
+async fn name(database: &mut Connection) -> Result<(), CommandError> {
+    // MariaDB has no identity of a server that every version shows, so its name is made of what tells servers apart.
+    let identity = if database.version.contains("MariaDB") { "" } else { ", @@GLOBAL.server_uuid" };
+    let ask =
+        format!("SELECT CONNECTION_ID(), @@GLOBAL.hostname, @@GLOBAL.port, @@GLOBAL.server_id{identity}");
+    let rows = database.query(WHICH_SERVER, &ask).await?;
+    let surprise = || CommandError::Surprise { what: WHICH_SERVER };
+    let row: Vec<String> =
+        rows.into_iter().next().into_iter().flatten().collect::<Option<_>>().ok_or_else(surprise)?;
+    let (number, name) = row.split_first().filter(|(_, name)| !name.is_empty()).ok_or_else(surprise)?;
+    if *number == database.id.to_string() {
+        database.listed.is_on(ServerName::new(&name.join(" ")));
+    }
+    Ok(())
+}
+
+/// How the question is called.
+const WHICH_SERVER: &str = "which server it is";
 
 fn client_config(ca_pem: &str) -> Result<ClientConfig, ConnectError> {
     let bad = |what| ConnectError::TlsSettings { what };

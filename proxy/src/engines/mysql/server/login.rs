@@ -9,10 +9,11 @@ use wire::mysql::connect::ssl_request::SslRequest;
 use wire::mysql::frame::Sequence;
 
 use super::connection::Connection;
+use super::connections::Listed;
 use super::dial::{ConnectError, HANDSHAKE_PACKET};
 use crate::bytes::Stream;
 use crate::credential::Credential;
-use crate::engines::mysql::packets::{read_packet, write_packet};
+use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
 
 /// A login takes two or three steps; a server that wants more is not one.
 const MOST_STEPS: u8 = 8;
@@ -22,6 +23,8 @@ pub(super) struct Hello<'a> {
     pub greeting: &'a Greeting<'a>,
     pub head: SslRequest,
     pub transport: Transport,
+    /// The connection's place on the list.
+    pub listed: Listed,
 }
 
 /// Answers the greeting and every challenge after it, until the server says OK.
@@ -31,7 +34,7 @@ pub(super) async fn log_in(
     hello: Hello<'_>,
     credential: &Credential,
 ) -> Result<Connection, ConnectError> {
-    let Hello { greeting, head, transport } = hello;
+    let Hello { greeting, head, transport, listed } = hello;
     let start = |plugin: &[u8]| Authenticator::start(plugin, &credential.password, transport);
     // The server's default plugin says nothing about our user: where we don't speak it, we name one that we do, and
     // the server asks us to switch to the user's own.
@@ -56,11 +59,20 @@ pub(super) async fn log_in(
     write_packet(&mut stream, &mut sequence, &response).await.map_err(ConnectError::Packet)?;
 
     for _ in 0..MOST_STEPS {
-        let reply =
-            read_packet(&mut stream, &mut sequence, HANDSHAKE_PACKET).await.map_err(ConnectError::Packet)?;
+        let reply = read_packet(&mut stream, &mut sequence, HANDSHAKE_PACKET).await.map_err(|error| {
+            if matches!(error, PacketError::Closed) {
+                listed.is_gone();
+            }
+            ConnectError::Packet(error)
+        })?;
         let answer = match AuthReply::decode(&reply, head.capabilities).map_err(ConnectError::Malformed)? {
-            AuthReply::Ok(ok) => return Ok(Connection::new(stream, greeting, head.capabilities, ok.summary)),
-            AuthReply::Err(refusal) => return Err(ConnectError::Refused { code: refusal.summary.code }),
+            AuthReply::Ok(ok) => {
+                return Ok(Connection::new(stream, greeting, (head.capabilities, ok.summary), listed));
+            }
+            AuthReply::Err(refusal) => {
+                listed.is_gone();
+                return Err(ConnectError::Refused { code: refusal.summary.code });
+            }
             AuthReply::Switch(switch) => {
                 authenticator = start(switch.plugin).map_err(ConnectError::Auth)?;
                 // A switch is always answered, with nothing if the plugin has nothing to say.

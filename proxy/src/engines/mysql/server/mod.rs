@@ -3,6 +3,7 @@
 
 mod closing;
 mod connection;
+mod connections;
 mod dial;
 mod login;
 mod lookup;
@@ -10,8 +11,9 @@ mod pin;
 mod preflight;
 mod privileges;
 
-pub use closing::{KillError, LoginProbe, kill_sessions, try_login};
+pub use closing::{KillError, LoginProbe, SeenGone, SessionsEnd, end_sessions, not_looked, try_login};
 pub use connection::{CommandError, Connection, INBOUND};
+pub use connections::{Opened, ServerName};
 pub use dial::{ConnectError, Dialer};
 pub use lookup::{LookUpError, look_up};
 pub use pin::Pins;

@@ -65,8 +65,11 @@ pub enum PreflightError {
 }
 
 /// Checks server, credential and lock with one connection.
-pub async fn preflight(grant: &Grant, credential: &Credential) -> Result<ServerInfo, PreflightError> {
-    let dialer = Dialer::new(&grant.target).map_err(PreflightError::Connect)?;
+pub async fn preflight(
+    dialer: &Dialer,
+    grant: &Grant,
+    credential: &Credential,
+) -> Result<ServerInfo, PreflightError> {
     let mut database =
         dialer.connect(credential, Capabilities::NONE).await.map_err(PreflightError::Connect)?;
     let server = Server::from_greeting(&database.version).map_err(PreflightError::UnknownServer)?;

@@ -1,0 +1,132 @@
+//! The list of the connections that were opened with the grant's credential: each from before its login until the server
+//! itself was seen to be done with it. It kills nothing; whoever ends the grant holds the server's own list against it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A server in its own words. Two connections that were told the same are on the same server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerName(Arc<str>);
+
+impl ServerName {
+    pub(super) fn new(words: &str) -> Self {
+        Self(words.into())
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A connection that may still be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The number that the server greeted it with.
+    pub id: u32,
+    /// The server, once it has said which one it is. Nothing else was ever asked of one that has not.
+    pub server: Option<ServerName>,
+}
+
+/// All connections of one grant.
+#[derive(Default)]
+pub(super) struct Connections {
+    list: Mutex<List>,
+}
+
+#[derive(Default)]
+struct List {
+    ever: u64,
+    opened: BTreeMap<u64, Opened>,
+}
+
+impl Connections {
+    /// Puts a connection on the list that is about to log in.
+    pub(super) fn add(self: &Arc<Self>, id: u32) -> Listed {
+        let mut list = self.list();
+        list.ever = list.ever.saturating_add(1);
+        let place = list.ever;
+        list.opened.insert(place, Opened { id, server: None });
+        Listed { connections: Arc::clone(self), place }
+    }
+
+    /// How many there ever were.
+    pub(super) fn ever(&self) -> u64 {
+        self.list().ever
+    }
+
+    /// Those that were not seen to be gone.
+    pub(super) fn left(&self) -> Vec<Opened> {
+        self.list().opened.values().cloned().collect()
+    }
+
+    /// Whether one of this number was opened on this server, or both are not known.
+    pub(super) fn has(&self, id: u32, server: Option<&ServerName>) -> bool {
+        self.list().opened.values().any(|opened| opened.id == id && opened.server.as_ref() == server)
+    }
+
+    /// The server's list shows it no more.
+    pub(super) fn seen_gone(&self, id: u32, server: &ServerName) {
+        self.list().opened.retain(|_, opened| opened.id != id || opened.server.as_ref() != Some(server));
+    }
+
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place on the list. It stays there when this is dropped: that we closed it does not prove it gone.
+pub(super) struct Listed {
+    connections: Arc<Connections>,
+    place: u64,
+}
+
+impl Listed {
+    /// The server has said which one it is.
+    pub(super) fn is_on(&self, server: ServerName) {
+        if let Some(opened) = self.connections.list().opened.get_mut(&self.place) {
+            opened.server = Some(server);
+        }
+    }
+
+    /// The server that it is on.
+    pub(super) fn server(&self) -> Option<ServerName> {
+        self.connections.list().opened.get(&self.place)?.server.clone()
+    }
+
+    /// The server refused its login, or closed it while nothing was asked of it: nothing of it is left there.
+    pub(super) fn is_gone(&self) {
+        self.connections.list().opened.remove(&self.place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_stays_listed_until_its_own_server_is_done_with_it() {
+        let connections = Arc::new(Connections::default());
+        let (here, there) = (ServerName::new("here"), ServerName::new("there"));
+        let (first, second) = (connections.add(7), connections.add(7));
+        first.is_on(here.clone());
+        second.is_on(there.clone());
+        drop(first);
+        assert_eq!(connections.left().len(), 2, "closed by us is not gone there");
+        connections.seen_gone(7, &here);
+        assert_eq!(connections.left(), [Opened { id: 7, server: Some(there.clone()) }]);
+        assert!(connections.has(7, Some(&there)) && !connections.has(7, Some(&here)));
+        second.is_gone();
+        assert_eq!((connections.left(), connections.ever()), (vec![], 2));
+    }
+
+    #[test]
+    fn one_that_never_said_where_it_is_is_no_servers() {
+        let connections = Arc::new(Connections::default());
+        let _starting = connections.add(7);
+        connections.seen_gone(7, &ServerName::new("here"));
+        assert_eq!(connections.left(), [Opened { id: 7, server: None }]);
+    }
+}

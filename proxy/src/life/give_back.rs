@@ -1,0 +1,82 @@
+//! What was made in Vault, given back at the end: the lease revoked and looked up by its id, then our own tokens.
+
+use std::time::Duration;
+
+use access::chain;
+use tokio::time::{Instant, timeout};
+use vault::{LeaseState, Secret, VaultError};
+
+use super::Life;
+use super::failure::remedy;
+use super::held::{Held, Leased, Owner};
+use super::receipt::{LeaseEnd, TokenEnd};
+
+/// How long Vault may take to end the lease and to say that it is gone.
+const REVOKING: Duration = Duration::from_millis(2_500);
+
+/// How long Vault may take to revoke one token.
+const GIVING_BACK: Duration = Duration::from_secs(1);
+
+/// Revokes the lease by its id, and asks whether it is gone.
+pub async fn end_lease(life: &Life, held: &Held) -> LeaseEnd {
+    let Some(owner) = &held.owner else { return LeaseEnd::None };
+    let Some(Leased { lease_id, .. }) = &held.lease else {
+        return if held.unanswered { LeaseEnd::Unanswered } else { LeaseEnd::None };
+    };
+    match timeout(REVOKING, revoke_with(life, &owner.token, lease_id)).await {
+        Ok(Ok(LeaseState::Gone)) if held.unanswered => LeaseEnd::Unanswered,
+        Ok(Ok(LeaseState::Gone)) => LeaseEnd::Gone,
+        Ok(Ok(LeaseState::Live { .. })) => LeaseEnd::Shown,
+        Ok(Err(error)) => not_proved(life, owner, &error),
+        Err(_) => LeaseEnd::Failed("Vault did not revoke it in time: can it reach the database?".into()),
+    }
+}
+
+async fn revoke_with(life: &Life, token: &Secret, lease_id: &str) -> Result<LeaseState, VaultError> {
+    life.vault.revoke_lease(token, lease_id).await?;
+    life.vault.lookup_lease(token, lease_id).await
+}
+
+fn not_proved(life: &Life, owner: &Owner, error: &VaultError) -> LeaseEnd {
+    tracing::warn!(error = chain(error), "the end of the lease is not proved");
+    match error {
+        VaultError::Denied { .. } if Instant::now() >= owner.ends_at => LeaseEnd::TokenOver,
+        VaultError::Denied { call, policy, .. } => {
+            let identity = format!("keyhole.{}", life.grant.target.identity());
+            let remedy = remedy(*call, policy.as_deref(), &identity);
+            LeaseEnd::Failed(format!("{}. {remedy}", chain(error)))
+        }
+        other => LeaseEnd::Failed(chain(other)),
+    }
+}
+
+/// Revokes the tokens that are ours.
+pub async fn give_back(life: &Life, held: &Held) -> TokenEnd {
+    if let Some(login) = &held.login {
+        end_token(life, login, "was logged in with").await;
+    }
+    let Some(Owner { token, ends_at, .. }) = &held.owner else { return TokenEnd::None };
+    match end_token(life, token, "owns the lease").await {
+        Ended::Revoked => TokenEnd::Gone,
+        Ended::ByItself if Instant::now() >= *ends_at => TokenEnd::Gone,
+        Ended::ByItself => TokenEnd::Standing,
+    }
+}
+
+/// How a token of ours ends.
+enum Ended {
+    /// Vault says that it is revoked.
+    Revoked,
+    /// When its time is over, or it has already.
+    ByItself,
+}
+
+async fn end_token(life: &Life, token: &Secret, which: &'static str) -> Ended {
+    let error = match timeout(GIVING_BACK, life.vault.revoke_self(token)).await {
+        Ok(Ok(())) => return Ended::Revoked,
+        Ok(Err(error)) => chain(&error),
+        Err(_) => "Vault did not answer in time".to_owned(),
+    };
+    tracing::warn!(which, error, "a token could not be revoked; it ends by itself");
+    Ended::ByItself
+}
