@@ -56,6 +56,28 @@ fn leave(mut session: Child) -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_token_that_somebody_revoked_leaves_nothing_and_that_is_proved() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
+    proxy.is_ready()?;
+    let session = idle(&proxy)?;
+    let custody = std::fs::read_to_string(machine.path("custody"))?;
+    let line: serde_json::Value = serde_json::from_str(&custody)?;
+    machine
+        .bao(&["token", "revoke", "-accessor", line["tokenAccessor"].as_str().context("accessor")?], "")?;
+    until("Vault has dropped the user", PATIENCE, || machine.users().is_ok_and(|users| users.is_empty()))?;
+    let tokens = machine.bao(&["list", "-format=json", "auth/token/accessors"], "")?;
+    proxy.terminate()?;
+    let ended = proxy.ends()?;
+    leave(session)?;
+    assert_eq!(outcomes(&ended), ALL_PROVED, "{:?}\n{}", ended.report, ended.log);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let after = machine.bao(&["list", "-format=json", "auth/token/accessors"], "")?;
+    assert_eq!(tokens, after, "what was made to look is taken back");
+    Ok(())
+}
+
+#[test]
 fn a_lease_that_somebody_revoked_is_proved_gone() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
     let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
