@@ -122,6 +122,21 @@ impl VaultError {
     }
 }
 
+impl VaultError {
+    /// Whether Vault said no, so that it did nothing of what it was asked. After anything else it may have done it: what stands
+    /// between us and Vault answers for it with 502, 503 or 504, and Vault itself with 500 half-way.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Denied { .. } | Self::Missing { .. } | Self::BadPath { .. } => true,
+            Self::Unexpected { status, .. } => matches!(status, 400 | 403 | 404 | 429),
+            Self::Unreachable { .. }
+            | Self::Sealed { .. }
+            | Self::UnfitToken { .. }
+            | Self::Malformed { .. } => false,
+        }
+    }
+}
+
 /// What a status other than success means. `policy` is the text that would allow the call.
 pub(crate) fn refusal(
     call: Call,
@@ -176,6 +191,17 @@ mod tests {
         assert!(meaning(Call::ReadCredentials, 500, "dial tcp: connection refused").may_pass());
         assert!(!meaning(Call::RevokeLease, 403, "permission denied").may_pass());
         assert!(!meaning(Call::RevokeLease, 400, "anything").may_pass());
+    }
+
+    #[test]
+    fn only_a_refusal_means_that_nothing_was_made() {
+        for status in [400, 403, 404, 429] {
+            assert!(meaning(Call::ReadCredentials, status, "no").is_refusal(), "{status}");
+        }
+        for status in [200, 302, 408, 412, 472, 473, 500, 501, 502, 503, 504] {
+            assert!(!meaning(Call::ReadCredentials, status, "").is_refusal(), "{status}");
+        }
+        assert!(!VaultError::Malformed { call: Call::ReadCredentials }.is_refusal());
     }
 
     #[test]

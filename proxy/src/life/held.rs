@@ -18,7 +18,8 @@ pub struct Held {
     pub owner: Option<Owner>,
     /// Whether somebody has the accessor of `owner` on record.
     pub on_record: bool,
-    /// Whether a credential was asked for and no answer came: Vault may have made one, and nobody knows its id.
+    /// Whether a credential was asked for and the answer was neither one nor a refusal: Vault may have made one, and nobody
+    /// knows its id.
     pub unanswered: bool,
     /// The lease.
     pub lease: Option<Leased>,

@@ -120,6 +120,8 @@ async fn own(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
         return Err(NotOpened::Over);
     }
     let role = &life.grant.vault.token_role;
+    // Were its answer lost, there would be a token that nobody holds: it can't read a credential, so it owns no lease, and it
+    // ends with the time that was asked for. Another one is made.
     let answer = life.vault.create_token(parent, role, seconds).await.map_err(|error| failed(&error))?;
     let OwningToken { token, accessor, seconds } = answer.value;
     let lasts = Duration::from_secs(seconds);
@@ -159,7 +161,7 @@ async fn credential(life: &Life, held: &mut Held) -> Result<Arc<Credential>, Not
     let answer = match life.vault.read_credentials(&owner.token, &path).await {
         Ok(answer) => answer,
         Err(error) => {
-            held.unanswered |= matches!(error, VaultError::Unreachable { .. } | VaultError::Malformed { .. });
+            held.unanswered |= !error.is_refusal();
             return Err(of_vault(&error, &life.grant).into());
         }
     };

@@ -38,7 +38,7 @@ pub enum LeaseEnd {
     TokenOver,
     /// Vault refused, or did not answer, or with an error: what happened, and what to do about it if we know.
     Failed(String),
-    /// A credential was asked for and the answer never came.
+    /// A credential was asked for and the answer was lost, so that there may be a lease that nobody knows.
     Unanswered,
 }
 
@@ -143,11 +143,13 @@ impl Shown {
             LeaseEnd::Unanswered => match self.token {
                 TokenEnd::Gone => unprovable(
                     item,
-                    "a credential was asked for and no answer came; the token that would own it is revoked",
+                    "a credential was asked for and the answer was lost, so that its lease may be there under an id that \
+                     nobody knows; the token that would own it is revoked, and Vault ends what it owns",
                 ),
                 TokenEnd::None | TokenEnd::Standing => open(
                     item,
-                    "a credential was asked for and no answer came: revoke the token by its accessor",
+                    "a credential was asked for and the answer was lost, so that its lease may be there under an id that \
+                     nobody knows: revoke the token that would own it by its accessor",
                 ),
             },
         }

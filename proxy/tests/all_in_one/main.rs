@@ -1,6 +1,7 @@
 //! `docs/all-in-one.md`, lived through: the real binary beside a real Vault and a real database, without Kubernetes.
 
 mod by_hand;
+mod gateway;
 mod machine;
 mod one_proxy;
 
@@ -205,7 +206,8 @@ fn a_database_that_is_down_is_waited_for() -> anyhow::Result<()> {
     proxy.is_ready()?;
     assert!(proxy.runs("SELECT 1")?.status.success());
     proxy.terminate()?;
-    assert_eq!(outcomes(&proxy.ends()?), ALL_PROVED);
+    // Vault said 500 until then, and it may have come half-way each time.
+    assert_eq!(outcomes(&proxy.ends()?), gateway::LEASE_UNKNOWN);
     Ok(())
 }
 
