@@ -12,6 +12,9 @@ pub const TOLERANCE: SignedDuration = SignedDuration::from_secs(10);
 /// revoked while the token still may. The grant is never longer than its terms, only this much shorter.
 pub const LEAD: Duration = Duration::from_secs(2);
 
+/// How much earlier than a grant a token may end that was made for all its time: Vault counts whole seconds.
+pub const ROUNDING: Duration = Duration::from_secs(1);
+
 /// Two clocks, or two statements about the deadline, that don't agree within ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockSkew {

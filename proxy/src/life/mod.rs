@@ -199,10 +199,13 @@ async fn end_in_time(ending: Ending, deadline: Instant) {
     ending.begin(EndCause::of(EndReason::Expired));
 }
 
-/// Vault may lend for less time than the grant has left: people hear of it in time, and a new proxy brings a new
-/// credential.
-fn end_before_lease(life: &Life, lent: Duration) {
-    let Some(over) = Instant::now().checked_add(lent).filter(|over| *over < life.deadline) else { return };
+/// Vault may lend a token or a credential for less time than the grant has left: people hear of it in time, and a new proxy
+/// brings a new one. Vault counts whole seconds, so what it lends for all the time that is left ends up to one earlier.
+fn end_before(life: &Life, lent: Duration) {
+    let over = Instant::now().checked_add(lent);
+    let is_early =
+        |over: &Instant| over.checked_add(deadline::ROUNDING).is_some_and(|end| end < life.deadline);
+    let Some(over) = over.filter(is_early) else { return };
     let ending = life.ending.clone();
     tokio::spawn(async move {
         sleep_until(over.checked_sub(deadline::LEAD).unwrap_or(over)).await;

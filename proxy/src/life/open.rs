@@ -127,6 +127,7 @@ async fn own(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
     let lasts = Duration::from_secs(seconds);
     let ends_at = Instant::now().checked_add(lasts).unwrap_or(life.deadline);
     held.owner = Some(Owner { token, accessor, ends_at });
+    super::end_before(life, lasts);
     deadline::compare_with_vault(clock::now(), answer.date).map_err(|error| of_skew(&error))?;
     Ok(())
 }
@@ -174,7 +175,7 @@ async fn credential(life: &Life, held: &mut Held) -> Result<Arc<Credential>, Not
     let ours = life.grant.target.lease.owns(&lease.lease_id);
     held.lease = Some(Leased { lease_id: lease.lease_id.clone(), credential: Arc::clone(&credential) });
     life.board.leased(lease);
-    super::end_before_lease(life, lent);
+    super::end_before(life, lent);
     if !ours {
         let message = format!("Vault gave a lease that is not one of {path}: is the role behind a proxy?");
         return Err(setback(failure::VAULT_DENIED, &message, false).into());

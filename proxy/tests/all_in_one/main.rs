@@ -108,6 +108,32 @@ fn a_lease_that_is_shorter_than_its_grant_stops_the_proxy_in_time_to_say_so() ->
 }
 
 #[test]
+fn a_token_that_is_shorter_than_its_grant_stops_the_proxy_in_time_to_say_so() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let token_role = format!("auth/token/roles/{IDENTITY}");
+    let allowed = format!("allowed_policies={IDENTITY}");
+    let short =
+        ["orphan=true", "renewable=false", "token_no_default_policy=true", "token_explicit_max_ttl=12s"];
+    machine.bao(&[&["write", &token_role, &allowed][..], &short].concat(), "")?;
+    let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
+    proxy.is_ready()?;
+    let mut session = proxy.session()?;
+    let mut input = session.stdin.take().context("stdin")?;
+    writeln!(input, "SELECT 1;")?;
+    BufReader::new(session.stdout.take().context("stdout")?).lines().next().context("a row")??;
+    let ended = proxy.ends()?;
+    writeln!(input, "SELECT 1;")?;
+    drop(input);
+    let mut said = String::new();
+    session.stderr.take().context("stderr")?.read_to_string(&mut said)?;
+    session.wait()?;
+    assert!(said.contains("grant interrupted"), "the client is told why: {said:?}\n{}", ended.log);
+    assert_eq!(outcomes(&ended), ALL_PROVED, "{}", ended.log);
+    assert_eq!(ended.report.end.context("end")?.reason, "Stopped");
+    Ok(())
+}
+
+#[test]
 fn a_credential_that_may_insert_never_opens_and_is_taken_back() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Writing)?;
     let ended = Proxy::start(&machine, &grant(&machine, 600)?)?.ends()?;
