@@ -114,6 +114,14 @@ pub struct VaultLease {
 }
 
 impl VaultLease {
+    /// Whether a mount or role may be called so: one segment of a path in Vault, at most 64 letters, digits, dots, dashes and
+    /// underscores. With a slash in it, a role could name somebody else's path, and a mount a namespace, whose lease ids don't
+    /// show it.
+    pub fn is_segment(name: &str) -> bool {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.len() <= 64 && name.chars().all(plain)
+    }
+
     /// The path that makes a credential, `<mount>/creds/<role>`; a full lease id is this, `/` and a suffix.
     pub fn credentials_path(&self) -> String {
         let Self { mount, role } = self;

@@ -272,7 +272,6 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
             expected: "write mysql, mariadb or postgresql",
         })?;
     let AllowFile { functions, schemas } = allow;
-    let CredentialsFile { mount, role } = credentials;
     Ok(Target {
         namespace,
         name,
@@ -291,8 +290,22 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
             schemas,
         },
         columns: columns.into_iter().map(read_column).collect::<Result<_, _>>()?,
-        lease: VaultLease { mount, role },
+        lease: read_lease(credentials)?,
     })
+}
+
+fn read_lease(file: CredentialsFile) -> Result<VaultLease, BadGrantFile> {
+    let CredentialsFile { mount, role } = file;
+    for (field, name) in [("database.credentials.mount", &mount), ("database.credentials.role", &role)] {
+        if !VaultLease::is_segment(name) {
+            return Err(BadGrantFile::Value {
+                field,
+                value: name.clone(),
+                expected: "write letters, digits, dots, dashes and underscores only, no slash; Vault's namespaces are not served",
+            });
+        }
+    }
+    Ok(VaultLease { mount, role })
 }
 
 fn read_column(file: ColumnFile) -> Result<ColumnRule, BadGrantFile> {
@@ -494,6 +507,16 @@ mod tests {
         refused(|json| json["version"] = 2.into());
         refused(|json| json["database"]["port"] = (-1).into());
         refused(|json| json["limits"]["sessions"] = 0.into());
+    }
+
+    #[test]
+    fn a_mount_or_role_that_is_a_path_is_refused_before_anything_is_asked_of_vault() {
+        for path in ["team/database", "database/", "", "..", "-x", "a b"] {
+            let message = refused(|json| json["database"]["credentials"]["mount"] = path.into());
+            assert!(message.contains("credentials.mount") && message.contains("namespaces"), "{message}");
+            let message = refused(|json| json["database"]["credentials"]["role"] = path.into());
+            assert!(message.contains("credentials.role"), "{message}");
+        }
     }
 
     #[test]

@@ -127,9 +127,7 @@ fn lease(spec: &VaultCredentials) -> Result<VaultLease, BadDatabase> {
 
 /// One segment of a path in Vault: with a slash in it, a role could name somebody else's path.
 fn path_segment(field: &'static str, value: &str) -> Result<String, BadDatabase> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let begins_well = value.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if !begins_well || value.len() > 64 || !value.chars().all(plain) {
+    if !VaultLease::is_segment(value) {
         return Err(BadDatabase::VaultPath { field, value: value.to_owned() });
     }
     Ok(value.to_owned())
