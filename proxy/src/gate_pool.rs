@@ -135,6 +135,32 @@ mod tests {
         assert!(matches!(verdict, Ok(Verdict::Refuse(_))));
     }
 
+    /// Cuts a text in the middle of a character, as a parser might.
+    fn cuts_wrongly(text: &str) -> usize {
+        text[1..].len()
+    }
+
+    #[test]
+    fn a_panic_says_where_and_nothing_of_the_text() {
+        const CHILD: &str = "KEYHOLE_TEST_PANICS";
+        if std::env::var_os(CHILD).is_some() {
+            tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+            crate::panics::say_only_where();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let answer = runtime.block_on(pool().ask(|_| cuts_wrongly("é, SELECT 'secret'")));
+            return assert!(answer.is_err());
+        }
+        let name = "gate_pool::tests::a_panic_says_where_and_nothing_of_the_text";
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(child.status.success() && said.contains("gate_pool.rs:") && said.contains("gate"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+
     #[tokio::test]
     async fn a_question_that_panics_has_no_verdict_and_the_threads_live_on() {
         let pool = pool();

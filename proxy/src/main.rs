@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Parser;
 use keyhole_proxy::args::{Args, LogFormat};
 use keyhole_proxy::life::{Verdict, live};
-use keyhole_proxy::{hardening, termination};
+use keyhole_proxy::{hardening, panics, termination};
 use tokio::runtime::Builder;
 use tracing::Level;
 
@@ -21,6 +21,7 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 fn main() -> ExitCode {
     let args = Args::parse();
     start_log(args.log_format);
+    panics::say_only_where();
     match run(&args) {
         Ok(Verdict::Shut) => ExitCode::SUCCESS,
         Ok(Verdict::Failed) => ExitCode::from(1),
