@@ -214,11 +214,15 @@ fn end_before(life: &Life, lent: Duration) {
 }
 
 async fn end_on_signal(ending: Ending) {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        // Without them a signal would kill us with everything open; then rather not begin.
-        tracing::error!("cannot listen for signals");
-        return ending.begin(EndCause::of(EndReason::Failed));
+    let signals = signal(SignalKind::terminate())
+        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    let (mut terminate, mut interrupt) = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            // Without them a signal would kill us with everything open; then rather not begin.
+            tracing::error!(%error, "cannot listen for signals");
+            return ending.begin(EndCause::of(EndReason::Failed));
+        }
     };
     let came = |signal: &'static str| tracing::info!(signal, "told to stop");
     tokio::select! {

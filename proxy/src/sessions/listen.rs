@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::chain;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -128,6 +129,20 @@ pub(crate) struct Arrival {
     pub(crate) place: Place,
 }
 
+/// Which session it was, for the log, when the code of one panics. The place is there already.
+struct InLog {
+    session: u32,
+    peer: SocketAddr,
+}
+
+impl Drop for InLog {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(session = self.session, peer = %self.peer, "session ended: its code panicked");
+        }
+    }
+}
+
 /// One connection, from its first byte to its last.
 async fn attend(arrival: Arrival, shared: Arc<Shared>) -> Attended {
     let (peer, port) = (arrival.peer, arrival.port);
@@ -136,6 +151,7 @@ async fn attend(arrival: Arrival, shared: Arc<Shared>) -> Attended {
         return Attended::Settled;
     }
     let session = Session::<Plain>::new(Arc::clone(&shared), arrival);
+    let log = InLog { session: session.number(), peer };
     let identified = tokio::select! {
         biased;
         cause = shared.ending.began() => Err(TurnedAway::Ended(cause)),
@@ -145,16 +161,17 @@ async fn attend(arrival: Arrival, shared: Arc<Shared>) -> Attended {
         Ok(session) => session.permit().await,
         Err(error) => Err(error),
     };
+    let number = log.session;
     match permitted {
         Ok(session) => {
-            tracing::info!(%peer, ?port, "session opened");
+            tracing::info!(session = number, %peer, ?port, "session opened");
             let Over { ended, told } = session.relay().await;
-            tracing::info!(%peer, ?port, reason = %ended, "session ended");
+            tracing::info!(session = number, %peer, ?port, reason = %ended, "session ended");
             if told { Attended::Settled } else { Attended::Untold }
         }
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            tracing::info!(%peer, ?port, reason = %error, cause, "turned away");
+            let cause = std::error::Error::source(&error).map(chain).unwrap_or_default();
+            tracing::info!(session = number, %peer, ?port, reason = %error, cause, "turned away");
             Attended::Settled
         }
     }
@@ -172,4 +189,44 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 
 async fn identify(session: Session<Plain>) -> Result<Session<Identity>, TurnedAway> {
     session.secure().await?.identify().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_code_panics_is_named_in_the_log_and_no_other_is() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let session = |number| InLog { session: number, peer: ([127, 0, 0, 1], 5).into() };
+        let (lucky, unlucky) = (session(6), session(7));
+        tokio::spawn(async move { drop(lucky) }).await.unwrap();
+        let ended = tokio::spawn(async move {
+            let _session = unlucky;
+            panic!("on purpose")
+        });
+        assert!(ended.await.map(|(): ()| ()).is_err());
+        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(said.contains("session=7 peer=127.0.0.1:5") && !said.contains("session=6"), "{said}");
+    }
 }

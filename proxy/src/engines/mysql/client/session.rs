@@ -87,6 +87,11 @@ impl Session<Plain> {
         Self { shared, peer, number, state: Plain { stream, port, place } }
     }
 
+    /// The number that its person and the log know it by.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// TLS, before anything else.
     pub(crate) async fn secure(self) -> Result<Session<Secured>, TurnedAway> {
         let Self { shared, peer, number, state: Plain { stream, port, place } } = self;
