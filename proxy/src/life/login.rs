@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// No token is longer.
 const LONGEST_FILE: u64 = 64 * 1024;
 
+/// Room behind the longest.
+const SPARE: usize = 64;
+
 /// A token that may make the owning token.
 pub enum Parent {
     /// From our own login: ours to revoke.
@@ -54,19 +57,40 @@ pub async fn log_in(vault: &Vault, login: &Login) -> Result<Parent, LoginError> 
 
 fn read(path: &Path) -> Result<Secret, LoginError> {
     let failed = |source| LoginError::Read { path: path.to_owned(), source };
-    let mut text = Zeroizing::new(String::new());
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE).read_to_string(&mut text))
-        .map_err(failed)?;
+    let text = read_text(path).map_err(failed)?;
     match text.trim() {
         "" => Err(failed(std::io::Error::other("it is empty"))),
         token => Ok(Secret::new(token.to_owned())),
     }
 }
 
+/// The first 64 KiB of a file. There is room for them at first: a buffer that grows leaves copies behind.
+fn read_text(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    let longest = usize::try_from(LONGEST_FILE).unwrap_or(usize::MAX);
+    // What reads to an end wants to see that nothing follows.
+    let mut text = Zeroizing::new(String::with_capacity(longest.saturating_add(SPARE)));
+    std::fs::File::open(path)?.take(LONGEST_FILE).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_is_never_moved_to_a_larger_buffer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        for len in [1, 5_000, 65_536, 70_000] {
+            std::fs::write(&path, "s".repeat(len)).unwrap();
+            let text = read_text(&path).unwrap();
+            assert_eq!(
+                (text.len(), text.capacity()),
+                (len.min(65_536), 65_536 + SPARE),
+                "as large as at first"
+            );
+        }
+    }
 
     #[test]
     fn an_empty_or_missing_file_is_no_proof() {

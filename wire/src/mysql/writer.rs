@@ -34,6 +34,11 @@ impl Writer {
         Self::default()
     }
 
+    /// An empty body with room for `len` bytes: one that grows leaves copies of itself behind, and they are not wiped.
+    pub fn with_room_for(len: usize) -> Self {
+        Self { body: Vec::with_capacity(len) }
+    }
+
     /// Bytes as they are: `string<fix>` or `string<EOF>`.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.body.extend_from_slice(bytes);

@@ -80,7 +80,7 @@ impl<'a> HandshakeResponse<'a> {
             capabilities = capabilities.union(Capabilities::CONNECT_WITH_DB);
         }
 
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_room_for(self.longest());
         SslRequest { capabilities, ..self.head }.encode_head(&mut writer);
         writer.nul_terminated(self.user, "user name")?;
         if capabilities.contains(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
@@ -98,10 +98,46 @@ impl<'a> HandshakeResponse<'a> {
         }
         Ok(Zeroizing::new(writer.into_body()))
     }
+
+    /// No shorter than what `encode` writes.
+    fn longest(&self) -> usize {
+        let texts = [self.user, self.auth_response, self.database.unwrap_or_default(), self.auth_plugin];
+        // A length has 9 bytes at most, an end one.
+        texts.iter().fold(HEAD_LEN, |sum, text| sum.saturating_add(text.len()).saturating_add(9))
+    }
 }
+
+/// Length of the head that an SSLRequest consists of.
+const HEAD_LEN: usize = 32;
 
 impl std::fmt::Debug for HandshakeResponse<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HandshakeResponse").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_written_once_and_never_moved_to_a_larger_buffer() {
+        let password = [b'p'; 400];
+        for capabilities in [
+            Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA.union(Capabilities::PLUGIN_AUTH),
+            Capabilities::default(),
+        ] {
+            let response = HandshakeResponse {
+                head: SslRequest { capabilities, max_packet: 0, collation: 45 },
+                user: &[b'u'; 70],
+                auth_response: &password,
+                database: Some(&[b'd'; 64]),
+                auth_plugin: b"mysql_clear_password",
+                attributes: ConnectAttributes::default(),
+            };
+            let body = response.encode().unwrap();
+            assert_eq!(body.capacity(), response.longest(), "it was as large at first");
+            assert!(body.len() <= response.longest());
+        }
     }
 }
