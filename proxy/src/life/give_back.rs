@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use access::chain;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use vault::{LeaseState, Secret, VaultError};
 
 use super::Life;
@@ -76,7 +76,7 @@ async fn another_token(life: &Life) -> Result<Secret, LoginError> {
 fn not_proved(life: &Life, owner: &Owner, error: &VaultError) -> LeaseEnd {
     tracing::warn!(error = chain(error), "the end of the lease is not proved");
     match error {
-        VaultError::Denied { .. } if Instant::now() >= owner.ends_at => LeaseEnd::TokenOver,
+        VaultError::Denied { .. } if owner.ends_at.has_come() => LeaseEnd::TokenOver,
         VaultError::Denied { call, policy, .. } => {
             let identity = format!("keyhole.{}", life.grant.target.identity());
             let remedy = remedy(*call, policy.as_deref(), &identity);
@@ -94,7 +94,7 @@ pub async fn give_back(life: &Life, held: &Held) -> TokenEnd {
     let Some(Owner { token, ends_at, .. }) = &held.owner else { return TokenEnd::None };
     match end_token(life, token, "owns the lease").await {
         Ended::Revoked => TokenEnd::Gone,
-        Ended::ByItself if Instant::now() >= *ends_at => TokenEnd::Gone,
+        Ended::ByItself if ends_at.has_come() => TokenEnd::Gone,
         Ended::ByItself => TokenEnd::Standing,
     }
 }

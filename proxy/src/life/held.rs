@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use vault::Secret;
 
+use super::moment::Moment;
 use crate::credential::Credential;
 
 /// Everything that must be given back.
@@ -31,8 +31,8 @@ pub struct Owner {
     pub token: Secret,
     /// Its name for those who may revoke it.
     pub accessor: String,
-    /// When it ends in Vault, on our monotonic clock, or a moment later.
-    pub ends_at: Instant,
+    /// When it ends in Vault, or a moment later.
+    pub ends_at: Moment,
 }
 
 /// A lease and its credential.

@@ -11,6 +11,7 @@ mod failure;
 mod give_back;
 mod held;
 mod login;
+mod moment;
 mod open;
 mod receipt;
 #[cfg(test)]
@@ -26,11 +27,11 @@ use access::report::{Failure, Phase, Report};
 use access::{EndReason, Grant, Used};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
 use vault::Vault;
 
 use self::failure::{Setback, of_skew, setback};
 use self::held::Held;
+use self::moment::Moment;
 use self::open::{NotOpened, Opened, open};
 use self::setup::{Setup, SetupError, read_grant, set_up};
 use crate::args::Args;
@@ -52,7 +53,7 @@ struct Life {
     board: Board,
     ending: Ending,
     usage: Arc<UsageMeter>,
-    deadline: Instant,
+    deadline: Moment,
 }
 
 /// How a life ended.
@@ -112,8 +113,7 @@ async fn live_with(setup: Setup) -> (Verdict, Report) {
         tokio::spawn(serve_operator(status.listener, status.tls, operator));
     }
     let left = deadline::time_left(&grant, clock::now());
-    let now = Instant::now();
-    let deadline = now.checked_add(left.clone().unwrap_or_default()).unwrap_or(now);
+    let deadline = Moment::after(left.clone().unwrap_or_default());
     let life = Life { grant, vault, dialer: Arc::new(dialer), board, ending, usage, deadline };
     tokio::spawn(end_in_time(life.ending.clone(), deadline));
     tokio::spawn(end_on_signal(life.ending.clone()));
@@ -172,8 +172,7 @@ async fn begin(
 impl Life {
     /// Whole seconds until the deadline.
     fn seconds_left(&self) -> u32 {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        u32::try_from(left.as_secs()).unwrap_or(u32::MAX)
+        u32::try_from(self.deadline.left().as_secs()).unwrap_or(u32::MAX)
     }
 
     /// The grant can't become ready, and so it ends. Always `true`, for the verdict.
@@ -194,21 +193,20 @@ impl Drop for EndsWithIt {
     }
 }
 
-async fn end_in_time(ending: Ending, deadline: Instant) {
-    sleep_until(deadline.checked_sub(deadline::LEAD).unwrap_or(deadline)).await;
+async fn end_in_time(ending: Ending, deadline: Moment) {
+    deadline.earlier(deadline::LEAD).comes().await;
     ending.begin(EndCause::of(EndReason::Expired));
 }
 
 /// Vault may lend a token or a credential for less time than the grant has left: people hear of it in time, and a new proxy
 /// brings a new one. Vault counts whole seconds, so what it lends for all the time that is left ends up to one earlier.
 fn end_before(life: &Life, lent: Duration) {
-    let over = Instant::now().checked_add(lent);
-    let is_early =
-        |over: &Instant| over.checked_add(deadline::ROUNDING).is_some_and(|end| end < life.deadline);
-    let Some(over) = over.filter(is_early) else { return };
-    let ending = life.ending.clone();
+    if lent.saturating_add(deadline::ROUNDING) >= life.deadline.left() {
+        return;
+    }
+    let (ending, over) = (life.ending.clone(), Moment::after(lent));
     tokio::spawn(async move {
-        sleep_until(over.checked_sub(deadline::LEAD).unwrap_or(over)).await;
+        over.earlier(deadline::LEAD).comes().await;
         ending.begin(EndCause::of(EndReason::Stopped));
     });
 }

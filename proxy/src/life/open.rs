@@ -9,7 +9,6 @@ use std::time::Duration;
 use access::chain;
 use access::report::{Lease, failure};
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 use vault::{Credentials, OwningToken, VaultError};
 use zeroize::Zeroizing;
 
@@ -17,6 +16,7 @@ use super::custody::{self, Kept};
 use super::failure::{Setback, of_preflight, of_skew, of_vault, setback};
 use super::held::{Held, Leased, Owner};
 use super::login::{LoginError, Parent, log_in};
+use super::moment::Moment;
 use super::{Life, deadline};
 use crate::clock;
 use crate::credential::Credential;
@@ -125,7 +125,7 @@ async fn own(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
     let answer = life.vault.create_token(parent, role, seconds).await.map_err(|error| failed(&error))?;
     let OwningToken { token, accessor, seconds } = answer.value;
     let lasts = Duration::from_secs(seconds);
-    let ends_at = Instant::now().checked_add(lasts).unwrap_or(life.deadline);
+    let ends_at = Moment::after(lasts);
     held.owner = Some(Owner { token, accessor, ends_at });
     super::end_before(life, lasts);
     deadline::compare_with_vault(clock::now(), answer.date).map_err(|error| of_skew(&error))?;
@@ -168,7 +168,7 @@ async fn credential(life: &Life, held: &mut Held) -> Result<Arc<Credential>, Not
     };
     let Credentials { lease_id, seconds, user, password } = answer.value;
     let lent = Duration::from_secs(seconds);
-    let lasts = owner.ends_at.saturating_duration_since(Instant::now()).min(lent);
+    let lasts = owner.ends_at.left().min(lent);
     let lease = Lease { lease_id, user_name: user.clone(), expires_at: in_future(lasts) };
     let password = Zeroizing::new(password.expose().as_bytes().to_vec());
     let credential = Arc::new(Credential { user, password });

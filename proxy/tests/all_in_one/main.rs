@@ -266,6 +266,21 @@ fn a_clock_that_vaults_does_not_agree_with_opens_nothing() -> anyhow::Result<()>
 }
 
 #[test]
+fn a_machine_that_slept_beyond_the_deadline_ends_the_grant_when_it_wakes() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let off = machine.path("clock");
+    std::fs::write(&off, "+0")?;
+    let mut proxy = Proxy::start_with_clock_in(&machine, &grant(&machine, 1800)?, &off)?;
+    proxy.is_ready()?;
+    assert!(proxy.runs("SELECT 1")?.status.success());
+    std::fs::write(&off, "+1h")?;
+    let ended = proxy.ends()?;
+    assert_eq!(outcomes(&ended), ALL_PROVED, "{}", ended.log);
+    assert_eq!(ended.report.end.context("end")?.reason, "Expired");
+    Ok(())
+}
+
+#[test]
 fn a_sealed_vault_is_waited_for_and_a_lease_it_cannot_revoke_is_told_as_open() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
     machine.vault.seal();

@@ -92,12 +92,26 @@ impl<'a> Proxy<'a> {
         grant: &Grant,
         offset: &str,
     ) -> anyhow::Result<Self> {
+        Self::start_with_clock(machine, grant, &[("FAKETIME", offset)])
+    }
+
+    /// Starts it where the clock is off by what a file says at each moment, as it is on a machine that was asleep: the other
+    /// clock, which counts the time that it is awake, knows nothing of it.
+    pub fn start_with_clock_in(machine: &'a Machine, grant: &Grant, file: &Path) -> anyhow::Result<Self> {
+        let file = file.display().to_string();
+        Self::start_with_clock(
+            machine,
+            grant,
+            &[("FAKETIME_TIMESTAMP_FILE", file.as_str()), ("FAKETIME_NO_CACHE", "1")],
+        )
+    }
+
+    fn start_with_clock(machine: &'a Machine, grant: &Grant, off: &[(&str, &str)]) -> anyhow::Result<Self> {
         let preload = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
         anyhow::ensure!(preload.exists(), "install Debian's libfaketime");
         let preload = preload.display().to_string();
-        let off =
-            [("LD_PRELOAD", preload.as_str()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-        Self::start_in(machine, grant, &off)
+        let wall_only = [("LD_PRELOAD", preload.as_str()), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        Self::start_in(machine, grant, &[&wall_only[..], off].concat())
     }
 
     fn start_in(machine: &'a Machine, grant: &Grant, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
