@@ -2,160 +2,18 @@
 //!
 //! It holds no secret. Unknown keys are refused: a key that this release does not know may be a bound it would miss.
 
-use std::path::PathBuf;
+mod keys;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use keys::{
+    AllowFile, ColumnFile, CredentialsFile, CustodyFile, DatabaseFile, FunctionFile, GrantFile, IdentityFile,
+    LimitsFile, LoginFile, TlsFile, UsedFile, VaultFile,
+};
 
 use crate::{
     Allowances, BadServerAddress, Budget, ColumnAccess, ColumnRule, Custody, Engine, Grant, GrantIdentity,
     Limits, Login, QualifiedName, ServerAddress, StatementLimits, Target, TermsDigest, Tls, Used,
     VaultAccess, VaultLease,
 };
-
-/// The file as it is written. Field docs in `docs/all-in-one.md`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct GrantFile {
-    version: u32,
-    grant: IdentityFile,
-    issued_at: Timestamp,
-    expires_at: Timestamp,
-    seconds_left: u32,
-    database: DatabaseFile,
-    limits: LimitsFile,
-    #[serde(default)]
-    used: UsedFile,
-    vault: VaultFile,
-    custody: CustodyFile,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct IdentityFile {
-    uid: String,
-    namespace: String,
-    name: String,
-    user: String,
-    terms: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DatabaseFile {
-    namespace: String,
-    name: String,
-    engine: String,
-    host: String,
-    port: i64,
-    tls: TlsFile,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schema: Option<String>,
-    #[serde(default)]
-    allow: AllowFile,
-    #[serde(default)]
-    columns: Vec<ColumnFile>,
-    credentials: CredentialsFile,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "mode")]
-enum TlsFile {
-    #[serde(rename_all = "camelCase")]
-    Verify {
-        ca: String,
-        server_name: String,
-    },
-    Disabled {},
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AllowFile {
-    #[serde(default)]
-    functions: Vec<FunctionFile>,
-    #[serde(default)]
-    schemas: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FunctionFile {
-    schema: String,
-    name: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ColumnFile {
-    schema: String,
-    table: String,
-    column: String,
-    access: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CredentialsFile {
-    mount: String,
-    role: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LimitsFile {
-    rows: u64,
-    seconds: u32,
-    bytes: u64,
-    grant_rows: u64,
-    grant_bytes: u64,
-    sessions: u32,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct UsedFile {
-    statements: u64,
-    refused: u64,
-    rows: u64,
-    bytes: u64,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct VaultFile {
-    address: String,
-    ca: String,
-    login: LoginFile,
-    token_role: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "method")]
-enum LoginFile {
-    #[serde(rename_all = "camelCase")]
-    Kubernetes {
-        mount: String,
-        role: String,
-        token_path: PathBuf,
-    },
-    #[serde(rename_all = "camelCase")]
-    AppRole {
-        mount: String,
-        role_id_path: PathBuf,
-        secret_id_path: PathBuf,
-    },
-    TokenFile {
-        path: PathBuf,
-    },
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "with")]
-enum CustodyFile {
-    Operator {},
-    File { path: PathBuf },
-}
 
 /// Why a grant file was refused.
 #[derive(Debug, thiserror::Error)]
