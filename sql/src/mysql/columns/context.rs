@@ -107,12 +107,14 @@ impl<'a> Context<'a> {
     /// Columns under the rules of their table, and of those that a view's columns come from.
     fn ruled(&self, relation: &Relation, inherited: Option<&Output>) -> Result<Output, Refusal> {
         let Relation { schema, name, columns, view: _ } = relation;
-        let rules = self.rules.iter().filter(|rule| alike(&rule.schema, schema) && alike(&rule.table, name));
-        for rule in rules.clone() {
-            if !columns.iter().any(|column| alike(&column.name, &rule.column)) {
+        let rules = self.rules.iter().filter_map(|ColumnRule { schema: of, table, column, access }| {
+            (alike(of, schema) && alike(table, name)).then_some((column, *access))
+        });
+        for (ruled, _) in rules.clone() {
+            if !columns.iter().any(|column| alike(&column.name, ruled)) {
                 let what = format!(
                     "the Database has a rule on a column {} that {} does not have; ask the platform team",
-                    shown(&rule.column),
+                    shown(ruled),
                     shown(name)
                 );
                 return Err(Refusal::new(Reason::Column, what));
@@ -121,8 +123,8 @@ impl<'a> Context<'a> {
         let shows_values =
             same(schema, "information_schema") && SHOWS_VALUES.iter().any(|table| same(name, table));
         let fields = columns.iter().enumerate().map(|(index, column)| {
-            let own = rules.clone().filter(|rule| alike(&rule.column, &column.name));
-            let own = own.map(|rule| rule.access).max();
+            let own = rules.clone().filter(|(ruled, _)| alike(ruled, &column.name));
+            let own = own.map(|(_, access)| access).max();
             let from = inherited.and_then(|output| output.fields.get(index)).and_then(|field| field.access);
             let access = own.max(from).max(shows_values.then_some(ColumnAccess::Hide));
             Field { name: Some(column.name.clone()), access, invisible: column.invisible }
