@@ -68,13 +68,15 @@ impl UsageMeter {
 
     /// What was used so far.
     pub fn so_far(&self) -> Usage {
+        // No status can hold more: whatever an earlier proxy claimed, what this one says can be recorded.
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed).min(i64::MAX.unsigned_abs());
         Usage {
             open_sessions: self.open_sessions.load(Ordering::Acquire),
-            sessions: self.sessions.load(Ordering::Relaxed),
-            statements: self.statements.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
-            rows: self.rows.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
+            sessions: count(&self.sessions),
+            statements: count(&self.statements),
+            refused: count(&self.refused),
+            rows: count(&self.rows),
+            bytes: count(&self.bytes),
         }
     }
 }
@@ -112,5 +114,16 @@ mod tests {
         let Usage { open_sessions, sessions, statements, refused, rows, bytes } = meter.so_far();
         assert_eq!((statements, refused, rows, bytes), (1_001, 101, 10_003, 100_040));
         assert_eq!((open_sessions, sessions), (0, 0));
+    }
+
+    #[test]
+    fn what_is_told_never_exceeds_what_a_status_can_hold() {
+        let most = i64::MAX.unsigned_abs();
+        let meter = UsageMeter::from(Used { statements: most, refused: most, rows: most, bytes: most });
+        meter.count_answer(1, 1);
+        meter.count_statement();
+        meter.count_refusal();
+        let Usage { open_sessions: _, sessions: _, statements, refused, rows, bytes } = meter.so_far();
+        assert_eq!([statements, refused, rows, bytes], [most; 4]);
     }
 }
