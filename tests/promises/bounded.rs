@@ -1,8 +1,16 @@
 //! Promise 4: bounded. A client hears which limit it met; nothing is cut silently.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use harness::Cluster;
+use harness::wait::{Look, until};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
 use serde_json::json;
+
+/// How long a pod may take to go and another to come.
+const REPLACED: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn rows_time_bytes_and_the_budget_are_bounded_and_each_limit_is_named() -> anyhow::Result<()> {
@@ -25,6 +33,21 @@ async fn rows_time_bytes_and_the_budget_are_bounded_and_each_limit_is_named() ->
 
             let again = "SELECT id FROM orders LIMIT 50; ".repeat(9);
             requester.is_refused(&grant, &again, "budget of 400 rows").await?;
+            requester.is_refused(&grant, "SELECT 1", "budget of 400 rows").await?;
+
+            // It is the grant's, and not a pod's.
+            let pod = cluster.pod(&grant).await?;
+            let (name, uid) = (cluster.pod_name(&grant).await?, pod.metadata.uid);
+            cluster.proxies::<Pod>().delete(&name, &DeleteParams::default()).await?;
+            until("a new pod", REPLACED, || async {
+                let found = cluster.proxies::<Pod>().get_opt(&name).await?;
+                Ok(match found {
+                    Some(found) if found.metadata.uid != uid => Look::Found(()),
+                    other => Look::NotYet(format!("{:?}", other.map(|pod| pod.metadata.uid))),
+                })
+            })
+            .await?;
+            cluster.awaits_ready_again(&grant).await?;
             requester.is_refused(&grant, "SELECT 1", "budget of 400 rows").await?;
             Ok(())
         })

@@ -26,7 +26,7 @@ use crate::grant::children::grant_file::grant_file;
 pub const START: &str = "2026-01-01T12:00:00Z";
 
 /// What a pod and the proxy in it do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Pod {
     pub uid: String,
     pub phase: Option<Phase>,
@@ -270,18 +270,9 @@ impl World {
         self.made += 1;
         self.pod = Some(Pod {
             uid: format!("pod-{}", self.made),
-            phase: None,
-            accessor: None,
-            custody: false,
-            lease_id: None,
-            end: None,
-            finished_at: None,
-            deleting_since: None,
             stuck: self.stuck_pods,
-            died: false,
-            failure: None,
-            over_at: None,
             used: used_before,
+            ..Pod::default()
         });
     }
 
