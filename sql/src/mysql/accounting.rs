@@ -172,7 +172,7 @@ mod tests {
         let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
         let are_values = |text: &str| {
             let lexed = lexer::lex(text.as_bytes(), server).unwrap();
-            check_values(&lexed, &[0..lexed.len()]).is_ok()
+            check_values(&lexed, std::slice::from_ref(&(0..lexed.len()))).is_ok()
         };
         for text in [
             ", 1, -2, +.5, 'a', N'a', _utf8mb4'a', x'00', 0b1, ?, NULL, true, FALSE, \\N",

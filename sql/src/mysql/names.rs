@@ -2,7 +2,7 @@
 //!
 //! Servers fold case letter by letter, by tables of their own: whether they do depends on what is named, on the server's
 //! version and on `lower_case_table_names`. So the answers here are certain ones (`same`), or they take in whatever some
-//! server may do (`alike`). `proxy/tests/mysql/names.rs` holds them to the servers' own tables, letter by letter.
+//! server may do (`alike`, and `may_mean` where accents don't count either). `proxy/tests/mysql/names.rs` holds them to the servers' own tables, letter by letter.
 
 /// What stands before the name of a file that a table or schema is kept in, in place of its own name.
 const FILE_PREFIX: &str = "#mysql50#";
@@ -20,6 +20,20 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
 /// Could a server that folds case take one for the other? More than any server does: Unicode's upper and lower case both.
 pub(crate) fn alike(one: &str, other: &str) -> bool {
     same(one, other) || one.chars().map(folded).eq(other.chars().map(folded))
+}
+
+/// Could a server that compares without case and accents take what is written for this name? A letter beyond ASCII may be
+/// any letter then, and spaces at the end are none.
+pub(crate) fn may_mean(written: &str, own: &str) -> bool {
+    let (mut written, mut own) = (written.trim_end_matches(' ').chars(), own.trim_end_matches(' ').chars());
+    loop {
+        match (written.next(), own.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other))
+                if one.eq_ignore_ascii_case(&other) || !(one.is_ascii() && other.is_ascii()) => {}
+            _ => return false,
+        }
+    }
 }
 
 /// The name in which case doesn't count, for whatever server.
@@ -65,6 +79,22 @@ mod tests {
             assert!(!alike(one, other), "{one} {other}");
         }
         assert!(same("Größe", "gRößE") && !same("größe", "grÖße"));
+    }
+
+    #[test]
+    fn a_letter_beyond_ascii_may_be_any() {
+        for (written, own) in [
+            ("strase", "straße"),
+            ("é", "E"),
+            ("email ", "Email"),
+            ("_row\u{130}d", "_rowid"),
+            ("größe", "grüßE"),
+        ] {
+            assert!(may_mean(written, own) && may_mean(own, written), "{written} {own}");
+        }
+        for (written, own) in [("strasse", "straße"), ("e", "f"), ("a", ""), ("ab", "aé "), (" a", "a")] {
+            assert_eq!(may_mean(written, own), written == "ab", "{written} {own}");
+        }
     }
 
     #[test]

@@ -3,8 +3,16 @@
 //!
 //! The servers compare names of columns without case and without accents (`utf8mb3_general_ci`), so a name beyond ASCII
 //! is only believed where it is spelled exactly and nothing else can be meant.
+//!
+//! No catalogue tells of all that a name can mean: servers have a name of their own for a table's key, and look for it in
+//! the innermost table first. So a name that only something unknown explains (a column that some table may have, an item
+//! without a name) is open only where nothing in sight is masked or hidden.
 
+use crate::mysql::names::{may_mean, same};
 use access::ColumnAccess;
+
+/// The servers' own name for the column of a table's key, where that is one column of integers.
+const KEY: &str = "_rowid";
 
 /// What a reader gets of a value: everything (`None`), or less.
 pub(crate) type Access = Option<ColumnAccess>;
@@ -67,6 +75,8 @@ pub(crate) struct Frame {
 pub(crate) enum Found {
     /// A column or alias with this access.
     Access(Access),
+    /// A table's key under the servers' own name for it, where some column is masked or hidden.
+    Key,
     /// Nothing in sight.
     Nothing,
     /// More than can be told apart.
@@ -76,10 +86,6 @@ pub(crate) enum Found {
 /// The servers read such a name as itself only.
 pub(crate) fn is_simple(name: &str) -> bool {
     name.is_ascii() && !name.ends_with(' ')
-}
-
-fn same(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other)
 }
 
 /// A name as it stands in the text: `column`, `table.column` or `schema.table.column`.
@@ -101,6 +107,22 @@ impl<'a> Path<'a> {
         }
     }
 
+    /// What stands before the name of a column, or before `*`.
+    pub(crate) fn before(schema: Option<&'a str>, table: Option<&'a str>) -> Self {
+        Self { schema, table, column: "*" }
+    }
+
+    /// Could it be the servers' own name for a key?
+    fn may_be_a_key(&self) -> bool {
+        may_be_a_key(self.column)
+    }
+
+    /// A word, as every name is that servers have of their own; else it can be an expression's text.
+    fn is_word(&self) -> bool {
+        let begins = self.column.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        begins && self.column.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$'))
+    }
+
     fn is_simple(&self) -> bool {
         is_simple(self.column) && self.table.is_none_or(is_simple) && self.schema.is_none_or(is_simple)
     }
@@ -110,31 +132,53 @@ impl<'a> Path<'a> {
     }
 }
 
-/// Could the server take one for the other? Between simple names it is certain.
-fn may_mean(written: &str, own: &str) -> bool {
-    same(written, own) || !is_simple(own)
+/// Could this be the servers' own name for a key?
+pub(crate) fn may_be_a_key(column: &str) -> bool {
+    may_mean(column, KEY)
+}
+
+/// What a name could mean where a server may look, as far as that is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Possible {
+    /// The strictest of what is known.
+    known: Option<Access>,
+    /// There may be more, and that is open.
+    unknown: bool,
+    /// Something there is masked or hidden.
+    ruled: bool,
+}
+
+impl Possible {
+    fn add(&mut self, path: &Path<'_>, field: &Field) {
+        let Some(own) = &field.name else {
+            self.unknown = true;
+            return;
+        };
+        if same(path.column, own) || (may_mean(path.column, own) && field.access.is_some()) {
+            self.known = self.known.max(Some(field.access));
+        } else if may_mean(path.column, own) {
+            self.unknown = true;
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            known: self.known.max(other.known),
+            unknown: self.unknown || other.unknown,
+            ruled: self.ruled || other.ruled,
+        }
+    }
 }
 
 impl Source {
-    /// Is a name with this table and schema before it a name of this one?
-    pub(crate) fn is_called(&self, schema: Option<&str>, table: Option<&str>) -> bool {
-        let table = table.is_none_or(|table| same(table, &self.name));
-        let schema = match (schema, &self.schema) {
-            (Some(wanted), Some(own)) => same(wanted, own),
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        table && schema
-    }
-
     /// Is it certainly one? Whether case counts in a table's name or alias is the server's setting.
     fn is_surely_called(&self, path: &Path<'_>) -> bool {
         let schema = path.schema.is_none_or(|schema| self.schema.as_deref() == Some(schema));
         schema && path.table.is_none_or(|table| self.name == table)
     }
 
-    /// Could it be one?
-    fn may_be_called(&self, path: &Path<'_>) -> bool {
+    /// Could a name with this table and schema before it be one of this one?
+    pub(crate) fn may_be_called(&self, path: &Path<'_>) -> bool {
         let schema =
             path.schema.zip(self.schema.as_deref()).is_none_or(|(wanted, own)| may_mean(wanted, own));
         schema && path.table.is_none_or(|table| may_mean(table, &self.name))
@@ -143,11 +187,6 @@ impl Source {
     fn named<'a>(&'a self, is: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = Access> + 'a {
         let named = move |field: &&Field| field.name.as_deref().is_some_and(&is);
         self.output.fields.iter().filter(named).map(|field| field.access)
-    }
-
-    /// May it have columns whose names are not known here? They are open.
-    fn has_unknown(&self) -> bool {
-        !self.output.certain || self.output.fields.iter().any(|field| field.name.is_none())
     }
 }
 
@@ -158,20 +197,24 @@ impl Frame {
         called.flat_map(|source| source.named(|own| same(path.column, own))).max()
     }
 
-    /// Those, and the columns that it could mean.
-    fn possible(&self, path: &Path<'_>) -> Option<Access> {
-        let called = || self.sources.iter().filter(|source| source.may_be_called(path));
-        let unknown = called().any(Source::has_unknown).then_some(None);
-        called().flat_map(|source| source.named(|own| may_mean(path.column, own))).max().max(unknown)
+    /// What the name could mean: columns, and in the places for them aliases.
+    fn possible(&self, path: &Path<'_>, with_aliases: bool) -> Possible {
+        let mut possible = Possible { ruled: self.is_ruled(path), ..Possible::default() };
+        for source in self.sources.iter().filter(|source| source.may_be_called(path)) {
+            possible.unknown |= !source.output.certain;
+            source.output.fields.iter().for_each(|field| possible.add(path, field));
+        }
+        if with_aliases && path.table.is_none() {
+            possible.ruled |= self.items.access().is_some();
+            self.items.fields.iter().for_each(|field| possible.add(path, field));
+        }
+        possible
     }
 
-    /// The aliases that it could mean.
-    fn aliases(&self, path: &Path<'_>) -> Option<Access> {
-        if path.table.is_some() {
-            return None;
-        }
-        let meant = |field: &&Field| field.name.as_deref().is_none_or(|own| may_mean(path.column, own));
-        self.items.fields.iter().filter(meant).map(|field| field.access).max()
+    /// Is something masked or hidden in a table that the name could be one of?
+    fn is_ruled(&self, path: &Path<'_>) -> bool {
+        let mut called = self.sources.iter().filter(|source| source.may_be_called(path));
+        called.any(|source| source.output.access().is_some())
     }
 
     fn exactly(&self, path: &Path<'_>) -> Option<Access> {
@@ -191,6 +234,10 @@ impl Frame {
 /// Finds what a name means, from the innermost frame outwards.
 pub(crate) fn resolve(frames: &[Frame], path: &Path<'_>) -> Found {
     let visible = || frames.iter().rev().filter(|frame| !frame.concealed);
+    if path.may_be_a_key() {
+        let ruled = visible().any(|frame| frame.is_ruled(path));
+        return if ruled { Found::Key } else { Found::Access(None) };
+    }
     if !path.is_simple() {
         let inner = visible().next().filter(|frame| !frame.loose);
         return match inner.and_then(|frame| frame.exactly(path)) {
@@ -199,17 +246,19 @@ pub(crate) fn resolve(frames: &[Frame], path: &Path<'_>) -> Found {
             None => Found::Unclear,
         };
     }
-    let mut strictest: Option<Access> = None;
+    let mut possible = Possible::default();
     for (depth, frame) in visible().enumerate() {
         if !frame.loose
             && let Some(column) = frame.columns(path)
         {
-            return Found::Access(strictest.flatten().max(column));
+            return Found::Access(possible.known.flatten().max(column));
         }
-        strictest = strictest.max(frame.possible(path));
-        if frame.loose || depth > 0 {
-            strictest = strictest.max(frame.aliases(path));
-        }
+        possible = possible.or(frame.possible(path, frame.loose || depth > 0));
     }
-    strictest.map_or(Found::Nothing, Found::Access)
+    match possible {
+        Possible { known: Some(access), .. } => Found::Access(access),
+        Possible { unknown: true, ruled: true, .. } if path.is_word() => Found::Unclear,
+        Possible { unknown: true, .. } => Found::Access(None),
+        Possible { unknown: false, .. } => Found::Nothing,
+    }
 }

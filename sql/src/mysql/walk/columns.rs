@@ -6,9 +6,13 @@
 //! what its column inherits.
 
 use super::Walker;
-use super::tracer::{Around, Author, Common, Tracer, inference, named, renamed, unclear};
+use super::tracer::{Around, Author, Common, Tracer, inference, key, named, renamed, unclear};
 use crate::facts::TableName;
-use crate::mysql::columns::scope::{Access, Field, Found, Frame, Output, Path, Source, resolve};
+use crate::mysql::columns::scope::{
+    Access, Field, Found, Frame, Output, Path, Source, is_simple, may_be_a_key, resolve,
+};
+use crate::mysql::names::may_mean;
+use crate::mysql::server::Flavour;
 use crate::refusal::{Reason, Refusal};
 use sqlparser::ast::{Ident, TableAlias};
 
@@ -91,11 +95,13 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// `VALUES`: nothing of a table.
+    /// `VALUES`: nothing of a table. MySQL counts the columns to name them.
     pub(super) fn plain_output(&mut self, columns: usize) {
+        let counted = self.server.flavour == Flavour::MySql;
         if let Some(tracer) = &mut self.tracer {
-            let field = Field { name: None, access: None, invisible: false };
-            tracer.output = Output { fields: vec![field; columns], certain: true };
+            let name = |index: usize| counted.then(|| format!("column_{index}"));
+            let field = |index| Field { name: name(index), access: None, invisible: false };
+            tracer.output = Output { fields: (0..columns).map(field).collect(), certain: true };
         }
     }
 
@@ -247,10 +253,9 @@ impl<'a> Walker<'a> {
         let Some(frame) = tracer.frames.last_mut() else { return Ok(()) };
         frame.merged = true;
         let fields = frame.sources.iter().flat_map(|source| &source.output.fields);
-        let called = fields
-            .filter(|f| f.name.as_deref().is_some_and(|n| !n.is_ascii() || n.eq_ignore_ascii_case(&name)));
+        let called = fields.filter(|field| field.name.as_deref().is_some_and(|own| may_mean(&name, own)));
         let mut access = called.map(|field| field.access).max().flatten();
-        if !crate::mysql::columns::scope::is_simple(&name) {
+        if !is_simple(&name) || may_be_a_key(&name) {
             access = frame.sources.iter().filter_map(|source| source.output.access()).max();
         }
         tracer.read(&name, access)
@@ -300,9 +305,9 @@ impl<'a> Walker<'a> {
         let found = Path::new(&names).map_or(Found::Unclear, |path| resolve(&tracer.frames, &path));
         match found {
             Found::Access(access) => Ok(access),
-            Found::Nothing | Found::Unclear => {
-                let place = self.lexed.place(parts.first().map(index).unwrap_or_default());
-                Err(unclear(last).at(place))
+            unfound @ (Found::Key | Found::Nothing | Found::Unclear) => {
+                let refusal = if unfound == Found::Key { key(last) } else { unclear(last) };
+                Err(refusal.at(self.lexed.place(parts.first().map(index).unwrap_or_default())))
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::tracer::{Author, inference, unclear};
 use super::{Role, Walker};
 use crate::mysql::columns::context::told;
-use crate::mysql::columns::scope::{Access, Field};
+use crate::mysql::columns::scope::{Access, Field, Path, Source};
 use crate::mysql::text::lexer::Kind;
 use crate::refusal::{Reason, Refusal, shown};
 use access::ColumnAccess;
@@ -38,7 +38,7 @@ impl Walker<'_> {
             return Ok(());
         }
         let name = match alias {
-            Some(alias) => self.alias_text(alias, column, access)?,
+            Some(alias) => self.alias_text(alias, access)?,
             None => column.map(|column| self.lexed.name(column)),
         };
         if let Some(tracer) = &mut self.tracer {
@@ -68,27 +68,21 @@ impl Walker<'_> {
         (!variable && (1..=3).contains(&parts.len())).then_some(parts)
     }
 
-    /// The text of an alias. A string has no place in the tree: it follows the column, and its escapes are not read.
-    fn alias_text(
-        &self,
-        alias: &Ident,
-        column: Option<usize>,
-        access: Access,
-    ) -> Result<Option<String>, Refusal> {
+    /// The text of an alias. A string is in the tree as its lexeme's index, and its escapes are not read.
+    fn alias_text(&self, alias: &Ident, access: Access) -> Result<Option<String>, Refusal> {
         if !matches!(alias.quote_style, Some('\'' | '"')) {
             return Ok(Some(self.lexed.name(crate::mysql::parse::dialect::index_of(alias.span))));
         }
-        if access.is_none() {
-            return Ok(None);
-        }
-        let next = column.map_or(0, |column| column.saturating_add(1));
-        let index = if self.lexed.is_word(next, "AS") { next.saturating_add(1) } else { next };
+        let index = alias.value.parse::<usize>().unwrap_or_default();
         let text = self.lexed.text(index);
         let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
         let plain =
             inner.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'\'' | b'"'));
         if self.lexed.kind(index) == Some(Kind::Text) && plain {
             return Ok(Some(inner.to_owned()));
+        }
+        if access.is_none() {
+            return Ok(None);
         }
         let what = "the alias of a masked column; write it without quotes, or in backticks";
         Err(Refusal::new(Reason::Column, what).at(self.lexed.place(index)))
@@ -106,20 +100,20 @@ impl Walker<'_> {
             [schema, table] => (Some(schema.as_str()), Some(table.as_str())),
             _ => return Err(unclear("*")),
         };
-        let taken = frame.sources.iter().filter(|source| source.is_called(schema, table));
+        // A server may take two tables for the one that is named, and then give the columns of both.
+        let path = Path::before(schema, table);
+        let taken = frame.sources.iter().filter(|source| source.may_be_called(&path));
         let columns = taken.map(|source| source.output.fields.len()).fold(0, usize::saturating_add);
         tracer.take_in(columns)?;
         let Some(frame) = tracer.frames.last_mut() else { return Ok(()) };
-        let mut certain = table.is_some() || !frame.merged;
-        let mut met = 0_usize;
-        for source in frame.sources.iter().filter(|source| source.is_called(schema, table)) {
-            met = met.saturating_add(1);
-            certain &= source.output.certain;
-            frame.items.fields.extend(source.output.fields.iter().filter(|field| !field.invisible).cloned());
-        }
-        if met == 0 || (met > 1 && table.is_some()) {
+        let called: Vec<&Source> =
+            frame.sources.iter().filter(|source| source.may_be_called(&path)).collect();
+        if called.is_empty() || (called.len() > 1 && table.is_some()) {
             return Err(unclear(table.unwrap_or("*")));
         }
+        let certain = (table.is_some() || !frame.merged) && called.iter().all(|source| source.output.certain);
+        let fields = called.iter().flat_map(|source| &source.output.fields).filter(|field| !field.invisible);
+        frame.items.fields.extend(fields.cloned());
         frame.items.certain &= certain;
         let hidden = |field: &&Field| field.access == Some(ColumnAccess::Hide);
         if author == Author::Reader

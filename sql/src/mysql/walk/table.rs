@@ -2,10 +2,12 @@
 
 use super::{FoundTable, Role, Scope, Walker};
 use crate::facts::TableName;
+use crate::mysql::columns::scope::{Field, Output};
+use crate::mysql::text::lexer::Kind;
 use crate::refusal::Refusal;
 use sqlparser::ast::{
-    Expr, Join, JoinConstraint, JoinOperator, ObjectName, TableFactor, TableIndexHints, TableVersion,
-    TableWithJoins,
+    Expr, Function, FunctionArg, FunctionArguments, Join, JoinConstraint, JoinOperator, ObjectName,
+    TableFactor, TableIndexHints, TableVersion, TableWithJoins,
 };
 
 impl Walker<'_> {
@@ -86,7 +88,8 @@ impl Walker<'_> {
             TableFactor::TableFunction { expr, alias } if is_json_table(expr) => {
                 self.expression(expr)?;
                 self.optional_alias(alias.as_ref())?;
-                self.add_derived(alias.as_ref(), None)
+                let columns = self.columns_of_json_table(expr);
+                self.add_derived(alias.as_ref(), Some(columns))
             }
             TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }
@@ -145,6 +148,31 @@ impl Walker<'_> {
             Some(table) => self.add_table(table, alias.as_ref(), !partitions.is_empty()),
             None => Ok(()),
         }
+    }
+
+    /// The columns of a `JSON_TABLE`, in their order: those of its words that stand behind a parenthesis or a comma, unless
+    /// `NESTED` begins columns of columns there.
+    fn columns_of_json_table(&self, expr: &Expr) -> Output {
+        let args = match expr {
+            Expr::Function(Function { args: FunctionArguments::List(list), .. }) => list.args.as_slice(),
+            _ => &[],
+        };
+        let words = args.iter().filter_map(|arg| match arg {
+            FunctionArg::Named { name, .. } => Some(crate::mysql::parse::dialect::index_of(name.span)),
+            FunctionArg::ExprNamed { .. } | FunctionArg::Unnamed(_) => None,
+        });
+        let begins = |index: &usize| {
+            let before = index.saturating_sub(1);
+            self.lexed.is_symbol(before, "(") || self.lexed.is_symbol(before, ",")
+        };
+        let nests = |index: &usize| {
+            let next = index.saturating_add(1);
+            let path = self.lexed.is_word(next, "PATH") || self.lexed.kind(next) == Some(Kind::Text);
+            self.lexed.is_word(*index, "NESTED") && path
+        };
+        let columns = words.filter(begins).filter(|index| !nests(index));
+        let field = |index| Field { name: Some(self.lexed.name(index)), access: None, invisible: false };
+        Output { fields: columns.map(field).collect(), certain: true }
     }
 
     fn optional_alias(&mut self, alias: Option<&sqlparser::ast::TableAlias>) -> Result<(), Refusal> {

@@ -152,6 +152,13 @@ pub(super) fn unclear(name: &str) -> Refusal {
     Refusal::new(Reason::Column, what)
 }
 
+pub(super) fn key(name: &str) -> Refusal {
+    let name = shown(name);
+    let what =
+        format!("{name} is a table's key, and may be a column that is not open; write the column's own name");
+    Refusal::new(Reason::Column, what)
+}
+
 pub(super) fn inference(what: &str) -> Refusal {
     Refusal::new(Reason::Column, format!("{what} tells of a masked column; leave one of the two out"))
 }

@@ -110,6 +110,65 @@ fn what_concerns_no_rule_passes_as_it_is() {
     ]);
 }
 
+/// A masked column in sight closes nothing that is known by its name, whatever else there has none.
+#[test]
+fn what_has_a_name_is_open_beside_a_masked_column() {
+    check(&[
+        ("SELECT COUNT(*) 'n' FROM users GROUP BY name ORDER BY n", "open"),
+        (
+            "SELECT name AS 'who', COUNT(*) AS \"n\" FROM users GROUP BY name HAVING n > 1 ORDER BY who",
+            "open",
+        ),
+        ("SELECT COALESCE(name, '-') 'label', 1 + 1 FROM users ORDER BY label", "open"),
+        ("SELECT CASE WHEN id > 1 THEN 'a' END 'kind', email FROM users ORDER BY kind", "_ email"),
+        ("SELECT id, x FROM users, JSON_TABLE('[1]', '$[*]' COLUMNS (x INT PATH '$')) j", "open"),
+        (
+            "SELECT email, x, `y z`, o FROM users, JSON_TABLE('[1]', '$[*]' COLUMNS (x DECIMAL(10, 2) PATH '$' DEFAULT '1' ON EMPTY, \
+             NESTED PATH '$.b' COLUMNS (`y z` CHAR(9) PATH '$', e INT EXISTS PATH '$.e'), o FOR ORDINALITY)) j",
+            "email _ _ _",
+        ),
+        (
+            "SELECT users.id, (SELECT x FROM JSON_TABLE(id, '$' COLUMNS (x INT PATH '$')) j) FROM users",
+            "open",
+        ),
+        (
+            "SELECT * FROM cards, JSON_TABLE('[1]', '$' COLUMNS (x INT PATH '$', y INT PATH '$')) j",
+            "_ _ number _ _",
+        ),
+        ("SELECT name, (SELECT COUNT(*) FROM orders WHERE user_id = users.id) FROM users", "open"),
+        ("SELECT 1 + 1, (SELECT COUNT(*) FROM users WHERE users.id = user_id) FROM orders", "open"),
+        ("SELECT total, (SELECT name FROM users WHERE users.id = user_id) FROM orders", "open"),
+        ("SELECT straße, (SELECT COUNT(*) FROM users WHERE id = total) FROM orders", "open"),
+        ("SELECT 1 + 1, name FROM users ORDER BY name", "open"),
+        ("SELECT 1 + 1, (SELECT name FROM users LIMIT 1)", "open"),
+        ("SELECT UPPER(name), id FROM users GROUP BY name, id HAVING id > 1 ORDER BY id DESC", "open"),
+        ("SELECT COUNT(*) FROM users HAVING `COUNT(*)` > 1 ORDER BY `COUNT(*)`", "open"),
+        ("SELECT name, total FROM users JOIN orders USING (id) ORDER BY total, name", "open"),
+        (
+            "SELECT d.n, email FROM users JOIN (SELECT user_id, COUNT(*) n FROM orders GROUP BY 1) d ON d.user_id = users.id",
+            "_ email",
+        ),
+        (
+            "WITH d AS (SELECT user_id, SUM(total) AS s FROM orders GROUP BY user_id) SELECT s, name FROM d JOIN users ON id = user_id",
+            "open",
+        ),
+        ("SELECT u.name FROM users u WHERE u.id IN (SELECT user_id FROM cards WHERE cards.id > 3)", "open"),
+        ("SELECT SUM(id) OVER (ORDER BY name) s FROM users ORDER BY s", "open"),
+    ]);
+    let mysql = Server::from_greeting("8.4.3").unwrap();
+    assert_eq!(shown(&trace(mysql, "SELECT column_0, name FROM (VALUES ROW(1)) x, users")), "open");
+}
+
+#[test]
+fn a_key_is_open_where_all_columns_of_its_table_are() {
+    check(&[
+        ("SELECT _rowid FROM plain", "open"),
+        ("SELECT p._rowid, u.name FROM plain p, users u", "open"),
+        ("SELECT a FROM plain ORDER BY _rowid", "open"),
+        ("SELECT users.name, (SELECT plain._rowid FROM plain LIMIT 1) FROM users", "open"),
+    ]);
+}
+
 #[test]
 fn a_query_that_set_statement_bounds_is_followed() {
     let server = Server::from_greeting("5.5.5-10.11.6-MariaDB").unwrap();

@@ -180,6 +180,110 @@ fn what_cannot_be_traced_is_refused() {
     ]);
 }
 
+/// A name that no catalogue has: the servers' own for a table's key. They look for it in the innermost table first.
+#[test]
+fn a_key_is_no_way_to_a_column_under_another_name() {
+    let json = "JSON_TABLE('[1]', '$[*]' COLUMNS (a INT PATH '$')) j";
+    for name in ["_rowid", "_ROWID", "`_rowid`", "`_RowId`", "`_row\u{130}d`", "`_rów\u{131}d`"] {
+        let inner = format!("(SELECT {name} FROM cards LIMIT 1)");
+        let mut texts = vec![
+            format!("SELECT {inner} FROM {json}"),
+            format!("SELECT 1+1, {inner}"),
+            format!("SELECT 'x', {inner}"),
+            format!("SELECT 1+1 FROM plain WHERE EXISTS (SELECT 1 FROM cards WHERE {name} = 4)"),
+            format!("SELECT UPPER(id) FROM cards ORDER BY {name} DESC"),
+            format!("SELECT UPPER(id) FROM cards ORDER BY cards.{name} DESC"),
+            format!("SELECT UPPER(id) FROM cards GROUP BY {name}"),
+            format!("SELECT UPPER(id) AS {name} FROM cards GROUP BY {name}"),
+            format!("SELECT UPPER(id) AS {name} FROM cards ORDER BY {name}"),
+            format!("SELECT UPPER(id) FROM cards HAVING {name} > 4"),
+            format!("SELECT 1+1, (SELECT COUNT(*) FROM cards c JOIN plain p ON c.{name} = p.id)"),
+            format!("SELECT 1+1, (SELECT COUNT(*) FROM cards c LEFT JOIN plain p ON {name} = 4)"),
+            format!("SELECT 1+1 FROM cards JOIN plain USING ({name})"),
+            format!("SELECT ROW_NUMBER() OVER (ORDER BY {name}) FROM cards"),
+            format!("SELECT MAX(id) OVER w FROM cards WINDOW w AS (PARTITION BY {name})"),
+            format!("SELECT 1+1, (SELECT MAX(id) OVER (ORDER BY {name}) FROM cards LIMIT 1)"),
+            format!("WITH c AS (SELECT 1+1, {inner}) SELECT * FROM c"),
+            format!("WITH c AS (SELECT 1+1) SELECT {inner} FROM c"),
+            format!("SELECT * FROM (SELECT 1+1) d, LATERAL (SELECT {name} AS k FROM cards) l"),
+            format!("SELECT * FROM {json}, LATERAL (SELECT {name} AS k FROM cards WHERE id = j.a) l"),
+            format!("SELECT GROUP_CONCAT({name}) FROM cards"),
+            format!("SELECT JSON_ARRAYAGG({name} + 0) FROM cards"),
+            format!("SELECT id IN (SELECT {name} FROM cards) FROM (SELECT 1+1, 5 AS id) d"),
+            format!("SELECT 1+1 UNION ALL SELECT {inner}"),
+            format!("(SELECT 1+1, id FROM cards) ORDER BY {inner}"),
+            format!("SELECT {inner} FROM (SELECT 1 AS _rowid) d"),
+            format!("SELECT {inner} FROM (SELECT 1 AS {name}) d"),
+            format!("SELECT (SELECT {name} FROM cards HAVING {name} > 3) FROM (SELECT 1 AS {name}) d"),
+            format!("SELECT {inner} FROM orders"),
+            format!("SELECT {name} FROM cards"),
+            format!("SELECT c.{name} FROM cards c, plain"),
+            format!("SELECT shop.cards.{name} FROM shop.cards"),
+            format!("SELECT DEFAULT({name}) FROM cards"),
+            format!("SELECT CASE WHEN {name} > 4 THEN 1 END FROM users"),
+            format!("SELECT MIN({name}) FROM contacts"),
+            format!("EXPLAIN SELECT 1+1, (SELECT 1 FROM cards WHERE {name} = 4)"),
+        ];
+        if name.is_ascii() {
+            texts.push(format!("SET STATEMENT sql_select_limit = 2 FOR SELECT {inner} FROM {json}"));
+        }
+        for text in texts {
+            for greeting in ["9.7.0", "5.5.5-10.11.6-MariaDB"] {
+                let server = Server::from_greeting(greeting).unwrap();
+                if text.starts_with("SET ") && greeting == "9.7.0" {
+                    continue;
+                }
+                let found = shown(&trace(server, &text));
+                assert!(found.starts_with("Keyhole: "), "{greeting}: {text}: {found}");
+            }
+        }
+    }
+    let mariadb = Server::from_greeting("10.11.6-MariaDB").unwrap();
+    let text = "SELECT (SELECT _rowid FROM cards LIMIT 1) FROM (VALUES (1)) t";
+    assert!(shown(&trace(mariadb, text)).starts_with("Keyhole: "));
+}
+
+/// The whole kind: what nobody knows is not open because something else in sight isn't known either.
+#[test]
+fn a_name_that_nothing_known_explains_is_closed_beside_a_masked_column() {
+    for name in ["hidden_key", "row_start", "my_row_id", "DB_ROW_ID", "number_"] {
+        let inner = format!("(SELECT {name} FROM cards LIMIT 1)");
+        for text in [
+            format!("SELECT 1+1, {inner}"),
+            format!("SELECT 'x', {inner}"),
+            format!("SELECT id 'x y', {inner} FROM plain"),
+            format!("SELECT UPPER(id) FROM cards ORDER BY {name}"),
+            format!("SELECT UPPER(id) FROM cards GROUP BY {name}"),
+            format!("SELECT UPPER(id) FROM cards HAVING {name} > 4"),
+            format!("SELECT {inner} FROM (SELECT 1+1) d"),
+            format!("SELECT {inner} FROM (SELECT * FROM plain JOIN orders USING (id)) d"),
+            format!("SELECT {name} FROM cards, (SELECT 1+1) d"),
+            format!("SELECT d.{name} FROM (SELECT id + 1, number FROM cards) d"),
+            format!("SELECT 1+1, number FROM cards UNION ALL SELECT 1, 2 ORDER BY {name}"),
+        ] {
+            for greeting in ["9.7.0", "5.5.5-10.11.6-MariaDB"] {
+                let found = shown(&trace(Server::from_greeting(greeting).unwrap(), &text));
+                assert!(found.starts_with("Keyhole: "), "{greeting}: {text}: {found}");
+            }
+        }
+    }
+    // A column beyond ASCII may be meant by another name, and is open; the table in between need not have it.
+    check(&[("SELECT (SELECT strase FROM users LIMIT 1) FROM orders", "refused")]);
+}
+
+/// Where case does not count, a server gives the columns of both.
+#[test]
+fn a_star_that_could_take_in_two_tables_is_not_followed() {
+    check(&[
+        ("SELECT i.* FROM plain i, (SELECT email FROM users) AS \u{130}", "refused"),
+        ("SELECT i.* FROM plain AS i JOIN users AS \u{130}", "refused"),
+        ("SELECT σ.* FROM plain σ, (SELECT email FROM users) Σ", "refused"),
+        ("SELECT t.* FROM plain t, (SELECT email FROM users) T", "refused"),
+        ("SELECT \u{130}.* FROM (SELECT email FROM users) i", "email"),
+        ("SELECT größe.* FROM plain größe, users u", "open"),
+    ]);
+}
+
 /// Forms that the newest MySQL alone reads.
 #[test]
 fn nothing_can_be_made_of_a_masked_column_by_the_newest_forms() {

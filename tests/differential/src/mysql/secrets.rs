@@ -7,6 +7,7 @@ use crate::mysql::random::Random;
 const TABLES: &[(&str, &[&str])] = &[
     ("users", &["id", "name", "email", "ssn", "age"]),
     ("cards", &["id", "user_id", "number", "kind"]),
+    ("badges", &["number", "kind"]),
     ("plain", &["id", "a", "b", "email"]),
     ("contacts", &["id", "address"]),
     ("domains", &["id", "domain"]),
@@ -15,14 +16,16 @@ const TABLES: &[(&str, &[&str])] = &[
     ("second", &["id", "email"]),
 ];
 
-/// Fills one schema; `$` stands for what differs between two of them. No index covers a masked column: the order of rows
-/// would tell of it.
+/// Fills one schema; `$` stands for what differs between two of them. No index covers a masked column but the key of
+/// `badges`, whose order is the same in both: the order of rows would tell of it.
 pub const SCHEMA: &[&str] = &[
     "CREATE TABLE users (id INT PRIMARY KEY, name VARCHAR(20), email VARCHAR(40), ssn INT, age INT)",
     "CREATE TABLE cards (id INT PRIMARY KEY, user_id INT, number VARCHAR(20) NOT NULL, kind VARCHAR(10))",
+    "CREATE TABLE badges (number INT PRIMARY KEY, kind VARCHAR(10))",
     "CREATE TABLE plain (id INT PRIMARY KEY, a INT, b VARCHAR(20), email VARCHAR(20))",
     "INSERT INTO users VALUES (1, 'ann', 'a$@x', 10$, 30), (2, 'bob', '$b@y', 2$, 40), (3, 'cid', NULL, 3$, NULL)",
     "INSERT INTO cards VALUES (1, 1, '4$', 'visa'), (2, 1, '$5', 'amex'), (3, 2, '$', 'visa')",
+    "INSERT INTO badges VALUES (7$, 'day'), (8$, 'night'), (9$, NULL)",
     "INSERT INTO plain VALUES (1, 5, 'x', 'a1@x'), (2, 6, 'y', '2b@y'), (3, NULL, 'ann', '41')",
     "CREATE VIEW contacts AS SELECT id, email AS address FROM users",
     "CREATE VIEW domains AS SELECT u.id, CONCAT('d', SUBSTR(email, 2)) AS domain FROM users u WHERE id < 3",
@@ -64,7 +67,7 @@ impl Secrets {
 
     fn column_alias(&mut self) -> String {
         self.random
-            .pick(&["email", "id", "e", "x", "number", "name", "émail", "é", "ssn", "a", "`x y`"])
+            .pick(&["email", "id", "e", "x", "number", "name", "émail", "é", "ssn", "a", "`x y`", "_rowid"])
             .to_owned()
     }
 
@@ -170,6 +173,11 @@ impl Secrets {
             let (name, columns) = common[self.random.below(common.len())].clone();
             return (name.clone(), (name, columns));
         }
+        if self.random.one_in(12) {
+            let name = self.alias();
+            let text = "JSON_TABLE('[1, 2]', '$[*]' COLUMNS (x INT PATH '$', n FOR ORDINALITY))";
+            return (format!("{text} AS {name}"), (name, vec!["x".to_owned(), "n".to_owned()]));
+        }
         let (table, columns) = TABLES[self.random.below(TABLES.len())];
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
         if self.random.one_in(2) {
@@ -196,10 +204,14 @@ impl Secrets {
         // The innermost ones more often.
         let at = seen.len() - 1 - self.random.below(seen.len().min(4));
         let (table, columns) = &seen[at];
-        let column = &columns[self.random.below(columns.len())];
+        let column = match self.random.below(10) {
+            // What the servers call a key of integers.
+            0 => "_rowid",
+            _ => &columns[self.random.below(columns.len())],
+        };
         match self.random.below(4) {
             0 | 1 => format!("{table}.{column}"),
-            2 => column.clone(),
+            2 => column.to_owned(),
             _ => column.to_uppercase(),
         }
     }

@@ -47,6 +47,7 @@ fn rules() -> Vec<ColumnRule> {
             rule(schema, "users", "email", ColumnAccess::Mask),
             rule(schema, "users", "ssn", ColumnAccess::Hide),
             rule(schema, "cards", "number", ColumnAccess::Mask),
+            rule(schema, "badges", "number", ColumnAccess::Mask),
         ]
     };
     SCHEMAS.iter().flat_map(|(schema, _)| of(schema)).collect()

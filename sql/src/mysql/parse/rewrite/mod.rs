@@ -176,12 +176,18 @@ impl Rewriter<'_> {
             }
             Some(Kind::Symbol(symbol)) => self.symbol(index, symbol),
             Some(Kind::Introducer) | None => Ok(()),
-            Some(Kind::Text) => self.emit(index, Token::SingleQuotedString(String::new())),
+            Some(Kind::Text) => self.emit(index, Token::SingleQuotedString(self.place_of_alias(index))),
             Some(Kind::Binary) => self.emit(index, Token::HexStringLiteral(String::new())),
             Some(Kind::Number) => self.emit(index, Token::Number("0".to_owned(), false)),
             Some(Kind::Parameter) => self.emit(index, Token::Placeholder("?".to_owned())),
             Some(Kind::Null) => self.emit_keyword(index, "NULL", Keyword::NoKeyword),
         }
+    }
+
+    /// A string's text is left out, but where it can be an alias it is the lexeme's index: the parser keeps no place of those.
+    fn place_of_alias(&self, index: usize) -> String {
+        let can_be = self.is_behind(index, "AS") || self.after_operand(index);
+        if can_be { index.to_string() } else { String::new() }
     }
 
     fn emit(&mut self, index: usize, token: Token) -> Result<(), Refusal> {
