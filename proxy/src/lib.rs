@@ -19,4 +19,6 @@ pub mod rule;
 pub mod sessions;
 pub mod status;
 pub mod termination;
+#[cfg(test)]
+mod test_log;
 pub mod usage;

@@ -164,7 +164,8 @@ async fn attend(arrival: Arrival, shared: Arc<Shared>) -> Attended {
     let number = log.session;
     match permitted {
         Ok(session) => {
-            tracing::info!(session = number, %peer, ?port, "session opened");
+            let database_session = session.database_session();
+            tracing::info!(session = number, database_session, %peer, ?port, "session opened");
             let Over { ended, told } = session.relay().await;
             tracing::info!(session = number, %peer, ?port, reason = %ended, "session ended");
             if told { Attended::Settled } else { Attended::Untold }
@@ -193,31 +194,12 @@ async fn identify(session: Session<Plain>) -> Result<Session<Identity>, TurnedAw
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
-
-    /// A log in memory.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::test_log::Log;
 
     #[tokio::test]
     async fn a_session_whose_code_panics_is_named_in_the_log_and_no_other_is() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let _here = tracing::subscriber::set_default(subscriber);
+        let (log, _here) = Log::of_this_thread();
         let session = |number| InLog { session: number, peer: ([127, 0, 0, 1], 5).into() };
         let (lucky, unlucky) = (session(6), session(7));
         tokio::spawn(async move { drop(lucky) }).await.unwrap();
@@ -226,7 +208,7 @@ mod tests {
             panic!("on purpose")
         });
         assert!(ended.await.map(|(): ()| ()).is_err());
-        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let said = log.said();
         assert!(said.contains("session=7 peer=127.0.0.1:5") && !said.contains("session=6"), "{said}");
     }
 }

@@ -134,10 +134,13 @@ fn a_process_list_that_nobody_could_read_proves_nothing() -> anyhow::Result<()> 
     proxy.terminate()?;
     let ended = proxy.ends()?;
     assert!(outcomes(&ended).contains(&("serverSessions", "Open")), "{:?}\n{}", ended.report, ended.log);
-    for told in
-        ["session ended session=1073741825", "a statement could not be stopped", "login with error 1226"]
-    {
-        assert!(ended.log.contains(told), "{told}: {}", ended.log);
+    for told in [
+        format!("session opened session=1073741825 database_session={id} "),
+        format!("a statement could not be stopped database_session={id} "),
+        "login with error 1226".to_owned(),
+        "session ended session=1073741825 ".to_owned(),
+    ] {
+        assert!(ended.log.contains(&told), "{told}: {}", ended.log);
     }
     assert!(detail(&ended, "serverSessions")?.contains(&format!("KILL {id}")), "{:?}", ended.report);
     let there = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE id = {id}");

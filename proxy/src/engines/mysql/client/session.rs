@@ -77,7 +77,7 @@ pub(crate) struct Identity {
 pub(crate) struct Permit {
     relay: Relay,
     _place: OpenSession,
-    _seated: Seated,
+    seated: Seated,
 }
 
 impl Session<Plain> {
@@ -225,12 +225,17 @@ impl Session<Identity> {
             schema,
             seat,
         };
-        let state = Permit { relay: Relay::new(parts), _place: place, _seated: seated };
+        let state = Permit { relay: Relay::new(parts), _place: place, seated };
         Ok(Session { shared, peer, number, state })
     }
 }
 
 impl Session<Permit> {
+    /// The number of its connection at the database.
+    pub(crate) fn database_session(&self) -> u32 {
+        self.state.seated.seat.database
+    }
+
     /// Runs until either side closes, or the grant ends.
     pub(crate) async fn relay(self) -> Over {
         self.state.relay.run().await
