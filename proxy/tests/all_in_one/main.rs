@@ -220,6 +220,19 @@ fn a_database_with_another_name_or_authority_gets_no_session() -> anyhow::Result
 }
 
 #[test]
+fn certificates_for_the_database_that_are_none_are_said_before_anything_is_asked_of_vault()
+-> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut grant = grant(&machine, 600)?;
+    grant.target.tls = access::Tls::Verify { ca_pem: "none".into(), server_name: "localhost".into() };
+    let ended = Proxy::start(&machine, &grant)?.ends()?;
+    let failure = ended.report.failure.clone().context("a failure")?;
+    assert_eq!(failure.reason, failure::DATABASE_TLS, "{failure:?}");
+    assert_eq!((ended.code, ended.report.token_accessor), (Some(1), None), "{}", ended.log);
+    Ok(())
+}
+
+#[test]
 fn a_database_that_is_down_is_waited_for() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
     machine.database.stop();
