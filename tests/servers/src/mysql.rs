@@ -54,14 +54,15 @@ impl Database {
         Self::start(Kind::MariaDb, folder, (&server, options), vec!["mariadb".into()])
     }
 
-    /// Starts MySQL.
+    /// Starts MySQL. What holds for a folder of data from its making on is told to whatever makes it, too.
     pub fn mysql(options: &[&str]) -> Self {
         let (folder, runner) = (new_folder("mysql"), mysql_program());
         let base = format!("--basedir={}", Path::new(runner).with_file_name("usr").display());
         let mut install = Command::new(runner);
         install
             .args(["mysqld", "--no-defaults", "--initialize-insecure", "--user=root", &base])
-            .arg(format!("--datadir={}", folder.join("data").display()));
+            .arg(format!("--datadir={}", folder.join("data").display()))
+            .args(options.iter().filter(|option| option.starts_with("--lower-case-table-names=")));
         said(&mut install, "").unwrap_or_else(|error| panic!("mysqld --initialize-insecure: {error}"));
         let server = [
             runner,

@@ -3,6 +3,7 @@
 mod answers;
 mod limits;
 mod lookup;
+mod names;
 mod types;
 
 use access::{ColumnAccess, ColumnRule, Limits};

@@ -46,6 +46,14 @@ pub fn mysql() -> &'static DatabaseServer {
     })
 }
 
+/// A MariaDB and a MySQL for which case does not count in the names of tables.
+pub fn folding() -> [&'static DatabaseServer; 2] {
+    static MARIADB: OnceLock<DatabaseServer> = OnceLock::new();
+    static MYSQL: OnceLock<DatabaseServer> = OnceLock::new();
+    const FOLDS: &[&str] = &["--max-allowed-packet=64M", "--lower-case-table-names=1"];
+    [MARIADB.get_or_init(|| started(Kind::MariaDb, FOLDS)), MYSQL.get_or_init(|| started(Kind::MySql, FOLDS))]
+}
+
 /// One more server, for a test that needs these options.
 pub fn started(kind: Kind, options: &[&str]) -> DatabaseServer {
     match kind {
