@@ -4,6 +4,7 @@ mod answers;
 mod limits;
 mod lookup;
 mod names;
+mod other_names;
 mod types;
 
 use access::{ColumnAccess, ColumnRule, Limits};

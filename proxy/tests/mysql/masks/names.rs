@@ -217,7 +217,7 @@ fn is_held(server: Server, rule_on: &str, own: &str) -> bool {
     let relation = Relation {
         schema: "shop".into(),
         name: own.into(),
-        columns: vec![Column { name: "email".into(), invisible: false }],
+        columns: vec![Column { name: "email".into(), invisible: false, generated: String::new() }],
         view: None,
     };
     catalogue.insert(TableName { schema: Some("shop".into()), name: own.into() }, Some(relation));

@@ -15,7 +15,7 @@ const WORDS: &[&str] = &[
 ];
 
 fn relation(name: &str, columns: &[&str], view: Option<&str>) -> Relation {
-    let column = |name: &&str| Column { name: (*name).to_owned(), invisible: false };
+    let column = |name: &&str| Column { name: (*name).to_owned(), invisible: false, generated: String::new() };
     Relation {
         schema: "shop".into(),
         name: name.into(),

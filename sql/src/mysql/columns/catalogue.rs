@@ -11,6 +11,8 @@ pub struct Column {
     pub name: String,
     /// `*` leaves it out (`INVISIBLE` in `information_schema.columns.extra`).
     pub invisible: bool,
+    /// What the server computes it from (`information_schema.columns.generation_expression`); empty for a plain column.
+    pub generated: String,
 }
 
 /// A table or view that the server has. Its name is the one that the server tells, not the one that it was asked for by: a

@@ -2,9 +2,9 @@
 //! where a table is not in the catalogue, notes that it is wanted.
 
 use super::scope::{Access, Field, Output};
-use super::{Catalogue, Relation, ResultColumn, Trace};
+use super::{Catalogue, Column, Relation, ResultColumn, Trace};
 use crate::facts::TableName;
-use crate::mysql::names::{alike, same};
+use crate::mysql::names::{alike, may_mention, same};
 use crate::mysql::query;
 use crate::mysql::server::Server;
 use crate::refusal::{Reason, Refusal, shown};
@@ -129,7 +129,9 @@ impl<'a> Context<'a> {
             let access = own.max(from).max(shows_values.then_some(ColumnAccess::Hide));
             Field { name: Some(column.name.clone()), access, invisible: column.invisible }
         });
-        Ok(Output { fields: fields.collect(), certain: true })
+        let mut fields: Vec<Field> = fields.collect();
+        follow_generated(columns, &mut fields);
+        Ok(Output { fields, certain: true })
     }
 
     fn view(&self, name: &TableName, relation: &Relation, definition: &str) -> Result<Output, Refusal> {
@@ -179,6 +181,26 @@ impl<'a> Context<'a> {
                 Trace::Refuse(Refusal::new(Reason::Column, what))
             }
             _ => Trace::Open,
+        }
+    }
+}
+
+/// A generated column is as strict as the strictest column that it is computed from, by way of others too.
+fn follow_generated(columns: &[Column], fields: &mut [Field]) {
+    loop {
+        let closed: Vec<(String, ColumnAccess)> =
+            fields.iter().filter_map(|field| Some((field.name.clone()?, field.access?))).collect();
+        let mut changed = false;
+        for (column, field) in
+            columns.iter().zip(fields.iter_mut()).filter(|(column, _)| !column.generated.is_empty())
+        {
+            let named = closed.iter().filter(|(name, _)| may_mention(&column.generated, name));
+            let access = field.access.max(named.map(|(_, access)| *access).max());
+            changed |= access != field.access;
+            field.access = access;
+        }
+        if !changed {
+            return;
         }
     }
 }

@@ -160,6 +160,21 @@ fn what_has_a_name_is_open_beside_a_masked_column() {
 }
 
 #[test]
+fn a_generated_column_is_as_strict_as_what_it_is_made_of() {
+    check(&[
+        ("SELECT id, year, decade, born, even FROM people", "_ year decade born _"),
+        ("SELECT even FROM people WHERE even = 1 ORDER BY id", "open"),
+        ("SELECT decade FROM people ORDER BY id", "decade"),
+        ("SELECT COUNT(*) FROM people GROUP BY decade", "refused"),
+        ("SELECT id FROM people WHERE year > 1980", "refused"),
+        ("SELECT tax FROM people", "refused"),
+        ("SELECT `sum` FROM people", "refused"),
+        ("SELECT * FROM people", "refused"),
+        ("SELECT 1 FROM people WHERE tax > 5", "refused"),
+    ]);
+}
+
+#[test]
 fn a_key_is_open_where_all_columns_of_its_table_are() {
     check(&[
         ("SELECT _rowid FROM plain", "open"),

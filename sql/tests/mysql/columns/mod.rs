@@ -19,6 +19,8 @@ fn gate(server: Server) -> Gate {
         rule("users", "ssn", ColumnAccess::Hide),
         rule("cards", "number", ColumnAccess::Mask),
         rule("typo", "nmae", ColumnAccess::Mask),
+        rule("people", "born", ColumnAccess::Mask),
+        rule("people", "salary", ColumnAccess::Hide),
     ];
     Gate::new(server, Allowances::default()).with_columns(rules)
 }
@@ -29,6 +31,10 @@ const TABLES: &[(&str, &str)] = &[
     ("orders", "id user_id total straße"),
     ("plain", "id a b"),
     ("typo", "id name"),
+    (
+        "people",
+        "id decade=`year`-`year`%10 year=year(`born`) born -tax=(`salary`*0.2) sum=concat(salary,born) salary even=(`id`%2)",
+    ),
 ];
 
 const VIEWS: &[(&str, &str, &str)] = &[
@@ -60,9 +66,13 @@ const VIEWS: &[(&str, &str, &str)] = &[
 ];
 
 fn columns(list: &str) -> Vec<Column> {
-    let column = |name: &str| Column {
-        name: name.trim_start_matches('-').to_owned(),
-        invisible: name.starts_with('-'),
+    let column = |text: &str| {
+        let (name, generated) = text.split_once('=').unwrap_or((text, ""));
+        Column {
+            name: name.trim_start_matches('-').to_owned(),
+            invisible: name.starts_with('-'),
+            generated: generated.to_owned(),
+        }
     };
     list.split(' ').map(column).collect()
 }

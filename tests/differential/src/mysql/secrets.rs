@@ -6,7 +6,7 @@ use crate::mysql::random::Random;
 /// The tables and views, with their columns.
 const TABLES: &[(&str, &[&str])] = &[
     ("users", &["id", "name", "email", "ssn", "age"]),
-    ("cards", &["id", "user_id", "number", "kind"]),
+    ("cards", &["id", "user_id", "number", "kind", "last"]),
     ("badges", &["number", "kind"]),
     ("plain", &["id", "a", "b", "email"]),
     ("contacts", &["id", "address"]),
@@ -20,11 +20,12 @@ const TABLES: &[(&str, &[&str])] = &[
 /// `badges`, whose order is the same in both: the order of rows would tell of it.
 pub const SCHEMA: &[&str] = &[
     "CREATE TABLE users (id INT PRIMARY KEY, name VARCHAR(20), email VARCHAR(40), ssn INT, age INT)",
-    "CREATE TABLE cards (id INT PRIMARY KEY, user_id INT, number VARCHAR(20) NOT NULL, kind VARCHAR(10))",
+    "CREATE TABLE cards (id INT PRIMARY KEY, user_id INT, number VARCHAR(20) NOT NULL, kind VARCHAR(10), \
+     last VARCHAR(9) AS (RIGHT(number, 1)))",
     "CREATE TABLE badges (number INT PRIMARY KEY, kind VARCHAR(10))",
     "CREATE TABLE plain (id INT PRIMARY KEY, a INT, b VARCHAR(20), email VARCHAR(20))",
     "INSERT INTO users VALUES (1, 'ann', 'a$@x', 10$, 30), (2, 'bob', '$b@y', 2$, 40), (3, 'cid', NULL, 3$, NULL)",
-    "INSERT INTO cards VALUES (1, 1, '4$', 'visa'), (2, 1, '$5', 'amex'), (3, 2, '$', 'visa')",
+    "INSERT INTO cards (id, user_id, number, kind) VALUES (1, 1, '4$', 'visa'), (2, 1, '$5', 'amex'), (3, 2, '$', 'visa')",
     "INSERT INTO badges VALUES (7$, 'day'), (8$, 'night'), (9$, NULL)",
     "INSERT INTO plain VALUES (1, 5, 'x', 'a1@x'), (2, 6, 'y', '2b@y'), (3, NULL, 'ann', '41')",
     "CREATE VIEW contacts AS SELECT id, email AS address FROM users",

@@ -83,13 +83,16 @@ impl Bed {
 
     async fn look_up(&mut self, name: &TableName) -> Option<Relation> {
         let (schema, table) = (name.schema.clone().unwrap(), name.name.clone());
-        let asked = "SELECT table_schema, table_name, column_name, extra FROM information_schema.columns \
-                     WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
-        let found: Vec<(String, String, String, String)> =
+        let asked = "SELECT table_schema, table_name, column_name, extra, COALESCE(generation_expression, '') \
+                     FROM information_schema.columns WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
+        let found: Vec<(String, String, String, String, String)> =
             self.conn.exec(asked, (&schema, &table)).await.unwrap();
-        let (own_schema, own_name, _, _) = found.first().cloned()?;
-        let column =
-            |(_, _, name, extra): (_, _, _, String)| Column { name, invisible: extra.contains("INVISIBLE") };
+        let (own_schema, own_name, ..) = found.first().cloned()?;
+        let column = |(_, _, name, extra, generated): (_, _, _, String, _)| Column {
+            name,
+            invisible: extra.contains("INVISIBLE"),
+            generated,
+        };
         let columns = found.into_iter().map(column).collect();
         let asked =
             "SELECT view_definition FROM information_schema.views WHERE table_schema = ? AND table_name = ?";

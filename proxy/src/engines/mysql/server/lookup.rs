@@ -142,7 +142,9 @@ fn relation(columns: Vec<Row>, kinds: Vec<Row>) -> Result<Option<Relation>, Look
     let [_, Some(schema), Some(name), Some(kind), definition] = kind else { return Err(LookUpError::Untold) };
     let mut placed = Vec::new();
     for row in columns {
-        let [_, Some(of_schema), Some(of_name), Some(column), Some(position), extra] = row.as_slice() else {
+        let [_, Some(of_schema), Some(of_name), Some(column), Some(position), extra, generated] =
+            row.as_slice()
+        else {
             return Err(LookUpError::Untold);
         };
         if (of_schema, of_name) != (schema, name) {
@@ -150,7 +152,8 @@ fn relation(columns: Vec<Row>, kinds: Vec<Row>) -> Result<Option<Relation>, Look
         }
         let position: u32 = position.parse().map_err(|_| LookUpError::Untold)?;
         let invisible = extra.as_deref().unwrap_or_default().to_ascii_uppercase().contains("INVISIBLE");
-        placed.push((position, Column { name: column.clone(), invisible }));
+        let generated = generated.clone().unwrap_or_default();
+        placed.push((position, Column { name: column.clone(), invisible, generated }));
     }
     placed.sort_by_key(|(position, _)| *position);
     // There may be gaps: of a table of which some columns are granted, the others aren't told.
@@ -183,7 +186,14 @@ enum Condition {
 }
 
 const COLUMNS: Question = Question {
-    columns: &["t.table_schema", "t.table_name", "t.column_name", "t.ordinal_position", "t.extra"],
+    columns: &[
+        "t.table_schema",
+        "t.table_name",
+        "t.column_name",
+        "t.ordinal_position",
+        "t.extra",
+        "t.generation_expression",
+    ],
     from: "information_schema.columns t",
     condition: Condition::Same,
 };
@@ -256,7 +266,7 @@ mod tests {
     }
 
     fn column(name: &str, position: &str, extra: &str) -> Row {
-        row(&[Some("0"), Some("shop"), Some("orders"), Some(name), Some(position), Some(extra)])
+        row(&[Some("0"), Some("shop"), Some("orders"), Some(name), Some(position), Some(extra), None])
     }
 
     fn kind(kind: &str, definition: Option<&str>) -> Row {
@@ -275,18 +285,23 @@ mod tests {
 
     #[test]
     fn columns_stand_in_the_servers_order_whatever_order_they_come_in() {
-        let columns = vec![column("b", "2", "INVISIBLE"), column("a", "1", "auto_increment")];
+        let mut columns = vec![column("b", "2", "INVISIBLE"), column("a", "1", "auto_increment")];
+        columns[0][6] = Some("`a` + 1".into());
         let found = relation(columns, vec![kind("BASE TABLE", None)]).unwrap().unwrap();
         let names: Vec<_> =
             found.columns.iter().map(|column| (column.name.as_str(), column.invisible)).collect();
         assert_eq!(names, [("a", false), ("b", true)]);
+        assert_eq!(
+            (found.columns[0].generated.as_str(), found.columns[1].generated.as_str()),
+            ("", "`a` + 1")
+        );
     }
 
     #[test]
     fn a_table_is_called_what_the_server_calls_it() {
         let rows = |schema: &str, name: &str| {
             let of = |rest: &[Option<&str>]| row(&[&[Some("0"), Some(schema), Some(name)], rest].concat());
-            (of(&[Some("a"), Some("1"), None]), of(&[Some("BASE TABLE"), None]))
+            (of(&[Some("a"), Some("1"), None, None]), of(&[Some("BASE TABLE"), None]))
         };
         let (column, kind) = rows("Shop", "πελατεσ");
         let found = relation(vec![column.clone()], vec![kind.clone()]).unwrap().unwrap();
