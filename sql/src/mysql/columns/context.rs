@@ -17,7 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 const DEEPEST: usize = 32;
 
 /// Tables of the server's own that show values of columns: histograms, and constants of optimized statements.
-const SHOWS_VALUES: &[&str] = &["column_statistics", "optimizer_trace"];
+const SHOWS_VALUES: &[(&str, &str)] = &[
+    ("information_schema", "column_statistics"),
+    ("information_schema", "optimizer_trace"),
+    ("mysql", "column_stats"),
+];
 
 /// What the walk noted.
 #[derive(Debug, Default)]
@@ -120,8 +124,7 @@ impl<'a> Context<'a> {
                 return Err(Refusal::new(Reason::Column, what));
             }
         }
-        let shows_values =
-            same(schema, "information_schema") && SHOWS_VALUES.iter().any(|table| same(name, table));
+        let shows_values = SHOWS_VALUES.iter().any(|(of, table)| same(schema, of) && same(name, table));
         let fields = columns.iter().enumerate().map(|(index, column)| {
             let own = rules.clone().filter(|(ruled, _)| alike(ruled, &column.name));
             let own = own.map(|(_, access)| access).max();

@@ -1,7 +1,9 @@
 //! What is refused: whatever tells of a masked column, any reading of a hidden one, and what can't be traced.
 
-use super::{check, shown, trace};
-use sql::mysql::Server;
+use super::{check, relation, rule, shown, trace, traced};
+use access::{Allowances, ColumnAccess};
+use sql::TableName;
+use sql::mysql::{Gate, Server};
 
 #[test]
 fn nothing_can_be_made_of_a_masked_column() {
@@ -178,6 +180,23 @@ fn what_cannot_be_traced_is_refused() {
         ),
         ("SELECT (SELECT 1 AS email FROM plain WHERE email = 'guess') FROM users", "refused"),
     ]);
+}
+
+/// MariaDB's statistics hold the least and the greatest value of each column, for whom the `Database` opens the schema.
+#[test]
+fn statistics_of_values_are_closed_where_there_are_rules() {
+    let allowances = Allowances { schemas: vec!["mysql".into()], ..Allowances::default() };
+    let gate = Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), allowances);
+    let gate = gate.with_columns(vec![rule("users", "email", ColumnAccess::Mask)]);
+    let look_up = |name: &TableName| Some(relation("mysql", &name.name, "db_name min_value", None));
+    for (text, expected) in [
+        ("SELECT min_value FROM mysql.column_stats", "Keyhole: "),
+        ("SELECT * FROM MySQL.Column_Stats", "Keyhole: "),
+        ("SELECT min_value FROM mysql.table_stats", "open"),
+    ] {
+        let found = shown(&traced(&gate, text, look_up));
+        assert!(found.starts_with(expected), "{text}: {found}");
+    }
 }
 
 /// A name that no catalogue has: the servers' own for a table's key. They look for it in the innermost table first.
