@@ -35,6 +35,9 @@ pub const SCHEMA: &[&str] = &[
     "CREATE VIEW second AS SELECT c.id, c.address AS email FROM contacts c JOIN plain p ON p.id = c.id",
 ];
 
+/// What the servers call a key of integers, and one letter of it otherwise.
+const KEYS: &[&str] = &["_rowid", "_ROWID", "`_rowid`", "badges._rowid", "`_row\u{130}d`"];
+
 /// A table reference in sight: its name and columns.
 type Seen = (String, Vec<String>);
 
@@ -205,9 +208,8 @@ impl Secrets {
         // The innermost ones more often.
         let at = seen.len() - 1 - self.random.below(seen.len().min(4));
         let (table, columns) = &seen[at];
-        let column = match self.random.below(10) {
-            // What the servers call a key of integers.
-            0 => "_rowid",
+        let column = match self.random.below(20) {
+            0 => KEYS[0],
             _ => &columns[self.random.below(columns.len())],
         };
         match self.random.below(4) {
@@ -228,7 +230,25 @@ impl Secrets {
         }
     }
 
+    /// What tells of a masked key by the servers' own name for it, from a query of its own.
+    fn of_a_key(&mut self) -> String {
+        let forms = [
+            "(SELECT ? FROM badges LIMIT 1)",
+            "(SELECT MAX(?) FROM badges)",
+            "EXISTS (SELECT 1 FROM badges WHERE ? = 71)",
+            "(SELECT COUNT(*) FROM badges GROUP BY ? > 100 LIMIT 1)",
+            "(SELECT COUNT(*) FROM badges HAVING MAX(?) > 100)",
+            "(SELECT SUM(k) FROM (SELECT ? AS k FROM badges) d)",
+            "(SELECT SUM(? > 100) OVER (ORDER BY ?) FROM badges LIMIT 1)",
+            "(WITH d AS (SELECT ? AS k FROM badges) SELECT SUM(k) FROM d)",
+        ];
+        self.random.pick(&forms).replace('?', self.random.pick(KEYS))
+    }
+
     fn expression(&mut self, depth: usize, seen: &[Seen], common: &[Seen]) -> String {
+        if self.random.one_in(40) {
+            return self.of_a_key();
+        }
         match self.random.below(12) {
             0 => "1".to_owned(),
             1 => "'a1@x'".to_owned(),
