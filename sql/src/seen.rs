@@ -1,6 +1,8 @@
 //! Verdicts on texts that were seen before. A verdict depends on the text, the session's schema and the gate's settings
 //! alone, so the one that was given holds for as long as the gate does. Bounded in bytes; it decides nothing.
 
+use std::sync::Arc;
+
 use hashbrown::{Equivalent, HashMap};
 
 use crate::facts::Facts;
@@ -16,7 +18,7 @@ const NAME: usize = 96;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
-    text: Box<[u8]>,
+    text: Arc<[u8]>,
     schema: Option<Box<str>>,
 }
 
@@ -56,6 +58,10 @@ impl Seen {
 
     /// The verdict that was given on this text in a session with this schema.
     pub fn get(&mut self, text: &[u8], schema: Option<&str>) -> Option<Verdict> {
+        // Whoever asks waits while it is hashed.
+        if text.len() > LONGEST {
+            return None;
+        }
         let asked = Asked { text, schema };
         if let Some(verdict) = self.young.verdicts.get(&asked) {
             return Some(verdict.clone());
@@ -68,9 +74,14 @@ impl Seen {
 
     /// Keeps a verdict of the gate's.
     pub fn insert(&mut self, text: &[u8], schema: Option<&str>, verdict: &Verdict) {
-        if text.len() <= LONGEST {
-            self.keep(Key { text: text.into(), schema: schema.map(Into::into) }, verdict.clone());
+        if text.len() > LONGEST {
+            return;
         }
+        let text = match verdict {
+            Verdict::Forward(permit) if permit.forwarded() == text => permit.shared(),
+            Verdict::Forward(_) | Verdict::Answer(_) | Verdict::Refuse(_) => text.into(),
+        };
+        self.keep(Key { text, schema: schema.map(Into::into) }, verdict.clone());
     }
 
     fn keep(&mut self, key: Key, verdict: Verdict) {
@@ -90,7 +101,11 @@ impl Seen {
 fn weight(Key { text, schema }: &Key, verdict: &Verdict) -> usize {
     let named = schema.as_deref().map_or(0, str::len);
     let given = match verdict {
-        Verdict::Forward(permit) => permit.forwarded().len().saturating_add(names(permit.facts())),
+        Verdict::Forward(permit) => {
+            let shared = Arc::ptr_eq(text, &permit.shared());
+            let own = if shared { 0 } else { permit.forwarded().len() };
+            own.saturating_add(names(permit.facts()))
+        }
         Verdict::Answer(_) | Verdict::Refuse(_) => 0,
     };
     [text.len(), named, given].into_iter().fold(ENTRY, usize::saturating_add)

@@ -46,7 +46,7 @@ pub enum SessionEffect {
 
 /// Proof that the gate let a text pass. Only [`crate::mysql::Gate`] makes one.
 pub struct Permit {
-    forwarded: Vec<u8>,
+    forwarded: Arc<[u8]>,
     kind: StatementKind,
     facts: Facts,
     effect: SessionEffect,
@@ -54,7 +54,7 @@ pub struct Permit {
 
 impl Permit {
     pub(crate) fn new(
-        forwarded: Vec<u8>,
+        forwarded: Arc<[u8]>,
         kind: StatementKind,
         facts: Facts,
         effect: SessionEffect,
@@ -68,13 +68,19 @@ impl Permit {
         &self.forwarded
     }
 
+    /// The same bytes, to be kept: those that the gate was given, where nothing was blanked.
+    #[must_use]
+    pub fn shared(&self) -> Arc<[u8]> {
+        Arc::clone(&self.forwarded)
+    }
+
     /// The statement's kind.
     #[must_use]
     pub fn kind(&self) -> StatementKind {
         self.kind
     }
 
-    /// What the statement touches.
+    /// What the statement touches; nothing from a gate [without facts](crate::mysql::Gate::without_facts).
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts

@@ -15,6 +15,7 @@ use crate::mysql::text::not_utf8::Stray;
 use crate::refusal::{Reason, Refusal};
 use crate::verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
 use access::{Allowances, ColumnRule};
+use std::sync::Arc;
 
 /// Decides texts for one server. Holds no state between texts.
 #[derive(Clone, Debug)]
@@ -24,13 +25,21 @@ pub struct Gate {
     columns: Vec<ColumnRule>,
     secrets: Secrets,
     loaded: Vec<String>,
+    keeps_facts: bool,
 }
 
 impl Gate {
     /// A gate for this server, with what its `Database` allows.
     #[must_use]
     pub fn new(server: Server, allowances: Allowances) -> Self {
-        Self { server, allowances, columns: Vec::new(), secrets: Secrets::default(), loaded: Vec::new() }
+        Self {
+            server,
+            allowances,
+            columns: Vec::new(),
+            secrets: Secrets::default(),
+            loaded: Vec::new(),
+            keeps_facts: true,
+        }
     }
 
     /// The same gate, holding readers to these rules.
@@ -51,6 +60,12 @@ impl Gate {
         Self { loaded, ..self }
     }
 
+    /// The same gate, whose permits hold no facts: of a long text these are megabytes.
+    #[must_use]
+    pub fn without_facts(self) -> Self {
+        Self { keeps_facts: false, ..self }
+    }
+
     /// Are there column rules? Then each permit's text must be traced before it is forwarded.
     #[must_use]
     pub fn has_column_rules(&self) -> bool {
@@ -65,7 +80,7 @@ impl Gate {
     pub fn trace(&self, text: &[u8], default_schema: Option<&str>, catalogue: &Catalogue) -> Trace {
         let context = Context::new(&self.columns, catalogue, self.server);
         let decided = self.decided(text, self.policy(default_schema, Some(&context)));
-        context.conclude(decided)
+        context.conclude(decided.map(|decided| decided.verdict(|| Arc::from([]))))
     }
 
     /// Decides one COM_QUERY or COM_STMT_PREPARE text. The same input gives the same verdict.
@@ -74,7 +89,16 @@ impl Gate {
     #[must_use]
     pub fn decide(&self, text: &[u8], default_schema: Option<&str>) -> Verdict {
         match self.decided(text, self.policy(default_schema, None)) {
-            Ok(verdict) => verdict,
+            Ok(decided) => self.kept(decided).verdict(|| text.into()),
+            Err(refusal) => Verdict::Refuse(refusal),
+        }
+    }
+
+    /// The same for a text that the permit may share.
+    #[must_use]
+    pub fn decide_shared(&self, text: &Arc<[u8]>, default_schema: Option<&str>) -> Verdict {
+        match self.decided(text, self.policy(default_schema, None)) {
+            Ok(decided) => self.kept(decided).verdict(|| Arc::clone(text)),
             Err(refusal) => Verdict::Refuse(refusal),
         }
     }
@@ -87,13 +111,24 @@ impl Gate {
         match self.policy(None, None).schema(schema) {
             Ok(()) => {
                 let effect = SessionEffect::UsesSchema(schema.to_owned());
-                Verdict::Forward(Permit::new(Vec::new(), StatementKind::Use, Facts::default(), effect))
+                Verdict::Forward(Permit::new(Arc::from([]), StatementKind::Use, Facts::default(), effect))
             }
             Err(refusal) => Verdict::Refuse(refusal),
         }
     }
 
-    fn decided(&self, text: &[u8], policy: Policy<'_>) -> Result<Verdict, Refusal> {
+    fn kept(&self, text: Text) -> Text {
+        let Text { decided, blanked } = text;
+        let decided = match decided {
+            Decided::Forward { kind, facts: _, effect } if !self.keeps_facts => {
+                Decided::Forward { kind, facts: Facts::default(), effect }
+            }
+            decided => decided,
+        };
+        Text { decided, blanked }
+    }
+
+    fn decided(&self, text: &[u8], policy: Policy<'_>) -> Result<Text, Refusal> {
         if text.len() > caps::MOST_BYTES {
             let what = format!("the statement is longer than {} bytes", caps::MOST_BYTES);
             return Err(Refusal::new(Reason::TooLarge, what));
@@ -102,7 +137,7 @@ impl Gate {
         let lexed = lexer::lex(stray.readable().as_bytes(), self.server).map_err(|error| stray.or(error))?;
         stray.are_in_values(&lexed)?;
         if is_comments_only(&lexed) {
-            return Ok(Verdict::Answer(LocalAnswer::Ok));
+            return Ok(Text { decided: Decided::Answer(LocalAnswer::Ok), blanked: None });
         }
         let end = end_of_statement(&lexed)?;
         let decided = if query::begins(&lexed, 0) {
@@ -111,18 +146,35 @@ impl Gate {
             stray.are_none()?;
             statements::decide(&lexed, 0..end, &policy)?
         };
-        match decided {
-            Decided::Answer(answer) => Ok(Verdict::Answer(answer)),
-            Decided::Forward { kind, facts, effect } => {
-                let forwarded = stray.restored(forward::text(&lexed, self.server)?);
-                Ok(Verdict::Forward(Permit::new(forwarded, kind, facts, effect)))
-            }
-        }
+        let blanked = match &decided {
+            Decided::Answer(_) => None,
+            Decided::Forward { .. } => forward::text(&lexed, self.server)?.map(|bytes| stray.restored(bytes)),
+        };
+        Ok(Text { decided, blanked })
     }
 
     fn policy<'a>(&'a self, default_schema: Option<&'a str>, columns: Option<&'a Context<'a>>) -> Policy<'a> {
         let Self { server, allowances, secrets, loaded, .. } = self;
         Policy { allowances, default_schema, server: *server, columns, secrets, loaded }
+    }
+}
+
+/// What was decided on a text, and the bytes to forward where they are other ones than came.
+struct Text {
+    decided: Decided,
+    blanked: Option<Vec<u8>>,
+}
+
+impl Text {
+    /// `came`: the text itself, for the permit.
+    fn verdict(self, came: impl FnOnce() -> Arc<[u8]>) -> Verdict {
+        match self.decided {
+            Decided::Answer(answer) => Verdict::Answer(answer),
+            Decided::Forward { kind, facts, effect } => {
+                let forwarded = self.blanked.map_or_else(came, Arc::from);
+                Verdict::Forward(Permit::new(forwarded, kind, facts, effect))
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the gate says of a statement that it lets pass: which tables, functions and variables are in it.
 
+use std::sync::Arc;
+
 use access::{Allowances, QualifiedName};
 use sql::mysql::{Gate, Server};
 use sql::{Facts, Reason, Verdict};
@@ -120,5 +122,22 @@ fn a_function_of_a_component_passes_where_the_server_has_it() {
     {
         assert_eq!(reason(&without, text), Some(Reason::StoredFunction), "{text}");
         assert_eq!(reason(&with, text).is_none(), good, "{text}");
+    }
+}
+
+#[test]
+fn a_permit_shares_the_text_that_came_and_keeps_facts_when_they_are_wanted() {
+    let gate = Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), Allowances::default());
+    let sparing = gate.clone().without_facts();
+    for (text, same) in [("SELECT @a FROM t", true), ("SELECT @a FROM t /* why */", false)] {
+        let text: Arc<[u8]> = text.as_bytes().into();
+        let permit = |gate: &Gate| match gate.decide_shared(&text, Some("shop")) {
+            Verdict::Forward(permit) => permit,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(Arc::ptr_eq(&permit(&gate).shared(), &text), same);
+        assert_eq!(permit(&gate).facts().tables.len(), 1);
+        assert_eq!(permit(&sparing).facts(), &Facts::default());
+        assert_eq!(permit(&sparing).forwarded(), permit(&gate).forwarded());
     }
 }

@@ -5,15 +5,15 @@ use crate::mysql::server::Server;
 use crate::mysql::text::lexer::{self, Lexed, Lexemes};
 use crate::refusal::{Reason, Refusal};
 
-/// The bytes to forward for a text.
+/// The bytes to forward for a text, where they are other ones than came.
 ///
 /// # Errors
 /// The blanked text would be split otherwise than the original: a comment kept two signs apart.
-pub(crate) fn text(lexed: &Lexed<'_>, server: Server) -> Result<Vec<u8>, Refusal> {
-    let mut bytes = lexed.source().as_bytes().to_vec();
+pub(crate) fn text(lexed: &Lexed<'_>, server: Server) -> Result<Option<Vec<u8>>, Refusal> {
     if lexed.blanks.is_empty() {
-        return Ok(bytes);
+        return Ok(None);
     }
+    let mut bytes = lexed.source().as_bytes().to_vec();
     for blank in &lexed.blanks {
         let inside = bytes.get_mut(blank.start..blank.end).unwrap_or_default();
         inside.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
@@ -24,7 +24,7 @@ pub(crate) fn text(lexed: &Lexed<'_>, server: Server) -> Result<Vec<u8>, Refusal
         let what = "a comment keeps two signs apart; put a space there";
         return Err(Refusal::new(Reason::Ambiguous, what).at(lexed.place(index)));
     }
-    Ok(bytes)
+    Ok(Some(bytes))
 }
 
 /// The index of the first lexeme that is not the same, at the same place, in both.
