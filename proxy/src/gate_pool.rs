@@ -1,6 +1,13 @@
 //! Runs the SQL gate on a few threads of its own: parsing is recursive and needs a stack that an async worker does not
 //! have. Remembers verdicts, for tools send the same texts again and again. It adds nothing to the gate's verdict; when
 //! there is none, the text is refused.
+//!
+//! Memory: a thread keeps about as much as its largest text took, so long texts have a thread of their own, one after the
+//! other, and [`MEMORY`] is what all of them take at most.
+//!
+//! A panic costs one text its verdict. A stack that overflows ends the whole process, and nothing here could catch that:
+//! what guards against it is that the gate bounds nesting and operators before it parses, and takes a stack as large as
+//! they need (`sql/src/mysql/query.rs`); tests and fuzzing try every way to nest up to these bounds.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,8 +20,17 @@ use tokio::sync::oneshot;
 /// Enough for the deepest text that the gate's caps let through, in a debug build too.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
-/// Each session has one text at a time, and a text takes microseconds.
+/// Threads for short texts: each session has one text at a time, and such a text takes microseconds.
 const THREADS: usize = 2;
+
+/// The longest text that is a short one, in bytes.
+const SHORT: usize = 4 * 1024;
+
+/// What all threads take at most, in bytes: a short text 6 MiB, a long one what the gate's bounds let it, with its stack, and
+/// [`Seen`].
+pub const MEMORY: usize = THREADS * 6 * MIB + 46 * MIB + MOST_REMEMBERED;
+
+const MIB: usize = 1024 * 1024;
 
 /// Verdicts that are remembered, in bytes.
 const MOST_REMEMBERED: usize = 2 * 1024 * 1024;
@@ -29,7 +45,8 @@ pub struct NoVerdict;
 
 /// The threads of the gate. They end when it is dropped.
 pub struct GatePool {
-    jobs: mpsc::Sender<Job>,
+    short: mpsc::Sender<Job>,
+    long: mpsc::Sender<Job>,
     seen: Mutex<Seen>,
     has_column_rules: bool,
 }
@@ -38,16 +55,9 @@ impl GatePool {
     /// Starts the threads.
     pub fn start(gate: Gate) -> io::Result<Self> {
         let has_column_rules = gate.has_column_rules();
-        let (jobs, queue) = mpsc::channel();
-        let (gate, queue) = (Arc::new(gate), Arc::new(Mutex::new(queue)));
-        for _ in 0..THREADS {
-            let (gate, queue) = (Arc::clone(&gate), Arc::clone(&queue));
-            std::thread::Builder::new()
-                .name("gate".into())
-                .stack_size(STACK_BYTES)
-                .spawn(move || work(&gate, &queue))?;
-        }
-        Ok(Self { jobs, seen: Mutex::new(Seen::bounded(MOST_REMEMBERED)), has_column_rules })
+        let gate = Arc::new(gate.without_facts());
+        let seen = Mutex::new(Seen::bounded(MOST_REMEMBERED));
+        Ok(Self { short: threads(&gate, THREADS)?, long: threads(&gate, 1)?, seen, has_column_rules })
     }
 
     /// The verdict on a text of COM_QUERY or COM_STMT_PREPARE.
@@ -56,8 +66,9 @@ impl GatePool {
         if let Some(verdict) = seen {
             return Ok(verdict);
         }
-        let (asked, current) = (text.to_vec(), schema.map(str::to_owned));
-        let verdict = self.ask(move |gate| gate.decide(&asked, current.as_deref())).await?;
+        let (asked, current): (Arc<[u8]>, _) = (text.into(), schema.map(str::to_owned));
+        let decide = move |gate: &Gate| gate.decide_shared(&asked, current.as_deref());
+        let verdict = self.ask(text.len(), decide).await?;
         self.seen().insert(text, schema, &verdict);
         Ok(verdict)
     }
@@ -74,8 +85,8 @@ impl GatePool {
         schema: Option<&str>,
         catalogue: Arc<Catalogue>,
     ) -> Result<Trace, NoVerdict> {
-        let (text, schema) = (text.to_vec(), schema.map(str::to_owned));
-        self.ask(move |gate| gate.trace(&text, schema.as_deref(), &catalogue)).await
+        let (length, text, schema) = (text.len(), text.to_vec(), schema.map(str::to_owned));
+        self.ask(length, move |gate| gate.trace(&text, schema.as_deref(), &catalogue)).await
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -84,12 +95,13 @@ impl GatePool {
 
     /// The verdict on making `schema` the session's current one.
     pub async fn decide_schema(&self, schema: String) -> Result<Verdict, NoVerdict> {
-        self.ask(move |gate| gate.decide_schema(&schema)).await
+        self.ask(schema.len(), move |gate| gate.decide_schema(&schema)).await
     }
 
-    /// A question that makes the gate panic has no answer: what would hand it over is dropped.
+    /// Asks the gate about a text of this length. A question that makes the gate panic has no answer: what would hand it over is dropped.
     async fn ask<T: Send + 'static>(
         &self,
+        length: usize,
         question: impl FnOnce(&Gate) -> T + Send + 'static,
     ) -> Result<T, NoVerdict> {
         let (answer, verdict) = oneshot::channel();
@@ -97,9 +109,24 @@ impl GatePool {
             // Nobody waits any more when the session was cut meanwhile.
             let _ = answer.send(question(gate));
         });
-        self.jobs.send(job).map_err(|_| NoVerdict)?;
+        let jobs = if length <= SHORT { &self.short } else { &self.long };
+        jobs.send(job).map_err(|_| NoVerdict)?;
         verdict.await.map_err(|_| NoVerdict)
     }
+}
+
+/// Starts threads with a queue of their own.
+fn threads(gate: &Arc<Gate>, count: usize) -> io::Result<mpsc::Sender<Job>> {
+    let (jobs, queue) = mpsc::channel();
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..count {
+        let (gate, queue) = (Arc::clone(gate), Arc::clone(&queue));
+        std::thread::Builder::new()
+            .name("gate".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || work(&gate, &queue))?;
+    }
+    Ok(jobs)
 }
 
 fn work(gate: &Gate, queue: &Mutex<mpsc::Receiver<Job>>) {
@@ -147,7 +174,7 @@ mod tests {
             tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             crate::panics::say_only_where();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let answer = runtime.block_on(pool().ask(|_| cuts_wrongly("é, SELECT 'secret'")));
+            let answer = runtime.block_on(pool().ask(1, |_| cuts_wrongly("é, SELECT 'secret'")));
             return assert!(answer.is_err());
         }
         let name = "gate_pool::tests::a_panic_says_where_and_nothing_of_the_text";
@@ -164,9 +191,13 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_panics_has_no_verdict_and_the_threads_live_on() {
         let pool = pool();
-        for _ in 0..2 * THREADS {
-            assert!(pool.ask(|_| panic!("on purpose")).await.map(|(): ()| ()).is_err());
+        for length in [1, SHORT + 1] {
+            for _ in 0..2 * THREADS {
+                assert!(pool.ask(length, |_| panic!("on purpose")).await.map(|(): ()| ()).is_err());
+            }
         }
-        assert!(pool.decide(b"SELECT 1", None).await.is_ok());
+        for text in ["SELECT 1".to_owned(), format!("SELECT '{}'", "x".repeat(SHORT))] {
+            assert!(pool.decide(text.as_bytes(), None).await.is_ok());
+        }
     }
 }
