@@ -22,7 +22,7 @@ pub struct Inbound {
 }
 
 /// What an `Inbound` holds without having grown.
-const SMALL: usize = 32 * 1024;
+pub const SMALL: usize = 32 * 1024;
 
 impl Inbound {
     /// An empty buffer that may hold `bound` bytes, at least 32 KiB.

@@ -14,6 +14,7 @@ pub mod gate_pool;
 pub mod hardening;
 pub mod identity_files;
 pub mod life;
+pub mod memory;
 pub mod panics;
 pub mod rule;
 pub mod sessions;

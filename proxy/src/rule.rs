@@ -30,6 +30,8 @@ pub enum Rule {
     LongData,
     /// Parameters that cannot be read.
     Parameters,
+    /// The memory for what all sessions send and read is in use.
+    Memory,
     /// The database does not tell which columns its tables have, so that the column rules cannot be checked.
     UnknownTables,
     /// More tables, or views of views, than are checked against the column rules.
@@ -58,7 +60,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule that is not one of the gate's.
-    const OWN: [Self; 23] = [
+    const OWN: [Self; 24] = [
         Self::Unchecked,
         Self::Command,
         Self::TooLong,
@@ -70,6 +72,7 @@ impl Rule {
         Self::NoCursor,
         Self::LongData,
         Self::Parameters,
+        Self::Memory,
         Self::UnknownTables,
         Self::TooManyTables,
         Self::OtherColumns,
@@ -104,6 +107,7 @@ impl Rule {
             Self::NoCursor => "NoCursor",
             Self::LongData => "LongData",
             Self::Parameters => "Parameters",
+            Self::Memory => "Memory",
             Self::UnknownTables => "UnknownTables",
             Self::TooManyTables => "TooManyTables",
             Self::OtherColumns => "OtherColumns",
@@ -148,6 +152,10 @@ impl Rule {
             Self::Parameters => {
                 ("parameters that cannot be read", "send as many as the statement has, with their types")
             }
+            Self::Memory => (
+                "the memory of the proxy is in use by what the grant's sessions send, read and have prepared",
+                "send less at once, close prepared statements, or try again",
+            ),
             Self::UnknownTables => (
                 "the database does not tell which columns its tables have, so that the column rules cannot be checked",
                 "try again",

@@ -80,7 +80,7 @@ impl Permit {
         self.kind
     }
 
-    /// What the statement touches; nothing from a gate [without facts](crate::mysql::Gate::without_facts).
+    /// What the statement touches; hardly anything from a gate [without facts](crate::mysql::Gate::without_facts).
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts

@@ -15,6 +15,7 @@ use crate::credential::Credential;
 use crate::ending::Ending;
 use crate::engines::mysql::server::{Dialer, Pins, ServerInfo};
 use crate::gate_pool::GatePool;
+use crate::memory::{self, Ledger};
 use crate::usage::UsageMeter;
 
 /// What the proxy shows to clients, and by what it knows them. All PEM.
@@ -72,6 +73,8 @@ pub struct Shared {
     pub(crate) authority: SessionAuthority,
     pub(crate) acceptors: Acceptors,
     pub(crate) seats: Seats,
+    /// For whatever grows with what sessions send and read.
+    pub(crate) memory: Ledger,
 }
 
 impl Shared {
@@ -96,6 +99,7 @@ impl Shared {
             authority: authority.map_err(SharedError::Tls)?,
             acceptors: tls::acceptors(&identity).map_err(SharedError::Tls)?,
             seats: Seats::default(),
+            memory: memory::ledger(grant.limits.sessions),
             server,
             grant,
         })

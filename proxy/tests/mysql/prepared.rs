@@ -1,7 +1,9 @@
 //! Prepared statements: gated when they are prepared, bounded when they are executed.
 
 use mysql_async::prelude::Queryable;
+use tokio::io::AsyncWriteExt;
 use wire::mysql::command;
+use wire::mysql::frame::{self, Sequence};
 
 use crate::support::clients::Person;
 use crate::support::databases::mariadb;
@@ -121,6 +123,46 @@ async fn long_data_is_bounded_and_shows_at_the_execution() {
         }
         assert_eq!(i32::from_le_bytes(last[2..6].try_into().unwrap()), 600_000);
     }
+}
+
+#[tokio::test]
+async fn an_empty_piece_for_each_of_the_most_parameters_is_taken() {
+    let proxy = Proxy::start().await;
+    let mut raw = raw::session(&proxy).await;
+    let most = usize::from(u16::MAX);
+    let text = format!("SELECT '' IN ({})", vec!["?"; most].join(","));
+    let prepared = raw.asks(&command::encode_prepare(text.as_bytes())).await.unwrap();
+    assert_eq!(prepared[0], 0, "{:?}", error(&prepared));
+    for _ in 0..=most {
+        raw.reads().await.unwrap();
+    }
+    let id = &prepared[1..5];
+    let mut pieces = Vec::new();
+    for parameter in 0..u16::MAX {
+        let piece = [&[0x18_u8], id, &parameter.to_le_bytes()].concat();
+        frame::encode(&piece, &mut Sequence::default(), &mut pieces);
+    }
+    raw.stream.write_all(&pieces).await.unwrap();
+    let (nulls, types) = (vec![0; most.div_ceil(8)], [0xfc, 0].repeat(most));
+    let execute = [&[0x17_u8], id, &[0, 1, 0, 0, 0], &nulls, &[1], &types].concat();
+    let rows = raw.result(&execute).await;
+    let value = rows.iter().rev().nth(1).and_then(|row| row.get(2)).copied();
+    assert_eq!(value, Some(1), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_piece_that_is_too_long_shows_at_the_execution_and_has_no_answer_either() {
+    let proxy = Proxy::start().await;
+    let mut raw = raw::session(&proxy).await;
+    let prepared = raw.asks(&command::encode_prepare(b"SELECT LENGTH(?)")).await.unwrap();
+    raw.reads().await.unwrap();
+    raw.reads().await.unwrap();
+    let id = &prepared[1..5];
+    raw.sequence = Default::default();
+    raw.writes(&[&[0x18_u8], id, &[0, 0], "x".repeat(2_000_000).as_bytes()].concat()).await;
+    assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0, "OK");
+    let execute = [&[0x17_u8], id, &[0, 1, 0, 0, 0], &[0, 1, 0xfc, 0]].concat();
+    assert_eq!(error(&raw.asks(&execute).await.unwrap()).0, 1153);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Gate {
         Self { loaded, ..self }
     }
 
-    /// The same gate, whose permits hold no facts: of a long text these are megabytes.
+    /// The same gate, whose permits hold no facts but how many parameters there are: of a long text they are megabytes.
     #[must_use]
     pub fn without_facts(self) -> Self {
         Self { keeps_facts: false, ..self }
@@ -120,8 +120,9 @@ impl Gate {
     fn kept(&self, text: Text) -> Text {
         let Text { decided, blanked } = text;
         let decided = match decided {
-            Decided::Forward { kind, facts: _, effect } if !self.keeps_facts => {
-                Decided::Forward { kind, facts: Facts::default(), effect }
+            Decided::Forward { kind, facts, effect } if !self.keeps_facts => {
+                let facts = Facts { parameters: facts.parameters, ..Facts::default() };
+                Decided::Forward { kind, facts, effect }
             }
             decided => decided,
         };

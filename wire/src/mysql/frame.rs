@@ -31,6 +31,12 @@ impl Header {
         Self { len, sequence }
     }
 
+    /// Writes it; `len` is at most [`MAX_PAYLOAD`].
+    pub fn encode(self) -> [u8; HEADER_LEN] {
+        let [a, b, c, ..] = self.len.to_le_bytes();
+        [a, b, c, self.sequence]
+    }
+
     /// Whether the packet goes on in the next frame.
     pub fn continues(self) -> bool {
         self.len == MAX_PAYLOAD
@@ -87,8 +93,8 @@ pub fn encode(payload: &[u8], sequence: &mut Sequence, out: &mut Vec<u8>) {
     let mut rest = payload;
     loop {
         let (head, tail) = rest.split_at(rest.len().min(MAX_PAYLOAD));
-        let [a, b, c, ..] = head.len().to_le_bytes();
-        out.extend_from_slice(&[a, b, c, sequence.advance()]);
+        let header = Header { len: head.len(), sequence: sequence.advance() };
+        out.extend_from_slice(&header.encode());
         out.extend_from_slice(head);
         if head.len() < MAX_PAYLOAD {
             return;

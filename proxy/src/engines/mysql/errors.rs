@@ -50,7 +50,7 @@ pub fn of(rule: Rule) -> ErrSummary {
         Rule::Parameters => error(1210, *b"HY000"),
         Rule::UnknownTables | Rule::TooManyTables => error(1143, *b"42000"),
         Rule::OtherColumns => error(1412, *b"HY000"),
-        Rule::LongRow | Rule::Rows | Rule::Bytes => error(1104, *b"42000"),
+        Rule::LongRow | Rule::Memory | Rule::Rows | Rule::Bytes => error(1104, *b"42000"),
         Rule::Seconds => error(3024, *b"HY000"),
         Rule::GrantRows | Rule::GrantBytes => error(1226, *b"42000"),
         Rule::UnknownSession => error(1094, *b"HY000"),

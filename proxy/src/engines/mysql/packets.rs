@@ -3,8 +3,11 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use wire::mysql::frame::{self, Assembly, HEADER_LEN, Header, OutOfOrder, Sequence, TooLong};
+use wire::mysql::frame::{self, Assembly, HEADER_LEN, Header, MAX_PAYLOAD, OutOfOrder, Sequence, TooLong};
 use zeroize::Zeroizing;
+
+/// A longer body is not copied to be framed; no handshake has one.
+const LONG: usize = 32 * 1024;
 
 /// Why a packet could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,13 @@ pub async fn write_packet(
     sequence: &mut Sequence,
     body: &[u8],
 ) -> Result<(), PacketError> {
+    if (LONG..MAX_PAYLOAD).contains(&body.len()) {
+        let header = Header { len: body.len(), sequence: sequence.advance() };
+        stream.write_all(&header.encode()).await?;
+        stream.write_all(body).await?;
+        stream.flush().await?;
+        return Ok(());
+    }
     // Room for all of it beforehand: a buffer that grows leaves copies behind, and handshakes hold passwords.
     let mut framed = Zeroizing::new(Vec::with_capacity(body.len().saturating_add(HEADER_LEN)));
     frame::encode(body, sequence, &mut framed);

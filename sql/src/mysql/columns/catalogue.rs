@@ -4,6 +4,12 @@
 use crate::facts::TableName;
 use std::collections::BTreeMap;
 
+/// What a name takes at least.
+const NAME: usize = 32;
+
+/// What a table takes without its columns.
+const TABLE: usize = 512;
+
 /// A column of a table or view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -40,6 +46,19 @@ impl Catalogue {
     /// Notes what the server says of a table, under the name that was asked for. `None`: it shows no such table to this user.
     pub fn insert(&mut self, name: TableName, relation: Option<Relation>) {
         self.relations.insert(name, relation);
+    }
+
+    /// What it takes of memory, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let relation = |relation: &Relation| {
+            let names = relation.columns.iter().map(|column| column.name.len().max(NAME));
+            let columns = relation.columns.len().saturating_mul(size_of::<Column>());
+            let view = relation.view.as_ref().map_or(0, String::len);
+            names.fold(columns.saturating_add(view), usize::saturating_add)
+        };
+        let relations = self.relations.values().flatten().map(relation);
+        relations.map(|bytes| bytes.saturating_add(TABLE)).fold(0, usize::saturating_add)
     }
 
     /// What is known of a table; `None` when it was not looked up.

@@ -7,16 +7,28 @@ use tokio::io::AsyncWriteExt;
 use wire::mysql::frame::{self, HEADER_LEN, Header, Sequence};
 
 use crate::audit::Recorded;
-use crate::bytes::{Inbound, Stream};
+use crate::bytes::{Inbound, SMALL, Stream};
+use crate::memory::{Ledger, Share};
 
 /// The longest command in bytes: the gate's longest text, and room for what stands around it.
 pub(super) const MAX_COMMAND: usize = 1024 * 1024 + 64 * 1024;
 
+/// Of a command that is refused unread so much is read first: whether it wants an answer is known from its first byte, and
+/// whom a piece of long data is for from the six behind it.
+const BEGINNING: usize = 7;
+
+/// The most copies of a command that there are at once: as it was taken, as the gate and the permit have it, and as it goes to
+/// the database.
+const COPIES: usize = 3;
+
 /// Of a command that is too long so much is read and thrown away to tell the client so; then it is cut.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
+/// COM_STMT_SEND_LONG_DATA.
+const LONG_DATA: u8 = 0x18;
+
 /// The queue's memory is kept up to so many bytes.
-const LINGERING: usize = 128 * 1024;
+const LINGERING: usize = 64 * 1024;
 
 /// The first frame of an answer to a command of one frame.
 pub(super) const FIRST_ANSWER: u8 = 1;
@@ -30,6 +42,8 @@ pub(super) enum Next {
     Partial,
     /// One that is longer than any may be.
     TooLong,
+    /// One for which there is no memory now.
+    NoRoom,
     /// It begins with a wrong sequence id.
     OutOfOrder,
 }
@@ -38,6 +52,8 @@ pub(super) enum Next {
 pub(super) struct ClientSide {
     stream: Stream,
     pub inbound: Inbound,
+    /// For a command that is longer than the buffer, and its copies on the way to the database.
+    memory: Share,
     pending: Vec<u8>,
     sent: usize,
     sequence: Sequence,
@@ -45,10 +61,11 @@ pub(super) struct ClientSide {
 }
 
 impl ClientSide {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: Stream, memory: &Ledger) -> Self {
         Self {
             stream,
-            inbound: Inbound::bounded(MAX_COMMAND.saturating_add(HEADER_LEN)),
+            inbound: Inbound::bounded(SMALL),
+            memory: memory.share(),
             pending: Vec::new(),
             sent: 0,
             sequence: Sequence::starting_at(FIRST_ANSWER),
@@ -71,13 +88,40 @@ impl ClientSide {
             return Next::OutOfOrder;
         }
         if header.len > MAX_COMMAND {
-            return Next::TooLong;
+            return if rest.len() < BEGINNING { Next::Partial } else { Next::TooLong };
         }
-        let Some(body) = rest.get(..header.len) else { return Next::Partial };
+        let Some(body) = rest.get(..header.len) else { return self.rest_of(header.len) };
         let body = body.to_vec();
         self.inbound.consume(header.len.saturating_add(HEADER_LEN));
         self.sequence = Sequence::starting_at(FIRST_ANSWER);
         Next::Command(body)
+    }
+
+    /// Room for a command of which some is still to come. Without it a client that sends ahead is read no further than the
+    /// buffer goes.
+    fn rest_of(&mut self, command: usize) -> Next {
+        let framed = command.saturating_add(HEADER_LEN);
+        if framed > SMALL {
+            if self.memory.becomes(framed.saturating_mul(COPIES)).is_err() {
+                let begun = self.inbound.unread().len() >= BEGINNING.saturating_add(HEADER_LEN);
+                return if begun { Next::NoRoom } else { Next::Partial };
+            }
+            self.inbound.may_hold(framed);
+        }
+        Next::Partial
+    }
+
+    /// The statement that the command in front brings a piece of long data for. Such a command has no answer.
+    pub(super) fn long_data_for(&self) -> Option<u32> {
+        let body = self.inbound.unread().get(HEADER_LEN..)?;
+        let [LONG_DATA, id @ ..] = *body.first_chunk::<5>()? else { return None };
+        Some(u32::from_le_bytes(id))
+    }
+
+    /// The command was served: what it needed is given back.
+    pub(super) fn served(&mut self) {
+        self.memory.clear();
+        self.inbound.may_hold(SMALL);
     }
 
     /// Reads a command that is too long and throws it away. `false`: it does not end, or not properly.
@@ -192,5 +236,60 @@ impl ClientSide {
     pub(super) fn exchange(&mut self) -> Option<(&mut Stream, &mut Sequence)> {
         let quiet = self.inbound.unread().is_empty() && self.pending.is_empty();
         quiet.then_some((&mut self.stream, &mut self.sequence))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
+mod tests {
+    use super::*;
+
+    fn framed(body: &[u8]) -> Vec<u8> {
+        let mut frames = Vec::new();
+        frame::encode(body, &mut Sequence::default(), &mut frames);
+        frames
+    }
+
+    async fn next(client: &mut ClientSide) -> Next {
+        loop {
+            match client.next_command() {
+                Next::Partial => assert!(client.fill().await.unwrap() > 0),
+                other => return other,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_command_takes_memory_until_it_was_served_and_waits_its_turn_unread() {
+        let ledger = Ledger::of(400_000);
+        let (far, near) = tokio::io::duplex(1 << 20);
+        let mut client = ClientSide::new(Box::new(near), &ledger);
+        let (_reads, mut writes) = tokio::io::split(far);
+        let (long, short) = (framed(&[3; 100_000]), framed(b"\x0e"));
+        writes.write_all(&[&long[..], &short, &long, &short].concat()).await.unwrap();
+
+        assert!(matches!(next(&mut client).await, Next::Command(body) if body.len() == 100_000));
+        assert!(ledger.take(101_000).is_err(), "three copies of it are entered");
+        client.served();
+        assert!(matches!(next(&mut client).await, Next::Command(body) if body == b"\x0e"));
+        let others = ledger.take(200_000).unwrap();
+        assert!(matches!(next(&mut client).await, Next::NoRoom));
+        assert!(client.long_data_for().is_none());
+        assert!(client.discard_command().await.unwrap());
+        assert!(matches!(next(&mut client).await, Next::Command(body) if body == b"\x0e"));
+        drop(others);
+        assert!(ledger.take(400_000).is_ok());
+    }
+
+    #[tokio::test]
+    async fn of_an_unread_command_it_is_known_whether_it_is_a_piece_of_long_data() {
+        let ledger = Ledger::of(1_000);
+        let (far, near) = tokio::io::duplex(1 << 20);
+        let mut client = ClientSide::new(Box::new(near), &ledger);
+        let (_reads, mut writes) = tokio::io::split(far);
+        let piece = framed(&[&[0x18, 7, 0, 0, 0, 1, 0][..], &[0; 100_000]].concat());
+        writes.write_all(&piece).await.unwrap();
+        assert!(matches!(next(&mut client).await, Next::NoRoom));
+        assert_eq!(client.long_data_for(), Some(7));
     }
 }

@@ -26,9 +26,17 @@ impl Relay {
     pub(super) async fn turn(&mut self) -> Result<(), Ended> {
         loop {
             match self.client.next_command() {
-                Next::Command(body) => return self.serve(&body).await,
+                Next::Command(body) => {
+                    let served = self.serve(&body).await;
+                    self.client.served();
+                    return served;
+                }
                 Next::Partial => self.wait().await?,
-                Next::TooLong => return self.too_long().await,
+                Next::TooLong => {
+                    let message = "this command is longer than 1 MiB, the most that is checked";
+                    return self.refuse_unread(Refused::new(Rule::TooLong, message)).await;
+                }
+                Next::NoRoom => return self.refuse_unread(Refused::no_room()).await,
                 Next::OutOfOrder => return Err(Ended::ClientBroke),
             }
         }
@@ -49,14 +57,21 @@ impl Relay {
         }
     }
 
-    async fn too_long(&mut self) -> Result<(), Ended> {
+    /// Reads a command no further than to throw it away. A piece of long data has no answer: what it was for is refused.
+    async fn refuse_unread(&mut self, refused: Refused) -> Result<(), Ended> {
+        let long_data = self.client.long_data_for();
         let patience = std::time::Duration::from_secs(self.shared.grant.limits.statement.seconds.into());
         match tokio::time::timeout(patience, self.client.discard_command()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) | Err(_) => return Err(Ended::ClientGone),
         }
-        let message = "this command is longer than 1 MiB, the most that is checked";
-        self.refuse(Asked::plain("too long"), Refused::new(Rule::TooLong, message)).await
+        match long_data {
+            Some(id) => {
+                self.statements.overflows(id);
+                Ok(())
+            }
+            None => self.refuse(Asked::plain("too long"), refused).await,
+        }
     }
 
     async fn serve(&mut self, body: &[u8]) -> Result<(), Ended> {

@@ -26,6 +26,14 @@ impl Masks {
     pub(super) fn new(columns: Vec<ResultColumn>) -> Self {
         Self { columns, defined: None }
     }
+
+    /// What it takes of memory, with what is known of its columns once they are defined.
+    pub(super) fn bytes(&self) -> usize {
+        let each = size_of::<ResultColumn>().saturating_add(size_of::<MaskedColumn>());
+        let names =
+            self.columns.iter().map(|column| column.name.as_ref().map_or(0, |name| name.len().max(32)));
+        names.fold(each.saturating_mul(self.columns.len()), usize::saturating_add)
+    }
 }
 
 /// Why an answer can't go on.
@@ -75,6 +83,11 @@ impl<'a> Editor<'a> {
         }
         let binary = matches!(answer, Answer::Execute | Answer::Fetch);
         Self { masks, binary, seen: Vec::new(), begun: false, held: Vec::new() }
+    }
+
+    /// Bytes of frames that wait.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// Whether a frame can be edited at all; it need not be here yet.

@@ -13,6 +13,9 @@ use super::{Asked, Ended, Relay};
 use crate::audit::{Decision, Parameter};
 use crate::rule::Rule;
 
+/// What the value of one parameter takes while its statement is executed, in bytes: as it was read, and as it goes on record.
+const PARAMETER: usize = size_of::<Value<'static>>() + size_of::<Parameter<'static>>();
+
 const EXECUTE: &str = "COM_STMT_EXECUTE";
 
 /// No cursor, or one that reads.
@@ -34,8 +37,11 @@ impl Relay {
             let refused = Refused::new(Rule::LongData, "the statement's parameters are too long");
             return self.refuse(plain, refused).await;
         }
-        let long_data = prepared.long_data.clone();
-        let long_indexes: Vec<u16> = long_data.keys().copied().collect();
+        let parameters = usize::from(prepared.parameters).saturating_mul(PARAMETER);
+        let Ok(_values) = self.shared.memory.take(parameters) else {
+            return self.refuse(plain, Refused::no_room()).await;
+        };
+        let long_indexes: Vec<u16> = prepared.long_data.keys().copied().collect();
         let Ok(params) = ExecuteParams::decode(execute.parameters, prepared.known(&long_indexes)) else {
             let message = "the statement's parameters cannot be read";
             return self.refuse(plain, Refused::new(Rule::Parameters, message)).await;
@@ -47,6 +53,10 @@ impl Relay {
             Ok(masks) => masks.map_or(Results::Open, Results::Masked),
             Err(refused) => return self.refuse(plain, refused).await,
         };
+        if self.statements.get_mut(execute.id).is_some_and(|prepared| prepared.keep(&results).is_err()) {
+            return self.refuse(plain, Refused::no_room()).await;
+        }
+        let long_data = self.statements.forget_long_data(execute.id);
         let parameters: Vec<Parameter<'_>> = (0..)
             .zip(params.values)
             .map(|(index, value)| match value {
@@ -59,7 +69,6 @@ impl Relay {
         if let Some(prepared) = self.statements.get_mut(execute.id) {
             prepared.types = params.types;
             prepared.results = results;
-            prepared.forget_long_data();
         }
         self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
         let used = self.used_by_this();
@@ -116,10 +125,10 @@ impl Relay {
 
     pub(super) async fn reset_statement(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
         let asked = Asked::plain("COM_STMT_RESET");
-        let Some(prepared) = self.statements.get_mut(id) else {
+        if self.statements.get(id).is_none() {
             return self.refuse(asked, unknown()).await;
-        };
-        prepared.forget_long_data();
+        }
+        self.statements.forget_long_data(id);
         self.begin(asked, Decision::Forwarded).await?;
         self.forward(body, Answer::Simple).await?;
         self.finish().await

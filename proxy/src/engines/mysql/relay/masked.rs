@@ -1,7 +1,8 @@
 //! Follows an answer whose columns are masked: each frame is taken whole, edited, and queued. Limits and back-pressure are
 //! those of any answer: no more is received while what is queued has not gone out.
 //!
-//! Memory: one row, of the length that the statement's limit allows and less than 16 MiB, and the same again edited.
+//! Memory: one row, of the length that the statement's limit allows and less than 16 MiB, and the same again edited. One that
+//! is longer than the buffer is entered in the ledger first, and the answer stops where there is no room.
 
 use wire::mysql::frame::Sequence;
 use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
@@ -13,6 +14,7 @@ use super::limits::Met;
 use super::refused::Refused;
 use super::{Open, Relay};
 use crate::engines::mysql::server::INBOUND;
+use crate::memory::{NoRoom, Share};
 use wire::mysql::response::ResponseError;
 
 /// So many bytes are queued before they are sent.
@@ -26,6 +28,8 @@ struct Place<'a> {
     front: Option<Observed>,
     carried: Carried,
     answered: Answered,
+    /// For a frame that is longer than the buffer, the same edited, and definitions that wait.
+    memory: Share,
 }
 
 /// How far the editing came.
@@ -54,6 +58,7 @@ impl Relay {
             front: None,
             carried,
             answered: Answered { done: true, prepared: None },
+            memory: self.shared.memory.share(),
         };
         let answered = self.follow_masked(place).await?;
         self.answered().await?;
@@ -68,6 +73,9 @@ impl Relay {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(Ended::ClientGone),
                 Err(_) => return Err(Ended::Limit(Met::Seconds(seconds))),
+            }
+            if place.front.is_none() && place.editor.held() == 0 {
+                place.memory.clear();
             }
             let refused = match step {
                 Step::Full => continue,
@@ -120,7 +128,12 @@ impl Relay {
         if let Some(met) = self.meets(observed, place.carried)? {
             return Ok(Some(met.refused()));
         }
-        place.editor.can_take(observed).err().map(refused).transpose()
+        if let Err(spoiled) = place.editor.can_take(observed) {
+            return refused(spoiled).map(Some);
+        }
+        let long = observed.len.saturating_add(place.editor.held());
+        let room = if long > INBOUND { place.memory.becomes(long.saturating_mul(2)) } else { Ok(()) };
+        Ok(room.err().map(|NoRoom| Refused::no_room()))
     }
 
     /// Edits the frame at the front, which is whole, and uses it up. What goes out counts.
@@ -130,6 +143,9 @@ impl Relay {
         let frame = database.inbound.unread().get(..observed.len).unwrap_or_default();
         let queue = client.queue(recorded);
         let before = queue.len();
+        if observed.len > QUEUE {
+            queue.reserve_exact(observed.len);
+        }
         if let Err(spoiled) = editor.edit(observed, frame, queue) {
             return Ok(Err(spoiled));
         }

@@ -120,16 +120,16 @@ impl Relay {
     pub fn new(parts: RelayParts) -> Self {
         let RelayParts { shared, who, stream, certificate, agreed, writes, database, schema, seat } = parts;
         Self {
+            client: ClientSide::new(stream, &shared.memory),
+            statements: Statements::within(&shared.memory),
             shared,
             who,
-            client: ClientSide::new(stream),
             certificate,
             agreed,
             writes,
             database,
             schema,
             seat,
-            statements: Statements::default(),
             open: None,
             owed: 0,
             asked: false,

@@ -8,6 +8,7 @@ use wire::mysql::command::execute_params::{ParameterType, Statement};
 
 use super::answer::Carried;
 use super::editor::Masks;
+use crate::memory::{Ledger, NoRoom, Share};
 
 /// Statements that a session may have prepared at the same time.
 const MOST_STATEMENTS: usize = 1024;
@@ -15,8 +16,17 @@ const MOST_STATEMENTS: usize = 1024;
 /// Bytes of their texts together.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 
-/// Bytes of long data that wait for an execution, of all statements together.
+/// The most long data that waits for executions, of all statements together, in bytes.
 const MOST_LONG_DATA: usize = 1024 * 1024;
+
+/// What a prepared statement takes besides its text, in bytes, and roughly.
+const STATEMENT: usize = 1024;
+
+/// What is remembered of one parameter: the type of its last value.
+const PARAMETER: usize = size_of::<ParameterType>();
+
+/// What a parameter takes that was sent in pieces, an empty one too.
+const PIECES: usize = 64;
 
 /// How the results of a prepared statement pass.
 pub(super) enum Results {
@@ -46,12 +56,18 @@ pub(super) struct Prepared {
     pub long_data: BTreeMap<u16, Vec<u8>>,
     /// Pieces did not fit: the next execution is refused.
     pub overflowed: bool,
+    /// The ledger's word on all that.
+    memory: Share,
+    /// The same on the long data.
+    waiting: Share,
 }
 
 impl Prepared {
-    pub(super) fn new(text: &[u8], schema: Option<String>, parameters: u16) -> Self {
+    /// `room`: what [`Statements::room_for`] gave for it.
+    pub(super) fn new(text: Arc<[u8]>, schema: Option<String>, parameters: u16, room: Room) -> Self {
+        let Room { memory, waiting } = room;
         Self {
-            text: text.into(),
+            text,
             schema: schema.map(Arc::from),
             results: Results::None,
             parameters,
@@ -59,39 +75,64 @@ impl Prepared {
             fetched: Carried::default(),
             long_data: BTreeMap::new(),
             overflowed: false,
+            memory,
+            waiting,
         }
+    }
+
+    /// Enters what is known of the results of an execution.
+    pub(super) fn keep(&mut self, results: &Results) -> Result<(), NoRoom> {
+        let known = match results {
+            Results::Masked(masks) => masks.bytes(),
+            Results::Open | Results::None => 0,
+        };
+        let parameters = usize::from(self.parameters).saturating_mul(PARAMETER);
+        let bytes =
+            [STATEMENT, self.text.len(), parameters, known].into_iter().fold(0, usize::saturating_add);
+        self.memory.becomes(bytes)
     }
 
     /// What decoding an execution needs to know.
     pub(super) fn known<'a>(&'a self, long_data: &'a [u16]) -> Statement<'a> {
         Statement { parameters: self.parameters, types: &self.types, long_data }
     }
+}
 
-    /// After an execution or a COM_STMT_RESET nothing waits any more.
-    pub(super) fn forget_long_data(&mut self) {
-        self.long_data.clear();
-        self.overflowed = false;
-    }
-
-    fn long_bytes(&self) -> usize {
-        self.long_data.values().map(Vec::len).sum()
-    }
+/// What the ledger has given for a statement that is about to be prepared.
+pub(super) struct Room {
+    memory: Share,
+    waiting: Share,
 }
 
 /// All of a session's prepared statements.
-#[derive(Default)]
 pub(super) struct Statements {
     by_id: HashMap<u32, Prepared>,
+    /// Bytes of their texts.
+    texts: usize,
+    /// Bytes of long data that waits.
+    waiting: usize,
+    memory: Ledger,
 }
 
 impl Statements {
-    /// Whether one more of this length fits.
-    pub(super) fn have_room(&self, text: usize) -> bool {
-        let texts: usize = self.by_id.values().map(|prepared| prepared.text.len()).sum();
-        self.by_id.len() < MOST_STATEMENTS && texts.saturating_add(text) <= MOST_TEXT
+    /// None yet; what they take is entered in this ledger.
+    pub(super) fn within(memory: &Ledger) -> Self {
+        Self { by_id: HashMap::new(), texts: 0, waiting: 0, memory: memory.lasting() }
+    }
+
+    /// Room for one more with so long a text and so many parameters, if there is some.
+    pub(super) fn room_for(&self, text: usize, parameters: usize) -> Option<Room> {
+        if self.by_id.len() >= MOST_STATEMENTS || self.texts.saturating_add(text) > MOST_TEXT {
+            return None;
+        }
+        let bytes = STATEMENT.saturating_add(text).saturating_add(parameters.saturating_mul(PARAMETER));
+        let memory = self.memory.take(bytes).ok()?;
+        Some(Room { memory, waiting: self.memory.share() })
     }
 
     pub(super) fn insert(&mut self, id: u32, prepared: Prepared) {
+        self.remove(id);
+        self.texts = self.texts.saturating_add(prepared.text.len());
         self.by_id.insert(id, prepared);
     }
 
@@ -105,24 +146,125 @@ impl Statements {
 
     /// Forgets one; whether there was one.
     pub(super) fn remove(&mut self, id: u32) -> bool {
-        self.by_id.remove(&id).is_some()
+        self.forget_long_data(id);
+        let Some(prepared) = self.by_id.remove(&id) else { return false };
+        self.texts = self.texts.saturating_sub(prepared.text.len());
+        true
     }
 
     /// A reset session has none.
     pub(super) fn clear(&mut self) {
+        (self.texts, self.waiting) = (0, 0);
         self.by_id.clear();
+    }
+
+    /// After an execution or a COM_STMT_RESET nothing waits any more.
+    pub(super) fn forget_long_data(&mut self, id: u32) -> BTreeMap<u16, Vec<u8>> {
+        let Some(prepared) = self.by_id.get_mut(&id) else { return BTreeMap::new() };
+        let waited: usize = prepared.long_data.values().map(Vec::len).sum();
+        self.waiting = self.waiting.saturating_sub(waited);
+        prepared.overflowed = false;
+        prepared.waiting.clear();
+        std::mem::take(&mut prepared.long_data)
+    }
+
+    /// A piece for this statement was not taken: its next execution is refused.
+    pub(super) fn overflows(&mut self, id: u32) {
+        if let Some(prepared) = self.by_id.get_mut(&id) {
+            prepared.overflowed = true;
+        }
     }
 
     /// Takes a piece of a parameter. Whether it is to be forwarded: not for unknown statements and parameters, and not
     /// when it doesn't fit.
     pub(super) fn take_long_data(&mut self, id: u32, parameter: u16, data: &[u8]) -> bool {
-        let waiting: usize = self.by_id.values().map(Prepared::long_bytes).sum();
+        let waiting = self.waiting.saturating_add(data.len());
         let Some(prepared) = self.by_id.get_mut(&id) else { return false };
-        if parameter >= prepared.parameters || waiting.saturating_add(data.len()) > MOST_LONG_DATA {
+        let begun = prepared.long_data.contains_key(&parameter);
+        // A buffer that grows by pieces may be twice as large as they are.
+        let more = data.len().saturating_mul(2).saturating_add(if begun { 0 } else { PIECES });
+        let bytes = prepared.waiting.bytes().saturating_add(more);
+        let fits = parameter < prepared.parameters && waiting <= MOST_LONG_DATA;
+        if !fits || prepared.waiting.becomes(bytes).is_err() {
             prepared.overflowed = true;
             return false;
         }
+        self.waiting = waiting;
         prepared.long_data.entry(parameter).or_default().extend_from_slice(data);
         true
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
+mod tests {
+    use super::*;
+
+    fn with_one(ledger: &Ledger, parameters: u16) -> Statements {
+        let mut statements = Statements::within(ledger);
+        let text: Arc<[u8]> = b"SELECT ?".as_slice().into();
+        let room = statements.room_for(text.len(), parameters.into()).unwrap();
+        statements.insert(1, Prepared::new(text, None, parameters, room));
+        statements
+    }
+
+    #[test]
+    fn texts_are_bounded_for_a_session_and_for_all_of_them() {
+        let ledger = Ledger::of(10 << 20);
+        let mut sessions: Vec<Statements> = (0..3).map(|_| Statements::within(&ledger)).collect();
+        let mut prepared = Vec::new();
+        for statements in &mut sessions {
+            let text: Arc<[u8]> = vec![b'x'; 1 << 20].into();
+            let mut count = 0;
+            while let Some(room) = statements.room_for(text.len(), 0) {
+                statements.insert(count, Prepared::new(Arc::clone(&text), None, 0, room));
+                count += 1;
+            }
+            prepared.push(count);
+        }
+        // Four of each session's, and no more than three quarters of the ledger.
+        assert_eq!(prepared, [4, 3, 0]);
+        assert!(sessions[0].remove(0) && !sessions[0].remove(0));
+        assert!(sessions[2].room_for(1 << 20, 0).is_some());
+        sessions[1].clear();
+        assert!(sessions[1].room_for(1 << 20, 0).is_some());
+        drop(sessions);
+        assert!(ledger.take(10 << 20).is_ok());
+    }
+
+    #[test]
+    fn an_empty_piece_costs_too_and_each_costs_the_same() {
+        let ledger = Ledger::of(1 << 20);
+        let mut statements = with_one(&ledger, u16::MAX);
+        let free = |ledger: &Ledger| (0..1 << 20).step_by(64).rev().find(|size| ledger.take(*size).is_ok());
+        let before = free(&ledger).unwrap();
+        for parameter in 0..100 {
+            assert!(statements.take_long_data(1, parameter, b""));
+        }
+        assert_eq!(before - free(&ledger).unwrap(), 100 * PIECES);
+        for parameter in 100..u16::MAX {
+            statements.take_long_data(1, parameter, b"");
+        }
+        assert!(statements.get(1).unwrap().overflowed, "more than the ledger has");
+        assert!(!statements.forget_long_data(1).is_empty());
+        assert!(!statements.get(1).unwrap().overflowed);
+        assert_eq!(free(&ledger).unwrap(), before);
+    }
+
+    #[test]
+    fn long_data_is_bounded_over_all_statements_and_what_is_forgotten_counts_no_more() {
+        let ledger = Ledger::of(64 << 20);
+        let mut statements = with_one(&ledger, 2);
+        let room = statements.room_for(8, 1).unwrap();
+        statements.insert(2, Prepared::new(b"SELECT ?".as_slice().into(), None, 1, room));
+        let half = vec![0; MOST_LONG_DATA / 2];
+        assert!(statements.take_long_data(1, 0, &half) && statements.take_long_data(2, 0, &half));
+        assert!(!statements.take_long_data(1, 1, b"x"));
+        assert!(!statements.take_long_data(2, 1, b""), "there is no such parameter");
+        assert!(statements.get(1).unwrap().overflowed && statements.get(2).unwrap().overflowed);
+        assert!(statements.remove(2));
+        assert!(statements.take_long_data(1, 1, b"x"));
+        assert_eq!(statements.forget_long_data(1).len(), 2);
+        assert!(statements.take_long_data(1, 1, &half) && statements.take_long_data(1, 1, &half));
     }
 }

@@ -27,6 +27,13 @@ impl Refused {
         Self::new(Rule::Unchecked, "this statement could not be checked, so it is refused")
     }
 
+    /// What the statement needs of memory is not there.
+    pub(super) fn no_room() -> Self {
+        let message = "the memory for what the grant's sessions send and read is in use: send less at once, close prepared \
+                       statements, or try again";
+        Self::new(Rule::Memory, message)
+    }
+
     pub(super) fn packet(&self) -> Vec<u8> {
         errors::packet(errors::of(self.rule), &self.sentence)
     }

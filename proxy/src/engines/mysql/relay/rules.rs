@@ -35,6 +35,7 @@ impl Relay {
             return Ok(Ok(None));
         }
         let (mut catalogue, mut tables) = (Arc::new(Catalogue::default()), 0_usize);
+        let mut memory = self.shared.memory.share();
         for _ in 0..MOST_ROUNDS {
             let known = Arc::clone(&catalogue);
             let wanted = match self.shared.gate.trace(text, schema, known).await {
@@ -59,6 +60,9 @@ impl Relay {
                     return Ok(Err(Refused::new(Rule::UnknownTables, message)));
                 }
                 Ok(Err(LookUpError::Broken(_))) | Err(_) => return Err(Ended::DatabaseGone),
+            }
+            if memory.becomes(catalogue.bytes()).is_err() {
+                return Ok(Err(Refused::no_room()));
             }
         }
         let message =

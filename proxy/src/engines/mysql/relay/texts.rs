@@ -89,15 +89,17 @@ impl Relay {
         if let Some(refused) = self.used_up() {
             return self.refuse(asked, refused).await;
         }
-        if !self.statements.have_room(text.len()) {
-            let message = "too many prepared statements in this session: close some";
+        let Some(room) = self.statements.room_for(text.len(), permit.facts().parameters) else {
+            let message = "too many prepared statements, or too long ones: close some";
             let refused = Refused::new(Rule::TooManyStatements, message);
             return self.refuse(asked, refused).await;
-        }
+        };
         self.begin(asked, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         if let Some(prepared) = answered.prepared.filter(|_| answered.done) {
-            let statement = Prepared::new(text, schema, prepared.parameters);
+            // The text as the client sent it, which mostly is the permit's.
+            let text = if permit.forwarded() == text { permit.shared() } else { text.into() };
+            let statement = Prepared::new(text, schema, prepared.parameters, room);
             self.statements.insert(prepared.id, statement);
         }
         self.finish().await
