@@ -1,8 +1,10 @@
 //! `docs/all-in-one.md`, lived through: the real binary beside a real Vault and a real database, without Kubernetes.
 
 mod by_hand;
+mod cgroup;
 mod gateway;
 mod machine;
+mod memory;
 mod one_proxy;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -16,6 +16,7 @@ use anyhow::Context;
 use jiff::SignedDuration;
 use servers::{Authority, free_port, until};
 
+use crate::cgroup::Cgroup;
 use crate::machine::{IDENTITY, Machine};
 
 const GRANT_UID: &str = "one-machine-1";
@@ -86,6 +87,16 @@ impl<'a> Proxy<'a> {
         Self::start_in(machine, grant, &[])
     }
 
+    /// Starts it in this cgroup, from its first instruction on, and with the environment that its image gives it.
+    pub fn start_within(machine: &'a Machine, grant: &Grant, cgroup: &Cgroup) -> anyhow::Result<Self> {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(cgroup.procs()).arg(binary());
+        let image = include_str!("../../../images/proxy/Containerfile");
+        let environment = image.lines().filter_map(|line| line.strip_prefix("ENV "));
+        command.envs(environment.flat_map(|line| line.split(' ')).filter_map(|one| one.split_once('=')));
+        Self::start_by(command, machine, grant)
+    }
+
     /// Starts it where the clock is off by so much: `+15m`.
     pub fn start_with_clock_off_by(
         machine: &'a Machine,
@@ -115,6 +126,12 @@ impl<'a> Proxy<'a> {
     }
 
     fn start_in(machine: &'a Machine, grant: &Grant, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let mut command = Command::new(binary());
+        command.envs(environment.iter().copied());
+        Self::start_by(command, machine, grant)
+    }
+
+    fn start_by(mut command: Command, machine: &'a Machine, grant: &Grant) -> anyhow::Result<Self> {
         let identity = machine.path("identity");
         fs::create_dir_all(&identity)?;
         let sessions = Authority::new("sessions");
@@ -131,7 +148,7 @@ impl<'a> Proxy<'a> {
         }
         fs::write(machine.path("grant.json"), access::file::write(grant))?;
         let (native, health) = (free_port(), free_port());
-        let child = Command::new(env!("CARGO_BIN_EXE_keyhole-proxy"))
+        let child = command
             .args(["--listen-address", "127.0.0.1", "--log-format", "text"])
             .arg("--grant")
             .arg(machine.path("grant.json"))
@@ -142,10 +159,21 @@ impl<'a> Proxy<'a> {
             .arg(format!("--port-native={native}"))
             .arg(format!("--port-tls={}", free_port()))
             .arg(format!("--port-health={health}"))
-            .envs(environment.iter().copied())
             .stderr(fs::File::create(machine.path("proxy.log"))?)
             .spawn()?;
         Ok(Self { machine, child, native, health })
+    }
+
+    /// The port that speaks the protocol first.
+    pub fn native(&self) -> u16 {
+        self.native
+    }
+
+    /// What it has of memory now (`VmRSS`), or the most that it ever had (`VmHWM`), in KiB.
+    pub fn kib(&self, figure: &str) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix(figure)).context("a figure")?;
+        Ok(peak.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?)
     }
 
     /// Waits until people can connect.
@@ -233,6 +261,11 @@ impl Drop for Proxy<'_> {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// This build's binary; or another one, a release's for example, to measure that.
+fn binary() -> std::ffi::OsString {
+    std::env::var_os("PROXY_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_keyhole-proxy").into())
 }
 
 fn read(path: &Path) -> String {
