@@ -124,6 +124,9 @@ async fn every_text_again_and_again(bounded: &mut Bounded<'_>) -> anyhow::Result
         }
         bounded.goes_on(&mut bystander).await.with_context(|| begins.clone())?;
     }
+    // What the texts took was given back.
+    let kept = bounded.proxy.kib("VmRSS")?.saturating_sub(bounded.idle) >> 10;
+    anyhow::ensure!(kept < 16, "{kept} MiB more than in the beginning");
     Ok(())
 }
 
