@@ -63,14 +63,11 @@ impl Rewriter<'_> {
 /// Of a name the text is kept in several places.
 fn word_weight(word: &Word, level: Level) -> usize {
     let node = match word.keyword {
-        Keyword::NoKeyword if level.query || level.tables => NAME,
-        Keyword::NoKeyword => WORD,
+        Keyword::NoKeyword => unknown_weight(word, level),
         Keyword::SELECT | Keyword::VALUES => SELECT,
         Keyword::JOIN => JOIN,
-        Keyword::CASE => CASE,
-        Keyword::WHEN | Keyword::BETWEEN => WHEN,
+        Keyword::BETWEEN => WHEN,
         Keyword::FROM | Keyword::ORDER | Keyword::PARTITION | Keyword::WITH => SORTED,
-        Keyword::INTERVAL | Keyword::DATE | Keyword::TIME | Keyword::TIMESTAMP => ESCAPE,
         Keyword::AND
         | Keyword::OR
         | Keyword::XOR
@@ -93,6 +90,28 @@ fn word_weight(word: &Word, level: Level) -> usize {
         _ => WORD,
     };
     node.saturating_add(word.value.len().saturating_mul(COPIES))
+}
+
+/// Words that our own hooks read, with what stands behind them; to the crate they are names.
+const OURS: &[(&str, usize)] = &[
+    ("CASE", CASE),
+    ("WHEN", WHEN),
+    ("INTERVAL", ESCAPE),
+    ("DATE", ESCAPE),
+    ("TIME", ESCAPE),
+    ("TIMESTAMP", ESCAPE),
+    ("BINARY", ESCAPE),
+    ("MATCH", ESCAPE),
+    ("AGAINST", ESCAPE),
+];
+
+fn unknown_weight(word: &Word, level: Level) -> usize {
+    let ours = OURS.iter().find(|(text, _)| word.value.eq_ignore_ascii_case(text));
+    match ours {
+        Some((_, weight)) => *weight,
+        None if level.query || level.tables => NAME,
+        None => WORD,
+    }
 }
 
 fn comma_weight(level: Level) -> usize {
