@@ -4,7 +4,7 @@
 # run.sh waiting            the part of them that has a cluster of its own
 # run.sh demo               the story
 # run.sh bench [--json]     the figures
-# run.sh fuzz [SECONDS]     generated statements through the gate on real servers, an hour of them; each run with a new seed
+# run.sh fuzz [SECONDS]     the memory of texts of every shape, then generated statements through the gate on real servers, an hour of them; each run with a new seed
 # KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -185,6 +185,7 @@ case $what in
     ;;
   fuzz)
     step "MySQL for the tests"; tests/mysql/rootfs.sh
+    step "memory of a text"; cargo test --release -p sql --test memory --locked -- --all
     step "statements"; cargo run -p differential --bin fuzz --locked -- "$@"
     ;;
   *) echo "usage: run.sh check | test | demo | bench | fuzz" >&2; exit 2 ;;

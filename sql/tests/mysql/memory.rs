@@ -1,7 +1,8 @@
 //! What the gate takes of memory while it decides one text: each in a process of its own, by the kernel's own measure, so
 //! that trees, stacks and what the allocator keeps all count. Prints a table; no text may take more than the bound.
 //!
-//! `cargo test -p sql --test memory` runs it; `--release` gives the figures of what is shipped.
+//! `cargo test -p sql --test memory` decides the texts with a name of their own and a few of the repeated ones. All of them
+//! take minutes, and a build as it is shipped: `cargo test --release -p sql --test memory -- --all`, a part of `make fuzz`.
 
 // A measurement that fails may panic.
 #![allow(
@@ -23,6 +24,9 @@ use sql::mysql::{Catalogue, Gate, Server};
 /// The most that one text may take, in KiB.
 const MOST_KIB: u64 = 46 * 1024;
 
+/// Of so many repeated pieces one is tried when not all are asked for.
+const EVERY: usize = 12;
+
 /// The variable that tells a process to decide the text on its standard input.
 const CHILD: &str = "MEMORY_OF_TEXT";
 
@@ -32,8 +36,10 @@ fn main() -> ExitCode {
 
 fn parent() -> ExitCode {
     println!("{:>44}  {:>9}  {:>7}  {:>10}  {:>8}", "text", "bytes", "verdict", "KiB", "a byte");
+    let all = std::env::args().any(|argument| argument == "--all");
+    let every = if all { 1 } else { EVERY };
     let mut over = 0;
-    for (name, text) in texts() {
+    for (name, text) in texts(every) {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .env(CHILD, "1")
             .stdin(Stdio::piped())
@@ -99,8 +105,9 @@ fn peak_kib() -> u64 {
     line.trim().trim_end_matches(" kB").trim().parse().unwrap()
 }
 
-/// Texts of every shape that is long within the bounds on bytes, words, operators and levels.
-fn texts() -> impl Iterator<Item = (String, String)> {
+/// Texts of every shape that is long within the bounds on bytes, words, operators and levels; of the repeated pieces only
+/// the first of so many.
+fn texts(every: usize) -> impl Iterator<Item = (String, String)> {
     let numbered = |times: usize, piece: &dyn Fn(usize) -> String| -> String {
         (1..=times).map(piece).collect::<Vec<_>>().join(",")
     };
@@ -121,10 +128,11 @@ fn texts() -> impl Iterator<Item = (String, String)> {
         ("4,000 SELECTs", vec!["SELECT 1 FROM film"; 4_000].join(" UNION ALL ")),
         ("variables", format!("SELECT {}", numbered(100_000, &|n| format!("@a{n}")))),
         ("a long string", format!("SELECT '{}'", "x".repeat(1_048_000))),
+        ("cases", format!("SELECT {}", vec!["CASE WHEN 1 THEN 1 END"; 11_900].join(","))),
         ("nested queries", format!("SELECT 1{}{}", " IN (SELECT 1".repeat(118), ")".repeat(118))),
         ("nested derived tables", format!("SELECT 1{}{}", " FROM (SELECT *".repeat(118), ") x".repeat(118))),
     ];
-    let repeated = PIECES.iter().flat_map(|pieces @ (_, piece, between, _)| {
+    let repeated = PIECES.iter().step_by(every).flat_map(|pieces @ (_, piece, between, _)| {
         // As often as the bounds on bytes and words allow, and then as often as passes.
         let most =
             [1_000_000 / (piece.len() + between.len()), 249_900 / lexemes(&format!("{piece}{between}"))];
