@@ -1,6 +1,7 @@
 #!/bin/bash
 # build.sh: the release's binaries, static, and the images made of them. Everything goes to $KEYHOLE_CACHE/images:
 # keyhole-proxy.tar and keyhole-operator.tar (docker-archive files), kubectl-keyhole. Quick when no source has changed.
+# build.sh --key: only says what they would be keyed by.
 # IMAGE_PREFIX, IMAGE_TAG: names of the images, keyhole.test/keyhole-proxy:dev and so on by default.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -10,16 +11,22 @@ PREFIX=${IMAGE_PREFIX:-keyhole.test} TAG=${IMAGE_TAG:-dev}
 TARGET=x86_64-unknown-linux-gnu
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 cd "$ROOT"
-mkdir -p "$OUT"
-# One build at a time: two would write the same files.
-exec 9>"$OUT/lock"
-flock 9
 
-# Everything that goes into the binaries and images, by content: a fresh clone of the same sources builds nothing.
+# Every file that git lists, committed or not, but documents and tests. What it is for need not be known here: a file that
+# does not matter costs a minute, one that was forgotten would leave an old binary in a new image.
+sources() {
+  git ls-files -z --cached --others --exclude-standard -- . \
+    ':!*.md' ':!docs' ':!charts' ':!tests' ':!*/tests/*' ':!*/golden/*' ':!*/snapshots/*' |
+    sort -zu |
+    while IFS= read -rd '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done   # git still lists what was deleted
+}
+
+# By content: a fresh clone of the same sources builds nothing. Fails where git lists nothing.
 key() {
-  { find Cargo.toml Cargo.lock rust-toolchain.toml access cli crds operator proxy sql vault wire images \
-      -type f -not -path '*/tests/*' -not -path '*/snapshots/*' -print0 | sort -z | xargs -0 sha256sum
-    echo "$PREFIX $TAG"; } | sha256sum
+  local sums
+  sums=$(sources | xargs -0r sha256sum) || return
+  [ -n "$sums" ] || return
+  printf '%s\n' "$sums" "$PREFIX $TAG" | sha256sum | cut -d' ' -f1
 }
 
 static_binaries() {
@@ -40,8 +47,13 @@ image() {
 
 sizes() { (cd "$OUT" && du -h --apparent-size keyhole-proxy.tar keyhole-operator.tar kubectl-keyhole); }
 
-wanted=$(key)
-if [ "$wanted" = "$(cat "$OUT/key" 2>/dev/null)" ]; then
+if [ "${1:-}" = --key ]; then key; exit; fi
+mkdir -p "$OUT"
+# One build at a time: two would write the same files.
+exec 9>"$OUT/lock"
+flock 9
+wanted=$(key) || echo "images: built anew, for git does not say what they are made of"
+if [ -n "$wanted" ] && [ "$wanted" = "$(cat "$OUT/key" 2>/dev/null)" ]; then
   echo "images: nothing has changed"; sizes
   exit
 fi
@@ -51,5 +63,5 @@ static_binaries
 image proxy
 image operator
 install -m 755 "$CARGO_TARGET_DIR/$TARGET/release/kubectl-keyhole" "$OUT/kubectl-keyhole"
-echo "$wanted" >"$OUT/key"
+[ -z "$wanted" ] || echo "$wanted" >"$OUT/key"
 echo "images: $SECONDS s"; sizes
