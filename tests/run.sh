@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh check              what needs no cluster: formatting, lints, licences, unit tests, chart
+# run.sh check              what needs no cluster: formatting, lints (shell scripts too), licences, unit tests, chart
 # run.sh test               check, then the end-to-end tests on two clusters that are made for them and taken away again
 # run.sh waiting            the part of them that has a cluster of its own
 # run.sh demo               the story
@@ -21,11 +21,18 @@ step() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
 
 check() {
   step "formatting"; cargo fmt --all --check
+  step "shell scripts"; shell_scripts | xargs shellcheck
   step "lints"; cargo clippy --workspace --all-targets --features end-to-end/cluster,end-to-end/bench --locked -- -D warnings
   step "dependencies"; deny
   step "MySQL for the tests"; tests/mysql/rootfs.sh
   step "unit tests"; cargo test --workspace --locked --no-fail-fast
   step "chart"; helm lint --quiet charts/keyhole
+}
+
+# Every shell script that git lists, by its name or its first line.
+shell_scripts() {
+  { git ls-files --cached --others --exclude-standard '*.sh'
+    git grep -lE --untracked '^#!.*sh$' -- ':!*.snap'; } | sort -u
 }
 
 # Advisories only where their database can be reached; everything else always.
@@ -74,6 +81,7 @@ cluster_up() {
     KUBECONFIG=$("$CLUSTER/kubeconfig"); export KUBECONFIG
     WITHIN=(ip netns exec "$KH_NS")
   fi
+  # shellcheck disable=SC1091 # checked by itself
   state=$(source "$CLUSTER/paths.sh"; echo "$CLUSTER_DIR")
   export KEYHOLE_SCRIPTS=$CLUSTER KEYHOLE_PEOPLE=$state/people KEYHOLE_DATABASE_CA=$state/pki/db-ca.crt
   step "Vault"; "$CLUSTER/vault.sh" up

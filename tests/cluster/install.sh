@@ -8,7 +8,7 @@ packages=(
   ca-certificates gcc libc6-dev make patch binutils jq openssl                     # building and scripting
   containerd runc containernetworking-plugins iptables ipset iproute2 conntrack   # the node
   util-linux procps bpftool clang-16 llvm-16                                       # Cilium compiles its programs at run time
-  mmdebstrap buildah shellcheck                                                    # images; lint.sh
+  mmdebstrap buildah shellcheck                                                    # images; `make check`
   mariadb-server libfaketime                                                       # the database and the clock of the proxy's own tests
   mariadb-client haproxy                                                           # a person's client; the benchmark's yardstick
 )
