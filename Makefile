@@ -30,12 +30,12 @@ images: install ## the images and the kubectl plug-in, cached outside the checko
 	images/build.sh
 
 install: ## Debian packages, tools, and the binaries and images of the test bed (cached outside the checkout)
-	$(CLUSTER)/install.sh
-	$(CLUSTER)/build.sh
+	$(CLUSTER)/verbs/install.sh
+	$(CLUSTER)/verbs/build.sh
 
 cluster-up: install ## a one-node Kubernetes with Vault in network namespace KH_NS (keyhole); see tests/cluster/README.md
-	$(CLUSTER)/up.sh
-	$(CLUSTER)/vault.sh
+	$(CLUSTER)/verbs/up.sh
+	$(CLUSTER)/verbs/vault.sh
 
 cluster-down: ## takes that cluster away again
-	$(CLUSTER)/down.sh
+	$(CLUSTER)/verbs/down.sh

@@ -58,7 +58,7 @@ cluster_down() {
   fi
   if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then :
   elif [ -n "${KEEP:-}" ]; then how_to_use
-  else "$CLUSTER/down.sh"; fi
+  else "$CLUSTER/verbs/down.sh"; fi
   exit "$status"
 }
 
@@ -76,16 +76,16 @@ cluster_up() {
     say_images
     WITHIN=()
   else
-    step "cluster"; "$CLUSTER/up.sh"
-    "$CLUSTER/import.sh" "${IMAGES[@]}"
-    KUBECONFIG=$("$CLUSTER/kubeconfig"); export KUBECONFIG
+    step "cluster"; "$CLUSTER/verbs/up.sh"
+    "$CLUSTER/verbs/import.sh" "${IMAGES[@]}"
+    KUBECONFIG=$("$CLUSTER/verbs/kubeconfig"); export KUBECONFIG
     WITHIN=(ip netns exec "$KH_NS")
   fi
   # shellcheck disable=SC1091 # checked by itself
-  state=$(source "$CLUSTER/paths.sh"; echo "$CLUSTER_DIR")
-  export KEYHOLE_SCRIPTS=$CLUSTER KEYHOLE_PEOPLE=$state/people KEYHOLE_DATABASE_CA=$state/pki/db-ca.crt
-  step "Vault"; "$CLUSTER/vault.sh" up
-  step "Keyhole"; "$CLUSTER/keyhole.sh"
+  state=$(source "$CLUSTER/parts/paths.sh"; echo "$CLUSTER_DIR")
+  export KEYHOLE_SCRIPTS=$CLUSTER/verbs KEYHOLE_PEOPLE=$state/people KEYHOLE_DATABASE_CA=$state/pki/db-ca.crt
+  step "Vault"; "$CLUSTER/verbs/vault.sh" up
+  step "Keyhole"; "$CLUSTER/verbs/keyhole.sh"
 }
 
 # Test files that wait for clocks more than they work, and take away what all others use: on a cluster of their own.
@@ -140,14 +140,14 @@ how_to_use() {
   cat <<J
 
 The cluster $KH_NS is left up. To use it:
-  KH_NS=$KH_NS tests/cluster/kubectl get accessgrants -A
+  KH_NS=$KH_NS tests/cluster/verbs/kubectl get accessgrants -A
   ip netns exec $KH_NS env KUBECONFIG=$KUBECONFIG bash        # a shell in which kubectl and $KEYHOLE_CLI work
-  KH_NS=$KH_NS tests/cluster/down.sh                          # take it away
+  KH_NS=$KH_NS tests/cluster/verbs/down.sh                          # take it away
 J
 }
 
 if [ -z "${INSTALLED:-}" ]; then
-  step "tools"; "$CLUSTER/install.sh"; "$CLUSTER/build.sh"
+  step "tools"; "$CLUSTER/verbs/install.sh"; "$CLUSTER/verbs/build.sh"
 fi
 case $what in
   check) check ;;

@@ -245,7 +245,7 @@ fn one_release_of_kubernetes_is_told_everywhere() {
         ("charts/keyhole/Chart.yaml", format!("kubeVersion: \">=1.{tested}.0-0\"")),
         ("Cargo.toml", format!("\"v1_{tested}\"")),
         ("crds/tests/chart.rs", format!("--kube-version=1.{tested}.0")),
-        ("tests/cluster/versions.sh", format!("KUBERNETES_VERSION=v1.{tested}.")),
+        ("tests/cluster/parts/versions.sh", format!("KUBERNETES_VERSION=v1.{tested}.")),
         ("tests/cluster/README.md", format!("Kubernetes 1.{tested} ")),
     ] {
         assert!(read(file).contains(&said), "{file} does not say: {said}");

@@ -14,7 +14,7 @@ pub struct Bed {
     pub admin: PathBuf,
     /// The built `kubectl-keyhole`.
     pub cli: PathBuf,
-    /// The folder `tests/cluster`.
+    /// The folder `tests/cluster/verbs`.
     pub scripts: PathBuf,
     /// Certificate authority of the test databases, PEM.
     pub database_ca: PathBuf,

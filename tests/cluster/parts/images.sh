@@ -5,7 +5,7 @@ scratch_image() {
   local root=$SOURCE_DIR/image-$1
   rm -rf "$root"; mkdir -p "$root/bin" "$root/tmp"; chmod 1777 "$root/tmp"
   cp "$BIN_DIR/$2" "$root/bin/$2"
-  "$HERE/mkimage.sh" "$IMAGE_DIR/$1.tar" "keyhole.test/$1:1" "$root" "[\"/bin/$2\"]" 65532:65532
+  "$HERE/parts/mkimage.sh" "$IMAGE_DIR/$1.tar" "keyhole.test/$1:1" "$root" "[\"/bin/$2\"]" 65532:65532
   rm -rf "$root"
 }
 
@@ -17,7 +17,7 @@ build_image_openbao() { scratch_image openbao bao; }
 build_image_coredns() {
   local root=$SOURCE_DIR/image-coredns
   rm -rf "$root"; mkdir -p "$root/bin"; cp "$BIN_DIR/coredns" "$root/bin/coredns"
-  "$HERE/mkimage.sh" "$IMAGE_DIR/coredns.tar" keyhole.test/coredns:1 "$root" '["/bin/coredns"]' 0:0
+  "$HERE/parts/mkimage.sh" "$IMAGE_DIR/coredns.tar" keyhole.test/coredns:1 "$root" '["/bin/coredns"]' 0:0
   rm -rf "$root"
 }
 
@@ -30,6 +30,6 @@ build_image_mariadb() {
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook="\"$made/fill.sh\" \"\$1\"" bookworm "$root"
   rm -rf --one-file-system "${root:?}"/dev/*
-  "$HERE/mkimage.sh" "$IMAGE_DIR/mariadb.tar" keyhole.test/mariadb:1 "$root" '["/entrypoint.sh"]' 999:999
+  "$HERE/parts/mkimage.sh" "$IMAGE_DIR/mariadb.tar" keyhole.test/mariadb:1 "$root" '["/entrypoint.sh"]' 999:999
   rm -rf "$root"
 }

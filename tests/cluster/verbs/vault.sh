@@ -3,11 +3,11 @@
 # vault.sh seal | unseal
 # vault.sh stop | start     stop: no pod, the port is closed, the data stays; start: the pod is back and unsealed
 # Left behind: $CLUSTER_DIR/vault/init.json (unseal keys) and root-token, both 0600; $CLUSTER_DIR/pki/vault-ca.crt.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 source "$HERE/parts/pki.sh"
 KEYS=$CLUSTER_DIR/vault/init.json TOKEN=$CLUSTER_DIR/vault/root-token
 
-bao() { "$HERE/bao.sh" "$@"; }
+bao() { "$HERE/verbs/bao.sh" "$@"; }
 # bao status exits 0 unsealed, 2 sealed, 1 out of reach.
 answers() { local code=0; bao status >/dev/null 2>&1 || code=$?; [ $code != 1 ]; }
 is_active() { bao read sys/storage/raft/configuration >/dev/null 2>&1 && bao secrets list >/dev/null 2>&1; }
@@ -35,7 +35,7 @@ deploy() {
   kc create namespace vault --dry-run=client -o yaml | kc apply -f - >/dev/null
   server_secret vault vault-tls vault-ca vault.vault.svc
   if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then storage=""; else apply_volume; fi
-  kc apply -f - >/dev/null < <(sed "s|@STORAGE@|$storage|" "$HERE/vault.yaml")
+  kc apply -f - >/dev/null < <(sed "s|@STORAGE@|$storage|" "$HERE/objects/vault.yaml")
   wait_for 60 "Vault answers" answers || { kc -n vault get pods,pvc,events >&2; return 1; }
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # person.sh NAME [GROUP...]: makes a kubeconfig for a person of that name and groups and prints its path.
 # By the API server's own signer, so it works on any cluster; the administrator approves. Rights are not given here.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 source "$HERE/parts/pki.sh"
 name=$1; shift
 subject=; for group; do subject+="/O=$group"; done

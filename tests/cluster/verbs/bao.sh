@@ -1,6 +1,6 @@
 #!/bin/bash
 # bao.sh ARGS...: the OpenBao client against the test bed's Vault, with the root token (or VAULT_TOKEN's) and over verified TLS.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 token=${VAULT_TOKEN:-$(cat "$CLUSTER_DIR/vault/root-token" 2>/dev/null || true)}
 export VAULT_TOKEN=$token VAULT_CACERT=$PKI/vault-ca.crt VAULT_ADDR=https://vault.vault.svc:8200
 if [ -z "${KEYHOLE_KUBECONFIG:-}" ]; then inside "$BIN_DIR/bao" "$@"; exit; fi

@@ -4,7 +4,7 @@
 # mariadb.sh NAMESPACE NAME start   the server is back
 # Secret NAME-admin holds root-password and vault-password (users root and vaultadmin, TLS only); its CA is $CLUSTER_DIR/pki/db-ca.crt.
 # As administrator, without a password: kubectl exec -n NAMESPACE deploy/NAME -- mariadb -e 'SELECT ...'
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 source "$HERE/parts/pki.sh"
 namespace=$1 name=$2
 mkdir -p "$PKI"; chmod 700 "$CLUSTER_DIR" "$PKI"
@@ -19,8 +19,8 @@ deploy() {
  "stringData": {"root-password": "$(random_word)", "vault-password": "$(random_word)"}}
 J
   server_secret "$namespace" "$name-tls" db-ca "$name.$namespace.svc"
-  kc create configmap -n "$namespace" "$name-init" --dry-run=client -o yaml --from-file="$HERE/shop.sql" | kc apply -f - >/dev/null
-  kc apply -f - >/dev/null < <(sed "s|@NAME@|$name|g; s|@NAMESPACE@|$namespace|g" "$HERE/mariadb.yaml")
+  kc create configmap -n "$namespace" "$name-init" --dry-run=client -o yaml --from-file="$HERE/objects/shop.sql" | kc apply -f - >/dev/null
+  kc apply -f - >/dev/null < <(sed "s|@NAME@|$name|g; s|@NAMESPACE@|$namespace|g" "$HERE/objects/mariadb.yaml")
   kc rollout status -n "$namespace" "deployment/$name" --timeout=60s >/dev/null
   wait_for 60 "MariaDB ready at $name.$namespace.svc:3306" is_ready
 }

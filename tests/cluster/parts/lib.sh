@@ -14,7 +14,7 @@ init_pid() {
 
 # inside CMD...: runs a command in the cluster's mount, network and process namespaces, in the same folder.
 inside() {
-  local pid; pid=$(init_pid) || { echo "cluster $NS is not up: run $HERE/up.sh" >&2; return 1; }
+  local pid; pid=$(init_pid) || { echo "cluster $NS is not up: run $HERE/verbs/up.sh" >&2; return 1; }
   nsenter -t "$pid" --mount --net --pid -- env -C "$PWD" PATH="$BIN_DIR:$PATH" "$@"
 }
 

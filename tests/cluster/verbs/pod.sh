@@ -3,7 +3,7 @@
 # pod.sh NAMESPACE POD memory            its memory in kilobytes, "resident proportional"
 # pod.sh NAMESPACE POD enter CMD...      runs a program of this machine in the pod's network
 # Only on the test bed's own cluster.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 source "$HERE/parts/containerd.sh"
 namespace=$1 pod=$2 what=$3; shift 3
 

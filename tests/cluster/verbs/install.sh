@@ -1,8 +1,8 @@
 #!/bin/bash
 # Installs what the test bed, the tests and the benchmark need on Debian bookworm that has Rust, Go and Python.
 # Does nothing when everything is there. Needs root, a Debian mirror, the registries of crates and of Python packages.
-source "$(dirname "$0")/paths.sh"
-source "$HERE/versions.sh"
+source "$(dirname "$0")/../parts/paths.sh"
+source "$HERE/parts/versions.sh"
 
 packages=(
   ca-certificates gcc libc6-dev make patch binutils jq openssl                     # building and scripting

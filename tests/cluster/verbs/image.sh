@@ -1,6 +1,6 @@
 #!/bin/bash
 # image.sh remove|restore IMAGE: takes an image out of the node's store, or puts it back. Only on the test bed's own cluster.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 source "$HERE/parts/containerd.sh"
 image=$2 kept=$CLUSTER_DIR/kept-image.tar
 case $1 in

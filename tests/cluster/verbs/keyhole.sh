@@ -4,7 +4,7 @@
 # keyhole.sh test: `helm test`; prints what its pod said when it fails.
 # Needs Vault (vault.sh) and, in the cluster's image store, the images that images/build.sh made. VALUES are given to helm.
 # KEYHOLE_CLI: the built kubectl-keyhole.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 ROOT=$(cd "$HERE/../.." && pwd)
 SYSTEM=${KEYHOLE_SYSTEM:-keyhole-system} PROXIES=${KEYHOLE_PROXIES:-keyhole-proxies}
 
@@ -26,7 +26,7 @@ if [ "${1:-}" = test ]; then
 fi
 
 # The operator's own policy and auth role, exactly as the plug-in prints them.
-"$KEYHOLE_CLI" vault-setup --operator | "$HERE/vault-run.sh"
+"$KEYHOLE_CLI" vault-setup --operator | "$HERE/verbs/vault-run.sh"
 announce "Vault knows the operator"
 
 kc create namespace "$SYSTEM" --dry-run=client -o yaml | kc apply -f - >/dev/null

@@ -1,7 +1,7 @@
 #!/bin/bash
 # ctl.sh stop|start|restart|kill NAME: one program of the cluster, for tests of faults. NAME is etcd, apiserver, controller-manager,
 # scheduler, kubelet, kube-proxy, containerd, cilium-agent or cilium-operator. Returns when it is gone, or started.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 action=$1 name=$2
 [ -e "$CLUSTER_DIR/run/$name.command" ] || { echo "no such program: $name" >&2; exit 2; }
 

@@ -2,7 +2,7 @@
 # up.sh: brings one cluster up and returns when its node is Ready and its DNS answers. Does nothing when it is up already.
 # When it fails or is interrupted it takes everything down again and shows the ends of the logs.
 # Environment: KH_NS (name of the cluster), EXTRA_IMAGES ("a.tar b.tar", imported too), AUDIT=1 (API server audit log), CILIUM_FLAGS.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../parts/lib.sh"
 for part in namespaces pki containerd kubernetes cilium; do source "$HERE/parts/$part.sh"; done
 
 mkdir -p "$CACHE/state"
@@ -27,10 +27,10 @@ give_up() {
   trap '' INT TERM   # a second Ctrl-C must not stop the tidying
   announce "cluster $NS did not come up; the ends of its logs:"
   tail -n 2 "$CLUSTER_DIR"/log/*.log | cut -c1-300 >&2 || true
-  "$HERE/down.sh"
+  "$HERE/verbs/down.sh"
   exit "$status"
 }
-"$HERE/down.sh" >/dev/null
+"$HERE/verbs/down.sh" >/dev/null
 trap give_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -56,10 +56,10 @@ start_kubelet
 wait_for 60 "API server ready" kc get --raw /readyz
 start_controllers
 start_cilium
-kc apply -f - >/dev/null < <(sed "s/@DNS_IP@/$DNS_IP/" "$HERE/coredns.yaml")
+kc apply -f - >/dev/null < <(sed "s/@DNS_IP@/$DNS_IP/" "$HERE/objects/coredns.yaml")
 wait_for 60 "node registered" kc get node "$NODE"
 wait_for 60 "node Ready" node_is_ready
 wait_for 60 "DNS answers" dns_answers
 wait "$imports"
 trap - EXIT INT TERM
-announce "cluster $NS is up: kubectl is $HERE/kubectl"
+announce "cluster $NS is up: kubectl is $HERE/verbs/kubectl"

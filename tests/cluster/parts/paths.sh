@@ -1,6 +1,6 @@
 # Where things are. Sourced by every script here; changes nothing, starts nothing.
 set -euo pipefail
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Everything built or downloaded, kept between runs, outside the checkout.
 CACHE=${KEYHOLE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyhole}/testbed
