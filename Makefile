@@ -1,6 +1,6 @@
 # make: the list of targets. Nothing here needs more than Debian, Rust, Go, Python and, for clusters and packages, root.
 .PHONY: help demo test check bench fuzz images install cluster-up cluster-down
-CLUSTER := tests/cluster
+BED := tests/cluster/bed
 
 # A cluster that you name on the command line is used instead of the test bed's own. A KUBECONFIG that merely stands in the
 # environment is not: these targets create and delete things.
@@ -30,12 +30,12 @@ images: install ## the images and the kubectl plug-in, cached outside the checko
 	images/build.sh
 
 install: ## Debian packages, tools, and the binaries and images of the test bed (cached outside the checkout)
-	$(CLUSTER)/verbs/install.sh
-	$(CLUSTER)/verbs/build.sh
+	$(BED) install
+	$(BED) build
 
-cluster-up: install ## a one-node Kubernetes with Vault in network namespace KH_NS (keyhole); see tests/cluster/README.md
-	$(CLUSTER)/verbs/up.sh
-	$(CLUSTER)/verbs/vault.sh
+cluster-up: install ## a one-node Kubernetes with Vault in network namespace KH_NS (keyhole); see tests/cluster/bed --help
+	$(BED) up
+	$(BED) vault up
 
 cluster-down: ## takes that cluster away again
-	$(CLUSTER)/verbs/down.sh
+	$(BED) down

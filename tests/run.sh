@@ -8,13 +8,15 @@
 # KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
-export KEYHOLE_CACHE=${KEYHOLE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyhole}
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$KEYHOLE_CACHE/target}
-export PATH=$KEYHOLE_CACHE/testbed/bin:$PATH
-CLUSTER=$ROOT/tests/cluster TARGET=x86_64-unknown-linux-gnu
+BED=$ROOT/tests/cluster/bed TARGET=x86_64-unknown-linux-gnu
 what=$1
 shift
 export KH_NS=${KH_NS:-keyhole-$what}
+# shellcheck disable=SC1091 # checked by itself
+source "$ROOT/tests/cluster/parts/paths.sh"
+export KEYHOLE_CACHE
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$KEYHOLE_CACHE/target}
+export PATH=$BIN_DIR:$PATH
 cd "$ROOT"
 
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
@@ -58,7 +60,7 @@ cluster_down() {
   fi
   if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then :
   elif [ -n "${KEEP:-}" ]; then how_to_use
-  else "$CLUSTER/verbs/down.sh"; fi
+  else "$BED" down; fi
   exit "$status"
 }
 
@@ -76,16 +78,14 @@ cluster_up() {
     say_images
     WITHIN=()
   else
-    step "cluster"; "$CLUSTER/verbs/up.sh"
-    "$CLUSTER/verbs/import.sh" "${IMAGES[@]}"
-    KUBECONFIG=$("$CLUSTER/verbs/kubeconfig"); export KUBECONFIG
+    step "cluster"; "$BED" up
+    "$BED" image import "${IMAGES[@]}"
+    KUBECONFIG=$("$BED" kubeconfig); export KUBECONFIG
     WITHIN=(ip netns exec "$KH_NS")
   fi
-  # shellcheck disable=SC1091 # checked by itself
-  state=$(source "$CLUSTER/parts/paths.sh"; echo "$CLUSTER_DIR")
-  export KEYHOLE_SCRIPTS=$CLUSTER/verbs KEYHOLE_PEOPLE=$state/people KEYHOLE_DATABASE_CA=$state/pki/db-ca.crt
-  step "Vault"; "$CLUSTER/verbs/vault.sh" up
-  step "Keyhole"; "$CLUSTER/verbs/keyhole.sh"
+  export KEYHOLE_BED=$BED KEYHOLE_PEOPLE=$CLUSTER_DIR/people KEYHOLE_DATABASE_CA=$PKI/db-ca.crt
+  step "Vault"; "$BED" vault up
+  step "Keyhole"; "$BED" keyhole install
 }
 
 # Test files that wait for clocks more than they work, and take away what all others use: on a cluster of their own.
@@ -131,7 +131,7 @@ say_images() {
 Using the cluster of $KEYHOLE_KUBECONFIG. It needs a network plugin that enforces NetworkPolicy, a default StorageClass, and
 these images; bring them there (for example with \`ctr -n k8s.io images import FILE\` on its nodes, or
 \`kind load image-archive FILE\`):
-$(printf '  %s\n' "${IMAGES[@]}" "$KEYHOLE_CACHE"/testbed/images/{openbao,mariadb,ktool}.tar)
+$(printf '  %s\n' "${IMAGES[@]}" "$IMAGE_DIR"/{openbao,mariadb,ktool}.tar)
 J
   if [ -t 0 ]; then read -rp "Press Enter when they are there. "; fi
 }
@@ -140,14 +140,14 @@ how_to_use() {
   cat <<J
 
 The cluster $KH_NS is left up. To use it:
-  KH_NS=$KH_NS tests/cluster/verbs/kubectl get accessgrants -A
+  KH_NS=$KH_NS tests/cluster/bed kubectl get accessgrants -A
   ip netns exec $KH_NS env KUBECONFIG=$KUBECONFIG bash        # a shell in which kubectl and $KEYHOLE_CLI work
-  KH_NS=$KH_NS tests/cluster/verbs/down.sh                          # take it away
+  KH_NS=$KH_NS tests/cluster/bed down                              # take it away
 J
 }
 
 if [ -z "${INSTALLED:-}" ]; then
-  step "tools"; "$CLUSTER/verbs/install.sh"; "$CLUSTER/verbs/build.sh"
+  step "tools"; "$BED" install; "$BED" build
 fi
 case $what in
   check) check ;;

@@ -156,12 +156,28 @@ fn after<'a>(commands: &'a [Vec<String>], word: &str) -> Vec<&'a str> {
     pairs.filter(|pair| pair[0] == word).map(|pair| pair[1].as_str()).collect()
 }
 
+/// The verbs of the test bed.
+fn verbs() -> BTreeSet<String> {
+    let files = listed(&["tests/cluster/verbs/*.sh"]);
+    let name = |file: &String| Path::new(file).file_stem().unwrap().to_string_lossy().into_owned();
+    files.iter().map(name).collect()
+}
+
+#[test]
+fn the_door_of_the_test_bed_tells_every_verb_and_no_other() {
+    let help = Command::new(root().join("tests/cluster/bed")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let told = help.lines().filter_map(|line| line.strip_prefix("  bed ")?.split(' ').next());
+    assert_eq!(verbs(), told.map(str::to_owned).collect());
+}
+
 #[test]
 fn the_commands_of_the_documents_exist() {
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
     let targets: BTreeSet<_> =
         makefile.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
     let crates = dependencies();
+    let verbs = verbs();
     let mut seen = 0;
     for (document, text) in documents() {
         let commands = commands(&text);
@@ -170,6 +186,11 @@ fn the_commands_of_the_documents_exist() {
                 targets.contains(target),
                 "{document} says `make {target}`, the Makefile has no such target"
             );
+            seen += 1;
+        }
+        for verb in [after(&commands, "bed"), after(&commands, "tests/cluster/bed")].concat() {
+            let is_verb = verbs.contains(verb) || ["help", "--help", "VERB"].contains(&verb);
+            assert!(is_verb, "{document} says `bed {verb}`, there is no such verb");
             seen += 1;
         }
         for words in commands.iter().filter(|words| words.iter().any(|word| word == "cargo")) {

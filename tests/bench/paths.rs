@@ -1,7 +1,7 @@
 //! Three ways to the same server, each with TLS from the client on: direct, through HAProxy in TCP mode, through Keyhole.
 
 use anyhow::Context;
-use harness::{OpenGrant, Shell};
+use harness::OpenGrant;
 use mysql_async::{Opts, OptsBuilder, SslOpts};
 use tempfile::TempDir;
 
@@ -61,7 +61,7 @@ impl Bench {
         );
         let (file, pid) = (folder.path().join("haproxy.cfg"), folder.path().join("pid"));
         std::fs::write(&file, config)?;
-        let pod = self.cluster.within_pod(grant).await?.args(["enter", "/usr/sbin/haproxy", "-D", "-p"]);
+        let pod = self.cluster.within_pod(grant).await?.args(["in", "/usr/sbin/haproxy", "-D", "-p"]);
         pod.arg(&pid).arg("-f").arg(&file).succeeds().await?;
         Ok(HaProxy { folder, host: self.pod_address(grant).await? })
     }
@@ -81,7 +81,7 @@ impl HaProxy {
     /// Ends it, by its process id.
     pub async fn stops(self, bench: &Bench) -> anyhow::Result<()> {
         let pid = std::fs::read_to_string(self.folder.path().join("pid"))?;
-        Shell::new(bench.cluster.bed.script("enter")).args(["kill", pid.trim()]).succeeds().await?;
+        bench.cluster.bed.verb("in").args(["kill", pid.trim()]).succeeds().await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Where the cluster, the binaries and the scripts of the test bed are. Read once, from the environment.
+//! Where the cluster, the binaries and the door of the test bed are. Read once, from the environment.
 
 use std::env;
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ pub struct Bed {
     pub admin: PathBuf,
     /// The built `kubectl-keyhole`.
     pub cli: PathBuf,
-    /// The folder `tests/cluster/verbs`.
-    pub scripts: PathBuf,
+    /// `tests/cluster/bed`.
+    pub door: PathBuf,
     /// Certificate authority of the test databases, PEM.
     pub database_ca: PathBuf,
     /// A private folder for people's keys and kubeconfigs; kept while the cluster is up.
@@ -29,7 +29,7 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// Reads `KUBECONFIG`, `KEYHOLE_CLI`, `KEYHOLE_SCRIPTS`, `KEYHOLE_DATABASE_CA`, `KEYHOLE_PEOPLE`.
+    /// Reads `KUBECONFIG`, `KEYHOLE_CLI`, `KEYHOLE_BED`, `KEYHOLE_DATABASE_CA`, `KEYHOLE_PEOPLE`.
     pub fn from_env() -> anyhow::Result<Self> {
         let path = |name: &str| {
             env::var_os(name).map(PathBuf::from).with_context(|| {
@@ -41,7 +41,7 @@ impl Bed {
         Ok(Self {
             admin: path("KUBECONFIG")?,
             cli: path("KEYHOLE_CLI")?,
-            scripts: path("KEYHOLE_SCRIPTS")?,
+            door: path("KEYHOLE_BED")?,
             database_ca: path("KEYHOLE_DATABASE_CA")?,
             people: path("KEYHOLE_PEOPLE")?,
             system: env::var("KEYHOLE_SYSTEM").unwrap_or_else(|_| "keyhole-system".to_owned()),
@@ -63,11 +63,11 @@ impl Bed {
 
     /// `bao` as Vault's root, against the cluster's Vault.
     pub fn bao(&self) -> Shell {
-        Shell::new(self.script("bao.sh"))
+        self.verb("vault").arg("client")
     }
 
-    /// A script of the test bed.
-    pub fn script(&self, name: &str) -> PathBuf {
-        self.scripts.join(name)
+    /// A verb of the test bed; say what it shall do (`tests/cluster/bed --help`).
+    pub fn verb(&self, verb: &str) -> Shell {
+        Shell::new(&self.door).arg(verb)
     }
 }

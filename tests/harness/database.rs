@@ -25,7 +25,9 @@ impl TestDatabase {
         // The policy first: it takes a moment to count.
         let mut database = Self::of(cluster, name, String::new());
         cluster.applies(&database.policy().to_string()).await?;
-        Shell::new(cluster.bed.script("mariadb.sh"))
+        cluster
+            .bed
+            .verb("database")
             .args([&cluster.namespace, name])
             .within(Duration::from_secs(120))
             .succeeds()
@@ -79,9 +81,8 @@ impl TestDatabase {
     }
 
     async fn server(&self, cluster: &Cluster, what: &str) -> anyhow::Result<()> {
-        let script =
-            Shell::new(cluster.bed.script("mariadb.sh")).args([&self.namespace, &self.name]).arg(what);
-        script.within(Duration::from_secs(120)).succeeds().await?;
+        let verb = cluster.bed.verb("database").args([&self.namespace, &self.name]).arg(what);
+        verb.within(Duration::from_secs(120)).succeeds().await?;
         Ok(())
     }
 
@@ -179,8 +180,10 @@ impl TestDatabase {
             .args(["vault-setup", &self.name, "-n", &self.namespace, "--admin-user", "vaultadmin"])
             .succeeds()
             .await?;
-        Shell::new(cluster.bed.script("vault-run.sh"))
-            .args([&self.namespace, &self.name])
+        cluster
+            .bed
+            .verb("vault")
+            .args(["run", &self.namespace, &self.name])
             .input(printed)
             .succeeds()
             .await?;

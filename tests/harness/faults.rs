@@ -46,7 +46,7 @@ impl Cluster {
 
     /// `stop`, `start`, `seal` or `unseal` for Vault.
     pub async fn vault(&self, what: &str) -> anyhow::Result<()> {
-        Shell::new(self.bed.script("vault.sh")).arg(what).within(PATIENCE).succeeds().await?;
+        self.bed.verb("vault").arg(what).within(PATIENCE).succeeds().await?;
         Ok(())
     }
 
@@ -63,13 +63,19 @@ impl Cluster {
 
     /// `stop` or `start` for a program of the cluster itself, such as `kubelet`.
     pub async fn program(&self, what: &str, name: &str) -> anyhow::Result<()> {
-        Shell::new(self.bed.script("ctl.sh")).args([what, name]).within(PATIENCE).succeeds().await?;
+        self.bed.verb("fault").args(["program", name, what]).within(PATIENCE).succeeds().await?;
         Ok(())
     }
 
     /// Stops the grant's proxy where it stands: it keeps its connections and hears nothing, not even its own timer.
     pub async fn freezes(&self, grant: &OpenGrant) -> anyhow::Result<()> {
-        self.within_pod(grant).await?.arg("freeze").succeeds().await?;
+        let pod = self.pod_name(grant).await?;
+        self.pod_fault(&self.bed.proxies, &pod, "freeze").await
+    }
+
+    /// `freeze` or `thaw` for the program of a pod.
+    pub async fn pod_fault(&self, namespace: &str, pod: &str, what: &str) -> anyhow::Result<()> {
+        self.bed.verb("fault").args(["pod", namespace, pod, what]).succeeds().await?;
         Ok(())
     }
 
@@ -78,7 +84,7 @@ impl Cluster {
         let (host, port) = address.rsplit_once(':').context("an address has a port")?;
         let dial = format!("</dev/tcp/{host}/{port}");
         let pod = self.within_pod(grant).await?;
-        let finished = pod.args(["enter", "timeout", "3", "bash", "-c", &dial]).run().await?;
+        let finished = pod.args(["in", "timeout", "3", "bash", "-c", &dial]).run().await?;
         Ok(finished.code == Some(0))
     }
 
@@ -106,10 +112,10 @@ impl Cluster {
         .await
     }
 
-    /// The script that looks into the pod of a grant; say what it shall do.
+    /// The verb that looks into the pod of a grant; say what it shall do.
     pub async fn within_pod(&self, grant: &OpenGrant) -> anyhow::Result<Shell> {
         let pod = self.pod_name(grant).await?;
-        Ok(Shell::new(self.bed.script("pod.sh")).args([&self.bed.proxies, &pod]))
+        Ok(self.bed.verb("pod").args([&self.bed.proxies, &pod]))
     }
 
     /// Name of the grant's pod.

@@ -50,7 +50,7 @@ async fn while_an_admission_policy_is_missing_or_changed_nothing_is_granted() ->
 
 /// The chart's own test: it looks at what the operator looks at.
 fn helm_test(cluster: &Cluster) -> Shell {
-    Shell::new(cluster.bed.script("keyhole.sh")).arg("test").within(Duration::from_secs(90))
+    cluster.bed.verb("keyhole").arg("test").within(Duration::from_secs(90))
 }
 
 /// A database whose policy grants at once: only the admission policies stand in the way.

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use harness::Cluster;
 use harness::wait::{Look, until};
-use harness::{Cluster, Shell};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use serde_json::Value;
@@ -28,9 +28,9 @@ const MEMORIES: [&str; 6] = [
 /// What every namespace gets from Kubernetes.
 const FURNITURE: [&str; 2] = ["configmaps/kube-root-ca.crt", "serviceaccounts/default"];
 
-async fn helm(cluster: &Cluster, args: &[&str]) -> anyhow::Result<()> {
-    let script = Shell::new(cluster.bed.script("keyhole.sh")).args(args);
-    script.within(Duration::from_secs(400)).succeeds().await?;
+async fn keyhole(cluster: &Cluster, args: &[&str]) -> anyhow::Result<()> {
+    let verb = cluster.bed.verb("keyhole").args(args);
+    verb.within(Duration::from_secs(400)).succeeds().await?;
     Ok(())
 }
 
@@ -45,7 +45,7 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             let user = cluster.lease_user(&grant).await?;
             let mut session = requester.connects(&grant).await?;
 
-            helm(&cluster, &["--set", "operator.replicas=1"]).await.context("upgrade")?;
+            keyhole(&cluster, &["install", "--set", "operator.replicas=1"]).await.context("upgrade")?;
             session.reads("SELECT COUNT(*) FROM orders").await.context("after the upgrade")?;
             let after = cluster.lease_user(&grant).await?;
             ensure!(user == after, "the upgrade replaced the proxy: {user} {after}");
@@ -54,7 +54,7 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
                 "the search finds nothing of an installed Keyhole"
             );
 
-            helm(&cluster, &["uninstall"]).await.context("uninstall")?;
+            keyhole(&cluster, &["uninstall"]).await.context("uninstall")?;
             let gone = async {
                 ensure!(session.is_over().await, "the session still reads");
                 let users = orders.lease_users().await?;
@@ -62,7 +62,7 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
                 awaits_nothing_left(&cluster).await
             }
             .await;
-            helm(&cluster, &[]).await.context("installed again")?;
+            keyhole(&cluster, &["install"]).await.context("installed again")?;
             gone?;
 
             cluster.applies(&orders.policy().to_string()).await?;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use harness::Cluster;
 use harness::faults::ALONE;
 use harness::grant::approval;
-use harness::{Cluster, Shell};
 
 #[tokio::test]
 async fn a_database_that_is_down_is_told_and_waited_for() -> anyhow::Result<()> {
@@ -56,8 +56,8 @@ async fn a_proxy_image_that_is_missing_is_told() -> anyhow::Result<()> {
         .told(async {
             let orders = cluster.orders().await?;
             let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
-            let images = Shell::new(cluster.bed.script("image.sh"));
-            images.args(["remove", "keyhole.test/keyhole-proxy:dev"]).succeeds().await?;
+            let image = || cluster.bed.verb("image");
+            image().args(["remove", "keyhole.test/keyhole-proxy:dev"]).succeeds().await?;
             let told = async {
                 requester.applies(&orders.request("look", "30m")).await?;
                 let request = cluster.awaits_terms("look").await?;
@@ -65,8 +65,7 @@ async fn a_proxy_image_that_is_missing_is_told() -> anyhow::Result<()> {
                 cluster.awaits_condition("look", "Ready", "ImageMissing").await
             }
             .await;
-            let images = Shell::new(cluster.bed.script("image.sh"));
-            images.args(["restore", "keyhole.test/keyhole-proxy:dev"]).succeeds().await?;
+            image().arg("restore").succeeds().await?;
             told?;
             tokio::time::timeout(Duration::from_secs(120), cluster.awaits_ready("look")).await??;
             Ok(())

@@ -8,12 +8,7 @@ use anyhow::{Context, ensure};
 use crds::is_true;
 use harness::faults::ALONE;
 use harness::grant::{all_proved, approval};
-use harness::{Cluster, Person, Shell, TestDatabase};
-
-async fn vault(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
-    Shell::new(cluster.bed.script("vault.sh")).arg(what).within(Duration::from_secs(120)).succeeds().await?;
-    Ok(())
-}
+use harness::{Cluster, Person, TestDatabase};
 
 async fn asked(
     cluster: &Cluster,
@@ -36,13 +31,13 @@ async fn vaults_faults_are_told_and_outlived() -> anyhow::Result<()> {
             let orders = cluster.orders().await?;
             let people = (&cluster.requester().await?, &cluster.approver().await?);
 
-            vault(&cluster, "stop").await?;
+            cluster.vault("stop").await?;
             asked(&cluster, &orders, people, "down").await?;
             cluster.awaits_condition("down", "Ready", "VaultUnreachable").await?;
-            vault(&cluster, "start").await?;
+            cluster.vault("start").await?;
             let grant = cluster.awaits_ready("down").await?;
 
-            vault(&cluster, "seal").await?;
+            cluster.vault("seal").await?;
             asked(&cluster, &orders, people, "sealed").await?;
             cluster.awaits_condition("sealed", "Ready", "VaultSealed").await?;
 
@@ -55,7 +50,7 @@ async fn vaults_faults_are_told_and_outlived() -> anyhow::Result<()> {
                 "the session outlived its revocation"
             );
             cluster.awaits_open_item(&grant, "lease", "Vault is sealed").await?;
-            vault(&cluster, "unseal").await?;
+            cluster.vault("unseal").await?;
             all_proved_or_login_unprovable(&cluster.awaits_ended(&grant, Duration::from_secs(120)).await?)?;
             cluster.awaits_ready("sealed").await?;
             Ok(())

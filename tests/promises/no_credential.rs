@@ -3,7 +3,7 @@
 //! Vault makes the passwords of this test by a policy of two letters, so that one can be recognised without being known.
 
 use anyhow::{Context, ensure};
-use harness::{Cluster, OpenGrant, Person, Shell};
+use harness::{Cluster, OpenGrant, Person};
 
 /// A password of this test: sixty-four letters, each Q or Z.
 const LETTERS: usize = 64;
@@ -117,7 +117,7 @@ async fn nothing_stored_holds_it(cluster: &Cluster) -> anyhow::Result<()> {
         }
     }
     // What the kubelet itself keeps of containers that are gone already.
-    let raw = Shell::new(cluster.bed.script("logs.sh")).succeeds().await?;
+    let raw = cluster.bed.verb("logs").succeeds().await?;
     ensure!(!holds_password(&raw), "the password stands in a log of the node");
     Ok(())
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use harness::faults::ALONE;
 use harness::grant::all_proved;
 use harness::wait::{Look, until};
-use harness::{Cluster, OpenGrant, Shell};
+use harness::{Cluster, OpenGrant};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
@@ -142,7 +142,7 @@ async fn a_silent_leader_is_replaced_and_is_none_any_more_when_it_wakes() -> any
             let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
             awaits_teller(&cluster, &grant, &before.leader).await?;
 
-            operator(&cluster, &before.leader).arg("freeze").succeeds().await?;
+            cluster.pod_fault(&cluster.bed.system, &before.leader, "freeze").await?;
             let ended = async {
                 cluster.revokes(&approver, &grant).await?;
                 let leader = successor(&cluster, &before.leader).await?;
@@ -152,7 +152,7 @@ async fn a_silent_leader_is_replaced_and_is_none_any_more_when_it_wakes() -> any
             }
             .await;
             // Also after a failure: the replica is everybody's.
-            operator(&cluster, &before.leader).arg("thaw").succeeds().await?;
+            cluster.pod_fault(&cluster.bed.system, &before.leader, "thaw").await?;
             ended?;
             awaits_restart(&cluster, &before.leader).await?;
             let after = Replicas::of(&cluster).await?;
@@ -160,10 +160,6 @@ async fn a_silent_leader_is_replaced_and_is_none_any_more_when_it_wakes() -> any
             Ok(())
         })
         .await
-}
-
-fn operator(cluster: &Cluster, pod: &str) -> Shell {
-    Shell::new(cluster.bed.script("pod.sh")).args([&cluster.bed.system, pod])
 }
 
 /// A process that leads no more ends; the kubelet starts it again.

@@ -1,4 +1,4 @@
-# Cilium 1.15 as plain processes inside the cluster's namespaces: it enforces NetworkPolicy. Sourced by up.sh.
+# Cilium 1.15 as plain processes inside the cluster's namespaces: it enforces NetworkPolicy. Sourced by bed up.
 
 start_cilium() {
   local home=$CLUSTER_DIR/cilium

@@ -1,4 +1,4 @@
-# The cluster's own containerd and its images. Sourced by up.sh and import.sh.
+# The cluster's own containerd and its images. Sourced by the verbs up, image, pod and fault.
 
 ctr() { inside /usr/bin/ctr --address /run/containerd.sock "$@"; }
 

@@ -1,4 +1,4 @@
-# etcd and the programs of Kubernetes, as plain processes inside the cluster's namespaces. Sourced by up.sh.
+# etcd and the programs of Kubernetes, as plain processes inside the cluster's namespaces. Sourced by bed up.
 
 start_etcd() {
   # The data is as short-lived as the cluster, so it need not reach the disk.

@@ -1,5 +1,4 @@
-# What the scripts that talk to a cluster share. Sourced; starts nothing by itself.
-source "$(dirname "${BASH_SOURCE[0]}")/paths.sh"
+# What the verbs that talk to a cluster share. Sourced by bed; starts nothing by itself.
 
 NODE=keyhole-node
 NODE_IP=10.88.0.10 OUTSIDE_GATEWAY=10.88.0.1 OUTSIDE_IP=10.99.0.5
@@ -14,7 +13,7 @@ init_pid() {
 
 # inside CMD...: runs a command in the cluster's mount, network and process namespaces, in the same folder.
 inside() {
-  local pid; pid=$(init_pid) || { echo "cluster $NS is not up: run $HERE/verbs/up.sh" >&2; return 1; }
+  local pid; pid=$(init_pid) || { echo "cluster $NS is not up: run bed up" >&2; return 1; }
   nsenter -t "$pid" --mount --net --pid -- env -C "$PWD" PATH="$BIN_DIR:$PATH" "$@"
 }
 
@@ -36,6 +35,9 @@ daemon() {
     >>"$CLUSTER_DIR/log/$name.log" 2>&1 </dev/null 9>&- &
   disown
 }
+
+# runs NAME: whether that program runs.
+runs() { inside kill -0 "$(cat "$CLUSTER_DIR/run/$1.pid")" 2>/dev/null; }
 
 # wait_for SECONDS WHAT CMD...: until the command succeeds; says how long it took in all, or fails.
 wait_for() {

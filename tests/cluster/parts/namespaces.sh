@@ -1,4 +1,4 @@
-# The cluster's namespaces: network, mounts, processes, and its place in the cgroups. Sourced by up.sh.
+# The cluster's namespaces: network, mounts, processes, and its place in the cgroups. Sourced by bed up.
 
 # The node has one link, to a namespace that plays the world outside and forwards nothing: no packet leaves the machine.
 make_network() {

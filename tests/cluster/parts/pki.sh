@@ -1,4 +1,4 @@
-# Keys, certificates and kubeconfigs under $PKI. Sourced by up.sh, vault.sh and mariadb.sh. Keys never leave the folder (0700).
+# Keys, certificates and kubeconfigs under $PKI. Sourced by the verbs up, as, vault and database. Keys never leave the folder (0700).
 
 new_key() { openssl ecparam -name prime256v1 -genkey -noout -out "$PKI/$1.key" 2>/dev/null; }
 

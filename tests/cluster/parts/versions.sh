@@ -1,5 +1,5 @@
 # What the test bed is built from: every version that is not Debian's, each with its checksum where no go.sum holds it.
-# Sourced by install.sh and build.sh. A change here rebuilds exactly what depends on it.
+# Sourced by the verbs install and build. A change here rebuilds exactly what depends on it.
 
 # Kubernetes 1.34 is the last line that runs on cgroup v1 with Debian's containerd 1.6. The module versions themselves stand in
 # tools/*/go.mod, their checksums in go.sum beside it; this is only what the binaries report as their version.

@@ -1,8 +1,7 @@
-#!/bin/bash
-# build.sh [TARGET...]: builds the binaries and images of the test bed into the cache; all of them by default.
+# bed build [TARGET...]                  the binaries and images of the test bed into the cache; all of them by default
+#
 # A target is built only when its inputs changed: its key (the checksum of its sources, pins and build function) is kept as a stamp.
 # An interrupted build goes on where it was: outputs appear whole, by rename, and the Go build cache keeps the rest.
-source "$(dirname "$0")/../parts/paths.sh"
 source "$HERE/parts/versions.sh"
 source "$HERE/parts/images.sh"
 export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
@@ -74,7 +73,7 @@ once() {
 }
 
 build_target() {
-  local go; go=$(go version)
+  local go images; go=$(go version) images=$(declare -f make_image scratch_image)
   case $1 in
     ktool) once "$BIN_DIR/ktool" ktool tools/ktool "$go" ;;
     pause) once "$BIN_DIR/pause" pause tools/pause ;;
@@ -83,11 +82,11 @@ build_target() {
     helm) once "$BIN_DIR/helm" helm "$HELM_VERSION $HELM_SUM" "$go" ;;
     kube) once "$BIN_DIR/kubelet" kube tools/kube "$KUBERNETES_VERSION" "$go" ;;
     cilium) once "$BIN_DIR/cilium-bpf" cilium "$CILIUM_VERSION $CILIUM_SUM" patches "$go" ;;
-    image_pause) once "$IMAGE_DIR/pause.tar" image_pause pause parts/mkimage.sh ;;
-    image_ktool) once "$IMAGE_DIR/ktool.tar" image_ktool ktool parts/mkimage.sh ;;
-    image_coredns) once "$IMAGE_DIR/coredns.tar" image_coredns coredns parts/mkimage.sh ;;
-    image_openbao) once "$IMAGE_DIR/openbao.tar" image_openbao bao parts/mkimage.sh ;;
-    image_mariadb) once "$IMAGE_DIR/mariadb.tar" image_mariadb images/mariadb parts/mkimage.sh ;;
+    image_pause) once "$IMAGE_DIR/pause.tar" image_pause pause "$images" ;;
+    image_ktool) once "$IMAGE_DIR/ktool.tar" image_ktool ktool "$images" ;;
+    image_coredns) once "$IMAGE_DIR/coredns.tar" image_coredns coredns "$images" ;;
+    image_openbao) once "$IMAGE_DIR/openbao.tar" image_openbao bao "$images" ;;
+    image_mariadb) once "$IMAGE_DIR/mariadb.tar" image_mariadb images/mariadb "$images" ;;
     *) echo "unknown target: $1" >&2; exit 2 ;;
   esac
 }

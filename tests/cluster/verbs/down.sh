@@ -1,6 +1,6 @@
-#!/bin/bash
-# down.sh: takes a cluster down, whatever state it is in, and leaves nothing running, mounted, in cgroups or secret. Logs stay.
-source "$(dirname "$0")/../parts/lib.sh"
+# bed down                               takes it away, whatever state it is in
+#
+# Nothing stays running, mounted, in cgroups or secret. Logs stay.
 if [ -z "${KH_LOCKED:-}" ]; then mkdir -p "$CACHE/state"; exec 9>"$CACHE/state/$NS.lock"; flock 9; fi
 trap '' INT TERM   # once begun, it goes to the end
 

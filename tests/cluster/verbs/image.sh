@@ -1,10 +1,13 @@
-#!/bin/bash
-# image.sh remove|restore IMAGE: takes an image out of the node's store, or puts it back. Only on the test bed's own cluster.
-source "$(dirname "$0")/../parts/lib.sh"
+# bed image import FILE.tar...           brings images (docker-archive or OCI archive files) into the node's store
+# bed image remove IMAGE                 takes one out of it
+# bed image restore                      puts that one back
+#
+# Only on the test bed's own cluster.
 source "$HERE/parts/containerd.sh"
-image=$2 kept=$CLUSTER_DIR/kept-image.tar
-case $1 in
-  remove) ctr -n k8s.io images export "$kept" "$image"; ctr -n k8s.io images rm "$image" >/dev/null ;;
+kept=$CLUSTER_DIR/kept-image.tar
+case ${1:-} in
+  import) [ $# -ge 2 ] || misused; shift; import_images "$@" ;;
+  remove) [ $# = 2 ] || misused; ctr -n k8s.io images export "$kept" "$2"; ctr -n k8s.io images rm "$2" >/dev/null ;;
   restore) ctr -n k8s.io images import "$kept" >/dev/null; rm -f "$kept" ;;
-  *) echo "unknown: $1" >&2; exit 2 ;;
+  *) misused ;;
 esac

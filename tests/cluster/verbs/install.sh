@@ -1,7 +1,7 @@
-#!/bin/bash
-# Installs what the test bed, the tests and the benchmark need on Debian bookworm that has Rust, Go and Python.
-# Does nothing when everything is there. Needs root, a Debian mirror, the registries of crates and of Python packages.
-source "$(dirname "$0")/../parts/paths.sh"
+# bed install                            Debian packages and tools of the test bed, the tests and the benchmark
+#
+# For Debian bookworm with Rust, Go and Python. Does nothing when everything is there. Needs root, a Debian mirror, the registries
+# of crates and of Python packages.
 source "$HERE/parts/versions.sh"
 
 packages=(
@@ -29,7 +29,7 @@ install_packages() {
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
   [ ${#missing[@]} -gt 0 ] || { announce "Debian packages: all there"; return; }
   announce "Debian packages: installing ${missing[*]}"
-  [ "$(id -u)" = 0 ] || { echo "install.sh must run as root to install packages" >&2; exit 1; }
+  [ "$(id -u)" = 0 ] || { echo "only root can install packages" >&2; exit 1; }
   forbid_service_starts
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,6 +1,7 @@
-#!/bin/bash
-# smoke.sh: proves that the running cluster of up.sh is what the tests take it for. Exits non-zero at the first thing that is not so.
-source "$(dirname "$0")/../parts/lib.sh"
+# bed smoke                              proves that the cluster is what the tests take it for: addresses, policies, Vault, leases, 15 to 30 s
+#
+# Brings Vault up. Exits with an error at the first thing that is not so, and leaves nothing behind.
+source "$HERE/parts/bao.sh"
 PASSED=0
 passed() { PASSED=$((PASSED + 1)); announce "ok: $*"; }
 failed() { announce "FAILED: $*"; exit 1; }
@@ -15,10 +16,9 @@ OUT=$(mktemp)
 clean() {
   rm -f "$OUT"
   kc delete namespace smoke smoke-far --ignore-not-found >/dev/null 2>&1 || true
-  "$HERE/verbs/bao.sh" lease revoke -force -prefix database/creds/smoke >/dev/null 2>&1 || true
+  bao lease revoke -force -prefix database/creds/smoke >/dev/null 2>&1 || true
 }
 trap clean EXIT
-bao() { "$HERE/verbs/bao.sh" "$@"; }
 
 # A pod named POD in NAMESPACE that listens on 8080 and from which the others are tried.
 ktool_pod() {
@@ -98,7 +98,7 @@ J
 }
 
 smoke_database() {
-  "$HERE/verbs/mariadb.sh" smoke shop
+  bed database smoke shop
   local server; server=$(kc get service -n smoke shop -o 'jsonpath={.spec.clusterIP}'):3306
   holds "a pod that is no proxy gets no connection to the database" no_way smoke-far stranger "$server"
   # Vault must reach it under the default deny of smoke: lockdown allows that.
@@ -133,7 +133,7 @@ smoke_lease() {
 }
 
 holds "the node is Ready" kc wait --for=condition=Ready nodes --all --timeout=1s
-"$HERE/verbs/vault.sh"
+bed vault up
 smoke_network
 smoke_vault_login
 smoke_database

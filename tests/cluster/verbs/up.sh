@@ -1,14 +1,13 @@
-#!/bin/bash
-# up.sh: brings one cluster up and returns when its node is Ready and its DNS answers. Does nothing when it is up already.
-# When it fails or is interrupted it takes everything down again and shows the ends of the logs.
-# Environment: KH_NS (name of the cluster), EXTRA_IMAGES ("a.tar b.tar", imported too), AUDIT=1 (API server audit log), CILIUM_FLAGS.
-source "$(dirname "$0")/../parts/lib.sh"
+# bed up                                 one cluster; returns when its node is ready and its DNS answers
+#
+# Does nothing when it is up already. When it fails or is interrupted it takes everything down again and shows the ends of the
+# logs. EXTRA_IMAGES="a.tar b.tar" are imported too; AUDIT=1 keeps the API server's audit log; CILIUM_FLAGS go to Cilium's agent.
 for part in namespaces pki containerd kubernetes cilium; do source "$HERE/parts/$part.sh"; done
 
 mkdir -p "$CACHE/state"
 exec 9>"$CACHE/state/$NS.lock"
 flock 9
-export KH_LOCKED=1   # for down.sh, which takes the same lock
+export KH_LOCKED=1   # for bed down, which takes the same lock
 
 dns_answers() { kc wait -n kube-system --for=condition=Available deployment/coredns --timeout=0s; }
 node_is_ready() { kc wait --for=condition=Ready "node/$NODE" --timeout=0s; }
@@ -18,7 +17,7 @@ if init_pid >/dev/null; then
   announce "cluster $NS is up only in part: starting again"
 fi
 for binary in kubelet etcd coredns cilium-agent pause; do
-  [ -x "$BIN_DIR/$binary" ] || { echo "$BIN_DIR/$binary is missing: run install.sh and build.sh (make install)" >&2; exit 1; }
+  [ -x "$BIN_DIR/$binary" ] || { echo "$BIN_DIR/$binary is missing: run make install" >&2; exit 1; }
 done
 
 give_up() {
@@ -27,10 +26,10 @@ give_up() {
   trap '' INT TERM   # a second Ctrl-C must not stop the tidying
   announce "cluster $NS did not come up; the ends of its logs:"
   tail -n 2 "$CLUSTER_DIR"/log/*.log | cut -c1-300 >&2 || true
-  "$HERE/verbs/down.sh"
+  bed down
   exit "$status"
 }
-"$HERE/verbs/down.sh" >/dev/null
+bed down >/dev/null
 trap give_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -62,4 +61,4 @@ wait_for 60 "node Ready" node_is_ready
 wait_for 60 "DNS answers" dns_answers
 wait "$imports"
 trap - EXIT INT TERM
-announce "cluster $NS is up: kubectl is $HERE/verbs/kubectl"
+announce "cluster $NS is up: bed kubectl"

@@ -1,13 +1,16 @@
-#!/bin/bash
-# vault.sh [up]     deploys OpenBao in namespace vault, initialises and unseals it, and turns on what Keyhole uses. Runs again at will.
-# vault.sh seal | unseal
-# vault.sh stop | start     stop: no pod, the port is closed, the data stays; start: the pod is back and unsealed
-# Left behind: $CLUSTER_DIR/vault/init.json (unseal keys) and root-token, both 0600; $CLUSTER_DIR/pki/vault-ca.crt.
-source "$(dirname "$0")/../parts/lib.sh"
+# bed vault up                           OpenBao in namespace vault: initialised, unsealed, with Kubernetes auth and the database engine on
+# bed vault seal | unseal                a Vault that answers, but opens nothing
+# bed vault stop | start                 no pod and a closed port, the data stays; start unseals, too
+# bed vault client ARGS                  its client, with the root token (or VAULT_TOKEN's) and over verified TLS
+# bed vault run [NAMESPACE NAME]         runs as Vault's administrator what `kubectl keyhole vault-setup` printed, from standard input
+#
+# Left behind in the cluster's folder: vault/init.json (unseal keys) and vault/root-token, both 0600; pki/vault-ca.crt.
+# run: with NAMESPACE and NAME the password of that test database's user for Vault is in the file admin-password, which is what
+# the commands read by default.
 source "$HERE/parts/pki.sh"
+source "$HERE/parts/bao.sh"
 KEYS=$CLUSTER_DIR/vault/init.json TOKEN=$CLUSTER_DIR/vault/root-token
 
-bao() { "$HERE/verbs/bao.sh" "$@"; }
 # bao status exits 0 unsealed, 2 sealed, 1 out of reach.
 answers() { local code=0; bao status >/dev/null 2>&1 || code=$?; [ $code != 1 ]; }
 is_active() { bao read sys/storage/raft/configuration >/dev/null 2>&1 && bao secrets list >/dev/null 2>&1; }
@@ -32,6 +35,8 @@ J
 
 deploy() {
   local storage='storageClassName: ""'
+  mkdir -p "$CLUSTER_DIR/vault" "$PKI"
+  chmod 700 "$CLUSTER_DIR" "$CLUSTER_DIR/vault" "$PKI"
   kc create namespace vault --dry-run=client -o yaml | kc apply -f - >/dev/null
   server_secret vault vault-tls vault-ca vault.vault.svc
   if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then storage=""; else apply_volume; fi
@@ -63,13 +68,26 @@ configure() {
 
 scale() { kc -n vault scale statefulset/vault --replicas="$1" >/dev/null; }
 
-mkdir -p "$CLUSTER_DIR/vault" "$PKI"
-chmod 700 "$CLUSTER_DIR" "$CLUSTER_DIR/vault" "$PKI"
-case ${1:-up} in
+# As printed: for /bin/sh, without pipefail, under which `bao list | grep -q` would fail on a match. The commands call `bao`; here
+# that is the client with the test bed's address and root token.
+run_printed() (
+  folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
+  printf '#!/bin/bash\nexec %q vault client "$@"\n' "$HERE/bed" >"$folder/bao"
+  chmod +x "$folder/bao"
+  if [ $# = 2 ]; then
+    kc get secret -n "$1" "$2-admin" -o 'jsonpath={.data.vault-password}' | base64 -d >"$folder/admin-password"
+  fi
+  cd "$folder"
+  PATH="$folder:$PATH" sh -s
+)
+
+case ${1:-} in
   up) deploy; initialise; unseal; configure ;;
   seal) bao operator seal >/dev/null ;;
   unseal) unseal ;;
   stop) scale 0; kc -n vault wait --for=delete pod/vault-0 --timeout=30s >/dev/null ;;
   start) scale 1; wait_for 60 "Vault answers" answers; unseal ;;
-  *) echo "unknown: $1" >&2; exit 2 ;;
+  client) bao "${@:2}" ;;
+  run) run_printed "${@:2}" ;;
+  *) misused ;;
 esac

@@ -49,7 +49,7 @@ impl Database {
             .arg(format!("--tmpdir={}", folder.display()))
             .env("TMPDIR", &folder);
         said(&mut install, "")
-            .unwrap_or_else(|error| panic!("mariadb-install-db (tests/cluster/verbs/install.sh): {error}"));
+            .unwrap_or_else(|error| panic!("mariadb-install-db (tests/cluster/bed install): {error}"));
         let server = ["mariadbd", "--no-defaults"].map(str::to_owned);
         Self::start(Kind::MariaDb, folder, (&server, options), vec!["mariadb".into()])
     }

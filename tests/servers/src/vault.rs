@@ -104,5 +104,5 @@ pub fn bao_path() -> PathBuf {
         .chain([home.join(".cache/keyhole/testbed/bin")])
         .map(|folder| folder.join("bao"))
         .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("there is no OpenBao: run tests/cluster/verbs/install.sh"))
+        .unwrap_or_else(|| panic!("there is no OpenBao: run tests/cluster/bed install"))
 }

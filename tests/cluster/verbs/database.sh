@@ -1,10 +1,10 @@
-#!/bin/bash
-# mariadb.sh NAMESPACE NAME         a MariaDB 10.11 at NAME.NAMESPACE.svc:3306, ready when this returns; runs again at will
-# mariadb.sh NAMESPACE NAME stop    no server, the port is closed, the data stays
-# mariadb.sh NAMESPACE NAME start   the server is back
-# Secret NAME-admin holds root-password and vault-password (users root and vaultadmin, TLS only); its CA is $CLUSTER_DIR/pki/db-ca.crt.
-# As administrator, without a password: kubectl exec -n NAMESPACE deploy/NAME -- mariadb -e 'SELECT ...'
-source "$(dirname "$0")/../parts/lib.sh"
+# bed database NAMESPACE NAME            a MariaDB 10.11 at NAME.NAMESPACE.svc:3306, ready when this returns
+# bed database NAMESPACE NAME stop       no server: the port is closed, the data stays
+# bed database NAMESPACE NAME start      the server is back
+#
+# Secret NAME-admin holds root-password and vault-password (users root and vaultadmin, TLS only); its CA is pki/db-ca.crt in the
+# cluster's folder. As administrator, without a password: bed kubectl exec -n NAMESPACE deploy/NAME -- mariadb -e 'SELECT ...'
+[ $# -ge 2 ] || misused
 source "$HERE/parts/pki.sh"
 namespace=$1 name=$2
 mkdir -p "$PKI"; chmod 700 "$CLUSTER_DIR" "$PKI"
@@ -35,5 +35,5 @@ case ${3:-up} in
     in_pod rm -f /data/stopped
     wait_for 30 "MariaDB $name.$namespace.svc started" in_pod mariadb -e 'SELECT 1'
     wait_for 30 "MariaDB ready at $name.$namespace.svc:3306" is_ready ;;
-  *) echo "unknown: $3" >&2; exit 2 ;;
+  *) misused ;;
 esac

@@ -1,0 +1,2 @@
+# bed kubectl ARGS                       kubectl as the administrator, from anywhere
+kc "$@"
