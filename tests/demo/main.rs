@@ -4,7 +4,7 @@ mod refusals;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use harness::grant::{all_proved, approval};
 use harness::story::Story;
 use harness::{Cluster, OpenGrant, Person, TestDatabase};
@@ -20,8 +20,17 @@ async fn main() -> anyhow::Result<()> {
         eprintln!("{}", cluster.diagnosis().await);
     }
     told?;
+    if let Some(line) = story.lacks(excerpt()?) {
+        bail!("README.md shows a line that the story did not tell, or not there: {line}");
+    }
     story.ends("The story is as told.");
     Ok(())
+}
+
+/// What README.md shows of this story.
+fn excerpt() -> anyhow::Result<&'static str> {
+    let blocks = include_str!("../../README.md").split("```\n");
+    blocks.into_iter().find(|block| block.starts_with('▸')).context("README.md shows nothing of the story")
 }
 
 async fn tell(story: &mut Story, cluster: &Cluster) -> anyhow::Result<()> {
