@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
 use wire::mysql::command;
+use wire::mysql::response::status_flags::StatusFlags;
 
 use crate::support::clients::Person;
 use crate::support::databases::{DatabaseServer, both, mariadb};
-use crate::support::hostile::proxy_before_late_stops;
+use crate::support::hostile::{Came, ok, proxy_before_stops};
 use crate::support::proxy::{Proxy, grant_on, wide};
 use crate::support::raw::{self, error};
 
@@ -109,7 +110,8 @@ async fn a_stop_that_comes_late_or_to_nobody_hits_no_other_statement() {
 
 #[tokio::test]
 async fn a_stop_that_the_database_hears_of_late_does_not_hit_the_next_statement() {
-    let (proxy, stop) = proxy_before_late_stops().await;
+    let late = Came::Late(ok(StatusFlags::AUTOCOMMIT));
+    let (proxy, stop) = proxy_before_stops(late, wide()).await;
     let (mut slow, mut other) = (raw::session(&proxy).await, raw::session(&proxy).await);
     let executes = tokio::spawn(async move {
         let answer = slow.asks(&command::encode_query(b"SELECT 1")).await.unwrap();

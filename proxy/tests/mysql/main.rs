@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod bad_connections;
+mod belief;
 mod cut;
 mod ends;
 mod hostile_database;

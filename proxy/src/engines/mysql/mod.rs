@@ -1,5 +1,6 @@
 //! MySQL and MariaDB: the server that a client meets, the relay, and the client that the database meets.
 
+pub mod belief;
 pub mod client;
 pub mod errors;
 pub mod packets;

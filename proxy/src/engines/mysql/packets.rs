@@ -21,6 +21,9 @@ pub enum PacketError {
     /// The other side did not answer, or take what was sent, in time.
     #[error("the other side did not answer in time")]
     Silent,
+    /// The other side said something before it was asked.
+    #[error("the other side spoke unasked")]
+    Unasked,
     /// A frame does not follow the one before.
     #[error("the packet is out of order")]
     Order(#[source] OutOfOrder),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Grant, ServerAddress, Tls};
+use access::{ColumnRule, Grant, Limits, ServerAddress, Tls};
 use keyhole_proxy::engines::mysql::packets::{read_packet, write_packet};
 use keyhole_proxy::engines::mysql::server::ServerInfo;
 use sql::mysql::Server;
@@ -43,37 +43,60 @@ enum Manner {
     Answers(Vec<u8>),
     /// Refuses their login with this code.
     Refuses(u16),
-    /// Hears of a stop too late for the statement that is meant.
-    StopsLate(Arc<LateStop>),
     /// Greets, and says nothing more.
     Hangs,
     /// Gives its connections other numbers than those it greets them with, as a pool in front of servers does.
     Renumbers,
+    /// Answers a query when somebody stops it.
+    Stopped(Arc<Stop>),
+    /// Answers what the script has an answer for.
+    Scripted(Script),
 }
 
-/// A stop on its way: a query is answered when somebody stops it, as if nothing had been, and the stop hits whatever
-/// command comes next. So do real servers, in a window that a test can't hit at will.
-#[derive(Default)]
-pub struct LateStop {
+/// The frames that a database answers a command with, headers included; `None`: it does as a good one would.
+pub type Script = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
+
+/// A stop on its way.
+pub struct Stop {
     /// The database has the query.
     pub asked: Notify,
+    /// The database was told to close a prepared statement.
+    pub closed: Notify,
     sent: Notify,
+    came: Came,
+}
+
+/// When a stop comes to the database.
+pub enum Came {
+    /// Too late: the query is answered with this packet, as if nothing had been, and the stop hits whatever command comes
+    /// next. So do real servers, in a window that a test can't hit at will.
+    Late(Vec<u8>),
+    /// In time: it changes nothing.
+    InTime,
 }
 
 /// A proxy in front of a database that answers every query but the proxy's own settings with these bytes, headers
 /// included.
 pub async fn proxy_before(answer: Vec<u8>) -> Proxy {
-    proxy_of(Manner::Answers(answer)).await
+    proxy_of(grant_before(Manner::Answers(answer)).await).await
 }
 
-/// A proxy in front of a database that hears of every stop too late.
-pub async fn proxy_before_late_stops() -> (Proxy, Arc<LateStop>) {
-    let stop = Arc::new(LateStop::default());
-    (proxy_of(Manner::StopsLate(Arc::clone(&stop))).await, stop)
+/// A proxy in front of a database that answers queries when somebody stops them.
+pub async fn proxy_before_stops(came: Came, limits: Limits) -> (Proxy, Arc<Stop>) {
+    let stop = Arc::new(Stop { asked: Notify::new(), closed: Notify::new(), sent: Notify::new(), came });
+    let mut grant = grant_before(Manner::Stopped(Arc::clone(&stop))).await;
+    grant.limits = limits;
+    (proxy_of(grant).await, stop)
 }
 
-async fn proxy_of(manner: Manner) -> Proxy {
-    let grant = grant_before(manner).await;
+/// A proxy in front of a database that answers by a script, for a grant with these column rules.
+pub async fn proxy_before_script(script: Script, columns: Vec<ColumnRule>) -> Proxy {
+    let mut grant = grant_before(Manner::Scripted(script)).await;
+    grant.target.columns = columns;
+    proxy_of(grant).await
+}
+
+async fn proxy_of(grant: Grant) -> Proxy {
     let server = Server::from_greeting(VERSION).unwrap();
     let info = ServerInfo {
         server,
@@ -100,19 +123,6 @@ pub async fn grant_before_a_pool() -> Grant {
     grant_before(Manner::Renumbers).await
 }
 
-/// What it calls itself, for a client with these capabilities.
-fn name(connection: &str, agreed: Capabilities) -> Vec<u8> {
-    let value = |text: &'static str| Some(text.as_bytes());
-    let result = TextResult {
-        columns: (0..4).map(|_| Column::text(b"x")).collect(),
-        rows: vec![TextRow {
-            values: vec![Some(connection.as_bytes()), value("host"), value("3306"), value("1")],
-        }],
-        status: StatusFlags::AUTOCOMMIT,
-    };
-    result.encode(agreed, Sequence::starting_at(1)).unwrap()
-}
-
 async fn grant_before(manner: Manner) -> Grant {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut grant = grant(wide());
@@ -129,7 +139,8 @@ async fn grant_before(manner: Manner) -> Grant {
     grant
 }
 
-async fn serve(mut stream: TcpStream, manner: Manner) -> Option<()> {
+/// Logs a client in; what holds with it.
+async fn log_in(stream: &mut TcpStream, manner: &Manner) -> Option<Capabilities> {
     let greeting = Greeting {
         server_version: VERSION.as_bytes(),
         connection_id: 7,
@@ -140,46 +151,86 @@ async fn serve(mut stream: TcpStream, manner: Manner) -> Option<()> {
         auth_plugin: b"mysql_native_password",
     };
     let mut sequence = Sequence::default();
-    write_packet(&mut stream, &mut sequence, &greeting.encode().ok()?).await.ok()?;
-    let response = read_packet(&mut stream, &mut sequence, 1 << 16).await.ok()?;
+    write_packet(stream, &mut sequence, &greeting.encode().ok()?).await.ok()?;
+    let response = read_packet(stream, &mut sequence, 1 << 16).await.ok()?;
     let agreed = HandshakeResponse::decode(&response).ok()?.head.capabilities;
     if let Manner::Hangs = manner {
         std::future::pending::<()>().await;
     }
     if let Manner::Refuses(code) = manner {
-        return write_packet(&mut stream, &mut sequence, &error((code, *b"28000"))).await.ok();
+        write_packet(stream, &mut sequence, &error((*code, *b"28000"))).await.ok()?;
+        return None;
     }
-    write_packet(&mut stream, &mut sequence, &ok(StatusFlags::AUTOCOMMIT)).await.ok()?;
-    let mut hit = false;
+    write_packet(stream, &mut sequence, &ok(StatusFlags::AUTOCOMMIT)).await.ok()?;
+    Some(agreed)
+}
+
+async fn serve(mut stream: TcpStream, manner: Manner) -> Option<()> {
+    let agreed = log_in(&mut stream, &manner).await?;
+    let (mut hit, mut schema) = (false, None);
     loop {
         let mut sequence = Sequence::default();
         let command = read_packet(&mut stream, &mut sequence, 1 << 24).await.ok()?;
-        let own = command.starts_with(b"\x03SET ") || !command.starts_with(b"\x03");
+        let where_it_is = command.starts_with(b"\x03SELECT CONVERT(CONVERT(DATABASE()");
+        let asks = matches!(command.first(), Some(0x03 | 0x16));
+        let own = command.starts_with(b"\x03SET ") || where_it_is || !asks;
         let mut answer = ok(StatusFlags::AUTOCOMMIT);
+        let mut enters = command.strip_prefix(b"\x03USE ").or(command.strip_prefix(b"\x02"));
         if command.starts_with(b"\x03SELECT CONNECTION_ID()") {
             let number = if let Manner::Renumbers = manner { "8" } else { "7" };
-            stream.write_all(&name(number, agreed)).await.ok()?;
+            let name = [number, "host", "3306", "1"].map(|value| Some(value.as_bytes()));
+            stream.write_all(&row_for(agreed, &name, StatusFlags::AUTOCOMMIT)).await.ok()?;
             continue;
         }
         if command.starts_with(b"\x01") {
             return None;
         }
         match &manner {
-            Manner::StopsLate(_) if std::mem::take(&mut hit) => answer = error((1317, *b"70100")),
-            Manner::StopsLate(stop) if command.starts_with(b"\x03KILL ") => stop.sent.notify_one(),
-            Manner::StopsLate(stop) if !own => {
+            Manner::Stopped(stop) if command.starts_with(b"\x19") => {
+                stop.closed.notify_one();
+                continue;
+            }
+            Manner::Stopped(_) if std::mem::take(&mut hit) => answer = error((1317, *b"70100")),
+            Manner::Stopped(stop) if command.starts_with(b"\x03KILL ") => stop.sent.notify_one(),
+            Manner::Stopped(stop) if !own => {
                 stop.asked.notify_one();
                 stop.sent.notified().await;
-                hit = true;
+                (answer, hit) = match &stop.came {
+                    Came::Late(answer) => (answer.clone(), true),
+                    Came::InTime => (error((1317, *b"70100")), false),
+                };
+                enters = enters.filter(|_| hit);
             }
             Manner::Answers(raw) if !own => {
                 stream.write_all(raw).await.ok()?;
                 continue;
             }
+            Manner::Scripted(script) => {
+                if let Some(raw) = script(&command) {
+                    stream.write_all(&raw).await.ok()?;
+                    continue;
+                }
+            }
             _ => {}
+        }
+        schema = enters.map(<[u8]>::to_vec).or(schema);
+        if where_it_is {
+            stream.write_all(&row_for(agreed, &[schema.as_deref()], StatusFlags::AUTOCOMMIT)).await.ok()?;
+            continue;
         }
         write_packet(&mut stream, &mut sequence, &answer).await.ok()?;
     }
+}
+
+/// A result of one row for a session, headers included.
+pub fn row(values: &[Option<&[u8]>], status: StatusFlags) -> Vec<u8> {
+    row_for(CAPABILITIES, values, status)
+}
+
+fn row_for(agreed: Capabilities, values: &[Option<&[u8]>], status: StatusFlags) -> Vec<u8> {
+    let columns = values.iter().map(|_| Column::text(b"x")).collect();
+    let result = TextResult { columns, rows: vec![TextRow { values: values.to_vec() }], status };
+    result.encode(agreed, Sequence::starting_at(1)).unwrap()
 }
 
 fn error((code, sqlstate): (u16, [u8; 5])) -> Vec<u8> {

@@ -200,7 +200,7 @@ impl Session<Identity> {
             Some(place) => start(&shared, &who, agreed, schema).await.map(|started| (place, started)),
             None => Err(TurnedAway::TooMany { limit: shared.grant.limits.sessions }),
         };
-        let (place, Started { database, schema }) = match opened {
+        let (place, Started { database }) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 // Whatever else went wrong at that moment went wrong because of it.
@@ -209,7 +209,7 @@ impl Session<Identity> {
             }
         };
         let seated = Seated::new(&shared, number, database.id);
-        let summary = OkSummary { status: database.status, ..OkSummary::default() };
+        let summary = OkSummary { status: database.belief.status(), ..OkSummary::default() };
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
         let told = timeout(TELLING, write_packet(&mut stream, &mut sequence, &ok)).await;
         told.unwrap_or(Err(PacketError::Silent)).map_err(TurnedAway::Packet)?;
@@ -222,7 +222,6 @@ impl Session<Identity> {
             agreed,
             writes,
             database,
-            schema,
             seat,
         };
         let state = Permit { relay: Relay::new(parts), _place: place, seated };

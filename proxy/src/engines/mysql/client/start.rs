@@ -10,17 +10,16 @@ use wire::mysql::connect::capabilities::Capabilities;
 
 use super::turned_away::TurnedAway;
 use crate::audit::{Decision, Intent, Outcome, Who};
-use crate::engines::mysql::server::Connection;
+use crate::engines::mysql::server::{CommandError, Connection};
 use crate::rule::Rule;
 use crate::sessions::Shared;
 
 /// How it is called on record, and to the database.
 const COMMAND: &str = "COM_INIT_DB";
 
-/// A session of the database's.
+/// A session of the database's, in its schema.
 pub(super) struct Started {
     pub database: Connection,
-    pub schema: Option<String>,
 }
 
 /// Starts a session for `who`, in `schema` where one is named.
@@ -73,7 +72,14 @@ async fn open(
             let used = database.simple(COMMAND, &command::encode_init_db(schema.as_bytes())).await;
             used.map_err(TurnedAway::Setup)?;
         }
-        Ok(Started { database, schema })
+        database.ask_schema().await.map_err(TurnedAway::Setup)?;
+        // A server may begin sessions in a schema of its own choice, and it may call one otherwise than the client.
+        match database.belief.schema() {
+            told if told == schema.as_deref() => {}
+            Some(told) => permitted(shared, told).await?,
+            None => return Err(TurnedAway::Setup(CommandError::Surprise { what: COMMAND })),
+        }
+        Ok(Started { database })
     };
     tokio::select! {
         biased;

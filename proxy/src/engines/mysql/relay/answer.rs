@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 use wire::mysql::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
-use wire::mysql::response::prepare_ok::PrepareOk;
-use wire::mysql::response::status_flags::StatusFlags;
 use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
 
-use super::ended::{Ended, Violation};
+use super::Relay;
+use super::answered::Answered;
+use super::client_side::FIRST_ANSWER;
+use super::ended::Ended;
 use super::limits::{self, After, Met};
+use super::open::Open;
 use super::refused::Refused;
-use super::{Open, Relay};
 use crate::engines::mysql::server::CommandError;
 
 /// How long a client may take to hear that a limit was met.
@@ -23,15 +24,6 @@ const STOPPING: Duration = Duration::from_secs(5);
 
 /// "Query execution was interrupted": a late KILL QUERY.
 const INTERRUPTED: u16 = 1317;
-
-/// What a whole answer was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Answered {
-    /// The database did what it was asked, as far as the client wanted it.
-    pub done: bool,
-    /// The statement that it prepared.
-    pub prepared: Option<PrepareOk>,
-}
 
 /// What came before the deadline.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,6 +63,7 @@ impl Relay {
     pub(super) async fn ask(&mut self, body: &[u8]) -> Result<(), Ended> {
         self.asked = true;
         self.seat.begins().await;
+        self.open.as_mut().ok_or(Ended::Ours)?.sends(Instant::now());
         self.database.send(body).await.map_err(|_| Ended::DatabaseGone)
     }
 
@@ -85,15 +78,14 @@ impl Relay {
 
     /// Until when the statement may take, and how many seconds that are in all.
     pub(super) fn deadline(&self) -> Result<(u32, Instant), Ended> {
-        let began = self.open.as_ref().ok_or(Ended::Ours)?.began;
         let seconds = self.shared.grant.limits.statement.seconds;
-        let deadline = began.checked_add(Duration::from_secs(seconds.into())).ok_or(Ended::Ours)?;
+        let deadline = self.open.as_ref().and_then(|open| open.deadline(seconds)).ok_or(Ended::Ours)?;
         Ok((seconds, deadline))
     }
 
     async fn follow(&mut self, mut tracker: ResponseTracker, carried: Carried) -> Result<Answered, Ended> {
         let (seconds, deadline) = self.deadline()?;
-        let mut answered = Answered { done: true, prepared: None };
+        let mut answered = Answered::default();
         loop {
             let (mut met, mut held) = (None, 0);
             while met.is_none() && !tracker.is_complete() {
@@ -104,15 +96,13 @@ impl Relay {
             }
             let in_time = timeout_at(deadline, self.pay()).await?;
             if let Some(met) = met {
-                self.stop(met, held, tracker).await?;
-                return Ok(Answered::default());
+                return self.stop(met, held, tracker, answered).await;
             }
             if in_time && self.owed == 0 && tracker.is_complete() {
                 return Ok(answered);
             }
             if !in_time || self.receive(deadline).await? == Received::Nothing {
-                self.stop(Met::Seconds(seconds), 0, tracker).await?;
-                return Ok(Answered::default());
+                return self.stop(Met::Seconds(seconds), 0, tracker, answered).await;
             }
         }
     }
@@ -138,26 +128,10 @@ impl Relay {
 
     /// Notes what a frame says of the statement and the session.
     pub(super) fn look(&mut self, observed: &Observed, answered: &mut Answered) -> Result<(), Ended> {
-        if let Some(status) = observed.seen.status() {
-            self.watch(status)?;
-        }
-        match observed.seen {
-            Seen::LocalInfile => return Err(Ended::Violation(Violation::LocalInfile)),
-            Seen::PrepareOk(prepared) => answered.prepared = Some(prepared),
-            Seen::Err(error) => {
-                answered.done = false;
-                if let Some(open) = &mut self.open {
-                    open.error = Some(error.into());
-                }
-            }
-            Seen::Continuation
-            | Seen::Ok(_)
-            | Seen::ColumnCount(_)
-            | Seen::Definition
-            | Seen::DefinitionsEnd(_)
-            | Seen::Row
-            | Seen::RowsEnd { .. }
-            | Seen::Text => {}
+        self.database.belief.note(&observed.seen).map_err(Ended::Violation)?;
+        answered.note(&observed.seen);
+        if let (Seen::Err(error), Some(open)) = (observed.seen, &mut self.open) {
+            open.error = Some(error.into());
         }
         Ok(())
     }
@@ -186,18 +160,6 @@ impl Relay {
         *rows = rows.saturating_add(more_rows);
         *bytes = bytes.saturating_add(payload(len));
         self.shared.usage.count_answer(more_rows, payload(len));
-        Ok(())
-    }
-
-    /// A session that is not held to reading, or reads SQL otherwise than the gate, is cut before its client hears it.
-    fn watch(&mut self, status: StatusFlags) -> Result<(), Ended> {
-        if status.in_writable_transaction() {
-            return Err(Ended::Violation(Violation::WritableTransaction));
-        }
-        if status.contains(StatusFlags::NO_BACKSLASH_ESCAPES) {
-            return Err(Ended::Violation(Violation::SqlMode));
-        }
-        self.database.status = status;
         Ok(())
     }
 
@@ -242,38 +204,53 @@ impl Relay {
 
     /// A limit was met: tells the client in place of the next packet, and makes the database stop. The session goes on
     /// if the database does. `held`: the length of the frame at the front that was looked at and not let pass.
-    async fn stop(&mut self, met: Met, held: usize, tracker: ResponseTracker) -> Result<(), Ended> {
+    async fn stop(
+        &mut self,
+        met: Met,
+        held: usize,
+        tracker: ResponseTracker,
+        answered: Answered,
+    ) -> Result<Answered, Ended> {
         if self.owed > 0 || self.client.is_mid_packet() {
             return Err(Ended::Limit(met));
         }
-        self.interrupt(met.refused(), held, tracker).await
+        self.interrupt(met.refused(), held, tracker, answered).await
     }
 
-    /// The same where everything that was let pass has gone out.
+    /// The same where everything that was let pass has gone out. `answered`: what the answer was so far.
     pub(super) async fn interrupt(
         &mut self,
         refused: Refused,
         held: usize,
         mut tracker: ResponseTracker,
-    ) -> Result<(), Ended> {
+        answered: Answered,
+    ) -> Result<Answered, Ended> {
         self.answer_error(&refused)?;
         match timeout(HEARING, self.client.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(Ended::ClientGone),
             Err(_) => return Err(Ended::ClientStalled),
         }
+        // That was the whole of its answer. Should the session end now, the next command is what it hears that to.
+        self.client.set_sequence(Sequence::starting_at(FIRST_ANSWER));
         let shared = std::sync::Arc::clone(&self.shared);
         let stopped = async {
             let killed = shared.dialer.kill_query(&shared.credential, self.database.id).await;
             killed.map_err(|_| Ended::DatabaseGone)?;
-            self.drain(held, &mut tracker).await?;
-            self.absorb().await
+            let answered = self.drain(held, &mut tracker, answered).await?;
+            self.absorb().await?;
+            Ok(answered.stopped())
         };
         timeout(STOPPING, stopped).await.unwrap_or(Err(Ended::DatabaseGone))
     }
 
-    /// Reads the rest of the answer and throws it away. `left`: of the frame at the front.
-    async fn drain(&mut self, mut left: usize, tracker: &mut ResponseTracker) -> Result<(), Ended> {
+    /// Reads the rest of the answer and throws it away: what the whole answer was. `left`: of the frame at the front.
+    async fn drain(
+        &mut self,
+        mut left: usize,
+        tracker: &mut ResponseTracker,
+        mut answered: Answered,
+    ) -> Result<Answered, Ended> {
         let database = &mut self.database;
         loop {
             let here = database.inbound.unread().len().min(left);
@@ -281,12 +258,13 @@ impl Relay {
             left = left.saturating_sub(here);
             if left == 0 {
                 if tracker.is_complete() {
-                    return Ok(());
+                    return Ok(answered);
                 }
-                if let Some(seen) =
-                    tracker.observe(database.inbound.unread()).map_err(Ended::DatabaseBroke)?
-                {
-                    left = seen.len;
+                let observed = tracker.observe(database.inbound.unread()).map_err(Ended::DatabaseBroke)?;
+                if let Some(observed) = observed {
+                    database.belief.note(&observed.seen).map_err(Ended::Violation)?;
+                    answered.note(&observed.seen);
+                    left = observed.len;
                     continue;
                 }
             }
@@ -303,7 +281,7 @@ impl Relay {
             match self.database.simple("COM_PING", &wire::mysql::command::encode_ping()).await {
                 Ok(()) => return Ok(()),
                 Err(CommandError::Refused { error, .. }) if error.code == INTERRUPTED => {}
-                Err(_) => return Err(Ended::DatabaseGone),
+                Err(error) => return Err(error.into()),
             }
         }
         Err(Ended::DatabaseGone)

@@ -67,7 +67,7 @@ impl Relay {
         }
         match long_data {
             Some(id) => {
-                self.statements.overflows(id);
+                self.database.belief.statements.overflows(id);
                 Ok(())
             }
             None => self.refuse(Asked::plain("too long"), refused).await,
@@ -134,7 +134,7 @@ impl Relay {
 
     async fn option_is_off(&mut self) -> Result<(), Ended> {
         self.begin(Asked::plain("COM_SET_OPTION"), Decision::Answered).await?;
-        let status = self.database.status;
+        let status = self.database.belief.status();
         let packet = if self.agreed.contains(Capabilities::DEPRECATE_EOF) {
             let summary = OkSummary { status, ..OkSummary::default() };
             OkPacket { summary, ..OkPacket::default() }.encode_after_rows(self.agreed)
@@ -154,10 +154,11 @@ impl Relay {
         self.finish().await
     }
 
+    /// The schema stays, but that is the server's affair.
     async fn fresh_session(&mut self) -> Result<(), Ended> {
-        self.statements.clear();
-        let pins = self.shared.pins.clone();
-        pins.reset(&mut self.database).await.map_err(|_| Ended::DatabaseGone)
+        let before = self.database.belief.schema().map(str::to_owned);
+        self.shared.pins.reset(&mut self.database).await?;
+        self.enters(before).await
     }
 
     /// Pools send it between two users of a connection. It is a reset, and the same proof of identity again: there is
@@ -194,9 +195,8 @@ impl Relay {
         }
         self.fresh_session().await?;
         if let Some(schema) = schema {
-            let used = self.database.simple("COM_INIT_DB", &command::encode_init_db(schema.as_bytes())).await;
-            used.map_err(|_| Ended::DatabaseGone)?;
-            self.schema = Some(schema);
+            self.database.simple("COM_INIT_DB", &command::encode_init_db(schema.as_bytes())).await?;
+            self.enters(Some(schema)).await?;
         }
         self.answer_ok()?;
         self.finish().await

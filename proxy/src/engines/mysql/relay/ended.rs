@@ -7,7 +7,9 @@ use wire::mysql::response::ResponseError;
 use super::limits::Met;
 use crate::audit::NotRecorded;
 use crate::ending::EndCause;
+use crate::engines::mysql::belief::Violation;
 use crate::engines::mysql::errors;
+use crate::engines::mysql::server::CommandError;
 
 /// The end of a session.
 #[derive(Debug)]
@@ -34,21 +36,12 @@ pub enum Ended {
     DatabaseBroke(ResponseError),
     /// Database: it did what a read-only session never does.
     Violation(Violation),
+    /// Database: its session is in another schema than the client was told, or than it may be in.
+    Astray,
     /// Ours: the statement or its outcome could not be put on record.
     NotRecorded(NotRecorded),
     /// Ours: something that should never fail did.
     Ours,
-}
-
-/// What a read-only session never does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// A transaction is open that may write.
-    WritableTransaction,
-    /// The server reads backslashes otherwise than the gate does.
-    SqlMode,
-    /// The server asks for a file of the client's.
-    LocalInfile,
 }
 
 impl Ended {
@@ -63,6 +56,9 @@ impl Ended {
             Self::DatabaseGone => (errors::GONE, "the database closed the session: connect again"),
             Self::DatabaseBroke(_) => (errors::GONE, "the database's answer cannot be read: connect again"),
             Self::Violation(violation) => (errors::GONE, violation.sentence()),
+            Self::Astray => {
+                (errors::GONE, "the session is not in the schema that it should be in: connect again")
+            }
             Self::NotRecorded(_) => {
                 (errors::GONE, "the statement could not be put on record, so it was not run")
             }
@@ -72,12 +68,12 @@ impl Ended {
     }
 }
 
-impl Violation {
-    fn sentence(self) -> &'static str {
-        match self {
-            Self::WritableTransaction => "session cut: a transaction was open that may write",
-            Self::SqlMode => "session cut: its SQL mode is not the one that statements are checked by",
-            Self::LocalInfile => "session cut: the database asked for a file of yours",
+impl From<CommandError> for Ended {
+    /// A command of ours failed in the client's session.
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Violation(violation) => Self::Violation(violation),
+            _ => Self::DatabaseGone,
         }
     }
 }
@@ -96,6 +92,7 @@ impl fmt::Display for Ended {
             Self::DatabaseGone => f.write_str("database: gone"),
             Self::DatabaseBroke(error) => write!(f, "database: {error}"),
             Self::Violation(violation) => write!(f, "database: {}", violation.sentence()),
+            Self::Astray => f.write_str("database: its session is in another schema"),
             Self::NotRecorded(error) => write!(f, "ours: not recorded, for {error}"),
             Self::Ours => f.write_str("ours: the proxy failed"),
         }

@@ -6,7 +6,8 @@ use wire::mysql::command::execute_params::{ExecuteParams, Value};
 use wire::mysql::command::{self, StmtExecute};
 use wire::mysql::response::Answer;
 
-use super::answer::{Answered, Carried};
+use super::answer::Carried;
+use super::answered::Answered;
 use super::prepared::Results;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
@@ -24,7 +25,7 @@ const READING_CURSORS: [u8; 2] = [0, 1];
 impl Relay {
     /// `body`: the whole command, which is forwarded as it is.
     pub(super) async fn execute(&mut self, body: &[u8], execute: StmtExecute<'_>) -> Result<(), Ended> {
-        let Some(prepared) = self.statements.get(execute.id) else {
+        let Some(prepared) = self.database.belief.statements.get(execute.id) else {
             return self.refuse(Asked::plain(EXECUTE), unknown()).await;
         };
         let (text, schema) = (Arc::clone(&prepared.text), prepared.schema.clone());
@@ -53,10 +54,11 @@ impl Relay {
             Ok(masks) => masks.map_or(Results::Open, Results::Masked),
             Err(refused) => return self.refuse(plain, refused).await,
         };
-        if self.statements.get_mut(execute.id).is_some_and(|prepared| prepared.keep(&results).is_err()) {
+        let statements = &mut self.database.belief.statements;
+        if statements.get_mut(execute.id).is_some_and(|prepared| prepared.keep(&results).is_err()) {
             return self.refuse(plain, Refused::no_room()).await;
         }
-        let long_data = self.statements.forget_long_data(execute.id);
+        let long_data = statements.forget_long_data(execute.id);
         let parameters: Vec<Parameter<'_>> = (0..)
             .zip(params.values)
             .map(|(index, value)| match value {
@@ -66,33 +68,35 @@ impl Relay {
             .collect();
         let asked = Asked { command: EXECUTE, text: &text, parameters: &parameters };
         self.begin(asked, Decision::Forwarded).await?;
-        if let Some(prepared) = self.statements.get_mut(execute.id) {
+        if let Some(prepared) = self.database.belief.statements.get_mut(execute.id) {
             prepared.types = params.types;
             prepared.results = results;
         }
-        self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
+        let answered = self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
         let used = self.used_by_this();
-        if let Some(prepared) = self.statements.get_mut(execute.id) {
+        if let Some(prepared) = self.database.belief.statements.get_mut(execute.id) {
             prepared.fetched = used;
+            prepared.cursor = answered.leaves_cursor();
         }
         self.finish().await
     }
 
     /// More rows of a cursor: they count as the same statement's.
     pub(super) async fn fetch(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
-        let Some(prepared) = self.statements.get(id) else {
+        let Some(prepared) = self.database.belief.statements.get(id) else {
             return self.refuse(Asked::plain("COM_STMT_FETCH"), unknown()).await;
         };
-        if matches!(prepared.results, Results::None) {
+        if !prepared.cursor || matches!(prepared.results, Results::None) {
             let message = "the prepared statement has no open cursor: execute it first";
             let refused = Refused::new(Rule::NoCursor, message);
             return self.refuse(Asked::plain("COM_STMT_FETCH"), refused).await;
         }
         let (text, carried) = (Arc::clone(&prepared.text), prepared.fetched);
         self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
-        self.run_prepared(id, body, Answer::Fetch, carried).await?;
+        let answered = self.run_prepared(id, body, Answer::Fetch, carried).await?;
         let used = self.used_by_this();
-        if let Some(prepared) = self.statements.get_mut(id) {
+        if let Some(prepared) = self.database.belief.statements.get_mut(id) {
+            prepared.cursor = answered.leaves_cursor();
             prepared.fetched = Carried {
                 rows: carried.rows.saturating_add(used.rows),
                 bytes: carried.bytes.saturating_add(used.bytes),
@@ -109,7 +113,7 @@ impl Relay {
         answer: Answer,
         carried: Carried,
     ) -> Result<Answered, Ended> {
-        let prepared = self.statements.get_mut(id).ok_or(Ended::Ours)?;
+        let prepared = self.database.belief.statements.get_mut(id).ok_or(Ended::Ours)?;
         let mut masks = match std::mem::replace(&mut prepared.results, Results::None) {
             Results::Open => {
                 prepared.results = Results::Open;
@@ -119,16 +123,17 @@ impl Relay {
             Results::None => return Err(Ended::Ours),
         };
         let answered = self.forward_masked(body, answer, carried, &mut masks).await?;
-        self.statements.get_mut(id).ok_or(Ended::Ours)?.results = Results::Masked(masks);
+        self.database.belief.statements.get_mut(id).ok_or(Ended::Ours)?.results = Results::Masked(masks);
         Ok(answered)
     }
 
     pub(super) async fn reset_statement(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
         let asked = Asked::plain("COM_STMT_RESET");
-        if self.statements.get(id).is_none() {
+        let Some(prepared) = self.database.belief.statements.get_mut(id) else {
             return self.refuse(asked, unknown()).await;
-        }
-        self.statements.forget_long_data(id);
+        };
+        prepared.cursor = false;
+        self.database.belief.statements.forget_long_data(id);
         self.begin(asked, Decision::Forwarded).await?;
         self.forward(body, Answer::Simple).await?;
         self.finish().await
@@ -142,7 +147,7 @@ impl Relay {
         parameter: u16,
         data: &[u8],
     ) -> Result<(), Ended> {
-        if self.statements.take_long_data(id, parameter, data) {
+        if self.database.belief.statements.take_long_data(id, parameter, data) {
             self.database.send(body).await.map_err(|_| Ended::DatabaseGone)?;
         }
         Ok(())
@@ -150,7 +155,7 @@ impl Relay {
 
     /// Has no answer.
     pub(super) async fn close_statement(&mut self, id: u32) -> Result<(), Ended> {
-        if self.statements.remove(id) {
+        if self.database.belief.statements.remove(id) {
             let close = command::encode_stmt_close(id);
             self.database.send(&close).await.map_err(|_| Ended::DatabaseGone)?;
         }

@@ -7,12 +7,14 @@
 use wire::mysql::frame::Sequence;
 use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
 
-use super::answer::{Answered, Carried, Received};
+use super::Relay;
+use super::answer::{Carried, Received};
+use super::answered::Answered;
 use super::editor::{Editor, Masks, Spoiled};
 use super::ended::Ended;
 use super::limits::Met;
+use super::open::Open;
 use super::refused::Refused;
-use super::{Open, Relay};
 use crate::engines::mysql::server::INBOUND;
 use crate::memory::{NoRoom, Share};
 use wire::mysql::response::ResponseError;
@@ -57,7 +59,7 @@ impl Relay {
             editor: Editor::new(masks, answer),
             front: None,
             carried,
-            answered: Answered { done: true, prepared: None },
+            answered: Answered::default(),
             memory: self.shared.memory.share(),
         };
         let answered = self.follow_masked(place).await?;
@@ -88,8 +90,7 @@ impl Relay {
             };
             self.database.inbound.may_hold(INBOUND);
             let held = place.front.map_or(0, |observed| observed.len);
-            self.interrupt(refused, held, place.tracker).await?;
-            return Ok(Answered::default());
+            return self.interrupt(refused, held, place.tracker, place.answered).await;
         }
     }
 

@@ -3,6 +3,7 @@
 //! and no byte of an answer without a record of its intent.
 
 mod answer;
+mod answered;
 mod client_side;
 mod commands;
 mod editor;
@@ -12,9 +13,11 @@ mod goodbye;
 mod kill;
 mod limits;
 mod masked;
+mod open;
 mod prepared;
 mod refused;
 mod rules;
+mod settle;
 mod texts;
 
 use std::sync::Arc;
@@ -24,15 +27,16 @@ use tokio::time::Instant;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::connect::collation::Writes;
 
-pub use ended::{Ended, Violation};
+pub use ended::Ended;
+pub(super) use prepared::Statements;
 
-use crate::audit::{Decision, Intent, Outcome, Parameter, Recorded, SqlError, Who};
+use crate::audit::{Decision, Intent, Parameter, SqlError, Who};
 use crate::bytes::Stream;
 use crate::engines::mysql::errors;
 use crate::engines::mysql::server::Connection;
 use crate::sessions::{Seat, Shared};
 use client_side::ClientSide;
-use prepared::Statements;
+use open::Open;
 use refused::Refused;
 
 /// What a permitted session consists of.
@@ -49,10 +53,8 @@ pub struct RelayParts {
     pub agreed: Capabilities,
     /// How the client writes what is beyond ASCII.
     pub writes: Writes,
-    /// The database session, pinned.
+    /// The database session, pinned and in its schema.
     pub database: Connection,
-    /// Its current schema.
-    pub schema: Option<String>,
     /// Its place among the sessions of the grant.
     pub seat: Arc<Seat>,
 }
@@ -66,9 +68,7 @@ pub struct Relay {
     agreed: Capabilities,
     writes: Writes,
     database: Connection,
-    schema: Option<String>,
     seat: Arc<Seat>,
-    statements: Statements,
     /// The statement whose answer is under way.
     open: Option<Open>,
     /// Bytes of frames that were let pass and have not gone to the client yet. The first of them stand at the front of
@@ -84,15 +84,6 @@ pub struct Over {
     pub ended: Ended,
     /// Whether its client was told.
     pub told: bool,
-}
-
-/// A statement on record whose outcome is not.
-struct Open {
-    recorded: Recorded,
-    began: Instant,
-    rows: u64,
-    bytes: u64,
-    error: Option<SqlError>,
 }
 
 /// A command as it goes on record.
@@ -118,17 +109,16 @@ impl<'a> Asked<'a> {
 impl Relay {
     /// A session whose client was just told OK.
     pub fn new(parts: RelayParts) -> Self {
-        let RelayParts { shared, who, stream, certificate, agreed, writes, database, schema, seat } = parts;
+        let RelayParts { shared, who, stream, certificate, agreed, writes, mut database, seat } = parts;
+        database.belief.statements = Statements::within(&shared.memory);
         Self {
             client: ClientSide::new(stream, &shared.memory),
-            statements: Statements::within(&shared.memory),
             shared,
             who,
             certificate,
             agreed,
             writes,
             database,
-            schema,
             seat,
             open: None,
             owed: 0,
@@ -165,9 +155,9 @@ impl Relay {
     async fn begin(&mut self, asked: Asked<'_>, decision: Decision) -> Result<(), Ended> {
         let Asked { command, text, parameters } = asked;
         let intent = Intent { who: &self.who, command, text, parameters, decision };
-        let began = Instant::now();
+        let asked_at = Instant::now();
         let recorded = self.shared.journal.intent(intent).await.map_err(Ended::NotRecorded)?;
-        self.open = Some(Open { recorded, began, rows: 0, bytes: 0, error: None });
+        self.open = Some(Open::new(recorded, asked_at));
         Ok(())
     }
 
@@ -178,8 +168,8 @@ impl Relay {
     }
 
     async fn record_outcome(&mut self) -> Result<(), Ended> {
-        let Some(Open { recorded, began, rows, bytes, error }) = self.open.take() else { return Ok(()) };
-        let outcome = Outcome { rows, bytes, duration: began.elapsed(), error };
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let (recorded, outcome) = open.close(Instant::now());
         self.shared.journal.outcome(recorded, outcome).await.map_err(Ended::NotRecorded)
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Prepared {
     pub parameters: u16,
     /// The types of its last execution.
     pub types: Vec<ParameterType>,
+    /// Whether its last execution left a cursor that has rows.
+    pub cursor: bool,
     /// What its open cursor has used of the limits.
     pub fetched: Carried,
     /// Parameters sent in pieces since the last execution.
@@ -72,6 +74,7 @@ impl Prepared {
             results: Results::None,
             parameters,
             types: Vec::new(),
+            cursor: false,
             fetched: Carried::default(),
             long_data: BTreeMap::new(),
             overflowed: false,
@@ -105,7 +108,7 @@ pub(super) struct Room {
 }
 
 /// All of a session's prepared statements.
-pub(super) struct Statements {
+pub(in crate::engines::mysql) struct Statements {
     by_id: HashMap<u32, Prepared>,
     /// Bytes of their texts.
     texts: usize,
@@ -115,6 +118,11 @@ pub(super) struct Statements {
 }
 
 impl Statements {
+    /// None, and no room for any: of a connection that is no client's.
+    pub(in crate::engines::mysql) fn none() -> Self {
+        Self::within(&Ledger::of(0))
+    }
+
     /// None yet; what they take is entered in this ledger.
     pub(super) fn within(memory: &Ledger) -> Self {
         Self { by_id: HashMap::new(), texts: 0, waiting: 0, memory: memory.lasting() }
@@ -153,7 +161,7 @@ impl Statements {
     }
 
     /// A reset session has none.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::engines::mysql) fn clear(&mut self) {
         (self.texts, self.waiting) = (0, 0);
         self.by_id.clear();
     }

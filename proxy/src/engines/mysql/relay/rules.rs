@@ -59,7 +59,8 @@ impl Relay {
                                    be checked: try again";
                     return Ok(Err(Refused::new(Rule::UnknownTables, message)));
                 }
-                Ok(Err(LookUpError::Broken(_))) | Err(_) => return Err(Ended::DatabaseGone),
+                Ok(Err(LookUpError::Broken(error))) => return Err(error.into()),
+                Err(_) => return Err(Ended::DatabaseGone),
             }
             if memory.becomes(catalogue.bytes()).is_err() {
                 return Ok(Err(Refused::no_room()));
@@ -77,7 +78,7 @@ impl Relay {
         catalogue: &mut Catalogue,
     ) -> Result<(), LookUpError> {
         let in_the_past = self.shared.server.server.flavour == Flavour::MySql
-            && self.database.status.contains(StatusFlags::IN_TRANS);
+            && self.database.belief.status().contains(StatusFlags::IN_TRANS);
         if !in_the_past {
             return look_up(&mut self.database, wanted, catalogue).await;
         }

@@ -11,6 +11,7 @@ use wire::mysql::response::text_result::TextResult;
 use wire::mysql::rows::text_row::TextRow;
 
 use super::answer::Carried;
+use super::answered::End;
 use super::editor::Masks;
 use super::kill::Reach;
 use super::limits;
@@ -26,8 +27,9 @@ impl Relay {
         if let Some(refused) = self.misread(text) {
             return self.refuse(asked, refused).await;
         }
-        match self.shared.gate.decide(text, self.schema.as_deref()).await {
-            Ok(Verdict::Forward(permit)) => match self.traced(text, self.schema.clone().as_deref()).await? {
+        let schema = self.database.belief.schema().map(str::to_owned);
+        match self.shared.gate.decide(text, schema.as_deref()).await {
+            Ok(Verdict::Forward(permit)) => match self.traced(text, schema.as_deref()).await? {
                 Ok(masks) => self.run_query(asked, &permit, masks).await,
                 Err(refused) => self.refuse(asked, refused).await,
             },
@@ -58,10 +60,8 @@ impl Relay {
                 self.forward_masked(&query, Answer::Query, Carried::default(), &mut masks).await?
             }
         };
-        if answered.done {
-            self.take_effect(permit);
-        }
-        self.finish().await
+        self.finish().await?;
+        self.settle(&permit.effect(), &answered).await
     }
 
     pub(super) async fn prepare(&mut self, text: &[u8]) -> Result<(), Ended> {
@@ -69,7 +69,8 @@ impl Relay {
         if let Some(refused) = self.misread(text) {
             return self.refuse(asked, refused).await;
         }
-        let permit = match self.shared.gate.decide(text, self.schema.as_deref()).await {
+        let schema = self.database.belief.schema().map(str::to_owned);
+        let permit = match self.shared.gate.decide(text, schema.as_deref()).await {
             Ok(Verdict::Forward(permit)) if permit.effect() == SessionEffect::None => permit,
             Ok(Verdict::Forward(_) | Verdict::Answer(_)) => {
                 // What is answered without the database can't be prepared in it, and what changes the session may change
@@ -82,25 +83,33 @@ impl Relay {
             Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
         };
         // A closed column is refused now. What is masked is found when the statement is executed: a table may change.
-        let schema = self.schema.clone();
         if let Err(refused) = self.traced(text, schema.as_deref()).await? {
             return self.refuse(asked, refused).await;
         }
         if let Some(refused) = self.used_up() {
             return self.refuse(asked, refused).await;
         }
-        let Some(room) = self.statements.room_for(text.len(), permit.facts().parameters) else {
+        let statements = &self.database.belief.statements;
+        let Some(room) = statements.room_for(text.len(), permit.facts().parameters) else {
             let message = "too many prepared statements, or too long ones: close some";
             let refused = Refused::new(Rule::TooManyStatements, message);
             return self.refuse(asked, refused).await;
         };
         self.begin(asked, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
-        if let Some(prepared) = answered.prepared.filter(|_| answered.done) {
-            // The text as the client sent it, which mostly is the permit's.
-            let text = if permit.forwarded() == text { permit.shared() } else { text.into() };
-            let statement = Prepared::new(text, schema, prepared.parameters, room);
-            self.statements.insert(prepared.id, statement);
+        match (answered.prepared, answered.end) {
+            (Some(prepared), End::Done) => {
+                // The text as the client sent it, which mostly is the permit's.
+                let text = if permit.forwarded() == text { permit.shared() } else { text.into() };
+                let statement = Prepared::new(text, schema, prepared.parameters, room);
+                self.database.belief.statements.insert(prepared.id, statement);
+            }
+            // The client was told that there is none.
+            (Some(prepared), End::Stopped { .. }) => {
+                let close = command::encode_stmt_close(prepared.id);
+                self.database.send(&close).await.map_err(|_| Ended::DatabaseGone)?;
+            }
+            (Some(_), End::Failed) | (None, _) => {}
         }
         self.finish().await
     }
@@ -117,10 +126,9 @@ impl Relay {
             Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
         }
         self.begin(asked, Decision::Forwarded).await?;
-        if self.forward(&command::encode_init_db(schema), Answer::Simple).await?.done {
-            self.schema = Some(name);
-        }
-        self.finish().await
+        let answered = self.forward(&command::encode_init_db(schema), Answer::Simple).await?;
+        self.finish().await?;
+        self.settle(&SessionEffect::UsesSchema(name), &answered).await
     }
 
     /// COM_FIELD_LIST, by which the ordinary client learns names to complete: decided as SHOW COLUMNS of that table.
@@ -129,7 +137,7 @@ impl Relay {
         let asked = Asked::text("COM_FIELD_LIST", table);
         let quoted = table.iter().flat_map(|byte| if *byte == b'`' { vec![b'`', b'`'] } else { vec![*byte] });
         let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
-        match self.shared.gate.decide(&text, self.schema.as_deref()).await {
+        match self.shared.gate.decide(&text, self.database.belief.schema()).await {
             Ok(Verdict::Forward(_)) => {}
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
@@ -147,14 +155,6 @@ impl Relay {
         }
         let message = "the text is not UTF-8: connect with utf8mb4";
         Some(Refused::new(Rule::Gate(Reason::Character), message))
-    }
-
-    /// What the session is like after the database said OK.
-    pub(super) fn take_effect(&mut self, permit: &Permit) {
-        match permit.effect() {
-            SessionEffect::None => {}
-            SessionEffect::UsesSchema(schema) => self.schema = Some(schema),
-        }
     }
 
     /// The refusal of everything that has rows, once the grant's budget is used up.
@@ -179,7 +179,7 @@ impl Relay {
 
     /// An OK with the status that the database's session has.
     pub(super) fn answer_ok(&mut self) -> Result<(), Ended> {
-        let summary = OkSummary { status: self.database.status, ..OkSummary::default() };
+        let summary = OkSummary { status: self.database.belief.status(), ..OkSummary::default() };
         self.answer(&OkPacket { summary, ..OkPacket::default() }.encode(self.agreed))
     }
 
@@ -187,7 +187,7 @@ impl Relay {
         let result = TextResult {
             columns: columns.iter().map(|name| Column::text(name.as_bytes())).collect(),
             rows: rows.iter().map(|row| text_row(row)).collect(),
-            status: self.database.status,
+            status: self.database.belief.status(),
         };
         let frames = result.encode(self.agreed, self.client.sequence()).map_err(|_| Ended::Ours)?;
         let open = self.open.as_mut().ok_or(Ended::Ours)?;

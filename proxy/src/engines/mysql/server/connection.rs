@@ -10,12 +10,12 @@ use wire::mysql::frame::{self, HEADER_LEN, Sequence};
 use wire::mysql::reader::Malformed;
 use wire::mysql::response::err::ErrSummary;
 use wire::mysql::response::ok::OkSummary;
-use wire::mysql::response::status_flags::StatusFlags;
 use wire::mysql::response::{Answer, ResponseError, ResponseTracker, Seen};
 use wire::mysql::rows::text_row::TextRow;
 
 use super::connections::Listed;
 use crate::bytes::{Inbound, Stream};
+use crate::engines::mysql::belief::{Belief, Violation};
 use crate::engines::mysql::packets::{PacketError, write_packet};
 
 /// The buffer through which answers flow: the memory that a session needs, whatever the size of its results.
@@ -29,6 +29,9 @@ const LEAVING: Duration = Duration::from_millis(500);
 
 /// Our own statements have small answers.
 const SMALL: Bounds = Bounds { rows: 10_000, row_bytes: INBOUND };
+
+/// As bytes, for a client may have set what results are written in, and with a LIMIT against the one that it may have set.
+const CURRENT_SCHEMA: &str = "SELECT CONVERT(CONVERT(DATABASE() USING utf8mb4) USING binary) LIMIT 1";
 
 /// How large the answer to a statement of ours may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,9 @@ pub enum CommandError {
     /// A row could not be read.
     #[error("the database's answer has a malformed row")]
     Row(#[source] Malformed),
+    /// The session is not what every session must be.
+    #[error("the database's session is not held to reading as it should be")]
+    Violation(Violation),
     /// The answer is not of the kind or size that the statement has.
     #[error("the database's answer to {what} is not what it should be")]
     Surprise {
@@ -84,8 +90,8 @@ pub struct Connection {
     pub offered: Capabilities,
     /// What holds on this connection.
     pub capabilities: Capabilities,
-    /// The session's last known status.
-    pub status: StatusFlags,
+    /// What is believed of its session.
+    pub belief: Belief,
     /// Its place on the list of the grant's connections.
     pub(super) listed: Listed,
     /// Whether a statement of ours waits for its answer. What a client asked is the relay's to know.
@@ -106,14 +112,18 @@ impl Connection {
             version: String::from_utf8_lossy(greeting.server_version).into_owned(),
             offered: greeting.capabilities,
             capabilities,
-            status: ok.status,
+            belief: Belief::new(ok.status),
             listed,
             busy: false,
         }
     }
 
-    /// Sends a command, as a new exchange. After an error the connection is of no more use.
+    /// Sends a command, as a new exchange. After an error the connection is of no more use. A server that speaks unasked is
+    /// not asked any more: what it said would be taken for the answer, and each answer for the one after it.
     pub async fn send(&mut self, body: &[u8]) -> Result<(), PacketError> {
+        if !self.inbound.unread().is_empty() {
+            return Err(PacketError::Unasked);
+        }
         let mut sequence = Sequence::default();
         let sent = write_packet(&mut self.stream, &mut sequence, body);
         timeout(PATIENCE, sent).await.unwrap_or(Err(PacketError::Silent))
@@ -184,6 +194,17 @@ impl Connection {
         }
     }
 
+    /// Asks in which schema the session is, whatever the client has set. The answer is what is believed from here on.
+    pub async fn ask_schema(&mut self) -> Result<(), CommandError> {
+        let what = "the current schema";
+        let rows = self.query(what, CURRENT_SCHEMA).await?;
+        match rows.as_slice() {
+            [row] if row.len() == 1 => self.belief.is_in(row.first().cloned().flatten()),
+            _ => return Err(CommandError::Surprise { what }),
+        }
+        Ok(())
+    }
+
     async fn rows(
         &mut self,
         what: &'static str,
@@ -214,6 +235,7 @@ impl Connection {
             while self.inbound.unread().len() < observed.len {
                 self.receive(what).await?;
             }
+            self.belief.note(&observed.seen).map_err(CommandError::Violation)?;
             match observed.seen {
                 Seen::Err(error) => return Err(self.refused(what, error, observed.len)),
                 Seen::ColumnCount(count) => columns = count,
@@ -221,10 +243,9 @@ impl Connection {
                     let body = self.inbound.unread().get(HEADER_LEN..observed.len).unwrap_or_default();
                     rows.push(text(body, columns)?);
                 }
-                Seen::Row | Seen::LocalInfile => return Err(CommandError::Surprise { what }),
+                Seen::Row => return Err(CommandError::Surprise { what }),
                 _ => {}
             }
-            self.status = observed.seen.status().unwrap_or(self.status);
             self.inbound.consume(observed.len);
         }
         self.busy = false;

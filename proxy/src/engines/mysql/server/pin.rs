@@ -45,11 +45,16 @@ impl Pins {
     pub async fn apply(&self, database: &mut Connection) -> Result<(), CommandError> {
         database.execute("the session's settings", &self.settings).await?;
         database.execute(READ_ONLY, READ_ONLY).await?;
-        if is_pinned(database.status) { Ok(()) } else { Err(CommandError::Surprise { what: READ_ONLY }) }
+        if !is_pinned(database.belief.status()) {
+            return Err(CommandError::Surprise { what: READ_ONLY });
+        }
+        database.belief.is_pinned();
+        Ok(())
     }
 
-    /// A fresh session on the same connection, pinned again. The current schema stays.
+    /// A fresh session on the same connection, pinned again.
     pub async fn reset(&self, database: &mut Connection) -> Result<(), CommandError> {
+        database.belief.is_fresh();
         database.simple("COM_RESET_CONNECTION", &command::encode_reset_connection()).await?;
         self.apply(database).await
     }

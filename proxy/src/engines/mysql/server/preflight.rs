@@ -182,7 +182,7 @@ fn roles_in(lines: &[Row], grant: &Grant) -> Result<Vec<String>, PreflightError>
 async fn check_lock(database: &mut Connection) -> Result<(), PreflightError> {
     database.execute("BEGIN", "BEGIN").await.map_err(PreflightError::Command)?;
     let held = StatusFlags::IN_TRANS.with(StatusFlags::IN_TRANS_READONLY);
-    if !database.status.contains(held) {
+    if !database.belief.status().contains(held) {
         return Err(PreflightError::NotReadOnly);
     }
     database.execute("ROLLBACK", "ROLLBACK").await.map_err(PreflightError::Command)

@@ -1,0 +1,163 @@
+//! What the proxy believes of one session of the database's: in which schema it is, what its last status said, which
+//! statements it has prepared and which of them have a cursor. This file is the only writer of schema and status.
+//!
+//! Statements are judged by these beliefs, so each is the server's own word, or follows from one:
+//!
+//! | belief | written |
+//! |---|---|
+//! | schema | when the server told it: `SELECT DATABASE()`, after everything that may have changed it |
+//! | status | wherever an answer is read: a client's, one that is thrown away, our own |
+//! | statements, cursors | by the answers to COM_STMT_PREPARE, COM_STMT_EXECUTE and COM_STMT_FETCH; gone after a reset |
+//!
+//! What can't be told for certain ends the session.
+
+use wire::mysql::response::Seen;
+use wire::mysql::response::status_flags::StatusFlags;
+
+use super::relay::Statements;
+
+/// What a read-only session never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// A transaction is open that may write.
+    WritableTransaction,
+    /// The server reads backslashes otherwise than the gate does.
+    SqlMode,
+    /// The server asks for a file of the client's.
+    LocalInfile,
+}
+
+impl Violation {
+    /// What the client reads.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::WritableTransaction => "session cut: a transaction was open that may write",
+            Self::SqlMode => "session cut: its SQL mode is not the one that statements are checked by",
+            Self::LocalInfile => "session cut: the database asked for a file of yours",
+        }
+    }
+}
+
+/// Whether the session was made what every session must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pinned {
+    /// Not yet, or not again: it is as the server makes sessions.
+    NotYet,
+    /// Yes: what its status says against that is a violation.
+    Yes,
+}
+
+/// What is believed of one session.
+pub struct Belief {
+    schema: Option<String>,
+    status: StatusFlags,
+    pinned: Pinned,
+    /// Its prepared statements.
+    pub(super) statements: Statements,
+}
+
+impl Belief {
+    /// A session that just began. Our login names no schema.
+    pub(super) fn new(status: StatusFlags) -> Self {
+        Self { schema: None, status, pinned: Pinned::NotYet, statements: Statements::none() }
+    }
+
+    /// The current schema, by which names without one are judged.
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    /// The last status.
+    pub fn status(&self) -> StatusFlags {
+        self.status
+    }
+
+    /// Notes what a frame of an answer says of the session. A session that is not held to reading, or reads SQL otherwise
+    /// than the gate, is cut before its client hears of it.
+    pub(super) fn note(&mut self, seen: &Seen) -> Result<(), Violation> {
+        if *seen == Seen::LocalInfile {
+            return Err(Violation::LocalInfile);
+        }
+        match seen.status() {
+            Some(status) => self.note_status(status),
+            None => Ok(()),
+        }
+    }
+
+    fn note_status(&mut self, status: StatusFlags) -> Result<(), Violation> {
+        self.status = status;
+        if self.pinned == Pinned::NotYet {
+            return Ok(());
+        }
+        if status.in_writable_transaction() {
+            return Err(Violation::WritableTransaction);
+        }
+        if status.contains(StatusFlags::NO_BACKSLASH_ESCAPES) {
+            return Err(Violation::SqlMode);
+        }
+        Ok(())
+    }
+
+    /// The server told where the session is.
+    pub(super) fn is_in(&mut self, schema: Option<String>) {
+        self.schema = schema;
+    }
+
+    /// The session was pinned. From here on its status is held against that.
+    pub(super) fn is_pinned(&mut self) {
+        self.pinned = Pinned::Yes;
+    }
+
+    /// The session is being reset: statements and settings are gone. Where it is then, the server is asked.
+    pub(super) fn is_fresh(&mut self) {
+        self.pinned = Pinned::NotYet;
+        self.statements.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::mysql::response::eof::EofPacket;
+    use wire::mysql::response::ok::OkSummary;
+
+    const AUTO: StatusFlags = StatusFlags::AUTOCOMMIT;
+
+    fn frames(status: StatusFlags) -> [Seen; 3] {
+        [
+            Seen::Ok(OkSummary { status, ..OkSummary::default() }),
+            Seen::DefinitionsEnd(EofPacket { warnings: 0, status }),
+            Seen::RowsEnd { status, warnings: 0 },
+        ]
+    }
+
+    #[test]
+    fn a_violation_is_one_wherever_a_status_stands() {
+        let cases = [
+            (AUTO.with(StatusFlags::IN_TRANS), Violation::WritableTransaction),
+            (AUTO.with(StatusFlags::NO_BACKSLASH_ESCAPES), Violation::SqlMode),
+        ];
+        for (status, violation) in cases {
+            for seen in frames(status) {
+                let mut belief = Belief::new(AUTO);
+                assert_eq!(belief.note(&seen), Ok(()), "the server's own defaults are none");
+                belief.is_pinned();
+                assert_eq!(belief.note(&seen), Err(violation), "{seen:?}");
+                belief.is_fresh();
+                assert_eq!(belief.note(&seen), Ok(()), "and none again after a reset");
+            }
+        }
+        assert_eq!(Belief::new(AUTO).note(&Seen::LocalInfile), Err(Violation::LocalInfile));
+    }
+
+    #[test]
+    fn a_transaction_that_only_reads_is_noted_and_no_violation() {
+        let held = StatusFlags::IN_TRANS.with(StatusFlags::IN_TRANS_READONLY);
+        for seen in frames(held) {
+            let mut belief = Belief::new(AUTO);
+            belief.is_pinned();
+            assert_eq!(belief.note(&seen), Ok(()));
+            assert_eq!(belief.status(), held);
+        }
+    }
+}

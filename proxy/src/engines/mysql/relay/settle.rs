@@ -1,0 +1,40 @@
+//! What a statement left the session in: after everything that changes it, or may have, the server is asked where it is. A
+//! session that is elsewhere than its client was told, or than it may be, ends.
+
+use sql::{SessionEffect, Verdict};
+
+use super::answered::{Answered, End, Stopped};
+use super::{Ended, Relay};
+
+impl Relay {
+    /// Settles what a statement with this effect did. The client has its answer.
+    pub(super) async fn settle(&mut self, effect: &SessionEffect, answered: &Answered) -> Result<(), Ended> {
+        let SessionEffect::UsesSchema(wanted) = effect else { return Ok(()) };
+        match answered.end {
+            // A server that says no has changed nothing; and to ask would wipe off what SHOW WARNINGS tells of it.
+            End::Failed | End::Stopped { by_database: Stopped::InTime } => Ok(()),
+            End::Done => self.enters(Some(wanted.clone())).await,
+            // The client was told that it failed.
+            End::Stopped { by_database: Stopped::TooLate } => {
+                let before = self.database.belief.schema().map(str::to_owned);
+                self.database.ask_schema().await?;
+                if self.database.belief.schema() == before.as_deref() { Ok(()) } else { Err(Ended::Astray) }
+            }
+        }
+    }
+
+    /// Asks the server where the session is. `permitted`: the schema that the gate let pass, or the one that it was in. The
+    /// server may call it otherwise, and then the gate is asked again.
+    pub(super) async fn enters(&mut self, permitted: Option<String>) -> Result<(), Ended> {
+        self.database.ask_schema().await?;
+        let told = self.database.belief.schema();
+        if told == permitted.as_deref() {
+            return Ok(());
+        }
+        let Some(told) = told.map(str::to_owned) else { return Err(Ended::Astray) };
+        match self.shared.gate.decide_schema(told).await {
+            Ok(Verdict::Forward(_)) => Ok(()),
+            Ok(Verdict::Answer(_) | Verdict::Refuse(_)) | Err(_) => Err(Ended::Astray),
+        }
+    }
+}
