@@ -80,6 +80,7 @@ pub fn of_preflight(error: &PreflightError, grant: &Grant) -> Setback {
         },
         PreflightError::Privileges(_) | PreflightError::Role { .. } => (failure::PRIVILEGES, false),
         PreflightError::UnknownServer(_)
+        | PreflightError::Nameless
         | PreflightError::OtherEngine { .. }
         | PreflightError::NotReadOnly => (failure::SERVER_UNKNOWN, false),
     };

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::engines::mysql::server::Opened;
+
 /// The first number. Far above what a database counts its connections from, so that the two are not taken for each other:
 /// tools send the one from the greeting as well as what `CONNECTION_ID()` gives.
 const FIRST_NUMBER: u32 = 0x4000_0001;
@@ -17,8 +19,8 @@ const LAST_NUMBER: u32 = 0x7fff_ffff;
 /// A session's place among the others.
 pub struct Seat {
     number: u32,
-    /// The number of its connection at the database.
-    pub(crate) database: u32,
+    /// Its connection at the database.
+    pub(crate) database: Opened,
     /// Held while somebody stops what it executes, so that the next statement doesn't begin meanwhile.
     pub(crate) turn: tokio::sync::Mutex<Turn>,
     end: Notify,
@@ -34,7 +36,7 @@ pub(crate) struct Turn {
 }
 
 impl Seat {
-    fn new(number: u32, database: u32) -> Self {
+    fn new(number: u32, database: Opened) -> Self {
         Self { number, database, turn: tokio::sync::Mutex::default(), end: Notify::new() }
     }
 
@@ -101,7 +103,7 @@ impl Seats {
     pub(crate) fn find(&self, number: u64) -> Option<Arc<Seat>> {
         let number = u32::try_from(number).ok()?;
         let taken = self.taken();
-        let of_database = || taken.by_number.values().find(|seat| seat.database == number);
+        let of_database = || taken.by_number.values().find(|seat| seat.database.id == number);
         taken.by_number.get(&number).or_else(of_database).map(Arc::clone)
     }
 
@@ -122,7 +124,7 @@ pub(crate) struct Seated {
 }
 
 impl Seated {
-    pub(crate) fn new(shared: &Arc<super::Shared>, number: u32, database: u32) -> Self {
+    pub(crate) fn new(shared: &Arc<super::Shared>, number: u32, database: Opened) -> Self {
         let seat = Arc::new(Seat::new(number, database));
         shared.seats.taken().by_number.insert(number, Arc::clone(&seat));
         Self { shared: Arc::clone(shared), seat }
@@ -144,7 +146,10 @@ mod tests {
         let seats = Seats::default();
         assert_eq!([seats.next_number(), seats.next_number()], [FIRST_NUMBER, FIRST_NUMBER + 1]);
         for number in [FIRST_NUMBER, FIRST_NUMBER + 1, LAST_NUMBER] {
-            seats.taken().by_number.insert(number, Arc::new(Seat::new(number, 7)));
+            seats
+                .taken()
+                .by_number
+                .insert(number, Arc::new(Seat::new(number, Opened { id: 7, server: None })));
         }
         seats.taken().next = LAST_NUMBER - 1;
         assert_eq!([seats.next_number(), seats.next_number()], [LAST_NUMBER - 1, FIRST_NUMBER + 2]);

@@ -13,7 +13,7 @@ use super::tls::{self, Acceptors, TlsError};
 use crate::audit::Journal;
 use crate::credential::Credential;
 use crate::ending::Ending;
-use crate::engines::mysql::server::{Dialer, Pins, ServerInfo};
+use crate::engines::mysql::server::{Dialer, Met, Pins, ServerInfo};
 use crate::gate_pool::GatePool;
 use crate::memory::{self, Ledger};
 use crate::usage::UsageMeter;
@@ -75,6 +75,8 @@ pub struct Shared {
     pub(crate) seats: Seats,
     /// For whatever grows with what sessions send and read.
     pub(crate) memory: Ledger,
+    /// The servers that sessions may be on.
+    pub(crate) met: Met,
 }
 
 impl Shared {
@@ -100,6 +102,7 @@ impl Shared {
             acceptors: tls::acceptors(&identity).map_err(SharedError::Tls)?,
             seats: Seats::default(),
             memory: memory::ledger(grant.limits.sessions),
+            met: Met::new(server.answerer.clone()),
             server,
             grant,
         })

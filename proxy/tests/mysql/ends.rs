@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use access::{EndReason, Grant, ServerAddress, Tls};
 use keyhole_proxy::credential::Credential;
-use keyhole_proxy::engines::mysql::server::{Dialer, KillError, SeenGone, SessionsEnd, end_sessions};
+use keyhole_proxy::engines::mysql::server::{Dialer, KillError, Opened, SeenGone, SessionsEnd, end_sessions};
 use servers::mysql::Kind;
 use tokio::net::{TcpListener, TcpStream};
 use wire::mysql::command;
@@ -136,7 +136,7 @@ async fn sessions_of_a_user_that_is_gone_are_proved_gone_only_where_the_server_c
 }
 
 /// An address behind which now one server answers, now another.
-async fn moving(server: &DatabaseServer) -> (Grant, Arc<AtomicU16>) {
+pub async fn moving(server: &DatabaseServer) -> (Grant, Arc<AtomicU16>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut grant = grant_on(server, wide());
     let port = listener.local_addr().unwrap().port();
@@ -163,8 +163,11 @@ async fn a_list_of_another_server_behind_the_same_address_proves_nothing() {
     let mut proxy = Proxy::of_user(grant, credential_of("e-moved", "pw")).await;
     let _busy = busy(&proxy, server, "e-moved").await;
     let there = server.admin(&listed("e-moved").replace("COUNT(*)", "id")).parse().unwrap();
+    let beside = proxy.dialer.connect(&reader, Capabilities::NONE).await.unwrap();
+    let session = Opened { id: there, server: beside.opened().server };
+    beside.quit().await;
     leads_to.store(other.port, Ordering::SeqCst);
-    let killed = proxy.dialer.kill_query(&reader, there).await;
+    let killed = proxy.dialer.kill_query(&reader, &session).await;
     assert!(matches!(killed, Err(KillError::OtherServer { .. })), "its numbers are others': {killed:?}");
     let (why, ids) = open(ends(&mut proxy, &reader).await);
     assert!(why.contains("several servers answer") && ids == [u64::from(there)], "{why} {ids:?}");

@@ -23,6 +23,8 @@ pub enum Violation {
     WritableTransaction,
     /// The server reads backslashes otherwise than the gate does.
     SqlMode,
+    /// The server does not keep the settings that hold the session to reading.
+    Unpinned,
     /// The server asks for a file of the client's.
     LocalInfile,
 }
@@ -33,6 +35,7 @@ impl Violation {
         match self {
             Self::WritableTransaction => "session cut: a transaction was open that may write",
             Self::SqlMode => "session cut: its SQL mode is not the one that statements are checked by",
+            Self::Unpinned => "session cut: the database does not keep the settings that hold it to reading",
             Self::LocalInfile => "session cut: the database asked for a file of yours",
         }
     }

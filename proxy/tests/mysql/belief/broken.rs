@@ -11,9 +11,13 @@ use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::prepare_ok::PrepareOk;
 use wire::mysql::response::status_flags::StatusFlags;
 
-use crate::support::hostile::{Came, ok, proxy_before, proxy_before_script, proxy_before_stops, row};
+use super::last_words;
+use crate::support::hostile::{
+    Came, Character, USUAL, ok, proxy_before, proxy_before_script, proxy_before_servers, proxy_before_stops,
+    row,
+};
 use crate::support::proxy::wide;
-use crate::support::raw::{self, RawTls, error};
+use crate::support::raw::{self, error};
 
 const AUTO: StatusFlags = StatusFlags::AUTOCOMMIT;
 
@@ -26,12 +30,6 @@ fn one_second() -> Limits {
     let mut limits = wide();
     limits.statement.seconds = 1;
     limits
-}
-
-/// What a session says that ends though nothing was asked.
-async fn last_words(raw: &mut RawTls) -> (u16, String) {
-    let said = tokio::time::timeout(Duration::from_secs(10), raw.reads_out_of_band()).await;
-    error(&said.unwrap_or_else(|_| panic!("the session goes on as if nothing had been")))
 }
 
 #[tokio::test]
@@ -108,19 +106,16 @@ async fn a_transaction_that_may_write_is_noticed_after_a_reset() {
 
 #[tokio::test]
 async fn a_schema_that_the_server_begins_sessions_in_is_the_one_that_names_are_judged_by() {
-    let begins_in = |schema: &'static [u8]| {
-        let script = move |command: &[u8]| {
-            let asks = command.starts_with(b"\x03SELECT CONVERT(CONVERT(DATABASE()");
-            asks.then(|| row(&[Some(schema)], AUTO))
-        };
-        proxy_before_script(Arc::new(script), Vec::new())
+    let begins_in = async |schema: &'static str| {
+        let server = Character { begins_in: Some(schema), ..USUAL };
+        proxy_before_servers(vec![server], wide()).await.0
     };
-    let proxy = begins_in(b"information_schema").await;
+    let proxy = begins_in("information_schema").await;
     let mut raw = raw::session(&proxy).await;
     let closed = raw.asks(&command::encode_query(b"SELECT 1 FROM all_plugins")).await.unwrap();
     assert_eq!(error(&closed).0, 1142);
 
-    let proxy = begins_in(b"mysql").await;
+    let proxy = begins_in("mysql").await;
     let mut raw = raw::secured(&proxy, Some(&proxy.session_certificate())).await;
     raw.responds(b"anybody", b"", b"mysql_native_password").await;
     assert_eq!(raw.hears_error().await.0, 1044);

@@ -3,3 +3,14 @@
 
 mod broken;
 mod property;
+mod server;
+
+use std::time::Duration;
+
+use crate::support::raw::{RawTls, error};
+
+/// What a session says that ends though nothing was asked.
+async fn last_words(raw: &mut RawTls) -> (u16, String) {
+    let said = tokio::time::timeout(Duration::from_secs(10), raw.reads_out_of_band()).await;
+    error(&said.unwrap_or_else(|_| panic!("the session goes on as if nothing had been")))
+}

@@ -1,10 +1,11 @@
 //! A database that logs everybody in and then answers queries with whatever a test says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use access::{ColumnRule, Grant, Limits, ServerAddress, Tls};
 use keyhole_proxy::engines::mysql::packets::{read_packet, write_packet};
-use keyhole_proxy::engines::mysql::server::ServerInfo;
+use keyhole_proxy::engines::mysql::server::{Dialer, ServerInfo};
 use sql::mysql::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -12,7 +13,7 @@ use tokio::sync::Notify;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::connect::greeting::Greeting;
 use wire::mysql::connect::handshake_response::HandshakeResponse;
-use wire::mysql::frame::Sequence;
+use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::column::Column;
 use wire::mysql::response::err::{ErrPacket, ErrSummary};
 use wire::mysql::response::ok::{OkPacket, OkSummary};
@@ -20,8 +21,9 @@ use wire::mysql::response::status_flags::StatusFlags;
 use wire::mysql::response::text_result::TextResult;
 use wire::mysql::rows::text_row::TextRow;
 
-use super::proxy::{Proxy, grant, wide};
+use super::proxy::{Proxy, credential, grant, wide};
 
+/// What it greets with.
 const VERSION: &str = "5.5.5-10.11.6-MariaDB";
 
 /// What it can do: as much as a session needs.
@@ -52,6 +54,33 @@ enum Manner {
     /// Answers what the script has an answer for.
     Scripted(Script),
 }
+
+/// Which server a connection meets.
+#[derive(Clone, Copy)]
+pub struct Character {
+    /// The version in its greeting.
+    pub greeting: &'static str,
+    /// Its version in its own words.
+    pub version: &'static str,
+    /// Its host.
+    pub host: &'static str,
+    /// What the user may do on it.
+    pub grants: &'static str,
+    /// Whether SET does what it says.
+    pub keeps_pins: bool,
+    /// The schema in which it begins sessions.
+    pub begins_in: Option<&'static str>,
+}
+
+/// The one that nearly every test meets.
+pub const USUAL: Character = Character {
+    greeting: VERSION,
+    version: "10.11.6-MariaDB",
+    host: "host",
+    grants: "SELECT",
+    keeps_pins: true,
+    begins_in: None,
+};
 
 /// The frames that a database answers a command with, headers included; `None`: it does as a good one would.
 pub type Script = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
@@ -96,9 +125,30 @@ pub async fn proxy_before_script(script: Script, columns: Vec<ColumnRule>) -> Pr
     proxy_of(grant).await
 }
 
+/// A proxy in front of an address at which each connection meets the next of these servers, and at last always the last.
+/// The first one is met by preflight.
+pub async fn proxy_before_servers(servers: Vec<Character>, limits: Limits) -> (Proxy, Arc<AtomicUsize>) {
+    let kills = Arc::new(AtomicUsize::new(0));
+    let script = {
+        let kills = Arc::clone(&kills);
+        move |command: &[u8]| {
+            if command.starts_with(b"\x03KILL ") {
+                kills.fetch_add(1, Ordering::Relaxed);
+            }
+            None
+        }
+    };
+    let mut grant = grant_before_servers(Manner::Scripted(Arc::new(script)), servers).await;
+    grant.limits = limits;
+    (Proxy::of(grant).await, kills)
+}
+
 async fn proxy_of(grant: Grant) -> Proxy {
     let server = Server::from_greeting(VERSION).unwrap();
+    let database = Dialer::new(&grant.target).unwrap().connect(&credential(), Capabilities::NONE).await;
+    let answerer = database.unwrap().answerer().unwrap().clone();
     let info = ServerInfo {
+        answerer,
         server,
         version_text: VERSION.into(),
         capabilities: CAPABILITIES,
@@ -124,25 +174,30 @@ pub async fn grant_before_a_pool() -> Grant {
 }
 
 async fn grant_before(manner: Manner) -> Grant {
+    grant_before_servers(manner, vec![USUAL]).await
+}
+
+async fn grant_before_servers(manner: Manner, servers: Vec<Character>) -> Grant {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut grant = grant(wide());
     grant.target.address =
         ServerAddress::new("127.0.0.1", listener.local_addr().unwrap().port().into()).unwrap();
     grant.target.tls = Tls::Disabled;
     tokio::spawn(async move {
-        loop {
+        let last = *servers.last().unwrap();
+        for character in servers.into_iter().chain(std::iter::repeat(last)) {
             let (stream, _) = listener.accept().await.unwrap();
             // It ends with its client.
-            tokio::spawn(serve(stream, manner.clone()));
+            tokio::spawn(serve(stream, manner.clone(), character));
         }
     });
     grant
 }
 
 /// Logs a client in; what holds with it.
-async fn log_in(stream: &mut TcpStream, manner: &Manner) -> Option<Capabilities> {
+async fn log_in(stream: &mut TcpStream, manner: &Manner, character: &Character) -> Option<Capabilities> {
     let greeting = Greeting {
-        server_version: VERSION.as_bytes(),
+        server_version: character.greeting.as_bytes(),
         connection_id: 7,
         challenge: vec![b'c'; 20],
         capabilities: CAPABILITIES,
@@ -165,61 +220,116 @@ async fn log_in(stream: &mut TcpStream, manner: &Manner) -> Option<Capabilities>
     Some(agreed)
 }
 
-async fn serve(mut stream: TcpStream, manner: Manner) -> Option<()> {
-    let agreed = log_in(&mut stream, &manner).await?;
-    let (mut hit, mut schema) = (false, None);
+async fn serve(mut stream: TcpStream, manner: Manner, character: Character) -> Option<()> {
+    let agreed = log_in(&mut stream, &manner, &character).await?;
+    let schema = character.begins_in.map(str::to_owned);
+    let mut session = Session { agreed, character, number: "7", schema, limit: String::new() };
+    if let Manner::Renumbers = manner {
+        session.number = "8";
+    }
+    let mut hit = false;
     loop {
         let mut sequence = Sequence::default();
         let command = read_packet(&mut stream, &mut sequence, 1 << 24).await.ok()?;
-        let where_it_is = command.starts_with(b"\x03SELECT CONVERT(CONVERT(DATABASE()");
-        let asks = matches!(command.first(), Some(0x03 | 0x16));
-        let own = command.starts_with(b"\x03SET ") || where_it_is || !asks;
-        let mut answer = ok(StatusFlags::AUTOCOMMIT);
         let mut enters = command.strip_prefix(b"\x03USE ").or(command.strip_prefix(b"\x02"));
-        if command.starts_with(b"\x03SELECT CONNECTION_ID()") {
-            let number = if let Manner::Renumbers = manner { "8" } else { "7" };
-            let name = [number, "host", "3306", "1"].map(|value| Some(value.as_bytes()));
-            stream.write_all(&row_for(agreed, &name, StatusFlags::AUTOCOMMIT)).await.ok()?;
-            continue;
-        }
-        if command.starts_with(b"\x01") {
-            return None;
-        }
+        let mut answer = match &manner {
+            Manner::Scripted(script) => script(&command),
+            _ => None,
+        };
+        answer = answer.or_else(|| session.answers(&command));
         match &manner {
+            _ if command.starts_with(b"\x01") => return None,
             Manner::Stopped(stop) if command.starts_with(b"\x19") => {
                 stop.closed.notify_one();
                 continue;
             }
-            Manner::Stopped(_) if std::mem::take(&mut hit) => answer = error((1317, *b"70100")),
+            Manner::Stopped(_) if std::mem::take(&mut hit) => answer = Some(framed(&error(INTERRUPTED))),
             Manner::Stopped(stop) if command.starts_with(b"\x03KILL ") => stop.sent.notify_one(),
-            Manner::Stopped(stop) if !own => {
+            Manner::Stopped(stop) if answer.is_none() && matches!(command.first(), Some(0x03 | 0x16)) => {
                 stop.asked.notify_one();
                 stop.sent.notified().await;
-                (answer, hit) = match &stop.came {
-                    Came::Late(answer) => (answer.clone(), true),
-                    Came::InTime => (error((1317, *b"70100")), false),
-                };
+                hit = matches!(stop.came, Came::Late(_));
                 enters = enters.filter(|_| hit);
+                answer = Some(match &stop.came {
+                    Came::Late(answer) => framed(answer),
+                    Came::InTime => framed(&error(INTERRUPTED)),
+                });
             }
-            Manner::Answers(raw) if !own => {
-                stream.write_all(raw).await.ok()?;
-                continue;
-            }
-            Manner::Scripted(script) => {
-                if let Some(raw) = script(&command) {
-                    stream.write_all(&raw).await.ok()?;
-                    continue;
-                }
-            }
+            Manner::Answers(raw) if command.starts_with(b"\x03") => answer = answer.or(Some(raw.clone())),
             _ => {}
         }
-        schema = enters.map(<[u8]>::to_vec).or(schema);
-        if where_it_is {
-            stream.write_all(&row_for(agreed, &[schema.as_deref()], StatusFlags::AUTOCOMMIT)).await.ok()?;
-            continue;
-        }
-        write_packet(&mut stream, &mut sequence, &answer).await.ok()?;
+        session.schema = enters.map(|name| String::from_utf8_lossy(name).into_owned()).or(session.schema);
+        let answer = answer.unwrap_or_else(|| framed(&ok(StatusFlags::AUTOCOMMIT)));
+        stream.write_all(&answer).await.ok()?;
     }
+}
+
+/// "Query execution was interrupted".
+const INTERRUPTED: (u16, [u8; 5]) = (1317, *b"70100");
+
+/// What a connection knows of itself.
+struct Session {
+    agreed: Capabilities,
+    character: Character,
+    number: &'static str,
+    schema: Option<String>,
+    limit: String,
+}
+
+impl Session {
+    /// The answers to the proxy's own questions.
+    fn answers(&mut self, command: &[u8]) -> Option<Vec<u8>> {
+        let sql = std::str::from_utf8(command.strip_prefix(b"\x03")?).ok()?;
+        if let Some((_, limit)) = sql.split_once("max_statement_time=") {
+            self.limit = limit.to_owned();
+        }
+        let auto = StatusFlags::AUTOCOMMIT;
+        let read_only = auto.with(StatusFlags::IN_TRANS).with(StatusFlags::IN_TRANS_READONLY);
+        match sql {
+            "BEGIN" => return Some(framed(&ok(read_only))),
+            "SHOW GRANTS" => {
+                let grant = format!("GRANT {} ON `shop`.* TO `v`@`%`", self.character.grants);
+                return Some(row_for(self.agreed, &[Some(grant.as_bytes())], auto));
+            }
+            _ if sql.starts_with("SET ") || sql == "ROLLBACK" => return Some(framed(&ok(auto))),
+            _ if sql.contains(".global_variables ") => return Some(row_for(self.agreed, &[], auto)),
+            _ => {}
+        }
+        let asked = sql.strip_prefix("SELECT ")?.strip_suffix(" LIMIT 1")?;
+        let told: Option<Vec<Option<String>>> = asked.split(", ").map(|value| self.tells(value)).collect();
+        let told = told?;
+        let values: Vec<_> = told.iter().map(|value| value.as_deref().map(str::as_bytes)).collect();
+        Some(row_for(self.agreed, &values, auto))
+    }
+
+    /// A value of its own.
+    fn tells(&self, value: &str) -> Option<Option<String>> {
+        let pinned = |value: &str| if self.character.keeps_pins { value.to_owned() } else { String::new() };
+        Some(Some(match value {
+            "CONNECTION_ID()" => self.number.to_owned(),
+            "@@GLOBAL.version" => self.character.version.to_owned(),
+            "@@GLOBAL.hostname" => self.character.host.to_owned(),
+            "@@GLOBAL.port" => "3306".to_owned(),
+            "@@GLOBAL.server_id" | "@@SESSION.autocommit" => "1".to_owned(),
+            "@@GLOBAL.lower_case_table_names" => "0".to_owned(),
+            "@@SESSION.tx_read_only" | "@@SESSION.transaction_read_only" => pinned("1"),
+            "@@SESSION.tx_isolation" | "@@SESSION.transaction_isolation" => pinned("REPEATABLE-READ"),
+            "@@SESSION.max_statement_time" => pinned(&self.limit),
+            "@@SESSION.sql_mode" => {
+                pinned("STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION")
+            }
+            _ if value.starts_with("@@SESSION.character_set_") => pinned("utf8mb4"),
+            _ if value.contains("DATABASE()") => return Some(self.schema.clone()),
+            _ => return None,
+        }))
+    }
+}
+
+/// A packet that is a whole answer, with its header.
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::encode(body, &mut Sequence::starting_at(1), &mut out);
+    out
 }
 
 /// A result of one row for a session, headers included.
@@ -228,8 +338,10 @@ pub fn row(values: &[Option<&[u8]>], status: StatusFlags) -> Vec<u8> {
 }
 
 fn row_for(agreed: Capabilities, values: &[Option<&[u8]>], status: StatusFlags) -> Vec<u8> {
-    let columns = values.iter().map(|_| Column::text(b"x")).collect();
-    let result = TextResult { columns, rows: vec![TextRow { values: values.to_vec() }], status };
+    // Without values there is no row.
+    let columns = (0..values.len().max(1)).map(|_| Column::text(b"x")).collect();
+    let rows = if values.is_empty() { vec![] } else { vec![TextRow { values: values.to_vec() }] };
+    let result = TextResult { columns, rows, status };
     result.encode(agreed, Sequence::starting_at(1)).unwrap()
 }
 

@@ -208,7 +208,7 @@ impl Session<Identity> {
                 return Err(turn_away(&mut stream, sequence, error).await);
             }
         };
-        let seated = Seated::new(&shared, number, database.id);
+        let seated = Seated::new(&shared, number, database.opened());
         let summary = OkSummary { status: database.belief.status(), ..OkSummary::default() };
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
         let told = timeout(TELLING, write_packet(&mut stream, &mut sequence, &ok)).await;
@@ -232,7 +232,7 @@ impl Session<Identity> {
 impl Session<Permit> {
     /// The number of its connection at the database.
     pub(crate) fn database_session(&self) -> u32 {
-        self.state.seated.seat.database
+        self.state.seated.seat.database.id
     }
 
     /// Runs until either side closes, or the grant ends.

@@ -10,9 +10,10 @@ use wire::mysql::connect::capabilities::Capabilities;
 
 use super::turned_away::TurnedAway;
 use crate::audit::{Decision, Intent, Outcome, Who};
-use crate::engines::mysql::server::{CommandError, Connection};
+use crate::engines::mysql::server::{CommandError, Connection, examine, prove};
 use crate::rule::Rule;
 use crate::sessions::Shared;
+use access::chain;
 
 /// How it is called on record, and to the database.
 const COMMAND: &str = "COM_INIT_DB";
@@ -58,6 +59,27 @@ async fn permitted(shared: &Shared, schema: &str) -> Result<(), TurnedAway> {
     }
 }
 
+/// Another server than the one that preflight met goes through a preflight of its own, and must be one that the gate judges
+/// alike: behind one address there may be several, and any of them may be replaced.
+async fn admit(shared: &Shared, database: &mut Connection) -> Result<(), TurnedAway> {
+    if database.answerer().is_some_and(|answerer| shared.met.knows(answerer)) {
+        return Ok(());
+    }
+    let (what, cause) = match examine(database, &shared.grant).await {
+        Ok(info) => match shared.server.differs(&info) {
+            None => {
+                shared.met.add(info.answerer);
+                tracing::info!("another server answers at the database's address, and passed its preflight");
+                return Ok(());
+            }
+            Some(what) => (what, String::new()),
+        },
+        Err(error) => ("it does not pass the checks", chain(&error)),
+    };
+    tracing::warn!(what, cause, "another server answers at the database's address: no session on it");
+    Err(TurnedAway::OtherServer { what })
+}
+
 /// The database's side, given up when the grant ends meanwhile.
 async fn open(
     shared: &Arc<Shared>,
@@ -67,12 +89,13 @@ async fn open(
     let open = async {
         let connected = shared.dialer.connect(&shared.credential, agreed).await;
         let mut database = connected.map_err(TurnedAway::Connect)?;
+        admit(shared, &mut database).await?;
         shared.pins.apply(&mut database).await.map_err(TurnedAway::Setup)?;
         if let Some(schema) = &schema {
             let used = database.simple(COMMAND, &command::encode_init_db(schema.as_bytes())).await;
             used.map_err(TurnedAway::Setup)?;
         }
-        database.ask_schema().await.map_err(TurnedAway::Setup)?;
+        prove(&mut database, &shared.pins).await.map_err(TurnedAway::Setup)?;
         // A server may begin sessions in a schema of its own choice, and it may call one otherwise than the client.
         match database.belief.schema() {
             told if told == schema.as_deref() => {}

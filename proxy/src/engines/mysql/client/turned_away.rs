@@ -62,6 +62,12 @@ pub enum TurnedAway {
     /// Database: the session could not be made read-only, or the schema is not there.
     #[error("the database session could not be set up")]
     Setup(#[source] CommandError),
+    /// Database: it is another one than the grant was made ready for.
+    #[error("another server answers at the database's address: {what}")]
+    OtherServer {
+        /// In what it differs.
+        what: &'static str,
+    },
     /// Ours: its start could not be put on record.
     #[error("the session's start could not be put on record")]
     NotRecorded(#[source] NotRecorded),
@@ -113,6 +119,9 @@ impl TurnedAway {
             Self::Schema(refusal) => (errors::of(Rule::Gate(refusal.reason)), refusal.message()),
             Self::Setup(CommandError::Refused { error, .. }) if matches!(error.code, 1044 | 1049) => {
                 (*error, "this schema does not exist or is not open to you".into())
+            }
+            Self::OtherServer { .. } => {
+                (errors::GONE, format!("{self}: try again, or ask for a new grant if it stays so"))
             }
             Self::Connect(_) | Self::Setup(_) => {
                 (errors::GONE, "the database cannot be reached now: try again in a moment".into())

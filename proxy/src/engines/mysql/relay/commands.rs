@@ -158,7 +158,7 @@ impl Relay {
     async fn fresh_session(&mut self) -> Result<(), Ended> {
         let before = self.database.belief.schema().map(str::to_owned);
         self.shared.pins.reset(&mut self.database).await?;
-        self.enters(before).await
+        self.stays(before).await
     }
 
     /// Pools send it between two users of a connection. It is a reset, and the same proof of identity again: there is

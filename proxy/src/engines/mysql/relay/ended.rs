@@ -38,6 +38,8 @@ pub enum Ended {
     Violation(Violation),
     /// Database: its session is in another schema than the client was told, or than it may be in.
     Astray,
+    /// Database: another server answers in the place of the one that the session was on.
+    OtherServer,
     /// Ours: the statement or its outcome could not be put on record.
     NotRecorded(NotRecorded),
     /// Ours: something that should never fail did.
@@ -59,6 +61,9 @@ impl Ended {
             Self::Astray => {
                 (errors::GONE, "the session is not in the schema that it should be in: connect again")
             }
+            Self::OtherServer => {
+                (errors::GONE, "another server answers at the database's address: connect again")
+            }
             Self::NotRecorded(_) => {
                 (errors::GONE, "the statement could not be put on record, so it was not run")
             }
@@ -73,6 +78,8 @@ impl From<CommandError> for Ended {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Violation(violation) => Self::Violation(violation),
+            CommandError::Unpinned { .. } => Self::Violation(Violation::Unpinned),
+            CommandError::OtherServer => Self::OtherServer,
             _ => Self::DatabaseGone,
         }
     }
@@ -92,6 +99,7 @@ impl fmt::Display for Ended {
             Self::DatabaseGone => f.write_str("database: gone"),
             Self::DatabaseBroke(error) => write!(f, "database: {error}"),
             Self::Violation(violation) => write!(f, "database: {}", violation.sentence()),
+            Self::OtherServer => f.write_str("database: another server answers"),
             Self::Astray => f.write_str("database: its session is in another schema"),
             Self::NotRecorded(error) => write!(f, "ours: not recorded, for {error}"),
             Self::Ours => f.write_str("ours: the proxy failed"),

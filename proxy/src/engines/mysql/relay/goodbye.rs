@@ -45,7 +45,8 @@ impl Relay {
             return;
         }
         let shared = &self.shared;
-        let kill = shared.dialer.kill_connection(&shared.credential, self.database.id);
+        let session = self.database.opened();
+        let kill = shared.dialer.kill_connection(&shared.credential, &session);
         tokio::select! {
             biased;
             _ = shared.ending.began() => {}

@@ -53,7 +53,7 @@ async fn stop_statement(shared: &Shared, seat: &Seat) -> Result<(), Refused> {
         return Ok(());
     }
     turn.stopped = true;
-    let killed = shared.dialer.kill_query(&shared.credential, seat.database).await;
+    let killed = shared.dialer.kill_query(&shared.credential, &seat.database).await;
     killed.map_err(|_| {
         let message = "the database could not be told to stop the statement: try again";
         Refused::new(Rule::NotStopped, message)

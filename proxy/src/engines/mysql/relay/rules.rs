@@ -1,8 +1,10 @@
 //! Column rules, before a statement is forwarded: the gate traces it, and is told of the tables that it asks about. What
 //! is known of tables lasts for one statement.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use sql::TableName;
 use sql::mysql::{Catalogue, Flavour, Trace};
 use tokio::time::timeout;
 use wire::mysql::connect::capabilities::Capabilities;
@@ -11,8 +13,9 @@ use wire::mysql::response::status_flags::StatusFlags;
 use super::editor::Masks;
 use super::refused::Refused;
 use super::{Ended, Relay};
-use crate::engines::mysql::server::{LookUpError, look_up};
+use crate::engines::mysql::server::{Answerer, CommandError, Connection, LookUpError, look_up, prove};
 use crate::rule::Rule;
+use crate::sessions::Shared;
 
 /// A view of views of views is followed so far.
 const MOST_ROUNDS: usize = 16;
@@ -74,7 +77,7 @@ impl Relay {
     /// Asks in the session itself; but MySQL tells whoever has a transaction open what it knew when that began.
     async fn tell_of(
         &mut self,
-        wanted: &std::collections::BTreeSet<sql::TableName>,
+        wanted: &BTreeSet<TableName>,
         catalogue: &mut Catalogue,
     ) -> Result<(), LookUpError> {
         let in_the_past = self.shared.server.server.flavour == Flavour::MySql
@@ -84,9 +87,29 @@ impl Relay {
         }
         let connected = self.shared.dialer.connect(&self.shared.credential, Capabilities::NONE).await;
         let mut database = connected.map_err(|_| LookUpError::Untold)?;
-        let told = look_up(&mut database, wanted, catalogue).await;
+        let session = self.database.answerer().cloned();
+        let told = told_by(&self.shared, session, &mut database, wanted, catalogue).await;
         database.quit().await;
-        // This connection is not the session's, so its end isn't either.
-        told.map_err(|_| LookUpError::Untold)
+        told.map_err(|error| match error {
+            LookUpError::Broken(CommandError::Violation(_) | CommandError::Unpinned { .. }) => error,
+            // This connection is not the session's, so its end isn't either.
+            LookUpError::Broken(_) | LookUpError::Untold => LookUpError::Untold,
+        })
     }
+}
+
+/// Asks on a connection beside the session's, which must be on the same server, and as good as a session's.
+async fn told_by(
+    shared: &Shared,
+    session: Option<Answerer>,
+    database: &mut Connection,
+    wanted: &BTreeSet<TableName>,
+    catalogue: &mut Catalogue,
+) -> Result<(), LookUpError> {
+    if database.answerer() != session.as_ref() {
+        return Err(LookUpError::Untold);
+    }
+    shared.pins.apply(database).await?;
+    prove(database, &shared.pins).await?;
+    look_up(database, wanted, catalogue).await
 }

@@ -27,6 +27,11 @@ impl Relay {
     /// server may call it otherwise, and then the gate is asked again.
     pub(super) async fn enters(&mut self, permitted: Option<String>) -> Result<(), Ended> {
         self.database.ask_schema().await?;
+        self.stays(permitted).await
+    }
+
+    /// The same, where the server was asked already.
+    pub(super) async fn stays(&mut self, permitted: Option<String>) -> Result<(), Ended> {
         let told = self.database.belief.schema();
         if told == permitted.as_deref() {
             return Ok(());

@@ -225,16 +225,16 @@ pub async fn try_login(dialer: &Dialer, credential: &Credential) -> LoginProbe {
 }
 
 impl Dialer {
-    /// Stops the statement that runs on connection `id`; the connection stays.
-    pub async fn kill_query(&self, credential: &Credential, id: u32) -> Result<(), KillError> {
-        let killed = self.try_kill_query(credential, id).await;
-        self.note(id, killed)
+    /// Stops the statement that runs on a connection; the connection stays.
+    pub async fn kill_query(&self, credential: &Credential, one: &Opened) -> Result<(), KillError> {
+        let killed = self.try_kill_query(credential, one).await;
+        self.note(one.id, killed)
     }
 
-    /// Ends connection `id` and whatever runs on it: `Ok` means that the server's list shows it no more.
-    pub async fn kill_connection(&self, credential: &Credential, id: u32) -> Result<(), KillError> {
-        let killed = self.try_kill_connection(credential, id).await;
-        self.note(id, killed)
+    /// Ends a connection and whatever runs on it: `Ok` means that the server's list shows it no more.
+    pub async fn kill_connection(&self, credential: &Credential, one: &Opened) -> Result<(), KillError> {
+        let killed = self.try_kill_connection(credential, one).await;
+        self.note(one.id, killed)
     }
 
     /// Whoever reads the log can tell this from a database that closed a session by itself.
@@ -244,15 +244,16 @@ impl Dialer {
         })
     }
 
-    async fn try_kill_query(&self, credential: &Credential, id: u32) -> Result<(), KillError> {
-        let mut database = self.beside(credential, id).await?;
-        kill(&mut database, "KILL QUERY", id.into()).await.map_err(KillError::Command)?;
+    async fn try_kill_query(&self, credential: &Credential, one: &Opened) -> Result<(), KillError> {
+        let mut database = self.beside(credential, one).await?;
+        kill(&mut database, "KILL QUERY", one.id.into()).await.map_err(KillError::Command)?;
         database.quit().await;
         Ok(())
     }
 
-    async fn try_kill_connection(&self, credential: &Credential, id: u32) -> Result<(), KillError> {
-        let mut database = self.beside(credential, id).await?;
+    async fn try_kill_connection(&self, credential: &Credential, one: &Opened) -> Result<(), KillError> {
+        let mut database = self.beside(credential, one).await?;
+        let id = one.id;
         kill(&mut database, "KILL CONNECTION", id.into()).await.map_err(KillError::Command)?;
         let server = database.listed.server().ok_or(KillError::Unseen { id })?;
         let deadline = Instant::now().checked_add(GOING);
@@ -270,14 +271,15 @@ impl Dialer {
         }
     }
 
-    /// One more connection to the server that connection `id` is on.
-    async fn beside(&self, credential: &Credential, id: u32) -> Result<Connection, KillError> {
+    /// One more connection to the server that a connection is on.
+    async fn beside(&self, credential: &Credential, one: &Opened) -> Result<Connection, KillError> {
         let database = self.connect(credential, Capabilities::NONE).await.map_err(KillError::Connect)?;
-        if self.connections.has(id, database.listed.server().as_ref()) {
+        // One server gives each number once, but two may give the same one: the name decides.
+        if database.listed.server() == one.server {
             Ok(database)
         } else {
             database.quit().await;
-            Err(KillError::OtherServer { id })
+            Err(KillError::OtherServer { id: one.id })
         }
     }
 }

@@ -13,7 +13,8 @@ use wire::mysql::response::ok::OkSummary;
 use wire::mysql::response::{Answer, ResponseError, ResponseTracker, Seen};
 use wire::mysql::rows::text_row::TextRow;
 
-use super::connections::Listed;
+use super::connections::{Listed, Opened};
+use super::proof::Answerer;
 use crate::bytes::{Inbound, Stream};
 use crate::engines::mysql::belief::{Belief, Violation};
 use crate::engines::mysql::packets::{PacketError, write_packet};
@@ -65,6 +66,15 @@ pub enum CommandError {
     /// The session is not what every session must be.
     #[error("the database's session is not held to reading as it should be")]
     Violation(Violation),
+    /// The session is not as it was made.
+    #[error("the database does not keep {what} as they were set")]
+    Unpinned {
+        /// What it does not keep.
+        what: &'static str,
+    },
+    /// The server is not the one that answered before.
+    #[error("another server answers at the database's address")]
+    OtherServer,
     /// The answer is not of the kind or size that the statement has.
     #[error("the database's answer to {what} is not what it should be")]
     Surprise {
@@ -84,8 +94,10 @@ pub struct Connection {
     pub inbound: Inbound,
     /// The number to kill it by.
     pub id: u32,
-    /// The server's own words about its version.
-    pub version: String,
+    /// The version in its greeting, which is not to be believed.
+    pub(super) greeted: String,
+    /// Which server it is on, once that was asked.
+    pub(super) answerer: Option<Answerer>,
     /// What the server can do.
     pub offered: Capabilities,
     /// What holds on this connection.
@@ -109,13 +121,24 @@ impl Connection {
             stream,
             inbound: Inbound::bounded(INBOUND),
             id: greeting.connection_id,
-            version: String::from_utf8_lossy(greeting.server_version).into_owned(),
+            greeted: String::from_utf8_lossy(greeting.server_version).into_owned(),
+            answerer: None,
             offered: greeting.capabilities,
             capabilities,
             belief: Belief::new(ok.status),
             listed,
             busy: false,
         }
+    }
+
+    /// Its number, and the server on which that is its number.
+    pub fn opened(&self) -> Opened {
+        Opened { id: self.id, server: self.listed.server() }
+    }
+
+    /// Which server it is on, in its own words. `None` if nothing but the login was asked of it.
+    pub fn answerer(&self) -> Option<&Answerer> {
+        self.answerer.as_ref()
     }
 
     /// Sends a command, as a new exchange. After an error the connection is of no more use. A server that speaks unasked is

@@ -62,11 +62,6 @@ impl Connections {
         self.list().opened.values().cloned().collect()
     }
 
-    /// Whether one of this number was opened on this server, or both are not known.
-    pub(super) fn has(&self, id: u32, server: Option<&ServerName>) -> bool {
-        self.list().opened.values().any(|opened| opened.id == id && opened.server.as_ref() == server)
-    }
-
     /// The server's list shows it no more.
     pub(super) fn seen_gone(&self, id: u32, server: &ServerName) {
         self.list().opened.retain(|_, opened| opened.id != id || opened.server.as_ref() != Some(server));
@@ -117,7 +112,6 @@ mod tests {
         assert_eq!(connections.left().len(), 2, "closed by us is not gone there");
         connections.seen_gone(7, &here);
         assert_eq!(connections.left(), [Opened { id: 7, server: Some(there.clone()) }]);
-        assert!(connections.has(7, Some(&there)) && !connections.has(7, Some(&here)));
         second.is_gone();
         assert_eq!((connections.left(), connections.ever()), (vec![], 2));
     }

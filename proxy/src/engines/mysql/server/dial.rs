@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{ServerAddress, Target, Tls};
+use access::{Engine, ServerAddress, Target, Tls};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName as TlsName};
 use rustls::{ClientConfig, RootCertStore};
@@ -22,8 +22,9 @@ use wire::mysql::response::err::{self, ErrPacket};
 use wire::mysql::writer::Unencodable;
 
 use super::connection::{CommandError, Connection};
-use super::connections::{Connections, ServerName};
+use super::connections::Connections;
 use super::login;
+use super::proof::who_answers;
 use crate::bytes::Stream;
 use crate::credential::Credential;
 use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
@@ -105,6 +106,7 @@ pub enum ConnectError {
 /// that no connection is missing on the list.
 pub struct Dialer {
     address: ServerAddress,
+    engine: Engine,
     tls: Option<(TlsConnector, TlsName<'static>)>,
     pub(super) connections: Arc<Connections>,
 }
@@ -120,7 +122,7 @@ impl Dialer {
                 Some((TlsConnector::from(Arc::new(client_config(ca_pem)?)), name))
             }
         };
-        Ok(Self { address: target.address.clone(), tls, connections: Arc::default() })
+        Ok(Self { address: target.address.clone(), engine: target.engine, tls, connections: Arc::default() })
     }
 
     /// Connects, logs in and learns which server it is. `agreed`: what holds with the client, so that answers can be
@@ -132,7 +134,7 @@ impl Dialer {
     ) -> Result<Connection, ConnectError> {
         let connect = async {
             let mut database = self.log_in(credential, agreed).await?;
-            name(&mut database).await.map_err(ConnectError::Nameless)?;
+            who_answers(&mut database, self.engine).await.map_err(ConnectError::Nameless)?;
             Ok(database)
         };
         timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| self.silent())?
@@ -189,27 +191,6 @@ impl Dialer {
         login::log_in(stream, sequence, hello, credential).await
     }
 }
-
-/// Asks which server it is. What answers for a server under other numbers than its own, as a pool in front of it does, is
-/// none: its list would not be the server's.
-async fn name(database: &mut Connection) -> Result<(), CommandError> {
-    // MariaDB has no identity of a server that every version shows, so its name is made of what tells servers apart.
-    let identity = if database.version.contains("MariaDB") { "" } else { ", @@GLOBAL.server_uuid" };
-    let ask =
-        format!("SELECT CONNECTION_ID(), @@GLOBAL.hostname, @@GLOBAL.port, @@GLOBAL.server_id{identity}");
-    let rows = database.query(WHICH_SERVER, &ask).await?;
-    let surprise = || CommandError::Surprise { what: WHICH_SERVER };
-    let row: Vec<String> =
-        rows.into_iter().next().into_iter().flatten().collect::<Option<_>>().ok_or_else(surprise)?;
-    let (number, name) = row.split_first().filter(|(_, name)| !name.is_empty()).ok_or_else(surprise)?;
-    if *number == database.id.to_string() {
-        database.listed.is_on(ServerName::new(&name.join(" ")));
-    }
-    Ok(())
-}
-
-/// How the question is called.
-const WHICH_SERVER: &str = "which server it is";
 
 fn client_config(ca_pem: &str) -> Result<ClientConfig, ConnectError> {
     let bad = |what| ConnectError::TlsSettings { what };

@@ -260,6 +260,8 @@ fn literal(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sql::Verdict;
+    use sql::mysql::{Gate, Server};
 
     fn row(values: &[Option<&str>]) -> Row {
         values.iter().map(|value| value.map(str::to_owned)).collect()
@@ -280,6 +282,19 @@ mod tests {
         for question in [COLUMNS, KINDS, NAMES] {
             let sql = statement(std::slice::from_ref(&asked), question);
             assert!(!sql.contains(';') && sql.contains("_utf8mb4 0x612762"), "{sql}");
+        }
+    }
+
+    #[test]
+    fn our_own_questions_name_their_tables_with_the_schema() {
+        let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
+        let name = TableName { schema: Some("shop".into()), name: "orders".into() };
+        let asked = Asked { schema: "shop".into(), table: "orders".into(), name };
+        for question in [COLUMNS, KINDS, NAMES] {
+            // In no schema a table without one is refused.
+            let sql = statement(std::slice::from_ref(&asked), question);
+            let verdict = Gate::new(server, access::Allowances::default()).decide(sql.as_bytes(), None);
+            assert!(matches!(verdict, Verdict::Forward(_)), "{verdict:?}: {sql}");
         }
     }
 

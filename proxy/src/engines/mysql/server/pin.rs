@@ -7,6 +7,7 @@ use wire::mysql::command;
 use wire::mysql::response::status_flags::StatusFlags;
 
 use super::connection::{CommandError, Connection};
+use super::proof::prove;
 
 /// The SQL mode that the gate's lexer presumes: no ANSI_QUOTES, NO_BACKSLASH_ESCAPES or IGNORE_SPACE, and otherwise
 /// what both servers have by default.
@@ -16,10 +17,11 @@ const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE
 /// have by default, a reader would lock the rows that it reads.
 const READ_ONLY: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
-/// The statements that pin a session of one grant.
+/// The statements that pin a session of one grant, and what they make of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
     settings: String,
+    kept: Vec<(&'static str, String)>,
 }
 
 impl Pins {
@@ -30,15 +32,29 @@ impl Pins {
         let StatementLimits { rows: _, seconds, bytes: _ } = statement;
         // One second more than our own clock: it is ours that tells the client which limit it met.
         let seconds = seconds.saturating_add(1);
-        let time_limit = match flavour {
-            Flavour::MariaDb => format!("SESSION max_statement_time={seconds}"),
-            Flavour::MySql => {
-                format!("SESSION max_execution_time={}", u64::from(seconds).saturating_mul(1_000))
-            }
+        let (variable, limit) = match flavour {
+            Flavour::MariaDb => ("@@SESSION.max_statement_time", u64::from(seconds)),
+            Flavour::MySql => ("@@SESSION.max_execution_time", u64::from(seconds).saturating_mul(1_000)),
         };
-        let settings =
-            format!("SET NAMES utf8mb4, SESSION sql_mode='{SQL_MODE}', SESSION autocommit=1, {time_limit}");
-        Self { settings }
+        let settings = format!(
+            "SET NAMES utf8mb4, SESSION sql_mode='{SQL_MODE}', SESSION autocommit=1, {variable}={limit}"
+        );
+        let kept = [
+            ("@@SESSION.character_set_client", "utf8mb4"),
+            ("@@SESSION.character_set_connection", "utf8mb4"),
+            ("@@SESSION.character_set_results", "utf8mb4"),
+            ("@@SESSION.sql_mode", SQL_MODE),
+            ("@@SESSION.autocommit", "1"),
+            ("@@SESSION.transaction_isolation", "REPEATABLE-READ"),
+            ("@@SESSION.transaction_read_only", "1"),
+            (variable, &limit.to_string()),
+        ];
+        Self { settings, kept: kept.map(|(variable, value)| (variable, value.to_owned())).to_vec() }
+    }
+
+    /// The session variables as they are then, by the names that MySQL has for them.
+    pub(super) fn kept(&self) -> &[(&'static str, String)] {
+        &self.kept
     }
 
     /// Pins the session. An error means that it must not be used.
@@ -46,17 +62,18 @@ impl Pins {
         database.execute("the session's settings", &self.settings).await?;
         database.execute(READ_ONLY, READ_ONLY).await?;
         if !is_pinned(database.belief.status()) {
-            return Err(CommandError::Surprise { what: READ_ONLY });
+            return Err(CommandError::Unpinned { what: "the session's settings" });
         }
         database.belief.is_pinned();
         Ok(())
     }
 
-    /// A fresh session on the same connection, pinned again.
+    /// A fresh session on the same connection, pinned and proved again.
     pub async fn reset(&self, database: &mut Connection) -> Result<(), CommandError> {
         database.belief.is_fresh();
         database.simple("COM_RESET_CONNECTION", &command::encode_reset_connection()).await?;
-        self.apply(database).await
+        self.apply(database).await?;
+        prove(database, self).await
     }
 }
 
@@ -74,8 +91,8 @@ mod tests {
     #[test]
     fn each_server_gets_its_own_time_limit_a_second_after_ours() {
         let pins = |flavour| Pins::new(flavour, &Limits::DEFAULT).settings;
-        assert!(pins(Flavour::MariaDb).ends_with("SESSION max_statement_time=31"));
-        assert!(pins(Flavour::MySql).ends_with("SESSION max_execution_time=31000"));
+        assert!(pins(Flavour::MariaDb).ends_with(" @@SESSION.max_statement_time=31"));
+        assert!(pins(Flavour::MySql).ends_with(" @@SESSION.max_execution_time=31000"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::connection::{CommandError, Connection, Row};
 use super::dial::{ConnectError, Dialer};
 use super::pin::Pins;
 use super::privileges::{self, Granted, Refused};
+use super::proof::{Answerer, prove};
 use crate::credential::Credential;
 
 /// Roles within roles are followed so far; a credential for reading has no need of more.
@@ -20,9 +21,11 @@ const MOST_ROLES: usize = 16;
 /// What is known of the server: enough to greet clients in its name.
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
+    /// Which one it is.
+    pub answerer: Answerer,
     /// Flavour and version, for the gate.
     pub server: Server,
-    /// The server's own words about its version.
+    /// Its version, for clients.
     pub version_text: String,
     /// What it can do.
     pub capabilities: Capabilities,
@@ -30,6 +33,31 @@ pub struct ServerInfo {
     pub secret_variables: Vec<String>,
     /// Which of [`sql::mysql::component_functions`] it has.
     pub component_functions: Vec<String>,
+}
+
+impl ServerInfo {
+    /// In what that the gate depends on the other server is another one; `None`: statements may be judged for both alike.
+    pub fn differs(&self, other: &Self) -> Option<&'static str> {
+        let Self {
+            answerer,
+            server,
+            version_text: _,
+            capabilities: _,
+            secret_variables,
+            component_functions,
+        } = self;
+        if *server != other.server {
+            Some("its version is another one")
+        } else if answerer.lower_case_table_names != other.answerer.lower_case_table_names {
+            Some("names of tables count otherwise there")
+        } else if *secret_variables != other.secret_variables {
+            Some("other variables hold secrets there")
+        } else if *component_functions != other.component_functions {
+            Some("it has other functions")
+        } else {
+            None
+        }
+    }
 }
 
 /// Why nobody may connect.
@@ -56,6 +84,9 @@ pub enum PreflightError {
         /// The role, as SQL writes it.
         role: String,
     },
+    /// Nobody asked which server it is.
+    #[error("it is not known which server it is")]
+    Nameless,
     /// A statement of ours failed.
     #[error("the database could not be checked")]
     Command(#[source] CommandError),
@@ -72,7 +103,15 @@ pub async fn preflight(
 ) -> Result<ServerInfo, PreflightError> {
     let mut database =
         dialer.connect(credential, Capabilities::NONE).await.map_err(PreflightError::Connect)?;
-    let server = Server::from_greeting(&database.version).map_err(PreflightError::UnknownServer)?;
+    let info = examine(&mut database, grant).await?;
+    database.quit().await;
+    Ok(info)
+}
+
+/// The same on a connection that nobody has used yet.
+pub async fn examine(database: &mut Connection, grant: &Grant) -> Result<ServerInfo, PreflightError> {
+    let answerer = database.answerer().cloned().ok_or(PreflightError::Nameless)?;
+    let server = Server::from_greeting(&answerer.version).map_err(PreflightError::UnknownServer)?;
     let expected = grant.target.engine;
     match (expected, server.flavour) {
         (Engine::MariaDb, Flavour::MariaDb) | (Engine::MySql, Flavour::MySql) => {}
@@ -82,21 +121,22 @@ pub async fn preflight(
     }
     // Before anything is read: how a server writes SHOW GRANTS depends on its SQL mode.
     let pins = Pins::new(server.flavour, &grant.limits);
-    pins.apply(&mut database).await.map_err(PreflightError::Command)?;
-    check_privileges(&mut database, grant, server.flavour).await?;
-    check_lock(&mut database).await?;
-    let secret_variables = secret_variables(&mut database, server.flavour).await?;
-    let component_functions = component_functions(&mut database, server).await?;
+    pins.apply(database).await.map_err(PreflightError::Command)?;
+    prove(database, &pins).await.map_err(PreflightError::Command)?;
+    check_privileges(database, grant, server.flavour).await?;
+    check_lock(database).await?;
+    let secret_variables = secret_variables(database, server.flavour).await?;
+    let component_functions = component_functions(database, server).await?;
+    let version_text = version_for_clients(&database.greeted, &answerer.version);
+    let capabilities = database.offered;
+    Ok(ServerInfo { answerer, server, version_text, capabilities, secret_variables, component_functions })
+}
 
-    let info = ServerInfo {
-        server,
-        version_text: database.version.clone(),
-        capabilities: database.offered,
-        secret_variables,
-        component_functions,
-    };
-    database.quit().await;
-    Ok(info)
+/// MariaDB 10 greets with another version in front, for old replicas, and clients may know it by that. Of a greeting that says
+/// anything else nothing is repeated.
+fn version_for_clients(greeted: &str, version: &str) -> String {
+    let known = greeted.strip_prefix("5.5.5-") == Some(version);
+    if known { greeted.to_owned() } else { version.to_owned() }
 }
 
 /// The variables that show a secret: set, to more than the asterisks that some servers show in its place.
@@ -104,26 +144,33 @@ async fn secret_variables(
     database: &mut Connection,
     flavour: Flavour,
 ) -> Result<Vec<String>, PreflightError> {
+    let ask = which_are_set(flavour);
+    let rows = database.query("secret variables", &ask).await.map_err(PreflightError::Command)?;
+    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+}
+
+fn which_are_set(flavour: Flavour) -> String {
     let schema = match flavour {
         Flavour::MariaDb => "information_schema",
         Flavour::MySql => "performance_schema",
     };
     let names = SECRET_VARIABLES.map(|name| format!("'{name}'")).join(", ");
-    let ask = format!(
+    format!(
         "SELECT LOWER(variable_name) FROM {schema}.global_variables WHERE variable_name IN ({names}) AND \
          variable_value REGEXP '[^*]'"
-    );
-    let rows = database.query("secret variables", &ask).await.map_err(PreflightError::Command)?;
-    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    )
 }
 
-/// The functions of a component that are there, and compute what they should. No schema is in use, so that a stored function
-/// of the same name can't answer.
+/// The functions of a component that are there, and compute what they should. They are asked for where no schema is in use, so
+/// that a stored function of the same name can't answer.
 async fn component_functions(
     database: &mut Connection,
     server: Server,
 ) -> Result<Vec<String>, PreflightError> {
     let mut there = Vec::new();
+    if database.belief.schema().is_some() {
+        return Ok(there);
+    }
     for (name, of_nothing) in sql::mysql::component_functions(server) {
         match database.query("component functions", &format!("SELECT {name}('')")).await {
             Ok(rows) if rows.iter().flatten().any(|cell| cell.as_deref() == Some(*of_nothing)) => {
@@ -186,4 +233,32 @@ async fn check_lock(database: &mut Connection) -> Result<(), PreflightError> {
         return Err(PreflightError::NotReadOnly);
     }
     database.execute("ROLLBACK", "ROLLBACK").await.map_err(PreflightError::Command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sql::Verdict;
+    use sql::mysql::Gate;
+
+    #[test]
+    fn our_own_question_names_its_table_with_the_schema() {
+        for version in ["10.11.6-MariaDB", "9.7.4"] {
+            let server = Server::from_greeting(version).unwrap();
+            // In no schema a table without one is refused.
+            let verdict = Gate::new(server, access::Allowances::default())
+                .decide(which_are_set(server.flavour).as_bytes(), None);
+            assert!(matches!(verdict, Verdict::Forward(_)), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn clients_hear_the_version_that_was_asked_for_after_the_login() {
+        let version = "10.11.6-MariaDB-0+deb12u1";
+        let greeted = format!("5.5.5-{version}");
+        assert_eq!(version_for_clients(&greeted, version), greeted);
+        for other in ["5.5.5-11.4.2-MariaDB", "8.0.36", ""] {
+            assert_eq!(version_for_clients(other, version), version);
+        }
+    }
 }

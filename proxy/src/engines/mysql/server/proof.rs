@@ -1,0 +1,178 @@
+//! Who answers, and in which state its session is: asked of the server itself, after TLS and login. What a greeting says
+//! comes before TLS, and anybody on the way may have written it.
+//!
+//! The questions name each variable with its scope and call nothing but `CONNECTION_ID()` and `DATABASE()`, which no function
+//! of anybody's can stand in for.
+
+use access::Engine;
+use sql::mysql::{Flavour, Server, Version};
+
+use super::connection::{CommandError, Connection};
+use super::connections::ServerName;
+use super::pin::Pins;
+
+/// What every server is asked: the connection's number, what the gate depends on, and what tells servers apart.
+const WHO: &str = "CONNECTION_ID(), @@GLOBAL.version, @@GLOBAL.lower_case_table_names, @@GLOBAL.hostname, @@GLOBAL.port, \
+                   @@GLOBAL.server_id";
+
+/// MariaDB has no identity of a server that every version shows, so its name is made of the rest.
+const UUID: &str = ", @@GLOBAL.server_uuid";
+
+/// "Unknown system variable".
+const UNKNOWN_VARIABLE: u16 = 1193;
+
+/// The first MariaDB that calls a transaction's variables as MySQL does, and the other names old.
+const MARIADB_RENAMED: Version = Version { major: 11, minor: 1, patch: 1 };
+
+/// How the questions are called.
+const WHO_ANSWERS: &str = "which server it is";
+const STATE: &str = "the session's state";
+
+/// A server in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answerer {
+    /// What tells it from others; `None` where what answers is not the server itself, as a pool in front of it is.
+    pub name: Option<ServerName>,
+    /// Its version.
+    pub version: String,
+    /// How names of tables count.
+    pub lower_case_table_names: String,
+}
+
+/// Asks which server it is, and puts its name on the list of connections. `engine`: what the `Database` says it is.
+pub(super) async fn who_answers(database: &mut Connection, engine: Engine) -> Result<(), CommandError> {
+    let answerer = match engine {
+        Engine::MySql => match ask(database, UUID).await {
+            // Another one than the `Database` says: its version will tell.
+            Err(CommandError::Refused { error, .. }) if error.code == UNKNOWN_VARIABLE => {
+                ask(database, "").await
+            }
+            other => other,
+        },
+        Engine::MariaDb | Engine::PostgreSql => ask(database, "").await,
+    }?;
+    if let Some(name) = &answerer.name {
+        database.listed.is_on(name.clone());
+    }
+    database.answerer = Some(answerer);
+    Ok(())
+}
+
+async fn ask(database: &mut Connection, uuid: &str) -> Result<Answerer, CommandError> {
+    let rows = database.query(WHO_ANSWERS, &format!("SELECT {WHO}{uuid} LIMIT 1")).await?;
+    let row = rows.into_iter().next().unwrap_or_default();
+    read(&row, database.id).ok_or(CommandError::Surprise { what: WHO_ANSWERS })
+}
+
+/// `id`: the number that the server greeted the connection with. What answers under another one answers for a server, as a
+/// pool in front of it does, and is none: its list would not be the server's.
+fn read(row: &[Option<String>], id: u32) -> Option<Answerer> {
+    let row: Vec<&str> = row.iter().map(Option::as_deref).collect::<Option<_>>()?;
+    let [number, version, lower_case_table_names, name @ ..] = row.as_slice() else { return None };
+    let itself = *number == id.to_string();
+    Some(Answerer {
+        name: (itself && !name.is_empty()).then(|| ServerName::new(&name.join(" "))),
+        version: (*version).to_owned(),
+        lower_case_table_names: (*lower_case_table_names).to_owned(),
+    })
+}
+
+/// Proves a pinned session: the server is the one that answered when the connection was made, it keeps every pin, and it says
+/// in which schema the session is.
+pub async fn prove(database: &mut Connection, pins: &Pins) -> Result<(), CommandError> {
+    let surprise = || CommandError::Surprise { what: STATE };
+    let before = database.answerer.clone().ok_or_else(surprise)?;
+    let server = Server::from_greeting(&before.version).map_err(|_| surprise())?;
+    let uuid = match server.flavour {
+        Flavour::MySql => UUID,
+        Flavour::MariaDb => "",
+    };
+    let kept = pins.kept();
+    let variables: Vec<&str> = kept.iter().map(|(name, _)| variable(name, server)).collect();
+    let question = format!("SELECT DATABASE(), {}, {WHO}{uuid} LIMIT 1", variables.join(", "));
+    let rows = database.query(STATE, &question).await?;
+    let row = rows.into_iter().next().unwrap_or_default();
+    let (schema, rest) = row.split_first().ok_or_else(surprise)?;
+    let (told, who) = rest.split_at_checked(kept.len()).ok_or_else(surprise)?;
+    if read(who, database.id).ok_or_else(surprise)? != before {
+        return Err(CommandError::OtherServer);
+    }
+    for ((what, wanted), told) in kept.iter().zip(told) {
+        if !told.as_deref().is_some_and(|told| same(told, wanted)) {
+            return Err(CommandError::Unpinned { what });
+        }
+    }
+    database.belief.is_in(schema.clone());
+    Ok(())
+}
+
+/// How this server calls a variable.
+fn variable(name: &'static str, server: Server) -> &'static str {
+    let old = server.flavour == Flavour::MariaDb && server.version < MARIADB_RENAMED;
+    match name {
+        "@@SESSION.transaction_read_only" if old => "@@SESSION.tx_read_only",
+        "@@SESSION.transaction_isolation" if old => "@@SESSION.tx_isolation",
+        other => other,
+    }
+}
+
+/// A list of modes comes in the server's own order, and MariaDB writes seconds with their fractions.
+fn same(told: &str, wanted: &str) -> bool {
+    let told = told.strip_suffix(".000000").unwrap_or(told);
+    let sorted = |list: &str| {
+        let mut modes: Vec<String> = list.split(',').map(str::to_ascii_lowercase).collect();
+        modes.sort();
+        modes
+    };
+    sorted(told) == sorted(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use access::{Allowances, Limits};
+    use sql::Verdict;
+    use sql::mysql::Gate;
+
+    fn row(values: &[&str]) -> Vec<Option<String>> {
+        values.iter().map(|value| Some((*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_answers_under_another_number_is_no_server() {
+        let told = ["7", "10.11.6-MariaDB", "0", "host", "3306", "1"];
+        let answerer = read(&row(&told), 7).unwrap();
+        assert_eq!(answerer.name, Some(ServerName::new("host 3306 1")));
+        let pool = read(&row(&told), 8).unwrap();
+        assert_eq!((pool.name, pool.version), (None, answerer.version));
+        assert_eq!(read(&row(&["7", "10.11.6-MariaDB"]), 7), None);
+        let mut silent = row(&told);
+        silent[1] = None;
+        assert_eq!(read(&silent, 7), None);
+    }
+
+    #[test]
+    fn modes_are_the_same_in_any_order_and_no_others() {
+        assert!(same("A,B", "B,A") && same("utf8mb4", "UTF8MB4") && same("31.000000", "31"));
+        assert!(same("", ""));
+        assert!(!same("A,B,C", "A,B") && !same("A", "A,B") && !same("", "A"));
+    }
+
+    #[test]
+    fn our_own_questions_read_variables_with_their_scope_and_no_table() {
+        for version in ["10.6.1-MariaDB", "11.4.2-MariaDB", "8.0.36", "9.7.4"] {
+            let server = Server::from_greeting(version).unwrap();
+            let pins = Pins::new(server.flavour, &Limits::DEFAULT);
+            let variables: Vec<&str> = pins.kept().iter().map(|(name, _)| variable(name, server)).collect();
+            let question = format!("SELECT DATABASE(), {}, {WHO}", variables.join(", "));
+            let gate = Gate::new(server, Allowances::default());
+            let Verdict::Forward(permit) = gate.decide(question.as_bytes(), None) else {
+                panic!("{version}: {question}")
+            };
+            let facts = permit.facts();
+            assert!(facts.tables.is_empty() && facts.stored_functions.is_empty(), "{version}");
+            let scoped = |name: &String| name.starts_with("@@session.") || name.starts_with("@@global.");
+            assert!(facts.variables_read.iter().all(scoped), "{:?}", facts.variables_read);
+        }
+    }
+}
