@@ -1,5 +1,7 @@
-//! A database that was taken over, or is broken, harms no client and gets no further than its session.
+//! A database that was taken over, or is broken, harms no client and gets no further than its session. One that does what no
+//! read-only session does has no other session either.
 
+use access::EndReason;
 use keyhole_proxy::engines::mysql::server::LoginProbe;
 use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
@@ -15,20 +17,25 @@ fn framed(bodies: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// What a client gets to its first query, and that the session is over then.
-async fn last_words(answer: Vec<u8>) -> (u16, String) {
+/// What a client gets to its first query, and that the grant is over then.
+async fn violates(answer: Vec<u8>) -> (u16, String) {
     let proxy = proxy_before(answer).await;
-    let mut raw = raw::session(&proxy).await;
+    let (mut raw, mut beside) = (raw::session(&proxy).await, raw::session(&proxy).await);
     let packet = raw.asks(&command::encode_query(b"SELECT 1")).await.unwrap();
     let words = error(&packet);
     raw.is_closed().await;
+    // What the report says of the end.
+    assert_eq!(proxy.ending.cause().map(|cause| cause.reason), Some(EndReason::Violation));
+    let (code, message) = error(&beside.reads_out_of_band().await);
+    assert!(code == 1053 && message.contains(EndReason::Violation.sentence()), "{code} {message}");
+    beside.is_closed().await;
     words
 }
 
 #[tokio::test]
-async fn a_transaction_that_may_write_cuts_the_session_before_its_client_hears_of_it() {
+async fn a_transaction_that_may_write_ends_the_grant_before_its_client_hears_of_it() {
     let writable = StatusFlags::AUTOCOMMIT.with(StatusFlags::IN_TRANS);
-    let (code, message) = last_words(framed(&[&ok(writable)])).await;
+    let (code, message) = violates(framed(&[&ok(writable)])).await;
     assert!(code == 1053 && message.contains("a transaction was open that may write"), "{code} {message}");
 }
 
@@ -43,15 +50,15 @@ async fn a_read_only_transaction_does_not() {
 }
 
 #[tokio::test]
-async fn an_sql_mode_that_the_gate_does_not_read_cuts_the_session() {
+async fn an_sql_mode_that_the_gate_does_not_read_ends_the_grant() {
     let other = StatusFlags::AUTOCOMMIT.with(StatusFlags::NO_BACKSLASH_ESCAPES);
-    let (code, message) = last_words(framed(&[&ok(other)])).await;
+    let (code, message) = violates(framed(&[&ok(other)])).await;
     assert!(code == 1053 && message.contains("SQL mode"), "{code} {message}");
 }
 
 #[tokio::test]
-async fn a_database_that_asks_for_a_clients_file_is_cut_off() {
-    let (code, message) = last_words(framed(&[b"\xfb/etc/passwd"])).await;
+async fn a_database_that_asks_for_a_clients_file_ends_the_grant() {
+    let (code, message) = violates(framed(&[b"\xfb/etc/passwd"])).await;
     assert!(code == 1053 && message.contains("asked for a file of yours"), "{code} {message}");
     assert!(!message.contains("passwd"), "{message}");
 }

@@ -16,7 +16,7 @@ use wire::mysql::response::status_flags::StatusFlags;
 
 use super::relay::Statements;
 
-/// What a read-only session never does.
+/// What a read-only session never does: the grant ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
     /// A transaction is open that may write.
@@ -33,10 +33,12 @@ impl Violation {
     /// What the client reads.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::WritableTransaction => "session cut: a transaction was open that may write",
-            Self::SqlMode => "session cut: its SQL mode is not the one that statements are checked by",
-            Self::Unpinned => "session cut: the database does not keep the settings that hold it to reading",
-            Self::LocalInfile => "session cut: the database asked for a file of yours",
+            Self::WritableTransaction => "grant ended: a transaction was open that may write",
+            Self::SqlMode => "grant ended: the SQL mode is not the one that statements are checked by",
+            Self::Unpinned => {
+                "grant ended: the database does not keep the settings that hold a session to reading"
+            }
+            Self::LocalInfile => "grant ended: the database asked for a file of yours",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use access::{ColumnAccess, ColumnRule, Limits};
+use access::{ColumnAccess, ColumnRule, EndReason, Limits};
 use tokio::io::AsyncWriteExt;
 use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
@@ -102,6 +102,38 @@ async fn a_transaction_that_may_write_is_noticed_after_a_reset() {
     let mut raw = raw::session(&proxy).await;
     let (code, message) = error(&raw.asks(&command::encode_reset_connection()).await.unwrap());
     assert!(code == 1053 && message.contains("may write"), "{code} {message}");
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_pinned_again_after_a_reset_ends_the_grant() {
+    let was_reset = AtomicBool::new(false);
+    let told = [
+        None,
+        Some("utf8mb4"),
+        Some("utf8mb4"),
+        Some("utf8mb4"),
+        Some("ANSI_QUOTES"),
+        Some("1"),
+        Some("REPEATABLE-READ"),
+        Some("1"),
+        Some("31"),
+        Some("7"),
+        Some(USUAL.version),
+        Some("0"),
+        Some(USUAL.host),
+        Some("3306"),
+        Some("1"),
+    ];
+    let script = move |command: &[u8]| {
+        was_reset.fetch_or(command.starts_with(b"\x1f"), Ordering::Relaxed);
+        let asks = was_reset.load(Ordering::Relaxed) && command.starts_with(b"\x03SELECT DATABASE(), @@");
+        asks.then(|| row(&told.map(|value| value.map(str::as_bytes)), AUTO))
+    };
+    let proxy = proxy_before_script(Arc::new(script), Vec::new()).await;
+    let mut raw = raw::session(&proxy).await;
+    let (code, message) = error(&raw.asks(&command::encode_reset_connection()).await.unwrap());
+    assert!(code == 1053 && message.contains("does not keep the settings"), "{code} {message}");
+    assert_eq!(proxy.ending.cause().map(|cause| cause.reason), Some(EndReason::Violation));
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod texts;
 
 use std::sync::Arc;
 
+use access::EndReason;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 use wire::mysql::connect::capabilities::Capabilities;
@@ -32,6 +33,7 @@ pub(super) use prepared::Statements;
 
 use crate::audit::{Decision, Intent, Parameter, SqlError, Who};
 use crate::bytes::Stream;
+use crate::ending::EndCause;
 use crate::engines::mysql::errors;
 use crate::engines::mysql::server::Connection;
 use crate::sessions::{Seat, Shared};
@@ -137,8 +139,20 @@ impl Relay {
             () = seat.killed() => Ended::Killed,
             ended = self.converse() => ended,
         };
-        // Whatever else went wrong at that moment went wrong because of it.
-        let ended = ending.cause().map_or(ended, Ended::Grant);
+        let ended = match ended {
+            // Its client hears what it was, all others that the grant is over.
+            Ended::Violation(violation) => {
+                tracing::error!(
+                    session = self.who.session,
+                    what = violation.sentence(),
+                    "violation: the grant ends"
+                );
+                ending.begin(EndCause::of(EndReason::Violation));
+                ended
+            }
+            // Whatever else went wrong at that moment went wrong because of it.
+            other => ending.cause().map_or(other, Ended::Grant),
+        };
         let told = self.part(&ended).await;
         Over { ended, told }
     }
