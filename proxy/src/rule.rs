@@ -14,6 +14,8 @@ pub enum Rule {
     Command,
     /// A command longer than 1 MiB.
     TooLong,
+    /// A command that cannot be read.
+    Malformed,
     /// The name of a schema that cannot be one.
     SchemaName,
     /// A statement that the proxy answers itself, or that has an effect on the session.
@@ -60,10 +62,11 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule that is not one of the gate's.
-    const OWN: [Self; 24] = [
+    const OWN: [Self; 25] = [
         Self::Unchecked,
         Self::Command,
         Self::TooLong,
+        Self::Malformed,
         Self::SchemaName,
         Self::NotPreparable,
         Self::TooManyStatements,
@@ -99,6 +102,7 @@ impl Rule {
             Self::Unchecked => "Unchecked",
             Self::Command => "Command",
             Self::TooLong => "TooLong",
+            Self::Malformed => "Malformed",
             Self::SchemaName => "SchemaName",
             Self::NotPreparable => "NotPreparable",
             Self::TooManyStatements => "TooManyStatements",
@@ -139,6 +143,7 @@ impl Rule {
             Self::Unchecked => ("the gate gave no verdict on the text", "send it in a plainer form"),
             Self::Command => ("a command of the protocol that is not open to readers", "leave it out"),
             Self::TooLong => ("a command longer than 1 MiB", "send it in parts"),
+            Self::Malformed => ("a command that cannot be read", "use another client"),
             Self::SchemaName => ("the name of a schema that cannot be one", "check its name"),
             Self::NotPreparable => (
                 "a statement that the proxy answers itself, or that has an effect on the session",

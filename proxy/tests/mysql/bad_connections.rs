@@ -242,9 +242,32 @@ async fn commands_that_are_not_for_readers_are_refused_with_1047() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_malformed_or_out_of_turn_ends_the_session() {
+async fn a_command_that_cannot_be_read_is_refused_and_the_session_goes_on() {
     let proxy = Proxy::start().await;
-    for body in [&[][..], &[0x17, 1][..], &[0x0e, 1][..]] {
+    let mut raw = raw::session(&proxy).await;
+    let malformed: [&[u8]; 9] = [
+        b"",
+        b"\x04orders",
+        b"\x0c\x01",
+        b"\x0e\x01",
+        b"\x17\x01",
+        b"\x1a\x01",
+        b"\x1b",
+        b"\x1c\x01\0\0\0\x01",
+        b"\x1f\x01",
+    ];
+    for body in malformed {
+        let (code, message) = error(&raw.asks(body).await.unwrap());
+        assert!(code == 1835 && message.starts_with("Keyhole: "), "{body:?}: {code} {message}");
+        assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0, "{body:?}: the session goes on");
+    }
+    assert_eq!(proxy.usage.so_far().refused, 9, "and each is on record");
+}
+
+#[tokio::test]
+async fn a_command_whose_answer_cannot_be_told_or_that_is_out_of_turn_ends_the_session() {
+    let proxy = Proxy::start().await;
+    for body in [&[0x11][..], &[0x18, 1][..], &[0x19, 1][..]] {
         let mut raw = raw::session(&proxy).await;
         assert_eq!(error(&raw.asks(body).await.unwrap()).0, 1835);
         raw.is_closed().await;

@@ -40,6 +40,7 @@ pub fn of(rule: Rule) -> ErrSummary {
         Rule::Gate(reason) => of_gate(reason),
         Rule::Unchecked | Rule::NotStopped => error(1105, *b"HY000"),
         Rule::Command => error(1047, *b"08S01"),
+        Rule::Malformed => MALFORMED,
         Rule::TooLong | Rule::LongData => error(1153, *b"08S01"),
         Rule::SchemaName => error(1049, *b"42000"),
         Rule::NotPreparable => error(1295, *b"HY000"),

@@ -197,6 +197,12 @@ impl std::fmt::Debug for Command<'_> {
     }
 }
 
+/// Whether a client waits for one packet in answer to this command, though its rest can't be read: COM_CHANGE_USER is an
+/// exchange of its own, and of those that have no answer it can't be told what a client reads.
+pub fn awaits_answer(body: &[u8]) -> bool {
+    !matches!(body.first(), Some(&(CHANGE_USER | QUIT | STMT_CLOSE | STMT_SEND_LONG_DATA)))
+}
+
 /// The body of a COM_QUERY; `sql` may differ from what the client sent (comments blanked).
 pub fn encode_query(sql: &[u8]) -> Vec<u8> {
     named(QUERY, sql)

@@ -1,7 +1,7 @@
 //! What we write we read again; what is cut short is refused; and no bytes at all make a decoder panic.
 
-use crate::mysql::command::Command;
 use crate::mysql::command::execute_params::{ExecuteParams, ParameterType, Statement};
+use crate::mysql::command::{self, Command};
 use crate::mysql::connect::auth_more_data::AuthMoreData;
 use crate::mysql::connect::auth_reply::AuthReply;
 use crate::mysql::connect::auth_switch::AuthSwitch;
@@ -94,6 +94,16 @@ fn cut_packets_are_refused() {
 fn a_cut_execution_is_refused() {
     for len in 0..9 {
         assert!(Command::decode(&b"\x17\x01\0\0\0\0\x01\0\0"[..len], MODERN).is_err(), "{len}");
+    }
+}
+
+#[test]
+fn of_a_command_that_cannot_be_read_is_known_whether_it_awaits_an_answer() {
+    for body in [&b""[..], b"\x0e\x01", b"\x17\x01", b"\x1a", b"\x1c", b"\x04orders"] {
+        assert!(command::awaits_answer(body), "{body:?}");
+    }
+    for body in [&b"\x01\x01"[..], b"\x11anybody", b"\x18\x01", b"\x19\x01"] {
+        assert!(!command::awaits_answer(body), "{body:?}");
     }
 }
 

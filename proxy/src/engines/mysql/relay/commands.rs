@@ -75,7 +75,7 @@ impl Relay {
     }
 
     async fn serve(&mut self, body: &[u8]) -> Result<(), Ended> {
-        let command = Command::decode(body, self.agreed).map_err(|_| Ended::ClientBroke)?;
+        let Ok(command) = Command::decode(body, self.agreed) else { return self.malformed(body).await };
         let name = command.name();
         match command {
             Command::Quit => Err(Ended::ClientQuit),
@@ -107,6 +107,15 @@ impl Relay {
                 self.refuse(Asked::plain(name), Refused::new(Rule::Command, message)).await
             }
         }
+    }
+
+    /// Its frames are whole, so the next command is where it should be.
+    async fn malformed(&mut self, body: &[u8]) -> Result<(), Ended> {
+        if !command::awaits_answer(body) {
+            return Err(Ended::ClientBroke);
+        }
+        let message = "this command cannot be read";
+        self.refuse(Asked::plain("malformed"), Refused::new(Rule::Malformed, message)).await
     }
 
     async fn ping(&mut self) -> Result<(), Ended> {
