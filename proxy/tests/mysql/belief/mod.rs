@@ -2,6 +2,7 @@
 //! has its session in: were it in another one, closed tables and hidden columns would be read under open names.
 
 mod broken;
+mod change_user;
 mod property;
 mod server;
 

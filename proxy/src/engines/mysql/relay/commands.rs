@@ -8,6 +8,7 @@ use wire::mysql::command::{self, Command};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::Answer;
 use wire::mysql::response::eof::{self, EofPacket};
+use wire::mysql::response::err::ErrSummary;
 use wire::mysql::response::ok::{OkPacket, OkSummary};
 
 use super::client_side::Next;
@@ -16,6 +17,8 @@ use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
 use crate::engines::mysql::client::{self, Claim};
+use crate::engines::mysql::errors;
+use crate::engines::mysql::server::CommandError;
 use crate::rule::Rule;
 
 /// The value of COM_SET_OPTION that turns several statements in a text off.
@@ -204,10 +207,22 @@ impl Relay {
         }
         self.fresh_session().await?;
         if let Some(schema) = schema {
-            self.database.simple("COM_INIT_DB", &command::encode_init_db(schema.as_bytes())).await?;
-            self.enters(Some(schema)).await?;
+            match self.database.simple("COM_INIT_DB", &command::encode_init_db(schema.as_bytes())).await {
+                Ok(()) => self.enters(Some(schema)).await?,
+                // A server that says no has changed nothing: the fresh session is where the last one was.
+                Err(CommandError::Refused { error, .. }) => return self.has_no_schema(error).await,
+                Err(error) => return Err(error.into()),
+            }
         }
         self.answer_ok()?;
+        self.finish().await
+    }
+
+    async fn has_no_schema(&mut self, error: ErrSummary) -> Result<(), Ended> {
+        self.answer(&errors::packet(error, "this schema does not exist or is not open to you"))?;
+        if let Some(open) = &mut self.open {
+            open.error = Some(error.into());
+        }
         self.finish().await
     }
 }
