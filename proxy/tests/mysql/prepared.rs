@@ -1,13 +1,14 @@
 //! Prepared statements: gated when they are prepared, bounded when they are executed.
 
+use access::Engine;
 use mysql_async::prelude::Queryable;
 use tokio::io::AsyncWriteExt;
 use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
 
 use crate::support::clients::Person;
-use crate::support::databases::mariadb;
-use crate::support::proxy::{Proxy, wide};
+use crate::support::databases::{both, mariadb};
+use crate::support::proxy::{Proxy, grant_on, wide};
 use crate::support::raw::{self, error};
 
 #[tokio::test]
@@ -76,6 +77,46 @@ async fn a_statement_that_was_not_prepared_here_is_not_executed() {
         assert_eq!((code, message.starts_with("Keyhole: ")), (1243, true));
     }
     assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0, "the session goes on");
+}
+
+/// MariaDB's clients prepare and execute in one write, by the id that means the last one.
+#[tokio::test]
+async fn mariadbs_id_for_the_last_statement_is_the_one_that_was_prepared_last_and_never_an_older_one() {
+    let by = |byte: u8, rest: &[u8]| [&[byte], 0xffff_ffff_u32.to_le_bytes().as_slice(), rest].concat();
+    let executes = by(0x17, &[0, 1, 0, 0, 0]);
+    for server in both() {
+        let proxy = Proxy::of(grant_on(server, wide())).await;
+        let mut raw = raw::session(&proxy).await;
+        let mut at_once = Vec::new();
+        for body in [command::encode_prepare(b"SELECT 7"), executes.clone()] {
+            frame::encode(&body, &mut Sequence::default(), &mut at_once);
+        }
+        raw.stream.write_all(&at_once).await.unwrap();
+        assert_eq!(raw.reads_out_of_band().await[0], 0);
+        raw.reads().await.unwrap();
+        let first = raw.reads_out_of_band().await;
+        if server.engine() == Engine::MySql {
+            assert_eq!(error(&first).0, 1243, "to MySQL no id is another one's");
+            continue;
+        }
+        assert_eq!(first, [1], "one column");
+        while raw.reads().await.unwrap()[0] != 0xfe {}
+        assert_eq!(raw.asks(&by(0x1a, &[])).await.unwrap()[0], 0, "COM_STMT_RESET");
+        // What is refused leaves none.
+        let too_long = command::encode_prepare(&[b'x'; 1_200_000]);
+        for refused in [command::encode_prepare(b"DELETE FROM shop.orders"), too_long] {
+            assert_eq!(raw.asks(&command::encode_prepare(b"SELECT 7")).await.unwrap()[0], 0);
+            raw.reads().await.unwrap();
+            assert_eq!(raw.asks(&refused).await.unwrap()[0], 0xff);
+            assert_eq!(error(&raw.asks(&executes).await.unwrap()).0, 1243);
+        }
+        // So does what is closed.
+        assert_eq!(raw.asks(&command::encode_prepare(b"SELECT 7")).await.unwrap()[0], 0);
+        raw.reads().await.unwrap();
+        raw.sequence = Sequence::default();
+        raw.writes(&by(0x19, &[])).await;
+        assert_eq!(error(&raw.asks(&executes).await.unwrap()).0, 1243);
+    }
 }
 
 #[tokio::test]

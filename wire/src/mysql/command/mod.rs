@@ -31,6 +31,11 @@ const SET_OPTION: u8 = 0x1b;
 const STMT_FETCH: u8 = 0x1c;
 const RESET_CONNECTION: u8 = 0x1f;
 
+/// The statement's id by which MariaDB's clients mean the one that they prepared last. They send it before they know that one's.
+///
+/// Source: <https://mariadb.com/docs/server/reference/clientserver-protocol/3-binary-protocol-prepared-statements/com_stmt_execute>.
+pub const LAST_PREPARED: u32 = u32::MAX;
+
 /// One command. `Debug` names it and leaves out its text and data.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -94,7 +99,7 @@ pub enum Command<'a> {
 /// Source: <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_execute.html>.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StmtExecute<'a> {
-    /// The statement's id. MariaDB reads 0xffffffff as "the last one prepared": refuse ids that are not known.
+    /// The statement's id. MariaDB reads [`LAST_PREPARED`] as another one: refuse ids that are not known.
     pub id: u32,
     /// Which kind of cursor: 0 for none, 1 for a read-only one.
     pub flags: u8,
@@ -194,6 +199,20 @@ impl std::fmt::Debug for Command<'_> {
             Self::Unsupported(byte) => write!(f, "command {byte:#04x}"),
             known => f.write_str(known.name()),
         }
+    }
+}
+
+/// Puts an id in the place of [`LAST_PREPARED`] in a command that names a prepared statement so.
+pub fn name_last_prepared(body: &mut [u8], id: u32) {
+    let Some((&mut (STMT_EXECUTE | STMT_SEND_LONG_DATA | STMT_CLOSE | STMT_RESET | STMT_FETCH), rest)) =
+        body.split_first_mut()
+    else {
+        return;
+    };
+    if let Some(named) = rest.first_chunk_mut()
+        && *named == LAST_PREPARED.to_le_bytes()
+    {
+        *named = id.to_le_bytes();
     }
 }
 

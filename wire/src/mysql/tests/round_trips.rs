@@ -98,6 +98,23 @@ fn a_cut_execution_is_refused() {
 }
 
 #[test]
+fn the_last_prepared_statement_is_named_where_a_statement_is_and_nowhere_else() {
+    let named = |body: &[u8]| {
+        let mut body = body.to_vec();
+        command::name_last_prepared(&mut body, 7);
+        body
+    };
+    for byte in [0x17, 0x18, 0x19, 0x1a, 0x1c] {
+        let by = |id: u32| [&[byte], id.to_le_bytes().as_slice(), b"rest"].concat();
+        assert_eq!(named(&by(command::LAST_PREPARED)), by(7));
+        assert_eq!(named(&by(8)), by(8));
+    }
+    for other in [&b""[..], b"\x17", b"\x17\xff\xff\xff", b"\x03\xff\xff\xff\xff", b"\x0c\xff\xff\xff\xff"] {
+        assert_eq!(named(other), other);
+    }
+}
+
+#[test]
 fn of_a_command_that_cannot_be_read_is_known_whether_it_awaits_an_answer() {
     for body in [&b""[..], b"\x0e\x01", b"\x17\x01", b"\x1a", b"\x1c", b"\x04orders"] {
         assert!(command::awaits_answer(body), "{body:?}");

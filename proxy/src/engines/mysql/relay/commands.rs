@@ -3,6 +3,7 @@
 
 use access::Budget;
 use access::report::Usage;
+use sql::mysql::Flavour;
 use wire::mysql::command::change_user::ChangeUser;
 use wire::mysql::command::{self, Command};
 use wire::mysql::connect::capabilities::Capabilities;
@@ -29,7 +30,10 @@ impl Relay {
     pub(super) async fn turn(&mut self) -> Result<(), Ended> {
         loop {
             match self.client.next_command() {
-                Next::Command(body) => {
+                Next::Command(mut body) => {
+                    if let Some(last) = self.last_prepared() {
+                        command::name_last_prepared(&mut body, last);
+                    }
                     let served = self.serve(&body).await;
                     self.client.served();
                     return served;
@@ -70,10 +74,23 @@ impl Relay {
         }
         match long_data {
             Some(id) => {
-                self.database.belief.statements.overflows(id);
+                let last = self.last_prepared().filter(|_| id == command::LAST_PREPARED);
+                self.database.belief.statements.overflows(last.unwrap_or(id));
                 Ok(())
             }
-            None => self.refuse(Asked::plain("too long"), refused).await,
+            None => {
+                // It may have been one to prepare.
+                self.database.belief.statements.forget_last();
+                self.refuse(Asked::plain("too long"), refused).await
+            }
+        }
+    }
+
+    /// The statement that its client may call the last one: to MySQL no id is another one's.
+    fn last_prepared(&self) -> Option<u32> {
+        match self.shared.server.server.flavour {
+            Flavour::MariaDb => self.database.belief.statements.last(),
+            Flavour::MySql => None,
         }
     }
 

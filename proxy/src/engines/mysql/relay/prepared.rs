@@ -115,6 +115,8 @@ pub(in crate::engines::mysql) struct Statements {
     /// Bytes of long data that waits.
     waiting: usize,
     memory: Ledger,
+    /// The one that the last COM_STMT_PREPARE made, if it did and it was not closed.
+    last: Option<u32>,
 }
 
 impl Statements {
@@ -125,7 +127,7 @@ impl Statements {
 
     /// None yet; what they take is entered in this ledger.
     pub(super) fn within(memory: &Ledger) -> Self {
-        Self { by_id: HashMap::new(), texts: 0, waiting: 0, memory: memory.lasting() }
+        Self { by_id: HashMap::new(), texts: 0, waiting: 0, memory: memory.lasting(), last: None }
     }
 
     /// Room for one more with so long a text and so many parameters, if there is some.
@@ -142,6 +144,17 @@ impl Statements {
         self.remove(id);
         self.texts = self.texts.saturating_add(prepared.text.len());
         self.by_id.insert(id, prepared);
+        self.last = Some(id);
+    }
+
+    /// One is to be prepared: whatever comes of it, the last one is none before it.
+    pub(super) fn forget_last(&mut self) {
+        self.last = None;
+    }
+
+    /// The id of the last one.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.last
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&Prepared> {
@@ -155,6 +168,7 @@ impl Statements {
     /// Forgets one; whether there was one.
     pub(super) fn remove(&mut self, id: u32) -> bool {
         self.forget_long_data(id);
+        self.last = self.last.filter(|last| *last != id);
         let Some(prepared) = self.by_id.remove(&id) else { return false };
         self.texts = self.texts.saturating_sub(prepared.text.len());
         true
@@ -164,6 +178,7 @@ impl Statements {
     pub(in crate::engines::mysql) fn clear(&mut self) {
         (self.texts, self.waiting) = (0, 0);
         self.by_id.clear();
+        self.last = None;
     }
 
     /// After an execution or a COM_STMT_RESET nothing waits any more.

@@ -66,6 +66,7 @@ impl Relay {
 
     pub(super) async fn prepare(&mut self, text: &[u8]) -> Result<(), Ended> {
         let asked = Asked::text("COM_STMT_PREPARE", text);
+        self.database.belief.statements.forget_last();
         if let Some(refused) = self.misread(text) {
             return self.refuse(asked, refused).await;
         }
