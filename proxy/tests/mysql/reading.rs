@@ -56,6 +56,34 @@ async fn the_ordinary_client_reads_rows() {
     assert_eq!((usage.rows >= 2, usage.sessions), (true, 1));
 }
 
+/// What else than the rows is in an answer is in that character set too.
+#[tokio::test]
+async fn in_every_character_set_that_results_may_have_answers_are_read() {
+    for server in both() {
+        let proxy = Proxy::of(grant_on(server, wide())).await;
+        let mut conn = Person::of(&proxy).connects().await;
+        let sets: Vec<String> =
+            conn.query("SELECT character_set_name FROM information_schema.character_sets").await.unwrap();
+        assert!(sets.len() >= 36, "{sets:?}");
+        let mut refused = Vec::new();
+        for set in &sets {
+            let mut raw = raw::session(&proxy).await;
+            let sql = format!("SET character_set_results = {set}");
+            match raw.asks(&command::encode_query(sql.as_bytes())).await.unwrap() {
+                answer if answer[0] == 0 => {}
+                answer => {
+                    assert_eq!(error(&answer).0, 1115, "{set}");
+                    refused.push(set.as_str());
+                }
+            }
+            let answer = raw.result(&command::encode_query(b"SELECT id FROM shop.orders")).await;
+            assert_eq!(answer.last().unwrap()[0], 0xfe, "{set}: {answer:?}");
+        }
+        refused.sort_unstable();
+        assert_eq!(refused, ["swe7", "ucs2", "utf16", "utf16le", "utf32"], "{:?}", server.kind);
+    }
+}
+
 #[tokio::test]
 async fn bytes_of_a_binary_value_reach_either_server_as_they_are() {
     for server in both() {

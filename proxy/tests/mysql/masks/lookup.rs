@@ -19,7 +19,7 @@ async fn settings_of_the_client_do_not_blind_the_lookup() {
         columns.push(rule("geheim", "straße", access::ColumnAccess::Hide));
         let proxy = proxy_with(server, wide(), columns).await;
         for setting in [
-            "SET character_set_results = utf16",
+            "SET character_set_results = gbk",
             "SET character_set_results = latin1",
             "SET character_set_results = NULL",
             "SET sql_select_limit = 1",
@@ -31,17 +31,12 @@ async fn settings_of_the_client_do_not_blind_the_lookup() {
         ] {
             let mut conn = Person::of(&proxy).connects().await;
             conn.query_drop(setting).await.unwrap();
-            if setting.ends_with("utf16") {
-                // The packets themselves are in it, which nothing can follow: the session is cut.
-                assert!(conn.query_drop("SELECT 1").await.is_err());
-                continue;
-            }
             for sql in ["SELECT * FROM shop.geheim", "SELECT * FROM shop.customers"] {
                 let refused = conn.query_drop(sql).await.unwrap_err();
                 let mysql_async::Error::Server(refused) = refused else { panic!("{setting}: {refused}") };
                 assert_eq!(refused.code, 1143, "{:?}: {setting}: {sql}", server.kind);
             }
-            // Its own name in utf16 is another one: then an error, and never a value.
+            // Its own name may be another one in that set: then an error, and never a value.
             let rows: Result<Vec<Value>, _> = conn.query("SELECT email FROM shop.customers").await;
             assert!(rows.unwrap_or_default().iter().all(|value| *value == Value::NULL), "{setting}");
         }

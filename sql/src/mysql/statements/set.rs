@@ -9,7 +9,7 @@ use super::Decided;
 use super::cursor::Cursor;
 use super::modes::sql_mode;
 use super::transaction::access_mode;
-use super::variables::{Rule, is_lockless_level, is_utf8, rule};
+use super::variables::{Rule, is_ascii_set, is_lockless_level, is_utf8, rule};
 use crate::facts::Facts;
 use crate::mysql::judge::policy::Policy;
 use crate::mysql::query;
@@ -267,6 +267,12 @@ fn set(cursor: &mut Cursor<'_>, name: &str, policy: &Policy<'_>, facts: &mut Fac
             }
             cursor.step();
         }
+        Rule::Ascii => results_set(cursor).ok_or_else(|| {
+            let what = format!(
+                "{shown}: name a character set in which ASCII is ASCII; the answers are read by that"
+            );
+            Refusal::new(Reason::CharacterSet, what)
+        })?,
         Rule::Isolation => {
             if !is_lockless_level(cursor.plain_text().unwrap_or_default()) {
                 return Err(wrong(
@@ -288,6 +294,19 @@ fn set(cursor: &mut Cursor<'_>, name: &str, policy: &Policy<'_>, facts: &mut Fac
     }
     facts.variables_set.insert(format!("@@{}", name.to_ascii_lowercase()));
     Ok(())
+}
+
+/// What results may be written in. With `NULL` values come as they are stored, and what is read of an answer comes in utf8.
+fn results_set(cursor: &mut Cursor<'_>) -> Option<()> {
+    let named = cursor.word().or(cursor.plain_text()).is_some_and(is_ascii_set);
+    // The pinned one.
+    let client = cursor.kind() == Some(Kind::SystemVariable)
+        && ["@@character_set_client", "@@session.character_set_client"]
+            .iter()
+            .any(|name| cursor.lexed().text(cursor.index()).eq_ignore_ascii_case(name));
+    let good = named || client || cursor.is_word("NULL");
+    cursor.step();
+    good.then_some(())
 }
 
 fn is_one(cursor: &Cursor<'_>) -> bool {

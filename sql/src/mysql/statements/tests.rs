@@ -94,10 +94,11 @@ fn table() -> String {
     let forms = show::FORMS.iter().map(|(words, _)| format!("`{}`", words.join(" "))).collect::<Vec<_>>();
     write!(text, "\nForms of `SHOW` that are forwarded: {}.\n", forms.join(", ")).unwrap();
     text.push_str("\nVariables that may be set for the session; any other is refused.\n\n| to | variables |\n|---|---|\n");
-    let kinds: [(&str, Is); 7] = [
+    let kinds: [(&str, Is); 8] = [
         ("any value", |rule| rule == Rule::Any),
         ("modes that leave quotes and escapes as they are", |rule| rule == Rule::SqlMode),
         ("a character set or collation of utf8", |rule| rule == Rule::Utf8),
+        ("a character set in which ASCII is ASCII, `NULL`", |rule| rule == Rule::Ascii),
         ("an isolation level that takes no locks", |rule| rule == Rule::Isolation),
         ("on", |rule| rule == Rule::OnOnly),
         ("anything, and it stays as it is: answered with OK", |rule| rule == Rule::Kept),

@@ -9,6 +9,8 @@ pub(super) enum Rule {
     SqlMode,
     /// A character set or collation of utf8: the gate reads texts as utf8mb4.
     Utf8,
+    /// A character set in which ASCII is ASCII: answers are read by that.
+    Ascii,
     /// A level at which reading takes no locks.
     Isolation,
     /// Only on: the session stays read only.
@@ -32,7 +34,7 @@ pub(super) const VARIABLES: &[(&str, Rule)] = &[
     ("character_set_connection", Rule::Utf8),
     ("character_set_database", Rule::Utf8),
     // Results only: what the client reads, not what the server parses.
-    ("character_set_results", Rule::Any),
+    ("character_set_results", Rule::Ascii),
     // What a new schema would get; DBD::MariaDB sets it while it connects.
     ("character_set_server", Rule::Utf8),
     ("collation_connection", Rule::Utf8),
@@ -180,6 +182,20 @@ pub(super) fn is_utf8(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let charset = lower.split('_').next().unwrap_or_default();
     matches!(charset, "utf8mb4" | "utf8mb3" | "utf8" | "uca1400")
+}
+
+/// The character sets of both servers but those of wide characters (`ucs2`, `utf16`, `utf16le`, `utf32`), and `swe7`, in which
+/// brackets are letters.
+const ASCII_SETS: &[&str] = &[
+    "armscii8", "ascii", "big5", "binary", "cp1250", "cp1251", "cp1256", "cp1257", "cp850", "cp852", "cp866",
+    "cp932", "dec8", "eucjpms", "euckr", "gb18030", "gb2312", "gbk", "geostd8", "greek", "hebrew", "hp8",
+    "keybcs2", "koi8r", "koi8u", "latin1", "latin2", "latin5", "latin7", "macce", "macroman", "sjis",
+    "tis620", "ujis", "utf8", "utf8mb3", "utf8mb4",
+];
+
+/// Is this a character set in which ASCII is ASCII?
+pub(super) fn is_ascii_set(name: &str) -> bool {
+    ASCII_SETS.iter().any(|set| name.eq_ignore_ascii_case(set))
 }
 
 #[cfg(test)]
