@@ -13,7 +13,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use sql::mysql::{Catalogue, Gate, Trace};
+use sql::mysql::{Catalogue, Gate, Session, Trace};
 use sql::{Seen, Verdict};
 use tokio::sync::oneshot;
 
@@ -61,15 +61,15 @@ impl GatePool {
     }
 
     /// The verdict on a text of COM_QUERY or COM_STMT_PREPARE.
-    pub async fn decide(&self, text: &[u8], schema: Option<&str>) -> Result<Verdict, NoVerdict> {
-        let seen = self.seen().get(text, schema);
+    pub async fn decide(&self, text: &[u8], session: &Session) -> Result<Verdict, NoVerdict> {
+        let seen = self.seen().get(text, session);
         if let Some(verdict) = seen {
             return Ok(verdict);
         }
-        let (asked, current): (Arc<[u8]>, _) = (text.into(), schema.map(str::to_owned));
-        let decide = move |gate: &Gate| gate.decide_shared(&asked, current.as_deref());
+        let (asked, current): (Arc<[u8]>, _) = (text.into(), session.clone());
+        let decide = move |gate: &Gate| gate.decide_shared(&asked, current);
         let verdict = self.ask(text.len(), decide).await?;
-        self.seen().insert(text, schema, &verdict);
+        self.seen().insert(text, session, &verdict);
         Ok(verdict)
     }
 
@@ -82,11 +82,11 @@ impl GatePool {
     pub async fn trace(
         &self,
         text: &[u8],
-        schema: Option<&str>,
+        session: &Session,
         catalogue: Arc<Catalogue>,
     ) -> Result<Trace, NoVerdict> {
-        let (length, text, schema) = (text.len(), text.to_vec(), schema.map(str::to_owned));
-        self.ask(length, move |gate| gate.trace(&text, schema.as_deref(), &catalogue)).await
+        let (length, text, session) = (text.len(), text.to_vec(), session.clone());
+        self.ask(length, move |gate| gate.trace(&text, session, &catalogue)).await
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -153,9 +153,9 @@ mod tests {
     async fn a_refusal_comes_back_from_the_gates_thread() {
         let pool = pool();
         for _ in 0..2 {
-            let verdict = pool.decide(b"DELETE FROM orders", Some("shop")).await;
+            let verdict = pool.decide(b"DELETE FROM orders", &Some("shop").into()).await;
             assert!(matches!(verdict, Ok(Verdict::Refuse(_))));
-            let verdict = pool.decide(b"SELECT * FROM orders", Some("shop")).await;
+            let verdict = pool.decide(b"SELECT * FROM orders", &Some("shop").into()).await;
             assert!(matches!(verdict, Ok(Verdict::Forward(_))));
         }
         let verdict = pool.decide_schema("mysql".into()).await;
@@ -197,7 +197,7 @@ mod tests {
             }
         }
         for text in ["SELECT 1".to_owned(), format!("SELECT '{}'", "x".repeat(SHORT))] {
-            assert!(pool.decide(text.as_bytes(), None).await.is_ok());
+            assert!(pool.decide(text.as_bytes(), &Session::default()).await.is_ok());
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum Rule {
     NoCursor,
     /// Parameters that are longer than the proxy holds.
     LongData,
+    /// A prepared statement, and the mode in which texts are read is another one now.
+    OtherMode,
     /// Parameters that cannot be read.
     Parameters,
     /// The memory for what all sessions send and read is in use.
@@ -62,7 +64,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule that is not one of the gate's.
-    const OWN: [Self; 25] = [
+    const OWN: [Self; 26] = [
         Self::Unchecked,
         Self::Command,
         Self::TooLong,
@@ -74,6 +76,7 @@ impl Rule {
         Self::Cursor,
         Self::NoCursor,
         Self::LongData,
+        Self::OtherMode,
         Self::Parameters,
         Self::Memory,
         Self::UnknownTables,
@@ -110,6 +113,7 @@ impl Rule {
             Self::Cursor => "Cursor",
             Self::NoCursor => "NoCursor",
             Self::LongData => "LongData",
+            Self::OtherMode => "OtherMode",
             Self::Parameters => "Parameters",
             Self::Memory => "Memory",
             Self::UnknownTables => "UnknownTables",
@@ -154,6 +158,7 @@ impl Rule {
             Self::Cursor => ("a cursor that does more than read", "open one for reading"),
             Self::NoCursor => ("a fetch from a statement that has no open cursor", "execute it first"),
             Self::LongData => ("parameters that are longer than the proxy holds", "send less"),
+            Self::OtherMode => ("a statement that was prepared in another `sql_mode`", "prepare it again"),
             Self::Parameters => {
                 ("parameters that cannot be read", "send as many as the statement has, with their types")
             }

@@ -1,11 +1,12 @@
-//! Verdicts on texts that were seen before. A verdict depends on the text, the session's schema and the gate's settings
-//! alone, so the one that was given holds for as long as the gate does. Bounded in bytes; it decides nothing.
+//! Verdicts on texts that were seen before. A verdict depends on the text, what the gate knows of the session, and the gate's
+//! settings alone, so the one that was given holds for as long as the gate does. Bounded in bytes; it decides nothing.
 
 use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap};
 
 use crate::facts::Facts;
+use crate::mysql::Session;
 use crate::verdict::Verdict;
 
 /// A longer text is decided anew: what tools send again and again is shorter.
@@ -19,19 +20,19 @@ const NAME: usize = 96;
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     text: Arc<[u8]>,
-    schema: Option<Box<str>>,
+    session: Session,
 }
 
 /// A key that owns nothing: it hashes as [`Key`] does.
 #[derive(Hash)]
 struct Asked<'a> {
     text: &'a [u8],
-    schema: Option<&'a str>,
+    session: &'a Session,
 }
 
 impl Equivalent<Key> for Asked<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        *self.text == *key.text && self.schema == key.schema.as_deref()
+        *self.text == *key.text && *self.session == key.session
     }
 }
 
@@ -56,13 +57,13 @@ impl Seen {
         Self { young: Generation::default(), old: Generation::default(), most_bytes }
     }
 
-    /// The verdict that was given on this text in a session with this schema.
-    pub fn get(&mut self, text: &[u8], schema: Option<&str>) -> Option<Verdict> {
+    /// The verdict that was given on this text in such a session.
+    pub fn get(&mut self, text: &[u8], session: impl Into<Session>) -> Option<Verdict> {
         // Whoever asks waits while it is hashed.
         if text.len() > LONGEST {
             return None;
         }
-        let asked = Asked { text, schema };
+        let asked = Asked { text, session: &session.into() };
         if let Some(verdict) = self.young.verdicts.get(&asked) {
             return Some(verdict.clone());
         }
@@ -73,7 +74,7 @@ impl Seen {
     }
 
     /// Keeps a verdict of the gate's.
-    pub fn insert(&mut self, text: &[u8], schema: Option<&str>, verdict: &Verdict) {
+    pub fn insert(&mut self, text: &[u8], session: impl Into<Session>, verdict: &Verdict) {
         if text.len() > LONGEST {
             return;
         }
@@ -81,7 +82,7 @@ impl Seen {
             Verdict::Forward(permit) if permit.forwarded() == text => permit.shared(),
             Verdict::Forward(_) | Verdict::Answer(_) | Verdict::Refuse(_) => text.into(),
         };
-        self.keep(Key { text, schema: schema.map(Into::into) }, verdict.clone());
+        self.keep(Key { text, session: session.into() }, verdict.clone());
     }
 
     fn keep(&mut self, key: Key, verdict: Verdict) {
@@ -98,8 +99,8 @@ impl Seen {
     }
 }
 
-fn weight(Key { text, schema }: &Key, verdict: &Verdict) -> usize {
-    let named = schema.as_deref().map_or(0, str::len);
+fn weight(Key { text, session }: &Key, verdict: &Verdict) -> usize {
+    let named = session.schema.as_deref().map_or(0, str::len);
     let given = match verdict {
         Verdict::Forward(permit) => {
             let shared = Arc::ptr_eq(text, &permit.shared());

@@ -42,6 +42,8 @@ pub enum SessionEffect {
     None,
     /// The session's current schema is now this one.
     UsesSchema(String),
+    /// The session's `sql_mode` may be another one now, and with it how texts are read: it must be asked for.
+    SetsSqlMode,
 }
 
 /// Proof that the gate let a text pass. Only [`crate::mysql::Gate`] makes one.

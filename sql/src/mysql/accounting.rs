@@ -140,13 +140,14 @@ fn opens(lexed: &Lexed<'_>, index: usize) -> bool {
 mod tests {
     use super::{check, check_values};
     use crate::mysql::server::Server;
+    use crate::mysql::session::SqlMode;
     use crate::mysql::text::lexer;
     use crate::mysql::walk::Role;
 
     /// Whether the text is accounted for when these lexemes have these roles and no other has any.
     fn accounted(text: &str, roles: &[(usize, Role)]) -> bool {
         let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
-        let lexed = lexer::lex(text.as_bytes(), server).unwrap();
+        let lexed = lexer::lex(text.as_bytes(), server, SqlMode::default()).unwrap();
         let mut all = vec![Role::Unseen; lexed.len()];
         for (index, role) in roles {
             all[*index] = *role;
@@ -171,7 +172,7 @@ mod tests {
     fn what_is_left_out_of_a_list_is_values_and_nothing_else() {
         let server = Server::from_greeting("10.11.6-MariaDB").unwrap();
         let are_values = |text: &str| {
-            let lexed = lexer::lex(text.as_bytes(), server).unwrap();
+            let lexed = lexer::lex(text.as_bytes(), server, SqlMode::default()).unwrap();
             check_values(&lexed, std::slice::from_ref(&(0..lexed.len()))).is_ok()
         };
         for text in [

@@ -7,6 +7,7 @@ use crate::mysql::judge::policy::Policy;
 use crate::mysql::judge::secrets::Secrets;
 use crate::mysql::query;
 use crate::mysql::server::Server;
+use crate::mysql::session::Session;
 use crate::mysql::statements::{self, Decided};
 use crate::mysql::text::caps;
 use crate::mysql::text::forward;
@@ -77,18 +78,16 @@ impl Gate {
     /// Trace again with what is [`Trace::Wanted`] until the answer is another one. Ask afresh for every statement: a
     /// table may have been changed.
     #[must_use]
-    pub fn trace(&self, text: &[u8], default_schema: Option<&str>, catalogue: &Catalogue) -> Trace {
+    pub fn trace(&self, text: &[u8], session: impl Into<Session>, catalogue: &Catalogue) -> Trace {
         let context = Context::new(&self.columns, catalogue, self.server);
-        let decided = self.decided(text, self.policy(default_schema, Some(&context)));
+        let decided = self.decided(text, &session.into(), Some(&context));
         context.conclude(decided.map(|decided| decided.verdict(|| Arc::from([]))))
     }
 
     /// Decides one COM_QUERY or COM_STMT_PREPARE text. The same input gives the same verdict.
-    ///
-    /// `default_schema` is the session's current schema.
     #[must_use]
-    pub fn decide(&self, text: &[u8], default_schema: Option<&str>) -> Verdict {
-        match self.decided(text, self.policy(default_schema, None)) {
+    pub fn decide(&self, text: &[u8], session: impl Into<Session>) -> Verdict {
+        match self.decided(text, &session.into(), None) {
             Ok(decided) => self.kept(decided).verdict(|| text.into()),
             Err(refusal) => Verdict::Refuse(refusal),
         }
@@ -96,8 +95,8 @@ impl Gate {
 
     /// The same for a text that the permit may share.
     #[must_use]
-    pub fn decide_shared(&self, text: &Arc<[u8]>, default_schema: Option<&str>) -> Verdict {
-        match self.decided(text, self.policy(default_schema, None)) {
+    pub fn decide_shared(&self, text: &Arc<[u8]>, session: impl Into<Session>) -> Verdict {
+        match self.decided(text, &session.into(), None) {
             Ok(decided) => self.kept(decided).verdict(|| Arc::clone(text)),
             Err(refusal) => Verdict::Refuse(refusal),
         }
@@ -129,13 +128,20 @@ impl Gate {
         Text { decided, blanked }
     }
 
-    fn decided(&self, text: &[u8], policy: Policy<'_>) -> Result<Text, Refusal> {
+    fn decided(
+        &self,
+        text: &[u8],
+        session: &Session,
+        columns: Option<&Context<'_>>,
+    ) -> Result<Text, Refusal> {
         if text.len() > caps::MOST_BYTES {
             let what = format!("the statement is longer than {} bytes", caps::MOST_BYTES);
             return Err(Refusal::new(Reason::TooLarge, what));
         }
         let stray = Stray::replaced(text);
-        let lexed = lexer::lex(stray.readable().as_bytes(), self.server).map_err(|error| stray.or(error))?;
+        let lexed = lexer::lex(stray.readable().as_bytes(), self.server, session.mode)
+            .map_err(|error| stray.or(error))?;
+        let policy = self.policy(session.schema.as_deref(), columns);
         stray.are_in_values(&lexed)?;
         if is_comments_only(&lexed) {
             return Ok(Text { decided: Decided::Answer(LocalAnswer::Ok), blanked: None });

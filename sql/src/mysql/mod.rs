@@ -13,6 +13,7 @@
 //! | what is open: functions, schemas, variables with secrets | [`judge`] |
 //! | rules on columns | [`columns`] |
 //! | when two names mean the same | [`names`] |
+//! | what of a session decides how its texts are read | [`session`] |
 
 mod accounting;
 mod columns;
@@ -22,6 +23,7 @@ mod names;
 mod parse;
 mod query;
 mod server;
+mod session;
 mod statements;
 mod text;
 mod walk;
@@ -34,3 +36,4 @@ pub use gate::Gate;
 pub use judge::functions::component_functions;
 pub use judge::secrets::SECRET_VARIABLES;
 pub use server::{Flavour, Server, UnknownServer, Version};
+pub use session::{Session, SqlMode, UnreadMode};

@@ -8,6 +8,7 @@ use crate::mysql::columns::scope::Output;
 use crate::mysql::judge::policy::Policy;
 use crate::mysql::parse::{self, Lead, Parsed};
 use crate::mysql::server::Server;
+use crate::mysql::session::SqlMode;
 use crate::mysql::text::caps::{self, Shape};
 use crate::mysql::text::lexer::{self, Kind, Lexed};
 use crate::mysql::text::phrases;
@@ -114,12 +115,16 @@ fn note_output(policy: &Policy<'_>, output: Option<Output>, parsed: &Parsed) -> 
     Ok(())
 }
 
+/// How the text of a view is read. Servers keep it in a form of their own: names in backticks, strings in `'..'` with
+/// backslashes. To a session with `ANSI_QUOTES` some may tell it with names in `".."`, and a string never is.
+const CANONICAL: SqlMode = SqlMode { ansi_quotes: true, ignore_space: false, no_backslash_escapes: false };
+
 /// The columns of a view, from its text.
 ///
 /// # Errors
 /// The text can't be read, or which columns it reads can't be told.
 pub(crate) fn trace_view(text: &str, server: Server, context: &Context<'_>) -> Result<Output, Refusal> {
-    let lexed = lexer::lex(text.as_bytes(), server)?;
+    let lexed = lexer::lex(text.as_bytes(), server, CANONICAL)?;
     let range = 0..lexed.len();
     let shape = caps::outline(&lexed, range.clone())?;
     let run = || {

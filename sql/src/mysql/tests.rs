@@ -3,7 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 use crate::mysql::text::lexer::{self, Kind, Lexed};
-use crate::mysql::{Flavour, Gate, Server, Version};
+use crate::mysql::{Flavour, Gate, Server, SqlMode, Version};
 use crate::{Reason, Verdict};
 use access::Allowances;
 use proptest::prelude::*;
@@ -79,7 +79,7 @@ proptest! {
             if white_space_matters(text) {
                 continue;
             }
-            let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour)) else { continue };
+            let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour), SqlMode::default()) else { continue };
             if lexed.lexemes.len() < 2 {
                 continue;
             }
@@ -136,7 +136,7 @@ fn a_refused_expression_in_place_of_any_literal_makes_a_query_refused() {
         "(SELECT 1 FOR UPDATE)",
     ];
     for (flavour, text) in queries() {
-        let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour)) else { continue };
+        let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour), SqlMode::default()) else { continue };
         for lexeme in lexed.lexemes.iter() {
             if !matches!(lexeme.kind, Kind::Number | Kind::Text | Kind::Parameter) {
                 continue;
@@ -160,7 +160,7 @@ fn a_refused_clause_between_any_two_lexemes_makes_a_query_refused() {
         "/*!40000 INTO @x */",
     ];
     for (flavour, text) in queries() {
-        let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour)) else { continue };
+        let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour), SqlMode::default()) else { continue };
         for lexeme in lexed.lexemes.iter() {
             for clause in clauses {
                 let other = format!("{}{clause}{}", &text[..lexeme.end], &text[lexeme.end..]);
@@ -181,7 +181,7 @@ fn a_word_more_between_any_two_lexemes_is_no_way_to_another_table_or_function() 
         ", SLEEP(1) ",
     ];
     for (flavour, text) in queries() {
-        let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour)) else { continue };
+        let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour), SqlMode::default()) else { continue };
         for lexeme in lexed.lexemes.iter() {
             for word in words {
                 let other = format!("{}{word}{}", &text[..lexeme.end], &text[lexeme.end..]);
@@ -203,7 +203,9 @@ fn a_word_more_between_any_two_lexemes_is_no_way_to_another_table_or_function() 
 fn forwarded_text_differs_from_the_original_inside_comments_only() {
     for (flavour, text) in statements(ALLOWED) {
         let Verdict::Forward(permit) = decide(flavour, text.as_bytes()) else { continue };
-        let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour)) else { panic!("{text}") };
+        let Ok(lexed) = lexer::lex(text.as_bytes(), server(flavour), SqlMode::default()) else {
+            panic!("{text}")
+        };
         let forwarded = permit.forwarded();
         for (offset, (before, after)) in text.bytes().zip(forwarded.iter().copied()).enumerate() {
             let blanked = lexed.blanks.iter().any(|blank| (blank.start..blank.end).contains(&offset));

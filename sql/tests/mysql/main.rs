@@ -16,4 +16,5 @@ mod corpus;
 mod facts;
 mod findings;
 mod lines;
+mod modes;
 mod real;

@@ -67,7 +67,10 @@ fn check(server: Server, newest: Server, database: &Database) {
     let mut wrong = Vec::new();
     let mut rest = texts.as_slice();
     // The client stops at the first error and tells its line: two for each statement, behind the first.
-    while let Err(error) = run(&rest.iter().map(|text| format!("{text}\n; ROLLBACK;\n")).collect::<String>())
+    while let Err(error) = run(&rest
+        .iter()
+        .map(|text| format!("{text}\n; ROLLBACK; SET sql_mode = DEFAULT;\n"))
+        .collect::<String>())
     {
         let failed = line_of(&error) / 2 - 1;
         if !is_for_want(&error) {

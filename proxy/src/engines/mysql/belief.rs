@@ -1,16 +1,21 @@
-//! What the proxy believes of one session of the database's: in which schema it is, what its last status said, which
-//! statements it has prepared and which of them have a cursor. This file is the only writer of schema and status.
+//! What the proxy believes of one session of the database's: in which schema it is, in which mode it reads texts, what its last
+//! status said, which statements it has prepared and which of them have a cursor. This file is the only writer of the first
+//! three.
 //!
 //! Statements are judged by these beliefs, so each is the server's own word, or follows from one:
 //!
 //! | belief | written |
 //! |---|---|
 //! | schema | when the server told it: `SELECT DATABASE()`, after everything that may have changed it |
+//! | mode | when the server told it: `@@SESSION.sql_mode`, after everything that may have changed it |
 //! | status | wherever an answer is read: a client's, one that is thrown away, our own |
 //! | statements, cursors | by the answers to COM_STMT_PREPARE, COM_STMT_EXECUTE and COM_STMT_FETCH; gone after a reset |
 //!
 //! What can't be told for certain ends the session.
 
+use std::sync::Arc;
+
+use sql::mysql::{Session, SqlMode};
 use wire::mysql::response::Seen;
 use wire::mysql::response::status_flags::StatusFlags;
 
@@ -21,7 +26,7 @@ use super::relay::Statements;
 pub enum Violation {
     /// A transaction is open that may write.
     WritableTransaction,
-    /// The server reads backslashes otherwise than the gate does.
+    /// The server reads backslashes otherwise than it told.
     SqlMode,
     /// The server does not keep the settings that hold the session to reading.
     Unpinned,
@@ -54,7 +59,8 @@ enum Pinned {
 
 /// What is believed of one session.
 pub struct Belief {
-    schema: Option<String>,
+    schema: Option<Arc<str>>,
+    mode: Option<SqlMode>,
     status: StatusFlags,
     pinned: Pinned,
     /// Its prepared statements.
@@ -64,12 +70,17 @@ pub struct Belief {
 impl Belief {
     /// A session that just began. Our login names no schema.
     pub(super) fn new(status: StatusFlags) -> Self {
-        Self { schema: None, status, pinned: Pinned::NotYet, statements: Statements::none() }
+        Self { schema: None, mode: None, status, pinned: Pinned::NotYet, statements: Statements::none() }
     }
 
     /// The current schema, by which names without one are judged.
     pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
+    }
+
+    /// What its texts are judged by; `None` while it is not known how the server reads them.
+    pub fn session(&self) -> Option<Session> {
+        Some(Session { schema: self.schema.clone(), mode: self.mode? })
     }
 
     /// The last status.
@@ -97,15 +108,27 @@ impl Belief {
         if status.in_writable_transaction() {
             return Err(Violation::WritableTransaction);
         }
-        if status.contains(StatusFlags::NO_BACKSLASH_ESCAPES) {
-            return Err(Violation::SqlMode);
+        let escapes = status.contains(StatusFlags::NO_BACKSLASH_ESCAPES);
+        match self.mode {
+            Some(mode) if mode.no_backslash_escapes != escapes => Err(Violation::SqlMode),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// The server told where the session is.
     pub(super) fn is_in(&mut self, schema: Option<String>) {
-        self.schema = schema;
+        self.schema = schema.map(Arc::from);
+    }
+
+    /// A statement is sent that may change how texts are read.
+    pub(super) fn mode_may_change(&mut self) {
+        self.mode = None;
+    }
+
+    /// The server told how it reads texts.
+    pub(super) fn reads(&mut self, mode: SqlMode) -> Result<(), Violation> {
+        self.mode = Some(mode);
+        self.note_status(self.status)
     }
 
     /// The session was pinned. From here on its status is held against that.
@@ -116,6 +139,7 @@ impl Belief {
     /// The session is being reset: statements and settings are gone. Where it is then, the server is asked.
     pub(super) fn is_fresh(&mut self) {
         self.pinned = Pinned::NotYet;
+        self.mode = None;
         self.statements.clear();
     }
 }
@@ -145,6 +169,7 @@ mod tests {
         for (status, violation) in cases {
             for seen in frames(status) {
                 let mut belief = Belief::new(AUTO);
+                belief.reads(SqlMode::default()).unwrap();
                 assert_eq!(belief.note(&seen), Ok(()), "the server's own defaults are none");
                 belief.is_pinned();
                 assert_eq!(belief.note(&seen), Err(violation), "{seen:?}");
@@ -153,6 +178,24 @@ mod tests {
             }
         }
         assert_eq!(Belief::new(AUTO).note(&Seen::LocalInfile), Err(Violation::LocalInfile));
+    }
+
+    #[test]
+    fn texts_are_judged_by_a_mode_that_the_server_told_and_by_no_other() {
+        let escapes = SqlMode { no_backslash_escapes: true, ..SqlMode::default() };
+        let told = AUTO.with(StatusFlags::NO_BACKSLASH_ESCAPES);
+        let mut belief = Belief::new(AUTO);
+        assert_eq!(belief.session(), None);
+        belief.is_pinned();
+        assert_eq!(belief.reads(SqlMode::default()), Ok(()));
+        assert_eq!(belief.session().map(|session| session.mode), Some(SqlMode::default()));
+        belief.mode_may_change();
+        assert_eq!((belief.session(), belief.note_status(told)), (None, Ok(())));
+        assert_eq!(belief.reads(SqlMode::default()), Err(Violation::SqlMode));
+        assert_eq!(belief.reads(escapes), Ok(()));
+        assert_eq!(belief.note_status(AUTO), Err(Violation::SqlMode));
+        belief.is_fresh();
+        assert_eq!(belief.session(), None);
     }
 
     #[test]

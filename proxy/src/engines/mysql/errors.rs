@@ -48,6 +48,7 @@ pub fn of(rule: Rule) -> ErrSummary {
         Rule::UnknownStatement => error(1243, *b"HY000"),
         Rule::Cursor => error(1235, *b"42000"),
         Rule::NoCursor => error(1421, *b"HY000"),
+        Rule::OtherMode => error(1615, *b"HY000"),
         Rule::Parameters => error(1210, *b"HY000"),
         Rule::UnknownTables | Rule::TooManyTables => error(1143, *b"42000"),
         Rule::OtherColumns => error(1412, *b"HY000"),

@@ -3,6 +3,7 @@
 
 mod broken;
 mod change_user;
+mod modes;
 mod property;
 mod server;
 

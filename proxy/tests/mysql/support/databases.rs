@@ -35,13 +35,9 @@ pub fn mariadb() -> &'static DatabaseServer {
 pub fn mysql() -> &'static DatabaseServer {
     static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
     SERVER.get_or_init(|| {
-        // The gate reads SQL otherwise, and readers lock nothing, so all but the first show whether a session is pinned.
-        let options = [
-            "--max-allowed-packet=64M",
-            "--sql-mode=ANSI,NO_BACKSLASH_ESCAPES",
-            "--autocommit=OFF",
-            "--transaction-isolation=SERIALIZABLE",
-        ];
+        // Readers lock nothing, so the last two show whether a session is pinned.
+        let options =
+            ["--max-allowed-packet=64M", "--autocommit=OFF", "--transaction-isolation=SERIALIZABLE"];
         started(Kind::MySql, &options)
     })
 }

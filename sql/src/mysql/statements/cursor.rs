@@ -115,7 +115,7 @@ impl<'a> Cursor<'a> {
     /// A name: any word or a quoted name. The server refuses reserved ones itself.
     pub(super) fn expect_name(&mut self) -> Result<String, Refusal> {
         match self.kind() {
-            Some(Kind::Word { .. } | Kind::Quoted) if self.lexed.text(self.at) != "``" => {
+            Some(Kind::Word { .. } | Kind::Quoted) if !self.lexed.is_empty_name(self.at) => {
                 let name = self.lexed.name(self.at);
                 self.step();
                 Ok(name)

@@ -19,7 +19,6 @@
 mod cursor;
 mod explain;
 mod kill;
-mod modes;
 mod set;
 mod show;
 mod statement;

@@ -7,15 +7,15 @@
 
 use super::Decided;
 use super::cursor::Cursor;
-use super::modes::sql_mode;
 use super::transaction::access_mode;
 use super::variables::{Rule, is_ascii_set, is_lockless_level, is_utf8, rule};
 use crate::facts::Facts;
 use crate::mysql::judge::policy::Policy;
 use crate::mysql::query;
+use crate::mysql::session::SqlMode;
 use crate::mysql::text::lexer::Kind;
 use crate::refusal::{Reason, Refusal, shown};
-use crate::verdict::{LocalAnswer, StatementKind};
+use crate::verdict::{LocalAnswer, SessionEffect, StatementKind};
 
 /// From behind `SET`.
 pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
@@ -31,8 +31,13 @@ pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Deci
         }
     }
     cursor.expect_end()?;
-    Ok(Decided::plain(StatementKind::Set, facts))
+    let mode = facts.variables_set.contains(SQL_MODE);
+    let effect = if mode { SessionEffect::SetsSqlMode } else { SessionEffect::None };
+    Ok(Decided::Forward { kind: StatementKind::Set, facts, effect })
 }
+
+/// `sql_mode` among the variables that a statement sets.
+const SQL_MODE: &str = "@@sql_mode";
 
 /// Does the statement set limits and nothing else? Dump tools do (`SET @@MAX_STATEMENT_TIME=0`), and give up when it
 /// fails. The answer is OK without asking the database: the limits stay as they are.
@@ -288,9 +293,15 @@ fn set(cursor: &mut Cursor<'_>, name: &str, policy: &Policy<'_>, facts: &mut Fac
             }
             cursor.step();
         }
-        Rule::SqlMode => sql_mode(cursor).ok_or_else(|| {
-            wrong("name modes that leave quotes and escapes as they are, in a plain string")
-        })?,
+        Rule::SqlMode => {
+            if let Some(mode) = unread_mode(cursor) {
+                return Err(wrong(&format!(
+                    "in the mode {} statements are not read",
+                    crate::refusal::shown(mode)
+                )));
+            }
+            any_value(cursor, policy, facts)?;
+        }
     }
     facts.variables_set.insert(format!("@@{}", name.to_ascii_lowercase()));
     Ok(())
@@ -307,6 +318,19 @@ fn results_set(cursor: &mut Cursor<'_>) -> Option<()> {
     let good = named || client || cursor.is_word("NULL");
     cursor.step();
     good.then_some(())
+}
+
+/// The first mode in which statements are not read, of a list that is written out. What becomes of any value is asked of the
+/// server once it is set.
+fn unread_mode<'a>(cursor: &Cursor<'a>) -> Option<&'a str> {
+    let list = cursor.plain_text().or(cursor.word())?;
+    let mut behind = cursor.clone();
+    behind.step();
+    if !behind.is_end_of_value() || cursor.is_word("DEFAULT") {
+        return None;
+    }
+    let mut modes = list.split(',').map(|mode| mode.trim_matches(' ')).filter(|mode| !mode.is_empty());
+    modes.find(|mode| !SqlMode::is_read(mode))
 }
 
 fn is_one(cursor: &Cursor<'_>) -> bool {

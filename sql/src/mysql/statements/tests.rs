@@ -19,6 +19,7 @@ const STATEMENTS: &[&str] = &[
     "SET sql_mode = 'STRICT_TRANS_TABLES'",
     "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
     "SET sql_mode = 'ANSI_QUOTES'",
+    "SET sql_mode = 'ORACLE'",
     "SET sql_mode = @saved",
     "SET @x = 1",
     "SET @x = (SELECT MAX(id) FROM orders)",
@@ -96,7 +97,10 @@ fn table() -> String {
     text.push_str("\nVariables that may be set for the session; any other is refused.\n\n| to | variables |\n|---|---|\n");
     let kinds: [(&str, Is); 8] = [
         ("any value", |rule| rule == Rule::Any),
-        ("modes that leave quotes and escapes as they are", |rule| rule == Rule::SqlMode),
+        (
+            "modes in which statements are read, also put together (the server is asked what came of it)",
+            |rule| rule == Rule::SqlMode,
+        ),
         ("a character set or collation of utf8", |rule| rule == Rule::Utf8),
         ("a character set in which ASCII is ASCII, `NULL`", |rule| rule == Rule::Ascii),
         ("an isolation level that takes no locks", |rule| rule == Rule::Isolation),

@@ -138,38 +138,6 @@ pub(super) fn rule(name: &str) -> Rule {
 
 const UNKNOWN: Rule = Rule::Never("a reading session does not need to set this variable");
 
-/// Modes that change neither how a text is split nor what it means to the gate. Not among them: `ANSI_QUOTES`, `ANSI`,
-/// `NO_BACKSLASH_ESCAPES`, `IGNORE_SPACE`, `HIGH_NOT_PRECEDENCE`, and the names of other products.
-const SAFE_MODES: &[&str] = &[
-    "ALLOW_INVALID_DATES",
-    "ERROR_FOR_DIVISION_BY_ZERO",
-    "NO_AUTO_CREATE_USER",
-    "NO_AUTO_VALUE_ON_ZERO",
-    "NO_DIR_IN_CREATE",
-    "NO_ENGINE_SUBSTITUTION",
-    // MariaDB's own options left out of SHOW CREATE TABLE.
-    "NO_FIELD_OPTIONS",
-    "NO_KEY_OPTIONS",
-    "NO_TABLE_OPTIONS",
-    "NO_UNSIGNED_SUBTRACTION",
-    "NO_ZERO_DATE",
-    "NO_ZERO_IN_DATE",
-    "ONLY_FULL_GROUP_BY",
-    "PAD_CHAR_TO_FULL_LENGTH",
-    // `||` joins strings and binds tighter: the same lexemes, names and calls, otherwise grouped. Rust's drivers set it.
-    "PIPES_AS_CONCAT",
-    "STRICT_ALL_TABLES",
-    "STRICT_TRANS_TABLES",
-    "TIME_TRUNCATE_FRACTIONAL",
-    "TRADITIONAL",
-];
-
-/// Is each of these modes, separated by commas, harmless?
-pub(super) fn are_safe_modes(list: &str) -> bool {
-    let known = |mode: &str| mode.is_empty() || SAFE_MODES.iter().any(|safe| mode.eq_ignore_ascii_case(safe));
-    list.split(',').all(|mode| known(mode.trim_matches(' ')))
-}
-
 /// Is this an isolation level at which a query locks nothing? At `SERIALIZABLE` a query in a transaction locks the rows it
 /// reads as `LOCK IN SHARE MODE` does, in one that is read only too (measured on both servers).
 pub(super) fn is_lockless_level(name: &str) -> bool {
@@ -205,51 +173,6 @@ mod tests {
     #[test]
     fn the_table_is_sorted() {
         assert!(VARIABLES.is_sorted_by_key(|(name, _)| *name));
-    }
-
-    #[test]
-    fn modes_that_change_the_lexer_are_not_safe() {
-        let modes = [
-            "ANSI_QUOTES",
-            "ANSI",
-            "NO_BACKSLASH_ESCAPES",
-            "HIGH_NOT_PRECEDENCE",
-            "IGNORE_SPACE",
-            "ORACLE",
-            "MSSQL",
-        ];
-        for mode in modes {
-            assert!(!are_safe_modes(mode) && !are_safe_modes(&format!("STRICT_ALL_TABLES,{mode}")), "{mode}");
-        }
-        assert!(are_safe_modes("") && are_safe_modes("strict_trans_tables,NO_ZERO_DATE"));
-    }
-
-    #[test]
-    fn no_safe_mode_is_a_part_of_another_mode() {
-        let unsafe_ones = [
-            "ANSI",
-            "ANSI_QUOTES",
-            "DB2",
-            "EMPTY_STRING_IS_NULL",
-            "HIGH_NOT_PRECEDENCE",
-            "IGNORE_BAD_TABLE_OPTIONS",
-            "IGNORE_SPACE",
-            "MAXDB",
-            "MSSQL",
-            "MYSQL323",
-            "MYSQL40",
-            "NO_BACKSLASH_ESCAPES",
-            "ORACLE",
-            "POSTGRESQL",
-            "REAL_AS_FLOAT",
-            "SIMULTANEOUS_ASSIGNMENT",
-            "TIME_ROUND_FRACTIONAL",
-        ];
-        for mode in SAFE_MODES.iter().chain(&unsafe_ones) {
-            for safe in SAFE_MODES {
-                assert!(mode == safe || !mode.contains(safe), "{safe} in {mode}");
-            }
-        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) fn text(lexed: &Lexed<'_>, server: Server) -> Result<Option<Vec<u8>>,
         let inside = bytes.get_mut(blank.start..blank.end).unwrap_or_default();
         inside.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
     }
-    let again = lexer::lex(&bytes, server)?;
+    let again = lexer::lex(&bytes, server, lexed.mode())?;
     let moved = first_difference(&lexed.lexemes, &again.lexemes);
     if let Some(index) = moved {
         let what = "a comment keeps two signs apart; put a space there";

@@ -219,7 +219,7 @@ impl Walker<'_> {
             name: indexes.iter().map(|index| self.lexed.name(*index)).collect(),
             index,
             quoted: self.lexed.kind(index) == Some(Kind::Quoted),
-            spaced: self.lexed.is_symbol(index.saturating_add(1), "(") && !self.lexed.touches_next(index),
+            spaced: self.lexed.is_symbol(index.saturating_add(1), "(") && !self.lexed.opens_call(index),
             arguments,
         };
         self.findings.calls.push(call);

@@ -162,7 +162,7 @@ impl<'a> Walker<'a> {
         let good = match self.lexed.kind(index) {
             Some(Kind::Word { exempt: true }) => true,
             // The empty name is nobody's but an alias's.
-            Some(Kind::Quoted) => role == Role::Alias || self.lexed.text(index) != "``",
+            Some(Kind::Quoted) => role == Role::Alias || !self.lexed.is_empty_name(index),
             Some(Kind::Word { exempt: false }) => {
                 matches!(role, Role::Function | Role::Marker)
                     || !words::is_reserved(self.lexed.text(index), self.server)

@@ -99,7 +99,7 @@ impl Session {
         let Some(gate) = gate else {
             return self.send(text).await;
         };
-        let Verdict::Forward(permit) = gate.decide(text, Some(&self.schema)) else {
+        let Verdict::Forward(permit) = gate.decide(text, Some(self.schema.as_str())) else {
             return Outcome::Held;
         };
         let outcome = self.send(permit.forwarded()).await;

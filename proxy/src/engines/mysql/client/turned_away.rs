@@ -123,6 +123,7 @@ impl TurnedAway {
             Self::OtherServer { .. } => {
                 (errors::GONE, format!("{self}: try again, or ask for a new grant if it stays so"))
             }
+            Self::Setup(CommandError::UnreadMode(mode)) => (errors::GONE, mode.to_string()),
             Self::Connect(_) | Self::Setup(_) => {
                 (errors::GONE, "the database cannot be reached now: try again in a moment".into())
             }

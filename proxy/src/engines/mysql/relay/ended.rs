@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sql::mysql::UnreadMode;
 use wire::mysql::response::ResponseError;
 
 use super::limits::Met;
@@ -40,6 +41,8 @@ pub enum Ended {
     Astray,
     /// Database: another server answers in the place of the one that the session was on.
     OtherServer,
+    /// Client: it set a mode in which texts are not read.
+    UnreadMode(UnreadMode),
     /// Ours: the statement or its outcome could not be put on record.
     NotRecorded(NotRecorded),
     /// Ours: something that should never fail did.
@@ -64,6 +67,9 @@ impl Ended {
             Self::OtherServer => {
                 (errors::GONE, "another server answers at the database's address: connect again")
             }
+            Self::UnreadMode(mode) => {
+                return Some(errors::packet(errors::GONE, &format!("{mode}: connect again")));
+            }
             Self::NotRecorded(_) => {
                 (errors::GONE, "the statement could not be put on record, so it was not run")
             }
@@ -80,6 +86,7 @@ impl From<CommandError> for Ended {
             CommandError::Violation(violation) => Self::Violation(violation),
             CommandError::Unpinned { .. } => Self::Violation(Violation::Unpinned),
             CommandError::OtherServer => Self::OtherServer,
+            CommandError::UnreadMode(mode) => Self::UnreadMode(mode),
             _ => Self::DatabaseGone,
         }
     }
@@ -101,6 +108,7 @@ impl fmt::Display for Ended {
             Self::Violation(violation) => write!(f, "database: {}", violation.sentence()),
             Self::OtherServer => f.write_str("database: another server answers"),
             Self::Astray => f.write_str("database: its session is in another schema"),
+            Self::UnreadMode(mode) => write!(f, "client: {mode}"),
             Self::NotRecorded(error) => write!(f, "ours: not recorded, for {error}"),
             Self::Ours => f.write_str("ours: the proxy failed"),
         }

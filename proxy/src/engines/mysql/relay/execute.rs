@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use sql::mysql::SqlMode;
 use wire::mysql::command::execute_params::{ExecuteParams, Value};
 use wire::mysql::command::{self, StmtExecute};
 use wire::mysql::response::Answer;
 
 use super::answer::Carried;
 use super::answered::Answered;
-use super::prepared::Results;
+use super::prepared::{Judged, Prepared, Results};
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::{Decision, Parameter};
@@ -28,14 +29,9 @@ impl Relay {
         let Some(prepared) = self.database.belief.statements.get(execute.id) else {
             return self.refuse(Asked::plain(EXECUTE), unknown()).await;
         };
-        let (text, schema) = (Arc::clone(&prepared.text), prepared.schema.clone());
+        let Judged { text, session, effect } = prepared.judged.clone();
         let plain = Asked::text(EXECUTE, &text);
-        if !READING_CURSORS.contains(&execute.flags) {
-            let refused = Refused::new(Rule::Cursor, "only cursors for reading are open");
-            return self.refuse(plain, refused).await;
-        }
-        if prepared.overflowed {
-            let refused = Refused::new(Rule::LongData, "the statement's parameters are too long");
+        if let Some(refused) = not_now(prepared, execute.flags, self.session()?.mode) {
             return self.refuse(plain, refused).await;
         }
         let parameters = usize::from(prepared.parameters).saturating_mul(PARAMETER);
@@ -50,7 +46,7 @@ impl Relay {
         if let Some(refused) = self.used_up() {
             return self.refuse(plain, refused).await;
         }
-        let results = match self.traced(&text, schema.as_deref()).await? {
+        let results = match self.traced(&text, &session).await? {
             Ok(masks) => masks.map_or(Results::Open, Results::Masked),
             Err(refused) => return self.refuse(plain, refused).await,
         };
@@ -72,13 +68,15 @@ impl Relay {
             prepared.types = params.types;
             prepared.results = results;
         }
+        self.unsettle(&effect);
         let answered = self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
         let used = self.used_by_this();
         if let Some(prepared) = self.database.belief.statements.get_mut(execute.id) {
             prepared.fetched = used;
             prepared.cursor = answered.leaves_cursor();
         }
-        self.finish().await
+        self.finish().await?;
+        self.settle(&effect, &answered).await
     }
 
     /// More rows of a cursor: they count as the same statement's.
@@ -91,7 +89,7 @@ impl Relay {
             let refused = Refused::new(Rule::NoCursor, message);
             return self.refuse(Asked::plain("COM_STMT_FETCH"), refused).await;
         }
-        let (text, carried) = (Arc::clone(&prepared.text), prepared.fetched);
+        let (text, carried) = (Arc::clone(&prepared.judged.text), prepared.fetched);
         self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
         let answered = self.run_prepared(id, body, Answer::Fetch, carried).await?;
         let used = self.used_by_this();
@@ -167,6 +165,19 @@ impl Relay {
             .as_ref()
             .map_or_else(Carried::default, |open| Carried { rows: open.rows, bytes: open.bytes })
     }
+}
+
+/// Why a statement can't be executed now, with these flags and in this mode.
+fn not_now(prepared: &Prepared, flags: u8, mode: SqlMode) -> Option<Refused> {
+    if !READING_CURSORS.contains(&flags) {
+        return Some(Refused::new(Rule::Cursor, "only cursors for reading are open"));
+    }
+    // A server may read the text again, for a table that was changed, and then it reads it as it does now.
+    if mode != prepared.judged.session.mode {
+        let message = "sql_mode is another one than when this statement was prepared: prepare it again";
+        return Some(Refused::new(Rule::OtherMode, message));
+    }
+    prepared.overflowed.then(|| Refused::new(Rule::LongData, "the statement's parameters are too long"))
 }
 
 fn unknown() -> Refused {

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use sql::SessionEffect;
+use sql::mysql::Session;
 use wire::mysql::command::execute_params::{ParameterType, Statement};
 
 use super::answer::Carried;
@@ -38,12 +40,21 @@ pub(super) enum Results {
     None,
 }
 
-/// A statement that the gate let pass and the database prepared.
-pub(super) struct Prepared {
+/// What the gate let pass, and what it said of it. Cheap to copy.
+#[derive(Clone)]
+pub(super) struct Judged {
     /// The text as the client sent it.
     pub text: Arc<[u8]>,
-    /// The schema that its names are of.
-    pub schema: Option<Arc<str>>,
+    /// The session as it was: the schema that its names are of, and how it is read.
+    pub session: Session,
+    /// What an execution does to the session.
+    pub effect: SessionEffect,
+}
+
+/// A statement that the gate let pass and the database prepared.
+pub(super) struct Prepared {
+    /// What the gate judged.
+    pub judged: Judged,
     /// What the column rules make of the results of its last execution; away while one of them is followed.
     pub results: Results,
     /// How many parameters it takes.
@@ -66,11 +77,10 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// `room`: what [`Statements::room_for`] gave for it.
-    pub(super) fn new(text: Arc<[u8]>, schema: Option<String>, parameters: u16, room: Room) -> Self {
+    pub(super) fn new(judged: Judged, parameters: u16, room: Room) -> Self {
         let Room { memory, waiting } = room;
         Self {
-            text,
-            schema: schema.map(Arc::from),
+            judged,
             results: Results::None,
             parameters,
             types: Vec::new(),
@@ -91,7 +101,7 @@ impl Prepared {
         };
         let parameters = usize::from(self.parameters).saturating_mul(PARAMETER);
         let bytes =
-            [STATEMENT, self.text.len(), parameters, known].into_iter().fold(0, usize::saturating_add);
+            [STATEMENT, self.judged.text.len(), parameters, known].into_iter().fold(0, usize::saturating_add);
         self.memory.becomes(bytes)
     }
 
@@ -142,7 +152,7 @@ impl Statements {
 
     pub(super) fn insert(&mut self, id: u32, prepared: Prepared) {
         self.remove(id);
-        self.texts = self.texts.saturating_add(prepared.text.len());
+        self.texts = self.texts.saturating_add(prepared.judged.text.len());
         self.by_id.insert(id, prepared);
         self.last = Some(id);
     }
@@ -170,7 +180,7 @@ impl Statements {
         self.forget_long_data(id);
         self.last = self.last.filter(|last| *last != id);
         let Some(prepared) = self.by_id.remove(&id) else { return false };
-        self.texts = self.texts.saturating_sub(prepared.text.len());
+        self.texts = self.texts.saturating_sub(prepared.judged.text.len());
         true
     }
 
@@ -223,11 +233,15 @@ impl Statements {
 mod tests {
     use super::*;
 
+    fn judged(text: Arc<[u8]>) -> Judged {
+        Judged { text, session: Session::default(), effect: SessionEffect::None }
+    }
+
     fn with_one(ledger: &Ledger, parameters: u16) -> Statements {
         let mut statements = Statements::within(ledger);
         let text: Arc<[u8]> = b"SELECT ?".as_slice().into();
         let room = statements.room_for(text.len(), parameters.into()).unwrap();
-        statements.insert(1, Prepared::new(text, None, parameters, room));
+        statements.insert(1, Prepared::new(judged(text), parameters, room));
         statements
     }
 
@@ -240,7 +254,7 @@ mod tests {
             let text: Arc<[u8]> = vec![b'x'; 1 << 20].into();
             let mut count = 0;
             while let Some(room) = statements.room_for(text.len(), 0) {
-                statements.insert(count, Prepared::new(Arc::clone(&text), None, 0, room));
+                statements.insert(count, Prepared::new(judged(Arc::clone(&text)), 0, room));
                 count += 1;
             }
             prepared.push(count);
@@ -279,7 +293,7 @@ mod tests {
         let ledger = Ledger::of(64 << 20);
         let mut statements = with_one(&ledger, 2);
         let room = statements.room_for(8, 1).unwrap();
-        statements.insert(2, Prepared::new(b"SELECT ?".as_slice().into(), None, 1, room));
+        statements.insert(2, Prepared::new(judged(b"SELECT ?".as_slice().into()), 1, room));
         let half = vec![0; MOST_LONG_DATA / 2];
         assert!(statements.take_long_data(1, 0, &half) && statements.take_long_data(2, 0, &half));
         assert!(!statements.take_long_data(1, 1, b"x"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sql::TableName;
-use sql::mysql::{Catalogue, Flavour, Trace};
+use sql::mysql::{Catalogue, Flavour, Session, Trace};
 use tokio::time::timeout;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::status_flags::StatusFlags;
@@ -28,11 +28,10 @@ const TELLING: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl Relay {
     /// What the column rules say of a text that the gate let pass: nothing, masks for its result, or why not.
-    /// `schema`: the one that names without a schema are of.
     pub(super) async fn traced(
         &mut self,
         text: &[u8],
-        schema: Option<&str>,
+        session: &Session,
     ) -> Result<Result<Option<Masks>, Refused>, Ended> {
         if !self.shared.gate.has_column_rules() {
             return Ok(Ok(None));
@@ -41,7 +40,7 @@ impl Relay {
         let mut memory = self.shared.memory.share();
         for _ in 0..MOST_ROUNDS {
             let known = Arc::clone(&catalogue);
-            let wanted = match self.shared.gate.trace(text, schema, known).await {
+            let wanted = match self.shared.gate.trace(text, session, known).await {
                 Ok(Trace::Open) => return Ok(Ok(None)),
                 Ok(Trace::Masked(columns)) => return Ok(Ok(Some(Masks::new(columns)))),
                 Ok(Trace::Refuse(refusal)) => return Ok(Err(Refused::by_gate(&refusal))),

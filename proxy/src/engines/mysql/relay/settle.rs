@@ -5,11 +5,25 @@ use sql::{SessionEffect, Verdict};
 
 use super::answered::{Answered, End, Stopped};
 use super::{Ended, Relay};
+use crate::engines::mysql::server::ask_mode;
 
 impl Relay {
+    /// A statement with this effect is sent: what it may change is not known until it is settled.
+    pub(super) fn unsettle(&mut self, effect: &SessionEffect) {
+        match effect {
+            SessionEffect::SetsSqlMode => self.database.belief.mode_may_change(),
+            SessionEffect::None | SessionEffect::UsesSchema(_) => {}
+        }
+    }
+
     /// Settles what a statement with this effect did. The client has its answer.
     pub(super) async fn settle(&mut self, effect: &SessionEffect, answered: &Answered) -> Result<(), Ended> {
-        let SessionEffect::UsesSchema(wanted) = effect else { return Ok(()) };
+        let wanted = match effect {
+            SessionEffect::None => return Ok(()),
+            // A server may have set one of several variables before it said no to another.
+            SessionEffect::SetsSqlMode => return Ok(ask_mode(&mut self.database).await?),
+            SessionEffect::UsesSchema(wanted) => wanted,
+        };
         match answered.end {
             // A server that says no has changed nothing; and to ask would wipe off what SHOW WARNINGS tells of it.
             End::Failed | End::Stopped { by_database: Stopped::InTime } => Ok(()),

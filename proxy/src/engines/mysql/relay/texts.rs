@@ -1,6 +1,7 @@
 //! COM_QUERY, COM_STMT_PREPARE and COM_INIT_DB: what the gate decides about. The gate's word is final; here it is
 //! carried out.
 
+use sql::mysql::{Session, SqlMode};
 use sql::{LocalAnswer, Permit, Reason, Refusal, SessionEffect, Verdict};
 use wire::mysql::command;
 use wire::mysql::connect::collation::Writes;
@@ -15,7 +16,7 @@ use super::answered::End;
 use super::editor::Masks;
 use super::kill::Reach;
 use super::limits;
-use super::prepared::Prepared;
+use super::prepared::{Judged, Prepared};
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
@@ -27,9 +28,9 @@ impl Relay {
         if let Some(refused) = self.misread(text) {
             return self.refuse(asked, refused).await;
         }
-        let schema = self.database.belief.schema().map(str::to_owned);
-        match self.shared.gate.decide(text, schema.as_deref()).await {
-            Ok(Verdict::Forward(permit)) => match self.traced(text, schema.as_deref()).await? {
+        let session = self.session()?;
+        match self.shared.gate.decide(text, &session).await {
+            Ok(Verdict::Forward(permit)) => match self.traced(text, &session).await? {
                 Ok(masks) => self.run_query(asked, &permit, masks).await,
                 Err(refused) => self.refuse(asked, refused).await,
             },
@@ -54,6 +55,7 @@ impl Relay {
         }
         self.begin(asked, Decision::Forwarded).await?;
         let query = command::encode_query(permit.forwarded());
+        self.unsettle(&permit.effect());
         let answered = match masks {
             None => self.forward(&query, Answer::Query).await?,
             Some(mut masks) => {
@@ -70,9 +72,9 @@ impl Relay {
         if let Some(refused) = self.misread(text) {
             return self.refuse(asked, refused).await;
         }
-        let schema = self.database.belief.schema().map(str::to_owned);
-        let permit = match self.shared.gate.decide(text, schema.as_deref()).await {
-            Ok(Verdict::Forward(permit)) if permit.effect() == SessionEffect::None => permit,
+        let session = self.session()?;
+        let permit = match self.shared.gate.decide(text, &session).await {
+            Ok(Verdict::Forward(permit)) if may_be_prepared(&permit.effect()) => permit,
             Ok(Verdict::Forward(_) | Verdict::Answer(_)) => {
                 // What is answered without the database can't be prepared in it, and what changes the session may change
                 // it otherwise when it is executed: MariaDB executes in the schema of the preparation, and goes back.
@@ -84,7 +86,7 @@ impl Relay {
             Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
         };
         // A closed column is refused now. What is masked is found when the statement is executed: a table may change.
-        if let Err(refused) = self.traced(text, schema.as_deref()).await? {
+        if let Err(refused) = self.traced(text, &session).await? {
             return self.refuse(asked, refused).await;
         }
         if let Some(refused) = self.used_up() {
@@ -102,7 +104,8 @@ impl Relay {
             (Some(prepared), End::Done) => {
                 // The text as the client sent it, which mostly is the permit's.
                 let text = if permit.forwarded() == text { permit.shared() } else { text.into() };
-                let statement = Prepared::new(text, schema, prepared.parameters, room);
+                let judged = Judged { text, session, effect: permit.effect() };
+                let statement = Prepared::new(judged, prepared.parameters, room);
                 self.database.belief.statements.insert(prepared.id, statement);
             }
             // The client was told that there is none.
@@ -138,7 +141,9 @@ impl Relay {
         let asked = Asked::text("COM_FIELD_LIST", table);
         let quoted = table.iter().flat_map(|byte| if *byte == b'`' { vec![b'`', b'`'] } else { vec![*byte] });
         let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
-        match self.shared.gate.decide(&text, self.database.belief.schema()).await {
+        // The question is ours, in backticks: the session's own mode has no part in it.
+        let session = Session { mode: SqlMode::default(), ..self.session()? };
+        match self.shared.gate.decide(&text, &session).await {
             Ok(Verdict::Forward(_)) => {}
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
@@ -146,6 +151,11 @@ impl Relay {
         self.begin(asked, Decision::Forwarded).await?;
         self.forward(body, Answer::FieldList).await?;
         self.finish().await
+    }
+
+    /// What the next text is judged by.
+    pub(super) fn session(&self) -> Result<Session, Ended> {
+        self.database.belief.session().ok_or(Ended::Ours)
     }
 
     /// The session is one of utf8mb4, whatever the client named. Bytes that are no UTF-8 are binary values of a client
@@ -196,6 +206,14 @@ impl Relay {
         open.bytes = u64::try_from(frames.len()).unwrap_or(u64::MAX);
         self.client.answer_frames(&open.recorded, &frames);
         Ok(())
+    }
+}
+
+/// What the server is asked about afterwards may be prepared; to which schema `USE` leads when it is executed is another matter.
+fn may_be_prepared(effect: &SessionEffect) -> bool {
+    match effect {
+        SessionEffect::None | SessionEffect::SetsSqlMode => true,
+        SessionEffect::UsesSchema(_) => false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sql::mysql::UnreadMode;
 use tokio::time::timeout;
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
@@ -72,6 +73,9 @@ pub enum CommandError {
         /// What it does not keep.
         what: &'static str,
     },
+    /// The session is in a mode in which texts are not read.
+    #[error("{0}")]
+    UnreadMode(UnreadMode),
     /// The server is not the one that answered before.
     #[error("another server answers at the database's address")]
     OtherServer,

@@ -22,4 +22,4 @@ pub use met::Met;
 pub use pin::Pins;
 pub use preflight::{PreflightError, ServerInfo, examine, preflight};
 pub use privileges::Refused as PrivilegeRefused;
-pub use proof::{Answerer, prove};
+pub use proof::{Answerer, ask_mode, prove};

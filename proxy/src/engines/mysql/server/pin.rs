@@ -1,5 +1,6 @@
 //! What every session is pinned to, before a client's first statement and again after everything that resets a
-//! session. The server-side lock: reading only, the gate's own reading of SQL, and a time limit of the server's own.
+//! session. The server-side lock: reading only, a character set that the gate reads, and a time limit of the server's own. Its
+//! `sql_mode` is what the server has; it is followed.
 
 use access::{Limits, StatementLimits};
 use sql::mysql::Flavour;
@@ -8,10 +9,6 @@ use wire::mysql::response::status_flags::StatusFlags;
 
 use super::connection::{CommandError, Connection};
 use super::proof::prove;
-
-/// The SQL mode that the gate's lexer presumes: no ANSI_QUOTES, NO_BACKSLASH_ESCAPES or IGNORE_SPACE, and otherwise
-/// what both servers have by default.
-const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 
 /// Survives commits and implicit commits; `START TRANSACTION READ ONLY` alone does not. At SERIALIZABLE, which a server may
 /// have by default, a reader would lock the rows that it reads.
@@ -36,14 +33,11 @@ impl Pins {
             Flavour::MariaDb => ("@@SESSION.max_statement_time", u64::from(seconds)),
             Flavour::MySql => ("@@SESSION.max_execution_time", u64::from(seconds).saturating_mul(1_000)),
         };
-        let settings = format!(
-            "SET NAMES utf8mb4, SESSION sql_mode='{SQL_MODE}', SESSION autocommit=1, {variable}={limit}"
-        );
+        let settings = format!("SET NAMES utf8mb4, SESSION autocommit=1, {variable}={limit}");
         let kept = [
             ("@@SESSION.character_set_client", "utf8mb4"),
             ("@@SESSION.character_set_connection", "utf8mb4"),
             ("@@SESSION.character_set_results", "utf8mb4"),
-            ("@@SESSION.sql_mode", SQL_MODE),
             ("@@SESSION.autocommit", "1"),
             ("@@SESSION.transaction_isolation", "REPEATABLE-READ"),
             ("@@SESSION.transaction_read_only", "1"),
@@ -79,9 +73,7 @@ impl Pins {
 
 /// What a status tells of the pins; that the session is read only, it tells inside a transaction only.
 fn is_pinned(status: StatusFlags) -> bool {
-    status.contains(StatusFlags::AUTOCOMMIT)
-        && !status.contains(StatusFlags::NO_BACKSLASH_ESCAPES)
-        && !status.contains(StatusFlags::IN_TRANS)
+    status.contains(StatusFlags::AUTOCOMMIT) && !status.contains(StatusFlags::IN_TRANS)
 }
 
 #[cfg(test)]
@@ -96,11 +88,11 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_reads_backslashes_as_themselves_is_not_pinned() {
+    fn a_session_that_is_in_a_transaction_is_not_pinned() {
         let auto = StatusFlags::AUTOCOMMIT;
         assert!(is_pinned(auto));
         assert!(!is_pinned(StatusFlags::default()));
-        assert!(!is_pinned(auto.with(StatusFlags::NO_BACKSLASH_ESCAPES)));
+        assert!(is_pinned(auto.with(StatusFlags::NO_BACKSLASH_ESCAPES)));
         assert!(!is_pinned(auto.with(StatusFlags::IN_TRANS)));
     }
 }

@@ -119,7 +119,6 @@ pub async fn examine(database: &mut Connection, grant: &Grant) -> Result<ServerI
             return Err(PreflightError::OtherEngine { expected });
         }
     }
-    // Before anything is read: how a server writes SHOW GRANTS depends on its SQL mode.
     let pins = Pins::new(server.flavour, &grant.limits);
     pins.apply(database).await.map_err(PreflightError::Command)?;
     prove(database, &pins).await.map_err(PreflightError::Command)?;

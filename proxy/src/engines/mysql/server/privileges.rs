@@ -257,7 +257,7 @@ fn tokens(line: &str) -> Result<Vec<Token>, Refused> {
     while let Some(first) = chars.next() {
         match first {
             ' ' => {}
-            '`' | '\'' => {
+            '`' | '"' | '\'' => {
                 let mut name = String::new();
                 loop {
                     let next = chars.next().ok_or(Refused::Unreadable)?;
@@ -269,8 +269,9 @@ fn tokens(line: &str) -> Result<Vec<Token>, Refused> {
                         break;
                     }
                 }
-                // Since MySQL 8.0 and MariaDB 10.3 names stand in backticks, so single quotes are strings.
-                tokens.push(if first == '`' { Token::Quoted(name) } else { Token::Text });
+                // Since MySQL 8.0 and MariaDB 10.3 names stand in backticks, or in double quotes to a session that has
+                // ANSI_QUOTES, so single quotes are strings.
+                tokens.push(if first == '\'' { Token::Text } else { Token::Quoted(name) });
             }
             letter if letter.is_ascii_alphanumeric() || letter == '_' => {
                 let mut word = String::from(letter.to_ascii_uppercase());
@@ -324,6 +325,7 @@ mod tests {
     #[test]
     fn only_the_functions_that_the_database_allows_may_be_executed() {
         assert_eq!(read("GRANT EXECUTE ON FUNCTION `shop`.`price` TO `v`@`%`"), Ok(Granted::Reading));
+        assert_eq!(read(r#"GRANT EXECUTE ON FUNCTION "shop"."price" TO "v"@"%""#), Ok(Granted::Reading));
         for line in [
             "GRANT EXECUTE ON FUNCTION `shop`.`other` TO `v`@`%`",
             "GRANT EXECUTE ON FUNCTION `other`.`price` TO `v`@`%`",

@@ -5,7 +5,7 @@
 //! of anybody's can stand in for.
 
 use access::Engine;
-use sql::mysql::{Flavour, Server, Version};
+use sql::mysql::{Flavour, Server, SqlMode, Version};
 
 use super::connection::{CommandError, Connection};
 use super::connections::ServerName;
@@ -27,6 +27,10 @@ const MARIADB_RENAMED: Version = Version { major: 11, minor: 1, patch: 1 };
 /// How the questions are called.
 const WHO_ANSWERS: &str = "which server it is";
 const STATE: &str = "the session's state";
+const MODE: &str = "the session's sql_mode";
+
+/// The modes of the session.
+const SQL_MODE: &str = "@@SESSION.sql_mode";
 
 /// A server in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +93,10 @@ pub async fn prove(database: &mut Connection, pins: &Pins) -> Result<(), Command
     };
     let kept = pins.kept();
     let variables: Vec<&str> = kept.iter().map(|(name, _)| variable(name, server)).collect();
-    let question = format!("SELECT DATABASE(), {}, {WHO}{uuid} LIMIT 1", variables.join(", "));
+    let question = format!("SELECT DATABASE(), {SQL_MODE}, {}, {WHO}{uuid} LIMIT 1", variables.join(", "));
     let rows = database.query(STATE, &question).await?;
     let row = rows.into_iter().next().unwrap_or_default();
-    let (schema, rest) = row.split_first().ok_or_else(surprise)?;
+    let [schema, modes, rest @ ..] = row.as_slice() else { return Err(surprise()) };
     let (told, who) = rest.split_at_checked(kept.len()).ok_or_else(surprise)?;
     if read(who, database.id).ok_or_else(surprise)? != before {
         return Err(CommandError::OtherServer);
@@ -103,7 +107,22 @@ pub async fn prove(database: &mut Connection, pins: &Pins) -> Result<(), Command
         }
     }
     database.belief.is_in(schema.clone());
-    Ok(())
+    read_mode(database, modes.as_deref())
+}
+
+/// Asks how the session reads texts, whatever the client has set. The answer is what is believed from here on.
+pub async fn ask_mode(database: &mut Connection) -> Result<(), CommandError> {
+    let rows = database.query(MODE, &format!("SELECT CONVERT({SQL_MODE} USING binary) LIMIT 1")).await?;
+    match rows.as_slice() {
+        [row] if row.len() == 1 => read_mode(database, row.first().and_then(Option::as_deref)),
+        _ => Err(CommandError::Surprise { what: MODE }),
+    }
+}
+
+fn read_mode(database: &mut Connection, modes: Option<&str>) -> Result<(), CommandError> {
+    let modes = modes.ok_or(CommandError::Surprise { what: MODE })?;
+    let mode = SqlMode::of_variable(modes).map_err(CommandError::UnreadMode)?;
+    database.belief.reads(mode).map_err(CommandError::Violation)
 }
 
 /// How this server calls a variable.
@@ -116,15 +135,9 @@ fn variable(name: &'static str, server: Server) -> &'static str {
     }
 }
 
-/// A list of modes comes in the server's own order, and MariaDB writes seconds with their fractions.
+/// MariaDB writes seconds with their fractions.
 fn same(told: &str, wanted: &str) -> bool {
-    let told = told.strip_suffix(".000000").unwrap_or(told);
-    let sorted = |list: &str| {
-        let mut modes: Vec<String> = list.split(',').map(str::to_ascii_lowercase).collect();
-        modes.sort();
-        modes
-    };
-    sorted(told) == sorted(wanted)
+    told.strip_suffix(".000000").unwrap_or(told).eq_ignore_ascii_case(wanted)
 }
 
 #[cfg(test)]
@@ -152,10 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_the_same_in_any_order_and_no_others() {
-        assert!(same("A,B", "B,A") && same("utf8mb4", "UTF8MB4") && same("31.000000", "31"));
-        assert!(same("", ""));
-        assert!(!same("A,B,C", "A,B") && !same("A", "A,B") && !same("", "A"));
+    fn values_are_the_same_in_any_case_and_no_others() {
+        assert!(same("utf8mb4", "UTF8MB4") && same("31.000000", "31") && same("", ""));
+        assert!(!same("31.500000", "31") && !same("", "A") && !same("A", ""));
     }
 
     #[test]
@@ -164,7 +176,7 @@ mod tests {
             let server = Server::from_greeting(version).unwrap();
             let pins = Pins::new(server.flavour, &Limits::DEFAULT);
             let variables: Vec<&str> = pins.kept().iter().map(|(name, _)| variable(name, server)).collect();
-            let question = format!("SELECT DATABASE(), {}, {WHO}", variables.join(", "));
+            let question = format!("SELECT DATABASE(), {SQL_MODE}, {}, {WHO}", variables.join(", "));
             let gate = Gate::new(server, Allowances::default());
             let Verdict::Forward(permit) = gate.decide(question.as_bytes(), None) else {
                 panic!("{version}: {question}")

@@ -1,4 +1,4 @@
-//! The only lexer: bytes to lexemes, exactly as the server splits them under the pinned `sql_mode` and utf8mb4.
+//! The only lexer: bytes to lexemes, exactly as the server splits them under the session's `sql_mode` and utf8mb4.
 //! Holds no grammar. What servers may read differently from each other it refuses.
 //!
 //! Sources: `sql/sql_lex.cc` of both servers; MySQL manual, "Comments", "Literal Values", "Schema Object Names".
@@ -12,6 +12,7 @@ mod quoted;
 mod symbols;
 
 use crate::mysql::server::Server;
+use crate::mysql::session::SqlMode;
 use crate::refusal::{Place, Reason, Refusal};
 
 pub(crate) use packed::Lexemes;
@@ -24,13 +25,13 @@ pub(crate) enum Kind {
         /// Directly after a period, or before one that a name follows: there the server reads any word as a name.
         exempt: bool,
     },
-    /// A name in backticks.
+    /// A name in backticks, or in double quotes where these quote names.
     Quoted,
     /// `@x`, `@'x'`.
     UserVariable,
     /// `@@x`, `@@session.x`.
     SystemVariable,
-    /// `'..'`, `".."`, also with `N` before it.
+    /// `'..'`, also with `N` before it; `".."` where that is a string.
     Text,
     /// `_utf8mb4` and the like before a literal.
     Introducer,
@@ -70,6 +71,7 @@ pub(crate) struct Blank {
 #[derive(Clone, Debug)]
 pub(crate) struct Lexed<'a> {
     source: &'a str,
+    mode: SqlMode,
     /// The lexemes in order.
     pub(crate) lexemes: Lexemes,
     /// What to blank before forwarding.
@@ -80,6 +82,11 @@ impl<'a> Lexed<'a> {
     /// The text that was split.
     pub(crate) fn source(&self) -> &'a str {
         self.source
+    }
+
+    /// How it was split.
+    pub(crate) fn mode(&self) -> SqlMode {
+        self.mode
     }
 
     /// How many lexemes there are.
@@ -106,6 +113,11 @@ impl<'a> Lexed<'a> {
         }
     }
 
+    /// Is the lexeme at `index` a name of no character in quotes?
+    pub(crate) fn is_empty_name(&self, index: usize) -> bool {
+        self.kind(index) == Some(Kind::Quoted) && self.text(index).len() == 2
+    }
+
     /// Is the lexeme at `index` this unquoted word? A name after a period is not a keyword.
     pub(crate) fn is_word(&self, index: usize, word: &str) -> bool {
         self.kind(index) == Some(Kind::Word { exempt: false }) && self.text(index).eq_ignore_ascii_case(word)
@@ -116,12 +128,15 @@ impl<'a> Lexed<'a> {
         matches!(self.kind(index), Some(Kind::Symbol(found)) if found == symbol)
     }
 
-    /// Does the lexeme after `index` follow without a byte between?
-    pub(crate) fn touches_next(&self, index: usize) -> bool {
-        match (self.lexemes.get(index), self.lexemes.get(index.saturating_add(1))) {
-            (Some(here), Some(next)) => here.end == next.start,
-            _ => false,
-        }
+    /// Does the parenthesis behind the name at `index` stand where a built-in function has it: without a byte between, or in
+    /// the mode for that, with white space and no comment?
+    pub(crate) fn opens_call(&self, index: usize) -> bool {
+        let (Some(here), Some(next)) = (self.lexemes.get(index), self.lexemes.get(index.saturating_add(1)))
+        else {
+            return false;
+        };
+        let between = self.source.as_bytes().get(here.end..next.start).unwrap_or_default();
+        between.is_empty() || (self.mode.ignore_space && between.iter().copied().all(is_space))
     }
 
     /// Line and column of the lexeme at `index`, or of the text's end.
@@ -129,6 +144,11 @@ impl<'a> Lexed<'a> {
         let offset = self.lexemes.get(index).map_or(self.source.len(), |lexeme| lexeme.start);
         place_of(self.source.as_bytes(), offset)
     }
+}
+
+/// The servers' white space.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
 /// Line and column of an offset.
@@ -143,17 +163,17 @@ pub(crate) fn place_of(bytes: &[u8], offset: usize) -> Place {
 ///
 /// # Errors
 /// Anything that a server could split otherwise: see the files of this folder.
-pub(crate) fn lex(text: &[u8], server: Server) -> Result<Lexed<'_>, Refusal> {
+pub(crate) fn lex(text: &[u8], server: Server, mode: SqlMode) -> Result<Lexed<'_>, Refusal> {
     let source = std::str::from_utf8(text).map_err(|error| {
         Refusal::new(Reason::Character, "the text is not UTF-8; use a utf8mb4 connection")
             .at(place_of(text, error.valid_up_to()))
     })?;
-    let mut scanner = Scanner::new(source, server);
+    let mut scanner = Scanner::new(source, server, mode);
     scanner.run()?;
     if scanner.in_version_comment.is_some() {
         return Err(scanner.refuse(Reason::Unterminated, "a version comment does not end", source.len()));
     }
-    Ok(Lexed { source, lexemes: scanner.lexemes, blanks: scanner.blanks })
+    Ok(Lexed { source, mode, lexemes: scanner.lexemes, blanks: scanner.blanks })
 }
 
 /// The lexer's state: where it is in the bytes, and what it has found.
@@ -162,6 +182,7 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     server: Server,
+    mode: SqlMode,
     lexemes: Lexemes,
     blanks: Vec<Blank>,
     /// Offset of the open version comment whose content is being read as SQL.
@@ -169,13 +190,14 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn new(source: &'a str, server: Server) -> Self {
+    fn new(source: &'a str, server: Server, mode: SqlMode) -> Self {
         let room = source.len() / 4;
         Self {
             source,
             bytes: source.as_bytes(),
             at: 0,
             server,
+            mode,
             lexemes: Lexemes::with_room(room),
             blanks: Vec::new(),
             in_version_comment: None,
@@ -185,7 +207,7 @@ impl<'a> Scanner<'a> {
     fn run(&mut self) -> Result<(), Refusal> {
         while let Some(byte) = self.peek(0) {
             match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => self.step(1),
+                byte if is_space(byte) => self.step(1),
                 0..=0x1f | 0x7f => {
                     return Err(self.refuse(
                         Reason::Character,
@@ -196,8 +218,8 @@ impl<'a> Scanner<'a> {
                 b'#' => self.line_comment(1)?,
                 b'-' if self.starts_dash_comment() => self.line_comment(2)?,
                 b'/' if self.peek(1) == Some(b'*') => self.block_comment()?,
-                b'\'' | b'"' => self.text(self.at)?,
-                b'`' => self.quoted_name()?,
+                b'\'' | b'"' if !self.quotes_names(byte) => self.text(self.at)?,
+                b'`' | b'"' => self.quoted_name(byte)?,
                 b'@' => self.variable()?,
                 b'\\' => self.backslash()?,
                 b'?' => self.push(Kind::Parameter, 1),
@@ -243,7 +265,7 @@ impl<'a> Scanner<'a> {
     /// `\N` is NULL in MariaDB; MySQL 8 dropped it.
     fn backslash(&mut self) -> Result<(), Refusal> {
         let mariadb = self.server.flavour == crate::mysql::server::Flavour::MariaDb;
-        let alone = !self.peek(2).is_some_and(names::is_name_byte);
+        let alone = !self.mode.no_backslash_escapes && !self.peek(2).is_some_and(names::is_name_byte);
         if mariadb && self.peek(1) == Some(b'N') && alone {
             self.push(Kind::Null, 2);
             return Ok(());

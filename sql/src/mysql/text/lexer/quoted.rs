@@ -1,13 +1,18 @@
-//! Strings, quoted names, and hex and bit strings. Backslash escapes in strings, never in names.
+//! Strings, quoted names, and hex and bit strings. Backslash escapes in strings, unless the mode is against it, and never in
+//! names.
 
 use super::{Kind, Scanner};
 use crate::mysql::names;
 use crate::refusal::{Reason, Refusal};
 
-/// The name inside backticks, doubled ones made single.
+/// The name inside its quotes, doubled ones made single.
 pub(super) fn unquote_name(text: &str) -> String {
-    let inner = text.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or(text);
-    inner.replace("``", "`")
+    let inside = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    match (inside('`'), inside('"')) {
+        (Some(inner), _) => inner.replace("``", "`"),
+        (None, Some(inner)) => inner.replace("\"\"", "\""),
+        (None, None) => text.to_owned(),
+    }
 }
 
 impl Scanner<'_> {
@@ -19,11 +24,16 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// A name in backticks. An empty one is an alias that nobody wrote; with a NUL it is none, and with the prefix of a
+    /// Does this byte quote names in the session's mode?
+    pub(super) fn quotes_names(&self, quote: u8) -> bool {
+        quote == b'`' || (quote == b'"' && self.mode.ansi_quotes)
+    }
+
+    /// A name in these quotes. An empty one is an alias that nobody wrote; with a NUL it is none, and with the prefix of a
     /// file's name it is another one.
-    pub(super) fn quoted_name(&mut self) -> Result<(), Refusal> {
+    pub(super) fn quoted_name(&mut self, quote: u8) -> Result<(), Refusal> {
         let start = self.at;
-        let end = self.quoted_end(start, b'`')?;
+        let end = self.quoted_end(start, quote)?;
         let inside = self.bytes.get(start.saturating_add(1)..end.saturating_sub(1)).unwrap_or_default();
         if inside.contains(&0) {
             return Err(self.refuse(Reason::Character, "a quoted name that holds a NUL", start));
@@ -38,7 +48,8 @@ impl Scanner<'_> {
 
     /// Behind the closing quote of what opens at `open`.
     pub(super) fn quoted_end(&self, open: usize, quote: u8) -> Result<usize, Refusal> {
-        let escapes = quote != b'`';
+        let name = self.quotes_names(quote);
+        let escapes = !name && !self.mode.no_backslash_escapes;
         let mut at = open.saturating_add(1);
         while let Some(byte) = self.byte(at) {
             let doubled = byte == quote && self.byte(at.saturating_add(1)) == Some(quote);
@@ -50,7 +61,7 @@ impl Scanner<'_> {
             };
             at = at.saturating_add(width);
         }
-        let what = if escapes { "a string does not end" } else { "a quoted name does not end" };
+        let what = if name { "a quoted name does not end" } else { "a string does not end" };
         Err(self.refuse(Reason::Unterminated, what, open))
     }
 
