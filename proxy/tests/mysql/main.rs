@@ -19,3 +19,4 @@ mod prepared;
 mod reading;
 mod secrets;
 mod support;
+mod variables;

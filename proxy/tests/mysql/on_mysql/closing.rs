@@ -48,7 +48,7 @@ async fn the_server_has_a_clock_of_its_own() {
     limits.statement.seconds = 1;
     let dialer = Dialer::new(&grant().target).unwrap();
     let mut database = dialer.connect(&credential(), Capabilities::NONE).await.unwrap();
-    Pins::new(Flavour::MySql, &limits).apply(&mut database).await.unwrap();
+    Pins::new(Flavour::MySql, &limits).apply(&mut database, None).await.unwrap();
     // Nobody kills it.
     database.send(&slow(14)).await.unwrap();
     let mut sequence = Sequence::starting_at(1);

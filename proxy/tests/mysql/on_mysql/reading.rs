@@ -65,8 +65,8 @@ async fn what_went_around_the_gate_is_refused_by_the_server() {
     let pins = Pins::new(Flavour::MySql, &wide());
     for fresh in [true, false] {
         match fresh {
-            true => pins.apply(&mut database).await.unwrap(),
-            false => pins.reset(&mut database).await.unwrap(),
+            true => pins.apply(&mut database, None).await.unwrap(),
+            false => pins.reset(&mut database, None).await.unwrap(),
         }
         for sql in [
             "INSERT INTO shop.orders VALUES (9, 'x', NULL)",

@@ -1,25 +1,33 @@
-//! The collation that a client names in its handshake, and what that says of the texts that it sends.
+//! The collation that a client names in its handshake or in COM_CHANGE_USER, and what it says of the texts that it sends.
 //!
 //! Source: `INFORMATION_SCHEMA.COLLATIONS` of both servers. The handshake has one byte for the number.
 
-/// How a client writes what is beyond ASCII.
+/// A collation of UTF-8: its client writes what is beyond ASCII so, and other bytes are no letters to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writes {
-    /// In UTF-8: other bytes are no letters to it.
-    Utf8,
-    /// In another character set, or in one that the byte doesn't tell.
-    Otherwise,
+pub struct Utf8Collation {
+    number: u16,
+    charset: &'static str,
 }
 
-impl Writes {
-    /// What the number of a collation, or its lower byte, says.
-    pub fn by_collation(number: u8) -> Self {
-        match number {
-            // Those of utf8mb3, and then of utf8mb4.
-            33 | 76 | 83 | 192..=215 | 223 => Self::Utf8,
-            45 | 46 | 224..=247 | 255 => Self::Utf8,
-            _ => Self::Otherwise,
-        }
+impl Utf8Collation {
+    /// The one of this number, or of this lower byte; `None` if it is of another character set, or the byte doesn't tell.
+    pub fn numbered(number: u16) -> Option<Self> {
+        let charset = match number {
+            33 | 76 | 83 | 192..=215 | 223 => "utf8mb3",
+            45 | 46 | 224..=247 | 255 => "utf8mb4",
+            _ => return None,
+        };
+        Some(Self { number, charset })
+    }
+
+    /// Its number.
+    pub fn number(self) -> u16 {
+        self.number
+    }
+
+    /// The name of its character set, which every server knows.
+    pub fn charset(self) -> &'static str {
+        self.charset
     }
 }
 
@@ -29,8 +37,10 @@ mod tests {
 
     #[test]
     fn what_drivers_name_by_default_is_known() {
-        // utf8mb3_general_ci, utf8mb4_general_ci, utf8mb4_unicode_ci, utf8mb4_0900_ai_ci; latin1_swedish_ci, binary.
-        assert!([33, 45, 224, 255].map(Writes::by_collation).iter().all(|writes| *writes == Writes::Utf8));
-        assert!([8, 63, 0].map(Writes::by_collation).iter().all(|writes| *writes == Writes::Otherwise));
+        let charset = |number| Utf8Collation::numbered(number).map(Utf8Collation::charset);
+        // utf8mb3_general_ci; utf8mb4_general_ci, utf8mb4_unicode_ci, utf8mb4_0900_ai_ci; latin1_swedish_ci, binary.
+        assert_eq!(charset(33), Some("utf8mb3"));
+        assert!([45, 224, 255].map(charset).iter().all(|charset| *charset == Some("utf8mb4")));
+        assert!([8, 63, 0].map(charset).iter().all(Option::is_none));
     }
 }

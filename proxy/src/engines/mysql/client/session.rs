@@ -13,14 +13,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use wire::mysql::connect::capabilities::{self, Capabilities};
-use wire::mysql::connect::collation::Writes;
+use wire::mysql::connect::collation::Utf8Collation;
 use wire::mysql::connect::handshake_response::HandshakeResponse;
 use wire::mysql::connect::ssl_request::SslRequest;
 use wire::mysql::frame::Sequence;
 use wire::mysql::response::ok::{OkPacket, OkSummary};
 
 use super::greeting::{self, Claim, TlsIs};
-use super::start::{Started, start};
+use super::start::{Named, Started, start};
 use super::turned_away::TurnedAway;
 use crate::audit::Who;
 use crate::bytes::Stream;
@@ -69,7 +69,7 @@ pub(crate) struct Identity {
     certificate: Option<CertificateDer<'static>>,
     who: Who,
     agreed: Capabilities,
-    writes: Writes,
+    collation: Option<Utf8Collation>,
     schema: Option<String>,
 }
 
@@ -176,9 +176,9 @@ impl Session<Secured> {
             let proof = greeting::authenticate(&shared, &mut stream, &mut sequence, claim).await?;
             let schema = response.database.filter(|name| !name.is_empty());
             let schema = schema.map(|name| String::from_utf8_lossy(name).into_owned());
-            Ok((agreed, Writes::by_collation(response.head.collation), proof, schema))
+            Ok((agreed, Utf8Collation::numbered(response.head.collation.into()), proof, schema))
         };
-        let (agreed, writes, proof, schema) = match unless_crowded(&place, read).await {
+        let (agreed, collation, proof, schema) = match unless_crowded(&place, read).await {
             Ok(known) => known,
             Err(error) => return Err(turn_away(&mut stream, sequence, error).await),
         };
@@ -186,7 +186,7 @@ impl Session<Secured> {
         let who =
             Who { grant_uid: grant.uid.clone(), user: grant.user.clone(), proof, session: number, peer };
         let schema = schema.or_else(|| shared.grant.target.schema.clone());
-        let state = Identity { stream, sequence, certificate, who, agreed, writes, schema };
+        let state = Identity { stream, sequence, certificate, who, agreed, collation, schema };
         Ok(Session { shared, peer, number, state })
     }
 }
@@ -195,9 +195,11 @@ impl Session<Identity> {
     /// The only way to a `Permit`: no permit, no upstream socket.
     pub(crate) async fn permit(self) -> Result<Session<Permit>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
-        let Identity { mut stream, mut sequence, certificate, who, agreed, writes, schema } = state;
+        let Identity { mut stream, mut sequence, certificate, who, agreed, collation, schema } = state;
         let opened = match shared.usage.open_session(shared.grant.limits.sessions) {
-            Some(place) => start(&shared, &who, agreed, schema).await.map(|started| (place, started)),
+            Some(place) => start(&shared, &who, Named { agreed, collation, schema })
+                .await
+                .map(|started| (place, started)),
             None => Err(TurnedAway::TooMany { limit: shared.grant.limits.sessions }),
         };
         let (place, Started { database }) = match opened {
@@ -220,7 +222,7 @@ impl Session<Identity> {
             stream,
             certificate,
             agreed,
-            writes,
+            collation,
             database,
             seat,
         };

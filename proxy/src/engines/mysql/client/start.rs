@@ -7,6 +7,7 @@ use sql::Verdict;
 use tokio::time::Instant;
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::connect::collation::Utf8Collation;
 
 use super::turned_away::TurnedAway;
 use crate::audit::{Decision, Intent, Outcome, Who};
@@ -23,14 +24,16 @@ pub(super) struct Started {
     pub database: Connection,
 }
 
-/// Starts a session for `who`, in `schema` where one is named.
-pub(super) async fn start(
-    shared: &Arc<Shared>,
-    who: &Who,
-    agreed: Capabilities,
-    schema: Option<String>,
-) -> Result<Started, TurnedAway> {
-    let Some(schema) = schema else { return open(shared, agreed, None).await };
+/// What a client named in its handshake.
+pub(super) struct Named {
+    pub agreed: Capabilities,
+    pub collation: Option<Utf8Collation>,
+    pub schema: Option<String>,
+}
+
+/// Starts a session for `who`, in a schema where one is named.
+pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Result<Started, TurnedAway> {
+    let Some(schema) = named.schema.clone() else { return open(shared, named).await };
     let began = Instant::now();
     let permitted = permitted(shared, &schema).await;
     let decision = match &permitted {
@@ -41,7 +44,7 @@ pub(super) async fn start(
     let intent = Intent { who, command: COMMAND, text: schema.as_bytes(), parameters: &[], decision };
     let recorded = shared.journal.intent(intent).await.map_err(TurnedAway::NotRecorded)?;
     let started = match permitted {
-        Ok(()) => open(shared, agreed, Some(schema)).await,
+        Ok(()) => open(shared, named).await,
         Err(refused) => Err(refused),
     };
     let error = started.as_ref().err().and_then(TurnedAway::error);
@@ -81,21 +84,18 @@ async fn admit(shared: &Shared, database: &mut Connection) -> Result<(), TurnedA
 }
 
 /// The database's side, given up when the grant ends meanwhile.
-async fn open(
-    shared: &Arc<Shared>,
-    agreed: Capabilities,
-    schema: Option<String>,
-) -> Result<Started, TurnedAway> {
+async fn open(shared: &Arc<Shared>, named: Named) -> Result<Started, TurnedAway> {
+    let Named { agreed, collation, schema } = named;
     let open = async {
         let connected = shared.dialer.connect(&shared.credential, agreed).await;
         let mut database = connected.map_err(TurnedAway::Connect)?;
         admit(shared, &mut database).await?;
-        shared.pins.apply(&mut database).await.map_err(TurnedAway::Setup)?;
+        shared.pins.apply(&mut database, collation).await.map_err(TurnedAway::Setup)?;
         if let Some(schema) = &schema {
             let used = database.simple(COMMAND, &command::encode_init_db(schema.as_bytes())).await;
             used.map_err(TurnedAway::Setup)?;
         }
-        prove(&mut database, &shared.pins).await.map_err(TurnedAway::Setup)?;
+        prove(&mut database, &shared.pins, collation).await.map_err(TurnedAway::Setup)?;
         // A server may begin sessions in a schema of its own choice, and it may call one otherwise than the client.
         match database.belief.schema() {
             told if told == schema.as_deref() => {}

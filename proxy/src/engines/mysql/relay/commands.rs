@@ -7,6 +7,7 @@ use sql::mysql::Flavour;
 use wire::mysql::command::change_user::ChangeUser;
 use wire::mysql::command::{self, Command};
 use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::connect::collation::Utf8Collation;
 use wire::mysql::response::Answer;
 use wire::mysql::response::eof::{self, EofPacket};
 use wire::mysql::response::err::ErrSummary;
@@ -186,7 +187,7 @@ impl Relay {
     /// The schema stays, but that is the server's affair.
     async fn fresh_session(&mut self) -> Result<(), Ended> {
         let before = self.database.belief.schema().map(str::to_owned);
-        self.shared.pins.reset(&mut self.database).await?;
+        self.shared.pins.reset(&mut self.database, self.collation).await?;
         self.stays(before).await
     }
 
@@ -221,6 +222,9 @@ impl Relay {
         match tokio::time::timeout(patience, proof).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(Ended::ClientUnproven),
+        }
+        if let Some(number) = change.collation {
+            self.collation = Utf8Collation::numbered(number);
         }
         self.fresh_session().await?;
         if let Some(schema) = schema {

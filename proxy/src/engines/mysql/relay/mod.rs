@@ -26,7 +26,7 @@ use access::EndReason;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 use wire::mysql::connect::capabilities::Capabilities;
-use wire::mysql::connect::collation::Writes;
+use wire::mysql::connect::collation::Utf8Collation;
 
 pub use ended::Ended;
 pub(super) use prepared::Statements;
@@ -53,8 +53,8 @@ pub struct RelayParts {
     pub certificate: Option<CertificateDer<'static>>,
     /// The capabilities that hold with the client, and as far as they shape answers also with the database.
     pub agreed: Capabilities,
-    /// How the client writes what is beyond ASCII.
-    pub writes: Writes,
+    /// The collation that the client named, if it writes UTF-8.
+    pub collation: Option<Utf8Collation>,
     /// The database session, pinned and in its schema.
     pub database: Connection,
     /// Its place among the sessions of the grant.
@@ -68,7 +68,7 @@ pub struct Relay {
     client: ClientSide,
     certificate: Option<CertificateDer<'static>>,
     agreed: Capabilities,
-    writes: Writes,
+    collation: Option<Utf8Collation>,
     database: Connection,
     seat: Arc<Seat>,
     /// The statement whose answer is under way.
@@ -111,7 +111,7 @@ impl<'a> Asked<'a> {
 impl Relay {
     /// A session whose client was just told OK.
     pub fn new(parts: RelayParts) -> Self {
-        let RelayParts { shared, who, stream, certificate, agreed, writes, mut database, seat } = parts;
+        let RelayParts { shared, who, stream, certificate, agreed, collation, mut database, seat } = parts;
         database.belief.statements = Statements::within(&shared.memory);
         Self {
             client: ClientSide::new(stream, &shared.memory),
@@ -119,7 +119,7 @@ impl Relay {
             who,
             certificate,
             agreed,
-            writes,
+            collation,
             database,
             seat,
             open: None,

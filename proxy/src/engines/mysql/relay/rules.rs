@@ -108,7 +108,7 @@ async fn told_by(
     if database.answerer() != session.as_ref() {
         return Err(LookUpError::Untold);
     }
-    shared.pins.apply(database).await?;
-    prove(database, &shared.pins).await?;
+    shared.pins.apply(database, None).await?;
+    prove(database, &shared.pins, None).await?;
     look_up(database, wanted, catalogue).await
 }

@@ -4,7 +4,6 @@
 use sql::mysql::{Session, SqlMode};
 use sql::{LocalAnswer, Permit, Reason, Refusal, SessionEffect, Verdict};
 use wire::mysql::command;
-use wire::mysql::connect::collation::Writes;
 use wire::mysql::response::Answer;
 use wire::mysql::response::column::Column;
 use wire::mysql::response::ok::{OkPacket, OkSummary};
@@ -158,10 +157,10 @@ impl Relay {
         self.database.belief.session().ok_or(Ended::Ours)
     }
 
-    /// The session is one of utf8mb4, whatever the client named. Bytes that are no UTF-8 are binary values of a client
+    /// The session is one of UTF-8, whatever the client named. Bytes that are no UTF-8 are binary values of a client
     /// that writes UTF-8, and the gate looks where they stand; of another one they are letters that would be misread.
     fn misread(&self, text: &[u8]) -> Option<Refused> {
-        if self.writes == Writes::Utf8 || std::str::from_utf8(text).is_ok() {
+        if self.collation.is_some() || std::str::from_utf8(text).is_ok() {
             return None;
         }
         let message = "the text is not UTF-8: connect with utf8mb4";

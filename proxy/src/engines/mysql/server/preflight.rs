@@ -120,8 +120,8 @@ pub async fn examine(database: &mut Connection, grant: &Grant) -> Result<ServerI
         }
     }
     let pins = Pins::new(server.flavour, &grant.limits);
-    pins.apply(database).await.map_err(PreflightError::Command)?;
-    prove(database, &pins).await.map_err(PreflightError::Command)?;
+    pins.apply(database, None).await.map_err(PreflightError::Command)?;
+    prove(database, &pins, None).await.map_err(PreflightError::Command)?;
     check_privileges(database, grant, server.flavour).await?;
     check_lock(database).await?;
     let secret_variables = secret_variables(database, server.flavour).await?;

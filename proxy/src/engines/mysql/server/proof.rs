@@ -6,6 +6,7 @@
 
 use access::Engine;
 use sql::mysql::{Flavour, Server, SqlMode, Version};
+use wire::mysql::connect::collation::Utf8Collation;
 
 use super::connection::{CommandError, Connection};
 use super::connections::ServerName;
@@ -83,7 +84,11 @@ fn read(row: &[Option<String>], id: u32) -> Option<Answerer> {
 
 /// Proves a pinned session: the server is the one that answered when the connection was made, it keeps every pin, and it says
 /// in which schema the session is.
-pub async fn prove(database: &mut Connection, pins: &Pins) -> Result<(), CommandError> {
+pub async fn prove(
+    database: &mut Connection,
+    pins: &Pins,
+    collation: Option<Utf8Collation>,
+) -> Result<(), CommandError> {
     let surprise = || CommandError::Surprise { what: STATE };
     let before = database.answerer.clone().ok_or_else(surprise)?;
     let server = Server::from_greeting(&before.version).map_err(|_| surprise())?;
@@ -91,7 +96,7 @@ pub async fn prove(database: &mut Connection, pins: &Pins) -> Result<(), Command
         Flavour::MySql => UUID,
         Flavour::MariaDb => "",
     };
-    let kept = pins.kept();
+    let kept = pins.kept(collation);
     let variables: Vec<&str> = kept.iter().map(|(name, _)| variable(name, server)).collect();
     let question = format!("SELECT DATABASE(), {SQL_MODE}, {}, {WHO}{uuid} LIMIT 1", variables.join(", "));
     let rows = database.query(STATE, &question).await?;
@@ -135,9 +140,10 @@ fn variable(name: &'static str, server: Server) -> &'static str {
     }
 }
 
-/// MariaDB writes seconds with their fractions.
+/// MariaDB writes seconds with their fractions, and older servers call utf8mb3 utf8.
 fn same(told: &str, wanted: &str) -> bool {
-    told.strip_suffix(".000000").unwrap_or(told).eq_ignore_ascii_case(wanted)
+    (told == "utf8" && wanted == "utf8mb3")
+        || told.strip_suffix(".000000").unwrap_or(told).eq_ignore_ascii_case(wanted)
 }
 
 #[cfg(test)]
@@ -175,7 +181,8 @@ mod tests {
         for version in ["10.6.1-MariaDB", "11.4.2-MariaDB", "8.0.36", "9.7.4"] {
             let server = Server::from_greeting(version).unwrap();
             let pins = Pins::new(server.flavour, &Limits::DEFAULT);
-            let variables: Vec<&str> = pins.kept().iter().map(|(name, _)| variable(name, server)).collect();
+            let variables: Vec<&str> =
+                pins.kept(None).iter().map(|(name, _)| variable(name, server)).collect();
             let question = format!("SELECT DATABASE(), {SQL_MODE}, {}, {WHO}", variables.join(", "));
             let gate = Gate::new(server, Allowances::default());
             let Verdict::Forward(permit) = gate.decide(question.as_bytes(), None) else {
