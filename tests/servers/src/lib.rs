@@ -62,11 +62,16 @@ pub fn said(command: &mut Command, input: &str) -> Result<String, Failed> {
 fn run(command: &mut Command, input: &str) -> Result<String, Box<dyn std::error::Error>> {
     let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = pipes.spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that ends without reading says why itself.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    let stdin = child.stdin.take();
+    // It may say much before it has read all.
+    let output = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A program that ends without reading says why itself.
+            stdin.map(|mut stdin| stdin.write_all(input.as_bytes()))
+        });
+        child.wait_with_output()
+    });
+    let Output { status, stdout, stderr } = output?;
     if !status.success() {
         return Err(String::from_utf8_lossy(&stderr).into());
     }
