@@ -11,7 +11,7 @@ use access::chain;
 use tokio::time::{Instant, sleep};
 use wire::mysql::connect::capabilities::Capabilities;
 
-use super::connection::{CommandError, Connection};
+use super::connection::{CommandError, Connection, LISTS};
 use super::connections::{Opened, ServerName};
 use super::dial::{ConnectError, Dialer};
 use crate::credential::Credential;
@@ -296,7 +296,7 @@ async fn kill(database: &mut Connection, what: &'static str, id: u64) -> Result<
 async fn others(asker: &mut Connection, user: &str) -> Result<Option<Vec<u64>>, CommandError> {
     const WHAT: &str = "SHOW PROCESSLIST";
     let mut own = Vec::new();
-    for row in asker.query(WHAT, WHAT).await? {
+    for row in asker.query_within(WHAT, WHAT, LISTS).await? {
         let mut columns = row.into_iter().map(Option::unwrap_or_default);
         let (Some(id), Some(listed)) = (columns.next(), columns.next()) else {
             return Err(CommandError::Surprise { what: WHAT });

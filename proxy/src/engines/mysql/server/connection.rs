@@ -30,7 +30,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LEAVING: Duration = Duration::from_millis(500);
 
 /// Our own statements have small answers.
-const SMALL: Bounds = Bounds { rows: 10_000, row_bytes: INBOUND };
+const SMALL: Bounds = Bounds { rows: 10_000, row_bytes: INBOUND, bytes: 256 * 1024 };
+
+/// Grants and connections may be many.
+pub(super) const LISTS: Bounds = Bounds { bytes: 4 * 1024 * 1024, ..SMALL };
+
+/// What a row takes in memory besides its values, in bytes, and roughly.
+const ROW: usize = 64;
+/// The same of one value.
+const VALUE: usize = 40;
 
 /// As bytes, for a client may have set what results are written in, and with a LIMIT against the one that it may have set.
 const CURRENT_SCHEMA: &str = "SELECT CONVERT(CONVERT(DATABASE() USING utf8mb4) USING binary) LIMIT 1";
@@ -42,6 +50,8 @@ pub(super) struct Bounds {
     pub rows: usize,
     /// Bytes of each packet, its header included.
     pub row_bytes: usize,
+    /// Bytes that all rows take in memory.
+    pub bytes: usize,
 }
 
 /// Why one of our own statements failed.
@@ -249,7 +259,7 @@ impl Connection {
         bounds: Bounds,
     ) -> Result<Vec<Row>, CommandError> {
         let mut tracker = ResponseTracker::new(answer, self.capabilities, Sequence::starting_at(1));
-        let (mut columns, mut rows) = (0, Vec::new());
+        let (mut columns, mut rows, mut bytes) = (0, Vec::new(), 0_usize);
         while !tracker.is_complete() {
             let Some(observed) = tracker.observe(self.inbound.unread()).map_err(CommandError::Response)?
             else {
@@ -268,6 +278,11 @@ impl Connection {
                 Seen::ColumnCount(count) => columns = count,
                 Seen::Row if rows.len() < bounds.rows => {
                     let body = self.inbound.unread().get(HEADER_LEN..observed.len).unwrap_or_default();
+                    let values = usize::from(columns).saturating_mul(VALUE);
+                    bytes = [body.len(), ROW, values].into_iter().fold(bytes, usize::saturating_add);
+                    if bytes > bounds.bytes {
+                        return Err(CommandError::Surprise { what });
+                    }
                     rows.push(text(body, columns)?);
                 }
                 Seen::Row => return Err(CommandError::Surprise { what }),

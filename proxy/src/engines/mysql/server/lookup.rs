@@ -21,8 +21,12 @@ const MOST_COLUMNS: usize = 32_768;
 /// The longest view that is read: the gate reads no longer text either.
 const MOST_DEFINITION: usize = 1024 * 1024;
 
+/// What the answer to one statement of ours may take in memory, in bytes.
+const MOST_TOLD: usize = 16 * 1024 * 1024;
+
 /// How small the answers are.
-const BOUNDS: Bounds = Bounds { rows: MOST_COLUMNS, row_bytes: MOST_DEFINITION + 64 * 1024 };
+const BOUNDS: Bounds =
+    Bounds { rows: MOST_COLUMNS, row_bytes: MOST_DEFINITION + 64 * 1024, bytes: MOST_TOLD };
 
 /// Why it is not known.
 #[derive(Debug, thiserror::Error)]

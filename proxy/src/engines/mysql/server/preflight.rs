@@ -8,7 +8,7 @@ use sql::mysql::{Flavour, SECRET_VARIABLES, Server, UnknownServer};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::status_flags::StatusFlags;
 
-use super::connection::{CommandError, Connection, Row};
+use super::connection::{CommandError, Connection, LISTS, Row};
 use super::dial::{ConnectError, Dialer};
 use super::pin::Pins;
 use super::privileges::{self, Granted, Refused};
@@ -187,7 +187,8 @@ async fn check_privileges(
     grant: &Grant,
     flavour: Flavour,
 ) -> Result<(), PreflightError> {
-    let own = database.query("SHOW GRANTS", "SHOW GRANTS").await.map_err(PreflightError::Command)?;
+    let own = database.query_within("SHOW GRANTS", "SHOW GRANTS", LISTS).await;
+    let own = own.map_err(PreflightError::Command)?;
     let mut waiting = roles_in(&own, grant)?;
     let mut seen = BTreeSet::new();
     while let Some(role) = waiting.pop() {
@@ -202,7 +203,8 @@ async fn check_privileges(
             Flavour::MariaDb => format!("SHOW GRANTS FOR {role}"),
             Flavour::MySql => format!("SHOW GRANTS FOR CURRENT_USER() USING {role}"),
         };
-        let lines = database.query("SHOW GRANTS of a role", &ask).await.map_err(|_| unseen())?;
+        let lines =
+            database.query_within("SHOW GRANTS of a role", &ask, LISTS).await.map_err(|_| unseen())?;
         waiting.extend(roles_in(&lines, grant)?);
     }
     Ok(())
