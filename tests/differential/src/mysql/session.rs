@@ -1,21 +1,14 @@
-//! One session of one user, pinned as the proxy pins its sessions, and the check that it still is.
+//! One session of one user, pinned as the proxy pins its sessions and with its mode followed, and the check that it still is.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Value};
 use servers::mysql::Kind;
-use sql::mysql::Gate;
-use sql::{StatementKind, Verdict};
+use sql::mysql::{Gate, SqlMode};
+use sql::{SessionEffect, StatementKind, Verdict};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::mysql::server::Canary;
-
-/// As in the proxy's `pin.rs`.
-pub(crate) const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
-
-/// Modes that change how the server reads a text. `PIPES_AS_CONCAT` only groups the same lexemes otherwise.
-const MODES: &[&str] =
-    &["ANSI", "IGNORE_SPACE", "NO_BACKSLASH_ESCAPES", "HIGH_NOT", "ORACLE", "EMPTY_STRING"];
 
 /// Longer than the server's own limit on a statement.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,6 +43,8 @@ pub struct Session {
     kind: Kind,
     conn: Conn,
     schema: String,
+    /// How the server reads texts, as it told.
+    mode: SqlMode,
     /// User variables that the gate said would be set.
     set: BTreeSet<String>,
 }
@@ -62,8 +57,14 @@ impl Session {
     pub async fn open(canary: &Canary, who: Who) -> mysql_async::Result<Self> {
         let user = if who == Who::Privileged { "privileged" } else { "reader" };
         let conn = canary.connect(user).await?;
-        let mut session =
-            Self { who, kind: canary.kind(), conn, schema: String::new(), set: BTreeSet::new() };
+        let mut session = Self {
+            who,
+            kind: canary.kind(),
+            conn,
+            schema: String::new(),
+            mode: SqlMode::default(),
+            set: BTreeSet::new(),
+        };
         session.pin().await?;
         Ok(session)
     }
@@ -81,7 +82,7 @@ impl Session {
         };
         // The last two: a hole must not make the next session wait.
         let settings = format!(
-            "SET NAMES utf8mb4, SESSION sql_mode='{SQL_MODE}', SESSION autocommit=1, {limit}, \
+            "SET NAMES utf8mb4, SESSION autocommit=1, {limit}, \
              SESSION lock_wait_timeout=2, SESSION innodb_lock_wait_timeout=2"
         );
         self.conn.query_drop(settings).await?;
@@ -91,6 +92,23 @@ impl Session {
         }
         self.schema = "shop".into();
         self.set.clear();
+        self.mode = SqlMode::of_variable(&self.modes().await?).expect("the servers' own mode is read");
+        Ok(())
+    }
+
+    /// The session's modes, in the server's words.
+    async fn modes(&mut self) -> mysql_async::Result<String> {
+        let modes: Option<String> =
+            self.conn.query_first("SELECT CONVERT(@@SESSION.sql_mode USING binary) LIMIT 1").await?;
+        Ok(modes.unwrap_or_default())
+    }
+
+    /// Follows what became of the mode, as the proxy does; a session in one that is not read ends there.
+    async fn follow_mode(&mut self) -> mysql_async::Result<()> {
+        match SqlMode::of_variable(&self.modes().await?) {
+            Ok(mode) => self.mode = mode,
+            Err(_) => self.pin().await?,
+        }
         Ok(())
     }
 
@@ -99,15 +117,19 @@ impl Session {
         let Some(gate) = gate else {
             return self.send(text).await;
         };
-        let Verdict::Forward(permit) = gate.decide(text, Some(self.schema.as_str())) else {
+        let read = sql::mysql::Session { schema: Some(self.schema.as_str().into()), mode: self.mode };
+        let Verdict::Forward(permit) = gate.decide(text, read) else {
             return Outcome::Held;
         };
         let outcome = self.send(permit.forwarded()).await;
         if outcome != Outcome::Lost {
             self.set.extend(permit.facts().variables_set.iter().map(|name| plain(name)));
         }
-        if let (Outcome::Done, sql::SessionEffect::UsesSchema(schema)) = (outcome, permit.effect()) {
-            self.schema = schema;
+        match (outcome, permit.effect()) {
+            (Outcome::Done, SessionEffect::UsesSchema(schema)) => self.schema = schema,
+            (Outcome::Lost, SessionEffect::SetsSqlMode) => {}
+            (_, SessionEffect::SetsSqlMode) if self.follow_mode().await.is_err() => return Outcome::Lost,
+            _ => {}
         }
         // These may make a session read only, or undo what others did: most statements run without them.
         let settings = matches!(permit.kind(), StatementKind::Set | StatementKind::Transaction);
@@ -148,10 +170,8 @@ impl Session {
         };
         let (mode, client, connection, only): (String, String, String, bool) =
             self.conn.query_first(asked).await?.unwrap();
-        let modes: Vec<_> =
-            mode.split(',').filter(|mode| MODES.iter().any(|bad| mode.starts_with(bad))).collect();
-        if !modes.is_empty() {
-            wrong.push(format!("sql_mode has {modes:?}"));
+        if SqlMode::of_variable(&mode).as_ref() != Ok(&self.mode) {
+            wrong.push(format!("texts are read in sql_mode {mode}, and judged by {:?}", self.mode));
         }
         for charset in [client, connection] {
             if !charset.starts_with("utf8") {
@@ -210,7 +230,7 @@ pub(crate) fn shown(value: Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{SQL_MODE, plain};
+    use super::plain;
 
     #[test]
     fn names_of_variables_are_compared_as_servers_list_them() {
@@ -218,11 +238,5 @@ mod tests {
             (format!("@`q \u{1f600}{} `", "A ".repeat(40)), format!("q ?{}", "a ".repeat(30)));
         assert!(plain(&written).starts_with(&plain(&listed)));
         assert!(!plain(&written).starts_with(&plain("into_canary")));
-    }
-
-    #[test]
-    fn sessions_here_have_the_mode_that_the_proxy_pins() {
-        let pin = include_str!("../../../../proxy/src/engines/mysql/server/pin.rs");
-        assert!(pin.contains(&format!("const SQL_MODE: &str = \"{SQL_MODE}\"")));
     }
 }
