@@ -161,6 +161,19 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_holds_in_its_very_mode() {
+        let (mut seen, text) = (Seen::bounded(1 << 20), br"SELECT '\', SLEEP(1) -- '".as_slice());
+        let escapes = crate::mysql::SqlMode { no_backslash_escapes: true, ..Default::default() };
+        let sessions = [Session::default(), Session { mode: escapes, ..Session::default() }];
+        for session in &sessions {
+            seen.insert(text, session, &gate().decide(text, session));
+        }
+        let first = seen.get(text, &sessions[0]);
+        assert!(matches!(first, Some(Verdict::Forward(_))), "{first:?}");
+        assert!(matches!(seen.get(text, &sessions[1]), Some(Verdict::Refuse(_))));
+    }
+
+    #[test]
     fn it_stays_bounded_and_keeps_what_is_asked_for() {
         let (mut seen, most) = (Seen::bounded(64 * 1024), 64 * 1024);
         let gate = gate();

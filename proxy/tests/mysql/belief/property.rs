@@ -1,5 +1,5 @@
-//! Whatever a client does in whatever order, the proxy has its session where the server has it. The server's word is `SELECT
-//! DATABASE()`; the proxy's shows in what it lets pass under a name without a schema.
+//! Whatever a client does in whatever order, the proxy has its session where the server has it, and reads texts as the server
+//! does. The server's word is `SELECT DATABASE()` and `@@sql_mode`; the proxy's shows in what it lets pass.
 
 use access::{ColumnAccess, ColumnRule};
 use tokio::io::AsyncWriteExt;
@@ -11,12 +11,30 @@ use crate::support::proxy::{Proxy, grant_on, wide};
 use crate::support::raw::{self, RawTls, error};
 
 const SEEDS: [u64; 2] = [11, 4242];
-const STEPS: usize = 60;
+const STEPS: usize = 70;
+
+const MODES: [&str; 6] = [
+    "''",
+    "'ANSI_QUOTES'",
+    "'NO_BACKSLASH_ESCAPES'",
+    "'ANSI,NO_BACKSLASH_ESCAPES'",
+    "CONCAT(@@sql_mode, ',ANSI_QUOTES')",
+    "DEFAULT",
+];
 
 const SCHEMAS: [&str; 6] = ["shop", "other", "information_schema", "INFORMATION_SCHEMA", "nowhere", "mysql"];
 
 /// Refused in `shop` by a rule, and read in `other`.
 const MARKER: &[u8] = b"SELECT told FROM marker";
+
+/// A string, or without backslash escapes a string and a call that is closed.
+const CALLS: &[u8] = br"SELECT '\', SLEEP(0) -- '";
+
+/// A string, or with `ANSI_QUOTES` a column that a rule hides.
+const TELLS: &[u8] = br#"SELECT "told" FROM shop.marker LIMIT 1"#;
+
+/// How texts are read: are backslashes themselves, are double quotes around names.
+type Mode = (bool, bool);
 
 /// Takes minutes.
 const SLOW: &[u8] =
@@ -51,8 +69,8 @@ struct Client {
     raw: RawTls,
     other: RawTls,
     dice: Dice,
-    /// Statements that were prepared in `other`.
-    prepared: Vec<u32>,
+    /// Statements that were prepared in `other`, and how texts were read then.
+    prepared: Vec<(u32, Mode)>,
 }
 
 impl Client {
@@ -88,6 +106,7 @@ impl Client {
                     return Said::Error(code, message);
                 }
                 0xfb => rows.push(None),
+                0 if packet.len() == 1 => rows.push(Some(String::new())),
                 // One value: of a text row behind its length, of a binary one behind NULLs and length.
                 0 => rows.push(Some(String::from_utf8_lossy(&packet[3..]).into_owned())),
                 _ => rows.push(Some(String::from_utf8_lossy(&packet[1..]).into_owned())),
@@ -128,10 +147,46 @@ impl Client {
         }
     }
 
+    /// How the server says that it reads texts.
+    async fn reads(&mut self) -> Mode {
+        match self.query(b"SELECT @@SESSION.sql_mode").await {
+            Said::Rows(rows) => {
+                let modes = rows[0].clone().unwrap();
+                (modes.contains("NO_BACKSLASH_ESCAPES"), modes.contains("ANSI_QUOTES"))
+            }
+            said => panic!("{said:?}"),
+        }
+    }
+
+    /// How the proxy reads them.
+    async fn is_read(&mut self) -> Mode {
+        let calls = match self.query(CALLS).await {
+            Said::Error(1370, _) => true,
+            Said::Rows(rows) if rows == [Some("', SLEEP(0) -- ".to_owned())] => false,
+            said => panic!("{said:?}"),
+        };
+        match self.query(TELLS).await {
+            Said::Error(1143, _) => (calls, true),
+            Said::Rows(rows) if rows == [Some("told".to_owned())] => (calls, false),
+            said => panic!("{said:?}"),
+        }
+    }
+
+    async fn sets_mode(&mut self) -> String {
+        let set = format!("SET sql_mode = {}", MODES[self.dice.below(MODES.len())]);
+        if self.dice.below(2) == 0 {
+            return format!("{set}: {:?}", self.query(set.as_bytes()).await);
+        }
+        let first = self.raw.asks(&command::encode_prepare(set.as_bytes())).await.unwrap();
+        assert_eq!(first[0], 0, "{set}");
+        let body = [&[0x17_u8], &first[1..5], &[0, 1, 0, 0, 0]].concat();
+        format!("prepared {set}: {:?}", self.asks(&body).await)
+    }
+
     /// One step; what it was.
     async fn steps(&mut self) -> String {
         let schema = self.dice.schema();
-        match self.dice.below(12) {
+        match self.dice.below(15) {
             0 | 1 => format!("USE {schema}: {:?}", self.query(format!("USE {schema}").as_bytes()).await),
             2 | 3 => {
                 let said = self.asks(&command::encode_init_db(schema.as_bytes())).await;
@@ -155,6 +210,7 @@ impl Client {
                 "a limit of rows".to_owned()
             }
             10 => self.is_stopped(schema).await,
+            11..=13 => self.sets_mode().await,
             _ => self.pipelines(schema).await,
         }
     }
@@ -166,17 +222,21 @@ impl Client {
         }
         self.raw.reads().await.unwrap();
         let id = u32::from_le_bytes(first[1..5].try_into().unwrap());
-        self.prepared.push(id);
+        let mode = self.reads().await;
+        self.prepared.push((id, mode));
         format!("prepare: {id}")
     }
 
     /// A statement stays what it was when it was prepared.
     async fn executes(&mut self) -> String {
-        let Some(id) = self.prepared.last() else { return "nothing to execute".to_owned() };
+        let Some((id, mode)) = self.prepared.last().copied() else { return "nothing to execute".to_owned() };
         let body = [&[0x17_u8], id.to_le_bytes().as_slice(), &[0, 1, 0, 0, 0]].concat();
-        let said = self.asks(&body).await;
-        assert_eq!(said, Said::Rows(vec![Some("other".to_owned())]));
-        "execute".to_owned()
+        let same = self.reads().await == mode;
+        match self.asks(&body).await {
+            Said::Rows(rows) if same && rows == [Some("other".to_owned())] => "execute".to_owned(),
+            Said::Error(1615, _) if !same => "execute in another mode".to_owned(),
+            said => panic!("{same}: {said:?}"),
+        }
     }
 
     async fn changes_user(&mut self, schema: &str) -> String {
@@ -231,7 +291,7 @@ async fn proxy(server: &DatabaseServer) -> Proxy {
 }
 
 #[tokio::test]
-async fn the_session_is_where_the_proxy_has_it_after_every_step() {
+async fn the_session_is_as_the_proxy_believes_after_every_step() {
     for server in both() {
         for schema in ["shop", "other"] {
             server.admin(&format!(
@@ -246,6 +306,8 @@ async fn the_session_is_where_the_proxy_has_it_after_every_step() {
                 story.push(client.steps().await);
                 let (server_says, proxy_believes) = (client.is_in().await, client.is_judged_in().await);
                 assert_eq!(server_says, proxy_believes, "{:?}, seed {seed}: {story:#?}", server.kind);
+                let (reads, is_read) = (client.reads().await, client.is_read().await);
+                assert_eq!(reads, is_read, "{:?}, seed {seed}: {story:#?}", server.kind);
             }
         }
     }
