@@ -7,6 +7,8 @@ pub struct Limits {
     pub statement: StatementLimits,
     /// What all statements of the grant may use together.
     pub budget: Budget,
+    /// Seconds that a session may hold a transaction or a cursor open without asking anything.
+    pub idle_transaction_seconds: u32,
     /// How many client sessions may be open at the same time, 1 to 1,000.
     pub sessions: u32,
 }
@@ -45,10 +47,11 @@ pub struct Used {
 }
 
 impl Limits {
-    /// 10,000 rows, 30 s and 10 MB for a statement; a hundred times that for the grant; 20 sessions.
+    /// 10,000 rows, 30 s and 10 MB for a statement; a hundred times that for the grant; 30 s for an idle transaction; 20 sessions.
     pub const DEFAULT: Self = Self {
         statement: StatementLimits { rows: 10_000, seconds: 30, bytes: 10_000_000 },
         budget: Budget { rows: 1_000_000, bytes: 1_000_000_000 },
+        idle_transaction_seconds: 30,
         sessions: 20,
     };
 
@@ -65,6 +68,7 @@ impl Limits {
                 rows: self.budget.rows.min(other.budget.rows),
                 bytes: self.budget.bytes.min(other.budget.bytes),
             },
+            idle_transaction_seconds: self.idle_transaction_seconds.min(other.idle_transaction_seconds),
             sessions: self.sessions.min(other.sessions),
         }
     }
@@ -79,11 +83,13 @@ mod tests {
         let wide = Limits {
             statement: StatementLimits { rows: u64::MAX, seconds: u32::MAX, bytes: u64::MAX },
             budget: Budget { rows: 1, bytes: u64::MAX },
+            idle_transaction_seconds: u32::MAX,
             sessions: 1,
         };
         let both = Limits::DEFAULT.narrowed_by(wide);
         assert_eq!(both.statement, Limits::DEFAULT.statement);
         assert_eq!(both.budget, Budget { rows: 1, bytes: Limits::DEFAULT.budget.bytes });
+        assert_eq!(both.idle_transaction_seconds, Limits::DEFAULT.idle_transaction_seconds);
         assert_eq!(both.sessions, 1);
         assert_eq!(both, wide.narrowed_by(Limits::DEFAULT));
     }

@@ -177,7 +177,7 @@ fn digest_rule(fields: &mut Fields, rule: &PolicyRule) {
 }
 
 fn digest_limits(fields: &mut Fields, limits: &Limits) {
-    let Limits { statement, budget, sessions } = limits;
+    let Limits { statement, budget, idle_transaction_seconds, sessions } = limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: all_rows, bytes: all_bytes } = budget;
     fields
@@ -187,6 +187,10 @@ fn digest_limits(fields: &mut Fields, limits: &Limits) {
         .number("limits.budget.rows", *all_rows)
         .number("limits.budget.bytes", *all_bytes)
         .number("limits.sessions", *sessions);
+    // Terms that were approved before there was this limit keep their digest.
+    if *idle_transaction_seconds != Limits::DEFAULT.idle_transaction_seconds {
+        fields.number("limits.idleTransactionSeconds", *idle_transaction_seconds);
+    }
 }
 
 #[cfg(test)]
@@ -241,7 +245,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 31] = [
+        let changes: [fn(&mut Terms); 32] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -276,6 +280,7 @@ mod tests {
             |t| t.limits.statement.bytes = 1,
             |t| t.limits.budget.rows = 1,
             |t| t.limits.budget.bytes = 1,
+            |t| t.limits.idle_transaction_seconds = 1,
             |t| t.limits.sessions = 1,
         ];
         for (index, change) in changes.into_iter().enumerate() {

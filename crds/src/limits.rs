@@ -28,6 +28,10 @@ pub struct LimitsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000_000i64))]
     pub grant_bytes: Option<u64>,
+    /// Seconds that a session may hold a transaction or a cursor open without asking anything. Default 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub idle_transaction_seconds: Option<u32>,
     /// Client sessions open at the same time, 1 to 1,000. Default 20.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
@@ -37,7 +41,7 @@ pub struct LimitsSpec {
 impl LimitsSpec {
     /// These limits, each absent one from `default`.
     pub fn over(&self, default: Limits) -> Limits {
-        let Self { rows, seconds, bytes, grant_rows, grant_bytes, sessions } = self;
+        let Self { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions } = self;
         Limits {
             statement: StatementLimits {
                 rows: rows.unwrap_or(default.statement.rows),
@@ -48,6 +52,7 @@ impl LimitsSpec {
                 rows: grant_rows.unwrap_or(default.budget.rows),
                 bytes: grant_bytes.unwrap_or(default.budget.bytes),
             },
+            idle_transaction_seconds: idle_transaction_seconds.unwrap_or(default.idle_transaction_seconds),
             sessions: sessions.unwrap_or(default.sessions),
         }
     }
@@ -55,7 +60,7 @@ impl LimitsSpec {
 
 impl From<Limits> for LimitsSpec {
     fn from(limits: Limits) -> Self {
-        let Limits { statement, budget, sessions } = limits;
+        let Limits { statement, budget, idle_transaction_seconds, sessions } = limits;
         let StatementLimits { rows, seconds, bytes } = statement;
         let Budget { rows: grant_rows, bytes: grant_bytes } = budget;
         Self {
@@ -64,6 +69,7 @@ impl From<Limits> for LimitsSpec {
             bytes: Some(bytes),
             grant_rows: Some(grant_rows),
             grant_bytes: Some(grant_bytes),
+            idle_transaction_seconds: Some(idle_transaction_seconds),
             sessions: Some(sessions),
         }
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::Limits;
+
 /// The file as it is written. Field docs in `docs/all-in-one.md`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -101,7 +103,13 @@ pub(super) struct LimitsFile {
     pub(super) bytes: u64,
     pub(super) grant_rows: u64,
     pub(super) grant_bytes: u64,
+    #[serde(default = "idle_by_default")]
+    pub(super) idle_transaction_seconds: u32,
     pub(super) sessions: u32,
+}
+
+fn idle_by_default() -> u32 {
+    Limits::DEFAULT.idle_transaction_seconds
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -212,26 +212,30 @@ fn write_column(rule: ColumnRule) -> ColumnFile {
 }
 
 fn read_limits(file: LimitsFile) -> Result<Limits, BadGrantFile> {
-    let LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, sessions } = file;
-    if seconds == 0 || sessions == 0 || sessions > 1_000 {
+    let LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions } =
+        file;
+    if seconds == 0 || idle_transaction_seconds == 0 || sessions == 0 || sessions > 1_000 {
         return Err(BadGrantFile::Value {
             field: "limits",
-            value: format!("seconds {seconds}, sessions {sessions}"),
-            expected: "seconds is at least 1, sessions 1 to 1000",
+            value: format!(
+                "seconds {seconds}, idleTransactionSeconds {idle_transaction_seconds}, sessions {sessions}"
+            ),
+            expected: "seconds and idleTransactionSeconds are at least 1, sessions 1 to 1000",
         });
     }
     Ok(Limits {
         statement: StatementLimits { rows, seconds, bytes },
         budget: Budget { rows: grant_rows, bytes: grant_bytes },
+        idle_transaction_seconds,
         sessions,
     })
 }
 
 fn write_limits(limits: &Limits) -> LimitsFile {
-    let Limits { statement, budget, sessions } = *limits;
+    let Limits { statement, budget, idle_transaction_seconds, sessions } = *limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: grant_rows, bytes: grant_bytes } = budget;
-    LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, sessions }
+    LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions }
 }
 
 fn read_used(file: UsedFile) -> Result<Used, BadGrantFile> {
@@ -365,6 +369,7 @@ mod tests {
         refused(|json| json["version"] = 2.into());
         refused(|json| json["database"]["port"] = (-1).into());
         refused(|json| json["limits"]["sessions"] = 0.into());
+        refused(|json| json["limits"]["idleTransactionSeconds"] = 0.into());
     }
 
     #[test]
@@ -386,6 +391,16 @@ mod tests {
         };
         assert_eq!(without("", "used"), Used::default());
         assert_eq!(without("/used", "rows"), Used { rows: 0, ..grant().used });
+    }
+
+    #[test]
+    fn a_file_that_does_not_bound_idle_transactions_bounds_them_as_everybody_does() {
+        let mut json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
+        json["limits"].as_object_mut().unwrap().remove("idleTransactionSeconds").unwrap();
+        assert_eq!(read(json.to_string().as_bytes()).unwrap().limits, Limits::DEFAULT);
+        json["limits"]["idleTransactionSeconds"] = 7.into();
+        let limits = Limits { idle_transaction_seconds: 7, ..Limits::DEFAULT };
+        assert_eq!(read(json.to_string().as_bytes()).unwrap().limits, limits);
     }
 
     #[test]

@@ -192,6 +192,7 @@ fn grant(port: u16) -> Grant {
         limits: Limits {
             statement: StatementLimits { rows: 1_000, seconds: 30, bytes: 1_000_000 },
             budget: Budget { rows: 1_000, bytes: 1_000_000 },
+            idle_transaction_seconds: 30,
             sessions: 5,
         },
         used: Used::default(),

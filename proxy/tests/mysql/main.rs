@@ -9,6 +9,7 @@ mod cut;
 mod ends;
 mod hostile_database;
 mod identity;
+mod idle;
 mod kill;
 mod limits;
 mod masks;

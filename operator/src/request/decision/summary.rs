@@ -26,12 +26,12 @@ pub fn summary(terms: &Terms) -> String {
 
 /// The bounds.
 fn within(limits: &Limits) -> String {
-    let Limits { statement, budget, sessions } = limits;
+    let Limits { statement, budget, idle_transaction_seconds, sessions } = limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: all_rows, bytes: all_bytes } = budget;
     format!(
-        "per statement {rows} rows, {seconds} s, {bytes} bytes; in all {all_rows} rows, {all_bytes} bytes; {sessions} \
-         sessions"
+        "per statement {rows} rows, {seconds} s, {bytes} bytes; in all {all_rows} rows, {all_bytes} bytes; \
+         {idle_transaction_seconds} s for an idle transaction; {sessions} sessions"
     )
 }
 

@@ -69,6 +69,14 @@ fn the_summary_says_what_the_database_opens_and_closes() {
 }
 
 #[test]
+fn the_summary_says_every_limit() {
+    let summary = plan(&world(), now()).status.summary.unwrap();
+    let limits = "per statement 10000 rows, 30 s, 10000000 bytes; in all 1000000 rows, 1000000000 bytes; 30 s for an idle \
+                  transaction; 20 sessions; by rule";
+    assert!(summary.contains(limits), "{summary}");
+}
+
+#[test]
 fn nobody_approves_their_own_request_also_not_with_a_forged_requester() {
     does_not_count(
         &approved_with(json!({"spec": {"approver": "requester", "submittedBy": "requester"}})),
@@ -379,8 +387,11 @@ fn a_rule_narrows_the_limits_of_its_database_and_never_widens_them() {
     let mut world = approved_with(json!({}));
     world.database.as_mut().unwrap().spec.limits.rows = Some(500);
     world.policy = Some(policy(json!([{
-        "name": "all", "approvals": {"required": 0}, "limits": {"rows": 9000, "seconds": 5}
+        "name": "all", "approvals": {"required": 0}, "limits": {"rows": 9000, "seconds": 5, "idleTransactionSeconds": 9}
     }])));
     let limits = granted(&world).spec.terms.limits;
     assert_eq!((limits.rows, limits.seconds, limits.sessions), (Some(500), Some(5), Some(20)));
+    assert_eq!(limits.idle_transaction_seconds, Some(9));
+    world.database.as_mut().unwrap().spec.limits.idle_transaction_seconds = Some(4);
+    assert_eq!(granted(&world).spec.terms.limits.idle_transaction_seconds, Some(4));
 }

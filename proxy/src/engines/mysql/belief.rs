@@ -57,11 +57,25 @@ enum Pinned {
     Yes,
 }
 
+/// Whether a session holds on to what others may wait for: locks of a transaction, rows of a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holding {
+    /// No.
+    Nothing,
+    /// A transaction or a cursor is open.
+    Something,
+    /// Perhaps. The last answer was an error, which bears no status; or autocommit is off: MySQL then keeps the locks on tables
+    /// that know no transactions (MyISAM), and its status says that no transaction is open.
+    Untold,
+}
+
 /// What is believed of one session.
 pub struct Belief {
     schema: Option<Arc<str>>,
     mode: Option<SqlMode>,
     status: StatusFlags,
+    /// Whether the session may hold on to something that its status does not tell.
+    untold: bool,
     pinned: Pinned,
     /// Its prepared statements.
     pub(super) statements: Statements,
@@ -70,7 +84,14 @@ pub struct Belief {
 impl Belief {
     /// A session that just began. Our login names no schema.
     pub(super) fn new(status: StatusFlags) -> Self {
-        Self { schema: None, mode: None, status, pinned: Pinned::NotYet, statements: Statements::none() }
+        Self {
+            schema: None,
+            mode: None,
+            status,
+            untold: false,
+            pinned: Pinned::NotYet,
+            statements: Statements::none(),
+        }
     }
 
     /// The current schema, by which names without one are judged.
@@ -88,12 +109,24 @@ impl Belief {
         self.status
     }
 
+    /// Whether the session holds on to anything.
+    pub(super) fn holding(&self) -> Holding {
+        if self.status.contains(StatusFlags::IN_TRANS) || self.statements.have_cursor() {
+            Holding::Something
+        } else if self.untold {
+            Holding::Untold
+        } else {
+            Holding::Nothing
+        }
+    }
+
     /// Notes what a frame of an answer says of the session. A session that is not held to reading, or reads SQL otherwise
     /// than the gate, is cut before its client hears of it.
     pub(super) fn note(&mut self, seen: &Seen) -> Result<(), Violation> {
         if *seen == Seen::LocalInfile {
             return Err(Violation::LocalInfile);
         }
+        self.untold |= matches!(seen, Seen::Err(_));
         match seen.status() {
             Some(status) => self.note_status(status),
             None => Ok(()),
@@ -102,6 +135,7 @@ impl Belief {
 
     fn note_status(&mut self, status: StatusFlags) -> Result<(), Violation> {
         self.status = status;
+        self.untold = !status.contains(StatusFlags::AUTOCOMMIT);
         if self.pinned == Pinned::NotYet {
             return Ok(());
         }
@@ -113,6 +147,11 @@ impl Belief {
             Some(mode) if mode.no_backslash_escapes != escapes => Err(Violation::SqlMode),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// What its status does not tell was ended.
+    pub(super) fn holds_nothing(&mut self) {
+        self.untold = false;
     }
 
     /// The server told where the session is.
@@ -148,6 +187,7 @@ impl Belief {
 mod tests {
     use super::*;
     use wire::mysql::response::eof::EofPacket;
+    use wire::mysql::response::err::ErrSummary;
     use wire::mysql::response::ok::OkSummary;
 
     const AUTO: StatusFlags = StatusFlags::AUTOCOMMIT;
@@ -196,6 +236,35 @@ mod tests {
         assert_eq!(belief.note_status(AUTO), Err(Violation::SqlMode));
         belief.is_fresh();
         assert_eq!(belief.session(), None);
+    }
+
+    #[test]
+    fn what_a_session_holds_is_told_by_its_status_or_not_at_all() {
+        let off = StatusFlags::default();
+        let error = Seen::Err(ErrSummary { code: 1242, sqlstate: *b"21000" });
+        let mut belief = Belief::new(AUTO);
+        let mut after = |seen: &Seen| {
+            belief.note(seen).unwrap();
+            belief.holding()
+        };
+        for (status, holding) in [
+            (AUTO, Holding::Nothing),
+            (AUTO.with(StatusFlags::IN_TRANS), Holding::Something),
+            (off.with(StatusFlags::IN_TRANS), Holding::Something),
+            (off, Holding::Untold),
+        ] {
+            for seen in frames(status) {
+                assert_eq!(after(&seen), holding, "{seen:?}");
+            }
+        }
+        assert_eq!(after(&frames(AUTO)[0]), Holding::Nothing);
+        assert_eq!(after(&error), Holding::Untold);
+        assert_eq!(after(&frames(AUTO)[0]), Holding::Nothing);
+        belief.note(&frames(off)[0]).unwrap();
+        belief.holds_nothing();
+        assert_eq!(belief.holding(), Holding::Nothing, "until something is asked again");
+        belief.note(&error).unwrap();
+        assert_eq!(belief.holding(), Holding::Untold);
     }
 
     #[test]

@@ -12,6 +12,10 @@ use crate::rule::Rule;
 /// "Server shutdown in progress", of the class that tells pools to throw the connection away.
 pub const GONE: ErrSummary = error(1053, *b"08S01");
 
+/// "The client was disconnected by the server because of inactivity", by which drivers know that the connection is gone. They
+/// go by the number or by the class, so it has the class for that, which MySQL's own has not.
+pub const IDLE: ErrSummary = error(4031, *b"08S01");
+
 /// "Too many connections".
 pub const TOO_MANY: ErrSummary = error(1040, *b"08004");
 

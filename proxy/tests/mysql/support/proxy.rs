@@ -37,6 +37,7 @@ pub fn wide() -> Limits {
     Limits {
         statement: StatementLimits { rows: 1_000_000, seconds: 30, bytes: 100_000_000 },
         budget: Budget { rows: u64::MAX, bytes: u64::MAX },
+        idle_transaction_seconds: 30,
         sessions: 50,
     }
 }

@@ -1,9 +1,12 @@
 //! One command after the other: which of them the gate decides, which are forwarded as they are because they carry
 //! nothing, which the proxy answers, and the rest, which is refused.
 
+use std::time::Duration;
+
 use access::Budget;
 use access::report::Usage;
 use sql::mysql::Flavour;
+use tokio::time::Instant;
 use wire::mysql::command::change_user::ChangeUser;
 use wire::mysql::command::{self, Command};
 use wire::mysql::connect::capabilities::Capabilities;
@@ -16,8 +19,9 @@ use wire::mysql::response::ok::{OkPacket, OkSummary};
 use super::client_side::Next;
 use super::kill::Reach;
 use super::refused::Refused;
-use super::{Asked, Ended, Relay};
+use super::{Asked, Ended, Relay, idle};
 use crate::audit::Decision;
+use crate::engines::mysql::belief::Holding;
 use crate::engines::mysql::client::{self, Claim};
 use crate::engines::mysql::errors;
 use crate::engines::mysql::server::CommandError;
@@ -29,6 +33,7 @@ const MULTI_STATEMENTS_OFF: u16 = 1;
 impl Relay {
     /// Waits for one command and answers it.
     pub(super) async fn turn(&mut self) -> Result<(), Ended> {
+        let since = Instant::now();
         loop {
             match self.client.next_command() {
                 Next::Command(mut body) => {
@@ -39,7 +44,7 @@ impl Relay {
                     self.client.served();
                     return served;
                 }
-                Next::Partial => self.wait().await?,
+                Next::Partial => self.wait(since).await?,
                 Next::TooLong => {
                     let message = "this command is longer than 1 MiB, the most that is checked";
                     return self.refuse_unread(Refused::new(Rule::TooLong, message)).await;
@@ -50,13 +55,18 @@ impl Relay {
         }
     }
 
-    /// Waits for more of a command. The database has nothing to say meanwhile but its own end.
-    async fn wait(&mut self) -> Result<(), Ended> {
+    /// Waits for more of a command. The database has nothing to say meanwhile but its own end. `since`: when the last command
+    /// was answered. A session that holds on to something may not be idle for long: others wait for its locks.
+    async fn wait(&mut self, since: Instant) -> Result<(), Ended> {
+        let patience = Duration::from_secs(self.shared.grant.limits.idle_transaction_seconds.into());
+        let holding = self.database.belief.holding();
         let Self { client, database, .. } = self;
         if !database.inbound.unread().is_empty() {
             return Err(Ended::DatabaseGone);
         }
         tokio::select! {
+            biased;
+            () = idle::for_so_long(since, patience), if holding != Holding::Nothing => self.lets_go().await,
             received = client.fill() => match received {
                 Ok(received) if received > 0 => Ok(()),
                 Ok(_) | Err(_) => Err(Ended::ClientGone),
@@ -68,7 +78,7 @@ impl Relay {
     /// Reads a command no further than to throw it away. A piece of long data has no answer: what it was for is refused.
     async fn refuse_unread(&mut self, refused: Refused) -> Result<(), Ended> {
         let long_data = self.client.long_data_for();
-        let patience = std::time::Duration::from_secs(self.shared.grant.limits.statement.seconds.into());
+        let patience = Duration::from_secs(self.shared.grant.limits.statement.seconds.into());
         match tokio::time::timeout(patience, self.client.discard_command()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) | Err(_) => return Err(Ended::ClientGone),
@@ -210,7 +220,7 @@ impl Relay {
         }
         self.begin(asked, Decision::Forwarded).await?;
         let Some((stream, sequence)) = self.client.exchange() else { return Err(Ended::ClientBroke) };
-        let patience = std::time::Duration::from_secs(10);
+        let patience = Duration::from_secs(10);
         let claim = Claim {
             certificate: self.certificate.as_ref(),
             agreed: self.agreed,

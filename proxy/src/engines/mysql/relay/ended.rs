@@ -25,6 +25,8 @@ pub enum Ended {
     ClientGone,
     /// Client: it doesn't read its answers.
     ClientStalled,
+    /// Client: it held a transaction or a cursor open and asked nothing for so many seconds.
+    Idle(u32),
     /// Client: it broke the protocol.
     ClientBroke,
     /// Client: it could not prove again who it is.
@@ -55,6 +57,13 @@ impl Ended {
         let (summary, sentence) = match self {
             Self::ClientQuit | Self::ClientGone | Self::ClientStalled | Self::Limit(_) => return None,
             Self::Grant(cause) => (errors::GONE, cause.message.as_str()),
+            Self::Idle(seconds) => {
+                let sentence = format!(
+                    "nothing was asked for {seconds} seconds while a transaction or a cursor was open: connect again, and \
+                     COMMIT or set autocommit=1 before a pause"
+                );
+                return Some(errors::packet(errors::IDLE, &sentence));
+            }
             Self::Killed => (errors::GONE, "this session was ended by KILL: connect again"),
             Self::ClientUnproven => (errors::NO_IDENTITY, "this is not who the session was opened by"),
             Self::ClientBroke => (errors::MALFORMED, "this packet cannot be read"),
@@ -99,6 +108,7 @@ impl fmt::Display for Ended {
             Self::ClientQuit => f.write_str("client: quit"),
             Self::Killed => f.write_str("client: killed"),
             Self::ClientGone => f.write_str("client: gone"),
+            Self::Idle(seconds) => write!(f, "client: idle for {seconds} s in a transaction"),
             Self::ClientStalled => f.write_str("client: does not read"),
             Self::ClientUnproven => f.write_str("client: no identity"),
             Self::ClientBroke => f.write_str("client: broke the protocol"),

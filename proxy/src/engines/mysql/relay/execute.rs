@@ -70,11 +70,8 @@ impl Relay {
         }
         self.unsettle(&effect);
         let answered = self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
-        let used = self.used_by_this();
-        if let Some(prepared) = self.database.belief.statements.get_mut(execute.id) {
-            prepared.fetched = used;
-            prepared.cursor = answered.leaves_cursor();
-        }
+        let (used, cursor) = (self.used_by_this(), answered.leaves_cursor());
+        self.database.belief.statements.note_answer(execute.id, used, cursor);
         self.finish().await?;
         self.settle(&effect, &answered).await
     }
@@ -84,7 +81,7 @@ impl Relay {
         let Some(prepared) = self.database.belief.statements.get(id) else {
             return self.refuse(Asked::plain("COM_STMT_FETCH"), unknown()).await;
         };
-        if !prepared.cursor || matches!(prepared.results, Results::None) {
+        if !self.database.belief.statements.has_cursor(id) || matches!(prepared.results, Results::None) {
             let message = "the prepared statement has no open cursor: execute it first";
             let refused = Refused::new(Rule::NoCursor, message);
             return self.refuse(Asked::plain("COM_STMT_FETCH"), refused).await;
@@ -93,13 +90,11 @@ impl Relay {
         self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
         let answered = self.run_prepared(id, body, Answer::Fetch, carried).await?;
         let used = self.used_by_this();
-        if let Some(prepared) = self.database.belief.statements.get_mut(id) {
-            prepared.cursor = answered.leaves_cursor();
-            prepared.fetched = Carried {
-                rows: carried.rows.saturating_add(used.rows),
-                bytes: carried.bytes.saturating_add(used.bytes),
-            };
-        }
+        let fetched = Carried {
+            rows: carried.rows.saturating_add(used.rows),
+            bytes: carried.bytes.saturating_add(used.bytes),
+        };
+        self.database.belief.statements.note_answer(id, fetched, answered.leaves_cursor());
         self.finish().await
     }
 
@@ -127,10 +122,10 @@ impl Relay {
 
     pub(super) async fn reset_statement(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
         let asked = Asked::plain("COM_STMT_RESET");
-        let Some(prepared) = self.database.belief.statements.get_mut(id) else {
+        if self.database.belief.statements.get(id).is_none() {
             return self.refuse(asked, unknown()).await;
-        };
-        prepared.cursor = false;
+        }
+        self.database.belief.statements.note_cursor(id, false);
         self.database.belief.statements.forget_long_data(id);
         self.begin(asked, Decision::Forwarded).await?;
         self.forward(body, Answer::Simple).await?;

@@ -40,7 +40,7 @@ pub(super) struct After {
 pub(super) fn met(limits: &Limits, used: &Usage, after: After) -> Option<Met> {
     let After { rows, bytes, more_rows, more_bytes } = after;
     // Sessions are counted when one opens, and seconds are watched while nothing comes.
-    let Limits { statement, budget, sessions: _ } = *limits;
+    let Limits { statement, budget, idle_transaction_seconds: _, sessions: _ } = *limits;
     let StatementLimits { rows: most_rows, seconds: _, bytes: most_bytes } = statement;
     if rows > most_rows {
         Some(Met::Rows(most_rows))
@@ -107,6 +107,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         statement: StatementLimits { rows: 10, seconds: 1, bytes: 100 },
         budget: Budget { rows: 20, bytes: 200 },
+        idle_transaction_seconds: 1,
         sessions: 1,
     };
 

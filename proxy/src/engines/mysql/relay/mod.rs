@@ -10,6 +10,7 @@ mod editor;
 mod ended;
 mod execute;
 mod goodbye;
+mod idle;
 mod kill;
 mod limits;
 mod masked;

@@ -1,7 +1,7 @@
 //! The prepared statements of one session: what the gate let pass, under the database's ids. Bounded in number and in
 //! memory; an id that is not here is not executed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sql::SessionEffect;
@@ -61,8 +61,6 @@ pub(super) struct Prepared {
     pub parameters: u16,
     /// The types of its last execution.
     pub types: Vec<ParameterType>,
-    /// Whether its last execution left a cursor that has rows.
-    pub cursor: bool,
     /// What its open cursor has used of the limits.
     pub fetched: Carried,
     /// Parameters sent in pieces since the last execution.
@@ -84,7 +82,6 @@ impl Prepared {
             results: Results::None,
             parameters,
             types: Vec::new(),
-            cursor: false,
             fetched: Carried::default(),
             long_data: BTreeMap::new(),
             overflowed: false,
@@ -120,6 +117,8 @@ pub(super) struct Room {
 /// All of a session's prepared statements.
 pub(in crate::engines::mysql) struct Statements {
     by_id: HashMap<u32, Prepared>,
+    /// Those whose last execution left a cursor that has rows.
+    cursors: BTreeSet<u32>,
     /// Bytes of their texts.
     texts: usize,
     /// Bytes of long data that waits.
@@ -137,7 +136,14 @@ impl Statements {
 
     /// None yet; what they take is entered in this ledger.
     pub(super) fn within(memory: &Ledger) -> Self {
-        Self { by_id: HashMap::new(), texts: 0, waiting: 0, memory: memory.lasting(), last: None }
+        Self {
+            by_id: HashMap::new(),
+            cursors: BTreeSet::new(),
+            texts: 0,
+            waiting: 0,
+            memory: memory.lasting(),
+            last: None,
+        }
     }
 
     /// Room for one more with so long a text and so many parameters, if there is some.
@@ -175,10 +181,38 @@ impl Statements {
         self.by_id.get_mut(&id)
     }
 
+    /// Whether this one has a cursor that has rows.
+    pub(super) fn has_cursor(&self, id: u32) -> bool {
+        self.cursors.contains(&id)
+    }
+
+    /// Whether any has.
+    pub(in crate::engines::mysql) fn have_cursor(&self) -> bool {
+        !self.cursors.is_empty()
+    }
+
+    /// Notes what the answer to an execution or a fetch left: what the limits have seen of the result, and whether there is more.
+    pub(super) fn note_answer(&mut self, id: u32, fetched: Carried, cursor: bool) {
+        if let Some(prepared) = self.by_id.get_mut(&id) {
+            prepared.fetched = fetched;
+        }
+        self.note_cursor(id, cursor);
+    }
+
+    /// Notes whether this one has a cursor that has rows.
+    pub(super) fn note_cursor(&mut self, id: u32, open: bool) {
+        if open && self.by_id.contains_key(&id) {
+            self.cursors.insert(id);
+        } else {
+            self.cursors.remove(&id);
+        }
+    }
+
     /// Forgets one; whether there was one.
     pub(super) fn remove(&mut self, id: u32) -> bool {
         self.forget_long_data(id);
         self.last = self.last.filter(|last| *last != id);
+        self.cursors.remove(&id);
         let Some(prepared) = self.by_id.remove(&id) else { return false };
         self.texts = self.texts.saturating_sub(prepared.judged.text.len());
         true
@@ -188,6 +222,7 @@ impl Statements {
     pub(in crate::engines::mysql) fn clear(&mut self) {
         (self.texts, self.waiting) = (0, 0);
         self.by_id.clear();
+        self.cursors.clear();
         self.last = None;
     }
 
@@ -243,6 +278,24 @@ mod tests {
         let room = statements.room_for(text.len(), parameters.into()).unwrap();
         statements.insert(1, Prepared::new(judged(text), parameters, room));
         statements
+    }
+
+    #[test]
+    fn a_cursor_is_open_until_it_is_read_its_statement_closed_or_the_session_reset() {
+        let mut statements = with_one(&Ledger::of(1 << 20), 0);
+        let ends: [fn(&mut Statements); 3] =
+            [|s| s.note_cursor(1, false), |s| assert!(s.remove(1)), |s| s.clear()];
+        for end in ends {
+            statements =
+                if statements.get(1).is_some() { statements } else { with_one(&Ledger::of(1 << 20), 0) };
+            assert!(!statements.have_cursor());
+            statements.note_cursor(2, true);
+            assert!(!statements.have_cursor(), "there is no such statement");
+            statements.note_cursor(1, true);
+            assert!(statements.have_cursor() && statements.has_cursor(1) && !statements.has_cursor(2));
+            end(&mut statements);
+            assert!(!statements.have_cursor() && !statements.has_cursor(1));
+        }
     }
 
     #[test]
