@@ -228,3 +228,29 @@ async fn a_cursors_rows_count_as_one_statements() {
     let (code, message) = raw.hears_error().await;
     assert!(code == 1104 && message.contains("limit of 5 rows"), "{code} {message}");
 }
+
+#[tokio::test]
+async fn the_time_of_a_cursors_answers_counts_as_one_statements() {
+    let mut limits = wide();
+    limits.statement.seconds = 1;
+    let proxy = Proxy::with_limits(limits).await;
+    let mut raw = raw::session(&proxy).await;
+    let prepared = raw.asks(&command::encode_prepare(b"SELECT n FROM shop.numbers")).await.unwrap();
+    raw.reads().await.unwrap();
+    let open_cursor = [&[0x17_u8], &prepared[1..5], &[1, 1, 0, 0, 0]].concat();
+    assert_eq!(raw.asks(&open_cursor).await.unwrap(), [1]);
+    while raw.reads().await.unwrap()[0] != 0xfe {}
+    let fetch_one = [&[0x1c_u8], &prepared[1..5], &[1, 0, 0, 0]].concat();
+    let mut rows = 0;
+    let (code, message) = loop {
+        let packet = raw.asks(&fetch_one).await.unwrap();
+        if packet[0] == 0xff {
+            break error(&packet);
+        }
+        rows += 1;
+        assert!(rows < 50_000, "all rows came, one by one");
+        assert_eq!(raw.reads().await.unwrap()[0], 0xfe);
+    };
+    assert!(code == 3024 && message.contains("limit of 1 seconds"), "{code} {message}");
+    assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0, "the session goes on");
+}

@@ -37,6 +37,18 @@ pub(super) enum Received {
 pub(super) struct Carried {
     pub rows: u64,
     pub bytes: u64,
+    pub time: Duration,
+}
+
+impl Carried {
+    /// Both together.
+    pub(super) fn and(self, more: Self) -> Self {
+        Self {
+            rows: self.rows.saturating_add(more.rows),
+            bytes: self.bytes.saturating_add(more.bytes),
+            time: self.time.saturating_add(more.time),
+        }
+    }
 }
 
 impl Relay {
@@ -76,15 +88,16 @@ impl Relay {
         timeout(STOPPING, self.absorb()).await.unwrap_or(Err(Ended::DatabaseGone))
     }
 
-    /// Until when the statement may take, and how many seconds that are in all.
-    pub(super) fn deadline(&self) -> Result<(u32, Instant), Ended> {
+    /// Until when the statement may take, and how many seconds that are in all, with what its earlier answers took.
+    pub(super) fn deadline(&self, carried: Carried) -> Result<(u32, Instant), Ended> {
         let seconds = self.shared.grant.limits.statement.seconds;
-        let deadline = self.open.as_ref().and_then(|open| open.deadline(seconds)).ok_or(Ended::Ours)?;
+        let deadline =
+            self.open.as_ref().and_then(|open| open.deadline(seconds, carried.time)).ok_or(Ended::Ours)?;
         Ok((seconds, deadline))
     }
 
     async fn follow(&mut self, mut tracker: ResponseTracker, carried: Carried) -> Result<Answered, Ended> {
-        let (seconds, deadline) = self.deadline()?;
+        let (seconds, deadline) = self.deadline(carried)?;
         let mut answered = Answered::default();
         loop {
             let (mut met, mut held) = (None, 0);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sql::mysql::SqlMode;
+use tokio::time::Instant;
 use wire::mysql::command::execute_params::{ExecuteParams, Value};
 use wire::mysql::command::{self, StmtExecute};
 use wire::mysql::response::Answer;
@@ -90,11 +91,7 @@ impl Relay {
         self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
         let answered = self.run_prepared(id, body, Answer::Fetch, carried).await?;
         let used = self.used_by_this();
-        let fetched = Carried {
-            rows: carried.rows.saturating_add(used.rows),
-            bytes: carried.bytes.saturating_add(used.bytes),
-        };
-        self.database.belief.statements.note_answer(id, fetched, answered.leaves_cursor());
+        self.database.belief.statements.note_answer(id, carried.and(used), answered.leaves_cursor());
         self.finish().await
     }
 
@@ -156,9 +153,12 @@ impl Relay {
     }
 
     fn used_by_this(&self) -> Carried {
-        self.open
-            .as_ref()
-            .map_or_else(Carried::default, |open| Carried { rows: open.rows, bytes: open.bytes })
+        let now = Instant::now();
+        self.open.as_ref().map_or_else(Carried::default, |open| Carried {
+            rows: open.rows,
+            bytes: open.bytes,
+            time: open.taken(now),
+        })
     }
 }
 

@@ -68,7 +68,7 @@ impl Relay {
     }
 
     async fn follow_masked(&mut self, mut place: Place<'_>) -> Result<Answered, Ended> {
-        let (seconds, deadline) = self.deadline()?;
+        let (seconds, deadline) = self.deadline(place.carried)?;
         loop {
             let step = self.edit_what_is_here(&mut place)?;
             match tokio::time::timeout_at(deadline, self.client.flush()).await {

@@ -32,9 +32,14 @@ impl Open {
         self.sent_at = Some(now);
     }
 
-    /// Until when it may take; `None` if it was not sent.
-    pub(super) fn deadline(&self, seconds: u32) -> Option<Instant> {
-        self.sent_at?.checked_add(Duration::from_secs(seconds.into()))
+    /// Until when it may take, if earlier answers took so much of its time; `None` if it was not sent.
+    pub(super) fn deadline(&self, seconds: u32, taken: Duration) -> Option<Instant> {
+        self.sent_at?.checked_add(Duration::from_secs(seconds.into()).saturating_sub(taken))
+    }
+
+    /// How long it has taken since it was sent.
+    pub(super) fn taken(&self, now: Instant) -> Duration {
+        self.sent_at.map_or(Duration::ZERO, |sent_at| now.saturating_duration_since(sent_at))
     }
 
     /// It is over.
@@ -73,9 +78,18 @@ mod tests {
         let asked = Instant::now();
         let recorded_at = asked + Duration::from_secs(40);
         let mut open = Open::new(recorded().await, asked);
-        assert_eq!(open.deadline(30), None, "nothing runs yet");
+        let none = Duration::ZERO;
+        assert_eq!((open.deadline(30, none), open.taken(recorded_at)), (None, none), "nothing runs yet");
         open.sends(recorded_at);
-        assert_eq!(open.deadline(30), Some(recorded_at + Duration::from_secs(30)));
+        assert_eq!(open.deadline(30, none), Some(recorded_at + Duration::from_secs(30)));
+        let later = recorded_at + Duration::from_secs(7);
+        assert_eq!(open.taken(later), Duration::from_secs(7));
+        assert_eq!(
+            open.deadline(30, Duration::from_secs(23)),
+            Some(later),
+            "a cursor's earlier answers took the rest"
+        );
+        assert_eq!(open.deadline(30, Duration::from_secs(31)), Some(recorded_at));
         let (_, outcome) = open.close(recorded_at + Duration::from_secs(1));
         assert_eq!(outcome.duration, Duration::from_secs(41));
     }
