@@ -124,3 +124,34 @@ async fn the_end_of_the_grant_comes_between_two_whole_packets() {
     }
     raw.is_closed().await;
 }
+
+#[tokio::test]
+async fn the_budget_binds_sessions_that_wait_for_the_rest_of_a_long_row_together() {
+    mariadb().admin(
+        "SET autocommit = 1; CREATE TABLE shop.shared (secret INT, note LONGTEXT); \
+         INSERT INTO shop.shared VALUES (1, REPEAT('n', 3000000))",
+    );
+    let mut limits = wide();
+    limits.budget.rows = 2;
+    let columns = vec![super::rule("shared", "secret", access::ColumnAccess::Mask)];
+    let proxy = proxy_with(mariadb(), limits, columns).await;
+    let mut sessions = Vec::new();
+    for _ in 0..4 {
+        sessions.push(raw::session(&proxy).await);
+    }
+    // Each has the head of its row before any has all of it.
+    let read = command::encode_query(b"SELECT secret, note FROM shop.shared");
+    for raw in &mut sessions {
+        raw.sequence = Default::default();
+        raw.writes(&read).await;
+    }
+    let mut refused = 0;
+    for raw in &mut sessions {
+        let mut packet = raw.reads().await.unwrap();
+        while !matches!(packet[0], 0xfe | 0xff) {
+            packet = raw.reads().await.unwrap();
+        }
+        refused += usize::from(packet[0] == 0xff && error(&packet).1.contains("budget of 2 rows"));
+    }
+    assert_eq!((proxy.usage.so_far().rows, refused), (2, 2));
+}

@@ -115,6 +115,10 @@ impl Relay {
                 self.database.inbound.may_hold(observed.len.max(INBOUND));
                 return Ok(Step::Short);
             }
+            // Other sessions may have used up the budget while the rest of it came.
+            if let Some(met) = self.meets(&observed, place.carried)? {
+                return Ok(Step::Halt(met.refused()));
+            }
             match self.edit(&observed, &mut place.editor)? {
                 Ok(()) => place.front = None,
                 Err(spoiled) => return refused(spoiled).map(Step::Halt),
