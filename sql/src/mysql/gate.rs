@@ -7,15 +7,17 @@ use crate::mysql::judge::policy::Policy;
 use crate::mysql::judge::secrets::Secrets;
 use crate::mysql::query;
 use crate::mysql::server::Server;
-use crate::mysql::session::Session;
+use crate::mysql::session::{Session, SqlMode};
 use crate::mysql::statements::{self, Decided};
 use crate::mysql::text::caps;
 use crate::mysql::text::forward;
 use crate::mysql::text::lexer::{self, Lexed};
 use crate::mysql::text::not_utf8::Stray;
+use crate::mysql::text::split;
 use crate::refusal::{Reason, Refusal};
 use crate::verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
 use access::{Allowances, ColumnRule};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Decides texts for one server. Holds no state between texts.
@@ -102,6 +104,18 @@ impl Gate {
         }
     }
 
+    /// Where the statements of a COM_QUERY text stand, for a client that may send several in one. Each must be decided by
+    /// itself; the mode is that in which the first is read.
+    ///
+    /// # Errors
+    /// A text that the lexer refuses, an empty statement before another one, or too many of them.
+    pub fn split(&self, text: &[u8], mode: SqlMode) -> Result<Vec<Range<usize>>, Refusal> {
+        is_not_too_long(text)?;
+        let stray = Stray::replaced(text);
+        let lexed = lexer::lex(stray.readable().as_bytes(), self.server, mode);
+        split::statements(&lexed.map_err(|error| stray.or(error))?)
+    }
+
     /// Decides COM_INIT_DB: whether the session may make this schema its current one.
     ///
     /// A permit of this has no text: the proxy sends the command itself.
@@ -134,10 +148,7 @@ impl Gate {
         session: &Session,
         columns: Option<&Context<'_>>,
     ) -> Result<Text, Refusal> {
-        if text.len() > caps::MOST_BYTES {
-            let what = format!("the statement is longer than {} bytes", caps::MOST_BYTES);
-            return Err(Refusal::new(Reason::TooLarge, what));
-        }
+        is_not_too_long(text)?;
         let stray = Stray::replaced(text);
         let lexed = lexer::lex(stray.readable().as_bytes(), self.server, session.mode)
             .map_err(|error| stray.or(error))?;
@@ -185,6 +196,14 @@ impl Text {
     }
 }
 
+fn is_not_too_long(text: &[u8]) -> Result<(), Refusal> {
+    if text.len() > caps::MOST_BYTES {
+        let what = format!("the text is longer than {} bytes", caps::MOST_BYTES);
+        return Err(Refusal::new(Reason::TooLarge, what));
+    }
+    Ok(())
+}
+
 /// A text of comments alone is no error to the servers; dump tools send version comments that are skipped.
 fn is_comments_only(lexed: &Lexed<'_>) -> bool {
     let nothing = lexed.len() == 0 || (lexed.len() == 1 && lexed.is_symbol(0, ";"));
@@ -201,7 +220,8 @@ fn end_of_statement(lexed: &Lexed<'_>) -> Result<usize, Refusal> {
     }
     let next = semicolon.saturating_add(1);
     if next < lexed.len() {
-        let what = "more than one statement in a text; send them one by one";
+        let what = "more than one statement in a text; send them one by one, or as a plain query with multi-statements on in \
+                    the client";
         return Err(Refusal::new(Reason::SeveralStatements, what).at(lexed.place(next)));
     }
     Ok(semicolon)

@@ -6,7 +6,7 @@
 //! | step | here |
 //! |---|---|
 //! | the steps in their order | [`gate`] |
-//! | text to tokens, caps, and the text that is forwarded | [`text`] |
+//! | text to tokens and statements, caps, and the text that is forwarded | [`text`] |
 //! | SHOW, SET, USE, transactions and the like | [`statements`] |
 //! | queries: rewriting, and the parser's dialect | [`query`], [`parse`] |
 //! | tree to facts, and no word left over | [`walk`], [`accounting`] |

@@ -18,3 +18,4 @@ mod findings;
 mod lines;
 mod modes;
 mod real;
+mod several;

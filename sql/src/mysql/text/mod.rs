@@ -5,3 +5,4 @@ pub(crate) mod forward;
 pub(crate) mod lexer;
 pub(crate) mod not_utf8;
 pub(crate) mod phrases;
+pub(crate) mod split;

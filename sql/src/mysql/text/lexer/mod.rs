@@ -147,7 +147,7 @@ impl<'a> Lexed<'a> {
 }
 
 /// The servers' white space.
-fn is_space(byte: u8) -> bool {
+pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
