@@ -40,6 +40,11 @@ impl Inbound {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The same, to be changed in place.
+    pub fn unread_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
     /// Whether nothing more can be received before something is used up.
     pub fn is_full(&self) -> bool {
         self.unread().len() >= self.bound

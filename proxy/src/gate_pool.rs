@@ -10,11 +10,12 @@
 //! they need (`sql/src/mysql/query.rs`); tests and fuzzing try every way to nest up to these bounds.
 
 use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use sql::mysql::{Catalogue, Gate, Session, Trace};
-use sql::{Seen, Verdict};
+use sql::mysql::{Catalogue, Gate, Session, SqlMode, Trace};
+use sql::{Refusal, Seen, Verdict};
 use tokio::sync::oneshot;
 
 /// Enough for the deepest text that the gate's caps let through, in a debug build too.
@@ -71,6 +72,16 @@ impl GatePool {
         let verdict = self.ask(text.len(), decide).await?;
         self.seen().insert(text, session, &verdict);
         Ok(verdict)
+    }
+
+    /// Where the statements of a text stand, or why the whole text is refused.
+    pub async fn split(
+        &self,
+        text: &[u8],
+        mode: SqlMode,
+    ) -> Result<Result<Vec<Range<usize>>, Refusal>, NoVerdict> {
+        let (length, text) = (text.len(), text.to_vec());
+        self.ask(length, move |gate| gate.split(&text, mode)).await
     }
 
     /// Whether a text that may pass must be traced before it is forwarded.

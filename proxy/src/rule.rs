@@ -207,7 +207,10 @@ fn of_gate(reason: Reason) -> (&'static str, &'static str) {
             "write it with spaces, or without the comment",
         ),
         Reason::TooLarge => ("the text is larger or deeper than the gate reads", "send it in parts"),
-        Reason::SeveralStatements => ("more than one statement in a text", "send them one by one"),
+        Reason::SeveralStatements => (
+            "more than one statement in a text",
+            "send them one by one, or turn multi-statements on in the client",
+        ),
         Reason::Statement => ("a statement that is not for reading", "nothing: the session only reads"),
         Reason::Clause => ("a clause that locks, writes or goes around a limit", "leave it out"),
         Reason::Syntax => ("the gate cannot parse it", "check its spelling"),

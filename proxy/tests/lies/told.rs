@@ -85,7 +85,7 @@ fn who(values: &[Option<&[u8]>]) -> Vec<u8> {
     let columns = values.iter().map(|_| Column::text(b"x")).collect();
     let rows = vec![TextRow { values: values.to_vec() }];
     let result = TextResult { columns, rows, status: StatusFlags::AUTOCOMMIT };
-    result.encode(AGREED, Sequence::starting_at(1)).unwrap()
+    result.encode(AGREED, &mut Sequence::starting_at(1)).unwrap()
 }
 
 const TRUTH: [Option<&[u8]>; 6] =
@@ -229,7 +229,7 @@ fn rows() -> Vec<Lie> {
             {
                 let columns = (0..6).map(|_| Column::text(b"x")).collect();
                 let result = TextResult { columns, rows: vec![], status: StatusFlags::AUTOCOMMIT };
-                result.encode(AGREED, Sequence::starting_at(1)).unwrap()
+                result.encode(AGREED, &mut Sequence::starting_at(1)).unwrap()
             },
             Then::Waits,
         ),
@@ -276,7 +276,7 @@ fn rows() -> Vec<Lie> {
                 let columns = (0..6).map(|_| Column::text(b"x")).collect();
                 let result =
                     TextResult { columns, rows: vec![row.clone(), row], status: StatusFlags::AUTOCOMMIT };
-                [result.encode(AGREED, Sequence::starting_at(1)).unwrap(), answer(&[&ok()])].concat()
+                [result.encode(AGREED, &mut Sequence::starting_at(1)).unwrap(), answer(&[&ok()])].concat()
             },
             Then::Waits,
         ),

@@ -214,7 +214,7 @@ async fn commands_that_are_not_for_readers_are_refused_with_1047() {
     let mut raw = raw::session(&proxy).await;
     let commands: [&[u8]; 7] = [
         &[0x0a],             // COM_PROCESS_INFO
-        &[0x1b, 0, 0],       // COM_SET_OPTION: multi-statements on
+        &[0x1b, 2, 0],       // COM_SET_OPTION: no option
         &[0x08],             // COM_SHUTDOWN
         &[0x0d],             // COM_DEBUG
         &[0x12, 0, 0],       // COM_BINLOG_DUMP

@@ -19,5 +19,6 @@ mod preflight;
 mod prepared;
 mod reading;
 mod secrets;
+mod several;
 mod support;
 mod variables;

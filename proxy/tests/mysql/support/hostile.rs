@@ -342,7 +342,7 @@ fn row_for(agreed: Capabilities, values: &[Option<&[u8]>], status: StatusFlags) 
     let columns = (0..values.len().max(1)).map(|_| Column::text(b"x")).collect();
     let rows = if values.is_empty() { vec![] } else { vec![TextRow { values: values.to_vec() }] };
     let result = TextResult { columns, rows, status };
-    result.encode(agreed, Sequence::starting_at(1)).unwrap()
+    result.encode(agreed, &mut Sequence::starting_at(1)).unwrap()
 }
 
 fn error((code, sqlstate): (u16, [u8; 5])) -> Vec<u8> {

@@ -8,12 +8,16 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use wire::mysql::command::encode_query;
 use wire::mysql::connect::capabilities::Capabilities;
+use wire::mysql::connect::greeting::Greeting;
 use wire::mysql::connect::handshake_response::HandshakeResponse;
 use wire::mysql::connect::ssl_request::SslRequest;
-use wire::mysql::frame::Sequence;
+use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::err::ErrPacket;
+use wire::mysql::response::{Answer, ResponseTracker};
 
+use super::databases::DatabaseServer;
 use super::proxy::Proxy;
 use keyhole_proxy::engines::mysql::packets::{PacketError, read_packet, write_packet};
 use servers::Leaf;
@@ -81,9 +85,32 @@ pub async fn secured(proxy: &Proxy, leaf: Option<&Leaf>) -> RawTls {
 
 /// A whole session on the native port with a certificate of the grant.
 pub async fn session(proxy: &Proxy) -> RawTls {
+    session_with(proxy, CAPABILITIES).await
+}
+
+/// The same of a client that can do this.
+pub async fn session_with(proxy: &Proxy, capabilities: Capabilities) -> RawTls {
     let leaf = proxy.session_certificate();
     let mut raw = secured(proxy, Some(&leaf)).await;
+    raw.capabilities = capabilities;
     raw.responds(b"anybody", b"", b"mysql_native_password").await;
+    assert_eq!(raw.reads().await.unwrap()[0], 0, "OK");
+    raw
+}
+
+/// A session with the server itself, of a user without a password, who is made for it with the rights of the grant's.
+pub async fn direct(server: &DatabaseServer, capabilities: Capabilities) -> Raw<TcpStream> {
+    server.admin(
+        "CREATE USER IF NOT EXISTS direct@'%' IDENTIFIED BY ''; GRANT SELECT, SHOW VIEW ON shop.* TO direct@'%'; \
+         GRANT SELECT ON other.* TO direct@'%'",
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let mut sequence = Sequence::default();
+    let greeting = read_packet(&mut stream, &mut sequence, 1024).await.unwrap();
+    let greeting = Greeting::decode(&greeting).unwrap();
+    let capabilities = capabilities.without(Capabilities::SSL);
+    let mut raw = Raw { stream, sequence, capabilities, collation: UTF8MB4 };
+    raw.responds(b"direct", b"", greeting.auth_plugin).await;
     assert_eq!(raw.reads().await.unwrap()[0], 0, "OK");
     raw
 }
@@ -132,6 +159,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         let mut packets = vec![self.asks(body).await.unwrap()];
         while !matches!(packets.last().and_then(|packet| packet.first()), Some(0xfe | 0xff)) {
             packets.push(self.reads().await.unwrap());
+        }
+        packets
+    }
+
+    /// Sends a text; all packets of its answer, whatever it consists of.
+    pub async fn answers(&mut self, text: &str) -> Vec<Vec<u8>> {
+        self.sequence = Sequence::default();
+        self.writes(&encode_query(text.as_bytes())).await;
+        self.reads_answer().await
+    }
+
+    /// All packets of the answer to a text that was sent.
+    pub async fn reads_answer(&mut self) -> Vec<Vec<u8>> {
+        let (mut sequence, mut packets) = (Sequence::starting_at(1), Vec::new());
+        let mut tracker = ResponseTracker::new(Answer::Query, self.capabilities, sequence);
+        while !tracker.is_complete() {
+            let body = self.reads().await.unwrap();
+            let mut frames = Vec::new();
+            frame::encode(&body, &mut sequence, &mut frames);
+            let mut rest = frames.as_slice();
+            while let Some(observed) = (!rest.is_empty()).then(|| tracker.observe(rest).unwrap()).flatten() {
+                rest = &rest[observed.len..];
+            }
+            packets.push(body);
         }
         packets
     }

@@ -4,11 +4,13 @@
 //! server speaks first downstream, so the order is: learn the database's capabilities once (preflight), `offer`
 //! them, and after the client's answer ask the database for what both agreed on (`request`).
 //!
-//! Deliberately offered to nobody and asked of nobody: `LOCAL_FILES` (the server may read the client's files),
-//! `MULTI_STATEMENTS` (one statement per decision), `COMPRESS` and `ZSTD` (results could not be watched),
-//! `IGNORE_SPACE` (changes which names are functions), `QUERY_ATTRIBUTES` and `OPTIONAL_RESULTSET_METADATA` (change
-//! the shape of commands and results), and all of MariaDB's extended ones (progress packets, COM_MULTI, bulk
-//! execution, extended and cached metadata).
+//! Several statements in a text are between client and proxy: `MULTI_STATEMENTS` and `MULTI_RESULTS` are offered to every client
+//! and asked of no database, which gets one statement for each decision.
+//!
+//! Deliberately offered to nobody and asked of nobody: `LOCAL_FILES` (the server may read the client's files), `COMPRESS` and
+//! `ZSTD` (results could not be watched), `IGNORE_SPACE` (changes which names are functions), `QUERY_ATTRIBUTES` and
+//! `OPTIONAL_RESULTSET_METADATA` (change the shape of commands and results), and all of MariaDB's extended ones (progress
+//! packets, COM_MULTI, bulk execution, extended and cached metadata).
 //!
 //! Sources: "Capabilities Flags",
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html>, and MariaDB's
@@ -73,7 +75,6 @@ impl Capabilities {
     pub const RELAYED: Self = Self::FOUND_ROWS
         .union(Self::LONG_FLAG)
         .union(Self::INTERACTIVE)
-        .union(Self::MULTI_RESULTS)
         .union(Self::PS_MULTI_RESULTS)
         .union(Self::SESSION_TRACK)
         .union(Self::DEPRECATE_EOF);
@@ -88,14 +89,17 @@ impl Capabilities {
     /// What compresses packets.
     pub const COMPRESSION: Self = Self::COMPRESS.union(Self::ZSTD_COMPRESSION);
 
-    /// Offered to every client whatever the database can do: it concerns the handshake only.
+    /// Offered to every client whatever the database can do: it concerns the handshake, or texts that the proxy cuts and answers
+    /// that it joins.
     pub const OWN_DOWNSTREAM: Self = Self::REQUIRED
         .union(Self::LONG_PASSWORD)
         .union(Self::CONNECT_WITH_DB)
         .union(Self::SSL)
         .union(Self::TRANSACTIONS)
         .union(Self::CONNECT_ATTRS)
-        .union(Self::PLUGIN_AUTH_LENENC_CLIENT_DATA);
+        .union(Self::PLUGIN_AUTH_LENENC_CLIENT_DATA)
+        .union(Self::MULTI_STATEMENTS)
+        .union(Self::MULTI_RESULTS);
 
     /// Asked of every database that has it, whatever the client can do. `SSL` is added where TLS is used.
     pub const OWN_UPSTREAM: Self = Self::REQUIRED
@@ -201,9 +205,8 @@ mod tests {
     use super::*;
 
     const ALL: Capabilities = Capabilities::from_bits(u64::MAX);
-    const NEVER: [Capabilities; 7] = [
+    const NEVER: [Capabilities; 6] = [
         Capabilities::LOCAL_FILES,
-        Capabilities::MULTI_STATEMENTS,
         Capabilities::COMPRESS,
         Capabilities::ZSTD_COMPRESSION,
         Capabilities::IGNORE_SPACE,
@@ -220,6 +223,16 @@ mod tests {
         }
         assert_eq!(agreed.extended(), 0);
         assert_eq!(asked.extended(), 0);
+    }
+
+    #[test]
+    fn several_statements_in_a_text_are_offered_to_clients_and_asked_of_no_database() {
+        let several = Capabilities::MULTI_STATEMENTS.union(Capabilities::MULTI_RESULTS);
+        for database in [ALL, ALL.without(several)] {
+            let agreed = agree(offer(database), ALL).unwrap();
+            assert!(agreed.contains(several));
+            assert!(!request(agreed, database).unwrap().has_any(several));
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod column;
 pub mod column_type;
 pub mod eof;
 pub mod err;
+pub mod joint;
 pub mod ok;
 mod packet;
 pub mod prepare_ok;

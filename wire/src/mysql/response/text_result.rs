@@ -37,9 +37,9 @@ pub struct TextResult<'a> {
 pub struct Uneven;
 
 impl TextResult<'_> {
-    /// All frames of the result, for a client with these agreed capabilities. `sequence`: as it stands after the
-    /// command.
-    pub fn encode(&self, capabilities: Capabilities, mut sequence: Sequence) -> Result<Vec<u8>, Uneven> {
+    /// All frames of the result, for a client with these agreed capabilities. `sequence`: that of the first, and then the one
+    /// behind the last.
+    pub fn encode(&self, capabilities: Capabilities, sequence: &mut Sequence) -> Result<Vec<u8>, Uneven> {
         let width = self.columns.len();
         if width == 0 || self.rows.iter().any(|row| row.values.len() != width) {
             return Err(Uneven);
@@ -47,7 +47,7 @@ impl TextResult<'_> {
         let deprecate_eof = capabilities.contains(Capabilities::DEPRECATE_EOF);
         let eof = EofPacket { warnings: 0, status: self.status }.encode();
         let mut out = Vec::new();
-        let mut packet = |body: &[u8]| frame::encode(body, &mut sequence, &mut out);
+        let mut packet = |body: &[u8]| frame::encode(body, sequence, &mut out);
 
         let mut count = Writer::new();
         count.lenenc(u64::try_from(width).unwrap_or(u64::MAX));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     fn seen(capabilities: Capabilities) -> Vec<Seen> {
-        let wire = result().encode(capabilities, Sequence::starting_at(1)).unwrap();
+        let wire = result().encode(capabilities, &mut Sequence::starting_at(1)).unwrap();
         let mut tracker = ResponseTracker::new(Answer::Query, capabilities, Sequence::starting_at(1));
         let (mut rest, mut seen) = (wire.as_slice(), Vec::new());
         while let Some(observed) = tracker.observe(rest).unwrap() {
@@ -99,9 +99,9 @@ mod tests {
     fn a_row_of_another_width_is_refused() {
         let mut uneven = result();
         uneven.rows[0].values.pop();
-        assert_eq!(uneven.encode(Capabilities::NONE, Sequence::default()), Err(Uneven));
+        assert_eq!(uneven.encode(Capabilities::NONE, &mut Sequence::default()), Err(Uneven));
         let empty = TextResult { columns: vec![], rows: vec![], status: StatusFlags::default() };
-        assert_eq!(empty.encode(Capabilities::NONE, Sequence::default()), Err(Uneven));
+        assert_eq!(empty.encode(Capabilities::NONE, &mut Sequence::default()), Err(Uneven));
     }
 
     #[test]

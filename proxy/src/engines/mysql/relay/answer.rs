@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 use wire::mysql::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
-use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
+use wire::mysql::response::joint::Joint;
+use wire::mysql::response::{Answer, Observed, ResponseError, ResponseTracker, Seen};
 
 use super::Relay;
 use super::answered::Answered;
@@ -98,12 +99,13 @@ impl Relay {
 
     async fn follow(&mut self, mut tracker: ResponseTracker, carried: Carried) -> Result<Answered, Ended> {
         let (seconds, deadline) = self.deadline(carried)?;
-        let mut answered = Answered::default();
+        let (mut answered, joint) = (Answered::default(), self.joint());
         loop {
             let (mut met, mut held) = (None, 0);
             while met.is_none() && !tracker.is_complete() {
                 let Some(front) = self.database.inbound.unread().get(self.owed..) else { break };
-                let Some(observed) = tracker.observe(front).map_err(Ended::DatabaseBroke)? else { break };
+                let Some(mut observed) = tracker.observe(front).map_err(Ended::DatabaseBroke)? else { break };
+                self.join(joint, &mut observed, self.owed)?;
                 met = self.judge(&observed, carried, &mut answered)?;
                 held = observed.len;
             }
@@ -118,6 +120,12 @@ impl Relay {
                 return self.stop(Met::Seconds(seconds), 0, tracker, answered).await;
             }
         }
+    }
+
+    /// Joins a frame to the answers before and after this one. It stands behind `before` bytes of the database's buffer.
+    pub(super) fn join(&mut self, joint: Joint, observed: &mut Observed, before: usize) -> Result<(), Ended> {
+        let frame = self.database.inbound.unread_mut().get_mut(before..).unwrap_or_default();
+        joint.join(observed, frame).map_err(|error| Ended::DatabaseBroke(ResponseError::Packet(error)))
     }
 
     /// Looks at one frame: lets it pass, or says which limit it would break.

@@ -27,9 +27,6 @@ use crate::engines::mysql::errors;
 use crate::engines::mysql::server::CommandError;
 use crate::rule::Rule;
 
-/// The value of COM_SET_OPTION that turns several statements in a text off.
-const MULTI_STATEMENTS_OFF: u16 = 1;
-
 impl Relay {
     /// Waits for one command and answers it.
     pub(super) async fn turn(&mut self) -> Result<(), Ended> {
@@ -124,11 +121,7 @@ impl Relay {
             Command::Statistics => self.statistics().await,
             Command::ResetConnection => self.reset(Asked::plain(name)).await,
             Command::ChangeUser(change) => self.change_user(&change).await,
-            Command::SetOption(MULTI_STATEMENTS_OFF) => self.option_is_off().await,
-            Command::SetOption(_) => {
-                let message = "one statement at a time: leave multi-statements off";
-                self.refuse(Asked::plain(name), Refused::new(Rule::Command, message)).await
-            }
+            Command::SetOption(option) => self.set_option(option).await,
             Command::FieldList { table, wildcard: _ } => self.field_list(body, table).await,
             Command::ProcessKill(number) => {
                 self.kill(Asked::plain(name), number.into(), Reach::Session).await
@@ -172,8 +165,8 @@ impl Relay {
         self.finish().await
     }
 
-    async fn option_is_off(&mut self) -> Result<(), Ended> {
-        self.begin(Asked::plain("COM_SET_OPTION"), Decision::Answered).await?;
+    /// Queues the EOF that answers COM_SET_OPTION.
+    pub(super) fn answer_end(&mut self) -> Result<(), Ended> {
         let status = self.database.belief.status();
         let packet = if self.agreed.contains(Capabilities::DEPRECATE_EOF) {
             let summary = OkSummary { status, ..OkSummary::default() };
@@ -182,8 +175,7 @@ impl Relay {
             EofPacket { warnings: 0, status }.encode()
         };
         debug_assert_eq!(packet.first(), Some(&eof::HEADER));
-        self.answer(&packet)?;
-        self.finish().await
+        self.answer(&packet)
     }
 
     /// A fresh session, pinned again before the client hears of it.

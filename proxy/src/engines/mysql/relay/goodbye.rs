@@ -8,6 +8,7 @@ use wire::mysql::command;
 use wire::mysql::frame::Sequence;
 
 use super::client_side::FIRST_ANSWER;
+use super::several::Position;
 use super::{Ended, Relay};
 use crate::engines::mysql::errors;
 
@@ -72,7 +73,7 @@ impl Relay {
                     break;
                 }
             }
-            if self.open.is_none() {
+            if self.open.is_none() && self.position == Position::Alone {
                 // To whoever sends a next command this is its answer.
                 self.client.set_sequence(Sequence::starting_at(FIRST_ANSWER));
             }

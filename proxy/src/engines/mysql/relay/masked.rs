@@ -5,6 +5,7 @@
 //! is longer than the buffer is entered in the ledger first, and the answer stops where there is no room.
 
 use wire::mysql::frame::Sequence;
+use wire::mysql::response::joint::Joint;
 use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
 
 use super::Relay;
@@ -30,6 +31,7 @@ struct Place<'a> {
     front: Option<Observed>,
     carried: Carried,
     answered: Answered,
+    joint: Joint,
     /// For a frame that is longer than the buffer, the same edited, and definitions that wait.
     memory: Share,
 }
@@ -60,6 +62,7 @@ impl Relay {
             front: None,
             carried,
             answered: Answered::default(),
+            joint: self.joint(),
             memory: self.shared.memory.share(),
         };
         let answered = self.follow_masked(place).await?;
@@ -103,7 +106,8 @@ impl Relay {
                 None => {
                     let unread = self.database.inbound.unread();
                     let seen = place.tracker.observe(unread).map_err(Ended::DatabaseBroke)?;
-                    let Some(observed) = seen else { return Ok(Step::Short) };
+                    let Some(mut observed) = seen else { return Ok(Step::Short) };
+                    self.join(place.joint, &mut observed, 0)?;
                     place.front = Some(observed);
                     if let Some(refused) = self.halt(&observed, place)? {
                         return Ok(Step::Halt(refused));

@@ -19,6 +19,7 @@ mod prepared;
 mod refused;
 mod rules;
 mod settle;
+mod several;
 mod texts;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use crate::sessions::{Seat, Shared};
 use client_side::ClientSide;
 use open::Open;
 use refused::Refused;
+use several::{Position, Texts};
 
 /// What a permitted session consists of.
 pub struct RelayParts {
@@ -79,6 +81,10 @@ pub struct Relay {
     owed: usize,
     /// Whether the database is in the middle of an answer.
     asked: bool,
+    /// How many statements a text may have.
+    texts: Texts,
+    /// Where in its text the statement stands whose answer is under way or comes next.
+    position: Position,
 }
 
 /// A session that is over.
@@ -126,6 +132,8 @@ impl Relay {
             open: None,
             owed: 0,
             asked: false,
+            texts: Texts::agreed(agreed),
+            position: Position::Alone,
         }
     }
 
@@ -185,6 +193,7 @@ impl Relay {
     async fn record_outcome(&mut self) -> Result<(), Ended> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (recorded, outcome) = open.close(Instant::now());
+        self.position = self.position.answered(outcome.error);
         self.shared.journal.outcome(recorded, outcome).await.map_err(Ended::NotRecorded)
     }
 

@@ -34,6 +34,11 @@ impl Refused {
         Self::new(Rule::Memory, message)
     }
 
+    /// The same of one statement of a text, counted from 1.
+    pub(super) fn of_statement(self, number: usize) -> Self {
+        Self { sentence: format!("statement {number}: {}", self.sentence), ..self }
+    }
+
     pub(super) fn packet(&self) -> Vec<u8> {
         errors::packet(errors::of(self.rule), &self.sentence)
     }

@@ -1,4 +1,4 @@
-//! COM_QUERY, COM_STMT_PREPARE and COM_INIT_DB: what the gate decides about. The gate's word is final; here it is
+//! Statements, COM_STMT_PREPARE and COM_INIT_DB: what the gate decides about. The gate's word is final; here it is
 //! carried out.
 
 use sql::mysql::{Session, SqlMode};
@@ -7,6 +7,7 @@ use wire::mysql::command;
 use wire::mysql::response::Answer;
 use wire::mysql::response::column::Column;
 use wire::mysql::response::ok::{OkPacket, OkSummary};
+use wire::mysql::response::status_flags::StatusFlags;
 use wire::mysql::response::text_result::TextResult;
 use wire::mysql::rows::text_row::TextRow;
 
@@ -22,11 +23,8 @@ use crate::audit::Decision;
 use crate::rule::Rule;
 
 impl Relay {
-    pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Ended> {
-        let asked = Asked::text("COM_QUERY", text);
-        if let Some(refused) = self.misread(text) {
-            return self.refuse(asked, refused).await;
-        }
+    /// One statement, alone or in its turn among several.
+    pub(super) async fn statement(&mut self, asked: Asked<'_>, text: &[u8]) -> Result<(), Ended> {
         let session = self.session()?;
         match self.shared.gate.decide(text, &session).await {
             Ok(Verdict::Forward(permit)) => match self.traced(text, &session).await? {
@@ -159,7 +157,7 @@ impl Relay {
 
     /// The session is one of UTF-8, whatever the client named. Bytes that are no UTF-8 are binary values of a client
     /// that writes UTF-8, and the gate looks where they stand; of another one they are letters that would be misread.
-    fn misread(&self, text: &[u8]) -> Option<Refused> {
+    pub(super) fn misread(&self, text: &[u8]) -> Option<Refused> {
         if self.collation.is_some() || std::str::from_utf8(text).is_ok() {
             return None;
         }
@@ -187,9 +185,14 @@ impl Relay {
         self.finish().await
     }
 
-    /// An OK with the status that the database's session has.
+    /// The status that the database's session has, as an answer of ours tells it.
+    pub(super) fn told_status(&self) -> StatusFlags {
+        self.position.follows().told_in(self.database.belief.status())
+    }
+
+    /// An OK with that status.
     pub(super) fn answer_ok(&mut self) -> Result<(), Ended> {
-        let summary = OkSummary { status: self.database.belief.status(), ..OkSummary::default() };
+        let summary = OkSummary { status: self.told_status(), ..OkSummary::default() };
         self.answer(&OkPacket { summary, ..OkPacket::default() }.encode(self.agreed))
     }
 
@@ -197,13 +200,15 @@ impl Relay {
         let result = TextResult {
             columns: columns.iter().map(|name| Column::text(name.as_bytes())).collect(),
             rows: rows.iter().map(|row| text_row(row)).collect(),
-            status: self.database.belief.status(),
+            status: self.told_status(),
         };
-        let frames = result.encode(self.agreed, self.client.sequence()).map_err(|_| Ended::Ours)?;
+        let mut sequence = self.client.sequence();
+        let frames = result.encode(self.agreed, &mut sequence).map_err(|_| Ended::Ours)?;
         let open = self.open.as_mut().ok_or(Ended::Ours)?;
         open.rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         open.bytes = u64::try_from(frames.len()).unwrap_or(u64::MAX);
         self.client.answer_frames(&open.recorded, &frames);
+        self.client.set_sequence(sequence);
         Ok(())
     }
 }
