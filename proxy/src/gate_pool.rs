@@ -1,9 +1,9 @@
-//! Runs the SQL gate on a few threads of its own: parsing is recursive and needs a stack that an async worker does not
-//! have. Remembers verdicts, for tools send the same texts again and again. It adds nothing to the gate's verdict; when
-//! there is none, the text is refused.
+//! Runs the SQL gate: on short texts where the session itself runs, for handing a text over takes longer than deciding it; on
+//! long ones in a thread of its own, one after the other. Remembers verdicts, for tools send the same texts again and again. It
+//! adds nothing to the gate's verdict; when there is none, the text is refused.
 //!
-//! Memory: a thread keeps about as much as its largest text took, so long texts have a thread of their own, one after the
-//! other, and [`MEMORY`] is what all of them take at most.
+//! Memory: a thread keeps about as much as its largest text took, and short texts are decided one at a time, too, for all
+//! sessions share one thread. [`MEMORY`] is what short and long ones take at most.
 //!
 //! A panic costs one text its verdict. A stack that overflows ends the whole process, and nothing here could catch that:
 //! what guards against it is that the gate bounds nesting and operators before it parses, and takes a stack as large as
@@ -21,15 +21,15 @@ use tokio::sync::oneshot;
 /// Enough for the deepest text that the gate's caps let through, in a debug build too.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
-/// Threads for short texts: each session has one text at a time, and such a text takes microseconds.
-const THREADS: usize = 2;
+/// The least that must be left of a session's own stack. The gate takes more where it finds that a text needs more.
+const STACK_LEFT: usize = 1024 * 1024;
 
-/// The longest text that is a short one, in bytes.
+/// The longest text that is a short one, in bytes: such a text takes microseconds.
 const SHORT: usize = 4 * 1024;
 
-/// What all threads take at most, in bytes: a short text 6 MiB, a long one what the gate's bounds let it, with its stack, and
-/// [`Seen`].
-pub const MEMORY: usize = THREADS * 6 * MIB + 46 * MIB + MOST_REMEMBERED;
+/// What the gate takes at most, in bytes: a short text 12 MiB, a long one what the gate's bounds let it, each with its stack,
+/// and [`Seen`].
+pub const MEMORY: usize = 12 * MIB + 46 * MIB + MOST_REMEMBERED;
 
 const MIB: usize = 1024 * 1024;
 
@@ -44,21 +44,21 @@ type Job = Box<dyn FnOnce(&Gate) + Send>;
 #[error("the gate could not decide")]
 pub struct NoVerdict;
 
-/// The threads of the gate. They end when it is dropped.
+/// The gate, and its thread, which ends when this is dropped.
 pub struct GatePool {
-    short: mpsc::Sender<Job>,
+    gate: Arc<Gate>,
     long: mpsc::Sender<Job>,
     seen: Mutex<Seen>,
     has_column_rules: bool,
 }
 
 impl GatePool {
-    /// Starts the threads.
+    /// Starts the thread.
     pub fn start(gate: Gate) -> io::Result<Self> {
         let has_column_rules = gate.has_column_rules();
         let gate = Arc::new(gate.without_facts());
         let seen = Mutex::new(Seen::bounded(MOST_REMEMBERED));
-        Ok(Self { short: threads(&gate, THREADS)?, long: threads(&gate, 1)?, seen, has_column_rules })
+        Ok(Self { long: thread(Arc::clone(&gate))?, gate, seen, has_column_rules })
     }
 
     /// The verdict on a text of COM_QUERY or COM_STMT_PREPARE.
@@ -109,41 +109,42 @@ impl GatePool {
         self.ask(schema.len(), move |gate| gate.decide_schema(&schema)).await
     }
 
-    /// Asks the gate about a text of this length. A question that makes the gate panic has no answer: what would hand it over is dropped.
+    /// Asks the gate about a text of this length. A question that makes the gate panic has no answer.
     async fn ask<T: Send + 'static>(
         &self,
         length: usize,
         question: impl FnOnce(&Gate) -> T + Send + 'static,
     ) -> Result<T, NoVerdict> {
+        if length <= SHORT {
+            return self.ask_here(question);
+        }
         let (answer, verdict) = oneshot::channel();
         let job = Box::new(move |gate: &Gate| {
             // Nobody waits any more when the session was cut meanwhile.
             let _ = answer.send(question(gate));
         });
-        let jobs = if length <= SHORT { &self.short } else { &self.long };
-        jobs.send(job).map_err(|_| NoVerdict)?;
+        self.long.send(job).map_err(|_| NoVerdict)?;
+        // What would hand an answer over is dropped when there is none.
         verdict.await.map_err(|_| NoVerdict)
+    }
+
+    /// Asks it in this very thread. A panic costs one text its verdict, and no session its task.
+    fn ask_here<T>(&self, question: impl FnOnce(&Gate) -> T) -> Result<T, NoVerdict> {
+        let ask = || stacker::maybe_grow(STACK_LEFT, STACK_BYTES, || question(&self.gate));
+        catch_unwind(AssertUnwindSafe(ask)).map_err(|_| NoVerdict)
     }
 }
 
-/// Starts threads with a queue of their own.
-fn threads(gate: &Arc<Gate>, count: usize) -> io::Result<mpsc::Sender<Job>> {
+/// Starts a thread with a queue of its own.
+fn thread(gate: Arc<Gate>) -> io::Result<mpsc::Sender<Job>> {
     let (jobs, queue) = mpsc::channel();
-    let queue = Arc::new(Mutex::new(queue));
-    for _ in 0..count {
-        let (gate, queue) = (Arc::clone(gate), Arc::clone(&queue));
-        std::thread::Builder::new()
-            .name("gate".into())
-            .stack_size(STACK_BYTES)
-            .spawn(move || work(&gate, &queue))?;
-    }
+    let work = move || work(&gate, &queue);
+    std::thread::Builder::new().name("gate".into()).stack_size(STACK_BYTES).spawn(work)?;
     Ok(jobs)
 }
 
-fn work(gate: &Gate, queue: &Mutex<mpsc::Receiver<Job>>) {
-    loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
+fn work(gate: &Gate, queue: &mpsc::Receiver<Job>) {
+    while let Ok(job) = queue.recv() {
         // A text that makes the gate panic takes no thread with it.
         let _ = catch_unwind(AssertUnwindSafe(|| job(gate)));
     }
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_comes_back_from_the_gates_thread() {
+    async fn a_refusal_comes_back() {
         let pool = pool();
         for _ in 0..2 {
             let verdict = pool.decide(b"DELETE FROM orders", &Some("shop").into()).await;
@@ -171,6 +172,49 @@ mod tests {
         }
         let verdict = pool.decide_schema("mysql".into()).await;
         assert!(matches!(verdict, Ok(Verdict::Refuse(_))));
+    }
+
+    #[tokio::test]
+    async fn a_short_text_is_decided_where_it_is_asked_about_and_a_long_one_in_a_thread_of_its_own() {
+        let (pool, here) = (pool(), std::thread::current().id());
+        let asked = async |length| pool.ask(length, |_| std::thread::current().id()).await.unwrap();
+        assert_eq!(asked(SHORT).await, here);
+        assert_ne!(asked(SHORT + 1).await, here);
+    }
+
+    /// As deep as the gate's bounds let through.
+    #[test]
+    fn a_small_stack_suffices_for_a_short_text_however_deep() {
+        let nested = |before: &str, open: &str, middle: &str, close: &str, after: &str| {
+            let deepest = |levels: &usize| {
+                let text =
+                    format!("{before}{}{middle}{}{after}", open.repeat(*levels), close.repeat(*levels));
+                (text.len() <= SHORT).then_some(text)
+            };
+            (20..400).step_by(40).chain(112..=128).filter_map(|levels| deepest(&levels)).collect::<Vec<_>>()
+        };
+        let texts = [
+            nested("SELECT ", "(", "1", ")", ""),
+            nested("SELECT 1", " IN (SELECT 1", "", ")", ""),
+            nested("SELECT 1", " FROM (SELECT *", "", ") x", ""),
+            nested("SELECT ", "NOT ", "1", "", ""),
+            nested("SELECT ", "- ", "1", "", ""),
+            nested("SELECT ", "CASE WHEN ", "1", " THEN 1 END", ""),
+            nested("SET @a = ", "ABS(", "1", ")", ""),
+            nested("EXPLAIN SELECT ", "1 + ", "1", "", ""),
+        ];
+        let decide = move || {
+            let (pool, session) = (pool(), Session::from(Some("shop")));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            for kind in texts {
+                let passes = |text: &String| {
+                    let verdict = runtime.block_on(pool.decide(text.as_bytes(), &session));
+                    matches!(verdict.unwrap(), Verdict::Forward(_))
+                };
+                assert!(kind.iter().filter(|text| passes(text)).count() > 2, "{}", kind[0]);
+            }
+        };
+        std::thread::Builder::new().stack_size(256 * 1024).spawn(decide).unwrap().join().unwrap();
     }
 
     /// Cuts a text in the middle of a character, as a parser might.
@@ -200,10 +244,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_that_panics_has_no_verdict_and_the_threads_live_on() {
+    async fn a_question_that_panics_has_no_verdict_and_the_next_one_has() {
         let pool = pool();
         for length in [1, SHORT + 1] {
-            for _ in 0..2 * THREADS {
+            for _ in 0..2 {
                 assert!(pool.ask(length, |_| panic!("on purpose")).await.map(|(): ()| ()).is_err());
             }
         }

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<Verdict> {
     hardening::keep_memory_to_ourselves().context("cannot switch core dumps off")?;
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
-    // One thread: relaying is mostly waiting, and the gate, which is not, has threads of its own.
+    // One thread: relaying is mostly waiting, and where the gate takes longer it has a thread of its own.
     let (verdict, report) = runtime.block_on(live(args));
     tell(&report);
     if let Some(path) = termination_log(args)

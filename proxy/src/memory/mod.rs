@@ -10,7 +10,7 @@
 //! | values of an execution's parameters | the execution |
 //! | a row longer than 32 KiB that is masked, and the same edited | the masked answer |
 //! | what the database told of tables | the look-up for column rules |
-//! | everything that the gate's threads take | at the start, once: [`crate::gate_pool::MEMORY`] |
+//! | everything that the gate takes | at the start, once: [`crate::gate_pool::MEMORY`] |
 
 mod cgroup;
 mod ledger;

@@ -52,8 +52,8 @@ pub enum SharedError {
     /// Certificates or key can't be used.
     #[error("cannot serve TLS")]
     Tls(#[source] TlsError),
-    /// The gate's threads can't be started.
-    #[error("cannot start the gate's threads")]
+    /// The gate's thread can't be started.
+    #[error("cannot start the gate's thread")]
     Threads(#[source] std::io::Error),
 }
 
@@ -80,7 +80,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Builds it, and starts the gate's threads.
+    /// Builds it, and starts the gate's thread.
     pub fn new(parts: SharedParts) -> Result<Self, SharedError> {
         let SharedParts { grant, credential, dialer, server, identity, usage, ending } = parts;
         let who = &grant.identity;
