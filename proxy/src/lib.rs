@@ -2,6 +2,7 @@
 //!
 //! `main.rs` is thin; everything is here so that tests can reach it.
 
+pub(crate) mod alarm;
 pub mod args;
 pub mod audit;
 pub mod bytes;

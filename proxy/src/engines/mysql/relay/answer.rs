@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use wire::mysql::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
 use wire::mysql::response::joint::Joint;
 use wire::mysql::response::{Answer, Observed, ResponseError, ResponseTracker, Seen};
@@ -207,11 +207,11 @@ impl Relay {
     /// Waits for more of the answer. A client that hangs up is heard meanwhile, and one that sends ahead is not read
     /// beyond its buffer.
     pub(super) async fn receive(&mut self, deadline: Instant) -> Result<Received, Ended> {
-        let Self { client, database, .. } = self;
+        let Self { client, database, alarm, .. } = self;
         let room = !client.inbound.is_full();
         tokio::select! {
             biased;
-            () = sleep_until(deadline) => Ok(Received::Nothing),
+            () = alarm.rings(deadline) => Ok(Received::Nothing),
             received = database.inbound.fill(&mut database.stream) => match received {
                 Ok(received) if received > 0 => Ok(Received::Something),
                 Ok(_) | Err(_) => Err(Ended::DatabaseGone),

@@ -33,6 +33,7 @@ use wire::mysql::connect::collation::Utf8Collation;
 pub use ended::Ended;
 pub(super) use prepared::Statements;
 
+use crate::alarm::Alarm;
 use crate::audit::{Decision, Intent, Parameter, SqlError, Who};
 use crate::bytes::Stream;
 use crate::ending::EndCause;
@@ -85,6 +86,8 @@ pub struct Relay {
     texts: Texts,
     /// Where in its text the statement stands whose answer is under way or comes next.
     position: Position,
+    /// Rings when a statement has taken all its time.
+    alarm: Alarm,
 }
 
 /// A session that is over.
@@ -134,6 +137,7 @@ impl Relay {
             asked: false,
             texts: Texts::agreed(agreed),
             position: Position::Alone,
+            alarm: Alarm::default(),
         }
     }
 
