@@ -96,7 +96,9 @@ impl GatePool {
         session: &Session,
         catalogue: Arc<Catalogue>,
     ) -> Result<Trace, NoVerdict> {
-        let (length, text, session) = (text.len(), text.to_vec(), session.clone());
+        // The views in it are read with the text.
+        let length = text.len().saturating_add(catalogue.bytes());
+        let (text, session) = (text.to_vec(), session.clone());
         self.ask(length, move |gate| gate.trace(&text, session, &catalogue)).await
     }
 

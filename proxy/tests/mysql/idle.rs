@@ -97,6 +97,30 @@ async fn an_open_cursor_is_held_open_no_longer_than_a_transaction() {
     }
 }
 
+/// Its client heard of a limit, and the server still has the rest of the rows.
+#[tokio::test]
+async fn a_cursor_whose_fetch_met_a_limit_is_an_open_one() {
+    for server in both() {
+        let mut limits = wide();
+        (limits.idle_transaction_seconds, limits.statement.rows) = (1, 5);
+        let proxy = Proxy::of(grant_on(server, limits)).await;
+        let mut raw = raw::session(&proxy).await;
+        let sql = b"SELECT n FROM shop.numbers ORDER BY n LIMIT 2000";
+        let prepared = raw.asks(&command::encode_prepare(sql)).await.unwrap();
+        raw.reads().await.unwrap();
+        let open_cursor = [&[0x17_u8], &prepared[1..5], &[1, 1, 0, 0, 0]].concat();
+        assert_eq!(raw.asks(&open_cursor).await.unwrap(), [1]);
+        while raw.reads().await.unwrap()[0] != 0xfe {}
+        let fetch = [&[0x1c_u8], &prepared[1..5], &[10, 0, 0, 0]].concat();
+        let mut packet = raw.asks(&fetch).await.unwrap();
+        while packet[0] != 0xff {
+            packet = raw.reads().await.unwrap();
+        }
+        assert_eq!(error(&packet).0, 1104);
+        is_cut(raw).await;
+    }
+}
+
 #[tokio::test]
 async fn who_goes_on_asking_is_not_cut_until_they_stop() {
     for server in both() {

@@ -68,8 +68,14 @@ impl Answered {
         Self { end: End::Stopped { by_database }, ..self }
     }
 
-    /// Whether the answer says that rows wait behind a cursor.
-    pub(super) fn leaves_cursor(&self) -> bool {
-        self.end == End::Done && self.status.is_some_and(|status| status.contains(StatusFlags::CURSOR_EXISTS))
+    /// Whether rows wait behind a cursor: as the answer says, whoever heard the end of it; an error says nothing, and then it is
+    /// as it `was`.
+    pub(super) fn leaves_cursor(&self, was: bool) -> bool {
+        match self.end {
+            End::Done | End::Stopped { by_database: Stopped::TooLate } => {
+                self.status.is_some_and(|status| status.contains(StatusFlags::CURSOR_EXISTS))
+            }
+            End::Failed | End::Stopped { by_database: Stopped::InTime } => was,
+        }
     }
 }

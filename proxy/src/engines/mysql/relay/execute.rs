@@ -71,7 +71,7 @@ impl Relay {
         }
         self.unsettle(&effect);
         let answered = self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
-        let (used, cursor) = (self.used_by_this(), answered.leaves_cursor());
+        let (used, cursor) = (self.used_by_this(), answered.leaves_cursor(false));
         self.database.belief.statements.note_answer(execute.id, used, cursor);
         self.finish().await?;
         self.settle(&effect, &answered).await
@@ -91,7 +91,7 @@ impl Relay {
         self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
         let answered = self.run_prepared(id, body, Answer::Fetch, carried).await?;
         let used = self.used_by_this();
-        self.database.belief.statements.note_answer(id, carried.and(used), answered.leaves_cursor());
+        self.database.belief.statements.note_answer(id, carried.and(used), answered.leaves_cursor(true));
         self.finish().await
     }
 
