@@ -4,7 +4,7 @@
 # run.sh waiting            the part of them that has a cluster of its own
 # run.sh demo               the story
 # run.sh bench [--json]     the figures
-# run.sh fuzz [SECONDS]     the memory of texts of every shape, then generated statements through the gate on real servers, an hour of them; each run with a new seed
+# run.sh fuzz [SECONDS]     the memory of texts of every shape; then generated statements on real servers, an hour of them, with a new seed
 # KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
