@@ -131,9 +131,10 @@ async fn a_text_is_not_executed_in_another_mode_than_it_was_judged_in() {
     }
 }
 
-/// One statement sets several variables one after the other, and a server that says no may have set the first.
+/// A statement that sets several variables and fails: both servers evaluate all values first and leave the mode as it was, which
+/// nobody relies on. What is believed is what the server has, and the session goes on.
 #[tokio::test]
-async fn a_statement_that_fails_may_have_set_the_mode() {
+async fn after_a_statement_that_failed_the_server_is_asked_for_the_mode_too() {
     for server in both() {
         let proxy = proxy(server).await;
         let mut conn = Person::of(&proxy).connects().await;
