@@ -196,6 +196,54 @@ fn numbers_and_classes_of_errors_stand_in_one_file_for_each_engine() {
     assert!(wrong.is_empty(), "SQLSTATEs outside errors.rs:\n{}", wrong.join("\n"));
 }
 
+/// Where engines are named: their own folders, the choice among them, the objects that name one, and what people type.
+const ENGINES_NAMED: &[&str] = &[
+    "access/src/database.rs",
+    "access/src/file/",
+    "cli/src/args/people.rs",
+    "cli/src/client/",
+    "cli/src/connect.rs",
+    "cli/src/databases.rs",
+    "cli/src/tunnel/forward.rs",
+    "cli/src/vault_setup/",
+    "crds/src/database.rs",
+    "crds/src/target.rs",
+    "proxy/src/engines/",
+    "sql/src/lib.rs",
+    "sql/src/mysql/",
+    "wire/src/lib.rs",
+    "wire/src/mysql/",
+];
+
+#[test]
+fn nobody_else_names_an_engine() {
+    let mut wrong = Vec::new();
+    let mut used = BTreeSet::new();
+    for path in rust_files() {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        let is_test = name.starts_with("tests/")
+            || ["/tests", "/benches/", "/fuzz/", "/examples/", "sample.rs", "plan/model.rs"]
+                .iter()
+                .any(|part| name.contains(part));
+        if is_test {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let excused = ENGINES_NAMED.iter().find(|place| name.starts_with(**place));
+        for (number, line) in code(text.split("#[cfg(test)]").next().unwrap()).lines().enumerate() {
+            let line = line.to_ascii_lowercase();
+            if ["mysql", "maria", "postgres"].iter().any(|engine| line.contains(engine)) {
+                match excused {
+                    Some(place) => _ = used.insert(place),
+                    None => wrong.push(format!("{name}:{}", number + 1)),
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "engines are named in the wrong place:\n{}", wrong.join("\n"));
+    assert_eq!(used.len(), ENGINES_NAMED.len(), "some places name none any more: {used:?}");
+}
+
 #[test]
 fn the_paths_of_the_recipes_exist() {
     let text = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();

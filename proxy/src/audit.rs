@@ -8,8 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wire::mysql::command::execute_params::Value;
-
 use crate::ending::Ending;
 use crate::rule::Rule;
 use crate::usage::UsageMeter;
@@ -58,12 +56,20 @@ pub struct Intent<'a> {
     pub decision: Decision,
 }
 
-/// One value of a prepared statement's parameters.
+/// One value of a prepared statement's parameters, whatever the protocol.
 pub enum Parameter<'a> {
-    /// Sent with the execution.
-    Value(Value<'a>),
-    /// Sent before it, in pieces.
-    LongData(&'a [u8]),
+    /// NULL.
+    Null,
+    /// A whole number of any width, with or without sign.
+    Integer(i128),
+    /// A floating-point number of 32 bits.
+    Single(f32),
+    /// A floating-point number of 64 bits.
+    Double(f64),
+    /// Written out by us, as SQL writes it: a date, a time.
+    Written(String),
+    /// As the client sent it: text, bytes, or the text of a number.
+    Sent(&'a [u8]),
 }
 
 /// What the proxy does with a command.

@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use access::Allowances;
-use sql::mysql::{Gate, Server};
-use sql::{Seen, Verdict};
+use sql::mysql::{Gate, Server, Session};
+use sql::{Remembered, Verdict};
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::Parser;
 
@@ -22,14 +22,15 @@ fn main() {
     println!("{:>6}  {:>10}  {:>10}  {:>6}  {:>10}", "bytes", "gate", "sqlparser", "ratio", "seen");
     for text in texts() {
         assert!(matches!(gate.decide(text.as_bytes(), Some("shop")), Verdict::Forward(_)), "{text}");
-        let mut seen = Seen::bounded(1 << 20);
-        seen.insert(text.as_bytes(), Some("shop"), &gate.decide(text.as_bytes(), Some("shop")));
+        let session = Session::from(Some("shop"));
+        let mut seen = Remembered::bounded(1 << 20);
+        seen.insert(text.as_bytes(), &session, &gate.decide(text.as_bytes(), Some("shop")));
         // Interleaved: whatever else the machine does meets all three.
         let (mut ours, mut bare, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..RUNS {
             ours.push(nanoseconds(200, || gate.decide(black_box(text.as_bytes()), Some("shop"))));
             bare.push(nanoseconds(200, || Parser::parse_sql(&MySqlDialect {}, black_box(&text)).unwrap()));
-            again.push(nanoseconds(2000, || seen.get(black_box(text.as_bytes()), Some("shop")).unwrap()));
+            again.push(nanoseconds(2000, || seen.get(black_box(text.as_bytes()), &session).unwrap()));
         }
         let (ours, bare, again) = (median(ours), median(bare), median(again));
         println!("{:>6}  {ours:>7.0} ns  {bare:>7.0} ns  {:>6.2}  {again:>7.0} ns", text.len(), ours / bare);

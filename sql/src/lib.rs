@@ -9,10 +9,10 @@ pub mod mysql;
 
 mod facts;
 mod refusal;
-mod seen;
+mod remembered;
 mod verdict;
 
 pub use facts::{Facts, TableName};
 pub use refusal::{Place, Reason, Refusal};
-pub use seen::Seen;
-pub use verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
+pub use remembered::Remembered;
+pub use verdict::{Decides, Permit, Verdict};

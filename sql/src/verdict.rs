@@ -1,66 +1,50 @@
-//! What the gate answers. A [`Permit`] can be built in this crate only. Nothing here shows SQL in `Debug`.
+//! What a gate answers, whichever it is. A [`Permit`] can be built in this crate only. Nothing here shows SQL in `Debug`.
 
 use crate::facts::Facts;
 use crate::refusal::Refusal;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
+
+/// A gate: it decides the texts of one kind of server. What it says beside yes and no are types of its own.
+pub trait Decides: Sized {
+    /// What of a session a verdict depends on.
+    type Session: Clone + Eq + Hash;
+    /// The kinds of statements that it may permit.
+    type Kind: Copy + fmt::Debug;
+    /// What a permitted statement may change in its session.
+    type Effect: Clone + fmt::Debug;
+    /// What it has answered without the database.
+    type Answer: Clone + fmt::Debug;
+
+    /// Decides one text. The same input gives the same verdict. The permit may share the text.
+    fn decides(&self, text: &Arc<[u8]>, session: &Self::Session) -> Verdict<Self>;
+
+    /// How much memory a session's description takes beside its own size, in bytes.
+    fn weighs(session: &Self::Session) -> usize;
+}
 
 /// The gate's decision on one text. Cheap to copy.
 #[derive(Clone, Debug)]
-pub enum Verdict {
+pub enum Verdict<G: Decides> {
     /// Send [`Permit::forwarded`] to the database.
-    Forward(Arc<Permit>),
+    Forward(Arc<Permit<G>>),
     /// Answer without the database.
-    Answer(LocalAnswer),
-    /// Answer with an error packet.
+    Answer(G::Answer),
+    /// Answer with an error.
     Refuse(Refusal),
 }
 
-/// What kind of statement was permitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatementKind {
-    /// `SELECT`, `VALUES`, `TABLE`, with or without `WITH`.
-    Query,
-    /// `SHOW`.
-    Show,
-    /// `EXPLAIN` (and `DESCRIBE`, `DESC`) of a query.
-    Explain,
-    /// `DESCRIBE` (and `DESC`, `EXPLAIN`) of a table.
-    Describe,
-    /// `SET` of session variables, user variables or character sets.
-    Set,
-    /// `USE`.
-    Use,
-    /// `BEGIN`, `START TRANSACTION`, `COMMIT`, `ROLLBACK`, `SAVEPOINT` and the like.
-    Transaction,
-}
-
-/// What the proxy must keep in mind once the server said OK.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionEffect {
-    /// Nothing.
-    None,
-    /// The session's current schema is now this one.
-    UsesSchema(String),
-    /// The session's `sql_mode` may be another one now, and with it how texts are read: it must be asked for.
-    SetsSqlMode,
-}
-
-/// Proof that the gate let a text pass. Only [`crate::mysql::Gate`] makes one.
-pub struct Permit {
+/// Proof that the gate let a text pass. Made in this crate only, by gates.
+pub struct Permit<G: Decides> {
     forwarded: Arc<[u8]>,
-    kind: StatementKind,
+    kind: G::Kind,
     facts: Facts,
-    effect: SessionEffect,
+    effect: G::Effect,
 }
 
-impl Permit {
-    pub(crate) fn new(
-        forwarded: Arc<[u8]>,
-        kind: StatementKind,
-        facts: Facts,
-        effect: SessionEffect,
-    ) -> Arc<Self> {
+impl<G: Decides> Permit<G> {
+    pub(crate) fn new(forwarded: Arc<[u8]>, kind: G::Kind, facts: Facts, effect: G::Effect) -> Arc<Self> {
         Arc::new(Self { forwarded, kind, facts, effect })
     }
 
@@ -78,11 +62,11 @@ impl Permit {
 
     /// The statement's kind.
     #[must_use]
-    pub fn kind(&self) -> StatementKind {
+    pub fn kind(&self) -> G::Kind {
         self.kind
     }
 
-    /// What the statement touches; hardly anything from a gate [without facts](crate::mysql::Gate::without_facts).
+    /// What the statement touches; hardly anything from a gate that keeps no facts.
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
@@ -90,12 +74,12 @@ impl Permit {
 
     /// What changes in the session when the server answers OK.
     #[must_use]
-    pub fn effect(&self) -> SessionEffect {
+    pub fn effect(&self) -> G::Effect {
         self.effect.clone()
     }
 }
 
-impl fmt::Debug for Permit {
+impl<G: Decides> fmt::Debug for Permit<G> {
     /// Shows kind and length only: text and names are for the audit trail.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
@@ -103,25 +87,4 @@ impl fmt::Debug for Permit {
             .field("bytes", &self.forwarded.len())
             .finish_non_exhaustive()
     }
-}
-
-/// An answer that the proxy gives itself, where forwarding would weaken a lock and refusing would break a tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LocalAnswer {
-    /// An OK packet, no rows.
-    Ok,
-    /// A result set of text columns; `None` is NULL.
-    Rows {
-        /// The columns' names.
-        columns: Vec<String>,
-        /// The rows, each as long as `columns`.
-        rows: Vec<Vec<Option<String>>>,
-    },
-    /// `KILL`: the proxy ends a session, or the statement in it, when it is one of the same grant.
-    Kill {
-        /// The number from the greeting, which `CONNECTION_ID()` does not give: that is the database's own.
-        session: u64,
-        /// The session goes on; only what it executes ends.
-        query_only: bool,
-    },
 }

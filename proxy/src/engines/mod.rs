@@ -1,3 +1,20 @@
-//! A folder for each kind of database: everything that depends on its protocol or its SQL, and nothing that does not.
+//! The engines, a folder each, and the choice among them.
 
 pub mod mysql;
+
+use access::report::Report;
+use access::{Engine, Grant};
+
+use self::mysql::MySql;
+use crate::args::Args;
+use crate::life::{self, SetupError, Verdict};
+
+/// Lives the life of a grant with the engine that it names.
+pub async fn live(args: &Args, grant: Grant) -> (Verdict, Report) {
+    match grant.target.engine {
+        Engine::MySql | Engine::MariaDb => life::live_with::<MySql>(args, grant).await,
+        engine @ Engine::PostgreSql => {
+            life::stillborn(grant.identity.uid, grant.used, &SetupError::NotServed { engine })
+        }
+    }
+}

@@ -8,7 +8,7 @@ use access::report::{Failure, failure};
 use vault::{Call, VaultError};
 
 use super::deadline::ClockSkew;
-use crate::engines::mysql::server::{CommandError, ConnectError, PreflightError};
+use crate::engine::Unfit;
 
 /// The longest sentence, in characters: the report must fit into a termination message.
 const LONGEST: usize = 600;
@@ -70,21 +70,9 @@ pub fn remedy(call: Call, policy: Option<&str>, identity: &str) -> String {
 }
 
 /// The database or its credential is not fit.
-pub fn of_preflight(error: &PreflightError, grant: &Grant) -> Setback {
-    let told = chain(error);
-    let (reason, may_pass) = match error {
-        PreflightError::Connect(source) => of_connect(source),
-        PreflightError::Command(source) => match source {
-            CommandError::Packet(_) => (failure::DATABASE_UNREACHABLE, true),
-            _ => (failure::SERVER_UNKNOWN, false),
-        },
-        PreflightError::Privileges(_) | PreflightError::Role { .. } => (failure::PRIVILEGES, false),
-        PreflightError::UnknownServer(_)
-        | PreflightError::Nameless
-        | PreflightError::OtherEngine { .. }
-        | PreflightError::NotReadOnly => (failure::SERVER_UNKNOWN, false),
-    };
-    let hint = match reason {
+pub fn of_unfit(unfit: &Unfit, grant: &Grant) -> Setback {
+    let Unfit { reason, sentence, may_pass } = unfit;
+    let hint = match *reason {
         failure::PRIVILEGES => {
             format!(". Take it out of the creation statements of Vault role {}", grant.target.lease.role)
         }
@@ -95,26 +83,7 @@ pub fn of_preflight(error: &PreflightError, grant: &Grant) -> Setback {
         }
         _ => String::new(),
     };
-    setback(reason, &format!("{told}{hint}"), may_pass)
-}
-
-fn of_connect(error: &ConnectError) -> (&'static str, bool) {
-    match error {
-        ConnectError::Unreachable { .. }
-        | ConnectError::Silent { .. }
-        | ConnectError::TurnedAway { .. }
-        | ConnectError::Packet(_) => (failure::DATABASE_UNREACHABLE, true),
-        ConnectError::TlsSettings { .. } | ConnectError::NoTls | ConnectError::Tls(_) => {
-            (failure::DATABASE_TLS, false)
-        }
-        ConnectError::Refused { .. } | ConnectError::Auth(_) | ConnectError::Unencodable(_) => {
-            (failure::DATABASE_LOGIN, false)
-        }
-        ConnectError::Nameless(CommandError::Packet(_)) => (failure::DATABASE_UNREACHABLE, true),
-        ConnectError::Capabilities(_) | ConnectError::Malformed(_) | ConnectError::Nameless(_) => {
-            (failure::SERVER_UNKNOWN, false)
-        }
-    }
+    setback(reason, &format!("{sentence}{hint}"), *may_pass)
 }
 
 /// The clocks don't agree. They may be set right at any time, but this pod's file stays as it is.
@@ -154,11 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_that_may_write_never_passes_by_waiting() {
-        let error = PreflightError::Role { role: "r".into() };
-        let setback = of_preflight(&error, &sample::grant());
-        assert_eq!(setback.failure.reason, failure::PRIVILEGES);
-        assert!(!setback.may_pass);
+    fn a_credential_that_may_write_is_mended_in_its_vault_role() {
+        let sentence = "the credential is refused".into();
+        let unfit = Unfit { reason: failure::PRIVILEGES, sentence, may_pass: false };
+        let setback = of_unfit(&unfit, &sample::grant());
+        assert_eq!((setback.failure.reason.as_str(), setback.may_pass), (failure::PRIVILEGES, false));
+        assert!(setback.failure.message.contains("Vault role jit-read-role"), "{setback:?}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ const GIVING_BACK: Duration = Duration::from_secs(1);
 const LOOKING: u32 = 30;
 
 /// Revokes the lease by its id, and asks whether it is gone.
-pub async fn end_lease(life: &Life, held: &Held) -> LeaseEnd {
+pub async fn end_lease<E>(life: &Life<E>, held: &Held) -> LeaseEnd {
     let Some(owner) = &held.owner else { return LeaseEnd::None };
     let Some(Leased { lease_id, .. }) = &held.lease else {
         return if held.unanswered { LeaseEnd::Unanswered } else { LeaseEnd::None };
@@ -40,7 +40,7 @@ pub async fn end_lease(life: &Life, held: &Held) -> LeaseEnd {
     }
 }
 
-async fn revoke(life: &Life, owner: &Owner, lease_id: &str) -> Result<LeaseState, VaultError> {
+async fn revoke<E>(life: &Life<E>, owner: &Owner, lease_id: &str) -> Result<LeaseState, VaultError> {
     let refused = match revoke_with(life, &owner.token, lease_id).await {
         Err(error @ VaultError::Denied { .. }) => error,
         other => return other,
@@ -58,12 +58,12 @@ async fn revoke(life: &Life, owner: &Owner, lease_id: &str) -> Result<LeaseState
     }
 }
 
-async fn revoke_with(life: &Life, token: &Secret, lease_id: &str) -> Result<LeaseState, VaultError> {
+async fn revoke_with<E>(life: &Life<E>, token: &Secret, lease_id: &str) -> Result<LeaseState, VaultError> {
     life.vault.revoke_lease(token, lease_id).await?;
     life.vault.lookup_lease(token, lease_id).await
 }
 
-async fn another_token(life: &Life) -> Result<Secret, LoginError> {
+async fn another_token<E>(life: &Life<E>) -> Result<Secret, LoginError> {
     let parent = log_in(&life.vault, &life.grant.vault.login).await?;
     let (Parent::Ours(token) | Parent::Lent(token)) = &parent;
     let made = life.vault.create_token(token, &life.grant.vault.token_role, LOOKING).await;
@@ -73,7 +73,7 @@ async fn another_token(life: &Life) -> Result<Secret, LoginError> {
     made.map(|answer| answer.value.token).map_err(LoginError::Vault)
 }
 
-fn not_proved(life: &Life, owner: &Owner, error: &VaultError) -> LeaseEnd {
+fn not_proved<E>(life: &Life<E>, owner: &Owner, error: &VaultError) -> LeaseEnd {
     tracing::warn!(error = chain(error), "the end of the lease is not proved");
     match error {
         VaultError::Denied { .. } if owner.ends_at.has_come() => LeaseEnd::TokenOver,
@@ -87,7 +87,7 @@ fn not_proved(life: &Life, owner: &Owner, error: &VaultError) -> LeaseEnd {
 }
 
 /// Revokes the tokens that are ours.
-pub async fn give_back(life: &Life, held: &Held) -> TokenEnd {
+pub async fn give_back<E>(life: &Life<E>, held: &Held) -> TokenEnd {
     if let Some(login) = &held.login {
         end_token(life, login, "was logged in with").await;
     }
@@ -107,7 +107,7 @@ enum Ended {
     ByItself,
 }
 
-async fn end_token(life: &Life, token: &Secret, which: &'static str) -> Ended {
+async fn end_token<E>(life: &Life<E>, token: &Secret, which: &'static str) -> Ended {
     let error = match timeout(GIVING_BACK, life.vault.revoke_self(token)).await {
         Ok(Ok(())) => return Ended::Revoked,
         Ok(Err(error)) => chain(&error),

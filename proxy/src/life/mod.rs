@@ -33,11 +33,13 @@ use self::failure::{Setback, of_skew, setback};
 use self::held::Held;
 use self::moment::Moment;
 use self::open::{NotOpened, Opened, open};
-use self::setup::{Setup, SetupError, read_grant, set_up};
+pub(crate) use self::setup::SetupError;
+use self::setup::{Setup, read_grant, set_up};
 use crate::args::Args;
 use crate::clock;
 use crate::ending::{EndCause, Ending};
-use crate::engines::mysql::server::Dialer;
+use crate::engine::Engine;
+use crate::engines;
 use crate::sessions::{self, Listeners, Served, ServingIdentity, Shared, SharedParts};
 use crate::status::{Board, Operator, serve_health, serve_operator};
 use crate::usage::UsageMeter;
@@ -46,10 +48,10 @@ use crate::usage::UsageMeter;
 type Serving = JoinHandle<Served>;
 
 /// What every step of the life needs.
-struct Life {
+struct Life<E> {
     grant: Grant,
     vault: Vault,
-    dialer: Arc<Dialer>,
+    engine: Arc<E>,
     board: Board,
     ending: Ending,
     usage: Arc<UsageMeter>,
@@ -69,22 +71,27 @@ pub enum Verdict {
 
 /// Lives the life that the arguments describe. The report is for the termination message.
 pub async fn live(args: &Args) -> (Verdict, Report) {
-    let grant = match read_grant(&args.grant) {
-        Ok(grant) => grant,
-        Err(error) => return stillborn(String::new(), Used::default(), &error),
-    };
+    match read_grant(&args.grant) {
+        Ok(grant) => engines::live(args, grant).await,
+        Err(error) => stillborn(String::new(), Used::default(), &error),
+    }
+}
+
+/// The same, for a grant whose engine is known.
+pub(crate) async fn live_with<E: Engine>(args: &Args, grant: Grant) -> (Verdict, Report) {
     let (grant_uid, used) = (grant.identity.uid.clone(), grant.used);
-    match set_up(args, grant).await {
-        Ok(setup) => live_with(setup).await,
+    match set_up::<E>(args, grant).await {
+        Ok(setup) => live_on(setup).await,
         Err(error) => stillborn(grant_uid, used, &error),
     }
 }
 
-fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (Verdict, Report) {
+/// The report of a life that can't begin.
+pub(crate) fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (Verdict, Report) {
     let message = chain(error);
     tracing::error!(message, "cannot start");
     let reason = match error {
-        SetupError::Database(_) => access::report::failure::DATABASE_TLS,
+        SetupError::Database(unfit) => unfit.reason,
         _ => access::report::failure::GRANT_FILE,
     };
     let Setback { failure, .. } = setback(reason, &message, false);
@@ -102,8 +109,8 @@ fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (Verdict, Rep
     (Verdict::Failed, report)
 }
 
-async fn live_with(setup: Setup) -> (Verdict, Report) {
-    let Setup { grant, vault, dialer, serving, listeners, health, status } = setup;
+async fn live_on<E: Engine>(setup: Setup<E>) -> (Verdict, Report) {
+    let Setup { grant, vault, engine, serving, listeners, health, status } = setup;
     let usage = Arc::new(UsageMeter::from(grant.used));
     let board = Board::new(grant.identity.uid.clone(), Arc::clone(&usage));
     let ending = Ending::new();
@@ -114,7 +121,7 @@ async fn live_with(setup: Setup) -> (Verdict, Report) {
     }
     let left = deadline::time_left(&grant, clock::now());
     let deadline = Moment::after(left.clone().unwrap_or_default());
-    let life = Life { grant, vault, dialer: Arc::new(dialer), board, ending, usage, deadline };
+    let life = Life { grant, vault, engine: Arc::new(engine), board, ending, usage, deadline };
     tokio::spawn(end_in_time(life.ending.clone(), deadline));
     tokio::spawn(end_on_signal(life.ending.clone()));
 
@@ -140,19 +147,19 @@ async fn live_with(setup: Setup) -> (Verdict, Report) {
 }
 
 /// Opens the grant and serves it until its end begins.
-async fn begin(
-    life: &Life,
+async fn begin<E: Engine>(
+    life: &Life<E>,
     held: &mut Held,
     listeners: Listeners,
     identity: ServingIdentity,
 ) -> Result<Serving, NotOpened> {
-    let Opened { credential, server } = open(life, held).await?;
-    let version = server.version_text.clone();
+    let Opened { credential, checked } = open(life, held).await?;
+    let version = E::version(&checked).to_owned();
     let shared = Shared::new(SharedParts {
         grant: life.grant.clone(),
         credential,
-        dialer: Arc::clone(&life.dialer),
-        server,
+        engine: Arc::clone(&life.engine),
+        checked,
         identity,
         usage: Arc::clone(&life.usage),
         ending: life.ending.clone(),
@@ -169,7 +176,7 @@ async fn begin(
     Ok(serving)
 }
 
-impl Life {
+impl<E> Life<E> {
     /// Whole seconds until the deadline.
     fn seconds_left(&self) -> u32 {
         u32::try_from(self.deadline.left().as_secs()).unwrap_or(u32::MAX)
@@ -200,7 +207,7 @@ async fn end_in_time(ending: Ending, deadline: Moment) {
 
 /// Vault may lend a token or a credential for less time than the grant has left: people hear of it in time, and a new proxy
 /// brings a new one. Vault counts whole seconds, so what it lends for all the time that is left ends up to one earlier.
-fn end_before(life: &Life, lent: Duration) {
+fn end_before<E>(life: &Life<E>, lent: Duration) {
     if lent.saturating_add(deadline::ROUNDING) >= life.deadline.left() {
         return;
     }

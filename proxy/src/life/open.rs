@@ -13,14 +13,14 @@ use vault::{Credentials, OwningToken, VaultError};
 use zeroize::Zeroizing;
 
 use super::custody::{self, Kept};
-use super::failure::{Setback, of_preflight, of_skew, of_vault, setback};
+use super::failure::{Setback, of_skew, of_unfit, of_vault, setback};
 use super::held::{Held, Leased, Owner};
 use super::login::{LoginError, Parent, log_in};
 use super::moment::Moment;
 use super::{Life, deadline};
 use crate::clock;
 use crate::credential::Credential;
-use crate::engines::mysql::server::{self, ServerInfo};
+use crate::engine::Engine;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -41,15 +41,15 @@ impl From<Setback> for NotOpened {
 }
 
 /// What sessions need to be opened.
-pub struct Opened {
+pub struct Opened<E: Engine> {
     /// User and password.
     pub credential: Arc<Credential>,
-    /// The server as it was checked.
-    pub server: ServerInfo,
+    /// What preflight made of the server.
+    pub checked: E::Checked,
 }
 
 /// Goes all the way, again and again where waiting may help, until the grant is over.
-pub async fn open(life: &Life, held: &mut Held) -> Result<Opened, NotOpened> {
+pub async fn open<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Opened<E>, NotOpened> {
     let mut pause = FIRST_PAUSE;
     loop {
         let setback = match attempt(life, held).await {
@@ -75,7 +75,7 @@ pub async fn open(life: &Life, held: &mut Held) -> Result<Opened, NotOpened> {
 }
 
 /// Goes on from what is held already.
-async fn attempt(life: &Life, held: &mut Held) -> Result<Opened, NotOpened> {
+async fn attempt<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Opened<E>, NotOpened> {
     over(life)?;
     if held.owner.is_none() {
         own(life, held).await?;
@@ -86,13 +86,13 @@ async fn attempt(life: &Life, held: &mut Held) -> Result<Opened, NotOpened> {
     let credential = credential(life, held).await?;
     let checked = tokio::select! {
         _ = life.ending.began() => return Err(NotOpened::Over),
-        checked = server::preflight(&life.dialer, &life.grant, &credential) => checked,
+        checked = life.engine.preflight(&life.grant, &credential) => checked,
     };
-    let server = checked.map_err(|error| of_preflight(&error, &life.grant))?;
-    Ok(Opened { credential, server })
+    let checked = checked.map_err(|unfit| of_unfit(&unfit, &life.grant))?;
+    Ok(Opened { credential, checked })
 }
 
-fn over(life: &Life) -> Result<(), NotOpened> {
+fn over<E>(life: &Life<E>) -> Result<(), NotOpened> {
     match life.ending.cause() {
         Some(_) => Err(NotOpened::Over),
         None => Ok(()),
@@ -100,7 +100,7 @@ fn over(life: &Life) -> Result<(), NotOpened> {
 }
 
 /// Logs in and makes the token that will own the lease, for the time left and not a second more.
-async fn own(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
+async fn own<E>(life: &Life<E>, held: &mut Held) -> Result<(), NotOpened> {
     let failed = |error: &VaultError| of_vault(error, &life.grant);
     give_back_login(life, held).await?;
     let lent;
@@ -133,7 +133,7 @@ async fn own(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
 }
 
 /// The accessor on record, then the login token revoked: from here on everything can be revoked by the accessor.
-async fn put_on_record(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
+async fn put_on_record<E>(life: &Life<E>, held: &mut Held) -> Result<(), NotOpened> {
     if !held.on_record {
         let Some(owner) = &held.owner else { return Err(NotOpened::Over) };
         match custody::keep(&life.grant, &life.board, &life.ending, &owner.accessor).await? {
@@ -144,7 +144,7 @@ async fn put_on_record(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
     give_back_login(life, held).await
 }
 
-async fn give_back_login(life: &Life, held: &mut Held) -> Result<(), NotOpened> {
+async fn give_back_login<E>(life: &Life<E>, held: &mut Held) -> Result<(), NotOpened> {
     if let Some(login) = &held.login {
         life.vault.revoke_self(login).await.map_err(|error| of_vault(&error, &life.grant))?;
         held.login = None;
@@ -152,7 +152,7 @@ async fn give_back_login(life: &Life, held: &mut Held) -> Result<(), NotOpened> 
     Ok(())
 }
 
-async fn credential(life: &Life, held: &mut Held) -> Result<Arc<Credential>, NotOpened> {
+async fn credential<E>(life: &Life<E>, held: &mut Held) -> Result<Arc<Credential>, NotOpened> {
     if let Some(Leased { credential, .. }) = &held.lease {
         return Ok(Arc::clone(credential));
     }

@@ -6,9 +6,10 @@
 use access::report::ProofLine;
 use access::{Item, Outcome};
 
-use crate::engines::mysql::server::SessionsEnd;
+use crate::database::{SessionId, SessionsEnd};
+use crate::engine::Remedies;
 
-/// So many numbers of sessions are named.
+/// How many numbers of sessions are named.
 const MOST_NAMED: usize = 20;
 
 /// What became of the clients' sessions.
@@ -85,8 +86,8 @@ pub struct Shown {
 
 impl Shown {
     /// The lines of the receipt that a proxy can write, in their order.
-    pub fn lines(&self) -> Vec<ProofLine> {
-        vec![self.sockets(), self.sessions(), self.lease(), self.login()]
+    pub fn lines(&self, remedies: Remedies) -> Vec<ProofLine> {
+        vec![self.sockets(), self.sessions(remedies), self.lease(), self.login(remedies)]
     }
 
     fn sockets(&self) -> ProofLine {
@@ -103,26 +104,24 @@ impl Shown {
         }
     }
 
-    fn sessions(&self) -> ProofLine {
+    fn sessions(&self, remedies: Remedies) -> ProofLine {
         let item = Item::ServerSessions;
         match &self.sessions {
             SessionsEnd::Gone(seen) => proved(item, &seen.to_string()),
-            SessionsEnd::Open { why, ids } => open(item, &format!("{why}. {}", self.how_to_kill(ids))),
+            SessionsEnd::Open { why, ids } => {
+                open(item, &format!("{why}. {}", self.how_to_end(ids, remedies)))
+            }
             SessionsEnd::Unprovable(why) => unprovable(item, why),
         }
     }
 
-    /// By number: a user that is gone can't be named to the server, and MySQL ends no sessions by user.
-    fn how_to_kill(&self, ids: &[u64]) -> String {
-        let user = &self.user;
-        let look = format!(
-            "As the server's administrator look for user `{user}` in SHOW PROCESSLIST and KILL its ids"
-        );
-        let kills: Vec<String> = ids.iter().take(MOST_NAMED).map(|id| format!("KILL {id}")).collect();
-        match (kills.is_empty(), ids.len() > MOST_NAMED) {
+    fn how_to_end(&self, ids: &[SessionId], remedies: Remedies) -> String {
+        let look = format!("As the server's administrator {}", (remedies.end_sessions)(&self.user));
+        let known: Vec<String> = ids.iter().take(MOST_NAMED).map(|id| (remedies.end_session)(*id)).collect();
+        match (known.is_empty(), ids.len() > MOST_NAMED) {
             (true, _) => look,
-            (false, false) => format!("{look}; known: {}", kills.join("; ")),
-            (false, true) => format!("{look}; known, among others: {}", kills.join("; ")),
+            (false, false) => format!("{look}; known: {}", known.join("; ")),
+            (false, true) => format!("{look}; known, among others: {}", known.join("; ")),
         }
     }
 
@@ -155,7 +154,7 @@ impl Shown {
         }
     }
 
-    fn login(&self) -> ProofLine {
+    fn login(&self, remedies: Remedies) -> ProofLine {
         let item = Item::Login;
         match &self.login {
             OldLogin::None if self.lease == LeaseEnd::None => proved(item, "no credential was ever read"),
@@ -164,9 +163,9 @@ impl Shown {
             OldLogin::Accepted => open(
                 item,
                 &format!(
-                    "the old credential still works: as the server's administrator DROP USER `{}`, KILL its sessions, \
-                     and check the role's revocation statements",
-                    self.user
+                    "the old credential still works: as the server's administrator {}, and check the role's revocation \
+                     statements",
+                    (remedies.end_user)(&self.user)
                 ),
             ),
             OldLogin::Unknown(why) => unprovable(item, &format!("it could not be tried: {why}")),
@@ -199,14 +198,12 @@ fn line(item: Item, outcome: Outcome, detail: &str) -> ProofLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engines::mysql::server::{Dialer, SeenGone};
-    use crate::life::sample;
+    use crate::database::{Connections, SeenGone};
 
     fn shut() -> Shown {
-        let dialer = Dialer::new(&sample::grant().target).unwrap();
         Shown {
             sockets: Sockets::Closed { untold: 0 },
-            sessions: SessionsEnd::Gone(SeenGone::never_opened(&dialer).unwrap()),
+            sessions: SessionsEnd::Gone(SeenGone::never_opened(&Connections::default()).unwrap()),
             lease: LeaseEnd::Gone,
             token: TokenEnd::Gone,
             login: OldLogin::Refused,
@@ -214,13 +211,19 @@ mod tests {
         }
     }
 
+    const REMEDIES: Remedies = Remedies {
+        end_sessions: |user| format!("look for {user}"),
+        end_session: |id| format!("END {id}"),
+        end_user: |user| format!("DROP {user}"),
+    };
+
     fn open_sessions(ids: Vec<u64>) -> SessionsEnd {
-        SessionsEnd::Open { why: "no answer".into(), ids }
+        SessionsEnd::Open { why: "no answer".into(), ids: ids.into_iter().map(SessionId).collect() }
     }
 
     fn outcomes(shown: &Shown) -> [Outcome; 4] {
         let outcome = |line: &ProofLine| Outcome::from_word(&line.outcome).unwrap();
-        let lines: Vec<_> = shown.lines().iter().map(outcome).collect();
+        let lines: Vec<_> = shown.lines(REMEDIES).iter().map(outcome).collect();
         lines.try_into().unwrap()
     }
 
@@ -243,7 +246,7 @@ mod tests {
         ];
         for (shown, expected) in cases {
             assert_eq!(outcomes(&shown), expected, "{shown:?}");
-            assert_eq!(is_open(&shown.lines()), expected.contains(&Open));
+            assert_eq!(is_open(&shown.lines(REMEDIES)), expected.contains(&Open));
         }
     }
 
@@ -258,21 +261,22 @@ mod tests {
     #[test]
     fn an_open_line_says_how_to_fix_it_by_name() {
         let shown = Shown { login: OldLogin::Accepted, ..shut() };
-        assert!(shown.lines()[3].detail.contains("DROP USER `v-orders`"));
+        assert!(shown.lines(REMEDIES)[3].detail.contains("administrator DROP v-orders, and check"));
     }
 
     #[test]
     fn sessions_that_may_be_left_are_named_so_that_they_can_be_killed_when_their_user_is_gone() {
-        let detail = |ids| Shown { sessions: open_sessions(ids), ..shut() }.lines().swap_remove(1).detail;
+        let detail =
+            |ids| Shown { sessions: open_sessions(ids), ..shut() }.lines(REMEDIES).swap_remove(1).detail;
         let unknown = detail(vec![]);
         assert!(
-            unknown.starts_with("no answer. ") && unknown.contains("`v-orders` in SHOW PROCESSLIST"),
+            unknown.starts_with("no answer. As the server's administrator look for v-orders"),
             "{unknown}"
         );
-        assert!(!unknown.contains("KILL USER") && !unknown.contains("known"), "{unknown}");
-        assert!(detail(vec![7, 12]).ends_with("known: KILL 7; KILL 12"));
+        assert!(!unknown.contains("known"), "{unknown}");
+        assert!(detail(vec![7, 12]).ends_with("known: END 7; END 12"));
         let many = detail((0..1000).collect());
-        assert!(many.ends_with("KILL 19") && many.contains("among others"), "{many}");
+        assert!(many.ends_with("END 19") && many.contains("among others"), "{many}");
     }
 
     #[test]
@@ -280,7 +284,7 @@ mod tests {
         let detail = |untold| {
             let shown = Shown { sockets: Sockets::Closed { untold }, ..shut() };
             assert_eq!(outcomes(&shown)[0], Outcome::Proved);
-            shown.lines().swap_remove(0).detail
+            shown.lines(REMEDIES).swap_remove(0).detail
         };
         assert!(detail(0).contains("every client was told"));
         assert!(detail(2).contains("2 clients could not be told") && !detail(2).contains("every client"));

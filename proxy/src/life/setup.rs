@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use access::file::BadGrantFile;
-use access::{Custody, Engine, Grant};
+use access::{Custody, Grant};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use vault::{BadVaultAddress, Vault};
 
 use crate::args::Args;
-use crate::engines::mysql::server::{ConnectError, Dialer};
+use crate::engine::{Engine, Unfit};
 use crate::identity_files::{self, IdentityFiles, LoadIdentityError};
 use crate::sessions::{Listeners, ServingIdentity};
 use crate::status::{StatusTlsError, status_tls};
 
 /// What the life needs.
-pub struct Setup {
+pub struct Setup<E> {
     /// The grant.
     pub grant: Grant,
     /// Vault, not yet called.
     pub vault: Vault,
     /// The way to the database, not yet gone.
-    pub dialer: Dialer,
+    pub engine: E,
     /// The certificate for clients, and whom to trust.
     pub serving: ServingIdentity,
     /// The clients' ports, bound. Nobody is accepted before the grant is ready.
@@ -65,10 +65,10 @@ pub enum SetupError {
         source: BadGrantFile,
     },
     /// The grant is for a database of a kind that this release does not stand before.
-    #[error("the grant is for a {} database, and this release serves mysql and mariadb only", engine.word())]
+    #[error("the grant is for a {} database, which this release does not serve", engine.word())]
     NotServed {
         /// The kind.
-        engine: Engine,
+        engine: access::Engine,
     },
     /// The identity folder.
     #[error("cannot load the identity files")]
@@ -83,8 +83,8 @@ pub enum SetupError {
     #[error("cannot use the grant's Vault settings")]
     Vault(#[source] BadVaultAddress),
     /// The database's TLS settings.
-    #[error("cannot use the grant's database settings")]
-    Database(#[source] ConnectError),
+    #[error("cannot use the grant's database settings: {}", .0.sentence)]
+    Database(Unfit),
     /// A port.
     #[error("cannot listen on {address}")]
     Listen {
@@ -103,15 +103,11 @@ pub fn read_grant(path: &Path) -> Result<Grant, SetupError> {
 }
 
 /// Gets everything else into place.
-pub async fn set_up(args: &Args, grant: Grant) -> Result<Setup, SetupError> {
-    match grant.target.engine {
-        Engine::MySql | Engine::MariaDb => {}
-        engine @ Engine::PostgreSql => return Err(SetupError::NotServed { engine }),
-    }
+pub async fn set_up<E: Engine>(args: &Args, grant: Grant) -> Result<Setup<E>, SetupError> {
     let IdentityFiles { serving, internal_ca_pem } =
         identity_files::load(&args.identity).map_err(SetupError::Identity)?;
     let vault = Vault::new(&grant.vault.address, &grant.vault.ca_pem).map_err(SetupError::Vault)?;
-    let dialer = Dialer::new(&grant.target).map_err(SetupError::Database)?;
+    let engine = E::new(&grant.target).map_err(SetupError::Database)?;
     let listen = |port| listen(SocketAddr::new(args.listen_address, port));
     let status = match (&internal_ca_pem, &grant.custody) {
         (None, Custody::Operator) => return Err(SetupError::NoOperator),
@@ -124,7 +120,7 @@ pub async fn set_up(args: &Args, grant: Grant) -> Result<Setup, SetupError> {
     let native = args.port_native.unwrap_or(grant.target.engine.native_port());
     let listeners = Listeners { native: listen(native).await?, tls_first: listen(args.port_tls).await? };
     let health = listen(args.port_health).await?;
-    Ok(Setup { grant, vault, dialer, serving, listeners, health, status })
+    Ok(Setup { grant, vault, engine, serving, listeners, health, status })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, SetupError> {

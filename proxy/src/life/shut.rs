@@ -13,18 +13,21 @@ use super::held::{Held, Leased};
 use super::receipt::{OldLogin, Shown, Sockets};
 use super::{Life, Serving};
 use crate::clock;
+use crate::database::{LoginProbe, SeenGone, SessionsEnd};
 use crate::ending::EndCause;
-use crate::engines::mysql::server::{self, LoginProbe, SeenGone, SessionsEnd};
+use crate::engine::Engine;
 use crate::sessions::Served;
 
-/// Clients that read nothing are cut without having been told.
+/// How long clients have to hear why: those that read nothing are cut without having been told.
 const CUTTING: Duration = Duration::from_millis(1_500);
-// These take milliseconds; on a busy machine the proof is worth the wait, for everybody is cut off already.
+/// How long ending the sessions at the database may take: milliseconds mostly; on a busy machine the proof is worth the wait, for
+/// everybody is cut off already.
 const KILLING: Duration = Duration::from_secs(4);
+/// The same of a login with the old credential.
 const TRYING: Duration = Duration::from_secs(3);
 
 /// Shuts everything and tells what was seen. The grant must be over: `life.ending` has begun.
-pub async fn shut(life: &Life, held: Held, serving: Option<Serving>) -> End {
+pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving>) -> End {
     let cause = life.ending.began().await;
     life.board.ending();
     let sockets = cut(serving).await;
@@ -37,7 +40,7 @@ pub async fn shut(life: &Life, held: Held, serving: Option<Serving>) -> End {
     let token = give_back(life, &held).await;
     let login = try_old_login(life, &held).await;
     let user = held.lease.map(|leased| leased.credential.user.clone()).unwrap_or_default();
-    let proofs = Shown { sockets, sessions, lease, token, login, user }.lines();
+    let proofs = Shown { sockets, sessions, lease, token, login, user }.lines(E::remedies());
     let EndCause { reason, .. } = cause;
     End { reason: reason.word().to_owned(), cut_at, cut_millis, proofs }
 }
@@ -60,18 +63,19 @@ async fn cut(serving: Option<Serving>) -> Sockets {
 }
 
 /// Kills what the server lists and looks until it lists no more, whatever became of the sessions here.
-async fn end_sessions(life: &Life, held: &Held) -> SessionsEnd {
-    if let Some(never) = SeenGone::never_opened(&life.dialer) {
+async fn end_sessions<E: Engine>(life: &Life<E>, held: &Held) -> SessionsEnd {
+    if let Some(never) = SeenGone::never_opened(life.engine.connections()) {
         return SessionsEnd::Gone(never);
     }
-    let Some(Leased { credential, .. }) = &held.lease else { return server::not_looked(&life.dialer) };
-    let ended = timeout(KILLING, server::end_sessions(&life.dialer, credential)).await;
-    ended.unwrap_or_else(|_| server::not_looked(&life.dialer))
+    let not_looked = || life.engine.connections().may_be_left("the database did not answer in time");
+    let Some(Leased { credential, .. }) = &held.lease else { return not_looked() };
+    let ended = timeout(KILLING, life.engine.end_sessions(credential)).await;
+    ended.unwrap_or_else(|_| not_looked())
 }
 
-async fn try_old_login(life: &Life, held: &Held) -> OldLogin {
+async fn try_old_login<E: Engine>(life: &Life<E>, held: &Held) -> OldLogin {
     let Some(Leased { credential, .. }) = &held.lease else { return OldLogin::None };
-    match timeout(TRYING, server::try_login(&life.dialer, credential)).await {
+    match timeout(TRYING, life.engine.try_login(credential)).await {
         Ok(LoginProbe::Refused) => OldLogin::Refused,
         Ok(LoginProbe::Accepted) => OldLogin::Accepted,
         Ok(LoginProbe::Unknown(why)) => OldLogin::Unknown(why),

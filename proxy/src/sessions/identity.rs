@@ -66,8 +66,8 @@ impl SessionAuthority {
         })
     }
 
-    /// Who holds the key of this certificate. The user name that the client sends is not looked at: `mysql` sends the
-    /// name of the local account unless told otherwise, and the certificate says it better.
+    /// Who holds the key of this certificate. The user name that the client sends is not looked at: clients send
+    /// the name of the local account unless told otherwise, and the certificate says it better.
     pub fn by_certificate(&self, leaf: &CertificateDer<'_>) -> Result<Proof, IdentityError> {
         let verified = self.verify(leaf, clock::now().as_second())?;
         Ok(Proof::Certificate { serial: verified.serial })

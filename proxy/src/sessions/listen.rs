@@ -14,8 +14,7 @@ use tokio::time::timeout;
 
 use super::door::{Door, Place};
 use super::shared::Shared;
-use crate::engines::mysql::client::{Identity, Plain, Session, TurnedAway};
-use crate::engines::mysql::relay::Over;
+use crate::engine::{Engine, Over};
 
 /// From the first byte to a proven identity.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -57,7 +56,7 @@ enum Attended {
 }
 
 /// Serves until the grant ends. Returns when every session is closed.
-pub async fn serve(listeners: Listeners, shared: Arc<Shared>) -> Served {
+pub async fn serve<E: Engine>(listeners: Listeners, shared: Arc<Shared<E>>) -> Served {
     let Listeners { native, tls_first } = listeners;
     let door = Arc::new(Door::default());
     // Each port on its own: a crowd on one of them does not keep the other waiting.
@@ -68,7 +67,12 @@ pub async fn serve(listeners: Listeners, shared: Arc<Shared>) -> Served {
 }
 
 /// Serves one port; how many sessions were not told.
-async fn serve_port(listener: TcpListener, port: Port, shared: &Arc<Shared>, door: &Arc<Door>) -> usize {
+async fn serve_port<E: Engine>(
+    listener: TcpListener,
+    port: Port,
+    shared: &Arc<Shared<E>>,
+    door: &Arc<Door>,
+) -> usize {
     let mut sessions = JoinSet::new();
     loop {
         let arrived = tokio::select! {
@@ -121,7 +125,7 @@ async fn arrive(listener: &TcpListener, port: Port, door: &Arc<Door>) -> io::Res
 }
 
 /// A connection that came a moment ago.
-pub(crate) struct Arrival {
+pub struct Arrival {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) port: Port,
@@ -143,36 +147,47 @@ impl Drop for InLog {
     }
 }
 
+/// Why a connection did not come as far as an engine's own word on it.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    #[error("the grant has ended")]
+    Over,
+    #[error("the client's handshake took longer than 10 seconds")]
+    Slow,
+}
+
 /// One connection, from its first byte to its last.
-async fn attend(arrival: Arrival, shared: Arc<Shared>) -> Attended {
+async fn attend<E: Engine>(arrival: Arrival, shared: Arc<Shared<E>>) -> Attended {
     let (peer, port) = (arrival.peer, arrival.port);
     if let Err(error) = tune(&arrival.stream) {
         tracing::info!(%peer, ?port, %error, "connection lost at once");
         return Attended::Settled;
     }
-    let session = Session::<Plain>::new(Arc::clone(&shared), arrival);
-    let log = InLog { session: session.number(), peer };
+    let number = shared.seats.next_number();
+    let _log = InLog { session: number, peer };
+    let ending = shared.ending.clone();
     let identified = tokio::select! {
         biased;
-        cause = shared.ending.began() => Err(TurnedAway::Ended(cause)),
-        outcome = timeout(HANDSHAKE, identify(session)) => outcome.unwrap_or(Err(TurnedAway::Slow)),
+        _ = ending.began() => Err(Stopped::Over.into()),
+        outcome = timeout(HANDSHAKE, E::identify(shared, number, arrival)) => {
+            outcome.unwrap_or(Err(Stopped::Slow.into()))
+        }
     };
-    let permitted = match identified {
-        Ok(session) => session.permit().await,
-        Err(error) => Err(error),
+    let opened = match identified {
+        Ok(client) => E::open(client).await,
+        Err(turned_away) => Err(turned_away),
     };
-    let number = log.session;
-    match permitted {
+    match opened {
         Ok(session) => {
-            let database_session = session.database_session();
-            tracing::info!(session = number, database_session, %peer, ?port, "session opened");
-            let Over { ended, told } = session.relay().await;
-            tracing::info!(session = number, %peer, ?port, reason = %ended, "session ended");
+            let database_session = E::database_session(&session);
+            tracing::info!(session = number, %database_session, %peer, ?port, "session opened");
+            let Over { reason, told } = E::relay(session).await;
+            tracing::info!(session = number, %peer, ?port, reason, "session ended");
             if told { Attended::Settled } else { Attended::Untold }
         }
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(chain).unwrap_or_default();
-            tracing::info!(session = number, %peer, ?port, reason = %error, cause, "turned away");
+        Err(turned_away) => {
+            let cause = turned_away.source().map(chain).unwrap_or_default();
+            tracing::info!(session = number, %peer, ?port, reason = %turned_away, cause, "turned away");
             Attended::Settled
         }
     }
@@ -186,10 +201,6 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepcnt(stream, PROBES)?;
     sockopt::set_socket_keepalive(stream, true)?;
     Ok(())
-}
-
-async fn identify(session: Session<Plain>) -> Result<Session<Identity>, TurnedAway> {
-    session.secure().await?.identify().await
 }
 
 #[cfg(test)]

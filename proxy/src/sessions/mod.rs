@@ -11,10 +11,9 @@ mod token;
 
 pub(crate) use door::Place;
 pub use identity::{IdentityError, SessionAuthority};
-pub(crate) use listen::{Arrival, Port};
-pub use listen::{Listeners, Served, serve};
+pub(crate) use listen::Port;
+pub use listen::{Arrival, Listeners, Served, serve};
 pub use seats::Seat;
 pub(crate) use seats::Seated;
-pub use shared::{ServingIdentity, Shared, SharedError, SharedParts};
-pub(crate) use tls::ALPN;
+pub use shared::{ServingIdentity, Shared, SharedParts};
 pub use tls::TlsError;

@@ -6,21 +6,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::engines::mysql::server::Opened;
+use crate::database::SessionId;
+use crate::engine::Engine;
 
 /// The first number. Far above what a database counts its connections from, so that the two are not taken for each other:
 /// tools send the one from the greeting as well as what `CONNECTION_ID()` gives.
 const FIRST_NUMBER: u32 = 0x4000_0001;
 
-/// The last number, after which comes the first again: the next one is negative to those that count with signs (MariaDB
-/// Connector/J), and later ones are a database's.
+/// The last number, after which comes the first again: the next one is negative to those that count with signs, and later ones
+/// are a database's.
 const LAST_NUMBER: u32 = 0x7fff_ffff;
 
 /// A session's place among the others.
-pub struct Seat {
+pub struct Seat<K> {
     number: u32,
-    /// Its connection at the database.
-    pub(crate) database: Opened,
+    /// Its number at the database.
+    pub(crate) database: SessionId,
+    /// How what it executes is stopped.
+    pub(crate) cancel: K,
     /// Held while somebody stops what it executes, so that the next statement doesn't begin meanwhile.
     pub(crate) turn: tokio::sync::Mutex<Turn>,
     end: Notify,
@@ -35,13 +38,13 @@ pub(crate) struct Turn {
     pub(crate) stopped: bool,
 }
 
-impl Seat {
-    fn new(number: u32, database: Opened) -> Self {
-        Self { number, database, turn: tokio::sync::Mutex::default(), end: Notify::new() }
+impl<K> Seat<K> {
+    fn new(number: u32, database: SessionId, cancel: K) -> Self {
+        Self { number, database, cancel, turn: tokio::sync::Mutex::default(), end: Notify::new() }
     }
 
     /// Whether it is the same session.
-    pub(crate) fn is(&self, other: &Seat) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         self.number == other.number
     }
 
@@ -67,24 +70,17 @@ impl Seat {
 }
 
 /// All seats that are taken.
-#[derive(Default)]
-pub(crate) struct Seats {
-    taken: Mutex<Taken>,
+pub(crate) struct Seats<K> {
+    taken: Mutex<Taken<K>>,
 }
 
-struct Taken {
+struct Taken<K> {
     /// What the next connection is called, unless a session has that number.
     next: u32,
-    by_number: BTreeMap<u32, Arc<Seat>>,
+    by_number: BTreeMap<u32, Arc<Seat<K>>>,
 }
 
-impl Default for Taken {
-    fn default() -> Self {
-        Self { next: FIRST_NUMBER, by_number: BTreeMap::new() }
-    }
-}
-
-impl Taken {
+impl<K> Taken<K> {
     /// A greeting tells its number before anybody has a seat, so strangers use numbers up, too: they go round, past those
     /// that are taken. Between greeting and seat are seconds, in which nobody gets round.
     fn number(&mut self) -> u32 {
@@ -98,13 +94,18 @@ impl Taken {
     }
 }
 
-impl Seats {
+impl<K> Seats<K> {
+    /// Nobody has one yet.
+    pub(super) fn empty() -> Self {
+        Self { taken: Mutex::new(Taken { next: FIRST_NUMBER, by_number: BTreeMap::new() }) }
+    }
+
     /// The session with this number, of ours or of the database's.
-    pub(crate) fn find(&self, number: u64) -> Option<Arc<Seat>> {
-        let number = u32::try_from(number).ok()?;
+    pub(crate) fn find(&self, number: u64) -> Option<Arc<Seat<K>>> {
         let taken = self.taken();
-        let of_database = || taken.by_number.values().find(|seat| seat.database.id == number);
-        taken.by_number.get(&number).or_else(of_database).map(Arc::clone)
+        let ours = u32::try_from(number).ok().and_then(|number| taken.by_number.get(&number));
+        let of_database = || taken.by_number.values().find(|seat| seat.database == SessionId(number));
+        ours.or_else(of_database).map(Arc::clone)
     }
 
     /// The number of one more connection.
@@ -112,26 +113,31 @@ impl Seats {
         self.taken().number()
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, Taken<K>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A seat that is given back when this is dropped.
-pub(crate) struct Seated {
-    shared: Arc<super::Shared>,
-    pub(crate) seat: Arc<Seat>,
+pub(crate) struct Seated<E: Engine> {
+    shared: Arc<super::Shared<E>>,
+    pub(crate) seat: Arc<Seat<E::CancelKey>>,
 }
 
-impl Seated {
-    pub(crate) fn new(shared: &Arc<super::Shared>, number: u32, database: Opened) -> Self {
-        let seat = Arc::new(Seat::new(number, database));
+impl<E: Engine> Seated<E> {
+    pub(crate) fn new(
+        shared: &Arc<super::Shared<E>>,
+        number: u32,
+        database: SessionId,
+        cancel: E::CancelKey,
+    ) -> Self {
+        let seat = Arc::new(Seat::new(number, database, cancel));
         shared.seats.taken().by_number.insert(number, Arc::clone(&seat));
         Self { shared: Arc::clone(shared), seat }
     }
 }
 
-impl Drop for Seated {
+impl<E: Engine> Drop for Seated<E> {
     fn drop(&mut self) {
         self.shared.seats.taken().by_number.remove(&self.seat.number);
     }
@@ -143,13 +149,10 @@ mod tests {
 
     #[test]
     fn after_the_last_number_comes_the_first_that_no_session_has() {
-        let seats = Seats::default();
+        let seats = Seats::empty();
         assert_eq!([seats.next_number(), seats.next_number()], [FIRST_NUMBER, FIRST_NUMBER + 1]);
         for number in [FIRST_NUMBER, FIRST_NUMBER + 1, LAST_NUMBER] {
-            seats
-                .taken()
-                .by_number
-                .insert(number, Arc::new(Seat::new(number, Opened { id: 7, server: None })));
+            seats.taken().by_number.insert(number, Arc::new(Seat::new(number, SessionId(7), ())));
         }
         seats.taken().next = LAST_NUMBER - 1;
         assert_eq!([seats.next_number(), seats.next_number()], [LAST_NUMBER - 1, FIRST_NUMBER + 2]);

@@ -11,9 +11,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::shared::ServingIdentity;
 
-/// The protocol's name in ALPN on the TLS-first port.
-pub(crate) const ALPN: &[u8] = b"mysql";
-
 /// Why TLS can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -44,15 +41,15 @@ pub(super) fn session_verifier(session_ca_pem: &[u8]) -> Result<Arc<dyn ClientCe
     verifier_builder(session_ca_pem)?.build().map_err(TlsError::SessionCa)
 }
 
-/// The TLS settings of both ports.
-pub(super) fn acceptors(identity: &ServingIdentity) -> Result<Acceptors, TlsError> {
+/// The TLS settings of both ports. `alpn`: the protocol's name, on the port where TLS comes first.
+pub(super) fn acceptors(identity: &ServingIdentity, alpn: &[u8]) -> Result<Acceptors, TlsError> {
     let optional = verifier_builder(&identity.session_ca_pem)?.allow_unauthenticated();
     let optional = optional.build().map_err(TlsError::SessionCa)?;
     let required = session_verifier(&identity.session_ca_pem)?;
 
     let native = server_config(identity, optional)?;
     let mut tls_first = server_config(identity, required)?;
-    tls_first.alpn_protocols = vec![ALPN.to_vec()];
+    tls_first.alpn_protocols = vec![alpn.to_vec()];
     Ok(Acceptors {
         native: TlsAcceptor::from(Arc::new(native)),
         tls_first: TlsAcceptor::from(Arc::new(tls_first)),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use access::EndReason;
-use keyhole_proxy::engines::mysql::server::LoginProbe;
+use keyhole_proxy::database::LoginProbe;
 use keyhole_proxy::sessions::Served;
 use wire::mysql::command;
 

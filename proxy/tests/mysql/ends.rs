@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use access::{EndReason, Grant, ServerAddress, Tls};
 use keyhole_proxy::credential::Credential;
-use keyhole_proxy::engines::mysql::server::{Dialer, KillError, Opened, SeenGone, SessionsEnd, end_sessions};
+use keyhole_proxy::database::{Opened, SeenGone, SessionId, SessionsEnd};
+use keyhole_proxy::engines::mysql::server::{Dialer, KillError, end_sessions};
 use servers::mysql::Kind;
 use tokio::net::{TcpListener, TcpStream};
 use wire::mysql::command;
@@ -45,7 +46,7 @@ async fn busy(proxy: &Proxy, server: &DatabaseServer, name: &str) -> RawTls {
 async fn ends(proxy: &mut Proxy, credential: &Credential) -> SessionsEnd {
     proxy.end(EndReason::Revoked);
     (&mut proxy.served).await.unwrap();
-    end_sessions(&proxy.dialer, credential).await
+    end_sessions(&proxy.engine.dialer, credential).await
 }
 
 fn proved(end: &SessionsEnd) -> String {
@@ -57,7 +58,7 @@ fn proved(end: &SessionsEnd) -> String {
 
 fn open(end: SessionsEnd) -> (String, Vec<u64>) {
     match end {
-        SessionsEnd::Open { why, ids } => (why, ids),
+        SessionsEnd::Open { why, ids } => (why, ids.into_iter().map(|SessionId(id)| id).collect()),
         other => panic!("{other:?}"),
     }
 }
@@ -75,7 +76,7 @@ async fn the_end_kills_what_the_servers_own_list_shows_also_what_nobody_here_kno
         let seen = proved(&ends(&mut proxy, &reader).await);
         assert!(seen.contains("killed and seen to be gone from the server's process list"), "{seen}");
         server.becomes(&listed("e-list"), "0").await;
-        let again = proved(&end_sessions(&proxy.dialer, &reader).await);
+        let again = proved(&end_sessions(&proxy.engine.dialer, &reader).await);
         assert_eq!(again, "the server's process list was read: none was there");
     }
 }
@@ -104,7 +105,7 @@ async fn a_session_whose_statement_could_not_be_killed_stays_on_the_list_and_is_
     assert!(why.contains("error 1226") && ids == [there.parse::<u64>().unwrap()], "{why} {ids:?}");
     second.quit().await;
     server.becomes(&listed("e-unkilled"), "1").await;
-    let seen = proved(&end_sessions(&proxy.dialer, &reader).await);
+    let seen = proved(&end_sessions(&proxy.engine.dialer, &reader).await);
     assert!(seen.starts_with("1 killed and seen to be gone"), "{seen}");
     assert_eq!(server.admin(&listed("e-unkilled")), "0");
 }
@@ -162,18 +163,18 @@ async fn a_list_of_another_server_behind_the_same_address_proves_nothing() {
     let (grant, leads_to) = moving(server).await;
     let mut proxy = Proxy::of_user(grant, credential_of("e-moved", "pw")).await;
     let _busy = busy(&proxy, server, "e-moved").await;
-    let there = server.admin(&listed("e-moved").replace("COUNT(*)", "id")).parse().unwrap();
-    let beside = proxy.dialer.connect(&reader, Capabilities::NONE).await.unwrap();
+    let there = server.admin(&listed("e-moved").replace("COUNT(*)", "id")).parse().map(SessionId).unwrap();
+    let beside = proxy.engine.dialer.connect(&reader, Capabilities::NONE).await.unwrap();
     let session = Opened { id: there, server: beside.opened().server };
     beside.quit().await;
     leads_to.store(other.port, Ordering::SeqCst);
-    let killed = proxy.dialer.kill_query(&reader, &session).await;
+    let killed = proxy.engine.dialer.kill_query(&reader, &session).await;
     assert!(matches!(killed, Err(KillError::OtherServer { .. })), "its numbers are others': {killed:?}");
     let (why, ids) = open(ends(&mut proxy, &reader).await);
-    assert!(why.contains("several servers answer") && ids == [u64::from(there)], "{why} {ids:?}");
+    assert!(why.contains("several servers answer") && ids == [there.0], "{why} {ids:?}");
     assert_eq!(server.admin(&listed("e-moved")), "1", "it is there still");
     leads_to.store(server.port, Ordering::SeqCst);
-    let seen = proved(&end_sessions(&proxy.dialer, &reader).await);
+    let seen = proved(&end_sessions(&proxy.engine.dialer, &reader).await);
     assert!(seen.starts_with("1 killed"), "{seen}");
 }
 
@@ -188,9 +189,9 @@ async fn numbers_that_are_not_the_servers_own_prove_nothing() {
 async fn a_connection_is_on_the_list_before_it_is_logged_in() {
     let grant = grant_before_silence().await;
     let dialer = Dialer::new(&grant.target).unwrap();
-    assert!(SeenGone::never_opened(&dialer).is_some());
+    assert!(SeenGone::never_opened(&dialer.connections).is_some());
     let credential = credential();
     let login = dialer.connect(&credential, Capabilities::NONE);
     assert!(tokio::time::timeout(Duration::from_millis(300), login).await.is_err(), "it hangs");
-    assert!(SeenGone::never_opened(&dialer).is_none());
+    assert!(SeenGone::never_opened(&dialer.connections).is_none());
 }

@@ -2,7 +2,7 @@
 //! read-only session does has no other session either.
 
 use access::EndReason;
-use keyhole_proxy::engines::mysql::server::LoginProbe;
+use keyhole_proxy::database::LoginProbe;
 use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::status_flags::StatusFlags;

@@ -14,8 +14,9 @@ use crate::mysql::text::forward;
 use crate::mysql::text::lexer::{self, Lexed};
 use crate::mysql::text::not_utf8::Stray;
 use crate::mysql::text::split;
+use crate::mysql::verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
 use crate::refusal::{Reason, Refusal};
-use crate::verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};
+use crate::verdict::Decides;
 use access::{Allowances, ColumnRule};
 use std::ops::Range;
 use std::sync::Arc;
@@ -95,15 +96,6 @@ impl Gate {
         }
     }
 
-    /// The same for a text that the permit may share.
-    #[must_use]
-    pub fn decide_shared(&self, text: &Arc<[u8]>, session: impl Into<Session>) -> Verdict {
-        match self.decided(text, &session.into(), None) {
-            Ok(decided) => self.kept(decided).verdict(|| Arc::clone(text)),
-            Err(refusal) => Verdict::Refuse(refusal),
-        }
-    }
-
     /// Where the statements of a COM_QUERY text stand, for a client that may send several in one. Each must be decided by
     /// itself; the mode is that in which the first is read.
     ///
@@ -174,6 +166,24 @@ impl Gate {
     fn policy<'a>(&'a self, default_schema: Option<&'a str>, columns: Option<&'a Context<'a>>) -> Policy<'a> {
         let Self { server, allowances, secrets, loaded, .. } = self;
         Policy { allowances, default_schema, server: *server, columns, secrets, loaded }
+    }
+}
+
+impl Decides for Gate {
+    type Session = Session;
+    type Kind = StatementKind;
+    type Effect = SessionEffect;
+    type Answer = LocalAnswer;
+
+    fn decides(&self, text: &Arc<[u8]>, session: &Session) -> Verdict {
+        match self.decided(text, session, None) {
+            Ok(decided) => self.kept(decided).verdict(|| Arc::clone(text)),
+            Err(refusal) => Verdict::Refuse(refusal),
+        }
+    }
+
+    fn weighs(Session { schema, mode: _ }: &Session) -> usize {
+        schema.as_deref().map_or(0, str::len)
     }
 }
 

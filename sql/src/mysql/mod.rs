@@ -14,6 +14,7 @@
 //! | rules on columns | [`columns`] |
 //! | when two names mean the same | [`names`] |
 //! | what of a session decides how its texts are read | [`session`] |
+//! | kinds of statements, their effects, answers without the database | [`verdict`] |
 
 mod accounting;
 mod columns;
@@ -26,6 +27,7 @@ mod server;
 mod session;
 mod statements;
 mod text;
+mod verdict;
 mod walk;
 
 #[cfg(test)]
@@ -37,3 +39,4 @@ pub use judge::functions::component_functions;
 pub use judge::secrets::SECRET_VARIABLES;
 pub use server::{Flavour, Server, UnknownServer, Version};
 pub use session::{Session, SqlMode, UnreadMode};
+pub use verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};

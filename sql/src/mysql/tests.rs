@@ -2,9 +2,9 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use crate::Reason;
 use crate::mysql::text::lexer::{self, Kind, Lexed};
-use crate::mysql::{Flavour, Gate, Server, SqlMode, Version};
-use crate::{Reason, Verdict};
+use crate::mysql::{Flavour, Gate, Server, SqlMode, Verdict, Version};
 use access::Allowances;
 use proptest::prelude::*;
 

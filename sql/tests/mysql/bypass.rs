@@ -2,8 +2,8 @@
 //! neighbour of each must pass: a gate that refuses everything is no gate.
 
 use access::{Allowances, QualifiedName};
-use sql::mysql::{Flavour, Gate, Server, Version};
-use sql::{Reason, Verdict};
+use sql::Reason;
+use sql::mysql::{Flavour, Gate, Server, Verdict, Version};
 
 const MYSQL: Server = Server { flavour: Flavour::MySql, version: Version { major: 8, minor: 4, patch: 3 } };
 const MARIADB: Server =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use access::{Allowances, QualifiedName};
 use sql::mysql::{Gate, Server};
-use sql::{Facts, Reason, Verdict};
+use sql::{Decides, Facts, Reason, Verdict};
 
 fn gate(allowances: Allowances) -> Gate {
     Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), allowances)
@@ -131,7 +131,7 @@ fn a_permit_shares_the_text_that_came_and_keeps_facts_when_they_are_wanted() {
     let sparing = gate.clone().without_facts();
     for (text, same) in [("SELECT @a + ? FROM t", true), ("SELECT @a + ? FROM t /* why */", false)] {
         let text: Arc<[u8]> = text.as_bytes().into();
-        let permit = |gate: &Gate| match gate.decide_shared(&text, Some("shop")) {
+        let permit = |gate: &Gate| match gate.decides(&text, &Some("shop").into()) {
             Verdict::Forward(permit) => permit,
             other => panic!("{other:?}"),
         };

@@ -3,8 +3,8 @@
 use crate::lines::{MARIADB, MYSQL};
 use access::Allowances;
 use servers::mysql::Database;
-use sql::mysql::{Gate, Server, Session, SqlMode};
-use sql::{Facts, SessionEffect, Verdict};
+use sql::Facts;
+use sql::mysql::{Gate, Server, Session, SessionEffect, SqlMode, Verdict};
 
 const ANSI_QUOTES: &str = "ANSI_QUOTES";
 const SPACE: &str = "IGNORE_SPACE";

@@ -2,7 +2,15 @@
 
 pub mod belief;
 pub mod client;
+mod engine;
 pub mod errors;
+mod gate;
 pub mod packets;
 pub mod relay;
 pub mod server;
+mod unfit;
+
+pub use engine::{Checked, MySql};
+
+/// What all sessions of a grant share.
+pub type Shared = crate::sessions::Shared<MySql>;

@@ -1,7 +1,8 @@
 //! Every way to log in that the server has, and the clients' own. (MySQL 9 has no `mysql_native_password` any more.)
 
 use access::{Engine, Tls};
-use keyhole_proxy::engines::mysql::server::{ConnectError, LoginProbe, PreflightError};
+use keyhole_proxy::database::LoginProbe;
+use keyhole_proxy::engines::mysql::server::{ConnectError, PreflightError};
 use wire::mysql::connect::auth::AuthError;
 
 use super::{grant, proxy, user};

@@ -1,7 +1,8 @@
 //! What `kubectl keyhole vault-setup` prints for a MySQL does what it says: Vault's own user ends a reader and the
 //! reader's sessions, and nobody else's.
 
-use keyhole_proxy::engines::mysql::server::{Connection, Dialer, LoginProbe};
+use keyhole_proxy::database::LoginProbe;
+use keyhole_proxy::engines::mysql::server::{Connection, Dialer};
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
 

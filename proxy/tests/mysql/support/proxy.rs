@@ -7,8 +7,11 @@ use access::{
     TermsDigest, Tls, Used, VaultAccess, VaultLease,
 };
 use keyhole_proxy::credential::Credential;
+use keyhole_proxy::database::LoginProbe;
 use keyhole_proxy::ending::{EndCause, Ending};
-use keyhole_proxy::engines::mysql::server::{self, Dialer, LoginProbe, PreflightError, ServerInfo};
+use keyhole_proxy::engine::Engine;
+use keyhole_proxy::engines::mysql::server::{self, Dialer, PreflightError, ServerInfo};
+use keyhole_proxy::engines::mysql::{Checked, MySql};
 use keyhole_proxy::sessions::{Listeners, Served, ServingIdentity, Shared, SharedParts, serve};
 use keyhole_proxy::usage::UsageMeter;
 use tokio::net::TcpListener;
@@ -29,7 +32,7 @@ pub struct Proxy {
     pub session_ca: Authority,
     pub serving_ca_pem: String,
     pub served: JoinHandle<Served>,
-    pub dialer: Arc<Dialer>,
+    pub engine: Arc<MySql>,
 }
 
 /// Limits that no ordinary statement meets.
@@ -136,12 +139,13 @@ impl Proxy {
             session_ca_pem: session_ca.pem.clone().into_bytes(),
         };
         let (usage, ending) = (Arc::new(UsageMeter::from(grant.used)), Ending::new());
-        let dialer = Arc::new(Dialer::new(&grant.target).unwrap());
+        let engine = Arc::new(MySql::new(&grant.target).unwrap());
+        let checked = Checked::new(server, &grant).unwrap();
         let parts = SharedParts {
             grant,
             credential,
-            dialer: Arc::clone(&dialer),
-            server,
+            engine: Arc::clone(&engine),
+            checked,
             identity,
             usage: Arc::clone(&usage),
             ending: ending.clone(),
@@ -154,7 +158,7 @@ impl Proxy {
             native: port(&listeners.native),
             tls_first: port(&listeners.tls_first),
             served: tokio::spawn(serve(listeners, shared)),
-            dialer,
+            engine,
             ending,
             usage,
             session_ca,

@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use access::Allowances;
-use sql::mysql::{Gate, Server};
-use sql::{StatementKind, Verdict};
+use sql::Verdict;
+use sql::mysql::{Gate, Server, StatementKind};
 
 /// Each byte is one of these; the last ones are dangerous as they stand.
 const WORDS: &[&str] = &[

@@ -7,8 +7,8 @@ use crate::mysql::judge::policy::Policy;
 use crate::mysql::query;
 use crate::mysql::server::Flavour;
 use crate::mysql::text::lexer::Kind;
+use crate::mysql::verdict::StatementKind;
 use crate::refusal::{Reason, Refusal};
-use crate::verdict::StatementKind;
 
 /// From behind the first word.
 pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {

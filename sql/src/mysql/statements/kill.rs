@@ -7,8 +7,8 @@
 use super::Decided;
 use super::cursor::Cursor;
 use crate::mysql::text::lexer::Kind;
+use crate::mysql::verdict::LocalAnswer;
 use crate::refusal::{Reason, Refusal};
-use crate::verdict::LocalAnswer;
 
 /// From behind `KILL`.
 pub(super) fn decide(mut cursor: Cursor<'_>) -> Result<Decided, Refusal> {

@@ -31,8 +31,8 @@ use crate::facts::Facts;
 use crate::mysql::judge::policy::Policy;
 use crate::mysql::server::Flavour;
 use crate::mysql::text::lexer::{Kind, Lexed};
+use crate::mysql::verdict::{LocalAnswer, SessionEffect, StatementKind};
 use crate::refusal::{Reason, Refusal, shown};
-use crate::verdict::{LocalAnswer, SessionEffect, StatementKind};
 use cursor::Cursor;
 use std::ops::Range;
 

@@ -14,8 +14,8 @@ use crate::mysql::judge::policy::Policy;
 use crate::mysql::query;
 use crate::mysql::session::SqlMode;
 use crate::mysql::text::lexer::Kind;
+use crate::mysql::verdict::{LocalAnswer, SessionEffect, StatementKind};
 use crate::refusal::{Reason, Refusal, shown};
-use crate::verdict::{LocalAnswer, SessionEffect, StatementKind};
 
 /// From behind `SET`.
 pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {

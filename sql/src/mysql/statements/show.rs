@@ -6,8 +6,8 @@ use crate::facts::Facts;
 use crate::mysql::judge::policy::Policy;
 use crate::mysql::query;
 use crate::mysql::text::lexer::Kind;
+use crate::mysql::verdict::{LocalAnswer, StatementKind};
 use crate::refusal::{Reason, Refusal};
-use crate::verdict::{LocalAnswer, StatementKind};
 
 /// What may follow the words of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

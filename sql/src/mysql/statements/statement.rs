@@ -9,8 +9,8 @@ use super::cursor::Cursor;
 use crate::mysql::judge::policy::Policy;
 use crate::mysql::query;
 use crate::mysql::text::lexer::Kind;
+use crate::mysql::verdict::StatementKind;
 use crate::refusal::{Reason, Refusal};
-use crate::verdict::StatementKind;
 
 /// From behind `SET STATEMENT`.
 pub(super) fn decide(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {

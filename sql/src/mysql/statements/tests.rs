@@ -3,8 +3,8 @@
 
 use super::show;
 use super::variables::{self, Rule};
-use crate::mysql::{Gate, Server};
-use crate::{LocalAnswer, Verdict};
+use crate::Verdict;
+use crate::mysql::{Gate, LocalAnswer, Server};
 use access::Allowances;
 use std::fmt::Write;
 

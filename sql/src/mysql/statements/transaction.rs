@@ -3,8 +3,8 @@
 use super::Decided;
 use super::cursor::Cursor;
 use crate::facts::Facts;
+use crate::mysql::verdict::StatementKind;
 use crate::refusal::{Reason, Refusal};
-use crate::verdict::StatementKind;
 
 /// From behind the first word, which is `first` in upper case.
 pub(super) fn decide(mut cursor: Cursor<'_>, first: &str) -> Result<Decided, Refusal> {

@@ -109,8 +109,8 @@ fn is_value(lexed: &Lexed<'_>, index: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::mysql::{Flavour, Gate, Server, Version};
-    use crate::{Reason, Verdict};
+    use crate::Reason;
+    use crate::mysql::{Flavour, Gate, Server, Verdict, Version};
     use access::Allowances;
 
     const SERVERS: [Server; 2] = [

@@ -3,8 +3,8 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Value};
 use servers::mysql::Kind;
-use sql::mysql::{Gate, SqlMode};
-use sql::{SessionEffect, StatementKind, Verdict};
+use sql::Verdict;
+use sql::mysql::{Gate, SessionEffect, SqlMode, StatementKind};
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -6,8 +6,8 @@ use differential::mysql::{Canary, Generator};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use servers::mysql::Kind;
-use sql::mysql::{Gate, Server};
-use sql::{Facts, StatementKind, Verdict};
+use sql::mysql::{Gate, Server, StatementKind};
+use sql::{Facts, Verdict};
 use std::collections::BTreeSet;
 
 /// Texts for each server.

@@ -15,6 +15,8 @@
 //! int<4>  microseconds (length 11)
 //! ```
 
+use std::fmt;
+
 use crate::mysql::reader::{Malformed, Reader};
 
 /// A date with a time of day. Values are as the client sent them: 30 February is the server's to refuse.
@@ -53,6 +55,23 @@ impl DateTime {
             date.micros = reader.u32()?;
         }
         Ok(date)
+    }
+}
+
+/// As SQL writes it: `2026-01-31 23:59:59.000001`.
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { year, month, day, hour, minute, second, micros } = self;
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}")
+    }
+}
+
+/// As SQL writes it, days apart: `-1 23:59:59.000001`.
+impl fmt::Display for TimeSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { negative, days, hours, minutes, seconds, micros } = self;
+        let sign = if *negative { "-" } else { "" };
+        write!(f, "{sign}{days} {hours:02}:{minutes:02}:{seconds:02}.{micros:06}")
     }
 }
 
@@ -116,6 +135,14 @@ mod tests {
         for len in (0..=u8::MAX).filter(|len| ![0, 8, 12].contains(len)) {
             assert_eq!(time(&[len; 256]), Err(Malformed::Invalid { field: "length of a time" }));
         }
+    }
+
+    #[test]
+    fn they_are_written_as_sql_writes_them() {
+        let date = DateTime { year: 2026, month: 1, day: 31, hour: 23, minute: 59, second: 5, micros: 10 };
+        assert_eq!(date.to_string(), "2026-01-31 23:59:05.000010");
+        let span = TimeSpan { negative: true, days: 1, hours: 2, minutes: 3, seconds: 4, micros: 5 };
+        assert_eq!(span.to_string(), "-1 02:03:04.000005");
     }
 
     #[test]

@@ -11,8 +11,9 @@ use wire::mysql::response::status_flags::StatusFlags;
 use super::turned_away::TurnedAway;
 use crate::audit::Proof;
 use crate::bytes::Stream;
+use crate::engines::mysql::Shared;
 use crate::engines::mysql::packets::{read_packet, write_packet};
-use crate::sessions::{IdentityError, Shared};
+use crate::sessions::IdentityError;
 
 /// Every client has it or replaces it by its own; whatever it answers is not looked at.
 const PLUGIN: &[u8] = b"mysql_native_password";
@@ -28,7 +29,7 @@ const COLLATION: u8 = 45;
 
 /// What we offer on a connection. `SSL` only where TLS is still to come.
 pub(super) fn offer(shared: &Shared, tls: TlsIs) -> Capabilities {
-    let offered = capabilities::offer(shared.server.capabilities);
+    let offered = capabilities::offer(shared.checked.server.capabilities);
     match tls {
         TlsIs::StillToCome => offered,
         TlsIs::Here => offered.without(Capabilities::SSL),
@@ -53,7 +54,7 @@ pub(super) fn greeting(shared: &Shared, number: u32, offered: Capabilities) -> R
     random.fill(&mut challenge).map_err(|_| ours("no random numbers"))?;
     challenge.iter_mut().for_each(|byte| *byte = (*byte & 0x7f) | 0x01);
     let greeting = Greeting {
-        server_version: shared.server.version_text.as_bytes(),
+        server_version: shared.checked.server.version_text.as_bytes(),
         connection_id: number,
         challenge,
         capabilities: offered,

@@ -7,5 +7,6 @@ mod start;
 mod turned_away;
 
 pub use greeting::{Claim, reauthenticate};
-pub(crate) use session::{Identity, Plain, Session};
+pub(crate) use session::Plain;
+pub use session::{Identity, Permit, Session};
 pub use turned_away::TurnedAway;

@@ -24,9 +24,12 @@ use super::start::{Named, Started, start};
 use super::turned_away::TurnedAway;
 use crate::audit::Who;
 use crate::bytes::Stream;
+use crate::database::SessionId;
+use crate::engine::Engine;
 use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
 use crate::engines::mysql::relay::{Over, Relay, RelayParts};
-use crate::sessions::{ALPN, Arrival, Place, Port, Seated, Shared};
+use crate::engines::mysql::{MySql, Shared};
+use crate::sessions::{Arrival, Place, Port, Seated};
 use crate::usage::OpenSession;
 
 /// A handshake response holds a token at most.
@@ -39,7 +42,7 @@ const MAX_BEFORE_TLS: usize = 4 * 1024;
 const TELLING: Duration = Duration::from_secs(2);
 
 /// One client connection. `S` is how far it has come.
-pub(crate) struct Session<S> {
+pub struct Session<S> {
     shared: Arc<Shared>,
     peer: SocketAddr,
     number: u32,
@@ -63,7 +66,7 @@ pub(crate) struct Secured {
 }
 
 /// We know who it is.
-pub(crate) struct Identity {
+pub struct Identity {
     stream: Stream,
     sequence: Sequence,
     certificate: Option<CertificateDer<'static>>,
@@ -74,22 +77,17 @@ pub(crate) struct Identity {
 }
 
 /// It may ask the database.
-pub(crate) struct Permit {
+pub struct Permit {
     relay: Relay,
     _place: OpenSession,
-    seated: Seated,
+    seated: Seated<MySql>,
 }
 
 impl Session<Plain> {
-    pub(crate) fn new(shared: Arc<Shared>, arrival: Arrival) -> Self {
+    /// `number`: by which its person and the log know it.
+    pub(crate) fn new(shared: Arc<Shared>, number: u32, arrival: Arrival) -> Self {
         let Arrival { stream, peer, port, place } = arrival;
-        let number = shared.seats.next_number();
         Self { shared, peer, number, state: Plain { stream, port, place } }
-    }
-
-    /// The number that its person and the log know it by.
-    pub(crate) fn number(&self) -> u32 {
-        self.number
     }
 
     /// TLS, before anything else.
@@ -133,7 +131,7 @@ async fn secure_first(
 ) -> Result<Secured, TurnedAway> {
     let accepted = unless_crowded(&place, accept(&shared.acceptors.tls_first, tcp)).await;
     let (mut stream, certificate) = accepted?;
-    if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+    if stream.get_ref().1.alpn_protocol() != Some(MySql::ALPN) {
         return Err(TurnedAway::Alpn);
     }
     let mut sequence = Sequence::default();
@@ -210,7 +208,7 @@ impl Session<Identity> {
                 return Err(turn_away(&mut stream, sequence, error).await);
             }
         };
-        let seated = Seated::new(&shared, number, database.opened());
+        let seated = Seated::new(&shared, number, database.id, database.opened());
         let summary = OkSummary { status: database.belief.status(), ..OkSummary::default() };
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
         let told = timeout(TELLING, write_packet(&mut stream, &mut sequence, &ok)).await;
@@ -233,8 +231,8 @@ impl Session<Identity> {
 
 impl Session<Permit> {
     /// The number of its connection at the database.
-    pub(crate) fn database_session(&self) -> u32 {
-        self.state.seated.seat.database.id
+    pub(crate) fn database_session(&self) -> SessionId {
+        self.state.seated.seat.database
     }
 
     /// Runs until either side closes, or the grant ends.

@@ -11,9 +11,9 @@ use wire::mysql::connect::collation::Utf8Collation;
 
 use super::turned_away::TurnedAway;
 use crate::audit::{Decision, Intent, Outcome, Who};
+use crate::engines::mysql::Shared;
 use crate::engines::mysql::server::{CommandError, Connection, examine, prove};
 use crate::rule::Rule;
-use crate::sessions::Shared;
 use access::chain;
 
 /// How it is called on record, and to the database.
@@ -55,7 +55,7 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
 
 /// The gate's word on the schema.
 async fn permitted(shared: &Shared, schema: &str) -> Result<(), TurnedAway> {
-    match shared.gate.decide_schema(schema.to_owned()).await {
+    match shared.checked.gate.decide_schema(schema.to_owned()).await {
         Ok(Verdict::Forward(_)) => Ok(()),
         Ok(Verdict::Refuse(refusal)) => Err(TurnedAway::Schema(refusal)),
         Ok(Verdict::Answer(_)) | Err(_) => Err(TurnedAway::Ours { what: "no verdict on a schema" }),
@@ -65,13 +65,13 @@ async fn permitted(shared: &Shared, schema: &str) -> Result<(), TurnedAway> {
 /// Another server than the one that preflight met goes through a preflight of its own, and must be one that the gate judges
 /// alike: behind one address there may be several, and any of them may be replaced.
 async fn admit(shared: &Shared, database: &mut Connection) -> Result<(), TurnedAway> {
-    if database.answerer().is_some_and(|answerer| shared.met.knows(answerer)) {
+    if database.answerer().is_some_and(|answerer| shared.checked.met.knows(answerer)) {
         return Ok(());
     }
     let (what, cause) = match examine(database, &shared.grant).await {
-        Ok(info) => match shared.server.differs(&info) {
+        Ok(info) => match shared.checked.server.differs(&info) {
             None => {
-                shared.met.add(info.answerer);
+                shared.checked.met.add(info.answerer);
                 tracing::info!("another server answers at the database's address, and passed its preflight");
                 return Ok(());
             }
@@ -87,15 +87,15 @@ async fn admit(shared: &Shared, database: &mut Connection) -> Result<(), TurnedA
 async fn open(shared: &Arc<Shared>, named: Named) -> Result<Started, TurnedAway> {
     let Named { agreed, collation, schema } = named;
     let open = async {
-        let connected = shared.dialer.connect(&shared.credential, agreed).await;
+        let connected = shared.engine.dialer.connect(&shared.credential, agreed).await;
         let mut database = connected.map_err(TurnedAway::Connect)?;
         admit(shared, &mut database).await?;
-        shared.pins.apply(&mut database, collation).await.map_err(TurnedAway::Setup)?;
+        shared.checked.pins.apply(&mut database, collation).await.map_err(TurnedAway::Setup)?;
         if let Some(schema) = &schema {
             let used = database.simple(COMMAND, &command::encode_init_db(schema.as_bytes())).await;
             used.map_err(TurnedAway::Setup)?;
         }
-        prove(&mut database, &shared.pins, collation).await.map_err(TurnedAway::Setup)?;
+        prove(&mut database, &shared.checked.pins, collation).await.map_err(TurnedAway::Setup)?;
         // A server may begin sessions in a schema of its own choice, and it may call one otherwise than the client.
         match database.belief.schema() {
             told if told == schema.as_deref() => {}

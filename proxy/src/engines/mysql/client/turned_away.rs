@@ -23,9 +23,6 @@ pub enum TurnedAway {
     /// Client: a packet is not what the protocol says.
     #[error("the client's handshake is malformed")]
     Malformed(#[source] wire::mysql::reader::Malformed),
-    /// Client: it took longer than a handshake may.
-    #[error("the client's handshake took longer than 10 seconds")]
-    Slow,
     /// Client: it wanted to go on without TLS.
     #[error("the client did not ask for TLS")]
     Insecure,
@@ -96,7 +93,7 @@ impl TurnedAway {
     /// Most of it goes to somebody without an identity: not even the grant's name is in it.
     fn words(&self) -> Option<(ErrSummary, String)> {
         let words = match self {
-            Self::Packet(_) | Self::Tls(_) | Self::Alpn | Self::Slow => return None,
+            Self::Packet(_) | Self::Tls(_) | Self::Alpn => return None,
             Self::Malformed(_) | Self::Capabilities(_) => (
                 errors::BAD_HANDSHAKE,
                 "this client's handshake cannot be read: use one of MySQL 8 or MariaDB".into(),

@@ -256,7 +256,7 @@ impl Relay {
         self.client.set_sequence(Sequence::starting_at(FIRST_ANSWER));
         let shared = std::sync::Arc::clone(&self.shared);
         let stopped = async {
-            let killed = shared.dialer.kill_query(&shared.credential, &self.database.opened()).await;
+            let killed = shared.engine.dialer.kill_query(&shared.credential, &self.database.opened()).await;
             killed.map_err(|_| Ended::DatabaseGone)?;
             let answered = self.drain(held, &mut tracker, answered).await?;
             self.absorb().await?;

@@ -96,7 +96,7 @@ impl Relay {
 
     /// The statement that its client may call the last one: to MySQL no id is another one's.
     fn last_prepared(&self) -> Option<u32> {
-        match self.shared.server.server.flavour {
+        match self.shared.checked.server.server.flavour {
             Flavour::MariaDb => self.database.belief.statements.last(),
             Flavour::MySql => None,
         }
@@ -189,7 +189,7 @@ impl Relay {
     /// The schema stays, but that is the server's affair.
     async fn fresh_session(&mut self) -> Result<(), Ended> {
         let before = self.database.belief.schema().map(str::to_owned);
-        self.shared.pins.reset(&mut self.database, self.collation).await?;
+        self.shared.checked.pins.reset(&mut self.database, self.collation).await?;
         self.stays(before).await
     }
 
@@ -202,7 +202,7 @@ impl Relay {
             name => Some(String::from_utf8_lossy(name).into_owned()),
         };
         if let Some(schema) = &schema {
-            match self.shared.gate.decide_schema(schema.clone()).await {
+            match self.shared.checked.gate.decide_schema(schema.clone()).await {
                 Ok(sql::Verdict::Forward(_)) => {}
                 Ok(sql::Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
                 Ok(sql::Verdict::Answer(_)) | Err(_) => {

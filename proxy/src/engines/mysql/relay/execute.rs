@@ -17,7 +17,10 @@ use crate::audit::{Decision, Parameter};
 use crate::rule::Rule;
 
 /// What the value of one parameter takes while its statement is executed, in bytes: as it was read, and as it goes on record.
-const PARAMETER: usize = size_of::<Value<'static>>() + size_of::<Parameter<'static>>();
+const PARAMETER: usize = size_of::<Value<'static>>() + size_of::<Parameter<'static>>() + WRITTEN;
+
+/// The longest date or time that is written out, in bytes.
+const WRITTEN: usize = 64;
 
 const EXECUTE: &str = "COM_STMT_EXECUTE";
 
@@ -59,8 +62,15 @@ impl Relay {
         let parameters: Vec<Parameter<'_>> = (0..)
             .zip(params.values)
             .map(|(index, value)| match value {
-                Value::LongData => Parameter::LongData(long_data.get(&index).map_or(&[], Vec::as_slice)),
-                value => Parameter::Value(value),
+                Value::LongData => Parameter::Sent(long_data.get(&index).map_or(&[], Vec::as_slice)),
+                Value::Null => Parameter::Null,
+                Value::Int(number) => Parameter::Integer(number.into()),
+                Value::UInt(number) => Parameter::Integer(number.into()),
+                Value::Float(number) => Parameter::Single(number),
+                Value::Double(number) => Parameter::Double(number),
+                Value::Bytes(bytes) => Parameter::Sent(bytes),
+                Value::DateTime(date) => Parameter::Written(date.to_string()),
+                Value::Time(span) => Parameter::Written(span.to_string()),
             })
             .collect();
         let asked = Asked { command: EXECUTE, text: &text, parameters: &parameters };

@@ -47,7 +47,7 @@ impl Relay {
         }
         let shared = &self.shared;
         let session = self.database.opened();
-        let kill = shared.dialer.kill_connection(&shared.credential, &session);
+        let kill = shared.engine.dialer.kill_connection(&shared.credential, &session);
         tokio::select! {
             biased;
             _ = shared.ending.began() => {}

@@ -4,8 +4,10 @@
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
+use crate::database::Opened;
+use crate::engines::mysql::Shared;
 use crate::rule::Rule;
-use crate::sessions::{Seat, Shared};
+use crate::sessions::Seat;
 
 /// What is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +49,13 @@ impl Relay {
 }
 
 /// Stops what another session executes, if anything. Its next statement waits until that is done.
-async fn stop_statement(shared: &Shared, seat: &Seat) -> Result<(), Refused> {
+async fn stop_statement(shared: &Shared, seat: &Seat<Opened>) -> Result<(), Refused> {
     let mut turn = seat.turn.lock().await;
     if !turn.asked {
         return Ok(());
     }
     turn.stopped = true;
-    let killed = shared.dialer.kill_query(&shared.credential, &seat.database).await;
+    let killed = shared.engine.dialer.kill_query(&shared.credential, &seat.cancel).await;
     killed.map_err(|_| {
         let message = "the database could not be told to stop the statement: try again";
         Refused::new(Rule::NotStopped, message)

@@ -36,10 +36,12 @@ pub(super) use prepared::Statements;
 use crate::alarm::Alarm;
 use crate::audit::{Decision, Intent, Parameter, SqlError, Who};
 use crate::bytes::Stream;
+use crate::database::Opened;
 use crate::ending::EndCause;
+use crate::engines::mysql::Shared;
 use crate::engines::mysql::errors;
 use crate::engines::mysql::server::Connection;
-use crate::sessions::{Seat, Shared};
+use crate::sessions::Seat;
 use client_side::ClientSide;
 use open::Open;
 use refused::Refused;
@@ -62,7 +64,7 @@ pub struct RelayParts {
     /// The database session, pinned and in its schema.
     pub database: Connection,
     /// Its place among the sessions of the grant.
-    pub seat: Arc<Seat>,
+    pub seat: Arc<Seat<Opened>>,
 }
 
 /// One client and its database session.
@@ -74,7 +76,7 @@ pub struct Relay {
     agreed: Capabilities,
     collation: Option<Utf8Collation>,
     database: Connection,
-    seat: Arc<Seat>,
+    seat: Arc<Seat<Opened>>,
     /// The statement whose answer is under way.
     open: Option<Open>,
     /// Bytes of frames that were let pass and have not gone to the client yet. The first of them stand at the front of

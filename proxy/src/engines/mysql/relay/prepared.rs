@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use sql::SessionEffect;
-use sql::mysql::Session;
+use sql::mysql::{Session, SessionEffect};
 use wire::mysql::command::execute_params::{ParameterType, Statement};
 
 use super::answer::Carried;

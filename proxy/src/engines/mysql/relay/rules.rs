@@ -13,9 +13,9 @@ use wire::mysql::response::status_flags::StatusFlags;
 use super::editor::Masks;
 use super::refused::Refused;
 use super::{Ended, Relay};
+use crate::engines::mysql::Shared;
 use crate::engines::mysql::server::{Answerer, CommandError, Connection, LookUpError, look_up, prove};
 use crate::rule::Rule;
-use crate::sessions::Shared;
 
 /// A view of views of views is followed so far.
 const MOST_ROUNDS: usize = 16;
@@ -33,14 +33,14 @@ impl Relay {
         text: &[u8],
         session: &Session,
     ) -> Result<Result<Option<Masks>, Refused>, Ended> {
-        if !self.shared.gate.has_column_rules() {
+        if !self.shared.checked.gate.gate().has_column_rules() {
             return Ok(Ok(None));
         }
         let (mut catalogue, mut tables) = (Arc::new(Catalogue::default()), 0_usize);
         let mut memory = self.shared.memory.share();
         for _ in 0..MOST_ROUNDS {
             let known = Arc::clone(&catalogue);
-            let wanted = match self.shared.gate.trace(text, session, known).await {
+            let wanted = match self.shared.checked.gate.trace(text, session, known).await {
                 Ok(Trace::Open) => return Ok(Ok(None)),
                 Ok(Trace::Masked(columns)) => return Ok(Ok(Some(Masks::new(columns)))),
                 Ok(Trace::Refuse(refusal)) => return Ok(Err(Refused::by_gate(&refusal))),
@@ -79,12 +79,12 @@ impl Relay {
         wanted: &BTreeSet<TableName>,
         catalogue: &mut Catalogue,
     ) -> Result<(), LookUpError> {
-        let in_the_past = self.shared.server.server.flavour == Flavour::MySql
+        let in_the_past = self.shared.checked.server.server.flavour == Flavour::MySql
             && self.database.belief.status().contains(StatusFlags::IN_TRANS);
         if !in_the_past {
             return look_up(&mut self.database, wanted, catalogue).await;
         }
-        let connected = self.shared.dialer.connect(&self.shared.credential, Capabilities::NONE).await;
+        let connected = self.shared.engine.dialer.connect(&self.shared.credential, Capabilities::NONE).await;
         let mut database = connected.map_err(|_| LookUpError::Untold)?;
         let session = self.database.answerer().cloned();
         let told = told_by(&self.shared, session, &mut database, wanted, catalogue).await;
@@ -108,7 +108,7 @@ async fn told_by(
     if database.answerer() != session.as_ref() {
         return Err(LookUpError::Untold);
     }
-    shared.pins.apply(database, None).await?;
-    prove(database, &shared.pins, None).await?;
+    shared.checked.pins.apply(database, None).await?;
+    prove(database, &shared.checked.pins, None).await?;
     look_up(database, wanted, catalogue).await
 }

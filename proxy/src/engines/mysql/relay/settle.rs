@@ -1,7 +1,7 @@
 //! What a statement left the session in: after everything that changes it, or may have, the server is asked where it is. A
 //! session that is elsewhere than its client was told, or than it may be, ends.
 
-use sql::{SessionEffect, Verdict};
+use sql::mysql::{SessionEffect, Verdict};
 
 use super::answered::{Answered, End, Stopped};
 use super::{Ended, Relay};
@@ -51,7 +51,7 @@ impl Relay {
             return Ok(());
         }
         let Some(told) = told.map(str::to_owned) else { return Err(Ended::Astray) };
-        match self.shared.gate.decide_schema(told).await {
+        match self.shared.checked.gate.decide_schema(told).await {
             Ok(Verdict::Forward(_)) => Ok(()),
             Ok(Verdict::Answer(_) | Verdict::Refuse(_)) | Err(_) => Err(Ended::Astray),
         }

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use sql::mysql::Session;
-use sql::{Reason, SessionEffect, Verdict};
+use sql::Reason;
+use sql::mysql::{Session, SessionEffect, Verdict};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::joint::{Follows, Joint};
 
@@ -77,7 +77,7 @@ impl Relay {
         if self.texts == Texts::Single || !may_be_several(text) {
             return self.statement(asked, text).await;
         }
-        let parts = match self.shared.gate.split(text, self.session()?.mode).await {
+        let parts = match self.shared.checked.gate.split(text, self.session()?.mode).await {
             Ok(Ok(parts)) => parts,
             Ok(Err(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
@@ -128,7 +128,7 @@ impl Relay {
         part: &[u8],
         session: &Session,
     ) -> Result<Result<SessionEffect, Refused>, Ended> {
-        let permit = match self.shared.gate.decide(part, session).await {
+        let permit = match self.shared.checked.gate.decide(part, session).await {
             Ok(Verdict::Forward(permit)) => permit,
             Ok(Verdict::Answer(_)) => return Ok(Ok(SessionEffect::None)),
             Ok(Verdict::Refuse(refusal)) => return Ok(Err(Refused::by_gate(&refusal))),

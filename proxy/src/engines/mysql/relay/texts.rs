@@ -1,8 +1,8 @@
 //! Statements, COM_STMT_PREPARE and COM_INIT_DB: what the gate decides about. The gate's word is final; here it is
 //! carried out.
 
-use sql::mysql::{Session, SqlMode};
-use sql::{LocalAnswer, Permit, Reason, Refusal, SessionEffect, Verdict};
+use sql::mysql::{LocalAnswer, Permit, Session, SessionEffect, SqlMode, Verdict};
+use sql::{Reason, Refusal};
 use wire::mysql::command;
 use wire::mysql::response::Answer;
 use wire::mysql::response::column::Column;
@@ -26,7 +26,7 @@ impl Relay {
     /// One statement, alone or in its turn among several.
     pub(super) async fn statement(&mut self, asked: Asked<'_>, text: &[u8]) -> Result<(), Ended> {
         let session = self.session()?;
-        match self.shared.gate.decide(text, &session).await {
+        match self.shared.checked.gate.decide(text, &session).await {
             Ok(Verdict::Forward(permit)) => match self.traced(text, &session).await? {
                 Ok(masks) => self.run_query(asked, &permit, masks).await,
                 Err(refused) => self.refuse(asked, refused).await,
@@ -70,7 +70,7 @@ impl Relay {
             return self.refuse(asked, refused).await;
         }
         let session = self.session()?;
-        let permit = match self.shared.gate.decide(text, &session).await {
+        let permit = match self.shared.checked.gate.decide(text, &session).await {
             Ok(Verdict::Forward(permit)) if may_be_prepared(&permit.effect()) => permit,
             Ok(Verdict::Forward(_) | Verdict::Answer(_)) => {
                 // What is answered without the database can't be prepared in it, and what changes the session may change
@@ -121,7 +121,7 @@ impl Relay {
             let refused = Refused::new(Rule::SchemaName, "this is not the name of a schema");
             return self.refuse(asked, refused).await;
         };
-        match self.shared.gate.decide_schema(name.clone()).await {
+        match self.shared.checked.gate.decide_schema(name.clone()).await {
             Ok(Verdict::Forward(_)) => {}
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
@@ -140,7 +140,7 @@ impl Relay {
         let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
         // The question is ours, in backticks: the session's own mode has no part in it.
         let session = Session { mode: SqlMode::default(), ..self.session()? };
-        match self.shared.gate.decide(&text, &session).await {
+        match self.shared.checked.gate.decide(&text, &session).await {
             Ok(Verdict::Forward(_)) => {}
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,

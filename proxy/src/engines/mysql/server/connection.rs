@@ -14,9 +14,9 @@ use wire::mysql::response::ok::OkSummary;
 use wire::mysql::response::{Answer, ResponseError, ResponseTracker, Seen};
 use wire::mysql::rows::text_row::TextRow;
 
-use super::connections::{Listed, Opened};
 use super::proof::Answerer;
 use crate::bytes::{Inbound, Stream};
+use crate::database::{Listed, Opened, SessionId};
 use crate::engines::mysql::belief::{Belief, Violation};
 use crate::engines::mysql::packets::{PacketError, write_packet};
 
@@ -107,7 +107,7 @@ pub struct Connection {
     /// What came from it and was not used yet.
     pub inbound: Inbound,
     /// The number to kill it by.
-    pub id: u32,
+    pub id: SessionId,
     /// The version in its greeting, which is not to be believed.
     pub(super) greeted: String,
     /// Which server it is on, once that was asked.
@@ -134,7 +134,7 @@ impl Connection {
         Self {
             stream,
             inbound: Inbound::bounded(INBOUND),
-            id: greeting.connection_id,
+            id: SessionId(greeting.connection_id.into()),
             greeted: String::from_utf8_lossy(greeting.server_version).into_owned(),
             answerer: None,
             offered: greeting.capabilities,

@@ -5,13 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Engine, ServerAddress, Target, Tls};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName as TlsName};
-use rustls::{ClientConfig, RootCertStore};
+use access::{Engine, ServerAddress, Target};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use wire::mysql::connect::auth::{AuthError, Transport};
 use wire::mysql::connect::capabilities::{Capabilities, MissingCapabilities};
 use wire::mysql::connect::greeting::Greeting;
@@ -22,11 +18,11 @@ use wire::mysql::response::err::{self, ErrPacket};
 use wire::mysql::writer::Unencodable;
 
 use super::connection::{CommandError, Connection};
-use super::connections::Connections;
 use super::login;
 use super::proof::who_answers;
 use crate::bytes::Stream;
 use crate::credential::Credential;
+use crate::database::{BadTlsSettings, Connections, ServerTls, SessionId};
 use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
 
 /// From the first SYN to the server's OK.
@@ -59,11 +55,8 @@ pub enum ConnectError {
         address: ServerAddress,
     },
     /// A certificate authority or server name of the grant can't be used.
-    #[error("the grant's TLS settings are wrong: {what}")]
-    TlsSettings {
-        /// Which of them, and how.
-        what: &'static str,
-    },
+    #[error("the grant's TLS settings cannot be used")]
+    TlsSettings(#[source] BadTlsSettings),
     /// The server offers no TLS, and the grant asks for it.
     #[error("the database offers no TLS")]
     NoTls,
@@ -107,21 +100,15 @@ pub enum ConnectError {
 pub struct Dialer {
     address: ServerAddress,
     engine: Engine,
-    tls: Option<(TlsConnector, TlsName<'static>)>,
-    pub(super) connections: Arc<Connections>,
+    tls: Option<ServerTls>,
+    /// All that were opened.
+    pub connections: Arc<Connections>,
 }
 
 impl Dialer {
     /// Reads address and TLS settings of the grant's target.
     pub fn new(target: &Target) -> Result<Self, ConnectError> {
-        let tls = match &target.tls {
-            Tls::Disabled => None,
-            Tls::Verify { ca_pem, server_name } => {
-                let name = TlsName::try_from(server_name.clone())
-                    .map_err(|_| ConnectError::TlsSettings { what: "the server name is not one" })?;
-                Some((TlsConnector::from(Arc::new(client_config(ca_pem)?)), name))
-            }
-        };
+        let tls = ServerTls::read(&target.tls).map_err(ConnectError::TlsSettings)?;
         Ok(Self { address: target.address.clone(), engine: target.engine, tls, connections: Arc::default() })
     }
 
@@ -176,7 +163,7 @@ impl Dialer {
 
         let (stream, transport): (Stream, _) = match &self.tls {
             None => (Box::new(tcp), Transport::Plain),
-            Some((connector, name)) => {
+            Some(ServerTls { connector, name }) => {
                 if !greeting.capabilities.contains(Capabilities::SSL) {
                     return Err(ConnectError::NoTls);
                 }
@@ -186,25 +173,8 @@ impl Dialer {
                 (Box::new(tls), Transport::Tls)
             }
         };
-        let listed = self.connections.add(greeting.connection_id);
+        let listed = self.connections.add(SessionId(greeting.connection_id.into()));
         let hello = login::Hello { greeting: &greeting, head, transport, listed };
         login::log_in(stream, sequence, hello, credential).await
     }
-}
-
-fn client_config(ca_pem: &str) -> Result<ClientConfig, ConnectError> {
-    let bad = |what| ConnectError::TlsSettings { what };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
-        let certificate = certificate.map_err(|_| bad("the certificate authority is not PEM"))?;
-        roots.add(certificate).map_err(|_| bad("the certificate authority is not a certificate"))?;
-    }
-    if roots.is_empty() {
-        return Err(bad("there is no certificate authority"));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| bad("no TLS version is left"))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

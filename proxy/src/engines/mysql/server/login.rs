@@ -9,10 +9,10 @@ use wire::mysql::connect::ssl_request::SslRequest;
 use wire::mysql::frame::Sequence;
 
 use super::connection::Connection;
-use super::connections::Listed;
 use super::dial::{ConnectError, HANDSHAKE_PACKET};
 use crate::bytes::Stream;
 use crate::credential::Credential;
+use crate::database::Listed;
 use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
 
 /// A login takes two or three steps; a server that wants more is not one.

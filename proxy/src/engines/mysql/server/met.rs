@@ -42,7 +42,7 @@ mod tests {
 
     fn server(name: usize, version: &str) -> Answerer {
         let lower_case_table_names = "0".into();
-        let name = Some(crate::engines::mysql::server::ServerName::new(&name.to_string()));
+        let name = Some(crate::database::ServerName::new(&name.to_string()));
         Answerer { name, version: version.into(), lower_case_table_names }
     }
 

@@ -3,7 +3,6 @@
 
 mod closing;
 mod connection;
-mod connections;
 mod dial;
 mod login;
 mod lookup;
@@ -13,9 +12,8 @@ mod preflight;
 mod privileges;
 mod proof;
 
-pub use closing::{KillError, LoginProbe, SeenGone, SessionsEnd, end_sessions, not_looked, try_login};
+pub use closing::{KillError, end_sessions, try_login};
 pub use connection::{CommandError, Connection, INBOUND};
-pub use connections::{Opened, ServerName};
 pub use dial::{ConnectError, Dialer};
 pub use lookup::{LookUpError, look_up};
 pub use met::Met;

@@ -9,8 +9,8 @@ use sql::mysql::{Flavour, Server, SqlMode, Version};
 use wire::mysql::connect::collation::Utf8Collation;
 
 use super::connection::{CommandError, Connection};
-use super::connections::ServerName;
 use super::pin::Pins;
+use crate::database::{ServerName, SessionId};
 
 /// What every server is asked: the connection's number, what the gate depends on, and what tells servers apart.
 const WHO: &str = "CONNECTION_ID(), @@GLOBAL.version, @@GLOBAL.lower_case_table_names, @@GLOBAL.hostname, @@GLOBAL.port, \
@@ -71,7 +71,7 @@ async fn ask(database: &mut Connection, uuid: &str) -> Result<Answerer, CommandE
 
 /// `id`: the number that the server greeted the connection with. What answers under another one answers for a server, as a
 /// pool in front of it does, and is none: its list would not be the server's.
-fn read(row: &[Option<String>], id: u32) -> Option<Answerer> {
+fn read(row: &[Option<String>], id: SessionId) -> Option<Answerer> {
     let row: Vec<&str> = row.iter().map(Option::as_deref).collect::<Option<_>>()?;
     let [number, version, lower_case_table_names, name @ ..] = row.as_slice() else { return None };
     let itself = *number == id.to_string();
@@ -160,14 +160,14 @@ mod tests {
     #[test]
     fn what_answers_under_another_number_is_no_server() {
         let told = ["7", "10.11.6-MariaDB", "0", "host", "3306", "1"];
-        let answerer = read(&row(&told), 7).unwrap();
+        let answerer = read(&row(&told), SessionId(7)).unwrap();
         assert_eq!(answerer.name, Some(ServerName::new("host 3306 1")));
-        let pool = read(&row(&told), 8).unwrap();
+        let pool = read(&row(&told), SessionId(8)).unwrap();
         assert_eq!((pool.name, pool.version), (None, answerer.version));
-        assert_eq!(read(&row(&["7", "10.11.6-MariaDB"]), 7), None);
+        assert_eq!(read(&row(&["7", "10.11.6-MariaDB"]), SessionId(7)), None);
         let mut silent = row(&told);
         silent[1] = None;
-        assert_eq!(read(&silent, 7), None);
+        assert_eq!(read(&silent, SessionId(7)), None);
     }
 
     #[test]

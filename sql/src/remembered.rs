@@ -6,8 +6,7 @@ use std::sync::Arc;
 use hashbrown::{Equivalent, HashMap};
 
 use crate::facts::Facts;
-use crate::mysql::Session;
-use crate::verdict::Verdict;
+use crate::verdict::{Decides, Verdict};
 
 /// A longer text is decided anew: what tools send again and again is shorter.
 const LONGEST: usize = 16 * 1024;
@@ -18,39 +17,47 @@ const ENTRY: usize = 512;
 const NAME: usize = 96;
 
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
+struct Key<S> {
     text: Arc<[u8]>,
-    session: Session,
+    session: S,
 }
 
 /// A key that owns nothing: it hashes as [`Key`] does.
 #[derive(Hash)]
-struct Asked<'a> {
+struct Asked<'a, S> {
     text: &'a [u8],
-    session: &'a Session,
+    session: &'a S,
 }
 
-impl Equivalent<Key> for Asked<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
+impl<S: Eq> Equivalent<Key<S>> for Asked<'_, S> {
+    fn equivalent(&self, key: &Key<S>) -> bool {
         *self.text == *key.text && *self.session == key.session
     }
 }
 
-#[derive(Default)]
-struct Generation {
-    verdicts: HashMap<Key, Verdict>,
+struct Generation<G: Decides> {
+    verdicts: HashMap<Key<G::Session>, Verdict<G>>,
     bytes: usize,
 }
 
-/// The verdicts of one [`crate::mysql::Gate`]. Two generations: what is asked for again moves to the young one, and the old one
+impl<G: Decides> Default for Generation<G> {
+    fn default() -> Self {
+        Self { verdicts: HashMap::new(), bytes: 0 }
+    }
+}
+
+/// The verdicts of one gate. Two generations: what is asked for again moves to the young one, and the old one
 /// goes as a whole when the young one is full.
-pub struct Seen {
-    young: Generation,
-    old: Generation,
+pub struct Remembered<G: Decides> {
+    young: Generation<G>,
+    old: Generation<G>,
     most_bytes: usize,
 }
 
-impl Seen {
+impl<G: Decides> Remembered<G>
+where
+    Verdict<G>: Clone,
+{
     /// Holds at most about so many bytes.
     #[must_use]
     pub fn bounded(most_bytes: usize) -> Self {
@@ -58,12 +65,12 @@ impl Seen {
     }
 
     /// The verdict that was given on this text in such a session.
-    pub fn get(&mut self, text: &[u8], session: impl Into<Session>) -> Option<Verdict> {
+    pub fn get(&mut self, text: &[u8], session: &G::Session) -> Option<Verdict<G>> {
         // Whoever asks waits while it is hashed.
         if text.len() > LONGEST {
             return None;
         }
-        let asked = Asked { text, session: &session.into() };
+        let asked = Asked { text, session };
         if let Some(verdict) = self.young.verdicts.get(&asked) {
             return Some(verdict.clone());
         }
@@ -74,7 +81,7 @@ impl Seen {
     }
 
     /// Keeps a verdict of the gate's.
-    pub fn insert(&mut self, text: &[u8], session: impl Into<Session>, verdict: &Verdict) {
+    pub fn insert(&mut self, text: &[u8], session: &G::Session, verdict: &Verdict<G>) {
         if text.len() > LONGEST {
             return;
         }
@@ -82,11 +89,11 @@ impl Seen {
             Verdict::Forward(permit) if permit.forwarded() == text => permit.shared(),
             Verdict::Forward(_) | Verdict::Answer(_) | Verdict::Refuse(_) => text.into(),
         };
-        self.keep(Key { text, session: session.into() }, verdict.clone());
+        self.keep(Key { text, session: session.clone() }, verdict.clone());
     }
 
-    fn keep(&mut self, key: Key, verdict: Verdict) {
-        let bytes = weight(&key, &verdict);
+    fn keep(&mut self, key: Key<G::Session>, verdict: Verdict<G>) {
+        let bytes = weight::<G>(&key, &verdict);
         let half = self.most_bytes / 2;
         if bytes > half {
             return;
@@ -99,8 +106,8 @@ impl Seen {
     }
 }
 
-fn weight(Key { text, session }: &Key, verdict: &Verdict) -> usize {
-    let named = session.schema.as_deref().map_or(0, str::len);
+fn weight<G: Decides>(Key { text, session }: &Key<G::Session>, verdict: &Verdict<G>) -> usize {
+    let named = G::weighs(session);
     let given = match verdict {
         Verdict::Forward(permit) => {
             let shared = Arc::ptr_eq(text, &permit.shared());
@@ -126,15 +133,15 @@ mod tests {
     #![allow(clippy::arithmetic_side_effects)]
 
     use super::*;
-    use crate::mysql::{Gate, Server};
+    use crate::mysql::{Gate, Server, Session};
     use access::Allowances;
 
     fn gate() -> Gate {
         Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), Allowances::default())
     }
 
-    fn ask(seen: &mut Seen, text: &str, schema: Option<&str>) -> Option<&'static str> {
-        seen.get(text.as_bytes(), schema).map(|verdict| match verdict {
+    fn ask(seen: &mut Remembered<Gate>, text: &str, schema: Option<&str>) -> Option<&'static str> {
+        seen.get(text.as_bytes(), &schema.into()).map(|verdict| match verdict {
             Verdict::Forward(_) => "forward",
             Verdict::Answer(_) => "answer",
             Verdict::Refuse(_) => "refuse",
@@ -143,9 +150,9 @@ mod tests {
 
     #[test]
     fn a_verdict_holds_for_its_very_text_in_its_very_schema() {
-        let mut seen = Seen::bounded(1 << 20);
+        let mut seen = Remembered::bounded(1 << 20);
         for (text, schema) in [("SELECT * FROM user", Some("shop")), ("SELECT * FROM user", Some("mysql"))] {
-            seen.insert(text.as_bytes(), schema, &gate().decide(text.as_bytes(), schema));
+            seen.insert(text.as_bytes(), &schema.into(), &gate().decide(text.as_bytes(), schema));
         }
         assert_eq!(ask(&mut seen, "SELECT * FROM user", Some("shop")), Some("forward"));
         assert_eq!(ask(&mut seen, "SELECT * FROM user", Some("mysql")), Some("refuse"));
@@ -162,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_verdict_holds_in_its_very_mode() {
-        let (mut seen, text) = (Seen::bounded(1 << 20), br"SELECT '\', SLEEP(1) -- '".as_slice());
+        let (mut seen, text) = (Remembered::bounded(1 << 20), br"SELECT '\', SLEEP(1) -- '".as_slice());
         let escapes = crate::mysql::SqlMode { no_backslash_escapes: true, ..Default::default() };
         let sessions = [Session::default(), Session { mode: escapes, ..Session::default() }];
         for session in &sessions {
@@ -175,11 +182,11 @@ mod tests {
 
     #[test]
     fn it_stays_bounded_and_keeps_what_is_asked_for() {
-        let (mut seen, most) = (Seen::bounded(64 * 1024), 64 * 1024);
+        let (mut seen, most) = (Remembered::bounded(64 * 1024), 64 * 1024);
         let gate = gate();
         for number in 0..10_000 {
             let text = format!("SELECT {number} FROM orders");
-            seen.insert(text.as_bytes(), None, &gate.decide(text.as_bytes(), None));
+            seen.insert(text.as_bytes(), &Session::default(), &gate.decide(text.as_bytes(), None));
             assert!(seen.young.bytes <= most / 2 && seen.old.bytes <= most / 2);
             assert_eq!(ask(&mut seen, "SELECT 0 FROM orders", None), Some("forward"), "after {number}");
         }
@@ -189,14 +196,14 @@ mod tests {
 
     #[test]
     fn what_is_too_long_or_too_heavy_is_not_kept() {
-        let mut seen = Seen::bounded(4 * 1024);
+        let mut seen = Remembered::bounded(4 * 1024);
         let long = format!("SELECT '{}'", "x".repeat(LONGEST));
         let heavy =
             format!("SELECT 1 FROM {}", (0..40).map(|n| format!("t{n}")).collect::<Vec<_>>().join(","));
         for text in [long, heavy] {
             let verdict = gate().decide(text.as_bytes(), None);
             assert!(matches!(verdict, Verdict::Forward(_)));
-            seen.insert(text.as_bytes(), None, &verdict);
+            seen.insert(text.as_bytes(), &Session::default(), &verdict);
             assert_eq!(ask(&mut seen, &text, None), None);
         }
     }

@@ -5,12 +5,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// The number by which a server knows a session, and by which the session is ended there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A server in its own words. Two connections that were told the same are on the same server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName(Arc<str>);
 
 impl ServerName {
-    pub(super) fn new(words: &str) -> Self {
+    /// What a server says of itself.
+    pub fn new(words: &str) -> Self {
         Self(words.into())
     }
 }
@@ -25,14 +36,14 @@ impl fmt::Display for ServerName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The number that the server greeted it with.
-    pub id: u32,
+    pub id: SessionId,
     /// The server, once it has said which one it is. Nothing else was ever asked of one that has not.
     pub server: Option<ServerName>,
 }
 
 /// All connections of one grant.
 #[derive(Default)]
-pub(super) struct Connections {
+pub struct Connections {
     list: Mutex<List>,
 }
 
@@ -44,7 +55,7 @@ struct List {
 
 impl Connections {
     /// Puts a connection on the list that is about to log in.
-    pub(super) fn add(self: &Arc<Self>, id: u32) -> Listed {
+    pub fn add(self: &Arc<Self>, id: SessionId) -> Listed {
         let mut list = self.list();
         list.ever = list.ever.saturating_add(1);
         let place = list.ever;
@@ -53,17 +64,17 @@ impl Connections {
     }
 
     /// How many there ever were.
-    pub(super) fn ever(&self) -> u64 {
+    pub fn ever(&self) -> u64 {
         self.list().ever
     }
 
     /// Those that were not seen to be gone.
-    pub(super) fn left(&self) -> Vec<Opened> {
+    pub fn left(&self) -> Vec<Opened> {
         self.list().opened.values().cloned().collect()
     }
 
     /// The server's list shows it no more.
-    pub(super) fn seen_gone(&self, id: u32, server: &ServerName) {
+    pub fn seen_gone(&self, id: SessionId, server: &ServerName) {
         self.list().opened.retain(|_, opened| opened.id != id || opened.server.as_ref() != Some(server));
     }
 
@@ -73,26 +84,26 @@ impl Connections {
 }
 
 /// A connection's place on the list. It stays there when this is dropped: that we closed it does not prove it gone.
-pub(super) struct Listed {
+pub struct Listed {
     connections: Arc<Connections>,
     place: u64,
 }
 
 impl Listed {
     /// The server has said which one it is.
-    pub(super) fn is_on(&self, server: ServerName) {
+    pub fn is_on(&self, server: ServerName) {
         if let Some(opened) = self.connections.list().opened.get_mut(&self.place) {
             opened.server = Some(server);
         }
     }
 
     /// The server that it is on.
-    pub(super) fn server(&self) -> Option<ServerName> {
+    pub fn server(&self) -> Option<ServerName> {
         self.connections.list().opened.get(&self.place)?.server.clone()
     }
 
     /// The server refused its login, or closed it while nothing was asked of it: nothing of it is left there.
-    pub(super) fn is_gone(&self) {
+    pub fn is_gone(&self) {
         self.connections.list().opened.remove(&self.place);
     }
 }
@@ -105,13 +116,13 @@ mod tests {
     fn a_connection_stays_listed_until_its_own_server_is_done_with_it() {
         let connections = Arc::new(Connections::default());
         let (here, there) = (ServerName::new("here"), ServerName::new("there"));
-        let (first, second) = (connections.add(7), connections.add(7));
+        let (first, second) = (connections.add(SessionId(7)), connections.add(SessionId(7)));
         first.is_on(here.clone());
         second.is_on(there.clone());
         drop(first);
         assert_eq!(connections.left().len(), 2, "closed by us is not gone there");
-        connections.seen_gone(7, &here);
-        assert_eq!(connections.left(), [Opened { id: 7, server: Some(there.clone()) }]);
+        connections.seen_gone(SessionId(7), &here);
+        assert_eq!(connections.left(), [Opened { id: SessionId(7), server: Some(there.clone()) }]);
         second.is_gone();
         assert_eq!((connections.left(), connections.ever()), (vec![], 2));
     }
@@ -119,8 +130,8 @@ mod tests {
     #[test]
     fn one_that_never_said_where_it_is_is_no_servers() {
         let connections = Arc::new(Connections::default());
-        let _starting = connections.add(7);
-        connections.seen_gone(7, &ServerName::new("here"));
-        assert_eq!(connections.left(), [Opened { id: 7, server: None }]);
+        let _starting = connections.add(SessionId(7));
+        connections.seen_gone(SessionId(7), &ServerName::new("here"));
+        assert_eq!(connections.left(), [Opened { id: SessionId(7), server: None }]);
     }
 }
