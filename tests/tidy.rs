@@ -203,7 +203,6 @@ const ENGINES_NAMED: &[&str] = &[
     "cli/src/args/people.rs",
     "cli/src/client/",
     "cli/src/connect.rs",
-    "cli/src/databases.rs",
     "cli/src/tunnel/forward.rs",
     "cli/src/vault_setup/",
     "crds/src/database.rs",
