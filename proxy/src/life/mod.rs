@@ -36,6 +36,7 @@ use self::open::{NotOpened, Opened, open};
 pub(crate) use self::setup::SetupError;
 use self::setup::{Setup, read_grant, set_up};
 use crate::args::Args;
+use crate::audit::Journal;
 use crate::clock;
 use crate::ending::{EndCause, Ending};
 use crate::engine::Engine;
@@ -55,6 +56,7 @@ struct Life<E> {
     board: Board,
     ending: Ending,
     usage: Arc<UsageMeter>,
+    journal: Journal,
     deadline: Moment,
 }
 
@@ -121,7 +123,8 @@ async fn live_on<E: Engine>(setup: Setup<E>) -> (Verdict, Report) {
     }
     let left = deadline::time_left(&grant, clock::now());
     let deadline = Moment::after(left.clone().unwrap_or_default());
-    let life = Life { grant, vault, engine: Arc::new(engine), board, ending, usage, deadline };
+    let journal = Journal::counting(Arc::clone(&usage), ending.clone());
+    let life = Life { grant, vault, engine: Arc::new(engine), board, ending, usage, journal, deadline };
     tokio::spawn(end_in_time(life.ending.clone(), deadline));
     tokio::spawn(end_on_signal(life.ending.clone()));
 
@@ -162,6 +165,7 @@ async fn begin<E: Engine>(
         checked,
         identity,
         usage: Arc::clone(&life.usage),
+        journal: life.journal.clone(),
         ending: life.ending.clone(),
     })
     .map_err(|error| setback(access::report::failure::GRANT_FILE, &chain(&error), false))?;

@@ -1,7 +1,7 @@
 //! The end of a grant: cut everyone off first, then give back and kill, then try whether anything still opens.
 //!
 //! Each step has its own bound, and no step waits for the proof of the one before: a database or a Vault that does not
-//! answer costs time, not the rest. All of them together take less than fourteen seconds.
+//! answer costs time, not the rest. All of them together take less than fifteen seconds.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::give_back::{end_lease, give_back};
 use super::held::{Held, Leased};
 use super::receipt::{OldLogin, Shown, Sockets};
 use super::{Life, Serving};
+use crate::audit::Completeness;
 use crate::clock;
 use crate::database::{LoginProbe, SeenGone, SessionsEnd};
 use crate::ending::EndCause;
@@ -20,6 +21,9 @@ use crate::sessions::Served;
 
 /// How long clients have to hear why: those that read nothing are cut without having been told.
 const CUTTING: Duration = Duration::from_millis(1_500);
+/// How long the record may take to be acknowledged to its end.
+const RECORDING: Duration = Duration::from_secs(1);
+
 /// How long ending the sessions at the database may take: milliseconds mostly; on a busy machine the proof is worth the wait, for
 /// everybody is cut off already.
 const KILLING: Duration = Duration::from_secs(4);
@@ -34,6 +38,9 @@ pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving
     let (cut_at, took) = (clock::now(), life.ending.began_at().map(|at| at.elapsed()).unwrap_or_default());
     let cut_millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(reason = cause.reason.word(), cut_millis, "every session is cut");
+
+    let Completeness { taken, acknowledged, owed } = life.journal.close(RECORDING).await;
+    tracing::info!(taken, acknowledged, owed, "the record is closed");
 
     let sessions = end_sessions(life, &held).await;
     let lease = end_lease(life, &held).await;

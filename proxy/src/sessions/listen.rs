@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::door::{Door, Place};
 use super::shared::Shared;
+use crate::audit::Record;
 use crate::engine::{Engine, Over};
 
 /// From the first byte to a proven identity.
@@ -165,7 +166,7 @@ async fn attend<E: Engine>(arrival: Arrival, shared: Arc<Shared<E>>) -> Attended
     }
     let number = shared.seats.next_number();
     let _log = InLog { session: number, peer };
-    let ending = shared.ending.clone();
+    let (ending, journal) = (shared.ending.clone(), shared.journal.clone());
     let identified = tokio::select! {
         biased;
         _ = ending.began() => Err(Stopped::Over.into()),
@@ -182,12 +183,15 @@ async fn attend<E: Engine>(arrival: Arrival, shared: Arc<Shared<E>>) -> Attended
             let database_session = E::database_session(&session);
             tracing::info!(session = number, %database_session, %peer, ?port, "session opened");
             let Over { reason, told } = E::relay(session).await;
+            journal.note(&Record::SessionClosed { session: number, why: &reason });
             tracing::info!(session = number, %peer, ?port, reason, "session ended");
             if told { Attended::Settled } else { Attended::Untold }
         }
         Err(turned_away) => {
             let cause = turned_away.source().map(chain).unwrap_or_default();
-            tracing::info!(session = number, %peer, ?port, reason = %turned_away, cause, "turned away");
+            let why = turned_away.to_string();
+            journal.note(&Record::TurnedAway { session: number, peer, why: &why });
+            tracing::info!(session = number, %peer, ?port, reason = why, cause, "turned away");
             Attended::Settled
         }
     }

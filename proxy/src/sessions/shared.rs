@@ -40,6 +40,8 @@ pub struct SharedParts<E: Engine> {
     pub identity: ServingIdentity,
     /// The counters.
     pub usage: Arc<UsageMeter>,
+    /// The record of what they do.
+    pub journal: Journal,
     /// The signal of the end.
     pub ending: Ending,
 }
@@ -65,7 +67,7 @@ pub struct Shared<E: Engine> {
 impl<E: Engine> Shared<E> {
     /// Builds it.
     pub fn new(parts: SharedParts<E>) -> Result<Self, TlsError> {
-        let SharedParts { grant, credential, engine, checked, identity, usage, ending } = parts;
+        let SharedParts { grant, credential, engine, checked, identity, usage, journal, ending } = parts;
         let who = &grant.identity;
         Ok(Self {
             authority: SessionAuthority::new(&who.uid, &who.user, &identity.session_ca_pem)?,
@@ -73,7 +75,7 @@ impl<E: Engine> Shared<E> {
             credential,
             engine,
             checked,
-            journal: Journal::new(Arc::clone(&usage), ending.clone()),
+            journal,
             usage,
             ending,
             since: Instant::now(),

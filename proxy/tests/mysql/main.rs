@@ -18,6 +18,7 @@ mod paths;
 mod preflight;
 mod prepared;
 mod reading;
+mod record;
 mod secrets;
 mod several;
 mod support;

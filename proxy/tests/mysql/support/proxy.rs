@@ -6,6 +6,7 @@ use access::{
     Allowances, Budget, Custody, Grant, GrantIdentity, Limits, Login, ServerAddress, StatementLimits, Target,
     TermsDigest, Tls, Used, VaultAccess, VaultLease,
 };
+use keyhole_proxy::audit::Journal;
 use keyhole_proxy::credential::Credential;
 use keyhole_proxy::database::LoginProbe;
 use keyhole_proxy::ending::{EndCause, Ending};
@@ -121,15 +122,26 @@ impl Proxy {
     /// The same, with another user.
     pub async fn of_user(grant: Grant, credential: Credential) -> Self {
         let server = preflight(&grant, &credential).await.unwrap();
-        Self::with_credential(grant, server, credential).await
+        Self::with(grant, server, credential, Journal::counting)
+    }
+
+    /// The same, with a record that is kept.
+    pub async fn on_record(grant: Grant, journal: impl FnOnce(Arc<UsageMeter>, Ending) -> Journal) -> Self {
+        let server = preflight(&grant, &credential()).await.unwrap();
+        Self::with(grant, server, credential(), journal)
     }
 
     /// In front of a server that passed preflight, or says so.
     pub async fn before(grant: Grant, server: ServerInfo) -> Self {
-        Self::with_credential(grant, server, credential()).await
+        Self::with(grant, server, credential(), Journal::counting)
     }
 
-    async fn with_credential(grant: Grant, server: ServerInfo, credential: Credential) -> Self {
+    fn with(
+        grant: Grant,
+        server: ServerInfo,
+        credential: Credential,
+        journal: impl FnOnce(Arc<UsageMeter>, Ending) -> Journal,
+    ) -> Self {
         let credential = Arc::new(credential);
         let (session_ca, serving_ca) = (Authority::new("sessions"), Authority::new("internal"));
         let (certificate, key) = serving_ca.server("grant.proxy.keyhole.internal");
@@ -148,11 +160,16 @@ impl Proxy {
             checked,
             identity,
             usage: Arc::clone(&usage),
+            journal: journal(Arc::clone(&usage), ending.clone()),
             ending: ending.clone(),
         };
         let shared = Arc::new(Shared::new(parts).unwrap());
-        let listen = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
-        let listeners = Listeners { native: listen().await, tls_first: listen().await };
+        let listen = || {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            TcpListener::from_std(listener).unwrap()
+        };
+        let listeners = Listeners { native: listen(), tls_first: listen() };
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         Self {
             native: port(&listeners.native),

@@ -187,10 +187,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         packets
     }
 
+    /// Sends a command, as a new exchange.
+    pub async fn sends(&mut self, body: &[u8]) -> Result<(), PacketError> {
+        self.sequence = Sequence::default();
+        write_packet(&mut self.stream, &mut self.sequence, body).await
+    }
+
     /// Sends a command; its first packet of an answer.
     pub async fn asks(&mut self, body: &[u8]) -> Result<Vec<u8>, PacketError> {
-        self.sequence = Sequence::default();
-        write_packet(&mut self.stream, &mut self.sequence, body).await?;
+        self.sends(body).await?;
         self.reads().await
     }
 

@@ -22,7 +22,7 @@ use wire::mysql::response::ok::{OkPacket, OkSummary};
 use super::greeting::{self, Claim, TlsIs};
 use super::start::{Named, Started, start};
 use super::turned_away::TurnedAway;
-use crate::audit::Who;
+use crate::audit::{Record, Who};
 use crate::bytes::Stream;
 use crate::database::SessionId;
 use crate::engine::Engine;
@@ -208,6 +208,7 @@ impl Session<Identity> {
                 return Err(turn_away(&mut stream, sequence, error).await);
             }
         };
+        shared.journal.note(&Record::SessionOpened(&who));
         let seated = Seated::new(&shared, number, database.id, database.opened());
         let summary = OkSummary { status: database.belief.status(), ..OkSummary::default() };
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);

@@ -41,16 +41,31 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
         Err(TurnedAway::Schema(refusal)) => Decision::Refused { rule: Rule::Gate(refusal.reason) },
         Err(_) => Decision::Refused { rule: Rule::Unchecked },
     };
-    let intent = Intent { who, command: COMMAND, text: schema.as_bytes(), parameters: &[], decision };
-    let recorded = shared.journal.intent(intent).await.map_err(TurnedAway::NotRecorded)?;
-    let started = match permitted {
-        Ok(()) => open(shared, named).await,
-        Err(refused) => Err(refused),
-    };
-    let error = started.as_ref().err().and_then(TurnedAway::error);
-    let outcome = Outcome { duration: began.elapsed(), error, ..Outcome::default() };
-    shared.journal.outcome(recorded, outcome).await.map_err(TurnedAway::NotRecorded)?;
-    started
+    let intent = Intent { who, command: COMMAND, text: schema.as_bytes(), of: None, parameters: &[] };
+    match permitted {
+        Ok(()) => {
+            let recorded = match shared.journal.forwards(intent) {
+                Ok(ticket) => ticket.recorded().await.map_err(TurnedAway::NotRecorded)?,
+                Err(error) => return Err(TurnedAway::NotRecorded(error)),
+            };
+            let started = open(shared, named).await;
+            recorded.end(&outcome(began, started.as_ref().err()));
+            started
+        }
+        Err(refused) => {
+            let recorded = match shared.journal.answers(intent, decision) {
+                Ok(ticket) => ticket.recorded().await.map_err(TurnedAway::NotRecorded)?,
+                Err(error) => return Err(TurnedAway::NotRecorded(error)),
+            };
+            recorded.end(&outcome(began, Some(&refused)));
+            Err(refused)
+        }
+    }
+}
+
+fn outcome(began: Instant, error: Option<&TurnedAway>) -> Outcome {
+    let error = error.and_then(TurnedAway::error);
+    Outcome { duration: began.elapsed(), error, ..Outcome::default() }
 }
 
 /// The gate's word on the schema.

@@ -187,12 +187,16 @@ impl Relay {
     /// Passes on what is owed, as far as it is here. Safe to drop.
     pub(super) async fn pay(&mut self) -> Result<(), Ended> {
         let Some(open) = &self.open else { return Ok(()) };
+        if self.owed == 0 {
+            return Ok(());
+        }
+        let recorded = open.forwarded().ok_or(Ended::Ours)?;
         let inbound = &mut self.database.inbound;
         let mut paid = false;
         while self.owed > 0 && !inbound.unread().is_empty() {
             let here = inbound.unread();
             let due = here.get(..self.owed.min(here.len())).unwrap_or_default();
-            match self.client.pass(&open.recorded, due).await {
+            match self.client.pass(recorded, due).await {
                 Ok(sent) if sent > 0 => {
                     inbound.consume(sent);
                     self.owed = self.owed.saturating_sub(sent);

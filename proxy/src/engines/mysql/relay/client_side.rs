@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::AsyncWriteExt;
 use wire::mysql::frame::{self, HEADER_LEN, Header, Sequence};
 
-use crate::audit::Recorded;
+use crate::audit::{Forwarded, NotRecorded, Recorded};
 use crate::bytes::{Inbound, SMALL, Stream};
 use crate::memory::{Ledger, Share};
 
@@ -159,17 +159,17 @@ impl ClientSide {
     }
 
     /// Queues one packet of an answer.
-    pub(super) fn answer(&mut self, _on_record: &Recorded, body: &[u8]) {
+    pub(super) fn answer<K>(&mut self, _on_record: &Recorded<K>, body: &[u8]) {
         frame::encode(body, &mut self.sequence, &mut self.pending);
     }
 
     /// Queues an answer that is framed already.
-    pub(super) fn answer_frames(&mut self, _on_record: &Recorded, frames: &[u8]) {
+    pub(super) fn answer_frames<K>(&mut self, _on_record: &Recorded<K>, frames: &[u8]) {
         self.pending.extend_from_slice(frames);
     }
 
     /// What waits to be sent. Whoever appends frames sets the id of the next packet.
-    pub(super) fn queue(&mut self, _on_record: &Recorded) -> &mut Vec<u8> {
+    pub(super) fn queue(&mut self, _on_record: &Recorded<Forwarded>) -> &mut Vec<u8> {
         &mut self.pending
     }
 
@@ -178,13 +178,18 @@ impl ClientSide {
         self.pending.len().saturating_sub(self.sent)
     }
 
+    /// Queues the error that stands for an answer to what could not be put on record. It says that, and nothing else.
+    pub(super) fn unrecorded(&mut self, _why: NotRecorded, body: &[u8]) {
+        frame::encode(body, &mut self.sequence, &mut self.pending);
+    }
+
     /// Queues the last packet of all, which answers nothing.
     pub(super) fn goodbye(&mut self, body: &[u8]) {
         frame::encode(body, &mut self.sequence, &mut self.pending);
     }
 
     /// Sends some of `bytes`, which are frames of the database's. Safe to drop.
-    pub(super) async fn pass(&mut self, _on_record: &Recorded, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) async fn pass(&mut self, _on_record: &Recorded<Forwarded>, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes).await
     }
 

@@ -18,6 +18,7 @@ use wire::mysql::response::ok::{OkPacket, OkSummary};
 
 use super::client_side::Next;
 use super::kill::Reach;
+use super::open::OnRecord;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay, idle};
 use crate::audit::Decision;
@@ -119,7 +120,7 @@ impl Relay {
             Command::StmtClose(id) => self.close_statement(id).await,
             Command::Ping => self.ping().await,
             Command::Statistics => self.statistics().await,
-            Command::ResetConnection => self.reset(Asked::plain(name)).await,
+            Command::ResetConnection => self.reset().await,
             Command::ChangeUser(change) => self.change_user(&change).await,
             Command::SetOption(option) => self.set_option(option).await,
             Command::FieldList { table, wildcard: _ } => self.field_list(body, table).await,
@@ -143,7 +144,7 @@ impl Relay {
     }
 
     async fn ping(&mut self) -> Result<(), Ended> {
-        self.begin(Asked::plain("COM_PING"), Decision::Forwarded).await?;
+        self.begin_counted(OnRecord::Forwarded)?;
         self.forward(&command::encode_ping(), Answer::Simple).await?;
         self.finish().await
     }
@@ -151,7 +152,7 @@ impl Relay {
     /// The server's figures are not a reader's affair; the grant's are. Clients read a word, a number of seconds, and print
     /// the rest as it is, but some want names and numbers with two spaces between the pairs (MySQL Connector/Python).
     async fn statistics(&mut self) -> Result<(), Ended> {
-        self.begin(Asked::plain("COM_STATISTICS"), Decision::Answered).await?;
+        self.begin_counted(OnRecord::Local)?;
         let Usage { open_sessions, sessions: _, statements: _, refused: _, rows, bytes } =
             self.shared.usage.so_far();
         let Budget { rows: all_rows, bytes: all_bytes } = self.shared.grant.limits.budget;
@@ -179,8 +180,8 @@ impl Relay {
     }
 
     /// A fresh session, pinned again before the client hears of it.
-    async fn reset(&mut self, asked: Asked<'_>) -> Result<(), Ended> {
-        self.begin(asked, Decision::Forwarded).await?;
+    async fn reset(&mut self) -> Result<(), Ended> {
+        self.begin_counted(OnRecord::Forwarded)?;
         self.fresh_session().await?;
         self.answer_ok()?;
         self.finish().await

@@ -1,6 +1,6 @@
 //! Prepared statements in use: only those that the gate let pass at COM_STMT_PREPARE, on record with their values.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use sql::mysql::SqlMode;
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use wire::mysql::response::Answer;
 
 use super::answer::Carried;
 use super::answered::Answered;
+use super::open::{OnRecord, Open};
 use super::prepared::{Judged, Prepared, Results};
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
@@ -33,7 +34,7 @@ impl Relay {
         let Some(prepared) = self.database.belief.statements.get(execute.id) else {
             return self.refuse(Asked::plain(EXECUTE), unknown()).await;
         };
-        let Judged { text, session, effect } = prepared.judged.clone();
+        let Judged { text, session, effect, of } = prepared.judged.clone();
         let plain = Asked::text(EXECUTE, &text);
         if let Some(refused) = not_now(prepared, execute.flags, self.session()?.mode) {
             return self.refuse(plain, refused).await;
@@ -59,24 +60,24 @@ impl Relay {
             return self.refuse(plain, Refused::no_room()).await;
         }
         let long_data = statements.forget_long_data(execute.id);
-        let parameters: Vec<Parameter<'_>> = (0..)
-            .zip(params.values)
-            .map(|(index, value)| match value {
-                Value::LongData => Parameter::Sent(long_data.get(&index).map_or(&[], Vec::as_slice)),
-                Value::Null => Parameter::Null,
-                Value::Int(number) => Parameter::Integer(number.into()),
-                Value::UInt(number) => Parameter::Integer(number.into()),
-                Value::Float(number) => Parameter::Single(number),
-                Value::Double(number) => Parameter::Double(number),
-                Value::Bytes(bytes) => Parameter::Sent(bytes),
-                Value::DateTime(date) => Parameter::Written(date.to_string()),
-                Value::Time(span) => Parameter::Written(span.to_string()),
-            })
-            .collect();
-        let asked = Asked { command: EXECUTE, text: &text, parameters: &parameters };
-        self.begin(asked, Decision::Forwarded).await?;
+        let parameters = for_record(params.values, &long_data);
+        let asked = Asked {
+            command: EXECUTE,
+            text: if of.is_some() { &[] } else { &text },
+            of,
+            parameters: &parameters,
+        };
+        if let Err(ended) = self.begin(asked, Decision::Forwarded).await {
+            if !long_data.is_empty() {
+                // The database still has the pieces: until the client resets the statement it is not executed with them.
+                self.database.belief.statements.overflows(execute.id);
+            }
+            return Err(ended);
+        }
+        let on_record = self.open.as_ref().and_then(Open::number);
         if let Some(prepared) = self.database.belief.statements.get_mut(execute.id) {
             prepared.types = params.types;
+            prepared.execution = on_record;
             prepared.results = results;
         }
         self.unsettle(&effect);
@@ -97,8 +98,8 @@ impl Relay {
             let refused = Refused::new(Rule::NoCursor, message);
             return self.refuse(Asked::plain("COM_STMT_FETCH"), refused).await;
         }
-        let (text, carried) = (Arc::clone(&prepared.judged.text), prepared.fetched);
-        self.begin(Asked::text("COM_STMT_FETCH", &text), Decision::Forwarded).await?;
+        let (execution, carried) = (prepared.execution.ok_or(Ended::Ours)?, prepared.fetched);
+        self.begin_more(execution)?;
         let answered = self.run_prepared(id, body, Answer::Fetch, carried).await?;
         let used = self.used_by_this();
         self.database.belief.statements.note_answer(id, carried.and(used), answered.leaves_cursor(true));
@@ -132,9 +133,9 @@ impl Relay {
         if self.database.belief.statements.get(id).is_none() {
             return self.refuse(asked, unknown()).await;
         }
+        self.begin_counted(OnRecord::Forwarded)?;
         self.database.belief.statements.note_cursor(id, false);
         self.database.belief.statements.forget_long_data(id);
-        self.begin(asked, Decision::Forwarded).await?;
         self.forward(body, Answer::Simple).await?;
         self.finish().await
     }
@@ -170,6 +171,22 @@ impl Relay {
             time: open.taken(now),
         })
     }
+}
+
+/// The values as they go on record.
+fn for_record<'a>(values: Vec<Value<'a>>, long_data: &'a BTreeMap<u16, Vec<u8>>) -> Vec<Parameter<'a>> {
+    let parameter = |(index, value)| match value {
+        Value::LongData => Parameter::Sent(long_data.get(&index).map_or(&[], Vec::as_slice)),
+        Value::Null => Parameter::Null,
+        Value::Int(number) => Parameter::Integer(number.into()),
+        Value::UInt(number) => Parameter::Integer(number.into()),
+        Value::Float(number) => Parameter::Single(number),
+        Value::Double(number) => Parameter::Double(number),
+        Value::Bytes(bytes) => Parameter::Sent(bytes),
+        Value::DateTime(date) => Parameter::Written(date.to_string()),
+        Value::Time(span) => Parameter::Written(span.to_string()),
+    };
+    (0..).zip(values).map(parameter).collect()
 }
 
 /// Why a statement can't be executed now, with these flags and in this mode.

@@ -29,8 +29,7 @@ impl Relay {
         if let Some(open) = &mut self.open {
             open.error = open.error.or(Some(errors::GONE.into()));
         }
-        // When it can't be recorded there is nobody left to refuse anything to.
-        let _ = self.record_outcome().await;
+        self.record_outcome();
         self.leave_database(ended).await;
         told
     }

@@ -148,7 +148,7 @@ impl Relay {
     /// Edits the frame at the front, which is whole, and uses it up. What goes out counts.
     fn edit(&mut self, observed: &Observed, editor: &mut Editor<'_>) -> Result<Result<(), Spoiled>, Ended> {
         let Self { client, database, open, .. } = self;
-        let Open { recorded, .. } = open.as_ref().ok_or(Ended::Ours)?;
+        let recorded = open.as_ref().and_then(Open::forwarded).ok_or(Ended::Ours)?;
         let frame = database.inbound.unread().get(..observed.len).unwrap_or_default();
         let queue = client.queue(recorded);
         let before = queue.len();

@@ -34,7 +34,7 @@ pub use ended::Ended;
 pub(super) use prepared::Statements;
 
 use crate::alarm::Alarm;
-use crate::audit::{Decision, Intent, Parameter, SqlError, Who};
+use crate::audit::{Decision, Intent, NotRecorded, Number, Parameter, Recorded, SqlError, Who};
 use crate::bytes::Stream;
 use crate::database::Opened;
 use crate::ending::EndCause;
@@ -43,9 +43,12 @@ use crate::engines::mysql::errors;
 use crate::engines::mysql::server::Connection;
 use crate::sessions::Seat;
 use client_side::ClientSide;
-use open::Open;
+use open::{OnRecord, Open};
 use refused::Refused;
 use several::{Position, Texts};
+
+/// What a client reads in place of an answer that could not be put on record.
+const UNRECORDED: &str = "this statement could not be put on record, so its result is not shown: try again";
 
 /// What a permitted session consists of.
 pub struct RelayParts {
@@ -105,18 +108,20 @@ pub struct Over {
 struct Asked<'a> {
     command: &'static str,
     text: &'a [u8],
+    /// The record of the command that it goes on with.
+    of: Option<Number>,
     parameters: &'a [Parameter<'a>],
 }
 
 impl<'a> Asked<'a> {
     /// A command that has no text.
     fn plain(command: &'static str) -> Self {
-        Self { command, text: &[], parameters: &[] }
+        Self { command, text: &[], of: None, parameters: &[] }
     }
 
     /// A command with a text, or a name in its place.
     fn text(command: &'static str, text: &'a [u8]) -> Self {
-        Self { command, text, parameters: &[] }
+        Self { command, text, of: None, parameters: &[] }
     }
 }
 
@@ -174,7 +179,13 @@ impl Relay {
 
     async fn converse(&mut self) -> Ended {
         loop {
-            if let Err(ended) = self.turn().await {
+            let served = match self.turn().await {
+                Err(Ended::NotRecorded(why)) if why.may_pass() && self.open.is_none() => {
+                    self.say_unrecorded(why).await
+                }
+                other => other,
+            };
+            if let Err(ended) = served {
                 return ended;
             }
         }
@@ -182,32 +193,65 @@ impl Relay {
 
     /// Puts the intent on record. From here on the client may be answered.
     async fn begin(&mut self, asked: Asked<'_>, decision: Decision) -> Result<(), Ended> {
-        let Asked { command, text, parameters } = asked;
-        let intent = Intent { who: &self.who, command, text, parameters, decision };
-        let asked_at = Instant::now();
-        let recorded = self.shared.journal.intent(intent).await.map_err(Ended::NotRecorded)?;
-        self.open = Some(Open::new(recorded, asked_at));
+        let Asked { command, text, of, parameters } = asked;
+        let (intent, asked_at) = (Intent { who: &self.who, command, text, of, parameters }, Instant::now());
+        let journal = &self.shared.journal;
+        let on_record = match decision {
+            Decision::Forwarded => match journal.forwards(intent) {
+                Ok(ticket) => ticket.recorded().await.map(OnRecord::Forwarded),
+                Err(error) => Err(error),
+            },
+            Decision::Answered | Decision::Refused { .. } => match journal.answers(intent, decision) {
+                Ok(ticket) => ticket.recorded().await.map(OnRecord::Local),
+                Err(error) => Err(error),
+            },
+        };
+        self.open = Some(Open::new(on_record.map_err(Ended::NotRecorded)?, asked_at));
         Ok(())
+    }
+
+    /// Begins what is only counted: a command of the protocol that reads nothing.
+    fn begin_counted<K>(&mut self, on_record: fn(Recorded<K>) -> OnRecord) -> Result<(), Ended> {
+        let recorded = self.shared.journal.counted().map_err(Ended::NotRecorded)?;
+        self.open = Some(Open::new(on_record(recorded), Instant::now()));
+        Ok(())
+    }
+
+    /// Begins more of what is on record already.
+    fn begin_more(&mut self, of: Number) -> Result<(), Ended> {
+        let recorded = self.shared.journal.continues(of).map_err(Ended::NotRecorded)?;
+        self.open = Some(Open::new(OnRecord::Forwarded(recorded), Instant::now()));
+        Ok(())
+    }
+
+    /// Tells the client that its command failed for want of a record. Nothing was sent to the database, so the session goes on.
+    async fn say_unrecorded(&mut self, why: NotRecorded) -> Result<(), Ended> {
+        self.position = Position::Alone;
+        self.client.unrecorded(why, &errors::packet(errors::OURS, UNRECORDED));
+        self.flush().await
     }
 
     /// Puts the outcome on record, once the whole answer has gone to the client.
     async fn finish(&mut self) -> Result<(), Ended> {
         self.flush().await?;
-        self.record_outcome().await
+        self.record_outcome();
+        Ok(())
     }
 
-    async fn record_outcome(&mut self) -> Result<(), Ended> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let (recorded, outcome) = open.close(Instant::now());
-        self.position = self.position.answered(outcome.error);
-        self.shared.journal.outcome(recorded, outcome).await.map_err(Ended::NotRecorded)
+    fn record_outcome(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let error = open.close(Instant::now());
+        self.position = self.position.answered(error);
     }
 
     /// Queues one packet of the answer; the statement must be on record.
     fn answer(&mut self, body: &[u8]) -> Result<(), Ended> {
         let open = self.open.as_mut().ok_or(Ended::Ours)?;
         open.bytes = open.bytes.saturating_add(u64::try_from(body.len()).unwrap_or(u64::MAX));
-        self.client.answer(&open.recorded, body);
+        match &open.on_record {
+            OnRecord::Forwarded(recorded) => self.client.answer(recorded, body),
+            OnRecord::Local(recorded) => self.client.answer(recorded, body),
+        }
         Ok(())
     }
 

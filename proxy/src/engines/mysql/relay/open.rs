@@ -5,12 +5,29 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::audit::{Outcome, Recorded, SqlError};
+use crate::audit::{Forwarded, Local, Number, Outcome, Recorded, SqlError};
 
-/// A statement on record whose outcome is not.
+/// The proof that a statement is on record, by where its answer comes from.
+pub(super) enum OnRecord {
+    /// The database.
+    Forwarded(Recorded<Forwarded>),
+    /// The proxy.
+    Local(Recorded<Local>),
+}
+
+impl OnRecord {
+    fn end(self, outcome: &Outcome) {
+        match self {
+            Self::Forwarded(recorded) => recorded.end(outcome),
+            Self::Local(recorded) => recorded.end(outcome),
+        }
+    }
+}
+
+/// A statement on record whose outcome is not. Where it is dropped the record says that it was cut.
 pub(super) struct Open {
     /// The proof that it is on record.
-    pub recorded: Recorded,
+    pub on_record: OnRecord,
     /// Rows that went to the client.
     pub rows: u64,
     /// Bytes that went to the client.
@@ -23,8 +40,8 @@ pub(super) struct Open {
 
 impl Open {
     /// On record now, and asked for at `asked_at`.
-    pub(super) fn new(recorded: Recorded, asked_at: Instant) -> Self {
-        Self { recorded, rows: 0, bytes: 0, error: None, asked_at, sent_at: None }
+    pub(super) fn new(on_record: OnRecord, asked_at: Instant) -> Self {
+        Self { on_record, rows: 0, bytes: 0, error: None, asked_at, sent_at: None }
     }
 
     /// It goes to the database now.
@@ -42,11 +59,25 @@ impl Open {
         self.sent_at.map_or(Duration::ZERO, |sent_at| now.saturating_duration_since(sent_at))
     }
 
-    /// It is over.
-    pub(super) fn close(self, now: Instant) -> (Recorded, Outcome) {
-        let Self { recorded, rows, bytes, error, asked_at, sent_at: _ } = self;
+    /// The proof by which bytes of the database's may be passed on; none for what never went there.
+    pub(super) fn forwarded(&self) -> Option<&Recorded<Forwarded>> {
+        match &self.on_record {
+            OnRecord::Forwarded(recorded) => Some(recorded),
+            OnRecord::Local(_) => None,
+        }
+    }
+
+    /// Its place in the record, for statements that go on with it.
+    pub(super) fn number(&self) -> Option<Number> {
+        self.forwarded().and_then(Recorded::number)
+    }
+
+    /// It is over, and goes on record so. The error that it ended with.
+    pub(super) fn close(self, now: Instant) -> Option<SqlError> {
+        let Self { on_record, rows, bytes, error, asked_at, sent_at: _ } = self;
         let duration = now.saturating_duration_since(asked_at);
-        (recorded, Outcome { rows, bytes, duration, error })
+        on_record.end(&Outcome { rows, bytes, duration, error });
+        error
     }
 }
 
@@ -56,11 +87,26 @@ mod tests {
 
     use std::sync::Arc;
 
+    use std::sync::Mutex;
+
     use super::*;
-    use crate::audit::{Decision, Intent, Journal, Proof, Who};
+    use crate::audit::{Acknowledgements, Intent, Journal, Keeper, NotRecorded, Proof, Record, Who};
     use crate::ending::Ending;
 
-    async fn recorded() -> Recorded {
+    /// Keeps how long each command took.
+    struct Durations(Arc<Mutex<Vec<Duration>>>, Acknowledgements);
+
+    impl Keeper for Durations {
+        fn keep(&mut self, number: Number, record: &Record<'_>) -> Result<(), NotRecorded> {
+            if let Record::Outcome { outcome, .. } = record {
+                self.0.lock().unwrap().push(outcome.duration);
+            }
+            self.1.up_to(number);
+            Ok(())
+        }
+    }
+
+    async fn recorded(durations: &Arc<Mutex<Vec<Duration>>>) -> OnRecord {
         let who = Who {
             grant_uid: "u".into(),
             user: "requester".into(),
@@ -68,16 +114,18 @@ mod tests {
             session: 1,
             peer: ([127, 0, 0, 1], 1).into(),
         };
-        let decision = Decision::Forwarded;
-        let intent = Intent { who: &who, command: "COM_QUERY", text: b"", parameters: &[], decision };
-        Journal::new(Arc::default(), Ending::new()).intent(intent).await.unwrap()
+        let acknowledged = Acknowledgements::default();
+        let keeper = Box::new(Durations(Arc::clone(durations), acknowledged.clone()));
+        let journal = Journal::new(Arc::default(), Ending::new(), acknowledged, keeper);
+        let intent = Intent { who: &who, command: "COM_QUERY", text: b"", of: None, parameters: &[] };
+        OnRecord::Forwarded(journal.forwards(intent).unwrap().recorded().await.unwrap())
     }
 
     #[tokio::test]
     async fn a_slow_record_takes_nothing_of_the_statements_time_and_stands_in_its_outcome() {
-        let asked = Instant::now();
+        let (asked, durations) = (Instant::now(), Arc::default());
         let recorded_at = asked + Duration::from_secs(40);
-        let mut open = Open::new(recorded().await, asked);
+        let mut open = Open::new(recorded(&durations).await, asked);
         let none = Duration::ZERO;
         assert_eq!((open.deadline(30, none), open.taken(recorded_at)), (None, none), "nothing runs yet");
         open.sends(recorded_at);
@@ -90,7 +138,7 @@ mod tests {
             "a cursor's earlier answers took the rest"
         );
         assert_eq!(open.deadline(30, Duration::from_secs(31)), Some(recorded_at));
-        let (_, outcome) = open.close(recorded_at + Duration::from_secs(1));
-        assert_eq!(outcome.duration, Duration::from_secs(41));
+        open.close(recorded_at + Duration::from_secs(1));
+        assert_eq!(*durations.lock().unwrap(), [Duration::from_secs(41)]);
     }
 }

@@ -9,6 +9,7 @@ use wire::mysql::command::execute_params::{ParameterType, Statement};
 
 use super::answer::Carried;
 use super::editor::Masks;
+use crate::audit::Number;
 use crate::memory::{Ledger, NoRoom, Share};
 
 /// Statements that a session may have prepared at the same time.
@@ -48,6 +49,8 @@ pub(super) struct Judged {
     pub session: Session,
     /// What an execution does to the session.
     pub effect: SessionEffect,
+    /// The record of its preparation, which has the text.
+    pub of: Option<Number>,
 }
 
 /// A statement that the gate let pass and the database prepared.
@@ -60,6 +63,8 @@ pub(super) struct Prepared {
     pub parameters: u16,
     /// The types of its last execution.
     pub types: Vec<ParameterType>,
+    /// The record of its last execution, with which a fetch goes on.
+    pub execution: Option<Number>,
     /// What its open cursor has used of the limits.
     pub fetched: Carried,
     /// Parameters sent in pieces since the last execution.
@@ -81,6 +86,7 @@ impl Prepared {
             results: Results::None,
             parameters,
             types: Vec::new(),
+            execution: None,
             fetched: Carried::default(),
             long_data: BTreeMap::new(),
             overflowed: false,
@@ -268,7 +274,7 @@ mod tests {
     use super::*;
 
     fn judged(text: Arc<[u8]>) -> Judged {
-        Judged { text, session: Session::default(), effect: SessionEffect::None }
+        Judged { text, session: Session::default(), effect: SessionEffect::None, of: None }
     }
 
     fn with_one(ledger: &Ledger, parameters: u16) -> Statements {

@@ -11,9 +11,10 @@ use sql::mysql::{Session, SessionEffect, Verdict};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::joint::{Follows, Joint};
 
+use super::open::OnRecord;
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
-use crate::audit::{Decision, SqlError};
+use crate::audit::SqlError;
 use crate::rule::Rule;
 
 /// The value of COM_SET_OPTION that turns several statements in a text on.
@@ -144,13 +145,15 @@ impl Relay {
 
     /// COM_SET_OPTION is between client and proxy. A reset leaves it as it is, as servers do.
     pub(super) async fn set_option(&mut self, option: u16) -> Result<(), Ended> {
-        let asked = Asked::plain("COM_SET_OPTION");
         self.texts = match option {
             MULTI_STATEMENTS_ON => Texts::Several,
             MULTI_STATEMENTS_OFF => Texts::Single,
-            _ => return self.refuse(asked, Refused::new(Rule::Command, "there is no such option")).await,
+            _ => {
+                let refused = Refused::new(Rule::Command, "there is no such option");
+                return self.refuse(Asked::plain("COM_SET_OPTION"), refused).await;
+            }
         };
-        self.begin(asked, Decision::Answered).await?;
+        self.begin_counted(OnRecord::Local)?;
         self.answer_end()?;
         self.finish().await
     }

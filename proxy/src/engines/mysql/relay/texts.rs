@@ -16,6 +16,7 @@ use super::answered::End;
 use super::editor::Masks;
 use super::kill::Reach;
 use super::limits;
+use super::open::{OnRecord, Open};
 use super::prepared::{Judged, Prepared};
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
@@ -101,7 +102,8 @@ impl Relay {
             (Some(prepared), End::Done) => {
                 // The text as the client sent it, which mostly is the permit's.
                 let text = if permit.forwarded() == text { permit.shared() } else { text.into() };
-                let judged = Judged { text, session, effect: permit.effect() };
+                let of = self.open.as_ref().and_then(Open::number);
+                let judged = Judged { text, session, effect: permit.effect(), of };
                 let statement = Prepared::new(judged, prepared.parameters, room);
                 self.database.belief.statements.insert(prepared.id, statement);
             }
@@ -207,7 +209,10 @@ impl Relay {
         let open = self.open.as_mut().ok_or(Ended::Ours)?;
         open.rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         open.bytes = u64::try_from(frames.len()).unwrap_or(u64::MAX);
-        self.client.answer_frames(&open.recorded, &frames);
+        match &open.on_record {
+            OnRecord::Local(recorded) => self.client.answer_frames(recorded, &frames),
+            OnRecord::Forwarded(_) => return Err(Ended::Ours),
+        }
         self.client.set_sequence(sequence);
         Ok(())
     }

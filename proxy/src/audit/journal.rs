@@ -1,0 +1,328 @@
+//! The stream of a proxy's records. Whoever begins something hands its intent over and holds a ticket; what is on record is known
+//! when the stream's keeper has acknowledged it. Nothing here waits for a disk or a network, and nothing that was begun is left
+//! without an end: a ticket or a proof that is dropped says that its command was cut.
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Decision, Intent, Outcome, Record};
+use crate::ending::Ending;
+use crate::usage::UsageMeter;
+
+/// How long a statement waits for its record.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The place of a record in its proxy's stream, from 0 without gaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(u64);
+
+/// An intent is not on record, so its command must fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotRecorded {
+    /// The grant has ended: nothing more is begun.
+    #[error("the grant has ended")]
+    Ended,
+    /// Nobody takes records now, or no more of them.
+    #[error("no record is taken now")]
+    Unavailable,
+    /// It was taken, and not acknowledged in time.
+    #[error("the record was not acknowledged within 2 seconds")]
+    Late,
+}
+
+/// Keeps the records of a stream, in their order.
+pub trait Keeper: Send {
+    /// Takes a record. It never waits: what it has taken it acknowledges when it is kept.
+    ///
+    /// # Errors
+    /// It takes none now. The number is given to the next record then.
+    fn keep(&mut self, number: Number, record: &Record<'_>) -> Result<(), NotRecorded>;
+}
+
+/// By which a keeper tells how far it has come.
+#[derive(Clone, Default)]
+pub struct Acknowledgements {
+    told: Arc<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    /// How many records are kept: all whose number is smaller.
+    kept: AtomicU64,
+    away: AtomicBool,
+    changed: Notify,
+}
+
+impl Acknowledgements {
+    /// All records up to this one are kept, whatever happens now.
+    pub fn up_to(&self, Number(number): Number) {
+        self.told.kept.fetch_max(number.saturating_add(1), Ordering::AcqRel);
+        self.told.changed.notify_waiters();
+    }
+
+    /// Records are not kept now, so that nothing more is begun; or they are again.
+    pub fn is_away(&self, away: bool) {
+        self.told.away.store(away, Ordering::Release);
+    }
+
+    fn has(&self, Number(number): Number) -> bool {
+        self.told.kept.load(Ordering::Acquire) > number
+    }
+
+    /// Waits until a record is kept. Safe to drop.
+    async fn has_come(&self, number: Number) {
+        loop {
+            let changed = self.told.changed.notified();
+            tokio::pin!(changed);
+            // From here on nothing is missed.
+            changed.as_mut().enable();
+            if self.has(number) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// What the stream shares with those who hold tickets.
+struct Kept {
+    usage: Arc<UsageMeter>,
+    ending: Ending,
+    acknowledged: Acknowledgements,
+    stream: Mutex<Stream>,
+}
+
+struct Stream {
+    keeper: Box<dyn Keeper>,
+    next: u64,
+    /// How many ends of commands were not taken.
+    owed: u64,
+}
+
+/// How much of a stream is on record at its close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completeness {
+    /// How many records were taken.
+    pub taken: u64,
+    /// How many of them are acknowledged.
+    pub acknowledged: u64,
+    /// How many ends of commands were not taken.
+    pub owed: u64,
+}
+
+/// The stream of one proxy. Clones share it.
+#[derive(Clone)]
+pub struct Journal {
+    kept: Arc<Kept>,
+}
+
+/// That a command goes to the database.
+pub enum Forwarded {}
+
+/// That a command is answered by the proxy: as it knows, or with a refusal.
+pub enum Local {}
+
+/// An intent that was handed over. To drop it is to say that its command was cut.
+#[must_use = "whether it is on record is known by its proof alone"]
+pub struct Ticket<K> {
+    open: Open,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// The proof that an intent is on record: without one, no function writes a byte of an answer to a client. To drop it is to say
+/// that its command was cut.
+#[must_use = "the outcome must be handed over too"]
+pub struct Recorded<K> {
+    open: Open,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl Journal {
+    /// A stream whose records `keeper` keeps.
+    pub fn new(
+        usage: Arc<UsageMeter>,
+        ending: Ending,
+        acknowledged: Acknowledgements,
+        keeper: Box<dyn Keeper>,
+    ) -> Self {
+        let stream = Mutex::new(Stream { keeper, next: 0, owed: 0 });
+        Self { kept: Arc::new(Kept { usage, ending, acknowledged, stream }) }
+    }
+
+    /// A stream of which nothing is kept: records are counted.
+    pub fn counting(usage: Arc<UsageMeter>, ending: Ending) -> Self {
+        let acknowledged = Acknowledgements::default();
+        let keeper = Box::new(Counts(acknowledged.clone()));
+        Self::new(usage, ending, acknowledged, keeper)
+    }
+
+    /// Hands the intent over of a command that goes to the database.
+    pub fn forwards(&self, intent: Intent<'_>) -> Result<Ticket<Forwarded>, NotRecorded> {
+        self.begin(intent, Decision::Forwarded)
+    }
+
+    /// Hands the intent over of a command that the proxy answers, with `decision`.
+    pub fn answers(&self, intent: Intent<'_>, decision: Decision) -> Result<Ticket<Local>, NotRecorded> {
+        self.begin(intent, decision)
+    }
+
+    fn begin<K>(&self, intent: Intent<'_>, decision: Decision) -> Result<Ticket<K>, NotRecorded> {
+        self.may_begin()?;
+        let of = self.kept.stream().keep(&Record::Intent { intent, decision })?;
+        match decision {
+            Decision::Forwarded | Decision::Answered => self.kept.usage.count_statement(),
+            Decision::Refused { .. } => self.kept.usage.count_refusal(),
+        }
+        Ok(Ticket { open: self.opened(Some(of)), kind: PhantomData })
+    }
+
+    /// A command that reads nothing and changes nothing, as a ping is: it is counted, and waits for nobody.
+    pub fn counted<K>(&self) -> Result<Recorded<K>, NotRecorded> {
+        self.is_not_over()?;
+        self.kept.usage.count_statement();
+        Ok(Recorded { open: self.opened(None), kind: PhantomData })
+    }
+
+    /// More of what is on record already, as the next rows of a cursor are: another outcome of the same intent.
+    pub fn continues(&self, of: Number) -> Result<Recorded<Forwarded>, NotRecorded> {
+        self.may_begin()?;
+        self.kept.usage.count_statement();
+        Ok(Recorded { open: self.opened(Some(of)), kind: PhantomData })
+    }
+
+    /// Hands a record over that nobody waits for. One that is not taken is owed.
+    pub fn note(&self, record: &Record<'_>) {
+        self.kept.stream().note(record);
+    }
+
+    /// Waits until everything is acknowledged, for so long at the most. Says how much is.
+    pub async fn close(&self, patience: Duration) -> Completeness {
+        let deadline = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
+        let last = self.kept.stream().next.checked_sub(1).map(Number);
+        if let Some(last) = last {
+            // What is late is told as missing.
+            let _ = timeout_at(deadline, self.kept.acknowledged.has_come(last)).await;
+        }
+        let stream = self.kept.stream();
+        let acknowledged = self.kept.acknowledged.told.kept.load(Ordering::Acquire);
+        Completeness { taken: stream.next, acknowledged, owed: stream.owed }
+    }
+
+    fn opened(&self, of: Option<Number>) -> Open {
+        Open { kept: Arc::clone(&self.kept), of }
+    }
+
+    fn is_not_over(&self) -> Result<(), NotRecorded> {
+        match self.kept.ending.cause() {
+            Some(_) => Err(NotRecorded::Ended),
+            None => Ok(()),
+        }
+    }
+
+    fn may_begin(&self) -> Result<(), NotRecorded> {
+        self.is_not_over()?;
+        if self.kept.acknowledged.told.away.load(Ordering::Acquire) {
+            return Err(NotRecorded::Unavailable);
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn stream(&self) -> MutexGuard<'_, Stream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stream {
+    fn keep(&mut self, record: &Record<'_>) -> Result<Number, NotRecorded> {
+        let number = Number(self.next);
+        self.keeper.keep(number, record)?;
+        self.next = self.next.saturating_add(1);
+        Ok(number)
+    }
+
+    fn note(&mut self, record: &Record<'_>) {
+        if self.keep(record).is_err() {
+            self.owed = self.owed.saturating_add(1);
+        }
+    }
+}
+
+/// An intent without its end.
+struct Open {
+    kept: Arc<Kept>,
+    /// `None`: its end is not put on record, and neither is its beginning.
+    of: Option<Number>,
+}
+
+impl Open {
+    fn end(mut self, outcome: &Outcome) {
+        if let Some(of) = self.of.take() {
+            self.kept.stream().note(&Record::Outcome { of, outcome });
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(of) = self.of.take() {
+            self.kept.stream().note(&Record::Cut { of });
+        }
+    }
+}
+
+impl<K> Ticket<K> {
+    /// Waits until the intent is on record. Safe to drop: the command is cut then.
+    pub async fn recorded(self) -> Result<Recorded<K>, NotRecorded> {
+        let Self { open, kind } = self;
+        if let Some(of) = open.of
+            && !open.kept.acknowledged.has(of)
+        {
+            let has_come = open.kept.acknowledged.has_come(of);
+            tokio::time::timeout(PATIENCE, has_come).await.map_err(|_| NotRecorded::Late)?;
+        }
+        Ok(Recorded { open, kind })
+    }
+}
+
+impl<K> Recorded<K> {
+    /// Its place, for those that refer to it; `None` if it was only counted.
+    pub fn number(&self) -> Option<Number> {
+        self.open.of
+    }
+
+    /// Hands over how it went.
+    pub fn end(self, outcome: &Outcome) {
+        self.open.end(outcome);
+    }
+}
+
+impl NotRecorded {
+    /// Whether only the command fails, and the next one may pass.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Ended => false,
+            Self::Unavailable | Self::Late => true,
+        }
+    }
+}
+
+/// Keeps nothing.
+struct Counts(Acknowledgements);
+
+impl Keeper for Counts {
+    fn keep(&mut self, number: Number, _: &Record<'_>) -> Result<(), NotRecorded> {
+        self.0.up_to(number);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -1,0 +1,183 @@
+//! A keeper here is as unpleasant as a real one: it takes its time, goes away, and is full.
+
+use super::*;
+use crate::audit::{Proof, Who};
+use crate::ending::EndCause;
+use access::EndReason;
+
+/// What a keeper was given, and whether it takes more.
+#[derive(Clone, Default)]
+struct Slow {
+    given: Arc<Mutex<Vec<String>>>,
+    full: Arc<AtomicBool>,
+}
+
+impl Keeper for Slow {
+    fn keep(&mut self, Number(number): Number, record: &Record<'_>) -> Result<(), NotRecorded> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(NotRecorded::Unavailable);
+        }
+        let said = match record {
+            Record::SessionOpened(_) => "opened".to_owned(),
+            Record::SessionClosed { why, .. } => format!("closed: {why}"),
+            Record::TurnedAway { why, .. } => format!("away: {why}"),
+            Record::Intent { intent, .. } => intent.command.to_owned(),
+            Record::Outcome { of, outcome } => format!("{} had {} rows", of.0, outcome.rows),
+            Record::Cut { of } => format!("{} was cut", of.0),
+        };
+        self.given.lock().unwrap().push(format!("{number} {said}"));
+        Ok(())
+    }
+}
+
+struct Bench {
+    journal: Journal,
+    keeper: Slow,
+    acknowledged: Acknowledgements,
+    ending: Ending,
+    usage: Arc<UsageMeter>,
+    who: Who,
+}
+
+fn bench() -> Bench {
+    let (keeper, acknowledged, ending) = (Slow::default(), Acknowledgements::default(), Ending::new());
+    let usage = Arc::new(UsageMeter::default());
+    let kept = Box::new(keeper.clone());
+    let journal = Journal::new(Arc::clone(&usage), ending.clone(), acknowledged.clone(), kept);
+    let who = Who {
+        grant_uid: "u".into(),
+        user: "requester".into(),
+        proof: Proof::Certificate { serial: "01".into() },
+        session: 1,
+        peer: ([127, 0, 0, 1], 1).into(),
+    };
+    Bench { journal, keeper, acknowledged, ending, usage, who }
+}
+
+impl Bench {
+    fn intent(&self) -> Intent<'_> {
+        Intent { who: &self.who, command: "COM_QUERY", text: b"SELECT 1", of: None, parameters: &[] }
+    }
+
+    fn forwards(&self) -> Result<Ticket<Forwarded>, NotRecorded> {
+        self.journal.forwards(self.intent())
+    }
+
+    fn given(&self) -> Vec<String> {
+        self.keeper.given.lock().unwrap().clone()
+    }
+}
+
+async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
+    tokio::select! {
+        biased;
+        _ = future => false,
+        () = tokio::task::yield_now() => true,
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_proof_before_the_very_record_is_kept() {
+    let bench = bench();
+    let (first, second) = (bench.forwards().unwrap(), bench.forwards().unwrap());
+    let second = second.recorded();
+    tokio::pin!(second);
+    assert!(is_pending(&mut second).await);
+    bench.acknowledged.up_to(Number(0));
+    assert!(is_pending(&mut second).await, "another one is kept");
+    let first = first.recorded().await.unwrap();
+    bench.acknowledged.up_to(Number(1));
+    second.await.unwrap().end(&Outcome { rows: 2, ..Outcome::default() });
+    first.end(&Outcome { rows: 1, ..Outcome::default() });
+    assert_eq!(bench.given(), ["0 COM_QUERY", "1 COM_QUERY", "2 1 had 2 rows", "3 0 had 1 rows"]);
+}
+
+#[tokio::test]
+async fn whatever_is_dropped_on_its_way_was_cut() {
+    let bench = bench();
+    drop(bench.forwards().unwrap());
+    {
+        let waits = bench.forwards().unwrap().recorded();
+        tokio::pin!(waits);
+        assert!(is_pending(&mut waits).await);
+    }
+    let ticket = bench.forwards().unwrap();
+    bench.acknowledged.up_to(Number(4));
+    drop(ticket.recorded().await.unwrap());
+    assert_eq!(
+        bench.given(),
+        ["0 COM_QUERY", "1 0 was cut", "2 COM_QUERY", "3 2 was cut", "4 COM_QUERY", "5 4 was cut"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_late_fails_its_statement_and_not_the_next() {
+    let bench = bench();
+    let late = bench.forwards().unwrap().recorded().await.err();
+    assert_eq!(late, Some(NotRecorded::Late));
+    assert!(late.is_some_and(NotRecorded::may_pass));
+    assert_eq!(bench.given(), ["0 COM_QUERY", "1 0 was cut"]);
+    let next = bench.forwards().unwrap();
+    bench.acknowledged.up_to(Number(2));
+    next.recorded().await.unwrap().end(&Outcome::default());
+}
+
+#[tokio::test]
+async fn while_nobody_keeps_records_nothing_is_begun_and_afterwards_it_is() {
+    let bench = bench();
+    bench.acknowledged.is_away(true);
+    assert_eq!(bench.forwards().err(), Some(NotRecorded::Unavailable));
+    assert_eq!(bench.journal.continues(Number(0)).err(), Some(NotRecorded::Unavailable));
+    assert!(bench.journal.counted::<Local>().is_ok(), "a ping waits for nobody");
+    bench.acknowledged.is_away(false);
+    bench.keeper.full.store(true, Ordering::SeqCst);
+    assert_eq!(bench.forwards().err(), Some(NotRecorded::Unavailable));
+    bench.keeper.full.store(false, Ordering::SeqCst);
+    assert!(bench.forwards().is_ok());
+    assert_eq!(bench.given(), ["0 COM_QUERY", "1 0 was cut"], "no number is left out");
+    assert_eq!(bench.usage.so_far().statements, 2, "what was not begun does not count");
+}
+
+#[tokio::test]
+async fn nothing_is_begun_after_the_end() {
+    let bench = bench();
+    bench.ending.begin(EndCause::of(EndReason::Revoked));
+    assert_eq!(bench.forwards().err(), Some(NotRecorded::Ended));
+    assert_eq!(bench.journal.continues(Number(0)).err(), Some(NotRecorded::Ended));
+    assert_eq!(bench.journal.counted::<Local>().err(), Some(NotRecorded::Ended));
+    assert!(!NotRecorded::Ended.may_pass());
+}
+
+#[tokio::test]
+async fn refusals_are_counted_apart() {
+    let bench = bench();
+    bench.acknowledged.up_to(Number(9));
+    let refused = Decision::Refused { rule: crate::rule::Rule::Command };
+    for decision in [Decision::Answered, refused] {
+        let ticket = bench.journal.answers(bench.intent(), decision).unwrap();
+        ticket.recorded().await.unwrap().end(&Outcome::default());
+    }
+    assert_eq!((bench.usage.so_far().statements, bench.usage.so_far().refused), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_waits_so_long_and_says_what_is_missing() {
+    let bench = bench();
+    assert_eq!(
+        bench.journal.close(Duration::from_secs(1)).await,
+        Completeness { taken: 0, acknowledged: 0, owed: 0 }
+    );
+    let ticket = bench.forwards().unwrap();
+    bench.acknowledged.up_to(Number(0));
+    bench.keeper.full.store(true, Ordering::SeqCst);
+    drop(ticket);
+    bench.keeper.full.store(false, Ordering::SeqCst);
+    bench.journal.note(&Record::SessionClosed { session: 1, why: "test" });
+    let before = Instant::now();
+    let missing = Completeness { taken: 2, acknowledged: 1, owed: 1 };
+    assert_eq!(bench.journal.close(Duration::from_secs(1)).await, missing);
+    assert_eq!(before.elapsed(), Duration::from_secs(1));
+    bench.acknowledged.up_to(Number(1));
+    let whole = Completeness { taken: 2, acknowledged: 2, owed: 1 };
+    assert_eq!(bench.journal.close(Duration::from_secs(1)).await, whole);
+}

@@ -1,0 +1,186 @@
+//! Nothing is seen before it is on record, and a record that fails costs one statement, not the session. The keeper of the record is
+//! the test's own, and as unpleasant as a log far away: it takes its time, and it goes away.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use keyhole_proxy::audit::{Acknowledgements, Journal, Keeper, NotRecorded, Number, Record};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use wire::mysql::command;
+
+use crate::support::databases::{DatabaseServer, both};
+use crate::support::proxy::{Proxy, grant_on, wide};
+use crate::support::raw::{self, RawTls, error};
+
+/// Much shorter than a record may take.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// What was handed over, in the order in which it was.
+#[derive(Default)]
+struct Book {
+    lines: Vec<(Number, String)>,
+    /// Whether what comes is not acknowledged.
+    held: bool,
+}
+
+#[derive(Clone, Default)]
+struct Books {
+    book: Arc<Mutex<Book>>,
+    more: Arc<Notify>,
+    acknowledged: Acknowledgements,
+}
+
+impl Keeper for Books {
+    fn keep(&mut self, number: Number, record: &Record<'_>) -> Result<(), NotRecorded> {
+        let line = match record {
+            Record::SessionOpened(who) => format!("opened by {}", who.user),
+            Record::SessionClosed { why, .. } => format!("closed: {why}"),
+            Record::TurnedAway { why, .. } => format!("turned away: {why}"),
+            Record::Intent { intent, .. } => format!(
+                "{} of {:?}: {} with {} values",
+                intent.command,
+                intent.of,
+                intent.text.escape_ascii(),
+                intent.parameters.len()
+            ),
+            Record::Outcome { of, outcome } => format!("outcome of {of:?}: {} rows", outcome.rows),
+            Record::Cut { of } => format!("cut {of:?}"),
+        };
+        let mut book = self.book.lock().unwrap();
+        book.lines.push((number, line));
+        if !book.held {
+            self.acknowledged.up_to(number);
+        }
+        self.more.notify_one();
+        Ok(())
+    }
+}
+
+impl Books {
+    async fn before(&self, server: &DatabaseServer) -> Proxy {
+        let (keeper, acknowledged) = (Box::new(self.clone()), self.acknowledged.clone());
+        let journal = |usage, ending| Journal::new(usage, ending, acknowledged, keeper);
+        Proxy::on_record(grant_on(server, wide()), journal).await
+    }
+
+    fn holds(&self) {
+        self.book.lock().unwrap().held = true;
+    }
+
+    fn lets_go(&self) {
+        let mut book = self.book.lock().unwrap();
+        book.held = false;
+        if let Some((last, _)) = book.lines.last() {
+            self.acknowledged.up_to(*last);
+        }
+    }
+
+    /// Waits for a line that begins so: its number, and the line.
+    async fn has(&self, beginning: &str) -> (Number, String) {
+        loop {
+            let more = self.more.notified();
+            let found = self
+                .book
+                .lock()
+                .unwrap()
+                .lines
+                .iter()
+                .rfind(|(_, line)| line.starts_with(beginning))
+                .cloned();
+            match found {
+                Some(found) => return found,
+                None => more.await,
+            }
+        }
+    }
+}
+
+async fn is_not_recorded(session: &mut RawTls, text: &str) {
+    let (code, message) = error(&session.asks(&command::encode_query(text.as_bytes())).await.unwrap());
+    assert!(code == 1105 && message.contains("could not be put on record"), "{code} {message}");
+}
+
+#[tokio::test]
+async fn no_byte_of_an_answer_comes_before_its_record_is_kept() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        for text in ["SELECT 471", "SELEC", "DELETE FROM shop.orders", "KILL 1", "SET NAMES utf8mb4"] {
+            books.holds();
+            session.sends(&command::encode_query(text.as_bytes())).await.unwrap();
+            books.has(&format!("COM_QUERY of None: {text}")).await;
+            assert!(timeout(SHORT, session.reads()).await.is_err(), "{text}");
+            books.lets_go();
+            session.reads_answer().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_nobody_keeps_records_statements_fail_at_once_and_the_session_goes_on() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        books.acknowledged.is_away(true);
+        for text in ["SELECT 1", "DELETE FROM shop.orders", "SET @a = 1", "USE shop"] {
+            is_not_recorded(&mut session, text).await;
+        }
+        let pong = session.asks(&command::encode_ping()).await.unwrap();
+        assert_eq!(pong.first(), Some(&0), "a ping waits for nobody");
+        books.acknowledged.is_away(false);
+        assert!(session.answers("SELECT 1").await.len() > 2);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_on_record_in_time_never_reached_the_database() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        books.holds();
+        is_not_recorded(&mut session, "SET @a = 471").await;
+        let (of, _) = books.has("COM_QUERY of None: SET @a = 471").await;
+        books.has(&format!("cut {of:?}")).await;
+        books.lets_go();
+        let rows = session.answers("SELECT @a IS NULL").await;
+        assert!(rows.iter().any(|row| row == b"\x011"), "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_execution_goes_on_with_the_record_of_its_preparation() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        let prepared = session.asks(&command::encode_prepare(b"SELECT ? + 1")).await.unwrap();
+        let id = &prepared[1..5];
+        // The definition of its parameter and of its column, and what ends each.
+        while timeout(SHORT, session.reads()).await.is_ok() {}
+        let (preparation, _) = books.has("COM_STMT_PREPARE of None: SELECT ? + 1").await;
+        let head = [&[0x17][..], id, &[0, 1, 0, 0, 0, 0, 1, 8, 0]].concat();
+        session.result(&[&head[..], &471_i64.to_le_bytes()].concat()).await;
+        let (execution, line) = books.has("COM_STMT_EXECUTE").await;
+        assert_eq!(line, format!("COM_STMT_EXECUTE of Some({preparation:?}):  with 1 values"));
+        books.has(&format!("outcome of {execution:?}: 1 rows")).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_and_those_who_got_none_are_on_record() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        books.has("opened by requester@example.com").await;
+        session.sends(&command::encode_quit()).await.unwrap();
+        books.has("closed: ").await;
+        let mut stranger = raw::secured(&proxy, None).await;
+        stranger.responds(b"requester@example.com", b"wrong", b"mysql_clear_password").await;
+        books.has("turned away: the client has no identity here").await;
+    }
+}
