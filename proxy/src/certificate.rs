@@ -4,6 +4,7 @@
 
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
+use x509_parser::prelude::X509Certificate;
 
 /// The URI of the operator's own client certificate.
 pub const OPERATOR_URI: &str = "keyhole://operator";
@@ -12,17 +13,17 @@ pub const OPERATOR_URI: &str = "keyhole://operator";
 ///
 /// A certificate that can't be read, has no such name, or more than one, names nobody.
 pub fn names(der: &[u8], uri: &str) -> bool {
-    let Ok((rest, certificate)) = parse_x509_certificate(der) else {
-        return false;
-    };
-    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
-        return false;
-    };
-    let mut uris = extension.value.general_names.iter().filter_map(|name| match name {
+    matches!(parse_x509_certificate(der), Ok((rest, certificate)) if rest.is_empty() && is_named(&certificate, uri))
+}
+
+/// The same of a certificate that was read.
+pub fn is_named(certificate: &X509Certificate<'_>, uri: &str) -> bool {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return false };
+    let uris = extension.value.general_names.iter().filter_map(|name| match name {
         GeneralName::URI(uri) => Some(*uri),
         _ => None,
     });
-    rest.is_empty() && uris.next() == Some(uri) && uris.next().is_none()
+    uris.eq([uri])
 }
 
 #[cfg(test)]

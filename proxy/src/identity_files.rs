@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::sessions::ServingIdentity;
+use crate::serving::ServingIdentity;
 
 /// No file of these is longer.
 const LONGEST_FILE: u64 = 1024 * 1024;

@@ -20,6 +20,7 @@ pub mod life;
 pub mod memory;
 pub mod panics;
 pub mod rule;
+pub mod serving;
 pub mod sessions;
 pub mod status;
 pub mod termination;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use access::EndReason;
 use access::report::{Phase, Report};
 use keyhole_proxy::ending::Ending;
-use keyhole_proxy::sessions::ServingIdentity;
-use keyhole_proxy::status::{Board, Operator, serve_operator, status_tls};
+use keyhole_proxy::serving::{Callers, ServingIdentity};
+use keyhole_proxy::status::{Board, Operator, serve_operator};
 use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -62,7 +62,8 @@ impl Port {
             key_pem: key.serialize_pem().into_bytes().into(),
             session_ca_pem: session.as_ref().pem().into_bytes(),
         };
-        let tls = status_tls(&serving, internal.as_ref().pem().as_bytes()).unwrap();
+        let operator = Callers::of("internal-ca.crt", internal.as_ref().pem().as_bytes()).unwrap();
+        let tls = Arc::new(serving.tls(operator.required().unwrap()).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (board, ending) = (Board::new("uid".into(), Arc::default()), Ending::new());

@@ -41,7 +41,8 @@ use crate::clock;
 use crate::ending::{EndCause, Ending};
 use crate::engine::Engine;
 use crate::engines;
-use crate::sessions::{self, Listeners, Served, ServingIdentity, Shared, SharedParts};
+use crate::serving::ServingIdentity;
+use crate::sessions::{self, Listeners, Served, Shared, SharedParts};
 use crate::status::{Board, Operator, serve_health, serve_operator};
 use crate::usage::UsageMeter;
 

@@ -16,8 +16,8 @@ use vault::{BadVaultAddress, Vault};
 use crate::args::Args;
 use crate::engine::{Engine, Unfit};
 use crate::identity_files::{self, IdentityFiles, LoadIdentityError};
-use crate::sessions::{Listeners, ServingIdentity};
-use crate::status::{StatusTlsError, status_tls};
+use crate::serving::{Callers, ServingError, ServingIdentity};
+use crate::sessions::Listeners;
 
 /// What the life needs.
 pub struct Setup<E> {
@@ -75,7 +75,7 @@ pub enum SetupError {
     Identity(#[source] LoadIdentityError),
     /// TLS of the status port.
     #[error("cannot open the status port")]
-    Status(#[source] StatusTlsError),
+    Status(#[source] ServingError),
     /// The grant's custody is the operator's, and no operator could call.
     #[error("the grant's custody is the operator's, but there is no internal-ca.crt to know it by")]
     NoOperator,
@@ -113,8 +113,9 @@ pub async fn set_up<E: Engine>(args: &Args, grant: Grant) -> Result<Setup<E>, Se
         (None, Custody::Operator) => return Err(SetupError::NoOperator),
         (None, Custody::File(_)) => None,
         (Some(ca_pem), Custody::Operator | Custody::File(_)) => {
-            let tls = status_tls(&serving, ca_pem).map_err(SetupError::Status)?;
-            Some(Status { listener: listen(args.port_status).await?, tls })
+            let operator = Callers::of("internal-ca.crt", ca_pem).and_then(Callers::required);
+            let tls = operator.and_then(|operator| serving.tls(operator)).map_err(SetupError::Status)?;
+            Some(Status { listener: listen(args.port_status).await?, tls: Arc::new(tls) })
         }
     };
     let native = args.port_native.unwrap_or(grant.target.engine.native_port());

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::tls::{self, TlsError};
+use super::tls;
 use super::token;
 use crate::audit::Proof;
+use crate::certificate;
 use crate::clock;
+use crate::serving::ServingError;
 
 /// Why somebody is nobody here. Says which check failed, never what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +59,7 @@ pub(super) struct Verified {
 
 impl SessionAuthority {
     /// For the grant with this uid and user, and the session CA's certificates.
-    pub fn new(grant_uid: &str, user: &str, session_ca_pem: &[u8]) -> Result<Self, TlsError> {
+    pub fn new(grant_uid: &str, user: &str, session_ca_pem: &[u8]) -> Result<Self, ServingError> {
         Ok(Self {
             grant_uid: grant_uid.to_owned(),
             user: user.to_owned(),
@@ -94,7 +96,7 @@ impl SessionAuthority {
         if !rest.is_empty() {
             return Err(IdentityError::Certificate);
         }
-        if !self.is_ours(&parsed) {
+        if !certificate::is_named(&parsed, &self.uri) {
             return Err(IdentityError::OtherGrant);
         }
         Ok(Verified {
@@ -103,16 +105,6 @@ impl SessionAuthority {
             not_after: parsed.validity().not_after.timestamp(),
             p256_key: p256_key(&parsed),
         })
-    }
-
-    /// Exactly one URI, and it is this grant's.
-    fn is_ours(&self, certificate: &X509Certificate<'_>) -> bool {
-        let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
-        let uris = names.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        });
-        uris.eq([self.uri.as_str()])
     }
 }
 

@@ -15,5 +15,4 @@ pub(crate) use listen::Port;
 pub use listen::{Arrival, Listeners, Served, serve};
 pub use seats::Seat;
 pub(crate) use seats::Seated;
-pub use shared::{ServingIdentity, Shared, SharedParts};
-pub use tls::TlsError;
+pub use shared::{Shared, SharedParts};

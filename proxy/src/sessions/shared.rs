@@ -4,27 +4,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use access::Grant;
-use zeroize::Zeroizing;
 
 use super::identity::SessionAuthority;
 use super::seats::Seats;
-use super::tls::{self, Acceptors, TlsError};
+use super::tls::{self, Acceptors};
 use crate::audit::Journal;
 use crate::credential::Credential;
 use crate::ending::Ending;
 use crate::engine::Engine;
 use crate::memory::{self, Ledger};
+use crate::serving::{ServingError, ServingIdentity};
 use crate::usage::UsageMeter;
-
-/// What the proxy shows to clients, and by what it knows them. All PEM.
-pub struct ServingIdentity {
-    /// The serving certificate, and what leads to its CA.
-    pub certificate_pem: Vec<u8>,
-    /// Its key, wiped when dropped.
-    pub key_pem: Zeroizing<Vec<u8>>,
-    /// The session CA: one certificate or more.
-    pub session_ca_pem: Vec<u8>,
-}
 
 /// What a grant's sessions are built from.
 pub struct SharedParts<E: Engine> {
@@ -66,7 +56,7 @@ pub struct Shared<E: Engine> {
 
 impl<E: Engine> Shared<E> {
     /// Builds it.
-    pub fn new(parts: SharedParts<E>) -> Result<Self, TlsError> {
+    pub fn new(parts: SharedParts<E>) -> Result<Self, ServingError> {
         let SharedParts { grant, credential, engine, checked, identity, usage, journal, ending } = parts;
         let who = &grant.identity;
         Ok(Self {

@@ -4,9 +4,7 @@ mod accept;
 mod board;
 mod health;
 mod operator;
-mod tls;
 
 pub use board::{Board, NotOurs};
 pub use health::serve_health;
 pub use operator::{Operator, serve_operator};
-pub use tls::{StatusTlsError, status_tls};
