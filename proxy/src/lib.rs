@@ -18,6 +18,7 @@ pub mod hardening;
 pub mod identity_files;
 pub mod life;
 pub mod memory;
+pub mod metrics;
 pub mod panics;
 pub mod rule;
 pub mod serving;

@@ -66,7 +66,7 @@ fn start_log(format: LogFormat) {
     // Not to be raised from outside: below this level libraries may print what they send.
     let log = tracing_subscriber::fmt().with_max_level(Level::INFO).with_writer(std::io::stderr);
     match format {
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
         LogFormat::Text => log.init(),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use access::EndReason;
 use access::report::{Phase, Report};
 use keyhole_proxy::ending::Ending;
+use keyhole_proxy::metrics::Metrics;
 use keyhole_proxy::serving::{Callers, ServingIdentity};
 use keyhole_proxy::status::{Board, Operator, serve_operator};
 use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
@@ -67,7 +68,9 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (board, ending) = (Board::new("uid".into(), Arc::default()), Ending::new());
-        let operator = Operator { board: board.clone(), ending: ending.clone() };
+        let metrics = Metrics::default();
+        metrics.turned_away();
+        let operator = Operator { board: board.clone(), metrics, ending: ending.clone() };
         tokio::spawn(serve_operator(listener, tls, operator));
         Self { address, internal, session, board, ending }
     }
@@ -135,6 +138,15 @@ async fn the_operator_reads_the_report() {
     let (status, body) = port.ask(Some(port.operator()), "GET /v1/report", "").await.unwrap();
     let report: Report = serde_json::from_str(&body).unwrap();
     assert_eq!((status, report.phase, report.grant_uid.as_str()), (200, Phase::Starting, "uid"));
+}
+
+#[tokio::test]
+async fn the_operator_reads_the_figures_and_another_proxy_does_not() {
+    let port = Port::open().await;
+    let another = Shows { issuer: &port.internal, uris: &["keyhole://proxy/another"] };
+    assert_eq!(port.ask(Some(another), "GET /metrics", "").await, None);
+    let (status, page) = port.ask(Some(port.operator()), "GET /metrics", "").await.unwrap();
+    assert!(status == 200 && page.contains("keyhole_proxy_turned_away_total 1"), "{status} {page}");
 }
 
 #[tokio::test]

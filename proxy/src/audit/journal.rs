@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Decision, Intent, Outcome, Record};
 use crate::ending::Ending;
+use crate::metrics::Metrics;
 use crate::usage::UsageMeter;
 
 /// How long a statement waits for its record.
@@ -92,6 +93,7 @@ impl Acknowledgements {
 /// What the stream shares with those who hold tickets.
 struct Kept {
     usage: Arc<UsageMeter>,
+    metrics: Metrics,
     ending: Ending,
     acknowledged: Acknowledgements,
     stream: Mutex<Stream>,
@@ -151,7 +153,7 @@ impl Journal {
         keeper: Box<dyn Keeper>,
     ) -> Self {
         let stream = Mutex::new(Stream { keeper, next: 0, owed: 0 });
-        Self { kept: Arc::new(Kept { usage, ending, acknowledged, stream }) }
+        Self { kept: Arc::new(Kept { usage, metrics: Metrics::default(), ending, acknowledged, stream }) }
     }
 
     /// A stream of which nothing is kept: records are counted.
@@ -159,6 +161,11 @@ impl Journal {
         let acknowledged = Acknowledgements::default();
         let keeper = Box::new(Counts(acknowledged.clone()));
         Self::new(usage, ending, acknowledged, keeper)
+    }
+
+    /// What is counted of all that goes on record.
+    pub fn metrics(&self) -> Metrics {
+        self.kept.metrics.clone()
     }
 
     /// Hands the intent over of a command that goes to the database.
@@ -176,7 +183,10 @@ impl Journal {
         let of = self.kept.stream().keep(&Record::Intent { intent, decision })?;
         match decision {
             Decision::Forwarded | Decision::Answered => self.kept.usage.count_statement(),
-            Decision::Refused { .. } => self.kept.usage.count_refusal(),
+            Decision::Refused { rule } => {
+                self.kept.usage.count_refusal();
+                self.kept.metrics.refused(rule);
+            }
         }
         Ok(Ticket { open: self.opened(Some(of)), kind: PhantomData })
     }
@@ -197,6 +207,9 @@ impl Journal {
 
     /// Hands a record over that nobody waits for. One that is not taken is owed.
     pub fn note(&self, record: &Record<'_>) {
+        if let Record::TurnedAway { .. } = record {
+            self.kept.metrics.turned_away();
+        }
         self.kept.stream().note(record);
     }
 
@@ -263,6 +276,7 @@ struct Open {
 
 impl Open {
     fn end(mut self, outcome: &Outcome) {
+        self.kept.metrics.took(outcome.duration);
         if let Some(of) = self.of.take() {
             self.kept.stream().note(&Record::Outcome { of, outcome });
         }
@@ -281,12 +295,15 @@ impl<K> Ticket<K> {
     /// Waits until the intent is on record. Safe to drop: the command is cut then.
     pub async fn recorded(self) -> Result<Recorded<K>, NotRecorded> {
         let Self { open, kind } = self;
-        if let Some(of) = open.of
-            && !open.kept.acknowledged.has(of)
-        {
+        let Some(of) = open.of else { return Ok(Recorded { open, kind }) };
+        let mut waited = Duration::ZERO;
+        if !open.kept.acknowledged.has(of) {
+            let since = Instant::now();
             let has_come = open.kept.acknowledged.has_come(of);
             tokio::time::timeout(PATIENCE, has_come).await.map_err(|_| NotRecorded::Late)?;
+            waited = since.elapsed();
         }
+        open.kept.metrics.waited(waited);
         Ok(Recorded { open, kind })
     }
 }

@@ -118,13 +118,13 @@ async fn live_on<E: Engine>(setup: Setup<E>) -> (Verdict, Report) {
     let board = Board::new(grant.identity.uid.clone(), Arc::clone(&usage));
     let ending = Ending::new();
     tokio::spawn(serve_health(health, board.clone()));
+    let journal = Journal::counting(Arc::clone(&usage), ending.clone());
     if let Some(status) = status {
-        let operator = Operator { board: board.clone(), ending: ending.clone() };
+        let operator = Operator { board: board.clone(), metrics: journal.metrics(), ending: ending.clone() };
         tokio::spawn(serve_operator(status.listener, status.tls, operator));
     }
     let left = deadline::time_left(&grant, clock::now());
     let deadline = Moment::after(left.clone().unwrap_or_default());
-    let journal = Journal::counting(Arc::clone(&usage), ending.clone());
     let life = Life { grant, vault, engine: Arc::new(engine), board, ending, usage, journal, deadline };
     tokio::spawn(end_in_time(life.ending.clone(), deadline));
     tokio::spawn(end_on_signal(life.ending.clone()));

@@ -11,10 +11,11 @@ use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::door::{Door, Place};
 use super::shared::Shared;
-use crate::audit::Record;
+use crate::audit::{Journal, Record};
 use crate::engine::{Engine, Over};
 
 /// From the first byte to a proven identity.
@@ -85,7 +86,16 @@ async fn serve_port<E: Engine>(
         while sessions.try_join_next().is_some() {}
         match arrived {
             Ok(arrival) => {
-                sessions.spawn(attend(arrival, Arc::clone(shared)));
+                let number = shared.seats.next_number();
+                // Whatever is said of it, in whichever module, says which session it was; a panic, too.
+                let span = tracing::info_span!(
+                    "session",
+                    session = number,
+                    peer = %arrival.peer,
+                    ?port,
+                    grant = shared.grant.identity.uid,
+                );
+                sessions.spawn(attend(arrival, number, Arc::clone(shared)).instrument(span));
             }
             Err(error) => {
                 tracing::warn!(%error, ?port, "cannot accept a connection");
@@ -134,17 +144,17 @@ pub struct Arrival {
     pub(crate) place: Place,
 }
 
-/// Which session it was, for the log, when the code of one panics. The place is there already.
-struct InLog {
+/// A session on record, whose end goes there too, whatever becomes of its code.
+struct OpenOnRecord {
+    journal: Journal,
     session: u32,
-    peer: SocketAddr,
+    why: Option<String>,
 }
 
-impl Drop for InLog {
+impl Drop for OpenOnRecord {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(session = self.session, peer = %self.peer, "session ended: its code panicked");
-        }
+        let why = self.why.as_deref().unwrap_or("its code broke, or it did not end in time");
+        self.journal.note(&Record::SessionClosed { session: self.session, why });
     }
 }
 
@@ -158,14 +168,12 @@ enum Stopped {
 }
 
 /// One connection, from its first byte to its last.
-async fn attend<E: Engine>(arrival: Arrival, shared: Arc<Shared<E>>) -> Attended {
-    let (peer, port) = (arrival.peer, arrival.port);
+async fn attend<E: Engine>(arrival: Arrival, number: u32, shared: Arc<Shared<E>>) -> Attended {
+    let peer = arrival.peer;
     if let Err(error) = tune(&arrival.stream) {
-        tracing::info!(%peer, ?port, %error, "connection lost at once");
+        tracing::info!(%error, "connection lost at once");
         return Attended::Settled;
     }
-    let number = shared.seats.next_number();
-    let _log = InLog { session: number, peer };
     let (ending, journal) = (shared.ending.clone(), shared.journal.clone());
     let identified = tokio::select! {
         biased;
@@ -181,17 +189,18 @@ async fn attend<E: Engine>(arrival: Arrival, shared: Arc<Shared<E>>) -> Attended
     match opened {
         Ok(session) => {
             let database_session = E::database_session(&session);
-            tracing::info!(session = number, %database_session, %peer, ?port, "session opened");
+            tracing::info!(%database_session, "session opened");
+            let mut open = OpenOnRecord { journal, session: number, why: None };
             let Over { reason, told } = E::relay(session).await;
-            journal.note(&Record::SessionClosed { session: number, why: &reason });
-            tracing::info!(session = number, %peer, ?port, reason, "session ended");
+            tracing::info!(reason, "session ended");
+            open.why = Some(reason);
             if told { Attended::Settled } else { Attended::Untold }
         }
         Err(turned_away) => {
             let cause = turned_away.source().map(chain).unwrap_or_default();
             let why = turned_away.to_string();
             journal.note(&Record::TurnedAway { session: number, peer, why: &why });
-            tracing::info!(session = number, %peer, ?port, reason = why, cause, "turned away");
+            tracing::info!(reason = why, cause, "turned away");
             Attended::Settled
         }
     }
@@ -210,20 +219,37 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_log::Log;
+    use crate::audit::{Acknowledgements, Keeper, NotRecorded, Number};
+    use crate::ending::Ending;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Ends(Arc<Mutex<Vec<String>>>);
+
+    impl Keeper for Ends {
+        fn keep(&mut self, _: Number, record: &Record<'_>) -> Result<(), NotRecorded> {
+            if let Record::SessionClosed { session, why } = record {
+                self.0.lock().unwrap().push(format!("{session}: {why}"));
+            }
+            Ok(())
+        }
+    }
 
     #[tokio::test]
-    async fn a_session_whose_code_panics_is_named_in_the_log_and_no_other_is() {
-        let (log, _here) = Log::of_this_thread();
-        let session = |number| InLog { session: number, peer: ([127, 0, 0, 1], 5).into() };
-        let (lucky, unlucky) = (session(6), session(7));
-        tokio::spawn(async move { drop(lucky) }).await.unwrap();
+    async fn the_end_of_a_session_whose_code_panics_is_on_record() {
+        let ends = Ends::default();
+        let keeper = Box::new(ends.clone());
+        let journal = Journal::new(Arc::default(), Ending::new(), Acknowledgements::default(), keeper);
+        let open = |session| OpenOnRecord { journal: journal.clone(), session, why: None };
+        let (mut lucky, unlucky) = (open(6), open(7));
+        lucky.why = Some("the client went".into());
+        drop(lucky);
         let ended = tokio::spawn(async move {
-            let _session = unlucky;
+            let _open = unlucky;
             panic!("on purpose")
         });
         assert!(ended.await.map(|(): ()| ()).is_err());
-        let said = log.said();
-        assert!(said.contains("session=7 peer=127.0.0.1:5") && !said.contains("session=6"), "{said}");
+        let said = ends.0.lock().unwrap().clone();
+        assert_eq!(said, ["6: the client went", "7: its code broke, or it did not end in time"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The operator's port: report, custody, end. Mutual TLS, and of all the holders of internal certificates only the
+//! The operator's port: report, figures, custody, end. Mutual TLS, and of all the holders of internal certificates only the
 //! operator: another proxy's certificate is of the same CA and must not get in.
 
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use access::EndReason;
 use access::report::{CustodyNote, EndOrder, Report};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use rustls::ServerConfig;
@@ -20,6 +22,7 @@ use super::Board;
 use super::accept::{accept, speak_http};
 use crate::certificate;
 use crate::ending::{EndCause, Ending};
+use crate::metrics::{self, Metrics};
 
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// No order is near this.
@@ -28,10 +31,12 @@ const LONGEST_BODY: usize = 4 * 1024;
 const LONGEST_MESSAGE: usize = 200;
 
 /// What the operator can reach.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Operator {
     /// What it may read.
     pub board: Board,
+    /// What it may export.
+    pub metrics: Metrics,
     /// What it may begin.
     pub ending: Ending,
 }
@@ -73,6 +78,7 @@ async fn let_in(acceptor: TlsAcceptor, stream: TcpStream) -> Option<TlsStream<Tc
 fn router(operator: Operator) -> Router {
     Router::new()
         .route("/v1/report", get(report))
+        .route("/metrics", get(page))
         .route("/v1/custody", post(custody))
         .route("/v1/end", post(end))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
@@ -81,6 +87,10 @@ fn router(operator: Operator) -> Router {
 
 async fn report(State(operator): State<Operator>) -> Json<Report> {
     Json(operator.board.report())
+}
+
+async fn page(State(operator): State<Operator>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], operator.metrics.page(operator.board.report().usage))
 }
 
 async fn custody(State(operator): State<Operator>, Json(note): Json<CustodyNote>) -> StatusCode {

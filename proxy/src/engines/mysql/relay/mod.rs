@@ -162,11 +162,7 @@ impl Relay {
         let ended = match ended {
             // Its client hears what it was, all others that the grant is over.
             Ended::Violation(violation) => {
-                tracing::error!(
-                    session = self.who.session,
-                    what = violation.sentence(),
-                    "violation: the grant ends"
-                );
+                tracing::error!(what = violation.sentence(), "violation: the grant ends");
                 ending.begin(EndCause::of(EndReason::Violation));
                 ended
             }
