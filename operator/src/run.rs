@@ -1,4 +1,4 @@
-//! Starting: means, pages, election, loops. Stopping: at a signal, or when we lead no more.
+//! Start: context, HTTP endpoints, leader election, controllers. Stop: at a signal, or when we lead no more.
 
 use std::net::IpAddr;
 use std::path::Path;

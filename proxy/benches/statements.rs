@@ -2,8 +2,8 @@
 //! both sides: processor time, thread switches and system calls for each statement, and its rate beside the direct way and
 //! HAProxy's. `docs/performance.md` says how to run it; nothing depends on its figures.
 //!
-//! `cargo bench -p keyhole-proxy --bench statements` measures everything. With `text 16 2000` behind `--` it sends so many
-//! statements of one kind and is done, for whatever watches: `KEYHOLE_UNDER` is a command that the proxy is started under.
+//! `cargo bench -p keyhole-proxy --bench statements` measures everything. With `text 16 2000` behind `--` it sends 2000
+//! statements of that kind on 16 connections and is done, for whatever watches: `KEYHOLE_UNDER` is a command that the proxy is started under.
 
 // A measurement that fails may panic, and takes real time.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use sql::{Decides, Remembered, Verdict};
 use tokio::sync::oneshot;
 
-/// Enough for the deepest text that the gate's caps let through, in a debug build too.
+/// The stack of a thread, in bytes: enough for the deepest text that the gate's caps let through, in a debug build too.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// The least that must be left of a session's own stack. The gate takes more where it finds that a text needs more.
@@ -31,7 +31,7 @@ pub const MEMORY: usize = 12 * MIB + 46 * MIB + MOST_REMEMBERED;
 
 const MIB: usize = 1024 * 1024;
 
-/// Verdicts that are remembered, in bytes.
+/// The most bytes of verdicts that are remembered.
 const MOST_REMEMBERED: usize = 2 * 1024 * 1024;
 
 /// Asks the gate something and hands the answer to whoever waits for it.

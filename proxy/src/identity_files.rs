@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::serving::ServingIdentity;
 
-/// No file of these is longer.
+/// The longest of these files, in bytes.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// What the folder holds.

@@ -10,7 +10,7 @@ use access::report::Report;
 use anyhow::Context;
 use clap::Parser;
 use keyhole_proxy::args::{Args, LogFormat};
-use keyhole_proxy::life::{Verdict, live};
+use keyhole_proxy::life::{Exit, live};
 use keyhole_proxy::{hardening, panics, termination};
 use tokio::runtime::Builder;
 use tracing::Level;
@@ -23,9 +23,9 @@ fn main() -> ExitCode {
     start_log(args.log_format);
     panics::say_only_where();
     match run(&args) {
-        Ok(Verdict::Shut) => ExitCode::SUCCESS,
-        Ok(Verdict::Failed) => ExitCode::from(1),
-        Ok(Verdict::Open) => ExitCode::from(3),
+        Ok(Exit::Shut) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Ok(Exit::Open) => ExitCode::from(3),
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");
             ExitCode::from(1)
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<Verdict> {
+fn run(args: &Args) -> anyhow::Result<Exit> {
     hardening::keep_memory_to_ourselves().context("cannot switch core dumps off")?;
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     // One thread: relaying is mostly waiting, and where the gate takes longer it has a thread of its own.

@@ -60,7 +60,7 @@ impl UsageMeter {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// So much of an answer went to a client. Called as it goes, not at its end: a budget binds all sessions together.
+    /// Counts what went to a client of an answer. Called as it goes, not at its end: a budget binds all sessions together.
     pub fn count_answer(&self, rows: u64, bytes: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

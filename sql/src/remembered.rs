@@ -24,12 +24,12 @@ struct Key<S> {
 
 /// A key that owns nothing: it hashes as [`Key`] does.
 #[derive(Hash)]
-struct Asked<'a, S> {
+struct BorrowedKey<'a, S> {
     text: &'a [u8],
     session: &'a S,
 }
 
-impl<S: Eq> Equivalent<Key<S>> for Asked<'_, S> {
+impl<S: Eq> Equivalent<Key<S>> for BorrowedKey<'_, S> {
     fn equivalent(&self, key: &Key<S>) -> bool {
         *self.text == *key.text && *self.session == key.session
     }
@@ -58,7 +58,7 @@ impl<G: Decides> Remembered<G>
 where
     Verdict<G>: Clone,
 {
-    /// Holds at most about so many bytes.
+    /// Holds about `most_bytes` at the most.
     #[must_use]
     pub fn bounded(most_bytes: usize) -> Self {
         Self { young: Generation::default(), old: Generation::default(), most_bytes }
@@ -70,7 +70,7 @@ where
         if text.len() > LONGEST {
             return None;
         }
-        let asked = Asked { text, session };
+        let asked = BorrowedKey { text, session };
         if let Some(verdict) = self.young.verdicts.get(&asked) {
             return Some(verdict.clone());
         }

@@ -21,7 +21,7 @@ use crate::figures::{Figure, Figures};
 
 const GRANTS: usize = 20;
 const PODS: usize = 20;
-/// Of so many grants the memory with `SESSIONS` sessions is measured too.
+/// How many of the grants are measured with `SESSIONS` sessions, too.
 const CROWDED: usize = 5;
 const SESSIONS: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -189,7 +189,7 @@ impl Cluster {
         .await
     }
 
-    /// Brings the kubelet's deadline of the grant's pod forward to so many seconds from now.
+    /// Brings the kubelet's deadline of the grant's pod forward to `seconds` from now.
     pub async fn brings_the_pods_deadline_forward(
         &self,
         grant: &OpenGrant,

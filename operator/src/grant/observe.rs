@@ -141,7 +141,7 @@ fn request_link(request: Option<&AccessRequest>, uid: &str) -> RequestLink {
     }
 }
 
-/// What the last pod that had a token left. Of a pod before it nothing is believed about a pod after it.
+/// What the last pod that had a token left. What an earlier pod reported says nothing about a later one.
 fn last_words(context: &Context, grant: &AccessGrant) -> Option<Report> {
     let last = grant.status.as_ref()?.leases.last()?;
     context.last_words(&grant.uid()?, &last.pod_uid)

@@ -213,7 +213,7 @@ impl Journal {
         self.kept.stream().note(record);
     }
 
-    /// Waits until everything is acknowledged, for so long at the most. Says how much is.
+    /// Waits until everything is acknowledged, or `patience` is over. Says how much is.
     pub async fn close(&self, patience: Duration) -> Completeness {
         let deadline = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
         let last = self.kept.stream().next.checked_sub(1).map(Number);

@@ -17,7 +17,7 @@ use super::failure::{Setback, setback};
 use crate::ending::Ending;
 use crate::status::Board;
 
-/// After so long the report says that we wait for the operator.
+/// How long we wait for the operator before the report says so.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One line of the custody file.
@@ -31,7 +31,7 @@ struct Line<'a> {
 
 /// How waiting for custody ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum Waited {
     /// The accessor is on record.
     OnRecord,
     /// The grant ended before it was.
@@ -41,7 +41,7 @@ pub enum Kept {
 /// Waits until the accessor is on record.
 ///
 /// The operator may take as long as the grant lasts: until it has the accessor nothing worth revoking exists.
-pub async fn keep(grant: &Grant, board: &Board, ending: &Ending, accessor: &str) -> Result<Kept, Setback> {
+pub async fn keep(grant: &Grant, board: &Board, ending: &Ending, accessor: &str) -> Result<Waited, Setback> {
     board.show_accessor(accessor);
     match &grant.custody {
         Custody::File(path) => {
@@ -54,17 +54,17 @@ pub async fn keep(grant: &Grant, board: &Board, ending: &Ending, accessor: &str)
                 },
             )
             .map_err(|error| setback(failure::CUSTODY, &format!("cannot write {path:?}: {error}"), false))?;
-            Ok(Kept::OnRecord)
+            Ok(Waited::OnRecord)
         }
         Custody::Operator => Ok(wait(board, ending).await),
     }
 }
 
-async fn wait(board: &Board, ending: &Ending) -> Kept {
+async fn wait(board: &Board, ending: &Ending) -> Waited {
     let kept = async {
         tokio::select! {
-            () = board.on_record() => Kept::OnRecord,
-            _ = ending.began() => Kept::Over,
+            () = board.on_record() => Waited::OnRecord,
+            _ = ending.began() => Waited::Over,
         }
     };
     tokio::pin!(kept);
@@ -108,14 +108,14 @@ mod tests {
         assert!(board.confirm("another").is_err());
         assert!(futures_pending(&mut kept).await);
         board.confirm("ours").unwrap();
-        assert_eq!(kept.await, Ok(Kept::OnRecord));
+        assert_eq!(kept.await, Ok(Waited::OnRecord));
     }
 
     #[tokio::test]
     async fn a_grant_that_ends_meanwhile_is_over() {
         let (board, ending) = (Board::new("u".into(), Arc::default()), Ending::new());
         ending.begin(EndCause::of(EndReason::Revoked));
-        assert_eq!(keep(&sample::grant(), &board, &ending, "ours").await, Ok(Kept::Over));
+        assert_eq!(keep(&sample::grant(), &board, &ending, "ours").await, Ok(Waited::Over));
     }
 
     #[tokio::test]
@@ -125,7 +125,7 @@ mod tests {
         let (board, ending) = (Board::new("u".into(), Arc::default()), Ending::new());
         let grant = Grant { custody: Custody::File(path.clone()), ..sample::grant() };
         for accessor in ["first", "second"] {
-            assert_eq!(keep(&grant, &board, &ending, accessor).await, Ok(Kept::OnRecord));
+            assert_eq!(keep(&grant, &board, &ending, accessor).await, Ok(Waited::OnRecord));
         }
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("\"first\"") && text.contains("\"second\""), "{text}");

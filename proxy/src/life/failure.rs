@@ -7,7 +7,7 @@ use access::chain;
 use access::report::{Failure, failure};
 use vault::{Call, VaultError};
 
-use super::deadline::ClockSkew;
+use super::clocks::ClockSkew;
 use crate::engine::Unfit;
 
 /// The longest sentence, in characters: the report must fit into a termination message.

@@ -9,7 +9,7 @@ use access::Login;
 use vault::{AppRole, Secret, Vault, VaultError};
 use zeroize::Zeroizing;
 
-/// No token is longer.
+/// The longest token, in bytes.
 const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Room behind the longest.

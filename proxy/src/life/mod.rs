@@ -5,6 +5,7 @@
 //! The end may come at any point of it and from three sides: the deadline, the operator, a signal. Whatever is held by
 //! then is given back. Nothing here reads SQL or rows, and nothing is renewed.
 
+mod clocks;
 mod custody;
 mod deadline;
 mod failure;
@@ -20,7 +21,6 @@ mod setup;
 mod shut;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use access::chain;
 use access::report::{Failure, Phase, Report};
@@ -32,7 +32,7 @@ use vault::Vault;
 use self::failure::{Setback, of_skew, setback};
 use self::held::Held;
 use self::moment::Moment;
-use self::open::{NotOpened, Opened, open};
+use self::open::{NotOpened, Ready, open};
 pub(crate) use self::setup::SetupError;
 use self::setup::{Setup, read_grant, set_up};
 use crate::args::Args;
@@ -63,7 +63,7 @@ struct Life<E> {
 
 /// How a life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Exit {
     /// Nothing is open.
     Shut,
     /// Something may still be open; the report says what.
@@ -73,7 +73,7 @@ pub enum Verdict {
 }
 
 /// Lives the life that the arguments describe. The report is for the termination message.
-pub async fn live(args: &Args) -> (Verdict, Report) {
+pub async fn live(args: &Args) -> (Exit, Report) {
     match read_grant(&args.grant) {
         Ok(grant) => engines::live(args, grant).await,
         Err(error) => stillborn(String::new(), Used::default(), &error),
@@ -81,7 +81,7 @@ pub async fn live(args: &Args) -> (Verdict, Report) {
 }
 
 /// The same, for a grant whose engine is known.
-pub(crate) async fn live_with<E: Engine>(args: &Args, grant: Grant) -> (Verdict, Report) {
+pub(crate) async fn live_with<E: Engine>(args: &Args, grant: Grant) -> (Exit, Report) {
     let (grant_uid, used) = (grant.identity.uid.clone(), grant.used);
     match set_up::<E>(args, grant).await {
         Ok(setup) => live_on(setup).await,
@@ -90,7 +90,7 @@ pub(crate) async fn live_with<E: Engine>(args: &Args, grant: Grant) -> (Verdict,
 }
 
 /// The report of a life that can't begin.
-pub(crate) fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (Verdict, Report) {
+pub(crate) fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (Exit, Report) {
     let message = chain(error);
     tracing::error!(message, "cannot start");
     let reason = match error {
@@ -109,10 +109,10 @@ pub(crate) fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (V
         usage: UsageMeter::from(used).so_far(),
         end: None,
     };
-    (Verdict::Failed, report)
+    (Exit::Failed, report)
 }
 
-async fn live_on<E: Engine>(setup: Setup<E>) -> (Verdict, Report) {
+async fn live_on<E: Engine>(setup: Setup<E>) -> (Exit, Report) {
     let Setup { grant, vault, engine, serving, listeners, health, status } = setup;
     let usage = Arc::new(UsageMeter::from(grant.used));
     let board = Board::new(grant.identity.uid.clone(), Arc::clone(&usage));
@@ -123,10 +123,10 @@ async fn live_on<E: Engine>(setup: Setup<E>) -> (Verdict, Report) {
         let operator = Operator { board: board.clone(), metrics: journal.metrics(), ending: ending.clone() };
         tokio::spawn(serve_operator(status.listener, status.tls, operator));
     }
-    let left = deadline::time_left(&grant, clock::now());
+    let left = clocks::time_left(&grant, clock::now());
     let deadline = Moment::after(left.clone().unwrap_or_default());
     let life = Life { grant, vault, engine: Arc::new(engine), board, ending, usage, journal, deadline };
-    tokio::spawn(end_in_time(life.ending.clone(), deadline));
+    tokio::spawn(deadline::end_in_time(life.ending.clone(), deadline));
     tokio::spawn(end_on_signal(life.ending.clone()));
 
     let mut held = Held::default();
@@ -143,9 +143,9 @@ async fn live_on<E: Engine>(setup: Setup<E>) -> (Verdict, Report) {
     let open = receipt::is_open(&end.proofs);
     life.board.ended(end);
     let verdict = match (open, failed) {
-        (true, _) => Verdict::Open,
-        (false, true) => Verdict::Failed,
-        (false, false) => Verdict::Shut,
+        (true, _) => Exit::Open,
+        (false, true) => Exit::Failed,
+        (false, false) => Exit::Shut,
     };
     (verdict, life.board.report())
 }
@@ -157,7 +157,7 @@ async fn begin<E: Engine>(
     listeners: Listeners,
     identity: ServingIdentity,
 ) -> Result<Serving, NotOpened> {
-    let Opened { credential, checked } = open(life, held).await?;
+    let Ready { credential, checked } = open(life, held).await?;
     let version = E::version(&checked).to_owned();
     let shared = Shared::new(SharedParts {
         grant: life.grant.clone(),
@@ -203,24 +203,6 @@ impl Drop for EndsWithIt {
     fn drop(&mut self) {
         self.0.begin(EndCause::of(EndReason::Stopped));
     }
-}
-
-async fn end_in_time(ending: Ending, deadline: Moment) {
-    deadline.earlier(deadline::LEAD).comes().await;
-    ending.begin(EndCause::of(EndReason::Expired));
-}
-
-/// Vault may lend a token or a credential for less time than the grant has left: people hear of it in time, and a new proxy
-/// brings a new one. Vault counts whole seconds, so what it lends for all the time that is left ends up to one earlier.
-fn end_before<E>(life: &Life<E>, lent: Duration) {
-    if lent.saturating_add(deadline::ROUNDING) >= life.deadline.left() {
-        return;
-    }
-    let (ending, over) = (life.ending.clone(), Moment::after(lent));
-    tokio::spawn(async move {
-        over.earlier(deadline::LEAD).comes().await;
-        ending.begin(EndCause::of(EndReason::Stopped));
-    });
 }
 
 async fn end_on_signal(ending: Ending) {

@@ -19,7 +19,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// So long after now.
+    /// The moment `time` from now.
     pub fn after(time: Duration) -> Self {
         Self::at(Instant::now(), clock::now()).later(time)
     }
@@ -37,7 +37,7 @@ impl Moment {
         }
     }
 
-    /// So long before it.
+    /// The moment `time` before it.
     pub fn earlier(self, time: Duration) -> Self {
         let Self { timer, wall } = self;
         let far = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);

@@ -12,12 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use vault::{Credentials, OwningToken, VaultError};
 use zeroize::Zeroizing;
 
-use super::custody::{self, Kept};
+use super::custody::{self, Waited};
 use super::failure::{Setback, of_skew, of_unfit, of_vault, setback};
 use super::held::{Held, Leased, Owner};
 use super::login::{LoginError, Parent, log_in};
 use super::moment::Moment;
-use super::{Life, deadline};
+use super::{Life, clocks, deadline};
 use crate::clock;
 use crate::credential::Credential;
 use crate::engine::Engine;
@@ -41,7 +41,7 @@ impl From<Setback> for NotOpened {
 }
 
 /// What sessions need to be opened.
-pub struct Opened<E: Engine> {
+pub struct Ready<E: Engine> {
     /// User and password.
     pub credential: Arc<Credential>,
     /// What preflight made of the server.
@@ -49,7 +49,7 @@ pub struct Opened<E: Engine> {
 }
 
 /// Goes all the way, again and again where waiting may help, until the grant is over.
-pub async fn open<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Opened<E>, NotOpened> {
+pub async fn open<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Ready<E>, NotOpened> {
     let mut pause = FIRST_PAUSE;
     loop {
         let setback = match attempt(life, held).await {
@@ -75,7 +75,7 @@ pub async fn open<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Opened<E
 }
 
 /// Goes on from what is held already.
-async fn attempt<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Opened<E>, NotOpened> {
+async fn attempt<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Ready<E>, NotOpened> {
     over(life)?;
     if held.owner.is_none() {
         own(life, held).await?;
@@ -89,7 +89,7 @@ async fn attempt<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Opened<E>
         checked = life.engine.preflight(&life.grant, &credential) => checked,
     };
     let checked = checked.map_err(|unfit| of_unfit(&unfit, &life.grant))?;
-    Ok(Opened { credential, checked })
+    Ok(Ready { credential, checked })
 }
 
 fn over<E>(life: &Life<E>) -> Result<(), NotOpened> {
@@ -127,8 +127,8 @@ async fn own<E>(life: &Life<E>, held: &mut Held) -> Result<(), NotOpened> {
     let lasts = Duration::from_secs(seconds);
     let ends_at = Moment::after(lasts);
     held.owner = Some(Owner { token, accessor, ends_at });
-    super::end_before(life, lasts);
-    deadline::compare_with_vault(clock::now(), answer.date).map_err(|error| of_skew(&error))?;
+    deadline::end_before(life, lasts);
+    clocks::compare_with_vault(clock::now(), answer.date).map_err(|error| of_skew(&error))?;
     Ok(())
 }
 
@@ -137,8 +137,8 @@ async fn put_on_record<E>(life: &Life<E>, held: &mut Held) -> Result<(), NotOpen
     if !held.on_record {
         let Some(owner) = &held.owner else { return Err(NotOpened::Over) };
         match custody::keep(&life.grant, &life.board, &life.ending, &owner.accessor).await? {
-            Kept::OnRecord => held.on_record = true,
-            Kept::Over => return Err(NotOpened::Over),
+            Waited::OnRecord => held.on_record = true,
+            Waited::Over => return Err(NotOpened::Over),
         }
     }
     give_back_login(life, held).await
@@ -175,7 +175,7 @@ async fn credential<E>(life: &Life<E>, held: &mut Held) -> Result<Arc<Credential
     let ours = life.grant.target.lease.owns(&lease.lease_id);
     held.lease = Some(Leased { lease_id: lease.lease_id.clone(), credential: Arc::clone(&credential) });
     life.board.leased(lease);
-    super::end_before(life, lent);
+    deadline::end_before(life, lent);
     if !ours {
         let message = format!("Vault gave a lease that is not one of {path}: is the role behind a proxy?");
         return Err(setback(failure::VAULT_DENIED, &message, false).into());

@@ -23,7 +23,7 @@ pub struct Share {
 }
 
 impl Ledger {
-    /// A ledger of so many bytes, nothing of them taken.
+    /// A ledger of `most` bytes, nothing of them taken.
     pub fn of(most: usize) -> Self {
         Self { taken: Arc::default(), most }
     }
@@ -43,7 +43,7 @@ impl Ledger {
         Share { ledger: self.clone(), bytes: 0 }
     }
 
-    /// A share of so many bytes.
+    /// A share of `bytes`.
     ///
     /// # Errors
     /// They do not fit.
@@ -55,7 +55,7 @@ impl Ledger {
 }
 
 impl Share {
-    /// Changes it to so many bytes. Less always fits.
+    /// Changes it to `bytes`. Less always fits.
     ///
     /// # Errors
     /// More does not fit; then it stays as it was.

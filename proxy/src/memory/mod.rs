@@ -33,7 +33,7 @@ const SESSION: usize = 192 * 1024;
 /// The least that a ledger has, however small the process's bound: what goes beyond it then is a matter of luck.
 const LEAST: usize = 8 * MIB;
 
-/// The ledger of this process, for so many sessions. Logs when its bound is too small for them.
+/// The ledger of this process, for `sessions` at once. Logs when its bound is too small for them.
 pub fn ledger(sessions: u32) -> Ledger {
     let bound = cgroup::bound();
     let ledger = share_out(bound.unwrap_or(UNBOUNDED), sessions);

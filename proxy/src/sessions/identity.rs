@@ -14,7 +14,7 @@ use crate::certificate;
 use crate::clock;
 use crate::serving::ServingError;
 
-/// Why somebody is nobody here. Says which check failed, never what was sent.
+/// Why a client is not let in. Says which check failed, never what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Neither a certificate nor a token.
@@ -82,9 +82,9 @@ impl SessionAuthority {
             return Err(IdentityError::OtherUser);
         }
         let now = clock::now().as_second();
-        let carried = token::Carried::read(token)?;
-        let verified = self.verify(&carried.leaf, now)?;
-        carried.verify(&verified, &self.grant_uid, now)?;
+        let unverified = token::Unverified::read(token)?;
+        let verified = self.verify(&unverified.leaf, now)?;
+        unverified.verify(&verified, &self.grant_uid, now)?;
         Ok(Proof::Token { serial: verified.serial })
     }
 

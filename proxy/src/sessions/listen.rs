@@ -18,19 +18,21 @@ use super::shared::Shared;
 use crate::audit::{Journal, Record};
 use crate::engine::{Engine, Over};
 
-/// From the first byte to a proven identity.
+/// The longest time from the first byte to a proven identity.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// The longest that a session's goodbye may take; each bounds its own more tightly.
 const GOODBYE: Duration = Duration::from_millis(450);
 
-/// A client that is silent so long is asked whether it is still there, and again every `PROBE` so many times: one that
-/// went away without a word gives its place back within two minutes.
+/// How long a client may be silent before it is asked whether it is still there (`TCP_KEEPIDLE`, tcp(7)): one that went away
+/// without a word gives its place back within two minutes.
 const SILENT: Duration = Duration::from_secs(60);
+/// How long after that question it is asked again (`TCP_KEEPINTVL`).
 const PROBE: Duration = Duration::from_secs(15);
+/// How many such questions may stay without an answer (`TCP_KEEPCNT`).
 const PROBES: u32 = 4;
 
-/// When a listener fails, for want of file descriptors mostly, we wait so long.
+/// How long we wait after a listener failed, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The two ports, bound.

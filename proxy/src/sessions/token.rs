@@ -18,7 +18,7 @@ const MAX_TOKEN: usize = 8 * 1024;
 const SKEW: i64 = 60;
 
 /// A token that was read and not yet believed.
-pub(super) struct Carried<'a> {
+pub(super) struct Unverified<'a> {
     token: &'a [u8],
     /// The certificate that it carries: to be verified first.
     pub leaf: CertificateDer<'static>,
@@ -31,7 +31,7 @@ struct Claims {
     iat: i64,
 }
 
-impl<'a> Carried<'a> {
+impl<'a> Unverified<'a> {
     /// Takes the certificate out of the header. Exactly one, for the session CA signs leaves itself.
     pub(super) fn read(token: &'a [u8]) -> Result<Self, IdentityError> {
         if token.is_empty() {

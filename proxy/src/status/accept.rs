@@ -1,4 +1,4 @@
-//! Accepts connections and speaks HTTP/1.1 on them, so many at a time and each for a bounded time.
+//! Accepts connections and speaks HTTP/1.1 on them, a bounded number at a time and each for a bounded time.
 //!
 //! What is answered is the router's matter; whether a client may ask is decided before, by the caller.
 
@@ -14,14 +14,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-/// Connections at the same time. One more, and the oldest is dropped: whoever holds many open keeps nobody out, for
+/// The most connections at the same time. One more, and the oldest is dropped: whoever holds many open keeps nobody out, for
 /// those who are welcome need a few milliseconds only.
 const CONNECTIONS: usize = 64;
 /// The longest a connection may take to show its request's head.
 const HEAD: Duration = Duration::from_secs(5);
 /// The longest a connection may live; who is welcome opens another.
 const LIFE: Duration = Duration::from_secs(60);
-/// A pause after `accept` failed, most likely for want of file descriptors.
+/// How long we wait after `accept` failed, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until dropped.

@@ -12,11 +12,11 @@ use crate::usage::UsageMeter;
 /// The board of one proxy. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Board {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     grant_uid: String,
     usage: Arc<UsageMeter>,
     facts: Mutex<Facts>,
@@ -38,7 +38,7 @@ struct Facts {
 #[error("this is not the accessor of this proxy's token")]
 pub struct NotOurs;
 
-/// Longest text of the server's version in a report.
+/// The longest text of the server's version in a report.
 const VERSION_CHARACTERS: usize = 80;
 
 impl Board {
@@ -53,21 +53,21 @@ impl Board {
             end: None,
         };
         let on_record = watch::Sender::new(false);
-        Self { shared: Arc::new(Shared { grant_uid, usage, facts: Mutex::new(facts), on_record }) }
+        Self { inner: Arc::new(Inner { grant_uid, usage, facts: Mutex::new(facts), on_record }) }
     }
 
     /// Everything, as the operator reads it.
     pub fn report(&self) -> Report {
         let facts = self.facts();
         Report {
-            grant_uid: self.shared.grant_uid.clone(),
+            grant_uid: self.inner.grant_uid.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             phase: facts.phase,
             token_accessor: facts.token_accessor.clone(),
             lease: facts.lease.clone(),
             server_version: facts.server_version.clone(),
             failure: facts.failure.clone(),
-            usage: self.shared.usage.so_far(),
+            usage: self.inner.usage.so_far(),
             end: facts.end.clone(),
         }
     }
@@ -90,14 +90,14 @@ impl Board {
         if self.facts().token_accessor.as_deref() != Some(accessor) {
             return Err(NotOurs);
         }
-        self.shared.on_record.send_replace(true);
+        self.inner.on_record.send_replace(true);
         Ok(())
     }
 
     /// Waits until the accessor is on record.
     pub async fn on_record(&self) {
         // The sending side lives as long as `self`, so the wait can't fail.
-        let _ = self.shared.on_record.subscribe().wait_for(|on_record| *on_record).await;
+        let _ = self.inner.on_record.subscribe().wait_for(|on_record| *on_record).await;
     }
 
     /// The credential is about to be read, or was.
@@ -139,7 +139,7 @@ impl Board {
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
         // Each change is one assignment after another of whole values: a panic in between leaves nothing torn.
-        self.shared.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,10 +158,10 @@ mod tests {
         assert_eq!(board.confirm("ours"), Err(NotOurs), "before it is shown");
         board.show_accessor("ours");
         assert_eq!(board.confirm("another"), Err(NotOurs));
-        assert!(!*board.shared.on_record.borrow());
+        assert!(!*board.inner.on_record.borrow());
         assert_eq!(board.confirm("ours"), Ok(()));
         assert_eq!(board.confirm("ours"), Ok(()), "twice is once");
-        assert!(*board.shared.on_record.borrow());
+        assert!(*board.inner.on_record.borrow());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::ending::{EndCause, Ending};
 use crate::metrics::{self, Metrics};
 
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// No order is near this.
+/// The longest body of a request, in bytes; no order is near it.
 const LONGEST_BODY: usize = 4 * 1024;
 /// The longest sentence a client is shown.
 const LONGEST_MESSAGE: usize = 200;

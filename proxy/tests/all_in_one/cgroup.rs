@@ -15,7 +15,7 @@ pub struct Cgroup {
 static MADE: AtomicU32 = AtomicU32::new(0);
 
 impl Cgroup {
-    /// One of so many bytes. Needs root, and a machine whose memory controller is not somebody else's.
+    /// One of `bytes`. Needs root, and a machine whose memory controller is not somebody else's.
     pub fn of(bytes: u64) -> anyhow::Result<Self> {
         let name = format!("keyhole-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let version_1 = Path::new("/sys/fs/cgroup/memory");

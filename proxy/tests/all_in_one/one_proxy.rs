@@ -40,7 +40,7 @@ pub struct Ended {
     pub log: String,
 }
 
-/// A grant of so many seconds on the machine.
+/// A grant of `seconds` on the machine.
 pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
     let now = keyhole_proxy::clock::now();
     Ok(Grant {
@@ -97,7 +97,7 @@ impl<'a> Proxy<'a> {
         Self::start_by(command, machine, grant)
     }
 
-    /// Starts it where the clock is off by so much: `+15m`.
+    /// Starts it where the clock is off by `offset`: `+15m`.
     pub fn start_with_clock_off_by(
         machine: &'a Machine,
         grant: &Grant,

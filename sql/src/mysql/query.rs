@@ -16,7 +16,7 @@ use crate::mysql::walk::{Tracer, Walker};
 use crate::refusal::{Reason, Refusal};
 use std::ops::Range;
 
-/// What a text needs of the stack: a base, so much per level of parentheses, and per operator. The parser recurses
+/// What a text needs of the stack: a base, and more for each level of parentheses and for each operator. The parser recurses
 /// through large frames (in a debug build 100 KiB and more from one level to the next, more than its own protection
 /// keeps in reserve); words such as CASE and NOT recurse too, up to the parser's limit; and dropping a chain of
 /// operators recurses once for each. Only what is used of a stack is ever backed by memory.

@@ -24,7 +24,7 @@ use sql::mysql::{Catalogue, Gate, Server};
 /// The most that one text may take, in KiB.
 const MOST_KIB: u64 = 46 * 1024;
 
-/// Of so many repeated pieces one is tried when not all are asked for.
+/// Which share of the repeated pieces is tried when not all are asked for: one of this many.
 const EVERY: usize = 12;
 
 /// The variable that tells a process to decide the text on its standard input.
@@ -106,7 +106,7 @@ fn peak_kib() -> u64 {
 }
 
 /// Texts of every shape that is long within the bounds on bytes, words, operators and levels; of the repeated pieces only
-/// the first of so many.
+/// the first of each `every`.
 fn texts(every: usize) -> impl Iterator<Item = (String, String)> {
     let numbered = |times: usize, piece: &dyn Fn(usize) -> String| -> String {
         (1..=times).map(piece).collect::<Vec<_>>().join(",")

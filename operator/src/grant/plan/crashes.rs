@@ -12,7 +12,7 @@ use super::tests::everything_is_shut;
 #[derive(Clone, Debug)]
 enum Event {
     Tick(i64),
-    /// Reconcile, and die after so many steps.
+    /// Reconcile, and die after this number of steps.
     Crash(usize),
     Reconcile,
     Reads(u64),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::observed::{Finding, PodSeen, Shut};
 
-/// So many a grant may have. A proxy whose accessor is not on record reads no credential; and a status that grew without
+/// The most leases that one grant may have. A proxy whose accessor is not on record reads no credential; and a status that grew without
 /// end could not be written any more, not even to end the grant.
 const MOST: usize = 256;
 

@@ -52,7 +52,7 @@ pub enum Action {
     ApplyRoleBinding,
     /// Make the pod.
     ApplyPod,
-    /// Let the node end the pod so many seconds sooner.
+    /// Let the node end the pod sooner.
     ShortenPod {
         /// Seconds to take off its `activeDeadlineSeconds`.
         by_seconds: i64,

@@ -276,7 +276,7 @@ impl World {
         });
     }
 
-    /// People read so many rows more, if they can connect.
+    /// People read this many rows more, if they can connect.
     pub fn reads(&mut self, rows: u64) {
         let serving = self.pod.as_mut().filter(|pod| pod.phase == Some(Phase::Ready) && !pod.died);
         if let Some(Pod { used, .. }) = serving {

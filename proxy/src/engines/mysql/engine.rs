@@ -6,7 +6,7 @@ use access::{Grant, Target};
 use sql::mysql::Gate;
 
 use super::Shared;
-use super::client::{Identity, Permit, Plain, Session};
+use super::client::{Identity, Permitted, Plain, Session};
 use super::relay::Over as RelayOver;
 use super::server::{self, ConnectError, Dialer, Met, Pins, ServerInfo};
 use super::unfit::{of_connect, of_preflight};
@@ -56,7 +56,7 @@ impl Engine for MySql {
 
     type Checked = Checked;
     type Client = Session<Identity>;
-    type Session = Session<Permit>;
+    type Session = Session<Permitted>;
     type CancelKey = Opened;
 
     fn new(target: &Target) -> Result<Self, Unfit> {
@@ -90,15 +90,15 @@ impl Engine for MySql {
         Ok(Session::<Plain>::new(shared, number, arrival).secure().await?.identify().await?)
     }
 
-    async fn open(client: Session<Identity>) -> Result<Session<Permit>, TurnedAway> {
+    async fn open(client: Session<Identity>) -> Result<Session<Permitted>, TurnedAway> {
         Ok(client.permit().await?)
     }
 
-    fn database_session(session: &Session<Permit>) -> SessionId {
+    fn database_session(session: &Session<Permitted>) -> SessionId {
         session.database_session()
     }
 
-    async fn relay(session: Session<Permit>) -> Over {
+    async fn relay(session: Session<Permitted>) -> Over {
         let RelayOver { ended, told } = session.relay().await;
         Over { reason: ended.to_string(), told }
     }

@@ -54,7 +54,7 @@ pub fn component_functions(server: Server) -> &'static [(&'static str, &'static 
     }
 }
 
-/// Does MariaDB take a call with so many arguments for a stored function? (Measured on 10.11.)
+/// Whether MariaDB takes a call with this many arguments for a stored function (measured on 10.11).
 pub(crate) fn is_stored_with(name: &str, arguments: usize, flavour: Flavour) -> bool {
     const SHAPES: &[&str] =
         &["geometrycollection", "linestring", "multilinestring", "multipoint", "multipolygon", "polygon"];

@@ -2,6 +2,7 @@
 
 pub(crate) mod functions;
 pub(crate) mod policy;
+pub(crate) mod reserved_functions;
 pub(crate) mod schemas;
 pub(crate) mod secrets;
 pub(crate) mod words;

@@ -21,7 +21,7 @@ impl Generator {
         Self { random: Random::new(seed), allowed, refused }
     }
 
-    /// So many texts.
+    /// How many texts.
     pub fn texts(&mut self, count: usize) -> Vec<Vec<u8>> {
         (0..count).map(|_| self.text()).collect()
     }

@@ -162,7 +162,7 @@ pub enum ResponseError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     First,
-    /// So many definitions are left, 1 or more; then `Then`.
+    /// `left` definitions are to come, 1 or more; then `then`.
     Definitions {
         left: u16,
         then: Then,
@@ -178,7 +178,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Rows,
-    /// After a prepared statement's parameters: so many columns, 0 included.
+    /// After a prepared statement's parameters: its columns, in this number, 0 included.
     Columns(u16),
 }
 

@@ -1,4 +1,4 @@
-//! The server did it. Reads no session state changes: they are relayed as they came.
+//! OK_Packet: the command was carried out. Reads no session state changes: they are relayed as they came.
 //!
 //! Source: "OK_Packet",
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html>.

@@ -8,5 +8,5 @@ mod turned_away;
 
 pub use greeting::{Claim, reauthenticate};
 pub(crate) use session::Plain;
-pub use session::{Identity, Permit, Session};
+pub use session::{Identity, Permitted, Session};
 pub use turned_away::TurnedAway;

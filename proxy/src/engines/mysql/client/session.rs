@@ -1,7 +1,7 @@
 //! The life of one client connection, as types: each step consumes the one before, and only the last one has a
 //! database behind it. No text of the client reaches the database in this file.
 //!
-//! `Plain --secure--> Secured --identify--> Identity --permit--> Permit --relay--> Over`
+//! `Plain --secure--> Secured --identify--> Identity --permit--> Permitted --relay--> Over`
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub struct Identity {
 }
 
 /// It may ask the database.
-pub struct Permit {
+pub struct Permitted {
     relay: Relay,
     _place: OpenSession,
     seated: Seated<MySql>,
@@ -190,8 +190,8 @@ impl Session<Secured> {
 }
 
 impl Session<Identity> {
-    /// The only way to a `Permit`: no permit, no upstream socket.
-    pub(crate) async fn permit(self) -> Result<Session<Permit>, TurnedAway> {
+    /// The only way to a `Permitted`: no permit, no upstream socket.
+    pub(crate) async fn permit(self) -> Result<Session<Permitted>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
         let Identity { mut stream, mut sequence, certificate, who, agreed, collation, schema } = state;
         let opened = match shared.usage.open_session(shared.grant.limits.sessions) {
@@ -208,12 +208,13 @@ impl Session<Identity> {
                 return Err(turn_away(&mut stream, sequence, error).await);
             }
         };
-        shared.journal.note(&Record::SessionOpened(&who));
         let seated = Seated::new(&shared, number, database.id, database.opened());
         let summary = OkSummary { status: database.belief.status(), ..OkSummary::default() };
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
         let told = timeout(TELLING, write_packet(&mut stream, &mut sequence, &ok)).await;
         told.unwrap_or(Err(PacketError::Silent)).map_err(TurnedAway::Packet)?;
+        // Whoever did not hear of it has no session.
+        shared.journal.note(&Record::SessionOpened(&who));
         let seat = Arc::clone(&seated.seat);
         let parts = RelayParts {
             shared: Arc::clone(&shared),
@@ -225,12 +226,12 @@ impl Session<Identity> {
             database,
             seat,
         };
-        let state = Permit { relay: Relay::new(parts), _place: place, seated };
+        let state = Permitted { relay: Relay::new(parts), _place: place, seated };
         Ok(Session { shared, peer, number, state })
     }
 }
 
-impl Session<Permit> {
+impl Session<Permitted> {
     /// The number of its connection at the database.
     pub(crate) fn database_session(&self) -> SessionId {
         self.state.seated.seat.database

@@ -15,7 +15,7 @@ use super::privileges::{self, Granted, Refused};
 use super::proof::{Answerer, prove};
 use crate::credential::Credential;
 
-/// Roles within roles are followed so far; a credential for reading has no need of more.
+/// How deep roles within roles are followed; a credential for reading has no need of more.
 const MOST_ROLES: usize = 16;
 
 /// What is known of the server: enough to greet clients in its name.

@@ -3,7 +3,7 @@
 
 use super::ServerDialect;
 use super::prefix::{Next, Parsed, expect_word, ident, next_word, take_word};
-use super::special;
+use crate::mysql::judge::reserved_functions;
 use crate::mysql::server::Flavour;
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
@@ -105,7 +105,7 @@ pub(super) fn name_or_call_unless_syntax(
 ) -> Parsed {
     let word = next.word.value.as_str();
     let inserted = dialect.server.flavour == Flavour::MySql && next.is("VALUES");
-    if dialect.is_reserved(word) && !special::is_reserved_function(word) && !inserted {
+    if dialect.is_reserved(word) && !reserved_functions::is_one(word) && !inserted {
         return parser.expected_ref("an expression", parser.peek_token_ref());
     }
     name_or_call(parser)

@@ -1,7 +1,7 @@
 //! `JSON_TABLE(doc, path COLUMNS (..))`, read as a call whose column names and types are markers.
 
+use super::names::any_word;
 use super::prefix::{Next, Parsed, expect_word, ident, next_word, take_word};
-use super::special::any_word;
 use super::types::type_words;
 use super::{ServerDialect, call};
 use sqlparser::ast::{Expr, Ident};

@@ -2,9 +2,10 @@
 //! It accepts more than a server does where that drops no name; the server stays the judge of syntax.
 
 mod call;
+mod functions;
 mod json_table;
+mod names;
 mod prefix;
-mod special;
 mod types;
 
 pub(crate) use prefix::index_of;

@@ -1,6 +1,6 @@
 //! What a word, a value, a brace or a parenthesis at the beginning of an expression means. Signs are left to the crate.
 
-use super::{ServerDialect, call, special};
+use super::{ServerDialect, call, functions, names};
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{CaseWhen, Expr, Ident, Interval, UnaryOperator, Value};
 use sqlparser::dialect::{Dialect, Precedence};
@@ -136,9 +136,9 @@ fn word(dialect: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed {
         "NOT" => unary(dialect, parser, UnaryOperator::Not, Precedence::UnaryNot),
         "EXISTS" => exists(parser),
         "INTERVAL" => interval(parser, next),
-        "BINARY" => special::binary(dialect, parser, next),
-        "MATCH" => special::full_text(dialect, parser, next),
-        "DATE" | "TIME" | "TIMESTAMP" if literal_follows(parser) => special::temporal(parser, next),
+        "BINARY" => functions::binary(dialect, parser, next),
+        "MATCH" => functions::full_text(dialect, parser, next),
+        "DATE" | "TIME" | "TIMESTAMP" if literal_follows(parser) => functions::temporal(parser, next),
         "CURRENT_DATE" | "CURRENT_TIME" | "CURRENT_TIMESTAMP" | "CURRENT_USER" | "CURRENT_ROLE"
         | "LOCALTIME" | "LOCALTIMESTAMP" | "UTC_DATE" | "UTC_TIME" | "UTC_TIMESTAMP"
             if !opens =>
@@ -148,7 +148,7 @@ fn word(dialect: &ServerDialect, parser: &mut Parser, next: &Next) -> Parsed {
         "NEXT" | "PREVIOUS" if value_for_follows(parser) => {
             parser.expected_ref("something else than a sequence's value", parser.peek_token_ref())
         }
-        upper if opens => match special::parser_of(upper) {
+        upper if opens => match functions::parser_of(upper) {
             Some(parse) => parse(dialect, parser, next),
             None => call::name_or_call_unless_syntax(dialect, parser, next),
         },
@@ -216,7 +216,7 @@ fn interval(parser: &mut Parser, next: &Next) -> Parsed {
     } else {
         parser.parse_expr()?
     };
-    let unit = special::unit(parser)?;
+    let unit = names::unit(parser)?;
     Ok(call::with_markers(next, vec![interval_of(value)], vec![unit]))
 }
 

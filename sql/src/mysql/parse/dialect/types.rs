@@ -1,7 +1,7 @@
 //! The types of `CAST`, `CONVERT`, `JSON_VALUE` and `JSON_TABLE`: words only, no expressions but plain numbers.
 
+use super::names::{charset as charset_name, unit};
 use super::prefix::{Next, ident, next_word, take_word};
-use super::special::{charset as charset_name, unit};
 use sqlparser::ast::Ident;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;

@@ -36,7 +36,7 @@ const CASE: usize = 2_900;
 const WHEN: usize = 1_400;
 /// `INTERVAL x DAY`, `DATE '..'`, `{d '..'}`: calls of two arguments.
 const ESCAPE: usize = 2_200;
-/// In so many places is a name kept at most.
+/// The most places in which a name is kept.
 const COPIES: usize = 6;
 
 impl Rewriter<'_> {

@@ -37,7 +37,7 @@ const FIRST_SYMBOL: usize = 11;
 const NO_SYMBOL: u8 = u8::MAX;
 
 impl Lexemes {
-    /// None yet, and room for so many.
+    /// None yet, and room for `lexemes`.
     pub(super) fn with_room(lexemes: usize) -> Self {
         Self(Vec::with_capacity(lexemes))
     }

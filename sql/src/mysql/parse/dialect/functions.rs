@@ -1,9 +1,10 @@
 //! Functions whose arguments have a grammar of their own. Each keeps every expression and every word it reads.
 
+use super::names::{any_word, charset, unit};
 use super::prefix::{Next, Parsed, expect_word, ident, next_word, take_word};
 use super::types::type_words;
 use super::{ServerDialect, call, json_table};
-use sqlparser::ast::{Expr, Ident};
+use sqlparser::ast::Expr;
 use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -26,108 +27,6 @@ pub(super) fn parser_of(upper: &str) -> Option<Special> {
         "COLUMN_CREATE" | "COLUMN_ADD" | "COLUMN_GET" => dynamic_columns,
         _ => return None,
     })
-}
-
-/// Reserved words that are functions all the same when a parenthesis follows.
-pub(super) fn is_reserved_function(word: &str) -> bool {
-    const FUNCTIONS: &[&str] = &[
-        "ROW",
-        "CHAR",
-        "CONVERT",
-        "CUME_DIST",
-        "CURRENT_DATE",
-        "CURRENT_ROLE",
-        "CURRENT_TIME",
-        "CURRENT_TIMESTAMP",
-        "CURRENT_USER",
-        "DATABASE",
-        "DEFAULT",
-        "DENSE_RANK",
-        "FIRST_VALUE",
-        "GROUPING",
-        "IF",
-        "INSERT",
-        "LAG",
-        "LAST_VALUE",
-        "LEAD",
-        "LEFT",
-        "LOCALTIME",
-        "LOCALTIMESTAMP",
-        "MOD",
-        "NTH_VALUE",
-        "NTILE",
-        "PERCENT_RANK",
-        "RANK",
-        "REPEAT",
-        "REPLACE",
-        "RIGHT",
-        "ROW_NUMBER",
-        "SCHEMA",
-        "UTC_DATE",
-        "UTC_TIME",
-        "UTC_TIMESTAMP",
-    ];
-    FUNCTIONS.iter().any(|function| word.eq_ignore_ascii_case(function))
-}
-
-/// The words of `INTERVAL` and `EXTRACT`.
-const UNITS: &[&str] = &[
-    "MICROSECOND",
-    "SECOND",
-    "MINUTE",
-    "HOUR",
-    "DAY",
-    "WEEK",
-    "MONTH",
-    "QUARTER",
-    "YEAR",
-    "SECOND_MICROSECOND",
-    "MINUTE_MICROSECOND",
-    "MINUTE_SECOND",
-    "HOUR_MICROSECOND",
-    "HOUR_SECOND",
-    "HOUR_MINUTE",
-    "DAY_MICROSECOND",
-    "DAY_SECOND",
-    "DAY_MINUTE",
-    "DAY_HOUR",
-    "YEAR_MONTH",
-];
-
-/// A unit of time, also with `SQL_TSI_` before it.
-pub(super) fn unit(parser: &mut Parser) -> Result<Ident, ParserError> {
-    let found = next_word(parser).filter(|next| {
-        UNITS
-            .iter()
-            .any(|unit| next.is(unit) || next.word.value.to_ascii_uppercase() == format!("SQL_TSI_{unit}"))
-    });
-    match found {
-        Some(next) => {
-            parser.advance_token();
-            Ok(ident(&next.word, next.span))
-        }
-        None => parser.expected_ref("a unit of time", parser.peek_token_ref()),
-    }
-}
-
-/// The next word, whatever it is: a character set or a collation.
-pub(super) fn any_word(parser: &mut Parser) -> Result<Ident, ParserError> {
-    match next_word(parser) {
-        Some(next) => {
-            parser.advance_token();
-            Ok(ident(&next.word, next.span))
-        }
-        None => parser.expected_ref("a name", parser.peek_token_ref()),
-    }
-}
-
-/// The name of a character set or a collation: a word, or a string, which needs no accounting.
-pub(super) fn charset(parser: &mut Parser) -> Result<Option<Ident>, ParserError> {
-    if matches!(parser.peek_token_ref().token, Token::SingleQuotedString(_)) {
-        parser.advance_token();
-        return Ok(None);
-    }
-    any_word(parser).map(Some)
 }
 
 /// Past the function's name and its opening parenthesis.
