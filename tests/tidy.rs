@@ -134,35 +134,47 @@ fn no_test_is_ignored_and_nothing_is_left_to_do() {
     }
 }
 
-/// The rows of the table of promises in ARCHITECTURE.md: its cells.
-fn promise_rows() -> Vec<Vec<String>> {
-    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let section = architecture.split("## The promises, and where they are kept").nth(1).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise"));
+/// The rows of the table in a section of a document, without its heading: their cells.
+fn rows(document: &str, section: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(root().join(document)).unwrap();
+    let section = text.split(section).nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
     rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
 #[test]
 fn each_promise_names_code_that_keeps_it_and_tests_that_are_there() {
-    let rows = promise_rows();
+    let rows = rows("ARCHITECTURE.md", "## The promises, and where they are kept");
     let numbers: BTreeSet<_> = rows.iter().filter_map(|row| row[0].chars().next()).collect();
     assert_eq!(numbers, ('1'..='9').collect(), "each of the nine promises has a row");
     for row in &rows {
         assert_eq!(row.len(), 3, "{row:?}");
-        for cell in &row[1..] {
-            let mut file = None;
-            for quoted in cell.split('`').skip(1).step_by(2) {
-                if quoted.contains('/') || quoted.ends_with(".md") {
-                    let found = fs::read_to_string(root().join(quoted));
-                    file = Some(found.unwrap_or_else(|_| panic!("{}: there is no {quoted}", row[0])));
-                } else {
-                    let text = file.as_ref().unwrap_or_else(|| panic!("{}: `{quoted}` of no file", row[0]));
-                    assert!(text.contains(quoted), "{}: no `{quoted}` in the file before it", row[0]);
-                }
-            }
-            assert!(file.is_some(), "{}: a cell names no file", row[0]);
+        row[1..].iter().for_each(|cell| names_are_there(&row[0], cell));
+    }
+}
+
+/// Each file that a cell names is there, and has the names that stand behind it.
+fn names_are_there(of: &str, cell: &str) {
+    let mut file = None;
+    for quoted in cell.split('`').skip(1).step_by(2) {
+        if quoted.contains('/') || quoted.ends_with(".md") {
+            let found = fs::read_to_string(root().join(quoted));
+            file = Some(found.unwrap_or_else(|_| panic!("{of}: there is no {quoted}")));
+        } else {
+            let text = file.as_ref().unwrap_or_else(|| panic!("{of}: `{quoted}` of no file"));
+            assert!(text.contains(quoted), "{of}: no `{quoted}` in the file before it");
         }
+    }
+    assert!(file.is_some(), "{of}: a cell names no file");
+}
+
+#[test]
+fn each_class_of_published_findings_is_tried_by_tests_that_are_there() {
+    let rows = rows("SECURITY.md", "## Holes that others had, and what tries them here");
+    assert!(!rows.is_empty());
+    for row in &rows {
+        assert_eq!(row.len(), 3, "{row:?}");
+        names_are_there(&row[0], &row[2]);
     }
 }
 

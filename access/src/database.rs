@@ -14,6 +14,14 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// Every engine.
+    pub const ALL: [Self; 3] = [Self::MySql, Self::MariaDb, Self::PostgreSql];
+
+    /// The engine that a word stands for; `None` for anything but the very words of [`Engine::word`].
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|engine| engine.word() == word)
+    }
+
     /// The word that objects and files use: `mysql`, `mariadb` or `postgresql`.
     pub fn word(self) -> &'static str {
         match self {
@@ -222,6 +230,24 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Rules kept under one spelling of an engine's name and looked for under another: SQLBot (CVE-2026-130595).
+    #[test]
+    fn an_engine_is_known_by_its_very_word_and_by_no_other() {
+        let place = |engine| match engine {
+            Engine::MySql => 0,
+            Engine::MariaDb => 1,
+            Engine::PostgreSql => 2,
+        };
+        for (index, engine) in Engine::ALL.into_iter().enumerate() {
+            assert_eq!((place(engine), Engine::from_word(engine.word())), (index, Some(engine)));
+        }
+        for other in
+            ["", "pg", "postgres", "MySQL", " mysql", "mysql\0", "mysql8", "maria", "MariaDB", "mariadb "]
+        {
+            assert_eq!(Engine::from_word(other), None, "{other:?}");
+        }
+    }
 
     #[test]
     fn hosts_with_white_space_or_at_signs_are_refused() {

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<Exit> {
     hardening::keep_memory_to_ourselves().context("cannot switch core dumps off")?;
+    hardening::allow_open_files().context("cannot raise the limit of open files")?;
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     // One thread: relaying is mostly waiting, and where the gate takes longer it has a thread of its own.
     let (verdict, report) = runtime.block_on(live(args));

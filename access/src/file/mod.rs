@@ -121,14 +121,11 @@ fn write_identity(identity: &GrantIdentity) -> IdentityFile {
 
 fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
     let DatabaseFile { namespace, name, engine, host, port, tls, schema, allow, columns, credentials } = file;
-    let engine = [Engine::MySql, Engine::MariaDb, Engine::PostgreSql]
-        .into_iter()
-        .find(|known| known.word() == engine)
-        .ok_or(BadGrantFile::Value {
-            field: "database.engine",
-            value: engine,
-            expected: "write mysql, mariadb or postgresql",
-        })?;
+    let engine = Engine::from_word(&engine).ok_or(BadGrantFile::Value {
+        field: "database.engine",
+        value: engine,
+        expected: "write mysql, mariadb or postgresql",
+    })?;
     let AllowFile { functions, schemas } = allow;
     Ok(Target {
         namespace,

@@ -16,7 +16,7 @@ use tracing::Instrument;
 use super::door::{Door, Place};
 use super::shared::Shared;
 use crate::audit::{Journal, Record};
-use crate::engine::{Engine, Over};
+use crate::engine::{Engine, Over, TurnedAway};
 
 /// The longest time from the first byte to a proven identity.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -63,10 +63,12 @@ enum Attended {
 pub async fn serve<E: Engine>(listeners: Listeners, shared: Arc<Shared<E>>) -> Served {
     let Listeners { native, tls_first } = listeners;
     let door = Arc::new(Door::default());
-    // Each port on its own: a crowd on one of them does not keep the other waiting.
     let ports = [(native, Port::Native), (tls_first, Port::TlsFirst)];
     let [native, tls_first] = ports.map(|(listener, port)| serve_port(listener, port, &shared, &door));
-    let (native, tls_first) = tokio::join!(native, tls_first);
+    let (native, tls_first) = tokio::select! {
+        never = door.keep() => match never {},
+        served = async { tokio::join!(native, tls_first) } => served,
+    };
     Served { untold: native.saturating_add(tls_first) }
 }
 
@@ -82,22 +84,22 @@ async fn serve_port<E: Engine>(
         let arrived = tokio::select! {
             biased;
             _ = shared.ending.began() => break,
-            arrived = arrive(&listener, port, door) => arrived,
+            arrived = listener.accept() => arrived,
         };
         // Not one more thing to wait for: those that are over are never more than were open at once, however many come.
         while sessions.try_join_next().is_some() {}
         match arrived {
-            Ok(arrival) => {
+            Ok((stream, peer)) => {
                 let number = shared.seats.next_number();
                 // Whatever is said of it, in whichever module, says which session it was; a panic, too.
-                let span = tracing::info_span!(
-                    "session",
-                    session = number,
-                    peer = %arrival.peer,
-                    ?port,
-                    grant = shared.grant.identity.uid,
-                );
-                sessions.spawn(attend(arrival, number, Arc::clone(shared)).instrument(span));
+                let grant = &shared.grant.identity.uid;
+                let span = tracing::info_span!("session", session = number, %peer, ?port, grant);
+                let (door, shared) = (Arc::clone(door), Arc::clone(shared));
+                let attended = async move {
+                    let came = Came { stream, peer, port };
+                    attend(came, number, &door, shared).await
+                };
+                sessions.spawn(attended.instrument(span));
             }
             Err(error) => {
                 tracing::warn!(%error, ?port, "cannot accept a connection");
@@ -130,14 +132,14 @@ pub(crate) enum Port {
     TlsFirst,
 }
 
-/// The next connection, once there is a place for it. Who comes after it waits in the listener's queue.
-async fn arrive(listener: &TcpListener, port: Port, door: &Arc<Door>) -> io::Result<Arrival> {
-    let (stream, peer) = listener.accept().await?;
-    let place = door.enter(peer.ip()).await;
-    Ok(Arrival { stream, peer, port, place })
+/// A connection that is not let in yet.
+struct Came {
+    stream: TcpStream,
+    peer: SocketAddr,
+    port: Port,
 }
 
-/// A connection that came a moment ago.
+/// A connection that was let in, and of which nothing is known yet.
 pub struct Arrival {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
@@ -167,37 +169,30 @@ enum Stopped {
     Over,
     #[error("the client's handshake took longer than 10 seconds")]
     Slow,
+    #[error("too many connections wait for their handshake, most of them from its address")]
+    Crowded,
 }
 
 /// One connection, from its first byte to its last.
-async fn attend<E: Engine>(arrival: Arrival, number: u32, shared: Arc<Shared<E>>) -> Attended {
-    let peer = arrival.peer;
-    if let Err(error) = tune(&arrival.stream) {
+async fn attend<E: Engine>(came: Came, number: u32, door: &Arc<Door>, shared: Arc<Shared<E>>) -> Attended {
+    let Came { stream, peer, port } = came;
+    if let Err(error) = tune(&stream) {
         tracing::info!(%error, "connection lost at once");
         return Attended::Settled;
     }
-    let (ending, journal) = (shared.ending.clone(), shared.journal.clone());
-    let identified = tokio::select! {
+    let journal = shared.journal.clone();
+    let place = tokio::select! {
         biased;
-        _ = ending.began() => Err(Stopped::Over.into()),
-        outcome = timeout(HANDSHAKE, E::identify(shared, number, arrival)) => {
-            outcome.unwrap_or(Err(Stopped::Slow.into()))
-        }
+        _ = shared.ending.began() => Err(Stopped::Over),
+        place = door.enter(peer.ip()) => place.ok_or(Stopped::Crowded),
     };
-    let opened = match identified {
-        Ok(client) => E::open(client).await,
-        Err(turned_away) => Err(turned_away),
+    let opened = match place {
+        // In a box: who waits at the door takes no room for what comes behind it.
+        Ok(place) => Box::pin(open(Arrival { stream, peer, port, place }, number, shared)).await,
+        Err(stopped) => Err(stopped.into()),
     };
     match opened {
-        Ok(session) => {
-            let database_session = E::database_session(&session);
-            tracing::info!(%database_session, "session opened");
-            let mut open = OpenOnRecord { journal, session: number, why: None };
-            let Over { reason, told } = E::relay(session).await;
-            tracing::info!(reason, "session ended");
-            open.why = Some(reason);
-            if told { Attended::Settled } else { Attended::Untold }
-        }
+        Ok(session) => Box::pin(relay::<E>(session, number, journal)).await,
         Err(turned_away) => {
             let cause = turned_away.source().map(chain).unwrap_or_default();
             let why = turned_away.to_string();
@@ -206,6 +201,32 @@ async fn attend<E: Engine>(arrival: Arrival, number: u32, shared: Arc<Shared<E>>
             Attended::Settled
         }
     }
+}
+
+/// From the first byte to a session.
+async fn open<E: Engine>(
+    arrival: Arrival,
+    number: u32,
+    shared: Arc<Shared<E>>,
+) -> Result<E::Session, TurnedAway> {
+    let ending = shared.ending.clone();
+    let client = tokio::select! {
+        biased;
+        _ = ending.began() => return Err(Stopped::Over.into()),
+        client = timeout(HANDSHAKE, E::identify(shared, number, arrival)) => client,
+    };
+    E::open(client.unwrap_or(Err(Stopped::Slow.into()))?).await
+}
+
+/// A session, to its end.
+async fn relay<E: Engine>(session: E::Session, number: u32, journal: Journal) -> Attended {
+    let database_session = E::database_session(&session);
+    tracing::info!(%database_session, "session opened");
+    let mut open = OpenOnRecord { journal, session: number, why: None };
+    let Over { reason, told } = E::relay(session).await;
+    tracing::info!(reason, "session ended");
+    open.why = Some(reason);
+    if told { Attended::Settled } else { Attended::Untold }
 }
 
 /// Answers go out at once, and the dead are noticed.

@@ -7,6 +7,7 @@ mod bad_connections;
 mod belief;
 mod cut;
 mod ends;
+mod findings;
 mod hostile_database;
 mod identity;
 mod idle;

@@ -47,6 +47,13 @@ impl Authority {
     }
 }
 
+/// A certificate that is signed with a leaf's key, in the leaf's name.
+pub fn signed_by(leaf: &Leaf, params: CertificateParams) -> Leaf {
+    let issuer = Issuer::from_ca_cert_pem(&leaf.0, KeyPair::from_pem(&leaf.1).unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
+}
+
 /// A client certificate with these URIs; `valid`: seconds from now.
 pub fn session_params(uris: &[&str], valid: std::ops::Range<i64>) -> CertificateParams {
     let mut params = CertificateParams::default();

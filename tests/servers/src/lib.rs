@@ -13,7 +13,7 @@ use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-pub use keys::{Authority, Leaf, session_params};
+pub use keys::{Authority, Leaf, session_params, signed_by};
 pub use vault::{Vault, bao_path};
 
 /// What a program said when it failed, or what did not come true in time.

@@ -33,7 +33,7 @@ impl Person {
     /// With any certificate, or none.
     pub fn with(proxy: &Proxy, leaf: Option<Leaf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), &proxy.serving_ca_pem).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), &proxy.serving_ca.pem).unwrap();
         if let Some((certificate, key)) = leaf {
             std::fs::write(folder.path().join("crt.pem"), certificate).unwrap();
             std::fs::write(folder.path().join("key.pem"), key).unwrap();

@@ -32,7 +32,7 @@ pub struct Proxy {
     pub ending: Ending,
     pub usage: Arc<UsageMeter>,
     pub session_ca: Authority,
-    pub serving_ca_pem: String,
+    pub serving_ca: Authority,
     pub served: JoinHandle<Served>,
     pub engine: Arc<MySql>,
 }
@@ -180,7 +180,7 @@ impl Proxy {
             ending,
             usage,
             session_ca,
-            serving_ca_pem: serving_ca.pem,
+            serving_ca,
         }
     }
 

@@ -49,21 +49,30 @@ pub fn head(capabilities: Capabilities) -> SslRequest {
 }
 
 pub fn connector(proxy: &Proxy, leaf: Option<&Leaf>, alpn: &[&[u8]]) -> TlsConnector {
+    let chain = leaf.map(|(certificate, key)| {
+        (vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()], key.as_str())
+    });
+    connector_with(proxy, chain, alpn)
+}
+
+/// The same with a whole chain of certificates, and the key of the first, PEM.
+pub fn connector_with(
+    proxy: &Proxy,
+    chain: Option<(Vec<CertificateDer<'static>>, &str)>,
+    alpn: &[&[u8]],
+) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(proxy.serving_ca_pem.as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(proxy.serving_ca.pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots);
-    let mut config = match leaf {
+    let mut config = match chain {
         None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
-            builder
-                .with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
-                .unwrap()
-        }
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+            .unwrap(),
     };
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     TlsConnector::from(Arc::new(config))

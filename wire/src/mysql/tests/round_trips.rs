@@ -90,6 +90,28 @@ fn cut_packets_are_refused() {
     }
 }
 
+/// A length that wraps where somebody counts in 32 bits: pgx (CVE-2024-27304), diesel (RUSTSEC-2024-0365).
+#[test]
+fn a_length_beyond_the_packet_is_refused_however_large_it_is() {
+    let lengths =
+        [0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 32, (1 << 32) + 5, 1 << 63, u64::MAX - 8, u64::MAX];
+    for length in lengths {
+        let text = [&[0xfe], length.to_le_bytes().as_slice(), b"12345"].concat();
+        let behind = |front: &[u8]| [front, &text].concat();
+        assert!(TextRow::decode(&text, 1).is_err(), "{length}: a row's value");
+        assert!(Column::decode(&behind(b"\x03def")).is_err(), "{length}: a definition's name");
+        assert!(OkPacket::decode(&behind(&[0, 0, 0, 2, 0, 0, 0]), MODERN).is_err(), "{length}: a message");
+        let asked = Capabilities::OWN_UPSTREAM;
+        let response = response(b"reader", b"", asked).encode().unwrap();
+        let name = response.iter().position(|byte| *byte == b'r').unwrap();
+        // The password's length follows the name and its NUL.
+        let cut = response.get(..name + b"reader".len() + 1).unwrap();
+        assert!(HandshakeResponse::decode(&behind(cut)).is_err(), "{length}: a password");
+        let one = Statement { parameters: 1, types: &[], long_data: &[] };
+        assert!(ExecuteParams::decode(&behind(&[0, 1, 0xfd, 0]), one).is_err(), "{length}: a parameter");
+    }
+}
+
 #[test]
 fn a_cut_execution_is_refused() {
     for len in 0..9 {
