@@ -1,13 +1,16 @@
 //! A database that was taken over, or is broken, harms no client and gets no further than its session. One that does what no
 //! read-only session does has no other session either.
 
-use access::EndReason;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{ColumnAccess, ColumnRule, EndReason};
 use keyhole_proxy::database::LoginProbe;
 use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::status_flags::StatusFlags;
 
-use crate::support::hostile::{grant_refused_with, ok, proxy_before};
+use crate::support::hostile::{grant_refused_with, ok, proxy_before, proxy_before_slow_script, row};
 use crate::support::proxy::{credential, try_login};
 use crate::support::raw::{self, error};
 
@@ -103,5 +106,64 @@ async fn a_login_is_proved_dead_by_the_refusals_of_a_user_that_is_gone_and_by_no
         let grant = grant_refused_with(other).await;
         let probe = try_login(&grant, &credential()).await;
         assert!(matches!(probe, LoginProbe::Unknown(_)), "{other}: {probe:?}");
+    }
+}
+
+/// A name in one of the proxy's questions about tables.
+fn asked_about(question: &str) -> Option<String> {
+    let (_, rest) = question.split_once("t.table_name = _utf8mb4 0x")?;
+    let (hex, _) = rest.split_once(' ')?;
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    Some((0..hex.len()).step_by(2).map(|at| char::from(byte(at))).collect())
+}
+
+/// Tells of `table_0`, and of views that each read the one before: `view_1` reads `table_0`.
+fn tells_of_views(command: &[u8]) -> Option<Vec<u8>> {
+    let question = std::str::from_utf8(command).unwrap();
+    let name = asked_about(question)?;
+    let (kind, number) = name.split_once('_').unwrap();
+    let before = match number.parse::<u32>().unwrap() {
+        1 => "table_0".to_owned(),
+        number => format!("view_{}", number.saturating_sub(1)),
+    };
+    let text = format!("select `t`.`a` AS `a` from `shop`.`{before}` `t`");
+    let view = kind == "view";
+    let (tag, schema, kind): (&[u8], &[u8], &[u8]) =
+        (b"0", b"shop", if view { b"VIEW" } else { b"BASE TABLE" });
+    let mut values = vec![Some(tag), Some(schema), Some(name.as_bytes())];
+    if question.contains("information_schema.columns t") {
+        values.extend([Some(b"a".as_slice()), Some(b"1"), None, None]);
+    } else {
+        values.extend([Some(kind), view.then_some(text.as_bytes())]);
+    }
+    Some(row(&values, StatusFlags::AUTOCOMMIT))
+}
+
+/// Two answers of a second for each table: no statement waits for more than ten seconds of them, however many there are.
+#[tokio::test]
+async fn all_that_a_statement_asks_about_tables_takes_no_longer_than_one_question_may() {
+    let rule = ColumnRule {
+        schema: "shop".into(),
+        table: "other".into(),
+        column: "pin".into(),
+        access: ColumnAccess::Hide,
+    };
+    let slow =
+        || proxy_before_slow_script(Arc::new(tells_of_views), Duration::from_secs(1), vec![rule.clone()]);
+    let proxy = slow().await;
+    let mut raw = raw::session(&proxy).await;
+    // Four tables, one after the other; and a second statement has a time of its own.
+    for _ in 0..2 {
+        let answer = raw.asks(&command::encode_query(b"SELECT a FROM shop.view_3")).await.unwrap();
+        assert_eq!(answer[0], 0, "{}", answer.escape_ascii());
+    }
+    let several_on = [0x1b, 0, 0];
+    for text in ["SELECT a FROM shop.view_5", "SELECT a FROM shop.view_2; SELECT a FROM shop.view_2"] {
+        let proxy = slow().await;
+        let mut raw = raw::session(&proxy).await;
+        raw.asks(&several_on).await.unwrap();
+        let (code, message) = error(&raw.asks(&command::encode_query(text.as_bytes())).await.unwrap());
+        assert!(code == 1053 && message.contains("the database closed"), "{text}: {code} {message}");
+        raw.is_closed().await;
     }
 }

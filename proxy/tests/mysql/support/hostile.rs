@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use access::{ColumnRule, Grant, Limits, ServerAddress, Tls};
 use keyhole_proxy::engines::mysql::packets::{read_packet, write_packet};
@@ -51,8 +52,8 @@ enum Manner {
     Renumbers,
     /// Answers a query when somebody stops it.
     Stopped(Arc<Stop>),
-    /// Answers what the script has an answer for.
-    Scripted(Script),
+    /// Answers what the script has an answer for, after so long.
+    Scripted(Script, Duration),
 }
 
 /// Which server a connection meets.
@@ -120,7 +121,12 @@ pub async fn proxy_before_stops(came: Came, limits: Limits) -> (Proxy, Arc<Stop>
 
 /// A proxy in front of a database that answers by a script, for a grant with these column rules.
 pub async fn proxy_before_script(script: Script, columns: Vec<ColumnRule>) -> Proxy {
-    let mut grant = grant_before(Manner::Scripted(script)).await;
+    proxy_before_slow_script(script, Duration::ZERO, columns).await
+}
+
+/// The same, where each answer by the script takes so long: the clock of the test's runtime is put forward.
+pub async fn proxy_before_slow_script(script: Script, takes: Duration, columns: Vec<ColumnRule>) -> Proxy {
+    let mut grant = grant_before(Manner::Scripted(script, takes)).await;
     grant.target.columns = columns;
     proxy_of(grant).await
 }
@@ -138,7 +144,7 @@ pub async fn proxy_before_servers(servers: Vec<Character>, limits: Limits) -> (P
             None
         }
     };
-    let mut grant = grant_before_servers(Manner::Scripted(Arc::new(script)), servers).await;
+    let mut grant = grant_before_servers(Manner::Scripted(Arc::new(script), Duration::ZERO), servers).await;
     grant.limits = limits;
     (Proxy::of(grant).await, kills)
 }
@@ -233,9 +239,12 @@ async fn serve(mut stream: TcpStream, manner: Manner, character: Character) -> O
         let command = read_packet(&mut stream, &mut sequence, 1 << 24).await.ok()?;
         let mut enters = command.strip_prefix(b"\x03USE ").or(command.strip_prefix(b"\x02"));
         let mut answer = match &manner {
-            Manner::Scripted(script) => script(&command),
+            Manner::Scripted(script, _) => script(&command),
             _ => None,
         };
+        if let (Manner::Scripted(_, takes), Some(_)) = (&manner, &answer) {
+            passes(*takes).await;
+        }
         answer = answer.or_else(|| session.answers(&command));
         match &manner {
             _ if command.starts_with(b"\x01") => return None,
@@ -261,6 +270,15 @@ async fn serve(mut stream: TcpStream, manner: Manner, character: Character) -> O
         session.schema = enters.map(|name| String::from_utf8_lossy(name).into_owned()).or(session.schema);
         let answer = answer.unwrap_or_else(|| framed(&ok(StatusFlags::AUTOCOMMIT)));
         stream.write_all(&answer).await.ok()?;
+    }
+}
+
+/// Lets time pass for everybody in this runtime, which may have no other clock that stands.
+async fn passes(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sql::TableName;
 use sql::mysql::{Catalogue, Flavour, Session, Trace};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::status_flags::StatusFlags;
 
@@ -23,13 +24,41 @@ const MOST_ROUNDS: usize = 16;
 /// Tables of one statement, those behind its views included.
 const MOST_TABLES: usize = 1_000;
 
-/// How long the database may take to tell of the tables of one round.
-const TELLING: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long the database may take to tell of the tables of one statement, in all rounds together.
+const TELLING: Duration = Duration::from_secs(10);
+
+/// What is left of that time. The gate's own time, and the wait for it, are no fault of the database's and don't count.
+pub(super) struct Telling(Duration);
+
+impl Telling {
+    /// All of it.
+    pub(super) fn whole() -> Self {
+        Self(TELLING)
+    }
+
+    /// Waits for an answer as long as it may still take; `None`: it took longer.
+    async fn hears<T>(&mut self, answer: impl Future<Output = T>) -> Option<T> {
+        let began = Instant::now();
+        let heard = timeout(self.0, answer).await.ok();
+        self.0 = self.0.saturating_sub(began.elapsed());
+        heard
+    }
+}
 
 impl Relay {
     /// What the column rules say of a text that the gate let pass: nothing, masks for its result, or why not.
     pub(super) async fn traced(
         &mut self,
+        text: &[u8],
+        session: &Session,
+    ) -> Result<Result<Option<Masks>, Refused>, Ended> {
+        self.traced_within(&mut Telling::whole(), text, session).await
+    }
+
+    /// The same within what is left of the time for several texts that are looked at before any is sent.
+    pub(super) async fn traced_within(
+        &mut self,
+        telling: &mut Telling,
         text: &[u8],
         session: &Session,
     ) -> Result<Result<Option<Masks>, Refused>, Ended> {
@@ -52,17 +81,16 @@ impl Relay {
                 break;
             }
             self.asked = true;
-            let told = timeout(TELLING, self.tell_of(&wanted, Arc::make_mut(&mut catalogue))).await;
-            match told {
-                Ok(Ok(())) => self.asked = false,
-                Ok(Err(LookUpError::Untold)) => {
+            match telling.hears(self.tell_of(&wanted, Arc::make_mut(&mut catalogue))).await {
+                Some(Ok(())) => self.asked = false,
+                Some(Err(LookUpError::Untold)) => {
                     self.asked = false;
                     let message = "the database does not tell which columns its tables have, so the column rules can't \
                                    be checked: try again";
                     return Ok(Err(Refused::new(Rule::UnknownTables, message)));
                 }
-                Ok(Err(LookUpError::Broken(error))) => return Err(error.into()),
-                Err(_) => return Err(Ended::DatabaseGone),
+                Some(Err(LookUpError::Broken(error))) => return Err(error.into()),
+                None => return Err(Ended::DatabaseGone),
             }
             if memory.becomes(catalogue.bytes()).is_err() {
                 return Ok(Err(Refused::no_room()));

@@ -13,6 +13,7 @@ use wire::mysql::response::joint::{Follows, Joint};
 
 use super::open::OnRecord;
 use super::refused::Refused;
+use super::rules::Telling;
 use super::{Asked, Ended, Relay};
 use crate::audit::SqlError;
 use crate::rule::Rule;
@@ -93,10 +94,10 @@ impl Relay {
 
     /// Judges all of them, then sends one after the other until one fails.
     async fn several(&mut self, asked: Asked<'_>, parts: &[&[u8]]) -> Result<(), Ended> {
-        let mut session = self.session()?;
+        let (mut session, mut telling) = (self.session()?, Telling::whole());
         for (index, part) in parts.iter().enumerate() {
             let number = index.saturating_add(1);
-            let foreseen = match self.foresees(part, &session).await? {
+            let foreseen = match self.foresees(part, &session, &mut telling).await? {
                 Ok(SessionEffect::SetsSqlMode) if number < parts.len() => {
                     let message =
                         "the statements after it may be read otherwise then; make it the last of its text";
@@ -128,6 +129,7 @@ impl Relay {
         &mut self,
         part: &[u8],
         session: &Session,
+        telling: &mut Telling,
     ) -> Result<Result<SessionEffect, Refused>, Ended> {
         let permit = match self.shared.checked.gate.decide(part, session).await {
             Ok(Verdict::Forward(permit)) => permit,
@@ -135,7 +137,7 @@ impl Relay {
             Ok(Verdict::Refuse(refusal)) => return Ok(Err(Refused::by_gate(&refusal))),
             Err(_) => return Ok(Err(Refused::no_verdict())),
         };
-        Ok(self.traced(part, session).await?.map(|_masks| permit.effect()))
+        Ok(self.traced_within(telling, part, session).await?.map(|_masks| permit.effect()))
     }
 
     /// How the answer to come is joined to those before and after it.
