@@ -10,7 +10,9 @@ use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::status_flags::StatusFlags;
 
-use crate::support::hostile::{grant_refused_with, ok, proxy_before, proxy_before_slow_script, row};
+use crate::support::hostile::{
+    grant_refused_with, ok, proxy_before, proxy_before_script, proxy_before_slow_script, row,
+};
 use crate::support::proxy::{credential, try_login};
 use crate::support::raw::{self, error};
 
@@ -52,11 +54,46 @@ async fn a_read_only_transaction_does_not() {
     }
 }
 
+/// A database whose status says, when it is asked for the first time, that it reads backslashes otherwise now, and which tells
+/// this mode then, and how it reads a backslash. The second statement's error, and the end of the grant.
+async fn reads_otherwise(
+    mode: &'static str,
+    escapes: &'static str,
+) -> (Option<(u16, String)>, Option<EndReason>) {
+    let script = move |command: &[u8]| {
+        let auto = StatusFlags::AUTOCOMMIT;
+        let other = auto.with(StatusFlags::NO_BACKSLASH_ESCAPES);
+        let asks = command.starts_with(b"\x03SELECT CONVERT(@@SESSION.sql_mode");
+        let told = asks.then(|| row(&[Some(mode.as_bytes()), Some(escapes.as_bytes())], other));
+        told.or_else(|| command.starts_with(b"\x03SELECT").then(|| framed(&[&ok(other)])))
+            .filter(|_| !command.ends_with(b"LIMIT 1") || asks)
+    };
+    let proxy = proxy_before_script(Arc::new(script), Vec::new()).await;
+    let mut raw = raw::session(&proxy).await;
+    assert_eq!(raw.asks(&command::encode_query(b"SELECT 1")).await.unwrap()[0], 0);
+    let answer = raw.asks(&command::encode_query(br"SELECT '\', SLEEP(1) -- '")).await.unwrap();
+    let cause = proxy.ending.cause().map(|cause| cause.reason);
+    ((answer[0] == 0xff).then(|| error(&answer)), cause)
+}
+
 #[tokio::test]
-async fn an_sql_mode_that_the_gate_does_not_read_ends_the_grant() {
-    let other = StatusFlags::AUTOCOMMIT.with(StatusFlags::NO_BACKSLASH_ESCAPES);
-    let (code, message) = violates(framed(&[&ok(other)])).await;
-    assert!(code == 1053 && message.contains("SQL mode"), "{code} {message}");
+async fn a_status_that_tells_of_another_sql_mode_makes_the_proxy_ask_for_it() {
+    assert_eq!(reads_otherwise("ONLY_FULL_GROUP_BY", "1").await, (None, None), "a string as before");
+    let (closed, cause) = reads_otherwise("NO_BACKSLASH_ESCAPES", "0").await;
+    assert_eq!((closed.unwrap().0, cause), (1370, None), "a call now");
+    let (unread, cause) = reads_otherwise("ORACLE", "1").await;
+    let (code, message) = unread.unwrap();
+    assert!(code == 1053 && message.contains("sql_mode has ORACLE") && cause.is_none(), "{code} {message}");
+}
+
+#[tokio::test]
+async fn a_database_that_reads_otherwise_than_by_the_sql_mode_that_it_tells_ends_the_grant() {
+    for (mode, escapes) in [("ONLY_FULL_GROUP_BY", "0"), ("NO_BACKSLASH_ESCAPES", "1")] {
+        let (words, cause) = reads_otherwise(mode, escapes).await;
+        let (code, message) = words.unwrap();
+        assert!(code == 1053 && message.contains("SQL mode"), "{code} {message}");
+        assert_eq!(cause, Some(EndReason::Violation));
+    }
 }
 
 #[tokio::test]

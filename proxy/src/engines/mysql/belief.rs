@@ -7,7 +7,7 @@
 //! | belief | written |
 //! |---|---|
 //! | schema | when the server told it: `SELECT DATABASE()`, after everything that may have changed it |
-//! | mode | when the server told it: `@@SESSION.sql_mode`, after everything that may have changed it |
+//! | mode | when the server told it: `@@SESSION.sql_mode`, after everything that may have changed it, or a status that says so |
 //! | status | wherever an answer is read: a client's, one that is thrown away, our own |
 //! | statements, cursors | by the answers to COM_STMT_PREPARE, COM_STMT_EXECUTE and COM_STMT_FETCH; gone after a reset |
 //!
@@ -26,7 +26,7 @@ use super::relay::Statements;
 pub enum Violation {
     /// A transaction is open that may write.
     WritableTransaction,
-    /// The server reads backslashes otherwise than it told.
+    /// The server reads backslashes otherwise than by the mode that it tells.
     SqlMode,
     /// The server does not keep the settings that hold the session to reading.
     Unpinned,
@@ -69,10 +69,28 @@ pub(super) enum Holding {
     Untold,
 }
 
+/// How the server reads backslashes in strings, as it showed on one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backslash {
+    /// It escapes.
+    Escapes,
+    /// It is a character like others.
+    Plain,
+}
+
+/// A mode as the server told it.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    mode: SqlMode,
+    /// What its status said then. That is no word on the mode: when a stored function has set the mode both servers set it back
+    /// and leave the flag as it is. But a mode that changes changes the flag.
+    flag: bool,
+}
+
 /// What is believed of one session.
 pub struct Belief {
     schema: Option<Arc<str>>,
-    mode: Option<SqlMode>,
+    mode: Option<Told>,
     status: StatusFlags,
     /// Whether the session may hold on to something that its status does not tell.
     untold: bool,
@@ -101,7 +119,7 @@ impl Belief {
 
     /// What its texts are judged by; `None` while it is not known how the server reads them.
     pub fn session(&self) -> Option<Session> {
-        Some(Session { schema: self.schema.clone(), mode: self.mode? })
+        Some(Session { schema: self.schema.clone(), mode: self.mode?.mode })
     }
 
     /// The last status.
@@ -120,8 +138,8 @@ impl Belief {
         }
     }
 
-    /// Notes what a frame of an answer says of the session. A session that is not held to reading, or reads SQL otherwise
-    /// than the gate, is cut before its client hears of it.
+    /// Notes what a frame of an answer says of the session. A session that is not held to reading is cut before its client
+    /// hears of it; in one whose status says that texts are read otherwise now, nothing is judged until the server told how.
     pub(super) fn note(&mut self, seen: &Seen) -> Result<(), Violation> {
         if *seen == Seen::LocalInfile {
             return Err(Violation::LocalInfile);
@@ -142,11 +160,13 @@ impl Belief {
         if status.in_writable_transaction() {
             return Err(Violation::WritableTransaction);
         }
-        let escapes = status.contains(StatusFlags::NO_BACKSLASH_ESCAPES);
-        match self.mode {
-            Some(mode) if mode.no_backslash_escapes != escapes => Err(Violation::SqlMode),
-            Some(_) | None => Ok(()),
-        }
+        self.mode = self.mode.filter(|told| told.flag == self.flag());
+        Ok(())
+    }
+
+    /// What the last status says of backslashes.
+    fn flag(&self) -> bool {
+        self.status.contains(StatusFlags::NO_BACKSLASH_ESCAPES)
     }
 
     /// What its status does not tell was ended.
@@ -164,10 +184,13 @@ impl Belief {
         self.mode = None;
     }
 
-    /// The server told how it reads texts.
-    pub(super) fn reads(&mut self, mode: SqlMode) -> Result<(), Violation> {
-        self.mode = Some(mode);
-        self.note_status(self.status)
+    /// The server told how it reads texts, and showed it.
+    pub(super) fn reads(&mut self, mode: SqlMode, shown: Backslash) -> Result<(), Violation> {
+        if mode.no_backslash_escapes != (shown == Backslash::Plain) {
+            return Err(Violation::SqlMode);
+        }
+        self.mode = Some(Told { mode, flag: self.flag() });
+        Ok(())
     }
 
     /// The session was pinned. From here on its status is held against that.
@@ -202,40 +225,63 @@ mod tests {
 
     #[test]
     fn a_violation_is_one_wherever_a_status_stands() {
-        let cases = [
-            (AUTO.with(StatusFlags::IN_TRANS), Violation::WritableTransaction),
-            (AUTO.with(StatusFlags::NO_BACKSLASH_ESCAPES), Violation::SqlMode),
-        ];
-        for (status, violation) in cases {
-            for seen in frames(status) {
-                let mut belief = Belief::new(AUTO);
-                belief.reads(SqlMode::default()).unwrap();
-                assert_eq!(belief.note(&seen), Ok(()), "the server's own defaults are none");
-                belief.is_pinned();
-                assert_eq!(belief.note(&seen), Err(violation), "{seen:?}");
-                belief.is_fresh();
-                assert_eq!(belief.note(&seen), Ok(()), "and none again after a reset");
-            }
+        for seen in frames(AUTO.with(StatusFlags::IN_TRANS)) {
+            let mut belief = Belief::new(AUTO);
+            belief.reads(SqlMode::default(), Backslash::Escapes).unwrap();
+            assert_eq!(belief.note(&seen), Ok(()), "the server's own defaults are none");
+            belief.is_pinned();
+            assert_eq!(belief.note(&seen), Err(Violation::WritableTransaction), "{seen:?}");
+            belief.is_fresh();
+            assert_eq!(belief.note(&seen), Ok(()), "and none again after a reset");
         }
         assert_eq!(Belief::new(AUTO).note(&Seen::LocalInfile), Err(Violation::LocalInfile));
     }
 
     #[test]
     fn texts_are_judged_by_a_mode_that_the_server_told_and_by_no_other() {
-        let escapes = SqlMode { no_backslash_escapes: true, ..SqlMode::default() };
+        let plain = SqlMode { no_backslash_escapes: true, ..SqlMode::default() };
         let told = AUTO.with(StatusFlags::NO_BACKSLASH_ESCAPES);
         let mut belief = Belief::new(AUTO);
         assert_eq!(belief.session(), None);
         belief.is_pinned();
-        assert_eq!(belief.reads(SqlMode::default()), Ok(()));
-        assert_eq!(belief.session().map(|session| session.mode), Some(SqlMode::default()));
+        let mode = |belief: &Belief| belief.session().map(|session| session.mode);
+        assert_eq!(belief.reads(SqlMode::default(), Backslash::Escapes), Ok(()));
+        assert_eq!(mode(&belief), Some(SqlMode::default()));
         belief.mode_may_change();
-        assert_eq!((belief.session(), belief.note_status(told)), (None, Ok(())));
-        assert_eq!(belief.reads(SqlMode::default()), Err(Violation::SqlMode));
-        assert_eq!(belief.reads(escapes), Ok(()));
-        assert_eq!(belief.note_status(AUTO), Err(Violation::SqlMode));
+        assert_eq!((mode(&belief), belief.note_status(told)), (None, Ok(())));
+        assert_eq!(belief.reads(plain, Backslash::Plain), Ok(()));
+        assert_eq!(mode(&belief), Some(plain));
         belief.is_fresh();
-        assert_eq!(belief.session(), None);
+        assert_eq!(mode(&belief), None);
+    }
+
+    #[test]
+    fn a_status_that_says_otherwise_than_when_the_mode_was_told_makes_it_unknown() {
+        let mut belief = Belief::new(AUTO);
+        belief.is_pinned();
+        belief.reads(SqlMode::default(), Backslash::Escapes).unwrap();
+        for status in [AUTO.with(StatusFlags::NO_BACKSLASH_ESCAPES), AUTO] {
+            for seen in frames(status) {
+                assert_eq!(belief.note(&seen), Ok(()));
+                assert_eq!(belief.session(), None, "{seen:?}");
+                // As both servers are after a function that set the mode: the mode is the old one, the flag is not.
+                belief.reads(SqlMode::default(), Backslash::Escapes).unwrap();
+                assert_eq!(belief.note(&seen), Ok(()));
+                assert!(belief.session().is_some(), "{seen:?}");
+                belief.mode_may_change();
+            }
+            belief.reads(SqlMode::default(), Backslash::Escapes).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_server_that_reads_otherwise_than_by_the_mode_that_it_tells_is_a_violation() {
+        let plain = SqlMode { no_backslash_escapes: true, ..SqlMode::default() };
+        for (mode, shown) in [(SqlMode::default(), Backslash::Plain), (plain, Backslash::Escapes)] {
+            let mut belief = Belief::new(AUTO);
+            assert_eq!(belief.reads(mode, shown), Err(Violation::SqlMode));
+            assert_eq!(belief.session(), None);
+        }
     }
 
     #[test]

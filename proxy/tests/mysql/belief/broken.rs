@@ -110,6 +110,7 @@ async fn a_session_that_is_not_pinned_again_after_a_reset_ends_the_grant() {
     let told = [
         None,
         Some("utf8mb4"),
+        Some("1"),
         Some("utf8mb4"),
         Some("utf8mb4"),
         Some("ANSI_QUOTES"),

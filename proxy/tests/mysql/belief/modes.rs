@@ -1,14 +1,14 @@
 //! Texts are judged as the server reads them, in whatever `sql_mode` the session is, and however it came there: what is a
 //! string in one mode is a name or a call in another.
 
-use access::{ColumnAccess, ColumnRule};
+use access::{ColumnAccess, ColumnRule, QualifiedName};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use servers::mysql::Kind;
 
 use crate::support::clients::Person;
 use crate::support::databases::{DatabaseServer, both, started};
-use crate::support::proxy::{Proxy, grant_on, wide};
+use crate::support::proxy::{Proxy, credential_of, grant_on, wide};
 
 /// In default modes a string; without backslash escapes a string and a call that is closed.
 const CALLS: &str = r"SELECT '\', SLEEP(1) -- '";
@@ -16,15 +16,18 @@ const CALLS: &str = r"SELECT '\', SLEEP(1) -- '";
 /// With `ANSI_QUOTES` a closed column, otherwise a string.
 const READS: &str = r#"SELECT "pin" FROM shop.customers LIMIT 1"#;
 
-async fn proxy(server: &DatabaseServer) -> Proxy {
-    let mut grant = grant_on(server, wide());
-    let pin = ColumnRule {
+fn pin() -> ColumnRule {
+    ColumnRule {
         schema: "shop".into(),
         table: "customers".into(),
         column: "pin".into(),
         access: ColumnAccess::Hide,
-    };
-    grant.target.columns = vec![pin];
+    }
+}
+
+async fn proxy(server: &DatabaseServer) -> Proxy {
+    let mut grant = grant_on(server, wide());
+    grant.target.columns = vec![pin()];
     Proxy::of(grant).await
 }
 
@@ -188,5 +191,47 @@ async fn column_rules_hold_in_every_mode() {
             }
         }
         server.admin("DROP VIEW shop.pins; DROP TABLE shop.copies");
+    }
+}
+
+/// Both servers set a session back to its mode when such a function is over, and leave the flag of its status as the function
+/// set it: a status that contradicts the mode, and nobody's attack.
+#[tokio::test]
+async fn a_stored_function_that_sets_the_mode_ends_nothing_and_texts_are_judged_as_they_are_read() {
+    for server in both() {
+        server.admin(
+            "CREATE USER 'modes'@'%' IDENTIFIED BY 'modes'; GRANT SELECT ON shop.* TO 'modes'@'%';\nDELIMITER //\n\
+             CREATE FUNCTION shop.in_mode (wanted VARCHAR(99)) RETURNS INT DETERMINISTIC NO SQL \
+             BEGIN SET SESSION sql_mode = wanted; RETURN 1; END//\n\
+             GRANT EXECUTE ON FUNCTION shop.in_mode TO 'modes'@'%'//\n",
+        );
+        let mut grant = grant_on(server, wide());
+        grant.target.columns = vec![pin()];
+        grant.target.allowances.functions =
+            vec![QualifiedName { schema: "shop".into(), name: "in_mode".into() }];
+        let proxy = Proxy::of_user(grant, credential_of("modes", "modes")).await;
+        let mut conn = Person::of(&proxy).connects().await;
+        for own in ["", "NO_BACKSLASH_ESCAPES,ANSI_QUOTES"] {
+            asks(&mut conn, &format!("SET sql_mode = '{own}'")).await.unwrap();
+            // A text of its own: the client would take the one that it prepared in the other mode.
+            let call = conn.prep(format!("SELECT shop.in_mode(?), '{own}'")).await.unwrap();
+            for wanted in ["NO_BACKSLASH_ESCAPES", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", ""] {
+                assert_eq!(asks(&mut conn, &format!("SELECT shop.in_mode('{wanted}')")).await, text("1"));
+                is_judged_as_it_reads(&mut conn).await;
+                code(conn.exec_drop(&call, ("NO_BACKSLASH_ESCAPES",)).await).unwrap();
+                code(conn.exec_drop(&call, (wanted,)).await).unwrap();
+                is_judged_as_it_reads(&mut conn).await;
+                let both = format!("SELECT shop.in_mode('{wanted}'); SELECT 2");
+                let mut several = conn.query_iter(both).await.unwrap();
+                for value in [1, 2] {
+                    assert_eq!(code(several.collect::<i32>().await), Ok(vec![value]));
+                }
+                several.drop_result().await.unwrap();
+            }
+        }
+        asks(&mut conn, "SELECT shop.in_mode('')").await.unwrap();
+        code(conn.reset().await).unwrap();
+        is_judged_as_it_reads(&mut conn).await;
+        assert_eq!(proxy.ending.cause(), None);
     }
 }

@@ -323,6 +323,8 @@ impl Session {
     /// A value of its own.
     fn tells(&self, value: &str) -> Option<Option<String>> {
         let pinned = |value: &str| if self.character.keeps_pins { value.to_owned() } else { String::new() };
+        let bare = value.strip_prefix("CONVERT(").and_then(|value| value.strip_suffix(" USING binary)"));
+        let value = bare.unwrap_or(value);
         Some(Some(match value {
             "CONNECTION_ID()" => self.number.to_owned(),
             "@@GLOBAL.version" => self.character.version.to_owned(),
@@ -337,6 +339,7 @@ impl Session {
                 pinned("STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION")
             }
             _ if value.starts_with("@@SESSION.character_set_") => pinned("utf8mb4"),
+            r"_utf8mb4'\\' = 0x5c" => "1".to_owned(),
             _ if value.contains("DATABASE()") => return Some(self.schema.clone()),
             _ => return None,
         }))

@@ -31,12 +31,13 @@ const READING_CURSORS: [u8; 2] = [0, 1];
 impl Relay {
     /// `body`: the whole command, which is forwarded as it is.
     pub(super) async fn execute(&mut self, body: &[u8], execute: StmtExecute<'_>) -> Result<(), Ended> {
+        let mode = self.session().await?.mode;
         let Some(prepared) = self.database.belief.statements.get(execute.id) else {
             return self.refuse(Asked::plain(EXECUTE), unknown()).await;
         };
         let Judged { text, session, effect, of } = prepared.judged.clone();
         let plain = Asked::text(EXECUTE, &text);
-        if let Some(refused) = not_now(prepared, execute.flags, self.session()?.mode) {
+        if let Some(refused) = not_now(prepared, execute.flags, mode) {
             return self.refuse(plain, refused).await;
         }
         let parameters = usize::from(prepared.parameters).saturating_mul(PARAMETER);

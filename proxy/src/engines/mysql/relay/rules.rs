@@ -92,6 +92,10 @@ impl Relay {
                 Some(Err(LookUpError::Broken(error))) => return Err(error.into()),
                 None => return Err(Ended::DatabaseGone),
             }
+            // By the server's own status the text may be read otherwise now than it was judged.
+            if self.database.belief.session().is_none() {
+                return Ok(Err(Refused::no_verdict()));
+            }
             if memory.becomes(catalogue.bytes()).is_err() {
                 return Ok(Err(Refused::no_room()));
             }

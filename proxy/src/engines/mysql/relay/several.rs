@@ -79,7 +79,8 @@ impl Relay {
         if self.texts == Texts::Single || !may_be_several(text) {
             return self.statement(asked, text).await;
         }
-        let parts = match self.shared.checked.gate.split(text, self.session()?.mode).await {
+        let mode = self.session().await?.mode;
+        let parts = match self.shared.checked.gate.split(text, mode).await {
             Ok(Ok(parts)) => parts,
             Ok(Err(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
             Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
@@ -94,7 +95,7 @@ impl Relay {
 
     /// Judges all of them, then sends one after the other until one fails.
     async fn several(&mut self, asked: Asked<'_>, parts: &[&[u8]]) -> Result<(), Ended> {
-        let (mut session, mut telling) = (self.session()?, Telling::whole());
+        let (mut session, mut telling) = (self.session().await?, Telling::whole());
         for (index, part) in parts.iter().enumerate() {
             let number = index.saturating_add(1);
             let foreseen = match self.foresees(part, &session, &mut telling).await? {

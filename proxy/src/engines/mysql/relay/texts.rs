@@ -21,12 +21,13 @@ use super::prepared::{Judged, Prepared};
 use super::refused::Refused;
 use super::{Asked, Ended, Relay};
 use crate::audit::Decision;
+use crate::engines::mysql::server::ask_mode;
 use crate::rule::Rule;
 
 impl Relay {
     /// One statement, alone or in its turn among several.
     pub(super) async fn statement(&mut self, asked: Asked<'_>, text: &[u8]) -> Result<(), Ended> {
-        let session = self.session()?;
+        let session = self.session().await?;
         match self.shared.checked.gate.decide(text, &session).await {
             Ok(Verdict::Forward(permit)) => match self.traced(text, &session).await? {
                 Ok(masks) => self.run_query(asked, &permit, masks).await,
@@ -70,7 +71,7 @@ impl Relay {
         if let Some(refused) = self.misread(text) {
             return self.refuse(asked, refused).await;
         }
-        let session = self.session()?;
+        let session = self.session().await?;
         let permit = match self.shared.checked.gate.decide(text, &session).await {
             Ok(Verdict::Forward(permit)) if may_be_prepared(&permit.effect()) => permit,
             Ok(Verdict::Forward(_) | Verdict::Answer(_)) => {
@@ -141,7 +142,7 @@ impl Relay {
         let quoted = table.iter().flat_map(|byte| if *byte == b'`' { vec![b'`', b'`'] } else { vec![*byte] });
         let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
         // The question is ours, in backticks: the session's own mode has no part in it.
-        let session = Session { mode: SqlMode::default(), ..self.session()? };
+        let session = Session { mode: SqlMode::default(), ..self.session().await? };
         match self.shared.checked.gate.decide(&text, &session).await {
             Ok(Verdict::Forward(_)) => {}
             Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
@@ -152,8 +153,12 @@ impl Relay {
         self.finish().await
     }
 
-    /// What the next text is judged by.
-    pub(super) fn session(&self) -> Result<Session, Ended> {
+    /// What the next text is judged by. Where that is not known the server is asked, which wipes off what it had to say of the
+    /// last statement (SHOW WARNINGS).
+    pub(super) async fn session(&mut self) -> Result<Session, Ended> {
+        if self.database.belief.session().is_none() {
+            ask_mode(&mut self.database).await?;
+        }
         self.database.belief.session().ok_or(Ended::Ours)
     }
 

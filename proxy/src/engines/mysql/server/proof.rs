@@ -11,6 +11,7 @@ use wire::mysql::connect::collation::Utf8Collation;
 use super::connection::{CommandError, Connection};
 use super::pin::Pins;
 use crate::database::{ServerName, SessionId};
+use crate::engines::mysql::belief::Backslash;
 
 /// What every server is asked: the connection's number, what the gate depends on, and what tells servers apart.
 const WHO: &str = "CONNECTION_ID(), @@GLOBAL.version, @@GLOBAL.lower_case_table_names, @@GLOBAL.hostname, @@GLOBAL.port, \
@@ -32,6 +33,9 @@ const MODE: &str = "the session's sql_mode";
 
 /// The modes of the session.
 const SQL_MODE: &str = "@@SESSION.sql_mode";
+
+/// How the session reads backslashes, by reading two: 1 where the first escapes the second, and 0 where both are characters.
+const BACKSLASH: &str = r"_utf8mb4'\\' = 0x5c";
 
 /// A server in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,10 +102,11 @@ pub async fn prove(
     };
     let kept = pins.kept(collation);
     let variables: Vec<&str> = kept.iter().map(|(name, _)| variable(name, server)).collect();
-    let question = format!("SELECT DATABASE(), {SQL_MODE}, {}, {WHO}{uuid} LIMIT 1", variables.join(", "));
+    let question =
+        format!("SELECT DATABASE(), {SQL_MODE}, {BACKSLASH}, {}, {WHO}{uuid} LIMIT 1", variables.join(", "));
     let rows = database.query(STATE, &question).await?;
     let row = rows.into_iter().next().unwrap_or_default();
-    let [schema, modes, rest @ ..] = row.as_slice() else { return Err(surprise()) };
+    let [schema, modes, backslash, rest @ ..] = row.as_slice() else { return Err(surprise()) };
     let (told, who) = rest.split_at_checked(kept.len()).ok_or_else(surprise)?;
     if read(who, database.id).ok_or_else(surprise)? != before {
         return Err(CommandError::OtherServer);
@@ -112,22 +117,33 @@ pub async fn prove(
         }
     }
     database.belief.is_in(schema.clone());
-    read_mode(database, modes.as_deref())
+    read_mode(database, modes.as_deref(), backslash.as_deref())
 }
 
-/// Asks how the session reads texts, whatever the client has set. The answer is what is believed from here on.
+/// Asks how the session reads texts, whatever the client has set: as bytes, and with a LIMIT of its own. The answer is what is
+/// believed from here on.
 pub async fn ask_mode(database: &mut Connection) -> Result<(), CommandError> {
-    let rows = database.query(MODE, &format!("SELECT CONVERT({SQL_MODE} USING binary) LIMIT 1")).await?;
-    match rows.as_slice() {
-        [row] if row.len() == 1 => read_mode(database, row.first().and_then(Option::as_deref)),
+    let [modes, backslash] = [SQL_MODE, BACKSLASH].map(|value| format!("CONVERT({value} USING binary)"));
+    let rows = database.query(MODE, &format!("SELECT {modes}, {backslash} LIMIT 1")).await?;
+    match rows.iter().map(Vec::as_slice).collect::<Vec<_>>().as_slice() {
+        [[modes, backslash]] => read_mode(database, modes.as_deref(), backslash.as_deref()),
         _ => Err(CommandError::Surprise { what: MODE }),
     }
 }
 
-fn read_mode(database: &mut Connection, modes: Option<&str>) -> Result<(), CommandError> {
-    let modes = modes.ok_or(CommandError::Surprise { what: MODE })?;
-    let mode = SqlMode::of_variable(modes).map_err(CommandError::UnreadMode)?;
-    database.belief.reads(mode).map_err(CommandError::Violation)
+fn read_mode(
+    database: &mut Connection,
+    modes: Option<&str>,
+    backslash: Option<&str>,
+) -> Result<(), CommandError> {
+    let surprise = CommandError::Surprise { what: MODE };
+    let shown = match backslash {
+        Some("1") => Backslash::Escapes,
+        Some("0") => Backslash::Plain,
+        _ => return Err(surprise),
+    };
+    let mode = SqlMode::of_variable(modes.ok_or(surprise)?).map_err(CommandError::UnreadMode)?;
+    database.belief.reads(mode, shown).map_err(CommandError::Violation)
 }
 
 /// How this server calls a variable.
@@ -183,7 +199,8 @@ mod tests {
             let pins = Pins::new(server.flavour, &Limits::DEFAULT);
             let variables: Vec<&str> =
                 pins.kept(None).iter().map(|(name, _)| variable(name, server)).collect();
-            let question = format!("SELECT DATABASE(), {SQL_MODE}, {}, {WHO}", variables.join(", "));
+            let question =
+                format!("SELECT DATABASE(), {SQL_MODE}, {BACKSLASH}, {}, {WHO}", variables.join(", "));
             let gate = Gate::new(server, Allowances::default());
             let Verdict::Forward(permit) = gate.decide(question.as_bytes(), None) else {
                 panic!("{version}: {question}")
