@@ -1,11 +1,13 @@
-//! A session that holds locks or a cursor and asks nothing is told and cut; nobody else is.
+//! A session that holds locks or a cursor and reads nothing is told and cut; nobody else is.
 
 use std::time::Duration;
 
+use keyhole_proxy::engines::mysql::packets::{read_packet, write_packet};
 use tokio::io::AsyncWriteExt;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use wire::mysql::command;
+use wire::mysql::frame::Sequence;
 
 use crate::support::databases::{DatabaseServer, both};
 use crate::support::proxy::{Proxy, grant_on, wide};
@@ -54,11 +56,11 @@ async fn asks(raw: &mut RawTls, texts: &[&str]) -> Vec<u8> {
 async fn is_cut(mut raw: RawTls) {
     let Ok(last) = timeout(PATIENCE, raw.reads_out_of_band()).await else { panic!("the session is not cut") };
     let (code, message) = error(&last);
-    assert!(code == 4031 && message.contains("nothing was asked for "), "{code} {message}");
+    assert!(code == 4031 && message.contains("nothing was read for "), "{code} {message}");
     raw.is_closed().await;
 }
 
-/// Opens a transaction, asks nothing more, and hears its end.
+/// Opens a transaction, reads nothing, and hears its end.
 async fn one_is_cut(proxy: &Proxy) -> JoinHandle<()> {
     let mut raw = raw::session(proxy).await;
     asks(&mut raw, &["BEGIN"]).await;
@@ -122,17 +124,81 @@ async fn a_cursor_whose_fetch_met_a_limit_is_an_open_one() {
 }
 
 #[tokio::test]
-async fn who_goes_on_asking_is_not_cut_until_they_stop() {
+async fn who_goes_on_reading_is_not_cut_until_they_stop() {
     for server in both() {
         let proxy = bounded(server, 3).await;
         let mut raw = raw::session(&proxy).await;
-        asks(&mut raw, &["BEGIN", "SELECT n FROM shop.orders"]).await;
+        let read = "SELECT id FROM shop.orders";
+        asks(&mut raw, &["BEGIN", read]).await;
         let mut other = one_is_cut(&proxy).await;
         while timeout(SHORT, &mut other).await.is_err() {
-            assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0);
+            assert_eq!(asks(&mut raw, &[read]).await[0], 0xfe);
         }
-        assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0);
+        assert_eq!(asks(&mut raw, &[read]).await[0], 0xfe);
         is_cut(raw).await;
+    }
+}
+
+/// Sends the same command again and again; whatever its answers are, the last one is the session's end.
+async fn is_cut_though_it_says(raw: RawTls, noise: Vec<u8>) {
+    let (mut reading, mut writing) = tokio::io::split(raw.stream);
+    let says = async {
+        loop {
+            if write_packet(&mut writing, &mut Sequence::default(), &noise).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(SHORT).await;
+        }
+    };
+    let hears = async {
+        loop {
+            let packet = read_packet(&mut reading, &mut Sequence::starting_at(1), 1024).await.unwrap();
+            if packet[0] == 0xff && error(&packet).0 == 4031 {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = says => {}
+        heard = timeout(PATIENCE, hears) => assert!(heard.is_ok(), "{} keeps it alive", noise.escape_ascii()),
+    }
+}
+
+/// Commands that read nothing. `own`: the id of a statement that the session has prepared.
+fn noises(own: &[u8]) -> [Vec<u8>; 10] {
+    let none = [9, 9, 9, 9];
+    [
+        command::encode_ping(),
+        vec![0x09],                                            // COM_STATISTICS
+        vec![0x1b, 1, 0],                                      // COM_SET_OPTION
+        [&[0x1a], own].concat(),                               // COM_STMT_RESET
+        [&[0x18], own, &[0, 0, b'x']].concat(),                // COM_STMT_SEND_LONG_DATA
+        [&[0x19], none.as_slice()].concat(),                   // COM_STMT_CLOSE
+        [&[0x17], none.as_slice(), &[0, 1, 0, 0, 0]].concat(), // COM_STMT_EXECUTE
+        command::encode_query(b"DELETE FROM shop.orders"),
+        command::encode_query(b"SET SESSION TRANSACTION READ WRITE"),
+        command::encode_query(b"-- nothing"),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_only_counted_answered_here_or_refused_keeps_no_lock() {
+    for server in both() {
+        let proxy = bounded(server, 1).await;
+        let mut sessions = Vec::new();
+        for which in 0..noises(&[]).len() {
+            let mut raw = raw::session(&proxy).await;
+            let prepared = raw.asks(&command::encode_prepare(b"SELECT ?")).await.unwrap();
+            // Definitions: of a parameter and of a column.
+            raw.reads().await.unwrap();
+            raw.reads().await.unwrap();
+            asks(&mut raw, &["BEGIN", "SELECT id FROM shop.orders"]).await;
+            let noise = noises(&prepared[1..5])[which].clone();
+            sessions.push(tokio::spawn(is_cut_though_it_says(raw, noise)));
+        }
+        for session in sessions {
+            session.await.unwrap();
+        }
     }
 }
 
@@ -152,8 +218,8 @@ async fn a_command_that_never_becomes_whole_is_no_question() {
         }
         panic!("it was let write on");
     };
-    let mut sequence = wire::mysql::frame::Sequence::starting_at(1);
-    let reads = keyhole_proxy::engines::mysql::packets::read_packet(&mut reading, &mut sequence, 1024);
+    let mut sequence = Sequence::starting_at(1);
+    let reads = read_packet(&mut reading, &mut sequence, 1024);
     tokio::select! {
         packet = reads => assert_eq!(error(&packet.unwrap()).0, 4031),
         () = trickle => {}
@@ -198,7 +264,10 @@ async fn locks_without_a_transaction_are_let_go_and_the_session_goes_on() {
         asks(&mut raw, &["SET autocommit = 0", read]).await;
         altered(server, "isam").await;
         asks(&mut raw, &[read]).await;
-        altered(server, "isam").await;
+        let mut altering = tokio::spawn(altered(server, "isam"));
+        while timeout(SHORT, &mut altering).await.map(Result::unwrap).is_err() {
+            assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0);
+        }
         let variable = raw.result(&command::encode_query(b"SELECT @@autocommit")).await;
         assert_eq!(variable[2], b"\x010");
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use access::Budget;
 use access::report::Usage;
 use sql::mysql::Flavour;
-use tokio::time::Instant;
 use wire::mysql::command::change_user::ChangeUser;
 use wire::mysql::command::{self, Command};
 use wire::mysql::connect::capabilities::Capabilities;
@@ -31,7 +30,6 @@ use crate::rule::Rule;
 impl Relay {
     /// Waits for one command and answers it.
     pub(super) async fn turn(&mut self) -> Result<(), Ended> {
-        let since = Instant::now();
         loop {
             match self.client.next_command() {
                 Next::Command(mut body) => {
@@ -42,7 +40,7 @@ impl Relay {
                     self.client.served();
                     return served;
                 }
-                Next::Partial => self.wait(since).await?,
+                Next::Partial => self.wait().await?,
                 Next::TooLong => {
                     let message = "this command is longer than 1 MiB, the most that is checked";
                     return self.refuse_unread(Refused::new(Rule::TooLong, message)).await;
@@ -53,18 +51,18 @@ impl Relay {
         }
     }
 
-    /// Waits for more of a command. The database has nothing to say meanwhile but its own end. `since`: when the last command
-    /// was answered. A session that holds on to something may not be idle for long: others wait for its locks.
-    async fn wait(&mut self, since: Instant) -> Result<(), Ended> {
+    /// Waits for more of a command. The database has nothing to say meanwhile but its own end. A session that
+    /// holds on to something may not be idle for long: others wait for its locks.
+    async fn wait(&mut self) -> Result<(), Ended> {
         let patience = Duration::from_secs(self.shared.grant.limits.idle_transaction_seconds.into());
         let holding = self.database.belief.holding();
-        let Self { client, database, .. } = self;
+        let Self { client, database, read_at, idle, .. } = self;
         if !database.inbound.unread().is_empty() {
             return Err(Ended::DatabaseGone);
         }
         tokio::select! {
             biased;
-            () = idle::for_so_long(since, patience), if holding != Holding::Nothing => self.lets_go().await,
+            () = idle::for_so_long(idle, *read_at, patience), if holding != Holding::Nothing => self.lets_go().await,
             received = client.fill() => match received {
                 Ok(received) if received > 0 => Ok(()),
                 Ok(_) | Err(_) => Err(Ended::ClientGone),

@@ -25,7 +25,7 @@ pub enum Ended {
     ClientGone,
     /// Client: it doesn't read its answers.
     ClientStalled,
-    /// Client: it held a transaction or a cursor open and asked nothing for so many seconds.
+    /// Client: it held a transaction or a cursor open and read nothing for so many seconds.
     Idle(u32),
     /// Client: it broke the protocol.
     ClientBroke,
@@ -59,7 +59,7 @@ impl Ended {
             Self::Grant(cause) => (errors::GONE, cause.message.as_str()),
             Self::Idle(seconds) => {
                 let sentence = format!(
-                    "nothing was asked for {seconds} seconds while a transaction or a cursor was open: connect again, and \
+                    "nothing was read for {seconds} seconds while a transaction or a cursor was open: connect again, and \
                      COMMIT or set autocommit=1 before a pause"
                 );
                 return Some(errors::packet(errors::IDLE, &sentence));

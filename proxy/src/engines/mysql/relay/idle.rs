@@ -1,28 +1,30 @@
-//! A session that holds on to something and asks nothing: the owner's `ALTER TABLE` waits for its locks, and behind that
-//! everybody else. It is told and cut; one that only may hold on to something lets go of it.
+//! A session that holds on to something and reads nothing: the owner's `ALTER TABLE` waits for its locks, and behind that
+//! everybody else. It is told and cut; one that only may hold on to something lets go of it. A ping, and whatever else is only
+//! counted, answered here or refused, is no reading: clients send such things by themselves for as long as they are connected.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use wire::mysql::command;
 use wire::mysql::response::status_flags::StatusFlags;
 
 use super::{Ended, Relay};
+use crate::alarm::Alarm;
 use crate::engines::mysql::belief::Holding;
 
 /// Ends what holds locks without being a transaction, whatever `completion_type` is.
 const LET_GO: &[u8] = b"ROLLBACK AND NO CHAIN NO RELEASE";
 
 /// Waits until it is so long since then.
-pub(super) async fn for_so_long(since: Instant, patience: Duration) {
+pub(super) async fn for_so_long(alarm: &mut Alarm, since: Instant, patience: Duration) {
     match since.checked_add(patience) {
-        Some(deadline) => sleep_until(deadline).await,
+        Some(deadline) => alarm.rings(deadline).await,
         None => std::future::pending().await,
     }
 }
 
 impl Relay {
-    /// Nothing was asked for as long as that may be. What is not known, the server is asked.
+    /// Nothing was read for as long as that may be. What is not known, the server is asked.
     pub(super) async fn lets_go(&mut self) -> Result<(), Ended> {
         if self.database.belief.holding() == Holding::Untold {
             self.database.simple("COM_PING", &command::encode_ping()).await?;
@@ -36,6 +38,8 @@ impl Relay {
             self.database.simple("ROLLBACK", &command::encode_query(LET_GO)).await?;
         }
         self.database.belief.holds_nothing();
+        // From here on it may hold on to something anew.
+        self.read_at = Instant::now();
         Ok(())
     }
 }

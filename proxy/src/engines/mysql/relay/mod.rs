@@ -93,6 +93,10 @@ pub struct Relay {
     position: Position,
     /// Rings when a statement has taken all its time.
     alarm: Alarm,
+    /// When the last answer was whole to a command that reads: one that went to the database and stands on record.
+    read_at: Instant,
+    /// Rings when that is too long ago for a session that holds on to something.
+    idle: Alarm,
 }
 
 /// A session that is over.
@@ -145,6 +149,8 @@ impl Relay {
             texts: Texts::agreed(agreed),
             position: Position::Alone,
             alarm: Alarm::default(),
+            read_at: Instant::now(),
+            idle: Alarm::default(),
         }
     }
 
@@ -236,7 +242,12 @@ impl Relay {
 
     fn record_outcome(&mut self) {
         let Some(open) = self.open.take() else { return };
-        let error = open.close(Instant::now());
+        let now = Instant::now();
+        // What is only counted has no number.
+        if open.number().is_some() {
+            self.read_at = now;
+        }
+        let error = open.close(now);
         self.position = self.position.answered(error);
     }
 
