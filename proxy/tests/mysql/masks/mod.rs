@@ -3,6 +3,7 @@
 mod answers;
 mod limits;
 mod lookup;
+mod misfits;
 mod names;
 mod other_names;
 mod types;

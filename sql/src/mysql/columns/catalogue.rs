@@ -2,6 +2,7 @@
 //! `information_schema`; holds names and the texts of views, never a row.
 
 use crate::facts::TableName;
+use crate::mysql::names::alike;
 use std::collections::BTreeMap;
 
 /// What a name takes at least.
@@ -34,6 +35,14 @@ pub struct Relation {
     /// The text that defines a view (`information_schema.views.view_definition`: empty without the right to see it). `None`
     /// for a base table, or a table of the server's own.
     pub view: Option<String>,
+}
+
+impl Relation {
+    /// Does it have the column that a rule names? Compared without case, as loosely as any server does.
+    #[must_use]
+    pub fn has_column(&self, ruled: &str) -> bool {
+        self.columns.iter().any(|column| alike(&column.name, ruled))
+    }
 }
 
 /// Tables by schema and name, as they were asked for.

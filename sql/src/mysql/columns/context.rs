@@ -115,7 +115,7 @@ impl<'a> Context<'a> {
             (alike(of, schema) && alike(table, name)).then_some((column, *access))
         });
         for (ruled, _) in rules.clone() {
-            if !columns.iter().any(|column| alike(&column.name, ruled)) {
+            if !relation.has_column(ruled) {
                 let what = format!(
                     "the Database has a rule on a column {} that {} does not have; ask the platform team",
                     shown(ruled),

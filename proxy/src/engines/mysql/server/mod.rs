@@ -7,6 +7,7 @@ mod dial;
 mod login;
 mod lookup;
 mod met;
+mod misfits;
 mod pin;
 mod preflight;
 mod privileges;

@@ -10,6 +10,7 @@ use wire::mysql::response::status_flags::StatusFlags;
 
 use super::connection::{CommandError, Connection, LISTS, Row};
 use super::dial::{ConnectError, Dialer};
+use super::misfits::warn_of_misfits;
 use super::pin::Pins;
 use super::privileges::{self, Granted, Refused};
 use super::proof::{Answerer, prove};
@@ -95,7 +96,7 @@ pub enum PreflightError {
     NotReadOnly,
 }
 
-/// Checks server, credential and lock with one connection.
+/// Checks server, credential and lock with one connection. Column rules that fit nothing are told of in the log.
 pub async fn preflight(
     dialer: &Dialer,
     grant: &Grant,
@@ -104,6 +105,9 @@ pub async fn preflight(
     let mut database =
         dialer.connect(credential, Capabilities::NONE).await.map_err(PreflightError::Connect)?;
     let info = examine(&mut database, grant).await?;
+    if !grant.target.columns.is_empty() {
+        warn_of_misfits(&mut database, &grant.target.columns).await;
+    }
     database.quit().await;
     Ok(info)
 }

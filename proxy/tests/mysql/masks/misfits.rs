@@ -1,0 +1,59 @@
+//! A rule on what is not there: whoever runs the proxy is told, and it holds from the moment that it is there.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use access::ColumnAccess;
+
+use super::{proxy_with, rule, rules};
+use crate::support::clients::Person;
+use crate::support::databases::both;
+use crate::support::proxy::wide;
+
+/// What this thread logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_rule_on_what_is_not_there_is_told_of_and_holds_once_it_is() {
+    for server in both() {
+        let (log, mut columns) = (Log::default(), rules());
+        columns.push(rule("cutsomers", "email", ColumnAccess::Mask));
+        columns.push(rule("orders", "mail", ColumnAccess::Mask));
+        let proxy = {
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+            let _guard = tracing::subscriber::set_default(subscriber.finish());
+            proxy_with(server, wide(), columns).await
+        };
+        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let warnings: Vec<&str> = said.lines().filter(|line| line.contains("column rule")).collect();
+        assert_eq!(warnings.len(), 2, "{said}");
+        let [table, column] = [("cutsomers", "email"), ("orders", "mail")].map(|(table, column)| {
+            let named = format!(r#"schema="shop" table="{table}" column="{column}""#);
+            *warnings.iter().find(|line| line.contains(&named)).unwrap_or_else(|| panic!("{named}: {said}"))
+        });
+        assert!(table.contains("WARN") && table.contains("it holds once there is one"), "{table}");
+        assert!(column.contains("WARN") && column.contains("is refused"), "{column}");
+
+        server.admin(
+            "SET autocommit = 1; CREATE TABLE shop.cutsomers (id INT, email TEXT); \
+             INSERT INTO shop.cutsomers VALUES (7, 'a@example.com')",
+        );
+        let sql = "SELECT * FROM shop.cutsomers; SELECT id FROM shop.orders";
+        let said = Person::of(&proxy).runs(sql).await;
+        assert_eq!(said.out, "7\tNULL", "{said:?}");
+        assert!(said.err.contains("a column mail that orders does not have"), "{said:?}");
+        server.admin("DROP TABLE shop.cutsomers");
+    }
+}
