@@ -7,7 +7,7 @@ pub struct Limits {
     pub statement: StatementLimits,
     /// What all statements of the grant may use together.
     pub budget: Budget,
-    /// Seconds that a session may hold a transaction or a cursor open without asking anything.
+    /// Seconds that a session may hold a transaction or a cursor open without reading anything.
     pub idle_transaction_seconds: u32,
     /// How many client sessions may be open at the same time, 1 to 1,000.
     pub sessions: u32,

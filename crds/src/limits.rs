@@ -28,7 +28,7 @@ pub struct LimitsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000_000i64))]
     pub grant_bytes: Option<u64>,
-    /// Seconds that a session may hold a transaction or a cursor open without asking anything. Default 30.
+    /// Seconds that a session may hold a transaction or a cursor open without reading anything. Default 30.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3600))]
     pub idle_transaction_seconds: Option<u32>,
