@@ -25,8 +25,9 @@ use access::{
     Target, TermsDigest, Tls, Used, VaultAccess, VaultLease, chain,
 };
 use keyhole_proxy::credential::Credential;
-use keyhole_proxy::engines::mysql::server::{Dialer, preflight};
-use told::{Lie, Then};
+use keyhole_proxy::engines::mysql::server::{Dialer, PreflightError, examine};
+use told::{Extended, Lie, Then};
+use wire::mysql::connect::capabilities::Capabilities;
 use zeroize::Zeroizing;
 
 /// The most processor time that a lie may take, in hundredths of a second.
@@ -37,6 +38,9 @@ const MOST_KIB: u64 = 1024;
 
 /// The variable that tells a process which port the liar has.
 const CHILD: &str = "PORT_OF_A_LIAR";
+
+/// The variable that is there where a process asks for extended metadata, as it would for a client that asks.
+const ASKS: &str = "ASKS_FOR_EXTENDED_METADATA";
 
 /// Lies that are told side by side: most of them are a silence that is waited for.
 const AT_ONCE: usize = 8;
@@ -75,15 +79,15 @@ fn next(waiting: &Mutex<std::vec::IntoIter<Lie>>) -> Option<Lie> {
 
 /// Tells one lie to a process that asks.
 fn tells(lie: Lie) {
-    let name = lie.name;
+    let (name, expected) = (lie.name, lie.error);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let child = Command::new(std::env::current_exe().unwrap())
-        .env(CHILD, port.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if lie.asks == Extended::Metadata {
+        command.env(ASKS, "");
+    }
+    command.env(CHILD, port.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
     let liar = std::thread::spawn(move || {
         for lie in [told::first(), lie] {
             let (stream, _) = listener.accept().unwrap();
@@ -100,13 +104,13 @@ fn tells(lie: Lie) {
     let error = words.next().unwrap();
     println!("{name:>52}  {time:>5}  {kib:>6}  {error}");
     assert!(time <= MOST_TIME && kib <= MOST_KIB, "{name}: {time} hundredths of a second, {kib} KiB");
-    assert!(error != "none", "{name} is believed");
+    assert!(error != "none" && error.contains(expected), "{name} is believed: {error}");
     liar.join().unwrap();
 }
 
 /// Says what the lie says, one turn for each packet that it hears.
 fn lies_to(mut stream: TcpStream, lie: Lie) -> std::io::Result<()> {
-    let Lie { name: _, turns, then } = lie;
+    let Lie { name: _, turns, then, asks: _, error: _ } = lie;
     for (number, turn) in turns.iter().enumerate() {
         if number > 0 {
             hear_packet(&mut stream)?;
@@ -131,7 +135,7 @@ fn hear_packet(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.read_exact(&mut body)
 }
 
-/// Asks the server at this port as before every grant, and says what that took.
+/// Asks the server at this port as before every grant, or every session, and says what that took.
 fn hears(port: u16) {
     let grant = grant(port);
     let credential = Credential {
@@ -140,7 +144,15 @@ fn hears(port: u16) {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dialer = Dialer::new(&grant.target).unwrap();
-    let ask = || runtime.block_on(preflight(&dialer, &grant, &credential));
+    let asks = std::env::var_os(ASKS).is_some();
+    let agreed = if asks { Capabilities::EXTENDED_METADATA } else { Capabilities::NONE };
+    // As preflight does.
+    let ask = || {
+        runtime.block_on(async {
+            let connected = dialer.connect(&credential, agreed).await;
+            examine(&mut connected.map_err(PreflightError::Connect)?, &grant).await.map(drop)
+        })
+    };
     // What the program itself takes once it has run is there then.
     assert!(ask().is_err());
     fs::write("/proc/self/clear_refs", "5").unwrap();

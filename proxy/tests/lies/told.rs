@@ -17,6 +17,19 @@ pub struct Lie {
     pub turns: Vec<Vec<u8>>,
     /// What it does then.
     pub then: Then,
+    /// Whether it is told to somebody who asks for extended metadata.
+    pub asks: Extended,
+    /// What the error says at least.
+    pub error: &'static str,
+}
+
+/// Whether definitions have extended metadata, by what was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// They have.
+    Metadata,
+    /// They have not.
+    Nothing,
 }
 
 /// What a server does when it has said all.
@@ -32,10 +45,14 @@ pub enum Then {
 const CAPABILITIES: Capabilities = Capabilities::REQUIRED
     .union(Capabilities::TRANSACTIONS)
     .union(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA)
-    .union(Capabilities::DEPRECATE_EOF);
+    .union(Capabilities::DEPRECATE_EOF)
+    .union(Capabilities::EXTENDED_METADATA);
 
 /// What holds with the proxy that asks for itself: no more than it needs.
 const AGREED: Capabilities = Capabilities::REQUIRED.union(Capabilities::TRANSACTIONS);
+
+/// The same for a client that asks for extended metadata.
+const EXTENDED: Capabilities = AGREED.union(Capabilities::EXTENDED_METADATA);
 
 /// What stands behind the definitions.
 const EOF: &[u8] = b"\xfe\0\0\x02\0";
@@ -99,23 +116,32 @@ fn definition() -> Vec<u8> {
     whole[9..9 + length].to_vec()
 }
 
+fn plain(name: &'static str, turns: Vec<Vec<u8>>, then: Then) -> Lie {
+    Lie { name, turns, then, asks: Extended::Nothing, error: "" }
+}
+
 fn at_greeting(name: &'static str, said: Vec<u8>, then: Then) -> Lie {
-    Lie { name, turns: vec![said], then }
+    plain(name, vec![said], then)
 }
 
 /// In place of the word on the login.
 fn at_login(name: &'static str, said: Vec<u8>, then: Then) -> Lie {
-    Lie { name, turns: vec![good_greeting(), said], then }
+    plain(name, vec![good_greeting(), said], then)
 }
 
 /// In answer to the first question.
 fn at_question(name: &'static str, said: Vec<u8>, then: Then) -> Lie {
-    Lie { name, turns: vec![good_greeting(), packet(2, &ok()), said], then }
+    plain(name, vec![good_greeting(), packet(2, &ok()), said], then)
+}
+
+/// A definition that must be found to be malformed, to somebody who asks for extended metadata or not.
+fn at_definition(asks: Extended, name: &'static str, said: Vec<u8>) -> Lie {
+    Lie { asks, error: "the database's answer breaks the protocol", ..at_question(name, said, Then::Waits) }
 }
 
 /// In answer to the settings, which want an OK and nothing else.
 fn at_settings(name: &'static str, said: Vec<u8>, then: Then) -> Lie {
-    Lie { name, turns: vec![good_greeting(), packet(2, &ok()), who(&TRUTH), said], then }
+    plain(name, vec![good_greeting(), packet(2, &ok()), who(&TRUTH), said], then)
 }
 
 /// A small one that comes as far as the settings.
@@ -125,7 +151,7 @@ pub fn first() -> Lie {
 
 /// All of them.
 pub fn lies() -> Vec<Lie> {
-    [greetings(), logins(), counts(), rows(), settings()].into_iter().flatten().collect()
+    [greetings(), logins(), counts(), extended(), rows(), settings()].into_iter().flatten().collect()
 }
 
 fn greetings() -> Vec<Lie> {
@@ -217,6 +243,59 @@ fn counts() -> Vec<Lie> {
         at_question("an empty packet", answer(&[b""]), Then::Waits),
         at_question("a header and nothing more", header(100, 1), Then::Waits),
         at_question("closes in the middle", answer(&[b"\x06", &definition()]), Then::Closes),
+    ]
+}
+
+/// A definition with this in the place of its extended metadata.
+fn definition_with(field: &[u8]) -> Vec<u8> {
+    let plain = definition();
+    // What stands behind the names: a length, and 12 bytes.
+    let (names, fixed) = plain.split_at(plain.len() - 13);
+    [names, field, fixed].concat()
+}
+
+fn extended() -> Vec<Lie> {
+    use Extended::{Metadata, Nothing};
+    // As long as the truth, so that nothing else is wrong.
+    let six = |field: &[u8]| {
+        let (one, row) = (definition_with(field), TextRow { values: TRUTH.to_vec() }.encode());
+        answer(&[b"\x06", &one, &one, &one, &one, &one, &one, EOF, &row, EOF])
+    };
+    let long = |len: usize| {
+        let column = Column { name: &vec![b'n'; len], ..Column::text(b"") };
+        answer(&[b"\x01", &column.encode(EXTENDED)])
+    };
+    let all_of = |said: &[u8]| [&u8::try_from(said.len()).unwrap().to_le_bytes(), said].concat();
+    vec![
+        at_definition(Nothing, "extended metadata that nobody asked for", six(b"\x06\x01\x04json")),
+        at_definition(Nothing, "extended metadata of nothing that nobody asked for", six(b"\x00")),
+        at_definition(Metadata, "no extended metadata though it was agreed on", six(b"")),
+        at_definition(Metadata, "extended metadata without a name", six(b"\x01\x01")),
+        at_definition(Metadata, "extended metadata longer than its field", six(b"\x06\x01\x05json")),
+        at_definition(
+            Metadata,
+            "extended metadata of 2^64 - 1 bytes",
+            six(b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff"),
+        ),
+        at_definition(Metadata, "extended metadata that is NULL", six(b"\xfb")),
+        at_definition(Metadata, "a name that is NULL in extended metadata", six(b"\x02\x00\xfb")),
+        at_definition(Metadata, "a format twice", six(b"\x0c\x01\x04json\x01\x04json")),
+        at_definition(
+            Metadata,
+            "a name of 2^64 - 1 bytes",
+            six(&all_of(b"\x00\xfe\xff\xff\xff\xff\xff\xff\xff\xff")),
+        ),
+        at_definition(
+            Metadata,
+            "2,000 kinds that nobody knows",
+            six(&[&b"\xfc\xa0\x0f"[..], &b"\x02\x00".repeat(2_000)].concat()),
+        ),
+        at_definition(Metadata, "a definition of 60,000 bytes", long(60_000)),
+        at_question(
+            "a definition of 16 MiB that never comes",
+            [answer(&[b"\x01"]), header(0xff_ffff, 2), b"\x03def".to_vec()].concat(),
+            Then::Waits,
+        ),
     ]
 }
 

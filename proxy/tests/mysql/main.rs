@@ -7,6 +7,7 @@ mod bad_connections;
 mod belief;
 mod cut;
 mod ends;
+mod extended_metadata;
 mod findings;
 mod hostile_database;
 mod identity;

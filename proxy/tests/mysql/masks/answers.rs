@@ -60,7 +60,7 @@ async fn a_masked_columns_definition_says_that_it_may_be_null() {
         let packets = raw.result(&command::encode_query(READ.as_bytes())).await;
         let flags: Vec<bool> = packets[1..4]
             .iter()
-            .map(|packet| Column::decode(packet).unwrap().flags & NOT_NULL != 0)
+            .map(|packet| Column::decode(packet, raw.capabilities).unwrap().flags & NOT_NULL != 0)
             .collect();
         assert_eq!(flags, [true, false, false]);
     }

@@ -71,6 +71,8 @@ pub struct Character {
     pub keeps_pins: bool,
     /// The schema in which it begins sessions.
     pub begins_in: Option<&'static str>,
+    /// What it can do.
+    pub capabilities: Capabilities,
 }
 
 /// The one that nearly every test meets.
@@ -81,6 +83,7 @@ pub const USUAL: Character = Character {
     grants: "SELECT",
     keeps_pins: true,
     begins_in: None,
+    capabilities: CAPABILITIES,
 };
 
 /// The frames that a database answers a command with, headers included; `None`: it does as a good one would.
@@ -129,6 +132,13 @@ pub async fn proxy_before_slow_script(script: Script, takes: Duration, columns: 
     let mut grant = grant_before(Manner::Scripted(script, takes)).await;
     grant.target.columns = columns;
     proxy_of(grant).await
+}
+
+/// The same without rules, in front of a database that can do this besides.
+pub async fn proxy_before_capable_script(script: Script, more: Capabilities) -> Proxy {
+    let capable = Character { capabilities: CAPABILITIES.union(more), ..USUAL };
+    let manner = Manner::Scripted(script, Duration::ZERO);
+    Proxy::of(grant_before_servers(manner, vec![capable]).await).await
 }
 
 /// A proxy in front of an address at which each connection meets the next of these servers, and at last always the last.
@@ -206,7 +216,7 @@ async fn log_in(stream: &mut TcpStream, manner: &Manner, character: &Character) 
         server_version: character.greeting.as_bytes(),
         connection_id: 7,
         challenge: vec![b'c'; 20],
-        capabilities: CAPABILITIES,
+        capabilities: character.capabilities,
         collation: 45,
         status: StatusFlags::AUTOCOMMIT,
         auth_plugin: b"mysql_native_password",

@@ -7,10 +7,13 @@
 //! Several statements in a text are between client and proxy: `MULTI_STATEMENTS` and `MULTI_RESULTS` are offered to every client
 //! and asked of no database, which gets one statement for each decision.
 //!
+//! Of MariaDB's extended ones `EXTENDED_METADATA` is relayed. A greeting that offers it is one without `LONG_PASSWORD`, and so is
+//! a response that asks for it; where it is not offered, and where it is not asked for, both are as MySQL's.
+//!
 //! Deliberately offered to nobody and asked of nobody: `LOCAL_FILES` (the server may read the client's files), `COMPRESS` and
 //! `ZSTD` (results could not be watched), `IGNORE_SPACE` (changes which names are functions), `QUERY_ATTRIBUTES` and
-//! `OPTIONAL_RESULTSET_METADATA` (change the shape of commands and results), and all of MariaDB's extended ones (progress
-//! packets, COM_MULTI, bulk execution, extended and cached metadata).
+//! `OPTIONAL_RESULTSET_METADATA` (change the shape of commands and results), and MariaDB's other extended ones (progress
+//! packets, COM_MULTI, bulk execution, cached metadata).
 //!
 //! Sources: "Capabilities Flags",
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html>, and MariaDB's
@@ -70,6 +73,8 @@ impl Capabilities {
     pub const ZSTD_COMPRESSION: Self = Self(1 << 26);
     /// COM_QUERY and COM_STMT_EXECUTE carry attributes in front.
     pub const QUERY_ATTRIBUTES: Self = Self(1 << 27);
+    /// MariaDB's: definitions of columns have a field more (`response::extended_metadata`).
+    pub const EXTENDED_METADATA: Self = Self(1 << 35);
 
     /// What shapes commands and results, and so must be equal on both sides of the relay.
     pub const RELAYED: Self = Self::FOUND_ROWS
@@ -77,7 +82,8 @@ impl Capabilities {
         .union(Self::INTERACTIVE)
         .union(Self::PS_MULTI_RESULTS)
         .union(Self::SESSION_TRACK)
-        .union(Self::DEPRECATE_EOF);
+        .union(Self::DEPRECATE_EOF)
+        .union(Self::EXTENDED_METADATA);
 
     /// Without these no client is served. `PLUGIN_AUTH` is not among them: a client that shows a certificate is asked
     /// for nothing else.
@@ -151,6 +157,11 @@ impl Capabilities {
         self.0 & flags.0 == flags.0
     }
 
+    /// The same for a greeting or response: with an extended flag `LONG_PASSWORD` must be clear, or the other side reads none.
+    fn as_sent(self) -> Self {
+        if self.extended() == 0 { self } else { self.without(Self::LONG_PASSWORD) }
+    }
+
     /// Whether any of `flags` is set.
     pub const fn has_any(self, flags: Self) -> bool {
         self.0 & flags.0 != 0
@@ -173,7 +184,7 @@ pub struct MissingCapabilities {
 
 /// What the proxy's greeting offers a client, given what the database's greeting said.
 pub fn offer(database: Capabilities) -> Capabilities {
-    Capabilities::OWN_DOWNSTREAM.union(Capabilities::RELAYED.intersection(database))
+    Capabilities::OWN_DOWNSTREAM.union(Capabilities::RELAYED.intersection(database)).as_sent()
 }
 
 /// What holds between client and proxy after its handshake response. Clients also set flags that nobody offered;
@@ -188,9 +199,9 @@ pub fn agree(offered: Capabilities, client: Capabilities) -> Result<Capabilities
 pub fn request(agreed: Capabilities, database: Capabilities) -> Result<Capabilities, MissingCapabilities> {
     let relayed = agreed.intersection(Capabilities::RELAYED);
     lacking(database, Capabilities::REQUIRED.union(relayed))?;
-    // A MariaDB server does not set LONG_PASSWORD, but it must be sent: it says that no extended flags follow.
+    // A MariaDB server does not set LONG_PASSWORD, but where no extended flags follow it must be sent to say so.
     let own = Capabilities::OWN_UPSTREAM.intersection(database).union(Capabilities::LONG_PASSWORD);
-    Ok(own.union(relayed))
+    Ok(own.union(relayed).as_sent())
 }
 
 fn lacking(has: Capabilities, wanted: Capabilities) -> Result<(), MissingCapabilities> {
@@ -221,8 +232,9 @@ mod tests {
         for flag in NEVER {
             assert!(!agreed.contains(flag) && !asked.contains(flag), "{flag:?}");
         }
-        assert_eq!(agreed.extended(), 0);
-        assert_eq!(asked.extended(), 0);
+        for side in [agreed, asked] {
+            assert_eq!(side.extended(), Capabilities::EXTENDED_METADATA.extended());
+        }
     }
 
     #[test]
@@ -260,12 +272,26 @@ mod tests {
 
     #[test]
     fn what_shapes_results_is_equal_on_both_sides() {
-        for client in
-            [ALL, ALL.without(Capabilities::DEPRECATE_EOF), ALL.without(Capabilities::SESSION_TRACK)]
-        {
+        let lacks =
+            [Capabilities::DEPRECATE_EOF, Capabilities::SESSION_TRACK, Capabilities::EXTENDED_METADATA];
+        for client in lacks.map(|flag| ALL.without(flag)).into_iter().chain([ALL]) {
             let agreed = agree(offer(ALL), client).unwrap();
             let asked = request(agreed, ALL).unwrap();
             assert_eq!(agreed.intersection(Capabilities::RELAYED), asked.intersection(Capabilities::RELAYED));
+        }
+    }
+
+    #[test]
+    fn extended_metadata_is_offered_and_asked_for_without_long_password_and_the_rest_with_it() {
+        let (extended, long) = (Capabilities::EXTENDED_METADATA, Capabilities::LONG_PASSWORD);
+        let (mariadb, mysql) = (ALL.without(long), ALL.without(extended));
+        assert!(offer(mariadb).contains(extended) && !offer(mariadb).contains(long));
+        assert!(offer(mysql).contains(long) && offer(mysql).extended() == 0);
+        for (client, asks) in [(mariadb, true), (mariadb.without(extended), false), (mysql, false)] {
+            let agreed = agree(offer(mariadb), client).unwrap();
+            let asked = request(agreed, mariadb).unwrap();
+            assert_eq!((asked.contains(extended), asked.contains(long)), (asks, !asks), "{client:?}");
+            assert_eq!(agreed.contains(extended), asks, "{client:?}");
         }
     }
 

@@ -103,6 +103,7 @@ mod tests {
     use super::*;
     use crate::mysql::connect::capabilities::Capabilities;
     use crate::mysql::frame;
+    use crate::mysql::response::column::Column;
     use crate::mysql::response::eof::EofPacket;
     use crate::mysql::response::err::{ErrPacket, ErrSummary};
     use crate::mysql::response::ok::{OkPacket, OkSummary};
@@ -130,7 +131,7 @@ mod tests {
     /// A whole answer with this status, in the three shapes that there are.
     fn answers(capabilities: Capabilities, status: StatusFlags) -> [Vec<Vec<u8>>; 3] {
         let old = !capabilities.contains(Capabilities::DEPRECATE_EOF);
-        let mut result = vec![vec![1], b"\x03def is all that is looked at".to_vec()];
+        let mut result = vec![vec![1], Column::text(b"a").encode(capabilities)];
         result.extend(old.then(|| eof(status)));
         result.push(b"\x05value".to_vec());
         result.push(if old { eof(status) } else { ok(status).encode_after_rows(capabilities) });

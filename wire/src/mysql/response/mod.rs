@@ -11,6 +11,8 @@
 //!   └────────────────────── MORE_RESULTS_EXISTS ────────┘     * not with DEPRECATE_EOF
 //! ```
 //!
+//! A definition is read as a whole, by the capabilities that were agreed on: its shape depends on them.
+//!
 //! A row may begin with 0xfe as well as an end of rows. It is then a first column of 16 MiB and more, so its first
 //! frame is full (0xffffff), and an end never is. What does not fit the grammar is an error: the session must be
 //! cut, for proxy and client could understand the bytes differently. A server that kills the session or shuts down
@@ -20,6 +22,7 @@ pub mod column;
 pub mod column_type;
 pub mod eof;
 pub mod err;
+pub mod extended_metadata;
 pub mod joint;
 pub mod ok;
 mod packet;
@@ -45,7 +48,7 @@ const BINARY_ROW: u8 = 0x00;
 /// A column definition begins with the catalog: always "def", three bytes long.
 const DEFINITION: u8 = 0x03;
 
-/// How many payload bytes of a frame `ResponseTracker::observe` needs to see at most.
+/// How many payload bytes of a frame `ResponseTracker::observe` needs to see at most; of a definition `column::LONGEST`.
 pub const HEAD_LEN: usize = 32;
 
 const _: () = assert!(OkSummary::MAX_LEN <= HEAD_LEN && ErrSummary::MAX_LEN <= HEAD_LEN);
@@ -188,7 +191,7 @@ enum Then {
 #[derive(Clone, Debug)]
 pub struct ResponseTracker {
     answer: Answer,
-    deprecate_eof: bool,
+    capabilities: Capabilities,
     state: State,
     continues: bool,
     sequence: Sequence,
@@ -210,16 +213,16 @@ impl ResponseTracker {
             | Answer::Statistics
             | Answer::Simple => State::First,
         };
-        let deprecate_eof = capabilities.contains(Capabilities::DEPRECATE_EOF);
-        Self { answer, deprecate_eof, state, continues: false, sequence, rows: 0, bytes: 0 }
+        Self { answer, capabilities, state, continues: false, sequence, rows: 0, bytes: 0 }
     }
 
-    /// Looks at the frame at the front of `buffer`. `None`: it needs more bytes, at most `HEADER_LEN + HEAD_LEN`,
-    /// and has changed nothing. Otherwise the frame counts as seen: the next call is for the frame behind it.
+    /// Looks at the frame at the front of `buffer`. `None`: it needs more bytes, at most `HEADER_LEN + HEAD_LEN`, or with
+    /// `column::LONGEST` for a definition, and has changed nothing. Otherwise the frame counts as seen: the next call is for the frame behind it.
     pub fn observe(&mut self, buffer: &[u8]) -> Result<Option<Observed>, ResponseError> {
         let Some((head, payload)) = buffer.split_first_chunk::<HEADER_LEN>() else { return Ok(None) };
         let header = Header::decode(*head);
-        let Some(payload) = payload.get(..header.len.min(HEAD_LEN)) else { return Ok(None) };
+        let needed = if self.is_definition(payload) { column::LONGEST } else { HEAD_LEN };
+        let Some(payload) = payload.get(..header.len.min(needed)) else { return Ok(None) };
         if self.is_complete() {
             return Err(ResponseError::AfterEnd);
         }
@@ -254,7 +257,17 @@ impl ResponseTracker {
         self.sequence
     }
 
-    /// The first frame of a packet. `head`: its first bytes, all of them where they are no more than `HEAD_LEN`.
+    /// Whether a frame with this payload can be nothing but a definition.
+    fn is_definition(&self, payload: &[u8]) -> bool {
+        let defines = match self.state {
+            State::Definitions { .. } => true,
+            State::First => self.answer == Answer::FieldList,
+            State::DefinitionsEof(_) | State::Rows | State::Complete => false,
+        };
+        defines && !self.continues && payload.first() == Some(&DEFINITION)
+    }
+
+    /// The first frame of a packet. `head`: its first bytes, all of them where they are no more than `observe` needs.
     fn packet(&mut self, header: Header, head: &[u8]) -> Result<Seen, ResponseError> {
         let first = Reader::new(head).u8().map_err(ResponseError::Packet)?;
         let packet = Packet { first, len: header.len, continues: header.continues(), head };
@@ -288,7 +301,7 @@ impl ResponseTracker {
             }
             (Answer::Simple, eof::HEADER) => self.rows_end(packet),
             (Answer::FieldList, eof::HEADER) => self.rows_end(packet),
-            (Answer::FieldList, DEFINITION) => Ok(Seen::Definition),
+            (Answer::FieldList, DEFINITION) => packet.listed(self.capabilities),
             (Answer::Query | Answer::Execute, LOCAL_INFILE) => {
                 self.state = State::Complete;
                 Ok(Seen::LocalInfile)
@@ -315,15 +328,13 @@ impl ResponseTracker {
     }
 
     fn definition(&mut self, packet: Packet<'_>, left: u16, then: Then) -> Result<Seen, ResponseError> {
-        if packet.first != DEFINITION {
-            return Err(packet.unexpected());
-        }
+        let seen = packet.definition(self.capabilities)?;
         self.state = match left.saturating_sub(1) {
-            0 if self.deprecate_eof => self.after_definitions(then),
+            0 if self.deprecate_eof() => self.after_definitions(then),
             0 => State::DefinitionsEof(then),
             left => State::Definitions { left, then },
         };
-        Ok(Seen::Definition)
+        Ok(seen)
     }
 
     fn definitions_end(&mut self, packet: Packet<'_>, then: Then) -> Result<Seen, ResponseError> {
@@ -354,7 +365,7 @@ impl ResponseTracker {
     }
 
     fn rows_end(&mut self, packet: Packet<'_>) -> Result<Seen, ResponseError> {
-        let (status, warnings) = if self.deprecate_eof {
+        let (status, warnings) = if self.deprecate_eof() {
             let ok = packet.ok()?;
             (ok.status, ok.warnings)
         } else {
@@ -363,6 +374,10 @@ impl ResponseTracker {
         };
         self.after_result(status);
         Ok(Seen::RowsEnd { status, warnings })
+    }
+
+    fn deprecate_eof(&self) -> bool {
+        self.capabilities.contains(Capabilities::DEPRECATE_EOF)
     }
 
     fn after_result(&mut self, status: StatusFlags) {

@@ -1,7 +1,9 @@
 //! The first frame of a packet, read strictly. It keeps no state of the answer.
 
-use super::ResponseError;
+use super::{DEFINITION, ResponseError, Seen};
+use crate::mysql::connect::capabilities::Capabilities;
 use crate::mysql::reader::Reader;
+use crate::mysql::response::column::{self, Column};
 use crate::mysql::response::eof::{self, EofPacket};
 use crate::mysql::response::ok::OkSummary;
 
@@ -39,6 +41,22 @@ impl Packet<'_> {
         }
         self.has_len(eof::LEN)?;
         EofPacket::decode(self.head).map_err(ResponseError::Packet)
+    }
+
+    /// A definition, which `head` must hold as far as it may go.
+    pub(super) fn definition(self, capabilities: Capabilities) -> Result<Seen, ResponseError> {
+        if self.first != DEFINITION || self.len > column::LONGEST {
+            return Err(self.unexpected());
+        }
+        Column::decode(self.head, capabilities).map_err(ResponseError::Packet)?;
+        Ok(Seen::Definition)
+    }
+
+    /// The same of a COM_FIELD_LIST, with a default value behind it.
+    pub(super) fn listed(self, capabilities: Capabilities) -> Result<Seen, ResponseError> {
+        self.is_whole()?;
+        Column::check_listed(self.head, self.len, capabilities).map_err(ResponseError::Packet)?;
+        Ok(Seen::Definition)
     }
 
     pub(super) fn column_count(self) -> Result<u16, ResponseError> {

@@ -4,13 +4,20 @@
 
 use super::*;
 use crate::mysql::frame::{self, MAX_PAYLOAD};
+use crate::mysql::response::column::Column;
 use crate::mysql::response::err::ErrPacket;
 use crate::mysql::response::ok::OkPacket;
 use proptest::prelude::*;
 
 const PLAIN: Capabilities = Capabilities::NONE;
 const DEPRECATE: Capabilities = Capabilities::DEPRECATE_EOF;
-const COLUMN: &[u8] = b"\x03def\0\0\0\x01a\0";
+const EXTENDED: Capabilities = Capabilities::EXTENDED_METADATA;
+const COLUMN: &[u8] = b"\x03def\0\0\0\x01a\0\x0c\x2d\0\0\x04\0\0\xfd\0\0\0\0\0";
+/// The same with extended metadata: none, and a format.
+const COLUMNS_EXTENDED: [&[u8]; 2] = [
+    b"\x03def\0\0\0\x01a\0\0\x0c\x2d\0\0\x04\0\0\xfd\0\0\0\0\0",
+    b"\x03def\0\0\0\x01a\0\x06\x01\x04json\x0c\x2d\0\0\x04\0\0\xfd\0\0\0\0\0",
+];
 
 fn tracker(answer: Answer, capabilities: Capabilities) -> ResponseTracker {
     ResponseTracker::new(answer, capabilities, Sequence::starting_at(1))
@@ -138,6 +145,77 @@ fn rows_before_all_definitions_are_refused() {
     assert_eq!(refusal, ResponseError::Unexpected { header: 1, len: 2 });
 }
 
+fn one_parameter() -> Vec<u8> {
+    PrepareOk { id: 1, columns: 0, parameters: 1, warnings: 0 }.encode()
+}
+
+/// Each answer with a definition, up to it and as it goes on.
+fn with_definition(definition: &[u8]) -> [(Answer, Vec<Vec<u8>>); 4] {
+    let (one, definition) = (vec![1], definition.to_vec());
+    let listed = [&definition[..], b"\xfb"].concat();
+    [
+        (Answer::Query, vec![one.clone(), definition.clone(), eof(NO_FLAGS), eof(NO_FLAGS)]),
+        (Answer::Execute, vec![one, definition.clone(), eof(NO_FLAGS), eof(NO_FLAGS)]),
+        (Answer::Prepare, vec![one_parameter(), definition, eof(NO_FLAGS)]),
+        (Answer::FieldList, vec![listed, eof(NO_FLAGS)]),
+    ]
+}
+
+#[test]
+fn definitions_have_the_shape_that_was_agreed_on_in_every_answer() {
+    let each = |definition: &[u8], capabilities| {
+        with_definition(definition).map(|(answer, packets)| {
+            let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+            followed(tracker(answer, capabilities), &wire(&packets)).map(|(_, tracker)| tracker.is_complete())
+        })
+    };
+    assert_eq!(each(COLUMN, PLAIN), [Ok(true); 4]);
+    COLUMNS_EXTENDED.iter().for_each(|column| assert_eq!(each(column, EXTENDED), [Ok(true); 4]));
+    let refused = |answers: [Result<bool, ResponseError>; 4]| {
+        answers.iter().all(|answer| matches!(answer, Err(ResponseError::Packet(_))))
+    };
+    assert!(refused(each(COLUMN, EXTENDED)), "it was omitted though agreed on");
+    assert!(COLUMNS_EXTENDED.iter().all(|column| refused(each(column, PLAIN))), "it was not agreed on");
+    for len in 1..COLUMN.len() {
+        assert!(refused(each(&COLUMN[..len], PLAIN)), "{len}");
+    }
+    for column in COLUMNS_EXTENDED {
+        (1..column.len()).for_each(|len| assert!(refused(each(&column[..len], EXTENDED)), "{len}"));
+    }
+}
+
+#[test]
+fn a_definition_is_waited_for_as_a_whole_and_the_default_value_behind_it_is_not() {
+    for (capabilities, column) in [(PLAIN, COLUMN), (EXTENDED, COLUMNS_EXTENDED[1])] {
+        let stream = wire(&[&[1], column]);
+        let mut tracker = tracker(Answer::Query, capabilities);
+        let before = tracker.observe(&stream).unwrap().unwrap().len;
+        for len in before..stream.len() {
+            assert_eq!(tracker.observe(&stream[before..len]), Ok(None));
+        }
+        assert_eq!(tracker.observe(&stream[before..]).unwrap().unwrap().seen, Seen::Definition);
+    }
+    let listed = wire(&[&[COLUMN, b"\xfd\0\0\x02", &[b'd'; 0x2_0000]].concat()]);
+    let here = &listed[..HEADER_LEN + column::LONGEST];
+    let seen = tracker(Answer::FieldList, PLAIN).observe(here).unwrap().unwrap();
+    assert_eq!((seen.seen, seen.len), (Seen::Definition, listed.len()));
+}
+
+#[test]
+fn a_definition_longer_than_any_is_refused_before_it_is_here() {
+    let named = |len: usize| Column { name: &vec![b'n'; len], ..Column::text(b"") }.encode(PLAIN);
+    // Beside a name of two bytes more of length.
+    let rest = COLUMN.len() - 1 + 2;
+    let (longest, longer) = (named(column::LONGEST - rest), named(column::LONGEST - rest + 1));
+    assert_eq!(seen(Answer::Query, DEPRECATE, &[&[1], &longest, &ok_after_rows(NO_FLAGS)]).len(), 3);
+    let stream = wire(&[&[1], &longer]);
+    let mut tracker = tracker(Answer::Query, DEPRECATE);
+    let count = tracker.observe(&stream).unwrap().unwrap().len;
+    let front = &stream[count..count + HEADER_LEN + column::LONGEST];
+    let unexpected = ResponseError::Unexpected { header: DEFINITION, len: longer.len() };
+    assert_eq!(tracker.observe(front), Err(unexpected));
+}
+
 #[test]
 fn column_counts_that_no_server_sends_are_refused() {
     for count in [b"\xfd\0\0\x01".as_slice(), b"\xfc\0\0", b"\x01\x01", b"\xfe\0\0"] {
@@ -263,8 +341,10 @@ proptest! {
             Just(Answer::FieldList), Just(Answer::Statistics), Just(Answer::Simple),
         ],
         deprecate: bool,
+        extended: bool,
     ) {
-        let mut tracker = tracker(answer, if deprecate { DEPRECATE } else { PLAIN });
+        let capabilities = if deprecate { DEPRECATE } else { PLAIN };
+        let mut tracker = tracker(answer, if extended { capabilities.union(EXTENDED) } else { capabilities });
         let mut rest = stream.as_slice();
         while let Ok(Some(observed)) = tracker.observe(rest) {
             prop_assert!(observed.len >= HEADER_LEN);

@@ -52,7 +52,7 @@ impl TextResult<'_> {
         let mut count = Writer::new();
         count.lenenc(u64::try_from(width).unwrap_or(u64::MAX));
         packet(&count.into_body());
-        self.columns.iter().for_each(|column| packet(&column.encode()));
+        self.columns.iter().for_each(|column| packet(&column.encode(capabilities)));
         if !deprecate_eof {
             packet(&eof);
         }

@@ -12,6 +12,7 @@
 //!              values                   of the columns that are not NULL
 //! ```
 
+use crate::mysql::connect::capabilities::Capabilities;
 use crate::mysql::reader::{Malformed, Reader};
 use crate::mysql::response::column::Column;
 use crate::mysql::response::column_type::ColumnType;
@@ -35,10 +36,12 @@ pub struct MaskedColumn {
     pub masked: bool,
 }
 
-/// The definition of a column that has NULLs now.
+/// The definition of a column that has NULLs now. Type and format stay true of NULL; what else a server says of a column could
+/// be about its values, and does not go with them.
 #[must_use]
-pub fn nullable(column: &Column<'_>) -> Vec<u8> {
-    Column { flags: column.flags & !NOT_NULL, ..column.clone() }.encode()
+pub fn nullable(column: &Column<'_>, capabilities: Capabilities) -> Vec<u8> {
+    let extended = column.extended.known();
+    Column { flags: column.flags & !NOT_NULL, extended, ..column.clone() }.encode(capabilities)
 }
 
 /// Appends the text row `body` to `out`, its masked values replaced. `out` is not to be used after an error.
@@ -133,6 +136,7 @@ fn skip_value(reader: &mut Reader<'_>, column_type: ColumnType) -> Result<(), Ma
 #[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
+    use crate::mysql::response::extended_metadata::ExtendedMetadata;
     use crate::mysql::rows::text_row::TextRow;
     use crate::mysql::writer::Writer;
     use proptest::prelude::*;
@@ -242,10 +246,18 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_loses_its_not_null_and_nothing_else() {
-        let column = Column { flags: 0x1029, ..Column::text(b"email") };
-        let edited = nullable(&column);
-        assert_eq!(Column::decode(&edited), Ok(Column { flags: 0x1028, ..column }));
+    fn a_definition_loses_its_not_null_and_what_nobody_knows_and_nothing_else() {
+        for capabilities in [Capabilities::NONE, Capabilities::EXTENDED_METADATA] {
+            let agreed = capabilities.contains(Capabilities::EXTENDED_METADATA);
+            let named = agreed.then_some(&b"json"[..]);
+            let known = ExtendedMetadata { type_name: named, format: named, others: vec![] };
+            let others = if agreed { vec![(2, &b"most of them are a@example.com"[..])] } else { vec![] };
+            let extended = ExtendedMetadata { others, ..known.clone() };
+            let column = Column { flags: 0x1029, extended, ..Column::text(b"email") };
+            let edited = nullable(&column, capabilities);
+            let expected = Column { flags: 0x1028, extended: known, ..column };
+            assert_eq!(Column::decode(&edited, capabilities), Ok(expected));
+        }
     }
 
     proptest! {

@@ -61,6 +61,8 @@ struct Told {
     commands: Vec<&'static str>,
     answers: Vec<Vec<Seen>>,
     rows: u64,
+    /// What was said of columns beyond their type, in results.
+    extended: Vec<String>,
 }
 
 fn replayed(session: &str) -> Told {
@@ -78,8 +80,10 @@ fn replayed(session: &str) -> Told {
             continue;
         }
         // An unsupported command gets an ERR from the server.
-        let (seen, rows) =
-            followed(command.answer().unwrap_or(Answer::Simple), capabilities, &frames.answer());
+        let answer = frames.answer();
+        let shape = command.answer().unwrap_or(Answer::Simple);
+        let (seen, rows) = followed(shape, capabilities, &answer);
+        told.extended.extend(extended(shape, capabilities, &answer));
         told.rows += rows;
         if let Some(Seen::PrepareOk(statement)) = seen.first() {
             prepared.insert(statement.id, statement.parameters);
@@ -142,6 +146,22 @@ fn followed(answer: Answer, capabilities: Capabilities, stream: &[u8]) -> (Vec<S
     (seen, tracker.rows())
 }
 
+/// What is said of the columns of an answer.
+fn extended(answer: Answer, capabilities: Capabilities, stream: &[u8]) -> Vec<String> {
+    let mut tracker = ResponseTracker::new(answer, capabilities, Sequence::starting_at(1));
+    let (mut rest, mut said) = (stream, Vec::new());
+    while !rest.is_empty() {
+        let observed = tracker.observe(rest).unwrap().unwrap();
+        if observed.seen == Seen::Definition && answer != Answer::FieldList {
+            let column = Column::decode(&rest[HEADER_LEN..observed.len], capabilities).unwrap();
+            let names = [column.extended.type_name, column.extended.format].into_iter().flatten();
+            said.extend(names.map(|name| String::from_utf8(name.to_vec()).unwrap()));
+        }
+        rest = &rest[observed.len..];
+    }
+    said
+}
+
 fn written_as_read(answer: Answer, seen: &Seen, body: &[u8], (capabilities, columns): (Capabilities, u16)) {
     let written = match seen {
         Seen::Ok(_) => OkPacket::decode(body, capabilities).unwrap().encode(capabilities),
@@ -151,7 +171,9 @@ fn written_as_read(answer: Answer, seen: &Seen, body: &[u8], (capabilities, colu
         Seen::DefinitionsEnd(_) | Seen::RowsEnd { .. } => EofPacket::decode(body).unwrap().encode(),
         Seen::Err(_) => ErrPacket::decode(body).unwrap().encode(),
         Seen::PrepareOk(_) => PrepareOk::decode(body).unwrap().encode(),
-        Seen::Definition if answer != Answer::FieldList => Column::decode(body).unwrap().encode(),
+        Seen::Definition if answer != Answer::FieldList => {
+            Column::decode(body, capabilities).unwrap().encode(capabilities)
+        }
         Seen::Row if answer == Answer::Query => TextRow::decode(body, columns).unwrap().encode(),
         _ => return,
     };
@@ -190,6 +212,15 @@ fn the_mariadb_client_calls_a_procedure_with_two_results() {
 #[test]
 fn the_mariadb_client_logs_in_with_ed25519() {
     assert_eq!(replayed(include_str!("../../../golden/mysql/mariadb-client-ed25519.txt")).rows, 1);
+}
+
+#[test]
+fn the_mariadb_client_asks_for_extended_metadata_and_gets_it_in_every_definition() {
+    let told = replayed(include_str!("../../../golden/mysql/mariadb-client-extended.txt"));
+    assert_eq!(told.extended, ["json", "point", "inet6", "json"]);
+    let listed = told.commands.iter().position(|command| *command == "COM_FIELD_LIST").unwrap();
+    let definitions = told.answers[listed].iter().filter(|seen| **seen == Seen::Definition);
+    assert_eq!(definitions.count(), 5);
 }
 
 #[test]

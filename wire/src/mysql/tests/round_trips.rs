@@ -15,13 +15,20 @@ use crate::mysql::response::column::Column;
 use crate::mysql::response::column_type::ColumnType;
 use crate::mysql::response::eof::EofPacket;
 use crate::mysql::response::err::{ErrPacket, ErrSummary};
+use crate::mysql::response::extended_metadata::ExtendedMetadata;
 use crate::mysql::response::ok::{OkPacket, OkSummary};
 use crate::mysql::response::prepare_ok::PrepareOk;
 use crate::mysql::response::status_flags::StatusFlags;
 use crate::mysql::rows::text_row::TextRow;
 use proptest::prelude::*;
 
-const MODERN: Capabilities = Capabilities::OWN_DOWNSTREAM.union(Capabilities::RELAYED);
+/// What a MySQL server and its client can do.
+const MODERN: Capabilities =
+    Capabilities::OWN_DOWNSTREAM.union(Capabilities::RELAYED).without(Capabilities::EXTENDED_METADATA);
+
+/// The same of a MariaDB.
+const MARIADB: Capabilities =
+    Capabilities::OWN_DOWNSTREAM.union(Capabilities::RELAYED).without(Capabilities::LONG_PASSWORD);
 
 /// Each prefix of a packet whose every byte is needed must be refused.
 fn refused_when_cut<T>(body: &[u8], decode: impl Fn(&[u8]) -> Result<T, Malformed>) {
@@ -66,8 +73,14 @@ fn cut_packets_are_refused() {
     refused_when_cut(&greeting(vec![b'c'; CHALLENGE_LEN]).encode().unwrap(), |body| {
         Greeting::decode(body).map(|_| ())
     });
-    let ssl = SslRequest { capabilities: asked, max_packet: 1, collation: 45 };
-    refused_when_cut(&ssl.encode(), SslRequest::decode);
+    for capabilities in [asked, MARIADB] {
+        let ssl = SslRequest { capabilities, max_packet: 1, collation: 45 };
+        refused_when_cut(&ssl.encode(), SslRequest::decode);
+        assert_eq!(
+            SslRequest::decode(&ssl.encode()).unwrap().capabilities,
+            capabilities.union(Capabilities::SSL)
+        );
+    }
     refused_when_cut(&response(b"reader", b"12345678901234567890", asked).encode().unwrap(), |body| {
         HandshakeResponse::decode(body).map(|_| ())
     });
@@ -76,7 +89,18 @@ fn cut_packets_are_refused() {
         PrepareOk::decode,
     );
     refused_when_cut(&EofPacket::default().encode(), EofPacket::decode);
-    refused_when_cut(&Column::text(b"name").encode(), |body| Column::decode(body).map(|_| ()));
+    for (capabilities, extended) in [
+        (Capabilities::NONE, ExtendedMetadata::default()),
+        (Capabilities::EXTENDED_METADATA, ExtendedMetadata::default()),
+        (
+            Capabilities::EXTENDED_METADATA,
+            ExtendedMetadata { type_name: Some(b"point"), format: Some(b"json"), others: vec![(2, b"x")] },
+        ),
+    ] {
+        let column = Column { extended, ..Column::text(b"name") };
+        let body = column.encode(capabilities);
+        refused_when_cut(&body, |body| Column::decode(body, capabilities).map(|_| ()));
+    }
     let row = TextRow { values: vec![Some(b"abc"), None, Some(b"")] };
     refused_when_cut(&row.encode(), |body| TextRow::decode(body, 3).map(|_| ()));
     for command in [
@@ -99,7 +123,7 @@ fn a_length_beyond_the_packet_is_refused_however_large_it_is() {
         let text = [&[0xfe], length.to_le_bytes().as_slice(), b"12345"].concat();
         let behind = |front: &[u8]| [front, &text].concat();
         assert!(TextRow::decode(&text, 1).is_err(), "{length}: a row's value");
-        assert!(Column::decode(&behind(b"\x03def")).is_err(), "{length}: a definition's name");
+        assert!(Column::decode(&behind(b"\x03def"), MODERN).is_err(), "{length}: a definition's name");
         assert!(OkPacket::decode(&behind(&[0, 0, 0, 2, 0, 0, 0]), MODERN).is_err(), "{length}: a message");
         let asked = Capabilities::OWN_UPSTREAM;
         let response = response(b"reader", b"", asked).encode().unwrap();
@@ -208,19 +232,23 @@ fn capability_sets() -> impl Strategy<Value = Capabilities> {
         Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA,
         Capabilities::DEPRECATE_EOF,
         Capabilities::SESSION_TRACK,
+        Capabilities::EXTENDED_METADATA,
     ];
     proptest::sample::subsequence(optional.to_vec(), 0..=optional.len()).prop_map(|flags| {
-        let base = Capabilities::REQUIRED.union(Capabilities::LONG_PASSWORD);
-        flags.into_iter().fold(base, Capabilities::union)
+        let all = flags.into_iter().fold(Capabilities::REQUIRED, Capabilities::union);
+        let extended = all.contains(Capabilities::EXTENDED_METADATA);
+        if extended { all } else { all.union(Capabilities::LONG_PASSWORD) }
     })
 }
 
 proptest! {
     #[test]
     fn greetings_survive(challenge in proptest::collection::vec(1..=255_u8, CHALLENGE_LEN)) {
-        let greeting = greeting(challenge);
-        let body = greeting.encode().unwrap();
-        prop_assert_eq!(Greeting::decode(&body), Ok(greeting));
+        for capabilities in [MODERN, MARIADB] {
+            let greeting = Greeting { capabilities, ..greeting(challenge.clone()) };
+            let body = greeting.encode().unwrap();
+            prop_assert_eq!(Greeting::decode(&body), Ok(greeting));
+        }
     }
 
     #[test]
@@ -275,14 +303,46 @@ proptest! {
         name: Vec<u8>, code: u8, flags: u16, values: Vec<Option<Vec<u8>>>, warnings: u16, bits: u16,
     ) {
         let column = Column { column_type: ColumnType(code), flags, ..Column::text(&name) };
-        let body = column.encode();
-        prop_assert_eq!(Column::decode(&body), Ok(column));
+        for capabilities in [Capabilities::NONE, Capabilities::EXTENDED_METADATA] {
+            let body = column.encode(capabilities);
+            prop_assert_eq!(Column::decode(&body, capabilities), Ok(column.clone()));
+        }
         let row = TextRow { values: values.iter().map(Option::as_deref).collect() };
         let width = u16::try_from(values.len()).unwrap();
         let body = row.encode();
         prop_assert_eq!(TextRow::decode(&body, width), Ok(row));
         let eof = EofPacket { warnings, status: StatusFlags::from_bits(bits) };
         prop_assert_eq!(EofPacket::decode(&eof.encode()), Ok(eof));
+    }
+
+    #[test]
+    fn extended_metadata_survives_and_is_read_only_where_it_was_agreed_on(
+        type_name in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300)),
+        format in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)),
+        others in proptest::collection::vec((2..=255_u8, proptest::collection::vec(any::<u8>(), 0..40)), 0..8),
+    ) {
+        let extended = ExtendedMetadata {
+            type_name: type_name.as_deref(),
+            format: format.as_deref(),
+            others: others.iter().map(|(kind, said)| (*kind, said.as_slice())).collect(),
+        };
+        let agreed = Capabilities::EXTENDED_METADATA;
+        let column = Column { extended, ..Column::text(b"name") };
+        let body = column.encode(agreed);
+        for len in 0..body.len() {
+            prop_assert!(Column::decode(&body[..len], agreed).is_err(), "{} of {}", len, body.len());
+        }
+        prop_assert!(Column::decode(&body, Capabilities::NONE).is_err());
+        prop_assert!(Column::decode(&column.encode(Capabilities::NONE), agreed).is_err());
+        prop_assert_eq!(Column::decode(&body, agreed), Ok(column));
+    }
+
+    #[test]
+    fn no_extended_metadata_panics(field: Vec<u8>, behind: Vec<u8>, honest: bool) {
+        let length = if honest { vec![u8::try_from(field.len().min(0xfa)).unwrap()] } else { vec![] };
+        let body = [b"\x03def\0\0\0\0\0", &length[..], &field, &behind].concat();
+        let _ = Column::decode(&body, Capabilities::EXTENDED_METADATA);
+        let _ = Column::check_listed(&body, body.len(), Capabilities::EXTENDED_METADATA);
     }
 
     #[test]
@@ -296,7 +356,7 @@ proptest! {
             let _ = AuthReply::decode(body, capabilities);
             let _ = Command::decode(body, capabilities);
             let _ = OkPacket::decode(body, capabilities);
-            let _ = Column::decode(body);
+            let _ = Column::decode(body, capabilities);
             let _ = TextRow::decode(body, parameters);
             let types = [ParameterType { column_type: ColumnType::TIME, unsigned: true }; 3];
             let _ = ExecuteParams::decode(body, Statement { parameters, types: &types, long_data: &[1] });

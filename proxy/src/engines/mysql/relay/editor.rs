@@ -2,6 +2,7 @@
 //! go out with the masked values gone. Until every definition has been seen nothing goes out. Pure.
 
 use sql::mysql::ResultColumn;
+use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::frame::{HEADER_LEN, MAX_PAYLOAD, Sequence};
 use wire::mysql::reader::Malformed;
 use wire::mysql::response::column::Column;
@@ -69,6 +70,8 @@ impl Spoiled {
 pub(super) struct Editor<'a> {
     masks: &'a mut Masks,
     binary: bool,
+    /// What holds on the connection.
+    capabilities: Capabilities,
     /// Columns defined so far.
     seen: Vec<MaskedColumn>,
     begun: bool,
@@ -77,12 +80,12 @@ pub(super) struct Editor<'a> {
 }
 
 impl<'a> Editor<'a> {
-    pub(super) fn new(masks: &'a mut Masks, answer: Answer) -> Self {
+    pub(super) fn new(masks: &'a mut Masks, answer: Answer, capabilities: Capabilities) -> Self {
         if answer != Answer::Fetch {
             masks.defined = None;
         }
         let binary = matches!(answer, Answer::Execute | Answer::Fetch);
-        Self { masks, binary, seen: Vec::new(), begun: false, held: Vec::new() }
+        Self { masks, binary, capabilities, seen: Vec::new(), begun: false, held: Vec::new() }
     }
 
     /// Bytes of frames that wait.
@@ -97,7 +100,6 @@ impl<'a> Editor<'a> {
                 Err(Spoiled::LongRow)
             }
             Seen::Row if self.masks.defined.is_none() => Err(Spoiled::Columns),
-            Seen::Definition | Seen::ColumnCount(_) if observed.len > MOST_HELD => Err(Spoiled::Columns),
             _ => Ok(()),
         }
     }
@@ -140,7 +142,7 @@ impl<'a> Editor<'a> {
     }
 
     fn definition(&mut self, sequence: u8, body: &[u8], out: &mut Vec<u8>) -> Result<(), Spoiled> {
-        let column = Column::decode(body).map_err(Spoiled::Malformed)?;
+        let column = Column::decode(body, self.capabilities).map_err(Spoiled::Malformed)?;
         let expected = self.masks.columns.get(self.seen.len()).ok_or(Spoiled::Columns)?;
         if expected.name.as_ref().is_some_and(|name| !name.as_bytes().eq_ignore_ascii_case(column.name)) {
             return Err(Spoiled::Columns);
@@ -150,7 +152,7 @@ impl<'a> Editor<'a> {
         let mut edited = Vec::new();
         framed(&mut edited, sequence, |edited| {
             if masked {
-                edited.extend_from_slice(&mask::nullable(&column));
+                edited.extend_from_slice(&mask::nullable(&column, self.capabilities));
             } else {
                 edited.extend_from_slice(body);
             }
@@ -199,12 +201,12 @@ fn framed(
 #[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
-    use wire::mysql::connect::capabilities::Capabilities;
     use wire::mysql::frame;
     use wire::mysql::response::ResponseTracker;
     use wire::mysql::response::column_type::ColumnType;
     use wire::mysql::response::eof::EofPacket;
     use wire::mysql::response::err::ErrPacket;
+    use wire::mysql::response::extended_metadata::ExtendedMetadata;
     use wire::mysql::response::ok::OkPacket;
     use wire::mysql::response::status_flags::StatusFlags;
     use wire::mysql::rows::text_row::TextRow;
@@ -218,7 +220,8 @@ mod tests {
     }
 
     fn definition(name: &str, column_type: ColumnType) -> Vec<u8> {
-        Column { column_type, flags: mask::NOT_NULL, ..Column::text(name.as_bytes()) }.encode()
+        let column = Column { column_type, flags: mask::NOT_NULL, ..Column::text(name.as_bytes()) };
+        column.encode(Capabilities::NONE)
     }
 
     fn definitions(names: &[&str]) -> Vec<Vec<u8>> {
@@ -254,7 +257,8 @@ mod tests {
     ) -> (Vec<u8>, Option<Spoiled>) {
         let wire = wired(packets);
         let mut tracker = ResponseTracker::new(answer, capabilities, Sequence::starting_at(1));
-        let (mut editor, mut out, mut rest) = (Editor::new(masks, answer), Vec::new(), wire.as_slice());
+        let (mut editor, mut out, mut rest) =
+            (Editor::new(masks, answer, capabilities), Vec::new(), wire.as_slice());
         while !tracker.is_complete() {
             let observed = tracker.observe(rest).unwrap().unwrap();
             let taken = editor.can_take(&observed);
@@ -270,12 +274,22 @@ mod tests {
 
     #[test]
     fn masked_values_are_gone_in_both_kinds_of_answers() {
-        for (capabilities, end) in [(Capabilities::NONE, eof()), (Capabilities::DEPRECATE_EOF, ended())] {
-            let old = capabilities == Capabilities::NONE;
+        let extended = Capabilities::EXTENDED_METADATA;
+        for (capabilities, end) in [
+            (Capabilities::NONE, eof()),
+            (Capabilities::DEPRECATE_EOF, ended()),
+            (extended, eof()),
+            (extended.union(Capabilities::DEPRECATE_EOF), ended()),
+        ] {
+            let old = !capabilities.contains(Capabilities::DEPRECATE_EOF);
             let answer = |email: &dyn Fn(u8) -> Option<&'static str>, flags| {
-                let email_definition =
-                    Column { column_type: ColumnType::VAR_STRING, flags, ..Column::text(b"email") }.encode();
-                let mut packets = vec![vec![2], definition("id", ColumnType::VAR_STRING), email_definition];
+                // What is not known of a masked column goes with its values, and of another one it stays.
+                let said = |others| ExtendedMetadata { format: Some(b"json"), others, type_name: None };
+                let unknown = || vec![(2, &b"of a newer server"[..])];
+                let of_email = if flags == 0 { vec![] } else { unknown() };
+                let id = Column { extended: said(unknown()), ..Column::text(b"id") };
+                let email_column = Column { flags, extended: said(of_email), ..Column::text(b"email") };
+                let mut packets = vec![vec![2], id.encode(capabilities), email_column.encode(capabilities)];
                 packets.extend(old.then(eof));
                 packets.push(text(&[Some("1"), email(1)]));
                 packets.push(text(&[Some("2"), email(2)]));

@@ -58,7 +58,7 @@ impl Relay {
         self.ask(body).await?;
         let place = Place {
             tracker: ResponseTracker::new(answer, self.database.capabilities, Sequence::starting_at(1)),
-            editor: Editor::new(masks, answer),
+            editor: Editor::new(masks, answer, self.database.capabilities),
             front: None,
             carried,
             answered: Answered::default(),

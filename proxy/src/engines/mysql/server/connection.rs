@@ -9,6 +9,7 @@ use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::connect::greeting::Greeting;
 use wire::mysql::frame::{self, HEADER_LEN, Sequence};
 use wire::mysql::reader::Malformed;
+use wire::mysql::response::column;
 use wire::mysql::response::err::ErrSummary;
 use wire::mysql::response::ok::OkSummary;
 use wire::mysql::response::{Answer, ResponseError, ResponseTracker, Seen};
@@ -22,6 +23,9 @@ use crate::engines::mysql::packets::{PacketError, write_packet};
 
 /// The buffer through which answers flow: the memory that a session needs, whatever the size of its results.
 pub const INBOUND: usize = 32 * 1024;
+
+// A definition is read as a whole.
+const _: () = assert!(HEADER_LEN + column::LONGEST <= INBOUND);
 
 /// How long the database may take to take a command, or to answer one of our own.
 const PATIENCE: Duration = Duration::from_secs(5);
