@@ -45,16 +45,17 @@ fn make(server: &DatabaseServer) {
     ));
 }
 
+fn definitions_in(packets: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    packets.into_iter().filter(|packet| packet.starts_with(b"\x03def")).collect()
+}
+
 /// All definitions of a table's columns, in each of the ways to get at them.
 async fn definitions<S: AsyncRead + AsyncWrite + Unpin>(raw: &mut Raw<S>) -> [Vec<Vec<u8>>; 4] {
-    let defined = |packets: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
-        packets.into_iter().filter(|packet| packet.starts_with(b"\x03def")).collect()
-    };
     // Results in the same collation, whatever sessions begin with.
     for command in [encode_init_db(b"shop"), encode_query(b"SET NAMES utf8mb4")] {
         assert_eq!(raw.asks(&command).await.unwrap()[0], 0);
     }
-    let text = defined(raw.result(&encode_query(READ.as_bytes())).await);
+    let text = definitions_in(raw.result(&encode_query(READ.as_bytes())).await);
     let prepared =
         raw.asks(&encode_prepare(format!("{READ} WHERE id = ? OR ? = doc").as_bytes())).await.unwrap();
     assert_eq!(prepared[0], 0, "{:?}", error(&prepared));
@@ -66,8 +67,8 @@ async fn definitions<S: AsyncRead + AsyncWrite + Unpin>(raw: &mut Raw<S>) -> [Ve
     // Both as text: NULL bits, new types, values.
     let parameters = b"\0\x01\xfd\0\xfd\0\x011\x01x";
     let execute = [&[0x17_u8], &prepared[1..5], &[0, 1, 0, 0, 0], parameters].concat();
-    let binary = defined(raw.result(&execute).await);
-    let listed = defined(raw.result(b"\x04described\0%").await);
+    let binary = definitions_in(raw.result(&execute).await);
+    let listed = definitions_in(raw.result(b"\x04described\0%").await);
     let found = [text, of_prepared, binary, listed];
     assert!(found.iter().all(|found| found.len() >= 7), "{:?}", found.each_ref().map(Vec::len));
     found
@@ -101,6 +102,34 @@ async fn definitions_are_the_servers_own_whether_a_client_asks_for_it_or_not() {
             for fresh in [encode_reset_connection(), change] {
                 assert_eq!(raw.asks(&fresh).await.unwrap()[0], 0);
                 assert!(definitions(&mut raw).await == expected, "{:?} {capabilities:?}", server.kind);
+            }
+        }
+    }
+}
+
+/// More of them than the proxy holds at once, so that its buffer ends in the midst of some, and names as long as any.
+#[tokio::test]
+async fn many_definitions_and_the_longest_ones_pass_unchanged() {
+    let name = "☕".repeat(64);
+    let many: Vec<String> = (0..1_000).map(|n| format!("{n} AS `{name}`")).collect();
+    let texts = [
+        format!("SELECT {}", many.join(", ")),
+        format!("SELECT '{0}', CONCAT('{0}', id) FROM shop.orders", "long ☕ ".repeat(20_000)),
+        format!("SELECT `{0}`.id AS `{0}` FROM shop.orders `{0}`", "☕".repeat(64)),
+    ];
+    for server in both() {
+        let proxy = Proxy::of(grant_on(server, wide())).await;
+        for capabilities in [ASKS, CAPABILITIES] {
+            let mut direct = raw::direct(server, capabilities).await;
+            let mut raw = raw::session_with(&proxy, capabilities).await;
+            let names = encode_query(b"SET NAMES utf8mb4");
+            assert!(direct.asks(&names).await.unwrap()[0] == 0 && raw.asks(&names).await.unwrap()[0] == 0);
+            for text in &texts {
+                let command = encode_query(text.as_bytes());
+                let (expected, found) = (direct.result(&command).await, raw.result(&command).await);
+                assert_ne!(expected[0][0], 0xff, "{:?}", error(&expected[0]));
+                let longest = found.iter().map(Vec::len).max();
+                assert!(definitions_in(found) == definitions_in(expected), "{:?} {longest:?}", server.kind);
             }
         }
     }

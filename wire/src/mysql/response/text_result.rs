@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_client_can_follow_it() {
+    fn every_kind_of_client_can_follow_it() {
         use Seen::{ColumnCount, Definition, DefinitionsEnd, Row, RowsEnd};
         let status = StatusFlags::AUTOCOMMIT;
         let end = RowsEnd { status, warnings: 0 };
@@ -114,6 +114,8 @@ mod tests {
             seen(Capabilities::DEPRECATE_EOF),
             [ColumnCount(2), Definition, Definition, Row, Row, end]
         );
-        assert_eq!(seen(Capabilities::NONE), [ColumnCount(2), Definition, Definition, eof, Row, Row, end]);
+        for capabilities in [Capabilities::NONE, Capabilities::EXTENDED_METADATA] {
+            assert_eq!(seen(capabilities), [ColumnCount(2), Definition, Definition, eof, Row, Row, end]);
+        }
     }
 }
