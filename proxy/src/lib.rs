@@ -13,6 +13,7 @@ pub mod database;
 pub mod ending;
 pub mod engine;
 pub mod engines;
+pub(crate) mod exchange;
 pub mod gate_pool;
 pub mod hardening;
 pub mod identity_files;

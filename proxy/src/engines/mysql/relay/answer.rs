@@ -13,9 +13,9 @@ use super::answered::Answered;
 use super::client_side::FIRST_ANSWER;
 use super::ended::Ended;
 use super::limits::{self, After, Met};
-use super::open::Open;
 use super::refused::Refused;
 use crate::engines::mysql::server::CommandError;
+use crate::exchange::Exchange;
 
 /// How long a client may take to hear that a limit was met.
 const HEARING: Duration = Duration::from_secs(1);
@@ -74,15 +74,15 @@ impl Relay {
 
     /// Sends a command. From here on another session may stop it.
     pub(super) async fn ask(&mut self, body: &[u8]) -> Result<(), Ended> {
-        self.asked = true;
+        self.busy = true;
         self.seat.begins().await;
-        self.open.as_mut().ok_or(Ended::Ours)?.sends(Instant::now());
+        self.exchange.as_mut().ok_or(Ended::Ours)?.sends(Instant::now());
         self.database.send(body).await.map_err(|_| Ended::DatabaseGone)
     }
 
     /// The answer is whole. What another session sent to stop it must not hit the next statement.
     pub(super) async fn answered(&mut self) -> Result<(), Ended> {
-        self.asked = false;
+        self.busy = false;
         if !self.seat.ends().await {
             return Ok(());
         }
@@ -92,8 +92,11 @@ impl Relay {
     /// Until when the statement may take, and how many seconds that are in all, with what its earlier answers took.
     pub(super) fn deadline(&self, carried: Carried) -> Result<(u32, Instant), Ended> {
         let seconds = self.shared.grant.limits.statement.seconds;
-        let deadline =
-            self.open.as_ref().and_then(|open| open.deadline(seconds, carried.time)).ok_or(Ended::Ours)?;
+        let deadline = self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.deadline(seconds, carried.time))
+            .ok_or(Ended::Ours)?;
         Ok((seconds, deadline))
     }
 
@@ -151,8 +154,8 @@ impl Relay {
     pub(super) fn look(&mut self, observed: &Observed, answered: &mut Answered) -> Result<(), Ended> {
         self.database.belief.note(&observed.seen).map_err(Ended::Violation)?;
         answered.note(&observed.seen);
-        if let (Seen::Err(error), Some(open)) = (observed.seen, &mut self.open) {
-            open.error = Some(error.into());
+        if let (Seen::Err(error), Some(exchange)) = (observed.seen, &mut self.exchange) {
+            exchange.error = Some(error.into());
         }
         Ok(())
     }
@@ -163,7 +166,7 @@ impl Relay {
         if matches!(observed.seen, Seen::Err(_) | Seen::Ok(_) | Seen::RowsEnd { .. }) {
             return Ok(None);
         }
-        let Open { rows, bytes, .. } = self.open.as_ref().ok_or(Ended::Ours)?;
+        let Exchange { rows, bytes, .. } = self.exchange.as_ref().ok_or(Ended::Ours)?;
         let more_rows = u64::from(observed.seen == Seen::Row);
         let more_bytes = payload(observed.len);
         let after = After {
@@ -177,7 +180,7 @@ impl Relay {
 
     /// Counts what goes to the client: a frame of `len` bytes with its header.
     pub(super) fn count(&mut self, more_rows: u64, len: usize) -> Result<(), Ended> {
-        let Open { rows, bytes, .. } = self.open.as_mut().ok_or(Ended::Ours)?;
+        let Exchange { rows, bytes, .. } = self.exchange.as_mut().ok_or(Ended::Ours)?;
         *rows = rows.saturating_add(more_rows);
         *bytes = bytes.saturating_add(payload(len));
         self.shared.usage.count_answer(more_rows, payload(len));
@@ -186,11 +189,11 @@ impl Relay {
 
     /// Passes on what is owed, as far as it is here. Safe to drop.
     pub(super) async fn pay(&mut self) -> Result<(), Ended> {
-        let Some(open) = &self.open else { return Ok(()) };
+        let Some(exchange) = &self.exchange else { return Ok(()) };
         if self.owed == 0 {
             return Ok(());
         }
-        let recorded = open.forwarded().ok_or(Ended::Ours)?;
+        let recorded = exchange.forwarded().ok_or(Ended::Ours)?;
         let inbound = &mut self.database.inbound;
         let mut paid = false;
         while self.owed > 0 && !inbound.unread().is_empty() {

@@ -13,7 +13,7 @@ use crate::memory::{Ledger, Share};
 /// The longest command in bytes: the gate's longest text, and room for what stands around it.
 pub(super) const MAX_COMMAND: usize = 1024 * 1024 + 64 * 1024;
 
-/// Of a command that is refused unread so much is read first: whether it wants an answer is known from its first byte, and
+/// How many bytes are read of a command that is refused unread: whether it wants an answer is known from its first byte, and
 /// whom a piece of long data is for from the six behind it.
 const BEGINNING: usize = 7;
 
@@ -21,13 +21,14 @@ const BEGINNING: usize = 7;
 /// the database.
 const COPIES: usize = 3;
 
-/// Of a command that is too long so much is read and thrown away to tell the client so; then it is cut.
+/// How many bytes of a command that is too long are read and thrown away, so that its client can be told; beyond that the session
+/// is cut.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
 /// COM_STMT_SEND_LONG_DATA.
 const LONG_DATA: u8 = 0x18;
 
-/// The queue's memory is kept up to so many bytes.
+/// The most memory, in bytes, that an empty queue keeps; what it grew beyond that is given back to the allocator.
 const LINGERING: usize = 64 * 1024;
 
 /// The first frame of an answer to a command of one frame.

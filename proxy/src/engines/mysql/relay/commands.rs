@@ -17,14 +17,14 @@ use wire::mysql::response::ok::{OkPacket, OkSummary};
 
 use super::client_side::Next;
 use super::kill::Reach;
-use super::open::OnRecord;
 use super::refused::Refused;
-use super::{Asked, Ended, Relay, idle};
+use super::{Ended, Relay, Request, idle};
 use crate::audit::Decision;
 use crate::engines::mysql::belief::Holding;
 use crate::engines::mysql::client::{self, Claim};
 use crate::engines::mysql::errors;
 use crate::engines::mysql::server::CommandError;
+use crate::exchange::OnRecord;
 use crate::rule::Rule;
 
 impl Relay {
@@ -88,7 +88,7 @@ impl Relay {
             None => {
                 // It may have been one to prepare.
                 self.database.belief.statements.forget_last();
-                self.refuse(Asked::plain("too long"), refused).await
+                self.refuse(Request::plain("too long"), refused).await
             }
         }
     }
@@ -123,11 +123,11 @@ impl Relay {
             Command::SetOption(option) => self.set_option(option).await,
             Command::FieldList { table, wildcard: _ } => self.field_list(body, table).await,
             Command::ProcessKill(number) => {
-                self.kill(Asked::plain(name), number.into(), Reach::Session).await
+                self.kill(Request::plain(name), number.into(), Reach::Session).await
             }
             Command::ProcessInfo | Command::Unsupported(_) => {
                 let message = format!("{name} is not open to readers");
-                self.refuse(Asked::plain(name), Refused::new(Rule::Command, message)).await
+                self.refuse(Request::plain(name), Refused::new(Rule::Command, message)).await
             }
         }
     }
@@ -138,7 +138,7 @@ impl Relay {
             return Err(Ended::ClientBroke);
         }
         let message = "this command cannot be read";
-        self.refuse(Asked::plain("malformed"), Refused::new(Rule::Malformed, message)).await
+        self.refuse(Request::plain("malformed"), Refused::new(Rule::Malformed, message)).await
     }
 
     async fn ping(&mut self) -> Result<(), Ended> {
@@ -195,7 +195,7 @@ impl Relay {
     /// Pools send it between two users of a connection. It is a reset, and the same proof of identity again: there is
     /// nobody else to become. Without a schema the session stays in the one it has.
     async fn change_user(&mut self, change: &ChangeUser<'_>) -> Result<(), Ended> {
-        let asked = Asked::text("COM_CHANGE_USER", change.database);
+        let request = Request::text("COM_CHANGE_USER", change.database);
         let schema = match change.database {
             [] => None,
             name => Some(String::from_utf8_lossy(name).into_owned()),
@@ -203,13 +203,13 @@ impl Relay {
         if let Some(schema) = &schema {
             match self.shared.checked.gate.decide_schema(schema.clone()).await {
                 Ok(sql::Verdict::Forward(_)) => {}
-                Ok(sql::Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
+                Ok(sql::Verdict::Refuse(refusal)) => return self.refuse_by_gate(request, &refusal).await,
                 Ok(sql::Verdict::Answer(_)) | Err(_) => {
-                    return self.refuse(asked, Refused::no_verdict()).await;
+                    return self.refuse(request, Refused::no_verdict()).await;
                 }
             }
         }
-        self.begin(asked, Decision::Forwarded).await?;
+        self.begin(request, Decision::Forwarded).await?;
         let Some((stream, sequence)) = self.client.exchange() else { return Err(Ended::ClientBroke) };
         let patience = Duration::from_secs(10);
         let claim = Claim {
@@ -242,8 +242,8 @@ impl Relay {
 
     async fn has_no_schema(&mut self, error: ErrSummary) -> Result<(), Ended> {
         self.answer(&errors::packet(error, "this schema does not exist or is not open to you"))?;
-        if let Some(open) = &mut self.open {
-            open.error = Some(error.into());
+        if let Some(exchange) = &mut self.exchange {
+            exchange.error = Some(error.into());
         }
         self.finish().await
     }

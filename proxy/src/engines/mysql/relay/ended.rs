@@ -25,7 +25,7 @@ pub enum Ended {
     ClientGone,
     /// Client: it doesn't read its answers.
     ClientStalled,
-    /// Client: it held a transaction or a cursor open and read nothing for so many seconds.
+    /// Client: it held a transaction or a cursor open and read nothing for this many seconds.
     Idle(u32),
     /// Client: it broke the protocol.
     ClientBroke,

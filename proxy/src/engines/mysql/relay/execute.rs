@@ -10,11 +10,11 @@ use wire::mysql::response::Answer;
 
 use super::answer::Carried;
 use super::answered::Answered;
-use super::open::{OnRecord, Open};
 use super::prepared::{Judged, Prepared, Results};
 use super::refused::Refused;
-use super::{Asked, Ended, Relay};
+use super::{Ended, Relay, Request};
 use crate::audit::{Decision, Parameter};
+use crate::exchange::{Exchange, OnRecord};
 use crate::rule::Rule;
 
 /// What the value of one parameter takes while its statement is executed, in bytes: as it was read, and as it goes on record.
@@ -33,10 +33,10 @@ impl Relay {
     pub(super) async fn execute(&mut self, body: &[u8], execute: StmtExecute<'_>) -> Result<(), Ended> {
         let mode = self.session().await?.mode;
         let Some(prepared) = self.database.belief.statements.get(execute.id) else {
-            return self.refuse(Asked::plain(EXECUTE), unknown()).await;
+            return self.refuse(Request::plain(EXECUTE), unknown()).await;
         };
         let Judged { text, session, effect, of } = prepared.judged.clone();
-        let plain = Asked::text(EXECUTE, &text);
+        let plain = Request::text(EXECUTE, &text);
         if let Some(refused) = not_now(prepared, execute.flags, mode) {
             return self.refuse(plain, refused).await;
         }
@@ -62,20 +62,20 @@ impl Relay {
         }
         let long_data = statements.forget_long_data(execute.id);
         let parameters = for_record(params.values, &long_data);
-        let asked = Asked {
+        let request = Request {
             command: EXECUTE,
             text: if of.is_some() { &[] } else { &text },
             of,
             parameters: &parameters,
         };
-        if let Err(ended) = self.begin(asked, Decision::Forwarded).await {
+        if let Err(ended) = self.begin(request, Decision::Forwarded).await {
             if !long_data.is_empty() {
                 // The database still has the pieces: until the client resets the statement it is not executed with them.
                 self.database.belief.statements.overflows(execute.id);
             }
             return Err(ended);
         }
-        let on_record = self.open.as_ref().and_then(Open::number);
+        let on_record = self.exchange.as_ref().and_then(Exchange::number);
         if let Some(prepared) = self.database.belief.statements.get_mut(execute.id) {
             prepared.types = params.types;
             prepared.execution = on_record;
@@ -92,12 +92,12 @@ impl Relay {
     /// More rows of a cursor: they count as the same statement's.
     pub(super) async fn fetch(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
         let Some(prepared) = self.database.belief.statements.get(id) else {
-            return self.refuse(Asked::plain("COM_STMT_FETCH"), unknown()).await;
+            return self.refuse(Request::plain("COM_STMT_FETCH"), unknown()).await;
         };
         if !self.database.belief.statements.has_cursor(id) || matches!(prepared.results, Results::None) {
             let message = "the prepared statement has no open cursor: execute it first";
             let refused = Refused::new(Rule::NoCursor, message);
-            return self.refuse(Asked::plain("COM_STMT_FETCH"), refused).await;
+            return self.refuse(Request::plain("COM_STMT_FETCH"), refused).await;
         }
         let (execution, carried) = (prepared.execution.ok_or(Ended::Ours)?, prepared.fetched);
         self.begin_more(execution)?;
@@ -130,9 +130,9 @@ impl Relay {
     }
 
     pub(super) async fn reset_statement(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
-        let asked = Asked::plain("COM_STMT_RESET");
+        let request = Request::plain("COM_STMT_RESET");
         if self.database.belief.statements.get(id).is_none() {
-            return self.refuse(asked, unknown()).await;
+            return self.refuse(request, unknown()).await;
         }
         self.begin_counted(OnRecord::Forwarded)?;
         self.database.belief.statements.note_cursor(id, false);
@@ -166,10 +166,10 @@ impl Relay {
 
     fn used_by_this(&self) -> Carried {
         let now = Instant::now();
-        self.open.as_ref().map_or_else(Carried::default, |open| Carried {
-            rows: open.rows,
-            bytes: open.bytes,
-            time: open.taken(now),
+        self.exchange.as_ref().map_or_else(Carried::default, |exchange| Carried {
+            rows: exchange.rows,
+            bytes: exchange.bytes,
+            time: exchange.taken(now),
         })
     }
 }

@@ -26,8 +26,8 @@ impl Relay {
     pub(super) async fn part(&mut self, ended: &Ended) -> bool {
         // A client that doesn't listen is not told; it finds the connection closed.
         let told = timeout(TELLING, self.tell(ended)).await.unwrap_or(false);
-        if let Some(open) = &mut self.open {
-            open.error = open.error.or(Some(errors::GONE.into()));
+        if let Some(exchange) = &mut self.exchange {
+            exchange.error = exchange.error.or(Some(errors::GONE.into()));
         }
         self.record_outcome();
         self.leave_database(ended).await;
@@ -35,7 +35,7 @@ impl Relay {
     }
 
     async fn leave_database(&mut self, ended: &Ended) {
-        if !self.asked {
+        if !self.busy {
             let _ = timeout(LEAVING, self.database.leave()).await;
             return;
         }
@@ -72,7 +72,7 @@ impl Relay {
                     break;
                 }
             }
-            if self.open.is_none() && self.position == Position::Alone {
+            if self.exchange.is_none() && self.position == Position::Alone {
                 // To whoever sends a next command this is its answer.
                 self.client.set_sequence(Sequence::starting_at(FIRST_ANSWER));
             }

@@ -15,7 +15,7 @@ use crate::engines::mysql::belief::Holding;
 /// Ends what holds locks without being a transaction, whatever `completion_type` is.
 const LET_GO: &[u8] = b"ROLLBACK AND NO CHAIN NO RELEASE";
 
-/// Waits until it is so long since then.
+/// Waits until `patience` is over since then.
 pub(super) async fn for_so_long(alarm: &mut Alarm, since: Instant, patience: Duration) {
     match since.checked_add(patience) {
         Some(deadline) => alarm.rings(deadline).await,

@@ -2,7 +2,7 @@
 //! which are all of one person, and nobody else's; no number of a client's reaches the database.
 
 use super::refused::Refused;
-use super::{Asked, Ended, Relay};
+use super::{Ended, Relay, Request};
 use crate::audit::Decision;
 use crate::database::Opened;
 use crate::engines::mysql::Shared;
@@ -19,12 +19,17 @@ pub(super) enum Reach {
 }
 
 impl Relay {
-    pub(super) async fn kill(&mut self, asked: Asked<'_>, number: u64, reach: Reach) -> Result<(), Ended> {
+    pub(super) async fn kill(
+        &mut self,
+        request: Request<'_>,
+        number: u64,
+        reach: Reach,
+    ) -> Result<(), Ended> {
         let Some(seat) = self.shared.seats.find(number) else {
             let message = format!("Unknown thread id: {number}");
-            return self.refuse(asked, Refused::new(Rule::UnknownSession, message)).await;
+            return self.refuse(request, Refused::new(Rule::UnknownSession, message)).await;
         };
-        self.begin(asked, Decision::Answered).await?;
+        self.begin(request, Decision::Answered).await?;
         if seat.is(&self.seat) {
             // What is to be stopped is this very statement.
             self.answer_error(&interrupted())?;

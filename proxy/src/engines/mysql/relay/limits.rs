@@ -56,7 +56,7 @@ pub(super) fn used_up(limits: &Limits, used: &Usage) -> Option<Met> {
     beyond(limits.budget, used, 1, 1)
 }
 
-/// Whether so much more would go beyond the budget.
+/// Whether this much more would go beyond the budget.
 fn beyond(budget: Budget, used: &Usage, more_rows: u64, more_bytes: u64) -> Option<Met> {
     let Budget { rows: most_rows, bytes: most_bytes } = budget;
     let Usage { open_sessions: _, sessions: _, statements: _, refused: _, rows, bytes } = *used;

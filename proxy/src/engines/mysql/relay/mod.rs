@@ -5,22 +5,20 @@
 mod answer;
 mod answered;
 mod client_side;
+mod columns;
 mod commands;
-mod editor;
 mod ended;
 mod execute;
 mod goodbye;
 mod idle;
 mod kill;
 mod limits;
-mod masked;
-mod open;
+
 mod prepared;
 mod refused;
-mod rules;
 mod settle;
 mod several;
-mod texts;
+mod statements;
 
 use std::sync::Arc;
 
@@ -41,9 +39,9 @@ use crate::ending::EndCause;
 use crate::engines::mysql::Shared;
 use crate::engines::mysql::errors;
 use crate::engines::mysql::server::Connection;
+use crate::exchange::{Exchange, OnRecord};
 use crate::sessions::Seat;
 use client_side::ClientSide;
-use open::{OnRecord, Open};
 use refused::Refused;
 use several::{Position, Texts};
 
@@ -80,13 +78,13 @@ pub struct Relay {
     collation: Option<Utf8Collation>,
     database: Connection,
     seat: Arc<Seat<Opened>>,
-    /// The statement whose answer is under way.
-    open: Option<Open>,
+    /// The command whose answer is under way.
+    exchange: Option<Exchange>,
     /// Bytes of frames that were let pass and have not gone to the client yet. The first of them stand at the front of
     /// the database's buffer, the rest is still to come.
     owed: usize,
     /// Whether the database is in the middle of an answer.
-    asked: bool,
+    busy: bool,
     /// How many statements a text may have.
     texts: Texts,
     /// Where in its text the statement stands whose answer is under way or comes next.
@@ -109,7 +107,7 @@ pub struct Over {
 
 /// A command as it goes on record.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct Request<'a> {
     command: &'static str,
     text: &'a [u8],
     /// The record of the command that it goes on with.
@@ -117,7 +115,7 @@ struct Asked<'a> {
     parameters: &'a [Parameter<'a>],
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Request<'a> {
     /// A command that has no text.
     fn plain(command: &'static str) -> Self {
         Self { command, text: &[], of: None, parameters: &[] }
@@ -143,9 +141,9 @@ impl Relay {
             collation,
             database,
             seat,
-            open: None,
+            exchange: None,
             owed: 0,
-            asked: false,
+            busy: false,
             texts: Texts::agreed(agreed),
             position: Position::Alone,
             alarm: Alarm::default(),
@@ -182,7 +180,7 @@ impl Relay {
     async fn converse(&mut self) -> Ended {
         loop {
             let served = match self.turn().await {
-                Err(Ended::NotRecorded(why)) if why.may_pass() && self.open.is_none() => {
+                Err(Ended::NotRecorded(why)) if why.may_pass() && self.exchange.is_none() => {
                     self.say_unrecorded(why).await
                 }
                 other => other,
@@ -194,8 +192,8 @@ impl Relay {
     }
 
     /// Puts the intent on record. From here on the client may be answered.
-    async fn begin(&mut self, asked: Asked<'_>, decision: Decision) -> Result<(), Ended> {
-        let Asked { command, text, of, parameters } = asked;
+    async fn begin(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
+        let Request { command, text, of, parameters } = request;
         let (intent, asked_at) = (Intent { who: &self.who, command, text, of, parameters }, Instant::now());
         let journal = &self.shared.journal;
         let on_record = match decision {
@@ -208,21 +206,21 @@ impl Relay {
                 Err(error) => Err(error),
             },
         };
-        self.open = Some(Open::new(on_record.map_err(Ended::NotRecorded)?, asked_at));
+        self.exchange = Some(Exchange::new(on_record.map_err(Ended::NotRecorded)?, asked_at));
         Ok(())
     }
 
     /// Begins what is only counted: a command of the protocol that reads nothing.
     fn begin_counted<K>(&mut self, on_record: fn(Recorded<K>) -> OnRecord) -> Result<(), Ended> {
         let recorded = self.shared.journal.counted().map_err(Ended::NotRecorded)?;
-        self.open = Some(Open::new(on_record(recorded), Instant::now()));
+        self.exchange = Some(Exchange::new(on_record(recorded), Instant::now()));
         Ok(())
     }
 
     /// Begins more of what is on record already.
     fn begin_more(&mut self, of: Number) -> Result<(), Ended> {
         let recorded = self.shared.journal.continues(of).map_err(Ended::NotRecorded)?;
-        self.open = Some(Open::new(OnRecord::Forwarded(recorded), Instant::now()));
+        self.exchange = Some(Exchange::new(OnRecord::Forwarded(recorded), Instant::now()));
         Ok(())
     }
 
@@ -241,21 +239,21 @@ impl Relay {
     }
 
     fn record_outcome(&mut self) {
-        let Some(open) = self.open.take() else { return };
+        let Some(exchange) = self.exchange.take() else { return };
         let now = Instant::now();
         // What is only counted has no number.
-        if open.number().is_some() {
+        if exchange.number().is_some() {
             self.read_at = now;
         }
-        let error = open.close(now);
+        let error = exchange.close(now);
         self.position = self.position.answered(error);
     }
 
     /// Queues one packet of the answer; the statement must be on record.
     fn answer(&mut self, body: &[u8]) -> Result<(), Ended> {
-        let open = self.open.as_mut().ok_or(Ended::Ours)?;
-        open.bytes = open.bytes.saturating_add(u64::try_from(body.len()).unwrap_or(u64::MAX));
-        match &open.on_record {
+        let exchange = self.exchange.as_mut().ok_or(Ended::Ours)?;
+        exchange.bytes = exchange.bytes.saturating_add(u64::try_from(body.len()).unwrap_or(u64::MAX));
+        match &exchange.on_record {
             OnRecord::Forwarded(recorded) => self.client.answer(recorded, body),
             OnRecord::Local(recorded) => self.client.answer(recorded, body),
         }
@@ -263,9 +261,9 @@ impl Relay {
     }
 
     /// Answers with an error, on record like everything else.
-    async fn refuse(&mut self, asked: Asked<'_>, refused: Refused) -> Result<(), Ended> {
+    async fn refuse(&mut self, request: Request<'_>, refused: Refused) -> Result<(), Ended> {
         let decision = Decision::Refused { rule: refused.rule };
-        self.begin(asked, decision).await?;
+        self.begin(request, decision).await?;
         self.answer_error(&refused)?;
         self.finish().await
     }
@@ -273,8 +271,8 @@ impl Relay {
     /// Queues an error; the statement must be on record.
     fn answer_error(&mut self, refused: &Refused) -> Result<(), Ended> {
         self.answer(&refused.packet())?;
-        if let Some(open) = &mut self.open {
-            open.error = Some(SqlError::from(errors::of(refused.rule)));
+        if let Some(exchange) = &mut self.exchange {
+            exchange.error = Some(SqlError::from(errors::of(refused.rule)));
         }
         Ok(())
     }

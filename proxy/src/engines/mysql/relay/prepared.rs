@@ -8,14 +8,14 @@ use sql::mysql::{Session, SessionEffect};
 use wire::mysql::command::execute_params::{ParameterType, Statement};
 
 use super::answer::Carried;
-use super::editor::Masks;
+use super::columns::Masks;
 use crate::audit::Number;
 use crate::memory::{Ledger, NoRoom, Share};
 
-/// Statements that a session may have prepared at the same time.
+/// The most statements that a session may have prepared at the same time.
 const MOST_STATEMENTS: usize = 1024;
 
-/// Bytes of their texts together.
+/// The most bytes of their texts together.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 
 /// The most long data that waits for executions, of all statements together, in bytes.
@@ -151,7 +151,7 @@ impl Statements {
         }
     }
 
-    /// Room for one more with so long a text and so many parameters, if there is some.
+    /// Room for one more with a text of this length and this many parameters, if there is some.
     pub(super) fn room_for(&self, text: usize, parameters: usize) -> Option<Room> {
         if self.by_id.len() >= MOST_STATEMENTS || self.texts.saturating_add(text) > MOST_TEXT {
             return None;

@@ -11,11 +11,11 @@ use sql::mysql::{Session, SessionEffect, Verdict};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::joint::{Follows, Joint};
 
-use super::open::OnRecord;
+use super::columns::Telling;
 use super::refused::Refused;
-use super::rules::Telling;
-use super::{Asked, Ended, Relay};
+use super::{Ended, Relay, Request};
 use crate::audit::SqlError;
+use crate::exchange::OnRecord;
 use crate::rule::Rule;
 
 /// The value of COM_SET_OPTION that turns several statements in a text on.
@@ -72,29 +72,29 @@ impl Position {
 
 impl Relay {
     pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Ended> {
-        let asked = Asked::text("COM_QUERY", text);
+        let request = Request::text("COM_QUERY", text);
         if let Some(refused) = self.misread(text) {
-            return self.refuse(asked, refused).await;
+            return self.refuse(request, refused).await;
         }
         if self.texts == Texts::Single || !may_be_several(text) {
-            return self.statement(asked, text).await;
+            return self.statement(request, text).await;
         }
         let mode = self.session().await?.mode;
         let parts = match self.shared.checked.gate.split(text, mode).await {
             Ok(Ok(parts)) => parts,
-            Ok(Err(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
-            Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
+            Ok(Err(refusal)) => return self.refuse_by_gate(request, &refusal).await,
+            Err(_) => return self.refuse(request, Refused::no_verdict()).await,
         };
         let parts = parts.into_iter().map(|range| text.get(range).unwrap_or_default());
         match parts.collect::<Vec<_>>().as_slice() {
-            [] => self.statement(asked, text).await,
-            [only] => self.statement(asked, only).await,
-            several => self.several(asked, several).await,
+            [] => self.statement(request, text).await,
+            [only] => self.statement(request, only).await,
+            several => self.several(request, several).await,
         }
     }
 
     /// Judges all of them, then sends one after the other until one fails.
-    async fn several(&mut self, asked: Asked<'_>, parts: &[&[u8]]) -> Result<(), Ended> {
+    async fn several(&mut self, request: Request<'_>, parts: &[&[u8]]) -> Result<(), Ended> {
         let (mut session, mut telling) = (self.session().await?, Telling::whole());
         for (index, part) in parts.iter().enumerate() {
             let number = index.saturating_add(1);
@@ -109,7 +109,7 @@ impl Relay {
             match foreseen {
                 Ok(SessionEffect::UsesSchema(schema)) => session.schema = Some(Arc::from(schema)),
                 Ok(SessionEffect::None | SessionEffect::SetsSqlMode) => {}
-                Err(refused) => return self.refuse(asked, refused.of_statement(number)).await,
+                Err(refused) => return self.refuse(request, refused.of_statement(number)).await,
             }
         }
         self.position = Position::Followed;
@@ -117,7 +117,7 @@ impl Relay {
             if index.saturating_add(1) == parts.len() {
                 self.position = Position::Last;
             }
-            self.statement(Asked { text: part, ..asked }, part).await?;
+            self.statement(Request { text: part, ..request }, part).await?;
             if self.position == Position::Alone {
                 break;
             }
@@ -153,7 +153,7 @@ impl Relay {
             MULTI_STATEMENTS_OFF => Texts::Single,
             _ => {
                 let refused = Refused::new(Rule::Command, "there is no such option");
-                return self.refuse(Asked::plain("COM_SET_OPTION"), refused).await;
+                return self.refuse(Request::plain("COM_SET_OPTION"), refused).await;
             }
         };
         self.begin_counted(OnRecord::Local)?;

@@ -11,28 +11,28 @@ use tokio::time::{Instant, timeout};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::status_flags::StatusFlags;
 
+use super::super::refused::Refused;
+use super::super::{Ended, Relay};
 use super::editor::Masks;
-use super::refused::Refused;
-use super::{Ended, Relay};
 use crate::engines::mysql::Shared;
 use crate::engines::mysql::server::{Answerer, CommandError, Connection, LookUpError, look_up, prove};
 use crate::rule::Rule;
 
-/// A view of views of views is followed so far.
+/// How deep a view of views is followed.
 const MOST_ROUNDS: usize = 16;
 
-/// Tables of one statement, those behind its views included.
+/// The most tables of one statement, those behind its views included.
 const MOST_TABLES: usize = 1_000;
 
 /// How long the database may take to tell of the tables of one statement, in all rounds together.
 const TELLING: Duration = Duration::from_secs(10);
 
 /// What is left of that time. The gate's own time, and the wait for it, are no fault of the database's and don't count.
-pub(super) struct Telling(Duration);
+pub(in crate::engines::mysql::relay) struct Telling(Duration);
 
 impl Telling {
     /// All of it.
-    pub(super) fn whole() -> Self {
+    pub(in crate::engines::mysql::relay) fn whole() -> Self {
         Self(TELLING)
     }
 
@@ -47,7 +47,7 @@ impl Telling {
 
 impl Relay {
     /// What the column rules say of a text that the gate let pass: nothing, masks for its result, or why not.
-    pub(super) async fn traced(
+    pub(in crate::engines::mysql::relay) async fn traced(
         &mut self,
         text: &[u8],
         session: &Session,
@@ -56,7 +56,7 @@ impl Relay {
     }
 
     /// The same within what is left of the time for several texts that are looked at before any is sent.
-    pub(super) async fn traced_within(
+    pub(in crate::engines::mysql::relay) async fn traced_within(
         &mut self,
         telling: &mut Telling,
         text: &[u8],
@@ -80,11 +80,11 @@ impl Relay {
             if wanted.is_empty() || tables > MOST_TABLES {
                 break;
             }
-            self.asked = true;
+            self.busy = true;
             match telling.hears(self.tell_of(&wanted, Arc::make_mut(&mut catalogue))).await {
-                Some(Ok(())) => self.asked = false,
+                Some(Ok(())) => self.busy = false,
                 Some(Err(LookUpError::Untold)) => {
-                    self.asked = false;
+                    self.busy = false;
                     let message = "the database does not tell which columns its tables have, so the column rules can't \
                                    be checked: try again";
                     return Ok(Err(Refused::new(Rule::UnknownTables, message)));

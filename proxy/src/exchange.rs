@@ -1,5 +1,8 @@
-//! A statement on record whose outcome is not. It has two clocks: the record counts from the command's arrival, the time
-//! limit from its sending, so that a record that takes its time takes none of the statement's.
+//! A command on record and its answer, until the outcome is on record too. It knows nothing of a protocol: where answers come one
+//! at a time a session has one exchange at the most, and where commands are sent ahead it can have a queue of them.
+//!
+//! It has two clocks: the record counts from the command's arrival, the time limit from its sending, so that a record that takes
+//! its time takes none of the statement's.
 
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use tokio::time::Instant;
 use crate::audit::{Forwarded, Local, Number, Outcome, Recorded, SqlError};
 
 /// The proof that a statement is on record, by where its answer comes from.
-pub(super) enum OnRecord {
+pub(crate) enum OnRecord {
     /// The database.
     Forwarded(Recorded<Forwarded>),
     /// The proxy.
@@ -24,8 +27,8 @@ impl OnRecord {
     }
 }
 
-/// A statement on record whose outcome is not. Where it is dropped the record says that it was cut.
-pub(super) struct Open {
+/// A command on record whose outcome is not. Where it is dropped the record says that it was cut.
+pub(crate) struct Exchange {
     /// The proof that it is on record.
     pub on_record: OnRecord,
     /// Rows that went to the client.
@@ -38,29 +41,29 @@ pub(super) struct Open {
     sent_at: Option<Instant>,
 }
 
-impl Open {
+impl Exchange {
     /// On record now, and asked for at `asked_at`.
-    pub(super) fn new(on_record: OnRecord, asked_at: Instant) -> Self {
+    pub(crate) fn new(on_record: OnRecord, asked_at: Instant) -> Self {
         Self { on_record, rows: 0, bytes: 0, error: None, asked_at, sent_at: None }
     }
 
     /// It goes to the database now.
-    pub(super) fn sends(&mut self, now: Instant) {
+    pub(crate) fn sends(&mut self, now: Instant) {
         self.sent_at = Some(now);
     }
 
-    /// Until when it may take, if earlier answers took so much of its time; `None` if it was not sent.
-    pub(super) fn deadline(&self, seconds: u32, taken: Duration) -> Option<Instant> {
+    /// Until when it may take, if earlier answers took `taken` of its time; `None` if it was not sent.
+    pub(crate) fn deadline(&self, seconds: u32, taken: Duration) -> Option<Instant> {
         self.sent_at?.checked_add(Duration::from_secs(seconds.into()).saturating_sub(taken))
     }
 
     /// How long it has taken since it was sent.
-    pub(super) fn taken(&self, now: Instant) -> Duration {
+    pub(crate) fn taken(&self, now: Instant) -> Duration {
         self.sent_at.map_or(Duration::ZERO, |sent_at| now.saturating_duration_since(sent_at))
     }
 
     /// The proof by which bytes of the database's may be passed on; none for what never went there.
-    pub(super) fn forwarded(&self) -> Option<&Recorded<Forwarded>> {
+    pub(crate) fn forwarded(&self) -> Option<&Recorded<Forwarded>> {
         match &self.on_record {
             OnRecord::Forwarded(recorded) => Some(recorded),
             OnRecord::Local(_) => None,
@@ -68,12 +71,12 @@ impl Open {
     }
 
     /// Its place in the record, for statements that go on with it.
-    pub(super) fn number(&self) -> Option<Number> {
+    pub(crate) fn number(&self) -> Option<Number> {
         self.forwarded().and_then(Recorded::number)
     }
 
     /// It is over, and goes on record so. The error that it ended with.
-    pub(super) fn close(self, now: Instant) -> Option<SqlError> {
+    pub(crate) fn close(self, now: Instant) -> Option<SqlError> {
         let Self { on_record, rows, bytes, error, asked_at, sent_at: _ } = self;
         let duration = now.saturating_duration_since(asked_at);
         on_record.end(&Outcome { rows, bytes, duration, error });
@@ -125,7 +128,7 @@ mod tests {
     async fn a_slow_record_takes_nothing_of_the_statements_time_and_stands_in_its_outcome() {
         let (asked, durations) = (Instant::now(), Arc::default());
         let recorded_at = asked + Duration::from_secs(40);
-        let mut open = Open::new(recorded(&durations).await, asked);
+        let mut open = Exchange::new(recorded(&durations).await, asked);
         let none = Duration::ZERO;
         assert_eq!((open.deadline(30, none), open.taken(recorded_at)), (None, none), "nothing runs yet");
         open.sends(recorded_at);

@@ -8,19 +8,19 @@ use wire::mysql::frame::Sequence;
 use wire::mysql::response::joint::Joint;
 use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
 
-use super::Relay;
-use super::answer::{Carried, Received};
-use super::answered::Answered;
+use super::super::Relay;
+use super::super::answer::{Carried, Received};
+use super::super::answered::Answered;
+use super::super::ended::Ended;
+use super::super::limits::Met;
+use super::super::refused::Refused;
 use super::editor::{Editor, Masks, Spoiled};
-use super::ended::Ended;
-use super::limits::Met;
-use super::open::Open;
-use super::refused::Refused;
 use crate::engines::mysql::server::INBOUND;
+use crate::exchange::Exchange;
 use crate::memory::{NoRoom, Share};
 use wire::mysql::response::ResponseError;
 
-/// So many bytes are queued before they are sent.
+/// How many bytes are queued before they are sent.
 const QUEUE: usize = 32 * 1024;
 
 /// Where the following of an answer stands.
@@ -48,7 +48,7 @@ enum Step {
 
 impl Relay {
     /// Sends a command to the database and passes its answer on, masked. The statement must be on record.
-    pub(super) async fn forward_masked(
+    pub(in crate::engines::mysql::relay) async fn forward_masked(
         &mut self,
         body: &[u8],
         answer: Answer,
@@ -147,8 +147,8 @@ impl Relay {
 
     /// Edits the frame at the front, which is whole, and uses it up. What goes out counts.
     fn edit(&mut self, observed: &Observed, editor: &mut Editor<'_>) -> Result<Result<(), Spoiled>, Ended> {
-        let Self { client, database, open, .. } = self;
-        let recorded = open.as_ref().and_then(Open::forwarded).ok_or(Ended::Ours)?;
+        let Self { client, database, exchange, .. } = self;
+        let recorded = exchange.as_ref().and_then(Exchange::forwarded).ok_or(Ended::Ours)?;
         let frame = database.inbound.unread().get(..observed.len).unwrap_or_default();
         let queue = client.queue(recorded);
         let before = queue.len();

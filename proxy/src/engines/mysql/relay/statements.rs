@@ -13,46 +13,46 @@ use wire::mysql::rows::text_row::TextRow;
 
 use super::answer::Carried;
 use super::answered::End;
-use super::editor::Masks;
+use super::columns::Masks;
 use super::kill::Reach;
 use super::limits;
-use super::open::{OnRecord, Open};
 use super::prepared::{Judged, Prepared};
 use super::refused::Refused;
-use super::{Asked, Ended, Relay};
+use super::{Ended, Relay, Request};
 use crate::audit::Decision;
 use crate::engines::mysql::server::ask_mode;
+use crate::exchange::{Exchange, OnRecord};
 use crate::rule::Rule;
 
 impl Relay {
     /// One statement, alone or in its turn among several.
-    pub(super) async fn statement(&mut self, asked: Asked<'_>, text: &[u8]) -> Result<(), Ended> {
+    pub(super) async fn statement(&mut self, request: Request<'_>, text: &[u8]) -> Result<(), Ended> {
         let session = self.session().await?;
         match self.shared.checked.gate.decide(text, &session).await {
             Ok(Verdict::Forward(permit)) => match self.traced(text, &session).await? {
-                Ok(masks) => self.run_query(asked, &permit, masks).await,
-                Err(refused) => self.refuse(asked, refused).await,
+                Ok(masks) => self.run_query(request, &permit, masks).await,
+                Err(refused) => self.refuse(request, refused).await,
             },
             Ok(Verdict::Answer(LocalAnswer::Kill { session, query_only })) => {
                 let reach = if query_only { Reach::Statement } else { Reach::Session };
-                self.kill(asked, session, reach).await
+                self.kill(request, session, reach).await
             }
-            Ok(Verdict::Answer(answer)) => self.answer_locally(asked, &answer).await,
-            Ok(Verdict::Refuse(refusal)) => self.refuse_by_gate(asked, &refusal).await,
-            Err(_) => self.refuse(asked, Refused::no_verdict()).await,
+            Ok(Verdict::Answer(answer)) => self.answer_locally(request, &answer).await,
+            Ok(Verdict::Refuse(refusal)) => self.refuse_by_gate(request, &refusal).await,
+            Err(_) => self.refuse(request, Refused::no_verdict()).await,
         }
     }
 
     async fn run_query(
         &mut self,
-        asked: Asked<'_>,
+        request: Request<'_>,
         permit: &Permit,
         masks: Option<Masks>,
     ) -> Result<(), Ended> {
         if let Some(refused) = self.used_up() {
-            return self.refuse(asked, refused).await;
+            return self.refuse(request, refused).await;
         }
-        self.begin(asked, Decision::Forwarded).await?;
+        self.begin(request, Decision::Forwarded).await?;
         let query = command::encode_query(permit.forwarded());
         self.unsettle(&permit.effect());
         let answered = match masks {
@@ -66,10 +66,10 @@ impl Relay {
     }
 
     pub(super) async fn prepare(&mut self, text: &[u8]) -> Result<(), Ended> {
-        let asked = Asked::text("COM_STMT_PREPARE", text);
+        let request = Request::text("COM_STMT_PREPARE", text);
         self.database.belief.statements.forget_last();
         if let Some(refused) = self.misread(text) {
-            return self.refuse(asked, refused).await;
+            return self.refuse(request, refused).await;
         }
         let session = self.session().await?;
         let permit = match self.shared.checked.gate.decide(text, &session).await {
@@ -79,31 +79,31 @@ impl Relay {
                 // it otherwise when it is executed: MariaDB executes in the schema of the preparation, and goes back.
                 // Clients then send it as a query.
                 let message = "this statement cannot be prepared: send it as a plain query";
-                return self.refuse(asked, Refused::new(Rule::NotPreparable, message)).await;
+                return self.refuse(request, Refused::new(Rule::NotPreparable, message)).await;
             }
-            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
-            Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
+            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(request, &refusal).await,
+            Err(_) => return self.refuse(request, Refused::no_verdict()).await,
         };
         // A closed column is refused now. What is masked is found when the statement is executed: a table may change.
         if let Err(refused) = self.traced(text, &session).await? {
-            return self.refuse(asked, refused).await;
+            return self.refuse(request, refused).await;
         }
         if let Some(refused) = self.used_up() {
-            return self.refuse(asked, refused).await;
+            return self.refuse(request, refused).await;
         }
         let statements = &self.database.belief.statements;
         let Some(room) = statements.room_for(text.len(), permit.facts().parameters) else {
             let message = "too many prepared statements, or too long ones: close some";
             let refused = Refused::new(Rule::TooManyStatements, message);
-            return self.refuse(asked, refused).await;
+            return self.refuse(request, refused).await;
         };
-        self.begin(asked, Decision::Forwarded).await?;
+        self.begin(request, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         match (answered.prepared, answered.end) {
             (Some(prepared), End::Done) => {
                 // The text as the client sent it, which mostly is the permit's.
                 let text = if permit.forwarded() == text { permit.shared() } else { text.into() };
-                let of = self.open.as_ref().and_then(Open::number);
+                let of = self.exchange.as_ref().and_then(Exchange::number);
                 let judged = Judged { text, session, effect: permit.effect(), of };
                 let statement = Prepared::new(judged, prepared.parameters, room);
                 self.database.belief.statements.insert(prepared.id, statement);
@@ -119,17 +119,17 @@ impl Relay {
     }
 
     pub(super) async fn use_schema(&mut self, schema: &[u8]) -> Result<(), Ended> {
-        let asked = Asked::text("COM_INIT_DB", schema);
+        let request = Request::text("COM_INIT_DB", schema);
         let Ok(name) = String::from_utf8(schema.to_vec()) else {
             let refused = Refused::new(Rule::SchemaName, "this is not the name of a schema");
-            return self.refuse(asked, refused).await;
+            return self.refuse(request, refused).await;
         };
         match self.shared.checked.gate.decide_schema(name.clone()).await {
             Ok(Verdict::Forward(_)) => {}
-            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
-            Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
+            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(request, &refusal).await,
+            Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(request, Refused::no_verdict()).await,
         }
-        self.begin(asked, Decision::Forwarded).await?;
+        self.begin(request, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_init_db(schema), Answer::Simple).await?;
         self.finish().await?;
         self.settle(&SessionEffect::UsesSchema(name), &answered).await
@@ -138,17 +138,17 @@ impl Relay {
     /// COM_FIELD_LIST, by which the ordinary client learns names to complete: decided as SHOW COLUMNS of that table.
     /// `body`: the whole command, which is forwarded as it is.
     pub(super) async fn field_list(&mut self, body: &[u8], table: &[u8]) -> Result<(), Ended> {
-        let asked = Asked::text("COM_FIELD_LIST", table);
+        let request = Request::text("COM_FIELD_LIST", table);
         let quoted = table.iter().flat_map(|byte| if *byte == b'`' { vec![b'`', b'`'] } else { vec![*byte] });
         let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
         // The question is ours, in backticks: the session's own mode has no part in it.
         let session = Session { mode: SqlMode::default(), ..self.session().await? };
         match self.shared.checked.gate.decide(&text, &session).await {
             Ok(Verdict::Forward(_)) => {}
-            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(asked, &refusal).await,
-            Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(asked, Refused::no_verdict()).await,
+            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(request, &refusal).await,
+            Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(request, Refused::no_verdict()).await,
         }
-        self.begin(asked, Decision::Forwarded).await?;
+        self.begin(request, Decision::Forwarded).await?;
         self.forward(body, Answer::FieldList).await?;
         self.finish().await
     }
@@ -178,12 +178,16 @@ impl Relay {
         limits::used_up(&self.shared.grant.limits, &used).map(limits::Met::refused)
     }
 
-    pub(super) async fn refuse_by_gate(&mut self, asked: Asked<'_>, refusal: &Refusal) -> Result<(), Ended> {
-        self.refuse(asked, Refused::by_gate(refusal)).await
+    pub(super) async fn refuse_by_gate(
+        &mut self,
+        request: Request<'_>,
+        refusal: &Refusal,
+    ) -> Result<(), Ended> {
+        self.refuse(request, Refused::by_gate(refusal)).await
     }
 
-    async fn answer_locally(&mut self, asked: Asked<'_>, answer: &LocalAnswer) -> Result<(), Ended> {
-        self.begin(asked, Decision::Answered).await?;
+    async fn answer_locally(&mut self, request: Request<'_>, answer: &LocalAnswer) -> Result<(), Ended> {
+        self.begin(request, Decision::Answered).await?;
         match answer {
             LocalAnswer::Ok => self.answer_ok()?,
             LocalAnswer::Rows { columns, rows } => self.answer_rows(columns, rows)?,
@@ -211,10 +215,10 @@ impl Relay {
         };
         let mut sequence = self.client.sequence();
         let frames = result.encode(self.agreed, &mut sequence).map_err(|_| Ended::Ours)?;
-        let open = self.open.as_mut().ok_or(Ended::Ours)?;
-        open.rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        open.bytes = u64::try_from(frames.len()).unwrap_or(u64::MAX);
-        match &open.on_record {
+        let exchange = self.exchange.as_mut().ok_or(Ended::Ours)?;
+        exchange.rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        exchange.bytes = u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        match &exchange.on_record {
             OnRecord::Local(recorded) => self.client.answer_frames(recorded, &frames),
             OnRecord::Forwarded(_) => return Err(Ended::Ours),
         }

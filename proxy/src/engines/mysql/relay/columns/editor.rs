@@ -9,7 +9,7 @@ use wire::mysql::response::column::Column;
 use wire::mysql::response::{Answer, Observed, Seen};
 use wire::mysql::rows::mask::{self, MaskedColumn};
 
-use super::refused::Refused;
+use super::super::refused::Refused;
 use crate::rule::Rule;
 
 /// Bytes of definitions that are held until the last of them was seen.
@@ -17,19 +17,19 @@ const MOST_HELD: usize = 4 * 1024 * 1024;
 
 /// What holds for the results of one statement.
 #[derive(Debug)]
-pub(super) struct Masks {
+pub(in crate::engines::mysql::relay) struct Masks {
     columns: Vec<ResultColumn>,
     /// As the database defined them last; what a cursor's rows are read by.
     defined: Option<Vec<MaskedColumn>>,
 }
 
 impl Masks {
-    pub(super) fn new(columns: Vec<ResultColumn>) -> Self {
+    pub(in crate::engines::mysql::relay) fn new(columns: Vec<ResultColumn>) -> Self {
         Self { columns, defined: None }
     }
 
     /// What it takes of memory, with what is known of its columns once they are defined.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::engines::mysql::relay) fn bytes(&self) -> usize {
         let each = size_of::<ResultColumn>().saturating_add(size_of::<MaskedColumn>());
         let names =
             self.columns.iter().map(|column| column.name.as_ref().map_or(0, |name| name.len().max(32)));
@@ -39,7 +39,7 @@ impl Masks {
 
 /// Why an answer can't go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spoiled {
+pub(in crate::engines::mysql::relay) enum Spoiled {
     /// It has other columns than the statement was traced for.
     Columns,
     /// A row is longer than one frame.
@@ -50,7 +50,7 @@ pub(super) enum Spoiled {
 
 impl Spoiled {
     /// What the client hears; `None` where there is nothing to go on with.
-    pub(super) fn refused(self) -> Result<Refused, Malformed> {
+    pub(in crate::engines::mysql::relay) fn refused(self) -> Result<Refused, Malformed> {
         match self {
             Self::Columns => Ok(Refused::new(
                 Rule::OtherColumns,
@@ -67,7 +67,7 @@ impl Spoiled {
 }
 
 /// Edits one answer.
-pub(super) struct Editor<'a> {
+pub(in crate::engines::mysql::relay) struct Editor<'a> {
     masks: &'a mut Masks,
     binary: bool,
     /// What holds on the connection.
@@ -80,7 +80,11 @@ pub(super) struct Editor<'a> {
 }
 
 impl<'a> Editor<'a> {
-    pub(super) fn new(masks: &'a mut Masks, answer: Answer, capabilities: Capabilities) -> Self {
+    pub(in crate::engines::mysql::relay) fn new(
+        masks: &'a mut Masks,
+        answer: Answer,
+        capabilities: Capabilities,
+    ) -> Self {
         if answer != Answer::Fetch {
             masks.defined = None;
         }
@@ -89,12 +93,12 @@ impl<'a> Editor<'a> {
     }
 
     /// Bytes of frames that wait.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::engines::mysql::relay) fn held(&self) -> usize {
         self.held.len()
     }
 
     /// Whether a frame can be edited at all; it need not be here yet.
-    pub(super) fn can_take(&self, observed: &Observed) -> Result<(), Spoiled> {
+    pub(in crate::engines::mysql::relay) fn can_take(&self, observed: &Observed) -> Result<(), Spoiled> {
         match observed.seen {
             Seen::Row | Seen::Continuation if observed.len >= MAX_PAYLOAD.saturating_add(HEADER_LEN) => {
                 Err(Spoiled::LongRow)
@@ -105,7 +109,7 @@ impl<'a> Editor<'a> {
     }
 
     /// Edits one whole frame. What the client gets of it is appended to `out`, now or later.
-    pub(super) fn edit(
+    pub(in crate::engines::mysql::relay) fn edit(
         &mut self,
         observed: &Observed,
         frame: &[u8],
