@@ -22,6 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Number(u64);
 
+#[cfg(test)]
+impl Number {
+    /// Of the first record there is.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 /// An intent is not on record, so its command must fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotRecorded {

@@ -11,6 +11,7 @@ use wire::mysql::response::{Answer, Observed, ResponseError, ResponseTracker, Se
 use super::Relay;
 use super::answered::Answered;
 use super::client_side::FIRST_ANSWER;
+use super::columns::{Editing, Masks};
 use super::ended::Ended;
 use super::limits::{self, After, Met};
 use super::refused::Refused;
@@ -35,13 +36,13 @@ pub(super) enum Received {
 
 /// What a cursor's earlier answers have used of the statement's limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Carried {
+pub(super) struct UsedBefore {
     pub rows: u64,
     pub bytes: u64,
     pub time: Duration,
 }
 
-impl Carried {
+impl UsedBefore {
     /// Both together.
     pub(super) fn and(self, more: Self) -> Self {
         Self {
@@ -52,22 +53,61 @@ impl Carried {
     }
 }
 
+/// Where the following of an answer stands.
+pub(super) struct Following<'a> {
+    pub tracker: ResponseTracker,
+    pub used: UsedBefore,
+    pub answered: Answered,
+    pub joint: Joint,
+    /// `None`: the answer passes as it is.
+    pub editing: Option<Editing<'a>>,
+    /// The length of the frame at the front that was looked at and not let pass, 0 if there is none.
+    pub held: usize,
+}
+
+/// How far a look at what is here came.
+pub(super) enum Step {
+    /// As much is ready to be sent as may be at once.
+    Full,
+    /// Nothing whole is left.
+    Short,
+    /// No more of the answer passes.
+    Halt(Halt),
+}
+
+/// Why no more of an answer passes. The client hears it.
+pub(super) enum Halt {
+    /// A limit was met.
+    Limit(Met),
+    /// The rest can't be masked.
+    Spoiled(Refused),
+}
+
 impl Relay {
-    /// Sends a command to the database and passes its answer on. The statement must be on record.
+    /// Sends a command to the database and passes its answer on as it is. The command must be on record.
     pub(super) async fn forward(&mut self, body: &[u8], answer: Answer) -> Result<Answered, Ended> {
-        self.forward_carrying(body, answer, Carried::default()).await
+        self.forward_masked(body, answer, UsedBefore::default(), None).await
     }
 
-    /// The same, for a statement that used some of its limits before.
-    pub(super) async fn forward_carrying(
+    /// The same, masked, for a statement that used some of its limits before.
+    pub(super) async fn forward_masked(
         &mut self,
         body: &[u8],
         answer: Answer,
-        carried: Carried,
+        used: UsedBefore,
+        masks: Option<&mut Masks>,
     ) -> Result<Answered, Ended> {
         self.ask(body).await?;
-        let tracker = ResponseTracker::new(answer, self.database.capabilities, Sequence::starting_at(1));
-        let answered = self.follow(tracker, carried).await?;
+        let capabilities = self.database.capabilities;
+        let following = Following {
+            tracker: ResponseTracker::new(answer, capabilities, Sequence::starting_at(1)),
+            used,
+            answered: Answered::default(),
+            joint: self.joint(),
+            editing: masks.map(|masks| Editing::new(masks, answer, capabilities, &self.shared.memory)),
+            held: 0,
+        };
+        let answered = self.follow(following).await?;
         self.answered().await?;
         Ok(answered)
     }
@@ -90,64 +130,65 @@ impl Relay {
     }
 
     /// Until when the statement may take, and how many seconds that are in all, with what its earlier answers took.
-    pub(super) fn deadline(&self, carried: Carried) -> Result<(u32, Instant), Ended> {
+    fn deadline(&self, used: UsedBefore) -> Result<(u32, Instant), Ended> {
         let seconds = self.shared.grant.limits.statement.seconds;
-        let deadline = self
-            .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.deadline(seconds, carried.time))
-            .ok_or(Ended::Ours)?;
-        Ok((seconds, deadline))
+        let deadline = self.exchange.as_ref().and_then(|exchange| exchange.deadline(seconds, used.time));
+        Ok((seconds, deadline.ok_or(Ended::Ours)?))
     }
 
-    async fn follow(&mut self, mut tracker: ResponseTracker, carried: Carried) -> Result<Answered, Ended> {
-        let (seconds, deadline) = self.deadline(carried)?;
-        let (mut answered, joint) = (Answered::default(), self.joint());
+    /// Passes an answer on: looks at what is here, sends what may go, and waits for more. No more is received while what may go
+    /// has not gone out.
+    async fn follow(&mut self, mut following: Following<'_>) -> Result<Answered, Ended> {
+        let (seconds, deadline) = self.deadline(following.used)?;
         loop {
-            let (mut met, mut held) = (None, 0);
-            while met.is_none() && !tracker.is_complete() {
-                let Some(front) = self.database.inbound.unread().get(self.owed..) else { break };
-                let Some(mut observed) = tracker.observe(front).map_err(Ended::DatabaseBroke)? else { break };
-                self.join(joint, &mut observed, self.owed)?;
-                met = self.judge(&observed, carried, &mut answered)?;
-                held = observed.len;
+            let step = match following.editing {
+                None => self.judge_what_is_here(&mut following)?,
+                Some(_) => self.edit_what_is_here(&mut following)?,
+            };
+            let in_time = timeout_at(deadline, self.send()).await?;
+            let halt = match step {
+                Step::Halt(halt) => halt,
+                Step::Full if in_time => continue,
+                Step::Short if in_time && self.owed == 0 && following.is_complete() => {
+                    return Ok(following.answered);
+                }
+                Step::Short if in_time && self.receive(deadline).await? == Received::Something => continue,
+                Step::Full | Step::Short => Halt::Limit(Met::Seconds(seconds)),
+            };
+            if self.owed > 0 || self.client.is_mid_packet() || self.client.queued() > 0 {
+                let met = if let Halt::Limit(met) = halt { met } else { Met::Seconds(seconds) };
+                return Err(Ended::Limit(met));
             }
-            let in_time = timeout_at(deadline, self.pay()).await?;
-            if let Some(met) = met {
-                return self.stop(met, held, tracker, answered).await;
-            }
-            if in_time && self.owed == 0 && tracker.is_complete() {
-                return Ok(answered);
-            }
-            if !in_time || self.receive(deadline).await? == Received::Nothing {
-                return self.stop(Met::Seconds(seconds), 0, tracker, answered).await;
-            }
+            return self.interrupt(halt.refused(), following).await;
         }
+    }
+
+    /// Lets frames pass as they are until nothing is left or a limit is met.
+    fn judge_what_is_here(&mut self, following: &mut Following<'_>) -> Result<Step, Ended> {
+        while !following.tracker.is_complete() {
+            let Some(front) = self.database.inbound.unread().get(self.owed..) else { break };
+            let Some(mut observed) = following.tracker.observe(front).map_err(Ended::DatabaseBroke)? else {
+                break;
+            };
+            self.join(following.joint, &mut observed, self.owed)?;
+            self.look(&observed, &mut following.answered)?;
+            if let Some(met) = self.meets(&observed, following.used)? {
+                following.held = observed.len;
+                self.client.set_sequence(Sequence::starting_at(observed.sequence));
+                return Ok(Step::Halt(Halt::Limit(met)));
+            }
+            self.count(u64::from(observed.seen == Seen::Row), observed.len)?;
+            self.owed = self.owed.saturating_add(observed.len);
+            let continues = observed.len == MAX_PAYLOAD.saturating_add(HEADER_LEN);
+            self.client.passing(observed.sequence, continues);
+        }
+        Ok(Step::Short)
     }
 
     /// Joins a frame to the answers before and after this one. It stands behind `before` bytes of the database's buffer.
     pub(super) fn join(&mut self, joint: Joint, observed: &mut Observed, before: usize) -> Result<(), Ended> {
         let frame = self.database.inbound.unread_mut().get_mut(before..).unwrap_or_default();
         joint.join(observed, frame).map_err(|error| Ended::DatabaseBroke(ResponseError::Packet(error)))
-    }
-
-    /// Looks at one frame: lets it pass, or says which limit it would break.
-    fn judge(
-        &mut self,
-        observed: &Observed,
-        carried: Carried,
-        answered: &mut Answered,
-    ) -> Result<Option<Met>, Ended> {
-        self.look(observed, answered)?;
-        if let Some(met) = self.meets(observed, carried)? {
-            self.client.set_sequence(Sequence::starting_at(observed.sequence));
-            return Ok(Some(met));
-        }
-        self.count(u64::from(observed.seen == Seen::Row), observed.len)?;
-        self.owed = self.owed.saturating_add(observed.len);
-        let continues = observed.len == MAX_PAYLOAD.saturating_add(HEADER_LEN);
-        self.client.passing(observed.sequence, continues);
-        Ok(None)
     }
 
     /// Notes what a frame says of the statement and the session.
@@ -161,7 +202,7 @@ impl Relay {
     }
 
     /// Which limit a frame would break.
-    pub(super) fn meets(&self, observed: &Observed, carried: Carried) -> Result<Option<Met>, Ended> {
+    pub(super) fn meets(&self, observed: &Observed, used: UsedBefore) -> Result<Option<Met>, Ended> {
         // An error or the end of the rows is never held back: it is what stops the answer anyway.
         if matches!(observed.seen, Seen::Err(_) | Seen::Ok(_) | Seen::RowsEnd { .. }) {
             return Ok(None);
@@ -170,8 +211,8 @@ impl Relay {
         let more_rows = u64::from(observed.seen == Seen::Row);
         let more_bytes = payload(observed.len);
         let after = After {
-            rows: carried.rows.saturating_add(*rows).saturating_add(more_rows),
-            bytes: carried.bytes.saturating_add(*bytes).saturating_add(more_bytes),
+            rows: used.rows.saturating_add(*rows).saturating_add(more_rows),
+            bytes: used.bytes.saturating_add(*bytes).saturating_add(more_bytes),
             more_rows,
             more_bytes,
         };
@@ -185,6 +226,15 @@ impl Relay {
         *bytes = bytes.saturating_add(payload(len));
         self.shared.usage.count_answer(more_rows, payload(len));
         Ok(())
+    }
+
+    /// Sends what may go. Safe to drop.
+    async fn send(&mut self) -> Result<(), Ended> {
+        self.pay().await?;
+        if self.client.queued() == 0 {
+            return Ok(());
+        }
+        self.client.flush().await.map_err(|_| Ended::ClientGone)
     }
 
     /// Passes on what is owed, as far as it is here. Safe to drop.
@@ -230,29 +280,10 @@ impl Relay {
         }
     }
 
-    /// A limit was met: tells the client in place of the next packet, and makes the database stop. The session goes on
-    /// if the database does. `held`: the length of the frame at the front that was looked at and not let pass.
-    async fn stop(
-        &mut self,
-        met: Met,
-        held: usize,
-        tracker: ResponseTracker,
-        answered: Answered,
-    ) -> Result<Answered, Ended> {
-        if self.owed > 0 || self.client.is_mid_packet() {
-            return Err(Ended::Limit(met));
-        }
-        self.interrupt(met.refused(), held, tracker, answered).await
-    }
-
-    /// The same where everything that was let pass has gone out. `answered`: what the answer was so far.
-    pub(super) async fn interrupt(
-        &mut self,
-        refused: Refused,
-        held: usize,
-        mut tracker: ResponseTracker,
-        answered: Answered,
-    ) -> Result<Answered, Ended> {
+    /// Tells the client in place of the next packet, where everything that was let pass has gone out, and makes the database stop.
+    /// The session goes on if the database does.
+    async fn interrupt(&mut self, refused: Refused, following: Following<'_>) -> Result<Answered, Ended> {
+        let Following { mut tracker, answered, held, .. } = following;
         self.answer_error(&refused)?;
         match timeout(HEARING, self.client.flush()).await {
             Ok(Ok(())) => {}
@@ -313,6 +344,23 @@ impl Relay {
             }
         }
         Err(Ended::DatabaseGone)
+    }
+}
+
+impl Following<'_> {
+    /// Whether the whole answer was looked at, and let pass.
+    fn is_complete(&self) -> bool {
+        self.held == 0 && self.tracker.is_complete()
+    }
+}
+
+impl Halt {
+    /// What the client hears.
+    fn refused(self) -> Refused {
+        match self {
+            Self::Limit(met) => met.refused(),
+            Self::Spoiled(refused) => refused,
+        }
     }
 }
 

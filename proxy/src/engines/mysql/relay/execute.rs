@@ -1,6 +1,7 @@
 //! Prepared statements in use: only those that the gate let pass at COM_STMT_PREPARE, on record with their values.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sql::mysql::SqlMode;
 use tokio::time::Instant;
@@ -8,13 +9,15 @@ use wire::mysql::command::execute_params::{ExecuteParams, Value};
 use wire::mysql::command::{self, StmtExecute};
 use wire::mysql::response::Answer;
 
-use super::answer::Carried;
+use super::answer::UsedBefore;
 use super::answered::Answered;
-use super::prepared::{Judged, Prepared, Results};
+use super::columns::Columns;
+use super::prepared::{Judged, Portal, Prepared, Unopened};
 use super::refused::Refused;
 use super::{Ended, Relay, Request};
 use crate::audit::{Decision, Parameter};
 use crate::exchange::{Exchange, OnRecord};
+use crate::memory::{NoRoom, Share};
 use crate::rule::Rule;
 
 /// What the value of one parameter takes while its statement is executed, in bytes: as it was read, and as it goes on record.
@@ -28,104 +31,133 @@ const EXECUTE: &str = "COM_STMT_EXECUTE";
 /// No cursor, or one that reads.
 const READING_CURSORS: [u8; 2] = [0, 1];
 
+/// An execution that nothing speaks against.
+struct Executable<'a> {
+    judged: Judged,
+    params: ExecuteParams<'a>,
+    portal: Unopened,
+    /// The ledger's word on the values.
+    _values: Share,
+}
+
 impl Relay {
     /// `body`: the whole command, which is forwarded as it is.
     pub(super) async fn execute(&mut self, body: &[u8], execute: StmtExecute<'_>) -> Result<(), Ended> {
+        let statement = self.database.belief.statements.get(execute.id);
+        let text = statement.map(|prepared| Arc::clone(&prepared.judged.text)).unwrap_or_default();
+        match self.executable(&execute).await? {
+            Ok(executable) => self.run_prepared(body, execute.id, executable).await,
+            Err(refused) => self.refuse(Request::text(EXECUTE, &text), refused).await,
+        }
+    }
+
+    /// What an execution needs, or why it is refused.
+    async fn executable<'a>(
+        &mut self,
+        execute: &StmtExecute<'a>,
+    ) -> Result<Result<Executable<'a>, Refused>, Ended> {
         let mode = self.session().await?.mode;
-        let Some(prepared) = self.database.belief.statements.get(execute.id) else {
-            return self.refuse(Request::plain(EXECUTE), unknown()).await;
+        let decoded = self.decoded(execute, mode);
+        let (params, judged, values) = match decoded {
+            Ok(decoded) => decoded,
+            Err(refused) => return Ok(Err(refused)),
         };
-        let Judged { text, session, effect, of } = prepared.judged.clone();
-        let plain = Request::text(EXECUTE, &text);
-        if let Some(refused) = not_now(prepared, execute.flags, mode) {
-            return self.refuse(plain, refused).await;
-        }
+        let masks = match self.traced(&judged.text, &judged.session).await? {
+            Columns::Plain => None,
+            Columns::Masked(masks) => Some(masks),
+            Columns::Refused(refused) => return Ok(Err(refused)),
+        };
+        let portal = self.database.belief.statements.portal_for(masks);
+        Ok(portal
+            .map(|portal| Executable { judged, params, portal, _values: values })
+            .map_err(|NoRoom| Refused::no_room()))
+    }
+
+    /// The values of an execution that may be now, with the statement that it is of.
+    fn decoded<'a>(
+        &self,
+        execute: &StmtExecute<'a>,
+        mode: SqlMode,
+    ) -> Result<(ExecuteParams<'a>, Judged, Share), Refused> {
+        let prepared = self.database.belief.statements.get(execute.id).ok_or_else(unknown)?;
+        may_be_executed(prepared, execute.flags, mode)?;
         let parameters = usize::from(prepared.parameters).saturating_mul(PARAMETER);
-        let Ok(_values) = self.shared.memory.take(parameters) else {
-            return self.refuse(plain, Refused::no_room()).await;
-        };
+        let values = self.shared.memory.take(parameters).map_err(|NoRoom| Refused::no_room())?;
         let long_indexes: Vec<u16> = prepared.long_data.keys().copied().collect();
-        let Ok(params) = ExecuteParams::decode(execute.parameters, prepared.known(&long_indexes)) else {
-            let message = "the statement's parameters cannot be read";
-            return self.refuse(plain, Refused::new(Rule::Parameters, message)).await;
-        };
-        if let Some(refused) = self.used_up() {
-            return self.refuse(plain, refused).await;
+        let params = ExecuteParams::decode(execute.parameters, prepared.known(&long_indexes));
+        let params = params
+            .map_err(|_| Refused::new(Rule::Parameters, "the statement's parameters cannot be read"))?;
+        match self.used_up() {
+            Some(refused) => Err(refused),
+            None => Ok((params, prepared.judged.clone(), values)),
         }
-        let results = match self.traced(&text, &session).await? {
-            Ok(masks) => masks.map_or(Results::Open, Results::Masked),
-            Err(refused) => return self.refuse(plain, refused).await,
-        };
-        let statements = &mut self.database.belief.statements;
-        if statements.get_mut(execute.id).is_some_and(|prepared| prepared.keep(&results).is_err()) {
-            return self.refuse(plain, Refused::no_room()).await;
-        }
-        let long_data = statements.forget_long_data(execute.id);
+    }
+
+    async fn run_prepared(&mut self, body: &[u8], id: u32, executable: Executable<'_>) -> Result<(), Ended> {
+        let Executable { judged: Judged { text, session: _, effect, of }, params, portal, _values } =
+            executable;
+        let long_data = self.database.belief.statements.forget_long_data(id);
         let parameters = for_record(params.values, &long_data);
-        let request = Request {
-            command: EXECUTE,
-            text: if of.is_some() { &[] } else { &text },
-            of,
-            parameters: &parameters,
-        };
+        let text: &[u8] = if of.is_some() { &[] } else { &text };
+        let request = Request { command: EXECUTE, text, of, parameters: &parameters };
         if let Err(ended) = self.begin(request, Decision::Forwarded).await {
             if !long_data.is_empty() {
                 // The database still has the pieces: until the client resets the statement it is not executed with them.
-                self.database.belief.statements.overflows(execute.id);
+                self.database.belief.statements.overflows(id);
             }
             return Err(ended);
         }
-        let on_record = self.exchange.as_ref().and_then(Exchange::number);
-        if let Some(prepared) = self.database.belief.statements.get_mut(execute.id) {
+        let execution = self.exchange.as_ref().and_then(Exchange::number).ok_or(Ended::Ours)?;
+        let statements = &mut self.database.belief.statements;
+        statements.take_portal(id);
+        if let Some(prepared) = statements.get_mut(id) {
             prepared.types = params.types;
-            prepared.execution = on_record;
-            prepared.results = results;
         }
         self.unsettle(&effect);
-        let answered = self.run_prepared(execute.id, body, Answer::Execute, Carried::default()).await?;
-        let (used, cursor) = (self.used_by_this(), answered.leaves_cursor(false));
-        self.database.belief.statements.note_answer(execute.id, used, cursor);
+        let mut portal = portal.of(execution);
+        let answered = self.read_portal(body, Answer::Execute, &mut portal).await?;
+        if answered.leaves_cursor(false) {
+            self.database.belief.statements.put_portal(id, portal);
+        }
         self.finish().await?;
         self.settle(&effect, &answered).await
     }
 
-    /// More rows of a cursor: they count as the same statement's.
+    /// More rows of a portal: they count as the same statement's.
     pub(super) async fn fetch(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
-        let Some(prepared) = self.database.belief.statements.get(id) else {
-            return self.refuse(Request::plain("COM_STMT_FETCH"), unknown()).await;
+        let statements = &self.database.belief.statements;
+        let refused = match (statements.get(id), statements.portal(id)) {
+            (None, _) => unknown(),
+            (Some(_), None) => {
+                let message = "the prepared statement has no open cursor: execute it first";
+                Refused::new(Rule::NoCursor, message)
+            }
+            (Some(_), Some(portal)) => {
+                self.begin_more(portal.execution)?;
+                return self.fetch_more(body, id).await;
+            }
         };
-        if !self.database.belief.statements.has_cursor(id) || matches!(prepared.results, Results::None) {
-            let message = "the prepared statement has no open cursor: execute it first";
-            let refused = Refused::new(Rule::NoCursor, message);
-            return self.refuse(Request::plain("COM_STMT_FETCH"), refused).await;
+        self.refuse(Request::plain("COM_STMT_FETCH"), refused).await
+    }
+
+    async fn fetch_more(&mut self, body: &[u8], id: u32) -> Result<(), Ended> {
+        let mut portal = self.database.belief.statements.take_portal(id).ok_or(Ended::Ours)?;
+        let answered = self.read_portal(body, Answer::Fetch, &mut portal).await?;
+        if answered.leaves_cursor(true) {
+            self.database.belief.statements.put_portal(id, portal);
         }
-        let (execution, carried) = (prepared.execution.ok_or(Ended::Ours)?, prepared.fetched);
-        self.begin_more(execution)?;
-        let answered = self.run_prepared(id, body, Answer::Fetch, carried).await?;
-        let used = self.used_by_this();
-        self.database.belief.statements.note_answer(id, carried.and(used), answered.leaves_cursor(true));
         self.finish().await
     }
 
-    /// Sends an execution or a fetch, whose rows are masked as was found for the execution.
-    async fn run_prepared(
+    /// Sends an execution or a fetch, and passes its rows on as the portal says.
+    async fn read_portal(
         &mut self,
-        id: u32,
         body: &[u8],
         answer: Answer,
-        carried: Carried,
+        portal: &mut Portal,
     ) -> Result<Answered, Ended> {
-        let prepared = self.database.belief.statements.get_mut(id).ok_or(Ended::Ours)?;
-        let mut masks = match std::mem::replace(&mut prepared.results, Results::None) {
-            Results::Open => {
-                prepared.results = Results::Open;
-                return self.forward_carrying(body, answer, carried).await;
-            }
-            Results::Masked(masks) => masks,
-            Results::None => return Err(Ended::Ours),
-        };
-        let answered = self.forward_masked(body, answer, carried, &mut masks).await?;
-        self.database.belief.statements.get_mut(id).ok_or(Ended::Ours)?.results = Results::Masked(masks);
+        let answered = self.forward_masked(body, answer, portal.used, portal.masks.as_mut()).await?;
+        portal.used = portal.used.and(self.used_by_this());
         Ok(answered)
     }
 
@@ -135,7 +167,7 @@ impl Relay {
             return self.refuse(request, unknown()).await;
         }
         self.begin_counted(OnRecord::Forwarded)?;
-        self.database.belief.statements.note_cursor(id, false);
+        self.database.belief.statements.take_portal(id);
         self.database.belief.statements.forget_long_data(id);
         self.forward(body, Answer::Simple).await?;
         self.finish().await
@@ -164,9 +196,9 @@ impl Relay {
         Ok(())
     }
 
-    fn used_by_this(&self) -> Carried {
+    fn used_by_this(&self) -> UsedBefore {
         let now = Instant::now();
-        self.exchange.as_ref().map_or_else(Carried::default, |exchange| Carried {
+        self.exchange.as_ref().map_or_else(UsedBefore::default, |exchange| UsedBefore {
             rows: exchange.rows,
             bytes: exchange.bytes,
             time: exchange.taken(now),
@@ -190,17 +222,20 @@ fn for_record<'a>(values: Vec<Value<'a>>, long_data: &'a BTreeMap<u16, Vec<u8>>)
     (0..).zip(values).map(parameter).collect()
 }
 
-/// Why a statement can't be executed now, with these flags and in this mode.
-fn not_now(prepared: &Prepared, flags: u8, mode: SqlMode) -> Option<Refused> {
+/// Whether a statement can be executed now, with these flags and in this mode.
+fn may_be_executed(prepared: &Prepared, flags: u8, mode: SqlMode) -> Result<(), Refused> {
     if !READING_CURSORS.contains(&flags) {
-        return Some(Refused::new(Rule::Cursor, "only cursors for reading are open"));
+        return Err(Refused::new(Rule::Cursor, "only cursors for reading are open"));
     }
     // A server may read the text again, for a table that was changed, and then it reads it as it does now.
     if mode != prepared.judged.session.mode {
         let message = "sql_mode is another one than when this statement was prepared: prepare it again";
-        return Some(Refused::new(Rule::OtherMode, message));
+        return Err(Refused::new(Rule::OtherMode, message));
     }
-    prepared.overflowed.then(|| Refused::new(Rule::LongData, "the statement's parameters are too long"))
+    if prepared.overflowed {
+        return Err(Refused::new(Rule::LongData, "the statement's parameters are too long"));
+    }
+    Ok(())
 }
 
 fn unknown() -> Refused {

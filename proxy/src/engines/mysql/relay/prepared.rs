@@ -1,13 +1,13 @@
 //! The prepared statements of one session: what the gate let pass, under the database's ids. Bounded in number and in
 //! memory; an id that is not here is not executed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sql::mysql::{Session, SessionEffect};
 use wire::mysql::command::execute_params::{ParameterType, Statement};
 
-use super::answer::Carried;
+use super::answer::UsedBefore;
 use super::columns::Masks;
 use crate::audit::Number;
 use crate::memory::{Ledger, NoRoom, Share};
@@ -30,16 +30,6 @@ const PARAMETER: usize = size_of::<ParameterType>();
 /// What a parameter takes that was sent in pieces, an empty one too.
 const PIECES: usize = 64;
 
-/// How the results of a prepared statement pass.
-pub(super) enum Results {
-    /// As they are.
-    Open,
-    /// Masked.
-    Masked(Masks),
-    /// Not at all: it was not executed yet, or the masks were lent to an execution that did not give them back.
-    None,
-}
-
 /// What the gate let pass, and what it said of it. Cheap to copy.
 #[derive(Clone)]
 pub(super) struct Judged {
@@ -57,22 +47,16 @@ pub(super) struct Judged {
 pub(super) struct Prepared {
     /// What the gate judged.
     pub judged: Judged,
-    /// What the column rules make of the results of its last execution; away while one of them is followed.
-    pub results: Results,
     /// How many parameters it takes.
     pub parameters: u16,
     /// The types of its last execution.
     pub types: Vec<ParameterType>,
-    /// The record of its last execution, with which a fetch goes on.
-    pub execution: Option<Number>,
-    /// What its open cursor has used of the limits.
-    pub fetched: Carried,
     /// Parameters sent in pieces since the last execution.
     pub long_data: BTreeMap<u16, Vec<u8>>,
     /// Pieces did not fit: the next execution is refused.
     pub overflowed: bool,
-    /// The ledger's word on all that.
-    memory: Share,
+    /// The ledger's word on all that but the long data.
+    _memory: Share,
     /// The same on the long data.
     waiting: Share,
 }
@@ -83,33 +67,45 @@ impl Prepared {
         let Room { memory, waiting } = room;
         Self {
             judged,
-            results: Results::None,
             parameters,
             types: Vec::new(),
-            execution: None,
-            fetched: Carried::default(),
             long_data: BTreeMap::new(),
             overflowed: false,
-            memory,
+            _memory: memory,
             waiting,
         }
-    }
-
-    /// Enters what is known of the results of an execution.
-    pub(super) fn keep(&mut self, results: &Results) -> Result<(), NoRoom> {
-        let known = match results {
-            Results::Masked(masks) => masks.bytes(),
-            Results::Open | Results::None => 0,
-        };
-        let parameters = usize::from(self.parameters).saturating_mul(PARAMETER);
-        let bytes =
-            [STATEMENT, self.judged.text.len(), parameters, known].into_iter().fold(0, usize::saturating_add);
-        self.memory.becomes(bytes)
     }
 
     /// What decoding an execution needs to know.
     pub(super) fn known<'a>(&'a self, long_data: &'a [u16]) -> Statement<'a> {
         Statement { parameters: self.parameters, types: &self.types, long_data }
+    }
+}
+
+/// What an execution left: its rows, as far as they wait in the database behind a cursor. PostgreSQL's protocol calls it a portal;
+/// in MySQL's a statement has one at the most, and an execution closes the one before.
+pub(super) struct Portal {
+    /// The record of the execution, with which a fetch goes on.
+    pub execution: Number,
+    /// How its rows are masked; `None`: they pass as they are.
+    pub masks: Option<Masks>,
+    /// What its answers have used of the statement's limits.
+    pub used: UsedBefore,
+    /// The ledger's word on the masks.
+    _memory: Share,
+}
+
+/// A portal before its execution is on record.
+pub(super) struct Unopened {
+    masks: Option<Masks>,
+    memory: Share,
+}
+
+impl Unopened {
+    /// Its execution is on record.
+    pub(super) fn of(self, execution: Number) -> Portal {
+        let Self { masks, memory } = self;
+        Portal { execution, masks, used: UsedBefore::default(), _memory: memory }
     }
 }
 
@@ -122,8 +118,8 @@ pub(super) struct Room {
 /// All of a session's prepared statements.
 pub(in crate::engines::mysql) struct Statements {
     by_id: HashMap<u32, Prepared>,
-    /// Those whose last execution left a cursor that has rows.
-    cursors: BTreeSet<u32>,
+    /// Those that have rows, by the ids of their statements.
+    portals: HashMap<u32, Portal>,
     /// Bytes of their texts.
     texts: usize,
     /// Bytes of long data that waits.
@@ -143,7 +139,7 @@ impl Statements {
     pub(super) fn within(memory: &Ledger) -> Self {
         Self {
             by_id: HashMap::new(),
-            cursors: BTreeSet::new(),
+            portals: HashMap::new(),
             texts: 0,
             waiting: 0,
             memory: memory.lasting(),
@@ -186,38 +182,42 @@ impl Statements {
         self.by_id.get_mut(&id)
     }
 
-    /// Whether this one has a cursor that has rows.
-    pub(super) fn has_cursor(&self, id: u32) -> bool {
-        self.cursors.contains(&id)
+    /// A portal for an execution that is about to be, if there is room for what is known of its columns.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn portal_for(&self, masks: Option<Masks>) -> Result<Unopened, NoRoom> {
+        let memory = self.memory.take(masks.as_ref().map_or(0, Masks::bytes))?;
+        Ok(Unopened { masks, memory })
     }
 
-    /// Whether any has.
+    /// The portal that a statement's execution left.
+    pub(super) fn portal(&self, id: u32) -> Option<&Portal> {
+        self.portals.get(&id)
+    }
+
+    /// Takes it away: it is read from, or closed.
+    pub(super) fn take_portal(&mut self, id: u32) -> Option<Portal> {
+        self.portals.remove(&id)
+    }
+
+    /// Puts it there: the answer said that it has rows.
+    pub(super) fn put_portal(&mut self, id: u32, portal: Portal) {
+        if self.by_id.contains_key(&id) {
+            self.portals.insert(id, portal);
+        }
+    }
+
+    /// Whether there is any.
     pub(in crate::engines::mysql) fn have_cursor(&self) -> bool {
-        !self.cursors.is_empty()
-    }
-
-    /// Notes what the answer to an execution or a fetch left: what the limits have seen of the result, and whether there is more.
-    pub(super) fn note_answer(&mut self, id: u32, fetched: Carried, cursor: bool) {
-        if let Some(prepared) = self.by_id.get_mut(&id) {
-            prepared.fetched = fetched;
-        }
-        self.note_cursor(id, cursor);
-    }
-
-    /// Notes whether this one has a cursor that has rows.
-    pub(super) fn note_cursor(&mut self, id: u32, open: bool) {
-        if open && self.by_id.contains_key(&id) {
-            self.cursors.insert(id);
-        } else {
-            self.cursors.remove(&id);
-        }
+        !self.portals.is_empty()
     }
 
     /// Forgets one; whether there was one.
     pub(super) fn remove(&mut self, id: u32) -> bool {
         self.forget_long_data(id);
         self.last = self.last.filter(|last| *last != id);
-        self.cursors.remove(&id);
+        self.portals.remove(&id);
         let Some(prepared) = self.by_id.remove(&id) else { return false };
         self.texts = self.texts.saturating_sub(prepared.judged.text.len());
         true
@@ -227,7 +227,7 @@ impl Statements {
     pub(in crate::engines::mysql) fn clear(&mut self) {
         (self.texts, self.waiting) = (0, 0);
         self.by_id.clear();
-        self.cursors.clear();
+        self.portals.clear();
         self.last = None;
     }
 
@@ -286,20 +286,21 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_open_until_it_is_read_its_statement_closed_or_the_session_reset() {
-        let mut statements = with_one(&Ledger::of(1 << 20), 0);
+    fn a_portal_is_there_until_it_is_read_its_statement_closed_or_the_session_reset() {
+        let ledger = Ledger::of(1 << 20);
+        let portal = |statements: &Statements| statements.portal_for(None).unwrap().of(Number::FIRST);
         let ends: [fn(&mut Statements); 3] =
-            [|s| s.note_cursor(1, false), |s| assert!(s.remove(1)), |s| s.clear()];
+            [|s| assert!(s.take_portal(1).is_some()), |s| assert!(s.remove(1)), |s| s.clear()];
         for end in ends {
-            statements =
-                if statements.get(1).is_some() { statements } else { with_one(&Ledger::of(1 << 20), 0) };
-            assert!(!statements.have_cursor());
-            statements.note_cursor(2, true);
+            let mut statements = with_one(&ledger, 0);
+            statements.put_portal(2, portal(&statements));
             assert!(!statements.have_cursor(), "there is no such statement");
-            statements.note_cursor(1, true);
-            assert!(statements.have_cursor() && statements.has_cursor(1) && !statements.has_cursor(2));
+            statements.put_portal(1, portal(&statements));
+            assert!(
+                statements.have_cursor() && statements.portal(1).is_some() && statements.portal(2).is_none()
+            );
             end(&mut statements);
-            assert!(!statements.have_cursor() && !statements.has_cursor(1));
+            assert!(!statements.have_cursor() && statements.portal(1).is_none());
         }
     }
 

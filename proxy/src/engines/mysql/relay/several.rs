@@ -11,7 +11,7 @@ use sql::mysql::{Session, SessionEffect, Verdict};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::joint::{Follows, Joint};
 
-use super::columns::Telling;
+use super::columns::{Columns, Telling};
 use super::refused::Refused;
 use super::{Ended, Relay, Request};
 use crate::audit::SqlError;
@@ -138,7 +138,10 @@ impl Relay {
             Ok(Verdict::Refuse(refusal)) => return Ok(Err(Refused::by_gate(&refusal))),
             Err(_) => return Ok(Err(Refused::no_verdict())),
         };
-        Ok(self.traced_within(telling, part, session).await?.map(|_masks| permit.effect()))
+        match self.traced_within(telling, part, session).await? {
+            Columns::Plain | Columns::Masked(_) => Ok(Ok(permit.effect())),
+            Columns::Refused(refused) => Ok(Err(refused)),
+        }
     }
 
     /// How the answer to come is joined to those before and after it.

@@ -11,9 +11,9 @@ use wire::mysql::response::status_flags::StatusFlags;
 use wire::mysql::response::text_result::TextResult;
 use wire::mysql::rows::text_row::TextRow;
 
-use super::answer::Carried;
+use super::answer::UsedBefore;
 use super::answered::End;
-use super::columns::Masks;
+use super::columns::{Columns, Masks};
 use super::kill::Reach;
 use super::limits;
 use super::prepared::{Judged, Prepared};
@@ -30,8 +30,9 @@ impl Relay {
         let session = self.session().await?;
         match self.shared.checked.gate.decide(text, &session).await {
             Ok(Verdict::Forward(permit)) => match self.traced(text, &session).await? {
-                Ok(masks) => self.run_query(request, &permit, masks).await,
-                Err(refused) => self.refuse(request, refused).await,
+                Columns::Plain => self.run_query(request, &permit, None).await,
+                Columns::Masked(mut masks) => self.run_query(request, &permit, Some(&mut masks)).await,
+                Columns::Refused(refused) => self.refuse(request, refused).await,
             },
             Ok(Verdict::Answer(LocalAnswer::Kill { session, query_only })) => {
                 let reach = if query_only { Reach::Statement } else { Reach::Session };
@@ -47,7 +48,7 @@ impl Relay {
         &mut self,
         request: Request<'_>,
         permit: &Permit,
-        masks: Option<Masks>,
+        masks: Option<&mut Masks>,
     ) -> Result<(), Ended> {
         if let Some(refused) = self.used_up() {
             return self.refuse(request, refused).await;
@@ -55,12 +56,7 @@ impl Relay {
         self.begin(request, Decision::Forwarded).await?;
         let query = command::encode_query(permit.forwarded());
         self.unsettle(&permit.effect());
-        let answered = match masks {
-            None => self.forward(&query, Answer::Query).await?,
-            Some(mut masks) => {
-                self.forward_masked(&query, Answer::Query, Carried::default(), &mut masks).await?
-            }
-        };
+        let answered = self.forward_masked(&query, Answer::Query, UsedBefore::default(), masks).await?;
         self.finish().await?;
         self.settle(&permit.effect(), &answered).await
     }
@@ -85,7 +81,7 @@ impl Relay {
             Err(_) => return self.refuse(request, Refused::no_verdict()).await,
         };
         // A closed column is refused now. What is masked is found when the statement is executed: a table may change.
-        if let Err(refused) = self.traced(text, &session).await? {
+        if let Columns::Refused(refused) = self.traced(text, &session).await? {
             return self.refuse(request, refused).await;
         }
         if let Some(refused) = self.used_up() {

@@ -1,116 +1,80 @@
-//! Follows an answer whose columns are masked: each frame is taken whole, edited, and queued. Limits and back-pressure are
-//! those of any answer: no more is received while what is queued has not gone out.
+//! What is done with an answer whose columns are masked: each frame is taken whole, edited, and queued. It is followed as any
+//! answer is, by the same limits.
 //!
 //! Memory: one row, of the length that the statement's limit allows and less than 16 MiB, and the same again edited. One that
 //! is longer than the buffer is entered in the ledger first, and the answer stops where there is no room.
 
+use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::frame::Sequence;
-use wire::mysql::response::joint::Joint;
-use wire::mysql::response::{Answer, Observed, ResponseTracker, Seen};
+use wire::mysql::response::{Answer, Observed, ResponseError, Seen};
 
 use super::super::Relay;
-use super::super::answer::{Carried, Received};
-use super::super::answered::Answered;
+use super::super::answer::{Following, Halt, Step, UsedBefore};
 use super::super::ended::Ended;
-use super::super::limits::Met;
 use super::super::refused::Refused;
 use super::editor::{Editor, Masks, Spoiled};
 use crate::engines::mysql::server::INBOUND;
 use crate::exchange::Exchange;
-use crate::memory::{NoRoom, Share};
-use wire::mysql::response::ResponseError;
+use crate::memory::{Ledger, NoRoom, Share};
 
 /// How many bytes are queued before they are sent.
 const QUEUE: usize = 32 * 1024;
 
-/// Where the following of an answer stands.
-struct Place<'a> {
-    tracker: ResponseTracker,
+/// The editing of an answer.
+pub(in crate::engines::mysql::relay) struct Editing<'a> {
     editor: Editor<'a>,
     /// The frame at the front of the database's buffer: looked at, and not yet whole or not yet edited.
     front: Option<Observed>,
-    carried: Carried,
-    answered: Answered,
-    joint: Joint,
     /// For a frame that is longer than the buffer, the same edited, and definitions that wait.
     memory: Share,
 }
 
-/// How far the editing came.
-enum Step {
-    /// The queue is full.
-    Full,
-    /// Nothing whole is left.
-    Short,
-    /// No more of the answer passes; the client hears this.
-    Halt(Refused),
+impl<'a> Editing<'a> {
+    /// Nothing was edited yet.
+    pub(in crate::engines::mysql::relay) fn new(
+        masks: &'a mut Masks,
+        answer: Answer,
+        capabilities: Capabilities,
+        memory: &Ledger,
+    ) -> Self {
+        Self { editor: Editor::new(masks, answer, capabilities), front: None, memory: memory.share() }
+    }
 }
 
 impl Relay {
-    /// Sends a command to the database and passes its answer on, masked. The statement must be on record.
-    pub(in crate::engines::mysql::relay) async fn forward_masked(
+    /// Edits frames until the queue is full or nothing whole is left. What was queued before has gone out.
+    pub(in crate::engines::mysql::relay) fn edit_what_is_here(
         &mut self,
-        body: &[u8],
-        answer: Answer,
-        carried: Carried,
-        masks: &mut Masks,
-    ) -> Result<Answered, Ended> {
-        self.ask(body).await?;
-        let place = Place {
-            tracker: ResponseTracker::new(answer, self.database.capabilities, Sequence::starting_at(1)),
-            editor: Editor::new(masks, answer, self.database.capabilities),
-            front: None,
-            carried,
-            answered: Answered::default(),
-            joint: self.joint(),
-            memory: self.shared.memory.share(),
-        };
-        let answered = self.follow_masked(place).await?;
-        self.answered().await?;
-        Ok(answered)
-    }
-
-    async fn follow_masked(&mut self, mut place: Place<'_>) -> Result<Answered, Ended> {
-        let (seconds, deadline) = self.deadline(place.carried)?;
-        loop {
-            let step = self.edit_what_is_here(&mut place)?;
-            match tokio::time::timeout_at(deadline, self.client.flush()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Ended::ClientGone),
-                Err(_) => return Err(Ended::Limit(Met::Seconds(seconds))),
-            }
-            if place.front.is_none() && place.editor.held() == 0 {
-                place.memory.clear();
-            }
-            let refused = match step {
-                Step::Full => continue,
-                Step::Short if place.front.is_none() && place.tracker.is_complete() => {
-                    return Ok(place.answered);
-                }
-                Step::Short if self.receive(deadline).await? == Received::Something => continue,
-                Step::Short => Met::Seconds(seconds).refused(),
-                Step::Halt(refused) => refused,
-            };
+        following: &mut Following<'_>,
+    ) -> Result<Step, Ended> {
+        let step = self.edit_until(following)?;
+        following.held =
+            following.editing.as_ref().and_then(|editing| editing.front).map_or(0, |front| front.len);
+        if let Step::Halt(_) = step {
             self.database.inbound.may_hold(INBOUND);
-            let held = place.front.map_or(0, |observed| observed.len);
-            return self.interrupt(refused, held, place.tracker, place.answered).await;
         }
+        Ok(step)
     }
 
-    /// Edits frames until the queue is full or nothing whole is left.
-    fn edit_what_is_here(&mut self, place: &mut Place<'_>) -> Result<Step, Ended> {
+    fn edit_until(&mut self, following: &mut Following<'_>) -> Result<Step, Ended> {
+        let Following { tracker, used, answered, joint, editing, held: _ } = following;
+        let Some(editing) = editing else { return Err(Ended::Ours) };
+        if editing.front.is_none() && editing.editor.held() == 0 {
+            editing.memory.clear();
+        }
         while self.client.queued() < QUEUE {
-            let observed = match place.front {
+            let observed = match editing.front {
                 Some(observed) => observed,
-                None if place.tracker.is_complete() => return Ok(Step::Short),
+                None if tracker.is_complete() => return Ok(Step::Short),
                 None => {
                     let unread = self.database.inbound.unread();
-                    let seen = place.tracker.observe(unread).map_err(Ended::DatabaseBroke)?;
+                    let seen = tracker.observe(unread).map_err(Ended::DatabaseBroke)?;
                     let Some(mut observed) = seen else { return Ok(Step::Short) };
-                    self.join(place.joint, &mut observed, 0)?;
-                    place.front = Some(observed);
-                    if let Some(refused) = self.halt(&observed, place)? {
-                        return Ok(Step::Halt(refused));
+                    self.join(*joint, &mut observed, 0)?;
+                    editing.front = Some(observed);
+                    self.look(&observed, answered)?;
+                    if let Some(halt) = self.halt(&observed, *used, editing)? {
+                        return Ok(Step::Halt(halt));
                     }
                     observed
                 }
@@ -120,29 +84,33 @@ impl Relay {
                 return Ok(Step::Short);
             }
             // Other sessions may have used up the budget while the rest of it came.
-            if let Some(met) = self.meets(&observed, place.carried)? {
-                return Ok(Step::Halt(met.refused()));
+            if let Some(met) = self.meets(&observed, *used)? {
+                return Ok(Step::Halt(Halt::Limit(met)));
             }
-            match self.edit(&observed, &mut place.editor)? {
-                Ok(()) => place.front = None,
-                Err(spoiled) => return refused(spoiled).map(Step::Halt),
+            match self.edit(&observed, &mut editing.editor)? {
+                Ok(()) => editing.front = None,
+                Err(spoiled) => return refused(spoiled).map(|refused| Step::Halt(Halt::Spoiled(refused))),
             }
         }
         Ok(Step::Full)
     }
 
-    /// Looks at a frame before all of it is here: why it may not pass.
-    fn halt(&mut self, observed: &Observed, place: &mut Place<'_>) -> Result<Option<Refused>, Ended> {
-        self.look(observed, &mut place.answered)?;
-        if let Some(met) = self.meets(observed, place.carried)? {
-            return Ok(Some(met.refused()));
+    /// Why a frame may not pass, before all of it is here.
+    fn halt(
+        &self,
+        observed: &Observed,
+        used: UsedBefore,
+        editing: &mut Editing<'_>,
+    ) -> Result<Option<Halt>, Ended> {
+        if let Some(met) = self.meets(observed, used)? {
+            return Ok(Some(Halt::Limit(met)));
         }
-        if let Err(spoiled) = place.editor.can_take(observed) {
-            return refused(spoiled).map(Some);
+        if let Err(spoiled) = editing.editor.can_take(observed) {
+            return refused(spoiled).map(|refused| Some(Halt::Spoiled(refused)));
         }
-        let long = observed.len.saturating_add(place.editor.held());
-        let room = if long > INBOUND { place.memory.becomes(long.saturating_mul(2)) } else { Ok(()) };
-        Ok(room.err().map(|NoRoom| Refused::no_room()))
+        let long = observed.len.saturating_add(editing.editor.held());
+        let room = if long > INBOUND { editing.memory.becomes(long.saturating_mul(2)) } else { Ok(()) };
+        Ok(room.err().map(|NoRoom| Halt::Spoiled(Refused::no_room())))
     }
 
     /// Edits the frame at the front, which is whole, and uses it up. What goes out counts.

@@ -5,4 +5,5 @@ mod masked;
 mod trace;
 
 pub(super) use editor::Masks;
-pub(super) use trace::Telling;
+pub(super) use masked::Editing;
+pub(super) use trace::{Columns, Telling};

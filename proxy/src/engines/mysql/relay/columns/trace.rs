@@ -45,13 +45,23 @@ impl Telling {
     }
 }
 
+/// What the column rules say of a statement.
+pub(in crate::engines::mysql::relay) enum Columns {
+    /// Its result passes as it is.
+    Plain,
+    /// Its result passes masked.
+    Masked(Masks),
+    /// It does not pass.
+    Refused(Refused),
+}
+
 impl Relay {
-    /// What the column rules say of a text that the gate let pass: nothing, masks for its result, or why not.
+    /// What the column rules say of a text that the gate let pass.
     pub(in crate::engines::mysql::relay) async fn traced(
         &mut self,
         text: &[u8],
         session: &Session,
-    ) -> Result<Result<Option<Masks>, Refused>, Ended> {
+    ) -> Result<Columns, Ended> {
         self.traced_within(&mut Telling::whole(), text, session).await
     }
 
@@ -61,20 +71,20 @@ impl Relay {
         telling: &mut Telling,
         text: &[u8],
         session: &Session,
-    ) -> Result<Result<Option<Masks>, Refused>, Ended> {
+    ) -> Result<Columns, Ended> {
         if !self.shared.checked.gate.gate().has_column_rules() {
-            return Ok(Ok(None));
+            return Ok(Columns::Plain);
         }
         let (mut catalogue, mut tables) = (Arc::new(Catalogue::default()), 0_usize);
         let mut memory = self.shared.memory.share();
         for _ in 0..MOST_ROUNDS {
             let known = Arc::clone(&catalogue);
             let wanted = match self.shared.checked.gate.trace(text, session, known).await {
-                Ok(Trace::Open) => return Ok(Ok(None)),
-                Ok(Trace::Masked(columns)) => return Ok(Ok(Some(Masks::new(columns)))),
-                Ok(Trace::Refuse(refusal)) => return Ok(Err(Refused::by_gate(&refusal))),
+                Ok(Trace::Open) => return Ok(Columns::Plain),
+                Ok(Trace::Masked(columns)) => return Ok(Columns::Masked(Masks::new(columns))),
+                Ok(Trace::Refuse(refusal)) => return Ok(Columns::Refused(Refused::by_gate(&refusal))),
                 Ok(Trace::Wanted(wanted)) => wanted,
-                Err(_) => return Ok(Err(Refused::no_verdict())),
+                Err(_) => return Ok(Columns::Refused(Refused::no_verdict())),
             };
             tables = tables.saturating_add(wanted.len());
             if wanted.is_empty() || tables > MOST_TABLES {
@@ -87,22 +97,22 @@ impl Relay {
                     self.busy = false;
                     let message = "the database does not tell which columns its tables have, so the column rules can't \
                                    be checked: try again";
-                    return Ok(Err(Refused::new(Rule::UnknownTables, message)));
+                    return Ok(Columns::Refused(Refused::new(Rule::UnknownTables, message)));
                 }
                 Some(Err(LookUpError::Broken(error))) => return Err(error.into()),
                 None => return Err(Ended::DatabaseGone),
             }
             // By the server's own status the text may be read otherwise now than it was judged.
             if self.database.belief.session().is_none() {
-                return Ok(Err(Refused::no_verdict()));
+                return Ok(Columns::Refused(Refused::no_verdict()));
             }
             if memory.becomes(catalogue.bytes()).is_err() {
-                return Ok(Err(Refused::no_room()));
+                return Ok(Columns::Refused(Refused::no_room()));
             }
         }
         let message =
             "the statement reads too many tables, or views of views, for the column rules to be checked";
-        Ok(Err(Refused::new(Rule::TooManyTables, message)))
+        Ok(Columns::Refused(Refused::new(Rule::TooManyTables, message)))
     }
 
     /// Asks in the session itself; but MySQL tells whoever has a transaction open what it knew when that began.
