@@ -17,13 +17,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use access::Limits;
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts, Statement};
 use tempfile::TempDir;
 
 use support::clients::Person;
 use support::databases::{PASSWORD, USER, mariadb};
-use support::proxy::Proxy;
+use support::proxy::{Proxy, wide};
 
 /// Set for the process that is the proxy.
 const SERVES: &str = "KEYHOLE_BENCH_SERVES";
@@ -34,7 +35,7 @@ const ROUNDS: usize = 9;
 /// How long one way is under load in one round.
 const SLICE: Duration = Duration::from_millis(400);
 
-const CONNECTIONS: [usize; 2] = [1, 16];
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
 /// What is sent.
 #[derive(Clone, Copy, Debug)]
@@ -49,16 +50,18 @@ enum Load {
     Rows,
     /// A query of one row of 20 MiB.
     Blob,
+    /// A new connection, and its end.
+    Connect,
 }
 
-const LOADS: [Load; 5] = [Load::Text, Load::New, Load::Prepared, Load::Rows, Load::Blob];
+const LOADS: [Load; 6] = [Load::Text, Load::New, Load::Prepared, Load::Rows, Load::Blob, Load::Connect];
 
 impl Load {
     /// How many connections send it at once. Long answers are measured one at a time.
     fn connections(self) -> &'static [usize] {
         match self {
             Self::Text | Self::New | Self::Prepared => &CONNECTIONS,
-            Self::Rows | Self::Blob => &CONNECTIONS[..1],
+            Self::Rows | Self::Blob | Self::Connect => &CONNECTIONS[..1],
         }
     }
 
@@ -67,6 +70,7 @@ impl Load {
         match self {
             Self::Text | Self::New | Self::Prepared => 200,
             Self::Rows | Self::Blob => 5,
+            Self::Connect => 20,
         }
     }
 }
@@ -95,7 +99,7 @@ fn main() {
 /// The proxy: says where it is, and serves until its input closes.
 async fn serve() {
     let database = mariadb();
-    let proxy = Proxy::start().await;
+    let proxy = Proxy::with_limits(Limits { sessions: 100, ..wide() }).await;
     let person = Person::of(&proxy);
     let folder = person.file("").display().to_string();
     std::fs::write(person.file("database.pem"), &database.ca_pem).unwrap();
@@ -209,6 +213,7 @@ impl Drop for HaProxy {
 }
 
 struct Worker {
+    options: Opts,
     connection: Conn,
     statement: Statement,
     next: usize,
@@ -249,6 +254,12 @@ impl Worker {
                     let bytes: Option<Vec<u8>> = self.connection.query_first(text).await.unwrap();
                     bytes.map(|bytes| bytes.len().try_into().unwrap())
                 }
+                Load::Connect => {
+                    let connection = Conn::new(self.options.clone()).await.unwrap();
+                    let number = connection.id();
+                    connection.disconnect().await.unwrap();
+                    Some(number)
+                }
             };
             assert!(found.is_some());
             times.push(began.elapsed().as_secs_f64() * 1e6);
@@ -269,7 +280,8 @@ impl Way {
         for number in 0..connections {
             let mut connection = Conn::new(options.clone()).await.unwrap();
             let statement = connection.prep("SELECT n FROM numbers WHERE n = ?").await.unwrap();
-            workers.push(Worker { connection, statement, next: number << 40 });
+            let options = options.clone();
+            workers.push(Worker { options, connection, statement, next: number << 40 });
         }
         Self { name, workers }
     }
