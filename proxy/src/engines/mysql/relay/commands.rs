@@ -62,7 +62,7 @@ impl Relay {
         }
         tokio::select! {
             biased;
-            () = idle::for_so_long(idle, *read_at, patience), if holding != Holding::Nothing => self.lets_go().await,
+            () = idle::idle_for(idle, *read_at, patience), if holding != Holding::Nothing => self.lets_go().await,
             received = client.fill() => match received {
                 Ok(received) if received > 0 => Ok(()),
                 Ok(_) | Err(_) => Err(Ended::ClientGone),
@@ -201,12 +201,9 @@ impl Relay {
             name => Some(String::from_utf8_lossy(name).into_owned()),
         };
         if let Some(schema) = &schema {
-            match self.shared.checked.gate.decide_schema(schema.clone()).await {
-                Ok(sql::Verdict::Forward(_)) => {}
-                Ok(sql::Verdict::Refuse(refusal)) => return self.refuse_by_gate(request, &refusal).await,
-                Ok(sql::Verdict::Answer(_)) | Err(_) => {
-                    return self.refuse(request, Refused::no_verdict()).await;
-                }
+            let verdict = self.shared.checked.gate.decide_schema(schema.clone()).await;
+            if let Err(refused) = Refused::unless_permitted(verdict) {
+                return self.refuse(request, refused).await;
             }
         }
         self.begin(request, Decision::Forwarded).await?;

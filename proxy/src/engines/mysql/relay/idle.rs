@@ -16,7 +16,7 @@ use crate::engines::mysql::belief::Holding;
 const LET_GO: &[u8] = b"ROLLBACK AND NO CHAIN NO RELEASE";
 
 /// Waits until `patience` is over since then.
-pub(super) async fn for_so_long(alarm: &mut Alarm, since: Instant, patience: Duration) {
+pub(super) async fn idle_for(alarm: &mut Alarm, since: Instant, patience: Duration) {
     match since.checked_add(patience) {
         Some(deadline) => alarm.rings(deadline).await,
         None => std::future::pending().await,

@@ -1,8 +1,12 @@
 //! Commands that are answered with an error instead of being forwarded, and what the client reads.
 
+use std::sync::Arc;
+
 use sql::Refusal;
+use sql::mysql::{Permit, Verdict};
 
 use crate::engines::mysql::errors;
+use crate::gate_pool::NoVerdict;
 use crate::rule::Rule;
 
 /// An error in place of an answer. The rule goes on record, the sentence to the client.
@@ -25,6 +29,15 @@ impl Refused {
     /// The gate gave no verdict.
     pub(super) fn no_verdict() -> Self {
         Self::new(Rule::Unchecked, "this statement could not be checked, so it is refused")
+    }
+
+    /// The permit, or why there is none: of a text to which the proxy has no answer of its own.
+    pub(super) fn unless_permitted(verdict: Result<Verdict, NoVerdict>) -> Result<Arc<Permit>, Self> {
+        match verdict {
+            Ok(Verdict::Forward(permit)) => Ok(permit),
+            Ok(Verdict::Refuse(refusal)) => Err(Self::by_gate(&refusal)),
+            Ok(Verdict::Answer(_)) | Err(NoVerdict) => Err(Self::no_verdict()),
+        }
     }
 
     /// What the statement needs of memory is not there.

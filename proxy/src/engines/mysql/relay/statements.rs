@@ -120,10 +120,9 @@ impl Relay {
             let refused = Refused::new(Rule::SchemaName, "this is not the name of a schema");
             return self.refuse(request, refused).await;
         };
-        match self.shared.checked.gate.decide_schema(name.clone()).await {
-            Ok(Verdict::Forward(_)) => {}
-            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(request, &refusal).await,
-            Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(request, Refused::no_verdict()).await,
+        let verdict = self.shared.checked.gate.decide_schema(name.clone()).await;
+        if let Err(refused) = Refused::unless_permitted(verdict) {
+            return self.refuse(request, refused).await;
         }
         self.begin(request, Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_init_db(schema), Answer::Simple).await?;
@@ -139,10 +138,9 @@ impl Relay {
         let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
         // The question is ours, in backticks: the session's own mode has no part in it.
         let session = Session { mode: SqlMode::default(), ..self.session().await? };
-        match self.shared.checked.gate.decide(&text, &session).await {
-            Ok(Verdict::Forward(_)) => {}
-            Ok(Verdict::Refuse(refusal)) => return self.refuse_by_gate(request, &refusal).await,
-            Ok(Verdict::Answer(_)) | Err(_) => return self.refuse(request, Refused::no_verdict()).await,
+        let verdict = self.shared.checked.gate.decide(&text, &session).await;
+        if let Err(refused) = Refused::unless_permitted(verdict) {
+            return self.refuse(request, refused).await;
         }
         self.begin(request, Decision::Forwarded).await?;
         self.forward(body, Answer::FieldList).await?;
