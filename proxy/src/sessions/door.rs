@@ -24,6 +24,9 @@ const WAITING: usize = 1024;
 /// that however fast somebody opens connections, everybody else's come to their end.
 const SURE: Duration = Duration::from_secs(1);
 
+/// How often at the most it is told how many were sent away.
+const TELLING: Duration = Duration::from_secs(1);
+
 /// All places, and those who wait.
 #[derive(Default)]
 pub(super) struct Door {
@@ -37,6 +40,9 @@ struct Crowd {
     /// The oldest first.
     holders: BTreeMap<u64, Holder>,
     line: Line,
+    /// How many were sent away since that was last told, and when it was.
+    sent_away: u64,
+    told_at: Option<Instant>,
 }
 
 struct Holder {
@@ -72,6 +78,17 @@ impl Door {
         let given = self.join(peer.to_canonical())?;
         self.changed.notify_one();
         given.await.ok()
+    }
+
+    /// One more was sent away: how many were since that was last told, if it is time to tell.
+    pub(super) fn sent_away(&self, now: Instant) -> Option<u64> {
+        let mut crowd = self.crowd();
+        crowd.sent_away = crowd.sent_away.saturating_add(1);
+        if crowd.told_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < TELLING) {
+            return None;
+        }
+        crowd.told_at = Some(now);
+        Some(std::mem::take(&mut crowd.sent_away))
     }
 
     /// Lets those in who wait, each in turn. Safe to drop.
@@ -340,6 +357,14 @@ mod tests {
             |given: &mut oneshot::Receiver<Place>| matches!(given.try_recv(), Err(TryRecvError::Empty));
         assert!(waits(&mut other) && crowd.iter_mut().all(waits));
         assert_eq!(door.crowd().line.count, WAITING);
+    }
+
+    #[test]
+    fn of_those_who_are_sent_away_the_log_hears_once_a_second() {
+        let (door, now) = (Door::default(), Instant::now());
+        assert_eq!(door.sent_away(now), Some(1));
+        assert_eq!((door.sent_away(now), door.sent_away(now + TELLING / 2)), (None, None));
+        assert_eq!(door.sent_away(now + TELLING), Some(3));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use access::chain;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::door::{Door, Place};
@@ -187,6 +187,14 @@ async fn attend<E: Engine>(came: Came, number: u32, door: &Arc<Door>, shared: Ar
         place = door.enter(peer.ip()) => place.ok_or(Stopped::Crowded),
     };
     let opened = match place {
+        // However fast somebody opens connections, the log and the record grow no faster than the door lets in.
+        Err(Stopped::Crowded) => {
+            journal.metrics().turned_away();
+            if let Some(connections) = door.sent_away(Instant::now()) {
+                tracing::warn!(connections, reason = %Stopped::Crowded, "sent away unheard");
+            }
+            return Attended::Settled;
+        }
         // In a box: who waits at the door takes no room for what comes behind it.
         Ok(place) => Box::pin(open(Arrival { stream, peer, port, place }, number, shared)).await,
         Err(stopped) => Err(stopped.into()),
