@@ -17,7 +17,7 @@ use crate::args::Args;
 use crate::engine::{Engine, Unfit};
 use crate::identity_files::{self, IdentityFiles, LoadIdentityError};
 use crate::serving::{Callers, ServingError, ServingIdentity};
-use crate::sessions::Listeners;
+use crate::sessions::{self, Listeners};
 
 /// What the life needs.
 pub struct Setup<E> {
@@ -119,7 +119,11 @@ pub async fn set_up<E: Engine>(args: &Args, grant: Grant) -> Result<Setup<E>, Se
         }
     };
     let native = args.port_native.unwrap_or(grant.target.engine.native_port());
-    let listeners = Listeners { native: listen(native).await?, tls_first: listen(args.port_tls).await? };
+    let for_clients = |port| {
+        let address = SocketAddr::new(args.listen_address, port);
+        sessions::listen(address).map_err(|source| SetupError::Listen { address, source })
+    };
+    let listeners = Listeners { native: for_clients(native)?, tls_first: for_clients(args.port_tls)? };
     let health = listen(args.port_health).await?;
     Ok(Setup { grant, vault, engine, serving, listeners, health, status })
 }

@@ -11,6 +11,7 @@
 //! | a row longer than 32 KiB that is masked, and the same edited | the masked answer |
 //! | what the database told of tables | the look-up for column rules |
 //! | everything that the gate takes | at the start, once: [`crate::gate_pool::MEMORY`] |
+//! | all who have not proved who they are | at the start, once: [`crate::sessions::MEMORY`] |
 
 mod cgroup;
 mod ledger;
@@ -18,6 +19,7 @@ mod ledger;
 pub use ledger::{Ledger, NoRoom, Share};
 
 use crate::gate_pool;
+use crate::sessions::MEMORY as DOOR;
 
 const MIB: usize = 1024 * 1024;
 
@@ -27,8 +29,8 @@ const UNBOUNDED: u64 = 256 * 1024 * 1024;
 /// What the process takes for itself, without sessions.
 const OWN: usize = 16 * MIB;
 
-/// What one session takes that is entered nowhere: buffers of 32 KiB to both sides, TLS, its tasks.
-const SESSION: usize = 192 * 1024;
+/// What one session takes that is entered nowhere: buffers of 32 KiB to both sides, TLS, its tasks, and what the kernel received.
+const SESSION: usize = 320 * 1024;
 
 /// The least that a ledger has, however small the process's bound: what goes beyond it then is a matter of luck.
 const LEAST: usize = 8 * MIB;
@@ -55,7 +57,7 @@ pub fn ledger(sessions: u32) -> Ledger {
 fn share_out(bound: u64, sessions: u32) -> Ledger {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
     let sessions = usize::try_from(sessions).unwrap_or(usize::MAX).saturating_mul(SESSION);
-    let taken = [OWN, gate_pool::MEMORY, sessions].into_iter().fold(0, usize::saturating_add);
+    let taken = [OWN, gate_pool::MEMORY, DOOR, sessions].into_iter().fold(0, usize::saturating_add);
     Ledger::of(bound.saturating_sub(taken).max(LEAST))
 }
 

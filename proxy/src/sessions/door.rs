@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +17,15 @@ use tokio::time::{Instant, sleep_until};
 /// The most connections on their way to an identity, on both ports together. Each holds a few KB.
 const PLACES: usize = 64;
 
-/// The most connections that wait for a place, on both ports together. Each holds a file descriptor and less than 2 KB.
-const WAITING: usize = 1024;
+/// The most connections that wait for a place, on both ports together. Each holds a file descriptor, less than 2 KB, and what the
+/// kernel received for it (see [`MEMORY`]).
+const WAITING: usize = 256;
+
+/// What the kernel may hold of a connection that has not proved who it is, in bytes: a handshake fits. It reckons with twice that.
+pub(super) const RECEIVED: u32 = 8 * 1024;
+
+/// What all of them may take together, in bytes: the kernel's part counts for the process's cgroup.
+pub(crate) const MEMORY: usize = (PLACES + WAITING) * (2 * RECEIVED as usize + 2 * 1024);
 
 /// How long a place is sure: a whole handshake from far away. Newcomers wait for that, in the order in which they came, so
 /// that however fast somebody opens connections, everybody else's come to their end.
@@ -75,7 +82,7 @@ impl Door {
     /// A place for one more connection from `peer`, as soon as there is one and [`Door::keep`] is polled; `None` where so many
     /// wait that it is sent away. Safe to drop.
     pub(super) async fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let given = self.join(peer.to_canonical())?;
+        let given = self.join(neighbourhood(peer))?;
         self.changed.notify_one();
         given.await.ok()
     }
@@ -133,12 +140,24 @@ impl Door {
     }
 }
 
+/// Whom an address is one with: of IPv6 each has a /64 to itself (RFC 6177).
+fn neighbourhood(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
 impl Line {
     /// The end of the line. `false`: it is full, and no address has more in it than this one. Else the newest goes of the address
     /// that has most.
     fn join(&mut self, peer: IpAddr, give: oneshot::Sender<Place>) -> bool {
         if self.count >= WAITING {
-            let longest = self.by_peer.iter().max_by_key(|(_, waiters)| waiters.len());
+            // Of several that have as many, the one whose last came last: whoever waits longer loses to nobody.
+            let length = |(_, waiters): &(&IpAddr, &VecDeque<Waiter>)| {
+                (waiters.len(), waiters.back().map(|last| last.number))
+            };
+            let longest = self.by_peer.iter().max_by_key(length);
             let Some((&crowded, length)) = longest.map(|(peer, waiters)| (peer, waiters.len())) else {
                 return false;
             };
@@ -357,6 +376,31 @@ mod tests {
             |given: &mut oneshot::Receiver<Place>| matches!(given.try_recv(), Err(TryRecvError::Empty));
         assert!(waits(&mut other) && crowd.iter_mut().all(waits));
         assert_eq!(door.crowd().line.count, WAITING);
+    }
+
+    #[tokio::test]
+    async fn in_a_line_of_many_addresses_whoever_waits_longer_loses_to_nobody() {
+        let door = Door::default();
+        let address = |number: usize| {
+            IpAddr::from(u32::try_from(usize::MAX.wrapping_sub(number) & 0xff_ffff).unwrap().to_be_bytes())
+        };
+        let mut waiting: Vec<_> = (0..WAITING).map(|number| door.join(address(number)).unwrap()).collect();
+        let mut newcomers: Vec<_> =
+            (0..9).map(|number| door.join(address(WAITING + number)).unwrap()).collect();
+        assert!(waiting.pop().unwrap().await.is_err(), "the last one made room for the first newcomer");
+        let waits =
+            |given: &mut oneshot::Receiver<Place>| matches!(given.try_recv(), Err(TryRecvError::Empty));
+        assert!(waiting.iter_mut().all(waits), "and each newcomer for the next");
+        assert!(waits(newcomers.last_mut().unwrap()) && !newcomers[..8].iter_mut().any(waits));
+    }
+
+    #[test]
+    fn neighbours_in_a_network_of_one_are_one() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8:0:0:ffff::2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
     }
 
     #[test]

@@ -3,17 +3,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use access::chain;
 use rustix::net::sockopt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use super::door::{Door, Place};
+use super::door::{Door, Place, RECEIVED};
 use super::shared::Shared;
 use crate::audit::{Journal, Record};
 use crate::engine::{Engine, Over, TurnedAway};
@@ -35,12 +36,28 @@ const PROBES: u32 = 4;
 /// How long we wait after a listener failed, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The most connections that the kernel holds for a port while nobody accepts them.
+const QUEUE: u32 = 128;
+
+/// What the kernel may hold of a session that its client sends, in bytes; it reckons with twice that.
+const SESSION_RECEIVED: usize = 64 * 1024;
+
 /// The two ports, bound.
 pub struct Listeners {
     /// The protocol first, TLS in it.
     pub native: TcpListener,
     /// TLS first.
     pub tls_first: TcpListener,
+}
+
+/// A port for clients: whoever has not proved who they are fills no memory of ours by what they send.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // Connections have it from their listener; afterwards it would come too late.
+    socket.set_recv_buffer_size(RECEIVED)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 /// How the last sessions of a grant ended.
@@ -217,13 +234,16 @@ async fn open<E: Engine>(
     number: u32,
     shared: Arc<Shared<E>>,
 ) -> Result<E::Session, TurnedAway> {
-    let ending = shared.ending.clone();
+    let (ending, socket) = (shared.ending.clone(), arrival.stream.as_fd().try_clone_to_owned()?);
     let client = tokio::select! {
         biased;
         _ = ending.began() => return Err(Stopped::Over.into()),
         client = timeout(HANDSHAKE, E::identify(shared, number, arrival)) => client,
     };
-    E::open(client.unwrap_or(Err(Stopped::Slow.into()))?).await
+    let client = client.unwrap_or(Err(Stopped::Slow.into()))?;
+    sockopt::set_socket_recv_buffer_size(&socket, SESSION_RECEIVED)?;
+    drop(socket);
+    E::open(client).await
 }
 
 /// A session, to its end.

@@ -9,10 +9,10 @@ mod shared;
 mod tls;
 mod token;
 
-pub(crate) use door::Place;
+pub(crate) use door::{MEMORY, Place};
 pub use identity::{IdentityError, SessionAuthority};
 pub(crate) use listen::Port;
-pub use listen::{Arrival, Listeners, Served, serve};
+pub use listen::{Arrival, Listeners, Served, listen, serve};
 pub use seats::Seat;
 pub(crate) use seats::Seated;
 pub use shared::{Shared, SharedParts};

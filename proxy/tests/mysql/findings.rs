@@ -50,7 +50,7 @@ async fn time_to_get_in(proxy: &Proxy, from: &str) -> Duration {
     times[times.len() / 2]
 }
 
-/// Begins TLS and goes no further, and begins again whenever it is cut.
+/// Begins TLS and goes no further, and begins again a second after it is cut.
 async fn stalls(port: u16, begun: Arc<AtomicUsize>) {
     let mut bytes = Vec::new();
     let head = raw::head(CAPABILITIES).encode();
@@ -62,6 +62,7 @@ async fn stalls(port: u16, begun: Arc<AtomicUsize>) {
         // A reset is an end too.
         let _ = tcp.write_all(&bytes).await;
         while tcp.read(&mut [0; 256]).await.is_ok_and(|count| count > 0) {}
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -140,14 +140,14 @@ async fn who_goes_on_reading_is_not_cut_until_they_stop() {
 }
 
 /// Sends the same command again and again; whatever its answers are, the last one is the session's end.
-async fn is_cut_though_it_says(raw: RawTls, noise: Vec<u8>) {
+async fn is_cut_though_it_says(raw: RawTls, noise: Vec<u8>, pause: Duration) {
     let (mut reading, mut writing) = tokio::io::split(raw.stream);
     let says = async {
         loop {
             if write_packet(&mut writing, &mut Sequence::default(), &noise).await.is_err() {
                 std::future::pending::<()>().await;
             }
-            tokio::time::sleep(SHORT).await;
+            tokio::time::sleep(pause).await;
         }
     };
     let hears = async {
@@ -182,6 +182,27 @@ fn noises(own: &[u8]) -> [Vec<u8>; 10] {
 }
 
 #[tokio::test]
+async fn commands_that_are_sent_ahead_keep_no_lock_either() {
+    for server in both() {
+        let proxy = bounded(server, 1).await;
+        let mut raw = raw::session(&proxy).await;
+        asks(&mut raw, &["BEGIN", "SELECT id FROM shop.orders"]).await;
+        // So many that the proxy never waits for the next one.
+        let mut ahead = Vec::new();
+        for _ in 0..1_000 {
+            wire::mysql::frame::encode(&command::encode_ping(), &mut Sequence::default(), &mut ahead);
+        }
+        let (mut reading, mut writing) = tokio::io::split(raw.stream);
+        let says = async { while writing.write_all(&ahead).await.is_ok() {} };
+        let hears = async {
+            while read_packet(&mut reading, &mut Sequence::starting_at(1), 1024).await.unwrap()[0] != 0xff {}
+        };
+        let both = async { tokio::join!(says, hears) };
+        assert!(timeout(PATIENCE, both).await.is_ok(), "pings keep it alive");
+    }
+}
+
+#[tokio::test]
 async fn what_is_only_counted_answered_here_or_refused_keeps_no_lock() {
     for server in both() {
         let proxy = bounded(server, 1).await;
@@ -194,7 +215,7 @@ async fn what_is_only_counted_answered_here_or_refused_keeps_no_lock() {
             raw.reads().await.unwrap();
             asks(&mut raw, &["BEGIN", "SELECT id FROM shop.orders"]).await;
             let noise = noises(&prepared[1..5])[which].clone();
-            sessions.push(tokio::spawn(is_cut_though_it_says(raw, noise)));
+            sessions.push(tokio::spawn(is_cut_though_it_says(raw, noise, SHORT)));
         }
         for session in sessions {
             session.await.unwrap();

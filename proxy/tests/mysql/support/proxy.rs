@@ -14,7 +14,7 @@ use keyhole_proxy::engine::Engine;
 use keyhole_proxy::engines::mysql::server::{self, Dialer, PreflightError, ServerInfo};
 use keyhole_proxy::engines::mysql::{Checked, MySql};
 use keyhole_proxy::serving::ServingIdentity;
-use keyhole_proxy::sessions::{Listeners, Served, Shared, SharedParts, serve};
+use keyhole_proxy::sessions::{Listeners, Served, Shared, SharedParts, listen, serve};
 use keyhole_proxy::usage::UsageMeter;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -165,11 +165,7 @@ impl Proxy {
             ending: ending.clone(),
         };
         let shared = Arc::new(Shared::new(parts).unwrap());
-        let listen = || {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.set_nonblocking(true).unwrap();
-            TcpListener::from_std(listener).unwrap()
-        };
+        let listen = || listen(([127, 0, 0, 1], 0).into()).unwrap();
         let listeners = Listeners { native: listen(), tls_first: listen() };
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         Self {

@@ -15,7 +15,7 @@ use super::columns::{Editing, Masks};
 use super::ended::Ended;
 use super::limits::{self, After, Met};
 use super::refused::Refused;
-use crate::engines::mysql::server::CommandError;
+use crate::engines::mysql::server::{CommandError, INBOUND};
 use crate::exchange::Exchange;
 
 /// How long a client may take to hear that a limit was met.
@@ -149,7 +149,8 @@ impl Relay {
             let halt = match step {
                 Step::Halt(halt) => halt,
                 Step::Full if in_time => continue,
-                Step::Short if in_time && self.owed == 0 && following.is_complete() => {
+                // The whole answer is on its way: in time or not, nothing can be told in its place.
+                Step::Short if self.owed == 0 && self.client.queued() == 0 && following.is_complete() => {
                     return Ok(following.answered);
                 }
                 Step::Short if in_time && self.receive(deadline).await? == Received::Something => continue,
@@ -284,6 +285,7 @@ impl Relay {
     /// The session goes on if the database does.
     async fn interrupt(&mut self, refused: Refused, following: Following<'_>) -> Result<Answered, Ended> {
         let Following { mut tracker, answered, held, .. } = following;
+        self.database.inbound.may_hold(INBOUND);
         self.answer_error(&refused)?;
         match timeout(HEARING, self.client.flush()).await {
             Ok(Ok(())) => {}

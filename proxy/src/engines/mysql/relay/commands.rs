@@ -30,6 +30,7 @@ use crate::rule::Rule;
 impl Relay {
     /// Waits for one command and answers it.
     pub(super) async fn turn(&mut self) -> Result<(), Ended> {
+        self.is_not_idle_too_long().await?;
         loop {
             match self.client.next_command() {
                 Next::Command(mut body) => {
@@ -54,7 +55,7 @@ impl Relay {
     /// Waits for more of a command. The database has nothing to say meanwhile but its own end. A session that
     /// holds on to something may not be idle for long: others wait for its locks.
     async fn wait(&mut self) -> Result<(), Ended> {
-        let patience = Duration::from_secs(self.shared.grant.limits.idle_transaction_seconds.into());
+        let patience = self.idle_patience();
         let holding = self.database.belief.holding();
         let Self { client, database, read_at, idle, .. } = self;
         if !database.inbound.unread().is_empty() {

@@ -94,19 +94,22 @@ impl Relay {
     }
 
     async fn run_prepared(&mut self, body: &[u8], id: u32, executable: Executable<'_>) -> Result<(), Ended> {
-        let Executable { judged: Judged { text, session: _, effect, of }, params, portal, _values } =
+        let Executable { judged: Judged { text, session: _, effect, of }, params, portal, _values: values } =
             executable;
-        let long_data = self.database.belief.statements.forget_long_data(id);
-        let parameters = for_record(params.values, &long_data);
+        let long_data = self.database.belief.statements.take_long_data(id);
+        let parameters = for_record(params.values, &long_data.pieces);
         let text: &[u8] = if of.is_some() { &[] } else { &text };
         let request = Request { command: EXECUTE, text, of, parameters: &parameters };
         if let Err(ended) = self.begin(request, Decision::Forwarded).await {
-            if !long_data.is_empty() {
+            if !long_data.pieces.is_empty() {
                 // The database still has the pieces: until the client resets the statement it is not executed with them.
                 self.database.belief.statements.overflows(id);
             }
             return Err(ended);
         }
+        // On record they are; the answer may take long.
+        drop(parameters);
+        drop((long_data, values));
         let execution = self.exchange.as_ref().and_then(Exchange::number).ok_or(Ended::Ours)?;
         let statements = &mut self.database.belief.statements;
         statements.take_portal(id);
@@ -168,7 +171,7 @@ impl Relay {
         }
         self.begin_counted(OnRecord::Forwarded)?;
         self.database.belief.statements.take_portal(id);
-        self.database.belief.statements.forget_long_data(id);
+        self.database.belief.statements.take_long_data(id);
         self.forward(body, Answer::Simple).await?;
         self.finish().await
     }
@@ -181,7 +184,7 @@ impl Relay {
         parameter: u16,
         data: &[u8],
     ) -> Result<(), Ended> {
-        if self.database.belief.statements.take_long_data(id, parameter, data) {
+        if self.database.belief.statements.adds_long_data(id, parameter, data) {
             self.database.send(body).await.map_err(|_| Ended::DatabaseGone)?;
         }
         Ok(())

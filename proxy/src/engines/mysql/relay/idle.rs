@@ -24,6 +24,22 @@ pub(super) async fn idle_for(alarm: &mut Alarm, since: Instant, patience: Durati
 }
 
 impl Relay {
+    /// How long a session may hold on to something and read nothing.
+    pub(super) fn idle_patience(&self) -> Duration {
+        Duration::from_secs(self.shared.grant.limits.idle_transaction_seconds.into())
+    }
+
+    /// Whoever sends commands ahead is never waited for, and reads as little by pings as others do.
+    pub(super) async fn is_not_idle_too_long(&mut self) -> Result<(), Ended> {
+        if self.database.belief.holding() == Holding::Nothing {
+            return Ok(());
+        }
+        match self.read_at.checked_add(self.idle_patience()) {
+            Some(deadline) if deadline <= Instant::now() => self.lets_go().await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Nothing was read for as long as that may be. What is not known, the server is asked.
     pub(super) async fn lets_go(&mut self) -> Result<(), Ended> {
         if self.database.belief.holding() == Holding::Untold {

@@ -109,6 +109,13 @@ impl Unopened {
     }
 }
 
+/// Parameters that were sent in pieces, with the ledger's word on them for as long as they are held.
+pub(super) struct LongData {
+    /// By the parameter's index.
+    pub pieces: BTreeMap<u16, Vec<u8>>,
+    _memory: Share,
+}
+
 /// What the ledger has given for a statement that is about to be prepared.
 pub(super) struct Room {
     memory: Share,
@@ -215,7 +222,7 @@ impl Statements {
 
     /// Forgets one; whether there was one.
     pub(super) fn remove(&mut self, id: u32) -> bool {
-        self.forget_long_data(id);
+        self.take_long_data(id);
         self.last = self.last.filter(|last| *last != id);
         self.portals.remove(&id);
         let Some(prepared) = self.by_id.remove(&id) else { return false };
@@ -232,13 +239,15 @@ impl Statements {
     }
 
     /// After an execution or a COM_STMT_RESET nothing waits any more.
-    pub(super) fn forget_long_data(&mut self, id: u32) -> BTreeMap<u16, Vec<u8>> {
-        let Some(prepared) = self.by_id.get_mut(&id) else { return BTreeMap::new() };
+    pub(super) fn take_long_data(&mut self, id: u32) -> LongData {
+        let Some(prepared) = self.by_id.get_mut(&id) else {
+            return LongData { pieces: BTreeMap::new(), _memory: self.memory.share() };
+        };
         let waited: usize = prepared.long_data.values().map(Vec::len).sum();
         self.waiting = self.waiting.saturating_sub(waited);
         prepared.overflowed = false;
-        prepared.waiting.clear();
-        std::mem::take(&mut prepared.long_data)
+        let memory = std::mem::replace(&mut prepared.waiting, self.memory.share());
+        LongData { pieces: std::mem::take(&mut prepared.long_data), _memory: memory }
     }
 
     /// A piece for this statement was not taken: its next execution is refused.
@@ -250,7 +259,7 @@ impl Statements {
 
     /// Takes a piece of a parameter. Whether it is to be forwarded: not for unknown statements and parameters, and not
     /// when it doesn't fit.
-    pub(super) fn take_long_data(&mut self, id: u32, parameter: u16, data: &[u8]) -> bool {
+    pub(super) fn adds_long_data(&mut self, id: u32, parameter: u16, data: &[u8]) -> bool {
         let waiting = self.waiting.saturating_add(data.len());
         let Some(prepared) = self.by_id.get_mut(&id) else { return false };
         let begun = prepared.long_data.contains_key(&parameter);
@@ -335,14 +344,16 @@ mod tests {
         let free = |ledger: &Ledger| (0..1 << 20).step_by(64).rev().find(|size| ledger.take(*size).is_ok());
         let before = free(&ledger).unwrap();
         for parameter in 0..100 {
-            assert!(statements.take_long_data(1, parameter, b""));
+            assert!(statements.adds_long_data(1, parameter, b""));
         }
         assert_eq!(before - free(&ledger).unwrap(), 100 * PIECES);
         for parameter in 100..u16::MAX {
-            statements.take_long_data(1, parameter, b"");
+            statements.adds_long_data(1, parameter, b"");
         }
         assert!(statements.get(1).unwrap().overflowed, "more than the ledger has");
-        assert!(!statements.forget_long_data(1).is_empty());
+        let held = statements.take_long_data(1);
+        assert!(!held.pieces.is_empty() && free(&ledger).unwrap() < before, "what is held counts");
+        drop(held);
         assert!(!statements.get(1).unwrap().overflowed);
         assert_eq!(free(&ledger).unwrap(), before);
     }
@@ -354,13 +365,13 @@ mod tests {
         let room = statements.room_for(8, 1).unwrap();
         statements.insert(2, Prepared::new(judged(b"SELECT ?".as_slice().into()), 1, room));
         let half = vec![0; MOST_LONG_DATA / 2];
-        assert!(statements.take_long_data(1, 0, &half) && statements.take_long_data(2, 0, &half));
-        assert!(!statements.take_long_data(1, 1, b"x"));
-        assert!(!statements.take_long_data(2, 1, b""), "there is no such parameter");
+        assert!(statements.adds_long_data(1, 0, &half) && statements.adds_long_data(2, 0, &half));
+        assert!(!statements.adds_long_data(1, 1, b"x"));
+        assert!(!statements.adds_long_data(2, 1, b""), "there is no such parameter");
         assert!(statements.get(1).unwrap().overflowed && statements.get(2).unwrap().overflowed);
         assert!(statements.remove(2));
-        assert!(statements.take_long_data(1, 1, b"x"));
-        assert_eq!(statements.forget_long_data(1).len(), 2);
-        assert!(statements.take_long_data(1, 1, &half) && statements.take_long_data(1, 1, &half));
+        assert!(statements.adds_long_data(1, 1, b"x"));
+        assert_eq!(statements.take_long_data(1).pieces.len(), 2);
+        assert!(statements.adds_long_data(1, 1, &half) && statements.adds_long_data(1, 1, &half));
     }
 }

@@ -50,9 +50,6 @@ impl Relay {
         let step = self.edit_until(following)?;
         following.held =
             following.editing.as_ref().and_then(|editing| editing.front).map_or(0, |front| front.len);
-        if let Step::Halt(_) = step {
-            self.database.inbound.may_hold(INBOUND);
-        }
         Ok(step)
     }
 
