@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use access::{Grant, Target};
 
+use crate::audit::Who;
 use crate::credential::Credential;
 use crate::database::{Connections, LoginProbe, SessionId, SessionsEnd};
 use crate::sessions::{Arrival, Shared};
@@ -49,6 +50,9 @@ pub trait Engine: Sized + Send + Sync + 'static {
 
     /// Opens a session at the database for somebody who may have one.
     fn open(client: Self::Client) -> impl Future<Output = Result<Self::Session, TurnedAway>> + Send;
+
+    /// Whose session it is.
+    fn who(session: &Self::Session) -> &Who;
 
     /// The number of a session at the database.
     fn database_session(session: &Self::Session) -> SessionId;

@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use super::door::{Door, Place, RECEIVED};
 use super::shared::Shared;
-use crate::audit::{Journal, Record};
+use crate::audit::{Journal, Record, Who};
 use crate::engine::{Engine, Over, TurnedAway};
 
 /// The longest time from the first byte to a proven identity.
@@ -172,6 +172,13 @@ struct OpenOnRecord {
     why: Option<String>,
 }
 
+impl OpenOnRecord {
+    fn new(journal: Journal, who: &Who) -> Self {
+        journal.note(&Record::SessionOpened(who));
+        Self { journal, session: who.session, why: None }
+    }
+}
+
 impl Drop for OpenOnRecord {
     fn drop(&mut self) {
         let why = self.why.as_deref().unwrap_or("its code broke, or it did not end in time");
@@ -217,7 +224,7 @@ async fn attend<E: Engine>(came: Came, number: u32, door: &Arc<Door>, shared: Ar
         Err(stopped) => Err(stopped.into()),
     };
     match opened {
-        Ok(session) => Box::pin(relay::<E>(session, number, journal)).await,
+        Ok(session) => Box::pin(relay::<E>(session, journal)).await,
         Err(turned_away) => {
             let cause = turned_away.source().map(chain).unwrap_or_default();
             let why = turned_away.to_string();
@@ -247,10 +254,10 @@ async fn open<E: Engine>(
 }
 
 /// A session, to its end.
-async fn relay<E: Engine>(session: E::Session, number: u32, journal: Journal) -> Attended {
+async fn relay<E: Engine>(session: E::Session, journal: Journal) -> Attended {
     let database_session = E::database_session(&session);
     tracing::info!(%database_session, "session opened");
-    let mut open = OpenOnRecord { journal, session: number, why: None };
+    let mut open = OpenOnRecord::new(journal, E::who(&session));
     let Over { reason, told } = E::relay(session).await;
     tracing::info!(reason, "session ended");
     open.why = Some(reason);
@@ -270,7 +277,7 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Acknowledgements, Keeper, NotRecorded, Number};
+    use crate::audit::{Acknowledgements, Keeper, NotRecorded, Number, Proof};
     use crate::ending::Ending;
     use std::sync::Mutex;
 
@@ -279,19 +286,27 @@ mod tests {
 
     impl Keeper for Ends {
         fn keep(&mut self, _: Number, record: &Record<'_>) -> Result<(), NotRecorded> {
-            if let Record::SessionClosed { session, why } = record {
-                self.0.lock().unwrap().push(format!("{session}: {why}"));
-            }
+            let said = match record {
+                Record::SessionOpened(who) => format!("{} opened", who.session),
+                Record::SessionClosed { session, why } => format!("{session} closed: {why}"),
+                _ => return Ok(()),
+            };
+            self.0.lock().unwrap().push(said);
             Ok(())
         }
     }
 
     #[tokio::test]
-    async fn the_end_of_a_session_whose_code_panics_is_on_record() {
+    async fn beginning_and_end_of_a_session_are_on_record_though_its_code_panics() {
         let ends = Ends::default();
         let keeper = Box::new(ends.clone());
         let journal = Journal::new(Arc::default(), Ending::new(), Acknowledgements::default(), keeper);
-        let open = |session| OpenOnRecord { journal: journal.clone(), session, why: None };
+        let open = |session| {
+            let proof = Proof::Certificate { serial: "01".into() };
+            let (grant_uid, user) = ("u".to_owned(), "requester".to_owned());
+            let who = Who { grant_uid, user, proof, session, peer: ([127, 0, 0, 1], 1).into() };
+            OpenOnRecord::new(journal.clone(), &who)
+        };
         let (mut lucky, unlucky) = (open(6), open(7));
         lucky.why = Some("the client went".into());
         drop(lucky);
@@ -301,6 +316,7 @@ mod tests {
         });
         assert!(ended.await.map(|(): ()| ()).is_err());
         let said = ends.0.lock().unwrap().clone();
-        assert_eq!(said, ["6: the client went", "7: its code broke, or it did not end in time"]);
+        let closed = ["6 closed: the client went", "7 closed: its code broke, or it did not end in time"];
+        assert_eq!(said, [&["6 opened", "7 opened"][..], &closed].concat());
     }
 }

@@ -10,6 +10,7 @@ use super::client::{Identity, Permitted, Plain, Session};
 use super::relay::Over as RelayOver;
 use super::server::{self, ConnectError, Dialer, Met, Pins, ServerInfo};
 use super::unfit::{of_connect, of_preflight};
+use crate::audit::Who;
 use crate::credential::Credential;
 use crate::database::{Connections, LoginProbe, Opened, SessionId, SessionsEnd};
 use crate::engine::{Engine, Over, Remedies, TurnedAway, Unfit};
@@ -92,6 +93,10 @@ impl Engine for MySql {
 
     async fn open(client: Session<Identity>) -> Result<Session<Permitted>, TurnedAway> {
         Ok(client.permit().await?)
+    }
+
+    fn who(session: &Session<Permitted>) -> &Who {
+        session.who()
     }
 
     fn database_session(session: &Session<Permitted>) -> SessionId {

@@ -22,7 +22,7 @@ use wire::mysql::response::ok::{OkPacket, OkSummary};
 use super::greeting::{self, Claim, TlsIs};
 use super::start::{Named, Started, start};
 use super::turned_away::TurnedAway;
-use crate::audit::{Record, Who};
+use crate::audit::Who;
 use crate::bytes::Stream;
 use crate::database::SessionId;
 use crate::engine::Engine;
@@ -213,8 +213,6 @@ impl Session<Identity> {
         let ok = OkPacket { summary, ..OkPacket::default() }.encode(agreed);
         let told = timeout(TELLING, write_packet(&mut stream, &mut sequence, &ok)).await;
         told.unwrap_or(Err(PacketError::Silent)).map_err(TurnedAway::Packet)?;
-        // Whoever did not hear of it has no session.
-        shared.journal.note(&Record::SessionOpened(&who));
         let seat = Arc::clone(&seated.seat);
         let parts = RelayParts {
             shared: Arc::clone(&shared),
@@ -232,6 +230,11 @@ impl Session<Identity> {
 }
 
 impl Session<Permitted> {
+    /// Whose it is.
+    pub(crate) fn who(&self) -> &Who {
+        self.state.relay.who()
+    }
+
     /// The number of its connection at the database.
     pub(crate) fn database_session(&self) -> SessionId {
         self.state.seated.seat.database

@@ -152,6 +152,11 @@ impl Relay {
         }
     }
 
+    /// Whose session it is.
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
     /// Runs until either side closes or the grant ends, tells the client why, and closes both sides. At the end of the
     /// grant all that takes less than half a second, whatever client and database do.
     pub async fn run(mut self) -> Over {
