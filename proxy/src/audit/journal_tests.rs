@@ -161,6 +161,35 @@ async fn refusals_are_counted_apart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_passes_is_in_the_figures() {
+    let bench = bench();
+    let refused = Decision::Refused { rule: crate::rule::Rule::Command };
+    let slow = bench.journal.answers(bench.intent(), refused).unwrap().recorded();
+    let keeps = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        bench.acknowledged.up_to(Number(0));
+    };
+    let (slow, ()) = tokio::join!(slow, keeps);
+    slow.unwrap().end(&Outcome { duration: Duration::from_secs(2), ..Outcome::default() });
+    bench.acknowledged.up_to(Number(2));
+    bench.forwards().unwrap().recorded().await.unwrap().end(&Outcome::default());
+    bench.journal.note(&Record::TurnedAway { session: 1, peer: bench.who.peer, why: "test" });
+    let page = bench.journal.metrics().page(bench.usage.so_far());
+    for line in [
+        "keyhole_proxy_statements_total 1",
+        "keyhole_proxy_refusals_total{rule=\"Command\"} 1",
+        "keyhole_proxy_turned_away_total 1",
+        "keyhole_proxy_record_seconds_bucket{le=\"0.0\"} 1",
+        "keyhole_proxy_record_seconds_bucket{le=\"0.05\"} 1",
+        "keyhole_proxy_record_seconds_bucket{le=\"0.25\"} 2",
+        "keyhole_proxy_statement_seconds_bucket{le=\"1.0\"} 1",
+        "keyhole_proxy_statement_seconds_bucket{le=\"5.0\"} 2",
+    ] {
+        assert!(page.lines().any(|is| is == line), "{line}\n{page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_waits_so_long_and_says_what_is_missing() {
     let bench = bench();
     assert_eq!(
