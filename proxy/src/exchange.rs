@@ -93,7 +93,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::audit::{Acknowledgements, Intent, Journal, Keeper, NotRecorded, Proof, Record, Who};
+    use crate::audit::{Acknowledgements, Intent, Journal, Keeper, NotRecorded, Record, Who};
     use crate::ending::Ending;
 
     /// Keeps how long each command took.
@@ -110,13 +110,7 @@ mod tests {
     }
 
     async fn recorded(durations: &Arc<Mutex<Vec<Duration>>>) -> OnRecord {
-        let who = Who {
-            grant_uid: "u".into(),
-            user: "requester".into(),
-            proof: Proof::Certificate { serial: "01".into() },
-            session: 1,
-            peer: ([127, 0, 0, 1], 1).into(),
-        };
+        let who = Who::sample(1);
         let acknowledged = Acknowledgements::default();
         let keeper = Box::new(Durations(Arc::clone(durations), acknowledged.clone()));
         let journal = Journal::new(Arc::default(), Ending::new(), acknowledged, keeper);

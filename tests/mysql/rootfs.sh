@@ -68,11 +68,11 @@ unpack() {
   name=$version-$key
   [ ! -x "$CACHE/$name/run" ] || return 0
   say "unpacking $version"
-  mkdir "$work/root"
-  for package in "$work"/cache/archives/*.deb; do dpkg-deb -x "$package" "$work/root"; done
-  find "$work/root/usr/bin" -type f ! -name mysql -delete
-  rm -rf "$work"/root/usr/share/{doc,man,locale,lintian,perl5} "$work"/root/usr/lib/x86_64-linux-gnu/{gconv,perl*}
-  cat >"$work/root/run" <<'RUN'
+  mkdir "$work/tree"
+  for package in "$work"/cache/archives/*.deb; do dpkg-deb -x "$package" "$work/tree"; done
+  find "$work/tree/usr/bin" -type f ! -name mysql -delete
+  rm -rf "$work"/tree/usr/share/{doc,man,locale,lintian,perl5} "$work"/tree/usr/lib/x86_64-linux-gnu/{gconv,perl*}
+  cat >"$work/tree/run" <<'RUN'
 #!/bin/sh
 # run PROGRAM ARGS: a program of this folder, with the libraries of this folder.
 root=$(dirname "$(realpath "$0")")
@@ -86,10 +86,10 @@ done
 echo "run: there is no $program here" >&2
 exit 127
 RUN
-  chmod 755 "$work/root" "$work/root/run"
-  "$work/root/run" mysqld --no-defaults --version >&2 || give_up "the server of $version does not start on this machine"
+  chmod 755 "$work/tree" "$work/tree/run"
+  "$work/tree/run" mysqld --no-defaults --version >&2 || give_up "the server of $version does not start on this machine"
   rm -rf "${CACHE:?}/$name"
-  mv "$work/root" "$CACHE/$name"
+  mv "$work/tree" "$CACHE/$name"
 }
 
 [ "$(uname -m)" = x86_64 ] || give_up "made for x86_64 machines only"

@@ -1,7 +1,7 @@
 //! A keeper here is as unpleasant as a real one: it takes its time, goes away, and is full.
 
 use super::*;
-use crate::audit::{Proof, Who};
+use crate::audit::Who;
 use crate::ending::EndCause;
 use access::EndReason;
 
@@ -44,13 +44,7 @@ fn bench() -> Bench {
     let usage = Arc::new(UsageMeter::default());
     let kept = Box::new(keeper.clone());
     let journal = Journal::new(Arc::clone(&usage), ending.clone(), acknowledged.clone(), kept);
-    let who = Who {
-        grant_uid: "u".into(),
-        user: "requester".into(),
-        proof: Proof::Certificate { serial: "01".into() },
-        session: 1,
-        peer: ([127, 0, 0, 1], 1).into(),
-    };
+    let who = Who::sample(1);
     Bench { journal, keeper, acknowledged, ending, usage, who }
 }
 

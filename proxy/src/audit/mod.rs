@@ -160,18 +160,26 @@ impl std::fmt::Debug for Intent<'_> {
 }
 
 #[cfg(test)]
+impl Who {
+    /// The requester, in this session.
+    pub(crate) fn sample(session: u32) -> Self {
+        Self {
+            grant_uid: "u".into(),
+            user: "requester".into(),
+            proof: Proof::Certificate { serial: "01".into() },
+            session,
+            peer: ([127, 0, 0, 1], 1).into(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn debug_shows_no_statement() {
-        let who = Who {
-            grant_uid: "u".into(),
-            user: "requester".into(),
-            proof: Proof::Certificate { serial: "01".into() },
-            session: 1,
-            peer: ([127, 0, 0, 1], 1).into(),
-        };
+        let who = Who::sample(1);
         let intent =
             Intent { who: &who, command: "COM_QUERY", text: b"SELECT 'secret'", of: None, parameters: &[] };
         let shown = format!("{intent:?}");

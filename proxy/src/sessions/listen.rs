@@ -277,7 +277,7 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Acknowledgements, Keeper, NotRecorded, Number, Proof};
+    use crate::audit::{Acknowledgements, Keeper, NotRecorded, Number};
     use crate::ending::Ending;
     use std::sync::Mutex;
 
@@ -301,12 +301,7 @@ mod tests {
         let ends = Ends::default();
         let keeper = Box::new(ends.clone());
         let journal = Journal::new(Arc::default(), Ending::new(), Acknowledgements::default(), keeper);
-        let open = |session| {
-            let proof = Proof::Certificate { serial: "01".into() };
-            let (grant_uid, user) = ("u".to_owned(), "requester".to_owned());
-            let who = Who { grant_uid, user, proof, session, peer: ([127, 0, 0, 1], 1).into() };
-            OpenOnRecord::new(journal.clone(), &who)
-        };
+        let open = |session| OpenOnRecord::new(journal.clone(), &Who::sample(session));
         let (mut lucky, unlucky) = (open(6), open(7));
         lucky.why = Some("the client went".into());
         drop(lucky);

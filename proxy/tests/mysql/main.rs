@@ -24,4 +24,6 @@ mod record;
 mod secrets;
 mod several;
 mod support;
+#[path = "../../src/test_log.rs"]
+mod test_log;
 mod variables;

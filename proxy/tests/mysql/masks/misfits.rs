@@ -1,42 +1,23 @@
 //! A rule on what is not there: whoever runs the proxy is told, and it holds from the moment that it is there.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use access::ColumnAccess;
 
 use super::{proxy_with, rule, rules};
 use crate::support::clients::Person;
 use crate::support::databases::both;
 use crate::support::proxy::wide;
-
-/// What this thread logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::test_log::Log;
 
 #[tokio::test]
 async fn a_rule_on_what_is_not_there_is_told_of_and_holds_once_it_is() {
     for server in both() {
-        let (log, mut columns) = (Log::default(), rules());
+        let mut columns = rules();
         columns.push(rule("cutsomers", "email", ColumnAccess::Mask));
         columns.push(rule("orders", "mail", ColumnAccess::Mask));
-        let proxy = {
-            let writer = log.clone();
-            let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-            let _guard = tracing::subscriber::set_default(subscriber.finish());
-            proxy_with(server, wide(), columns).await
-        };
-        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let (log, here) = Log::of_this_thread();
+        let proxy = proxy_with(server, wide(), columns).await;
+        drop(here);
+        let said = log.said();
         let warnings: Vec<&str> = said.lines().filter(|line| line.contains("column rule")).collect();
         assert_eq!(warnings.len(), 2, "{said}");
         let [table, column] = [("cutsomers", "email"), ("orders", "mail")].map(|(table, column)| {
