@@ -297,6 +297,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_the_kernel_holds_of_a_stranger_is_bounded() {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (came, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (_came, (accepted, _)) = (came.unwrap(), accepted.unwrap());
+        let held = sockopt::socket_recv_buffer_size(&accepted).unwrap();
+        assert!(held.div_ceil(2) <= RECEIVED as usize, "{held}");
+    }
+
+    #[tokio::test]
     async fn beginning_and_end_of_a_session_are_on_record_though_its_code_panics() {
         let ends = Ends::default();
         let keeper = Box::new(ends.clone());
