@@ -1,6 +1,8 @@
 //! A position among lexemes, for the small parsers of session statements.
 
+use crate::mysql::judge::words;
 use crate::mysql::parse::cannot_read;
+use crate::mysql::server::Server;
 use crate::mysql::text::lexer::{Kind, Lexed};
 use crate::refusal::{Place, Refusal};
 use std::ops::Range;
@@ -9,13 +11,14 @@ use std::ops::Range;
 #[derive(Clone)]
 pub(super) struct Cursor<'a> {
     lexed: &'a Lexed<'a>,
+    server: Server,
     at: usize,
     end: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(lexed: &'a Lexed<'a>, range: Range<usize>) -> Self {
-        Self { lexed, at: range.start, end: range.end }
+    pub(super) fn new(lexed: &'a Lexed<'a>, range: Range<usize>, server: Server) -> Self {
+        Self { lexed, server, at: range.start, end: range.end }
     }
 
     pub(super) fn lexed(&self) -> &'a Lexed<'a> {
@@ -112,8 +115,16 @@ impl<'a> Cursor<'a> {
         if self.is_end() { Ok(()) } else { Err(self.cannot_read()) }
     }
 
-    /// A name: any word or a quoted name. The server refuses reserved ones itself.
+    /// A name: a word that is not reserved, or a quoted name. What a reserved word begins is something else than it looks like.
     pub(super) fn expect_name(&mut self) -> Result<String, Refusal> {
+        if self.word().is_some_and(|word| words::is_reserved(word, self.server)) {
+            return Err(self.cannot_read());
+        }
+        self.expect_name_behind_a_dot()
+    }
+
+    /// The same where any word is a name.
+    fn expect_name_behind_a_dot(&mut self) -> Result<String, Refusal> {
         match self.kind() {
             Some(Kind::Word { .. } | Kind::Quoted) if !self.lexed.is_empty_name(self.at) => {
                 let name = self.lexed.name(self.at);
@@ -128,7 +139,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn expect_qualified_name(&mut self) -> Result<(Option<String>, String), Refusal> {
         let first = self.expect_name()?;
         if self.take_symbol(".") {
-            let second = self.expect_name()?;
+            let second = self.expect_name_behind_a_dot()?;
             return Ok((Some(first), second));
         }
         Ok((None, first))

@@ -116,7 +116,7 @@ pub(crate) fn decide(
     range: Range<usize>,
     policy: &Policy<'_>,
 ) -> Result<Decided, Refusal> {
-    let mut cursor = Cursor::new(lexed, range);
+    let mut cursor = Cursor::new(lexed, range, policy.server);
     let first = cursor.word().unwrap_or_default();
     cursor.step();
     match first.to_ascii_uppercase().as_str() {

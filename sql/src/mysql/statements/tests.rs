@@ -117,6 +117,19 @@ fn table() -> String {
 }
 
 #[test]
+fn a_reserved_word_is_no_name_unless_it_is_quoted_or_stands_behind_a_dot() {
+    for text in ["EXPLAIN INTO", "DESCRIBE SELECT", "USE GROUP", "SHOW CREATE TABLE ORDER", "SAVEPOINT INTO"]
+    {
+        assert_eq!(outcome("8.4.3", text), "refused: Syntax", "{text}");
+        assert_eq!(outcome("10.11.6-MariaDB", text), "refused: Syntax", "{text}");
+    }
+    for text in ["EXPLAIN `into`", "DESCRIBE shop.order", "USE `group`", "DESCRIBE shop.`select`"] {
+        assert_eq!(outcome("8.4.3", text), "forwarded", "{text}");
+        assert_eq!(outcome("10.11.6-MariaDB", text), "forwarded", "{text}");
+    }
+}
+
+#[test]
 fn the_table_of_session_statements_in_the_docs_is_fresh() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mysql.md");
     let docs = std::fs::read_to_string(path).unwrap();
