@@ -34,6 +34,9 @@ pub struct Config {
     /// Requests and limits of a proxy.
     #[serde(default)]
     pub proxy_resources: ResourceRequirements,
+    /// Threads of a proxy that relay sessions, 1 to 8.
+    #[serde(default = "one")]
+    pub proxy_threads: u8,
 }
 
 /// Where Vault is and how to trust it.
@@ -56,6 +59,10 @@ pub struct VaultConfig {
 
 fn if_not_present() -> String {
     "IfNotPresent".to_owned()
+}
+
+fn one() -> u8 {
+    1
 }
 
 /// Why the configuration can't be used.
@@ -122,6 +129,7 @@ vault:
 dns: {namespaceLabels: {kubernetes.io/metadata.name: kube-system}, podLabels: {k8s-app: kube-dns}}
 clientNamespaces: [tools]
 proxyResources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
+proxyThreads: 2
 ";
 
     pub fn example() -> Config {

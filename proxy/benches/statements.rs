@@ -3,7 +3,8 @@
 //! HAProxy's. `docs/performance.md` says how to run it; nothing depends on its figures.
 //!
 //! `cargo bench -p keyhole-proxy --bench statements` measures everything. With `text 16 2000` behind `--` it sends 2000
-//! statements of that kind on 16 connections and is done, for whatever watches: `KEYHOLE_UNDER` is a command that the proxy is started under.
+//! statements of that kind on 16 connections and is done, for whatever watches: `KEYHOLE_UNDER` is a command that the proxy is started under,
+//! `KEYHOLE_THREADS` how many threads it has.
 
 // A measurement that fails may panic, and takes real time.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -76,10 +77,11 @@ impl Load {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if std::env::var_os(SERVES).is_some() {
-        return runtime.block_on(serve());
+        let threads = std::env::var("KEYHOLE_THREADS").map_or(1, |threads| threads.parse().unwrap());
+        return keyhole_proxy::runtime::of(threads).unwrap().block_on(serve());
     }
+    let runtime = keyhole_proxy::runtime::of(1).unwrap();
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     let server = Server::start();
     match args.as_slice() {

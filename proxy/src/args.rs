@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
 
 /// The proxy of one Keyhole grant: holds its credential, lets reading through, and shuts the door behind it.
 #[derive(Clone, Debug, Parser)]
@@ -41,6 +41,10 @@ pub struct Args {
     #[arg(long, env = "KEYHOLE_TERMINATION_LOG", value_name = "FILE")]
     pub termination_log: Option<PathBuf>,
 
+    /// Threads that relay sessions; a second one gains where many sessions read at once, and takes 12 MiB of the memory
+    #[arg(long, env = "KEYHOLE_THREADS", value_name = "N", default_value_t = 1, value_parser = value_parser!(u8).range(1..=8))]
+    pub threads: u8,
+
     /// How the log on stderr is written
     #[arg(long, env = "KEYHOLE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
@@ -67,11 +71,28 @@ mod tests {
         let args = Args::parse_from(["keyhole-proxy", "--grant", "g.json", "--identity", "id"]);
         let ports = (args.port_native, args.port_tls, args.port_status, args.port_health);
         assert_eq!(ports, (None, 7443, 7444, 7445));
-        assert_eq!(args.termination_log, None);
+        assert_eq!((args.termination_log, args.threads), (None, 1));
     }
 
     #[test]
     fn a_proxy_without_a_grant_file_does_not_start() {
         assert!(Args::try_parse_from(["keyhole-proxy", "--identity", "id"]).is_err());
+    }
+
+    #[test]
+    fn a_proxy_has_one_to_eight_threads() {
+        let with = |threads| {
+            Args::try_parse_from([
+                "keyhole-proxy",
+                "--grant",
+                "g.json",
+                "--identity",
+                "id",
+                "--threads",
+                threads,
+            ])
+        };
+        assert!(with("0").is_err() && with("9").is_err());
+        assert_eq!(with("8").unwrap().threads, 8);
     }
 }

@@ -2,8 +2,8 @@
 //! long ones in a thread of its own, one after the other. Remembers verdicts, for tools send the same texts again and again. It
 //! adds nothing to the gate's verdict; when there is none, the text is refused.
 //!
-//! Memory: a thread keeps about as much as its largest text took, and short texts are decided one at a time, too, for all
-//! sessions share one thread. [`MEMORY`] is what short and long ones take at most.
+//! Memory: a thread keeps about as much as its largest text took, and each of the threads that sessions share decides one
+//! short text at a time. [`takes`] is what short and long ones take at most.
 //!
 //! A panic costs one text its verdict. A stack that overflows ends the whole process, and nothing here could catch that:
 //! what guards against it is that the gate bounds nesting and operators before it parses, and takes a stack as large as
@@ -25,14 +25,21 @@ const STACK_LEFT: usize = 1024 * 1024;
 /// The longest text that is a short one, in bytes: such a text takes microseconds.
 pub(crate) const SHORT: usize = 4 * 1024;
 
-/// What the gate takes at most, in bytes: a short text 12 MiB, a long one what the gate's bounds let it, each with its stack,
-/// and [`Remembered`].
-pub const MEMORY: usize = 12 * MIB + 46 * MIB + MOST_REMEMBERED;
+/// What a short text takes at most, in bytes, with its stack.
+const SHORT_TAKES: usize = 12 * MIB;
+
+/// What a long text takes at most, in bytes, with its stack: as much as the gate's bounds let it.
+const LONG_TAKES: usize = 46 * MIB;
 
 const MIB: usize = 1024 * 1024;
 
 /// The most bytes of verdicts that are remembered.
 const MOST_REMEMBERED: usize = 2 * 1024 * 1024;
+
+/// What the gate takes at most, in bytes, where sessions share `threads` threads.
+pub fn takes(threads: usize) -> usize {
+    threads.saturating_mul(SHORT_TAKES).saturating_add(LONG_TAKES + MOST_REMEMBERED)
+}
 
 /// Asks the gate something and hands the answer to whoever waits for it.
 type Job<G> = Box<dyn FnOnce(&G) + Send>;

@@ -22,6 +22,7 @@ pub mod memory;
 pub mod metrics;
 pub mod panics;
 pub mod rule;
+pub mod runtime;
 pub mod serving;
 pub mod sessions;
 pub mod status;

@@ -11,8 +11,7 @@ use anyhow::Context;
 use clap::Parser;
 use keyhole_proxy::args::{Args, LogFormat};
 use keyhole_proxy::life::{Exit, live};
-use keyhole_proxy::{hardening, panics, termination};
-use tokio::runtime::Builder;
+use keyhole_proxy::{hardening, panics, runtime, termination};
 use tracing::Level;
 
 /// Where the kubelet looks for a last message.
@@ -36,8 +35,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<Exit> {
     hardening::keep_memory_to_ourselves().context("cannot switch core dumps off")?;
     hardening::allow_open_files().context("cannot raise the limit of open files")?;
-    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
-    // One thread: relaying is mostly waiting, and where the gate takes longer it has a thread of its own.
+    let runtime = runtime::of(args.threads).context("cannot start the runtime")?;
     let (verdict, report) = runtime.block_on(live(args));
     tell(&report);
     if let Some(path) = termination_log(args)

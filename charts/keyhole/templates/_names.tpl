@@ -55,6 +55,7 @@ vault:
 dns: {{- include "keyhole.peerConfig" .Values.dns | nindent 2 }}
 clientNamespaces: {{- toYaml .Values.proxies.clientNamespaces | nindent 2 }}
 proxyResources: {{- toYaml .Values.proxies.resources | nindent 2 }}
+proxyThreads: {{ .Values.proxies.threads }}
 {{- end }}
 
 {{/* What all pods of the operator's image share: argument is (list $ "subcommand"). */}}

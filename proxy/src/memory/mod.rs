@@ -10,7 +10,7 @@
 //! | values of an execution's parameters | the execution |
 //! | a row longer than 32 KiB that is masked, and the same edited | the masked answer |
 //! | what the database told of tables | the look-up for column rules |
-//! | everything that the gate takes | at the start, once: [`crate::gate_pool::MEMORY`] |
+//! | everything that the gate takes | at the start, once: [`crate::gate_pool::takes`] |
 //! | all who have not proved who they are | at the start, once: [`crate::sessions::MEMORY`] |
 
 mod cgroup;
@@ -35,16 +35,17 @@ const SESSION: usize = 320 * 1024;
 /// The least that a ledger has, however small the process's bound: what goes beyond it then is a matter of luck.
 const LEAST: usize = 8 * MIB;
 
-/// The ledger of this process, for `sessions` at once. Logs when its bound is too small for them.
-pub fn ledger(sessions: u32) -> Ledger {
+/// The ledger of this process, for `sessions` at once on `threads` threads. Logs when its bound is too small for them.
+pub fn ledger(sessions: u32, threads: usize) -> Ledger {
     let bound = cgroup::bound();
-    let ledger = share_out(bound.unwrap_or(UNBOUNDED), sessions);
+    let ledger = share_out(bound.unwrap_or(UNBOUNDED), sessions, threads);
     let (bytes, bound) = (ledger.most(), bound.unwrap_or_default());
     if bytes <= LEAST {
         tracing::warn!(
             bytes,
             bound,
             sessions,
+            threads,
             "this memory bound is too small: large statements will be refused"
         );
     } else {
@@ -54,10 +55,10 @@ pub fn ledger(sessions: u32) -> Ledger {
 }
 
 /// What is left of `bound` bytes when everything else has its room.
-fn share_out(bound: u64, sessions: u32) -> Ledger {
+fn share_out(bound: u64, sessions: u32, threads: usize) -> Ledger {
     let bound = usize::try_from(bound).unwrap_or(usize::MAX);
     let sessions = usize::try_from(sessions).unwrap_or(usize::MAX).saturating_mul(SESSION);
-    let taken = [OWN, gate_pool::MEMORY, DOOR, sessions].into_iter().fold(0, usize::saturating_add);
+    let taken = [OWN, gate_pool::takes(threads), DOOR, sessions].into_iter().fold(0, usize::saturating_add);
     Ledger::of(bound.saturating_sub(taken).max(LEAST))
 }
 
@@ -67,14 +68,20 @@ mod tests {
 
     #[test]
     fn the_charts_pod_has_room_for_two_masked_rows_of_the_greatest_length() {
-        let most = share_out(128 << 20, 20).most();
+        let most = share_out(128 << 20, 20, 1).most();
         assert!((40 * MIB..64 * MIB).contains(&most), "{most}");
     }
 
     #[test]
+    fn a_second_thread_takes_as_much_as_the_charts_values_say() {
+        let most = |threads| share_out(256 << 20, 20, threads).most();
+        assert_eq!(most(1) - most(2), 12 * MIB);
+    }
+
+    #[test]
     fn a_pod_that_is_too_small_has_the_least() {
-        assert_eq!(share_out(64 << 20, 20).most(), LEAST);
-        assert_eq!(share_out(128 << 20, 1_000).most(), LEAST);
-        assert!(share_out(u64::MAX, 1_000).most() > 1 << 40);
+        assert_eq!(share_out(64 << 20, 20, 1).most(), LEAST);
+        assert_eq!(share_out(128 << 20, 1_000, 1).most(), LEAST);
+        assert!(share_out(u64::MAX, 1_000, 8).most() > 1 << 40);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use access::Grant;
+use tokio::runtime::Handle;
 
 use super::identity::SessionAuthority;
 use super::seats::Seats;
@@ -70,7 +71,7 @@ impl<E: Engine> Shared<E> {
             ending,
             since: Instant::now(),
             seats: Seats::empty(),
-            memory: memory::ledger(grant.limits.sessions),
+            memory: memory::ledger(grant.limits.sessions, Handle::current().metrics().num_workers()),
             grant,
         })
     }

@@ -34,12 +34,17 @@ struct Bounded<'a> {
 
 impl<'a> Bounded<'a> {
     fn start(machine: &'a Machine, grant: &Grant) -> anyhow::Result<Self> {
-        Self::start_in(machine, grant, charts_limit()?)
+        Self::start_in(machine, grant, charts_limit()?, 1)
     }
 
-    fn start_in(machine: &'a Machine, grant: &Grant, mebibytes: u64) -> anyhow::Result<Self> {
+    /// With a second thread for sessions, and with what the chart's values say that it takes.
+    fn start_with_two_threads(machine: &'a Machine, grant: &Grant) -> anyhow::Result<Self> {
+        Self::start_in(machine, grant, charts_limit()?.saturating_add(12), 2)
+    }
+
+    fn start_in(machine: &'a Machine, grant: &Grant, mebibytes: u64, threads: u8) -> anyhow::Result<Self> {
         let cgroup = Cgroup::of(mebibytes << 20)?;
-        let mut proxy = Proxy::start_within(machine, grant, &cgroup)?;
+        let mut proxy = Proxy::start_within(machine, grant, &cgroup, threads)?;
         proxy.is_ready()?;
         let idle = proxy.kib("VmRSS")?;
         Ok(Self { proxy, cgroup, machine, idle })
@@ -153,6 +158,12 @@ async fn a_large_text_ends_no_process_with_a_column_rule_either() -> anyhow::Res
     every_text_again_and_again(&mut Bounded::start(&machine, &ruled)?).await
 }
 
+#[tokio::test]
+async fn a_large_text_ends_no_process_of_two_threads() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    every_text_again_and_again(&mut Bounded::start_with_two_threads(&machine, &grant(&machine, 3600)?)?).await
+}
+
 /// "Can't create more than max_prepared_stmt_count statements".
 const TOO_MANY_PREPARED: u16 = 1461;
 
@@ -212,8 +223,13 @@ async fn all_sessions_with_the_longest_rows_end_no_process() -> anyhow::Result<(
     machine.database.admin(PAPERS);
     let mut ruled = grant(&machine, 3600)?;
     ruled.target.columns = vec![rule("papers", "secret")];
-    for (grant, masked) in [(grant(&machine, 3600)?, false), (ruled, true)] {
-        let mut bounded = Bounded::start(&machine, &grant)?;
+    for (grant, masked, threads) in
+        [(grant(&machine, 3600)?, false, 1), (ruled.clone(), true, 1), (ruled, true, 2)]
+    {
+        let mut bounded = match threads {
+            1 => Bounded::start(&machine, &grant)?,
+            _ => Bounded::start_with_two_threads(&machine, &grant)?,
+        };
         let mut bystander = bounded.connects().await?;
         for _ in 0..2 {
             let mut sessions = JoinSet::new();
@@ -258,7 +274,7 @@ async fn what_does_not_fit_is_refused_with_a_sentence_and_the_session_goes_on() 
     let mut ruled = grant(&machine, 3600)?;
     ruled.target.columns = vec![rule("papers", "secret")];
     // So small that there is the least of a ledger, 8 MiB.
-    let mut bounded = Bounded::start_in(&machine, &ruled, 64)?;
+    let mut bounded = Bounded::start_in(&machine, &ruled, 64, 1)?;
     let mut bystander = bounded.connects().await?;
     let mut session = bounded.connects().await?;
     let long = |number: usize| format!("SELECT LENGTH('{}') + {number}", "x".repeat(1_048_000));

@@ -87,13 +87,20 @@ impl<'a> Proxy<'a> {
         Self::start_in(machine, grant, &[])
     }
 
-    /// Starts it in this cgroup, from its first instruction on, and with the environment that its image gives it.
-    pub fn start_within(machine: &'a Machine, grant: &Grant, cgroup: &Cgroup) -> anyhow::Result<Self> {
+    /// Starts it in this cgroup, from its first instruction on, with so many threads for sessions, and with the environment
+    /// that its image gives it.
+    pub fn start_within(
+        machine: &'a Machine,
+        grant: &Grant,
+        cgroup: &Cgroup,
+        threads: u8,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(cgroup.procs()).arg(binary());
         let image = include_str!("../../../images/proxy/Containerfile");
         let environment = image.lines().filter_map(|line| line.strip_prefix("ENV "));
         command.envs(environment.flat_map(|line| line.split(' ')).filter_map(|one| one.split_once('=')));
+        command.env("KEYHOLE_THREADS", threads.to_string());
         Self::start_by(command, machine, grant)
     }
 

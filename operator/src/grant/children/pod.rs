@@ -49,7 +49,8 @@ pub fn pod(parent: Parent<'_>) -> Pod {
 }
 
 fn container(parent: Parent<'_>) -> Container {
-    let args = ["--grant", "/etc/keyhole/grant.json", "--identity", IDENTITY_DIR];
+    let threads = parent.config.proxy_threads.to_string();
+    let args = ["--grant", "/etc/keyhole/grant.json", "--identity", IDENTITY_DIR, "--threads", &threads];
     Container {
         name: "proxy".to_owned(),
         image: Some(parent.config.proxy_image.clone()),
