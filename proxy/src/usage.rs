@@ -3,8 +3,8 @@
 //!
 //! It counts and nothing else: whether a budget is used up is decided where statements are relayed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use access::Used;
 use access::report::Usage;
@@ -18,6 +18,7 @@ pub struct UsageMeter {
     refused: AtomicU64,
     rows: AtomicU64,
     bytes: AtomicU64,
+    turn: Mutex<()>,
 }
 
 /// One place among the open sessions; dropping it gives the place back.
@@ -37,6 +38,7 @@ impl From<Used> for UsageMeter {
             refused: refused.into(),
             rows: rows.into(),
             bytes: bytes.into(),
+            turn: Mutex::default(),
         }
     }
 }
@@ -58,6 +60,12 @@ impl UsageMeter {
     /// One statement was refused.
     pub fn count_refusal(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The turn of one session to see whether more fits into the budget, and to count it: two that saw the same rest would both
+    /// take it. Not to be held over an await.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts what went to a client of an answer. Called as it goes, not at its end: a budget binds all sessions together.
@@ -114,6 +122,27 @@ mod tests {
         let Usage { open_sessions, sessions, statements, refused, rows, bytes } = meter.so_far();
         assert_eq!((statements, refused, rows, bytes), (1_001, 101, 10_003, 100_040));
         assert_eq!((open_sessions, sessions), (0, 0));
+    }
+
+    #[test]
+    fn sessions_on_several_threads_take_no_more_than_there_is() {
+        const BUDGET: u64 = 100_000;
+        let meter = UsageMeter::default();
+        let takes = || {
+            loop {
+                let _turn = meter.turn();
+                if meter.so_far().rows >= BUDGET {
+                    break;
+                }
+                meter.count_answer(1, 1);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(takes);
+            }
+        });
+        assert_eq!(meter.so_far().rows, BUDGET);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Follows the database's answer frame by frame: each is looked at, held against the limits, and passed on as it is.
 //! What was let pass stays owed until it has gone out, so an interruption never loses the place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -166,6 +167,8 @@ impl Relay {
 
     /// Lets frames pass as they are until nothing is left or a limit is met.
     fn judge_what_is_here(&mut self, following: &mut Following<'_>) -> Result<Step, Ended> {
+        let usage = Arc::clone(&self.shared.usage);
+        let _turn = usage.turn();
         while !following.tracker.is_complete() {
             let Some(front) = self.database.inbound.unread().get(self.owed..) else { break };
             let Some(mut observed) = following.tracker.observe(front).map_err(Ended::DatabaseBroke)? else {

@@ -4,6 +4,8 @@
 //! Memory: one row, of the length that the statement's limit allows and less than 16 MiB, and the same again edited. One that
 //! is longer than the buffer is entered in the ledger first, and the answer stops where there is no room.
 
+use std::sync::Arc;
+
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::frame::Sequence;
 use wire::mysql::response::{Answer, Observed, ResponseError, Seen};
@@ -54,6 +56,8 @@ impl Relay {
     }
 
     fn edit_until(&mut self, following: &mut Following<'_>) -> Result<Step, Ended> {
+        let usage = Arc::clone(&self.shared.usage);
+        let _turn = usage.turn();
         let Following { tracker, used, answered, joint, editing, held: _ } = following;
         let Some(editing) = editing else { return Err(Ended::Ours) };
         if editing.front.is_none() && editing.editor.held() == 0 {
