@@ -11,6 +11,7 @@ use crds::{AccessGrant, AccessRequest};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
 
+use crate::api::gone_is_good;
 use crate::context::Context;
 use crate::controllers;
 use crate::run::{candidate, means};
@@ -85,11 +86,4 @@ fn whats_left(grant: &AccessGrant) -> String {
         status.phase,
         open.join("; ")
     )
-}
-
-fn gone_is_good(deleted: Result<(), kube::Error>) -> Result<(), kube::Error> {
-    match deleted {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other,
-    }
 }

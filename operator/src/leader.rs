@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
 
+use crate::api::is_conflict;
 use crate::clock::now;
 use crate::config::Config;
 use access::chain;
@@ -152,7 +153,7 @@ impl View {
 fn won(written: Result<(), kube::Error>) -> Result<Standing, kube::Error> {
     match written {
         Ok(()) => Ok(Standing::Ours),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Standing::Theirs),
+        Err(error) if is_conflict(&error) => Ok(Standing::Theirs),
         Err(error) => Err(error),
     }
 }

@@ -3,6 +3,7 @@
 //! It never holds a database credential, never writes an admission policy, and acts only while it leads.
 
 mod admission;
+mod api;
 mod certificates;
 mod clock;
 mod config;

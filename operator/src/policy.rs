@@ -12,13 +12,11 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use crate::admission::groups_checked_since;
+use crate::api::{TRY_AGAIN, is_conflict};
 use crate::clock::now;
 use crate::context::Context;
-use crate::grant::error::is_conflict;
 use crate::request::decision::expression;
 use access::chain;
-
-const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// A policy that could not be looked at; it is tried again.
 #[derive(Debug, thiserror::Error)]

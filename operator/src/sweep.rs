@@ -11,8 +11,8 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 
+use crate::api::{Metadata, Namespaced, gone_is_good};
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
 use access::chain;
@@ -79,36 +79,20 @@ fn grant_of<K: Resource>(child: &K) -> Option<String> {
     child.labels().get(GRANT_UID_LABEL).cloned()
 }
 
-type Metadata<K> = kube::core::PartialObjectMeta<K>;
-
-async fn children<K>(context: &Context) -> Result<Vec<Metadata<K>>, kube::Error>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
-    K::DynamicType: Default,
-{
+async fn children<K: Namespaced>(context: &Context) -> Result<Vec<Metadata<K>>, kube::Error> {
     list::<K>(context, GRANT_UID_LABEL).await
 }
 
-async fn list<K>(context: &Context, label: &str) -> Result<Vec<Metadata<K>>, kube::Error>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
-    K::DynamicType: Default,
-{
+async fn list<K: Namespaced>(context: &Context, label: &str) -> Result<Vec<Metadata<K>>, kube::Error> {
     let api = Api::<K>::namespaced(context.client.clone(), &context.config.proxies_namespace);
     Ok(api.list_metadata(&ListParams::default().labels(label)).await?.items)
 }
 
-async fn delete_orphans<K>(
+async fn delete_orphans<K: Namespaced>(
     context: &Context,
     found: &[Metadata<K>],
     kept: &BTreeSet<String>,
-) -> Result<(), kube::Error>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
-{
+) -> Result<(), kube::Error> {
     for child in found {
         if grant_of(child).is_some_and(|uid| !kept.contains(&uid)) {
             tracing::warn!(kind = %K::kind(&()), name = %child.name_any(), "swept: its grant is gone");
@@ -119,19 +103,9 @@ where
 }
 
 /// This very object, not a later one of its name.
-async fn delete<K>(context: &Context, object: &Metadata<K>) -> Result<(), kube::Error>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
-{
+async fn delete<K: Namespaced>(context: &Context, object: &Metadata<K>) -> Result<(), kube::Error> {
     let api = Api::<K>::namespaced(context.client.clone(), &context.config.proxies_namespace);
     let only_this = Preconditions { uid: object.uid(), resource_version: None };
     let params = DeleteParams::background().preconditions(only_this);
-    match api.delete(&object.name_any(), &params).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(error),
-    }
+    gone_is_good(api.delete(&object.name_any(), &params).await.map(drop))
 }

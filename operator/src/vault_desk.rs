@@ -10,7 +10,6 @@ use tokio::sync::Mutex;
 use vault::{LeaseState, LoginToken, Revocation, Secret, Vault, VaultError};
 
 use crate::config::VaultConfig;
-use crate::grant::observed::{Finding, Shut};
 use access::chain;
 
 /// Where the kubelet puts the operator's token for Vault.
@@ -27,6 +26,24 @@ enum DeskError {
     /// Vault's answer.
     #[error(transparent)]
     Vault(VaultError),
+}
+
+/// What came of shutting one lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Accessor of the token that owns the lease.
+    pub token_accessor: String,
+    /// What is known now.
+    pub shut: Shut,
+}
+
+/// Whether a lease is shut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shut {
+    /// Vault says that it is gone.
+    Gone,
+    /// It may stand; how to fix it.
+    Open(String),
 }
 
 /// Vault, and the login that is still good.

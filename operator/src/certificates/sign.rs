@@ -1,7 +1,6 @@
 //! Answers CertificateSigningRequests of our signer: denied with a sentence, or approved and signed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crds::AccessGrant;
 use jiff::Timestamp;
@@ -15,14 +14,11 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use super::judge::{Asked, Refusal, asked, judge};
+use crate::api::{LOOK_AGAIN, TRY_AGAIN, is_conflict};
 use crate::clock::now;
 use crate::context::Context;
-use crate::grant::error::is_conflict;
 use crate::pki::authority::{AuthorityError, Leaf};
 use access::chain;
-
-const TRY_AGAIN: Duration = Duration::from_secs(2);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A CSR that could not be answered; it is tried again.
 #[derive(Debug, thiserror::Error)]

@@ -7,18 +7,19 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::children::{Parent, network_policy, pod, role, service_account};
 use super::error::GrantError;
 use super::observe::proxy;
-use super::observed::{Finding, Observed};
+use super::observed::Observed;
 use super::plan::Action;
 use super::{identity, told};
+use crate::api::{Namespaced, gone_is_good};
 use crate::context::{Context, MANAGER};
+use crate::vault_desk::Finding;
 use access::chain;
 
 /// One plan being obeyed.
@@ -92,38 +93,26 @@ impl Steps<'_> {
         let api: Api<AccessGrant> = self.own_namespace();
         api.replace_status(&before.name_any(), &PostParams::default(), &after)
             .await
-            .map_err(|source| GrantError::Record { source })?;
+            .map_err(GrantError::Record)?;
         told::changes(self.context, self.observed, &after, self.now);
         Ok(())
     }
 
     /// Server-side apply: doing it twice changes nothing.
-    async fn put<K>(&self, object: K) -> Result<(), GrantError>
-    where
-        K: Resource<Scope = k8s_openapi::NamespaceResourceScope>
-            + Serialize
-            + DeserializeOwned
-            + Clone
-            + std::fmt::Debug,
-        K::DynamicType: Default,
-    {
-        let what = K::kind(&K::DynamicType::default()).into_owned();
+    async fn put<K: Namespaced + Serialize>(&self, object: K) -> Result<(), GrantError> {
+        let what = K::kind(&()).into_owned();
         let patch = PatchParams::apply(MANAGER).force();
         self.in_proxies::<K>()
             .patch(&object.name_any(), &patch, &Patch::Apply(&object))
             .await
             .map(drop)
-            .map_err(|source| GrantError::Apply { what, source })
+            .map_err(|source| GrantError::Apply(what, source))
     }
 
-    async fn delete<K>(&self, what: &'static str) -> Result<(), GrantError>
-    where
-        K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + DeserializeOwned + Clone + std::fmt::Debug,
-        K::DynamicType: Default,
-    {
+    async fn delete<K: Namespaced>(&self, what: &'static str) -> Result<(), GrantError> {
         let name = ChildName::of(&self.uid());
         let deleted = self.in_proxies::<K>().delete(name.as_str(), &DeleteParams::background()).await;
-        gone_is_good(deleted.map(drop), what)
+        gone_is_good(deleted.map(drop)).map_err(|source| GrantError::Delete(what, source))
     }
 
     /// This very pod, not a later one of its name.
@@ -132,14 +121,14 @@ impl Steps<'_> {
         let only_this = Preconditions { uid: Some(pod.uid.clone()), resource_version: None };
         let params = DeleteParams::background().preconditions(only_this);
         let name = ChildName::of(&self.uid());
-        gone_is_good(self.in_proxies::<Pod>().delete(name.as_str(), &params).await.map(drop), "Pod")
+        let deleted = self.in_proxies::<Pod>().delete(name.as_str(), &params).await;
+        gone_is_good(deleted.map(drop)).map_err(|source| GrantError::Delete("Pod", source))
     }
 
     async fn shorten_pod(&self, by_seconds: i64) -> Result<(), GrantError> {
         let api = self.in_proxies::<Pod>();
         let name = ChildName::of(&self.uid());
-        let observe = |source| GrantError::Observe { source };
-        let Some(pod) = api.get_opt(name.as_str()).await.map_err(observe)? else { return Ok(()) };
+        let Some(pod) = api.get_opt(name.as_str()).await.map_err(GrantError::Observe)? else { return Ok(()) };
         let lasts = pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds).unwrap_or(1);
         let shorter = lasts.saturating_sub(by_seconds).max(1);
         // With the resourceVersion: what was read is what is shortened, once.
@@ -147,12 +136,12 @@ impl Steps<'_> {
             "metadata": {"resourceVersion": pod.resource_version()}, "spec": {"activeDeadlineSeconds": shorter}
         });
         let patched = api.patch(name.as_str(), &PatchParams::default(), &Patch::Merge(&patch)).await;
-        patched.map(drop).map_err(|source| GrantError::Apply { what: "Pod".to_owned(), source })
+        patched.map(drop).map_err(|source| GrantError::Apply("Pod".to_owned(), source))
     }
 
     async fn confirm(&self, token_accessor: &str) -> Result<(), GrantError> {
         let Some(proxy) = self.proxy().await? else { return Ok(()) };
-        proxy.confirm(token_accessor).await.map_err(|source| GrantError::Proxy { source })
+        proxy.confirm(token_accessor).await.map_err(GrantError::Proxy)
     }
 
     /// Cutting off never waits for an answer: what the proxy does not do, its pod's end does.
@@ -173,11 +162,7 @@ impl Steps<'_> {
 
     async fn proxy(&self) -> Result<Option<super::proxy::Proxy>, GrantError> {
         let name = ChildName::of(&self.uid());
-        let pod = self
-            .in_proxies::<Pod>()
-            .get_opt(name.as_str())
-            .await
-            .map_err(|source| GrantError::Observe { source })?;
+        let pod = self.in_proxies::<Pod>().get_opt(name.as_str()).await.map_err(GrantError::Observe)?;
         Ok(pod.and_then(|pod| proxy(self.context, &self.uid(), &pod, self.now)))
     }
 
@@ -185,7 +170,7 @@ impl Steps<'_> {
     async fn close_request(&self) -> Result<(), GrantError> {
         let api: Api<AccessRequest> = self.own_namespace();
         let reference = &self.observed.grant.spec.request;
-        let close = |source| GrantError::CloseRequest { source };
+        let close = GrantError::CloseRequest;
         let Some(mut request) = api.get_opt(&reference.name).await.map_err(close)? else { return Ok(()) };
         if request.uid().as_deref() != Some(reference.uid.as_str()) {
             return Ok(());
@@ -205,33 +190,16 @@ impl Steps<'_> {
         let api: Api<AccessGrant> = self.own_namespace();
         let patched = api.patch(&grant.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
         self.context.forget(&self.uid());
-        gone_is_good(patched.map(drop), "finalizer")
+        gone_is_good(patched.map(drop)).map_err(|source| GrantError::Delete("finalizer", source))
     }
 
-    fn in_proxies<K>(&self) -> Api<K>
-    where
-        K: Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-        K::DynamicType: Default,
-    {
+    fn in_proxies<K: Namespaced>(&self) -> Api<K> {
         Api::namespaced(self.context.client.clone(), &self.context.config.proxies_namespace)
     }
 
-    fn own_namespace<K>(&self) -> Api<K>
-    where
-        K: Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-        K::DynamicType: Default,
-    {
+    fn own_namespace<K: Namespaced>(&self) -> Api<K> {
         let namespace = self.observed.grant.namespace().unwrap_or_default();
         Api::namespaced(self.context.client.clone(), &namespace)
-    }
-}
-
-/// What is not there needs no deletion.
-fn gone_is_good(result: Result<(), kube::Error>, what: &'static str) -> Result<(), GrantError> {
-    match result {
-        Ok(()) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(GrantError::Delete { what, source }),
     }
 }
 

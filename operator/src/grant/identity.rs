@@ -16,7 +16,7 @@ const AFTER_THE_END: SignedDuration = SignedDuration::from_mins(10);
 
 /// The Secret with everything the pod mounts.
 pub fn identity_secret(context: &Context, parent: Parent<'_>, used: Used) -> Result<Secret, GrantError> {
-    let file = grant_file(parent, used).map_err(|source| GrantError::GrantFile { source })?;
+    let file = grant_file(parent, used).map_err(GrantError::GrantFile)?;
     let (uid, name) = (parent.uid(), parent.name());
     let leaf = Leaf {
         common_name: name.to_string(),
@@ -27,7 +27,7 @@ pub fn identity_secret(context: &Context, parent: Parent<'_>, used: Used) -> Res
         not_after: file.expires_at.checked_add(AFTER_THE_END).unwrap_or(file.expires_at),
     };
     let internal = &context.authorities.internal;
-    let pair = internal.issue(&leaf).map_err(|source| GrantError::Certificate { source })?;
+    let pair = internal.issue(&leaf).map_err(GrantError::Certificate)?;
     let files = Files {
         grant_json: access::file::write(&file),
         certificate_pem: pair.certificate_pem,

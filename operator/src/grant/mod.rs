@@ -11,25 +11,20 @@ pub mod proxy;
 pub mod told;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crds::{AccessGrant, GrantPhase};
-use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use self::apply::Steps;
 use self::error::GrantError;
+use crate::api::{LOOK_AGAIN, TRY_AGAIN, until};
 use crate::clock::now;
 use crate::context::Context;
 use access::chain;
 
 /// Findings lead to a second plan at once; more rounds than this wait for the next look.
 const ROUNDS: usize = 4;
-/// After a failure.
-const TRY_AGAIN: Duration = Duration::from_secs(2);
-/// After somebody else wrote the same object.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// One look at one grant.
 pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Result<Action, GrantError> {
@@ -38,7 +33,7 @@ pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Resul
     let mut findings = Vec::new();
     for _ in 0..ROUNDS {
         let read = api.get_opt(&cached.name_any()).await;
-        let Some(grant) = read.map_err(|source| GrantError::Observe { source })? else {
+        let Some(grant) = read.map_err(GrantError::Observe)? else {
             return Ok(Action::await_change());
         };
         if is_over(&grant) {
@@ -47,10 +42,10 @@ pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Resul
         }
         let time = now();
         let target = crds::target(&namespace, &grant.spec.terms.database, &grant.spec.terms.database_spec)
-            .map_err(|source| GrantError::Snapshot { source })?;
+            .map_err(GrantError::Snapshot)?;
         let observed = observe::observe(&context, grant, std::mem::take(&mut findings), time)
             .await
-            .map_err(|source| GrantError::Observe { source })?;
+            .map_err(GrantError::Observe)?;
         let plan::Plan { actions, look_again } = plan::plan(&observed, time);
         let steps = Steps { context: &context, observed: &observed, target: &target, now: time };
         findings = steps.obey(actions).await?;
@@ -76,8 +71,4 @@ pub fn failed(grant: Arc<AccessGrant>, error: &GrantError, context: Arc<Context>
 fn is_over(grant: &AccessGrant) -> bool {
     let ended = grant.status.as_ref().is_some_and(|status| status.phase == GrantPhase::Ended);
     ended && !plan::has_finalizer(grant)
-}
-
-fn until(time: Timestamp) -> Duration {
-    Duration::try_from(time.duration_since(now())).unwrap_or(Duration::ZERO)
 }

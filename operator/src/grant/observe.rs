@@ -10,14 +10,15 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod,
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 
 use super::observed::{
-    Child, Finding, Link, Observed, Place, PodSeen, PodState, Problem, RequestLink, Rules, UsageDue,
+    Child, Link, Observed, Place, PodSeen, PodState, Problem, RequestLink, Rules, UsageDue,
 };
 use super::proxy::{Proxy, read_report};
 use crate::admission;
+use crate::api::{Metadata, Namespaced};
 use crate::context::Context;
+use crate::vault_desk::Finding;
 
 /// Observes the grant. `findings`: what came of shutting leases a moment ago.
 pub async fn observe(
@@ -76,17 +77,11 @@ pub fn address(pod: &Pod) -> Option<IpAddr> {
     pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
 }
 
-type Metadata<K> = kube::core::PartialObjectMeta<K>;
-
-async fn metadata<K>(
+async fn metadata<K: Namespaced>(
     context: &Context,
     namespace: &str,
     name: &str,
-) -> Result<Option<Metadata<K>>, kube::Error>
-where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
-    K::DynamicType: Default,
-{
+) -> Result<Option<Metadata<K>>, kube::Error> {
     Api::<K>::namespaced(context.client.clone(), namespace).get_metadata_opt(name).await
 }
 

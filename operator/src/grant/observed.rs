@@ -5,6 +5,7 @@ use crds::AccessGrant;
 use jiff::Timestamp;
 
 use crate::admission::Admission;
+use crate::vault_desk::Finding;
 
 /// Everything about one grant, as it was seen.
 #[derive(Clone, Debug)]
@@ -132,22 +133,4 @@ pub struct Problem {
     pub reason: String,
     /// What to do.
     pub message: String,
-}
-
-/// What came of shutting one lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Accessor of the token that owns the lease.
-    pub token_accessor: String,
-    /// What is known now.
-    pub shut: Shut,
-}
-
-/// Whether a lease is shut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shut {
-    /// Vault says that it is gone.
-    Gone,
-    /// It may stand; how to fix it.
-    Open(String),
 }

@@ -13,6 +13,7 @@ use kube::core::ObjectMeta;
 use kube::{Api, Client};
 
 use super::authority::{Authority, AuthorityError};
+use crate::api::is_conflict;
 use crate::config::Config;
 use crate::owner;
 
@@ -93,7 +94,7 @@ impl Place {
         let secret = secret(name, &made, self.owner.clone());
         match self.secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(made),
-            Err(kube::Error::Api(status)) if status.code == 409 => {
+            Err(error) if is_conflict(&error) => {
                 let theirs = self.get(name).await?.ok_or(LoadAuthorityError::Content { name })?;
                 read(name, &theirs)
             }

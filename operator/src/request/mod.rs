@@ -1,59 +1,25 @@
 //! Requests: observe, decide, apply.
 
+pub mod apply;
 pub mod decision;
+pub mod error;
 pub mod grant_object;
 pub mod observe;
+pub mod observed;
 pub mod plan;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crds::{AccessGrant, AccessRequest, RequestPhase};
-use jiff::Timestamp;
-use kube::api::PostParams;
+use access::chain;
+use crds::{AccessRequest, RequestPhase};
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
-use self::plan::{Observed, Plan, plan};
+use self::error::RequestError;
+use self::plan::plan;
+use crate::api::{LOOK_AGAIN, TRY_AGAIN, until};
 use crate::clock::now;
 use crate::context::Context;
-use crate::events;
-use crate::grant::error::is_conflict;
-use access::chain;
-
-/// After a failure.
-const TRY_AGAIN: Duration = Duration::from_secs(2);
-/// After somebody else wrote the same object.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// A reconciliation of a request that failed; it is tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// Reading.
-    #[error("cannot read the request's objects")]
-    Observe(#[source] kube::Error),
-    /// Its status.
-    #[error("cannot write the request's status")]
-    Record(#[source] kube::Error),
-    /// Its grant.
-    #[error("cannot create the request's grant")]
-    Create(#[source] kube::Error),
-    /// The decision did not come back.
-    #[error("the decision was interrupted")]
-    Decide,
-}
-
-impl RequestError {
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Observe(_) => "Observe",
-            Self::Record(source) | Self::Create(source) if is_conflict(source) => "Conflict",
-            Self::Record(_) => "Record",
-            Self::Create(_) => "CreateGrant",
-            Self::Decide => "Decide",
-        }
-    }
-}
 
 /// One look at one request.
 pub async fn reconcile(cached: Arc<AccessRequest>, context: Arc<Context>) -> Result<Action, RequestError> {
@@ -69,7 +35,7 @@ pub async fn reconcile(cached: Arc<AccessRequest>, context: Arc<Context>) -> Res
     });
     let (observed, plan) = decided.await.map_err(|_| RequestError::Decide)?;
     let again = plan.look_again;
-    apply(&context, &api, &observed, plan).await?;
+    apply::obey(&context, &api, &observed, plan).await?;
     Ok(again.map_or_else(Action::await_change, |again| Action::requeue(until(again))))
 }
 
@@ -100,49 +66,4 @@ fn is_over(request: &AccessRequest) -> bool {
     let phase = request.status.as_ref().map(|status| status.phase).unwrap_or_default();
     request.metadata.deletion_timestamp.is_some()
         || matches!(phase, RequestPhase::Denied | RequestPhase::Lapsed)
-}
-
-/// The status first: what it says about the grant must be on record before there is one.
-async fn apply(
-    context: &Context,
-    api: &Api<AccessRequest>,
-    observed: &Observed,
-    plan: Plan,
-) -> Result<(), RequestError> {
-    let Plan { status, create, look_again: _ } = plan;
-    let before = &observed.request;
-    if before.status.as_ref() != Some(&status) {
-        let mut after = before.clone();
-        after.status = Some(status);
-        let posted = PostParams::default();
-        api.replace_status(&before.name_any(), &posted, &after).await.map_err(RequestError::Record)?;
-        tell(context, before, &after);
-    }
-    let Some(grant) = create else { return Ok(()) };
-    let grants: Api<AccessGrant> =
-        Api::namespaced(context.client.clone(), &before.namespace().unwrap_or_default());
-    match grants.create(&PostParams::default(), &grant).await {
-        Ok(made) => {
-            context.remember_created(&made.uid().unwrap_or_default(), now());
-            Ok(())
-        }
-        // It is there already: a crash came between creating it and seeing it.
-        Err(error) if is_conflict(&error) => Ok(()),
-        Err(error) => Err(RequestError::Create(error)),
-    }
-}
-
-fn tell(context: &Context, before: &AccessRequest, after: &AccessRequest) {
-    let conditions = |request: &AccessRequest| {
-        request.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default()
-    };
-    let (old, new) = (conditions(before), conditions(after));
-    // `Ready` and `Ended` are the grant's own events.
-    let decided =
-        events::changed(&old, &new).into_iter().filter(|c| c.type_ == "Approved").cloned().collect();
-    events::publish(context, after, decided);
-}
-
-fn until(time: Timestamp) -> Duration {
-    Duration::try_from(time.duration_since(now())).unwrap_or(Duration::ZERO)
 }

@@ -5,7 +5,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::grant_object;
-use super::plan::Observed;
+use super::observed::Observed;
 use crate::admission;
 use crate::context::Context;
 

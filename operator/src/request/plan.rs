@@ -2,36 +2,21 @@
 //! to create.
 
 use crds::{
-    AccessApproval, AccessGrant, AccessPolicy, AccessRequest, AccessRequestStatus, ApprovalSummary, Database,
-    Decision, DenialLatch, GrantPhase, RequestPhase, condition, set_condition,
+    AccessGrant, AccessPolicy, AccessRequest, AccessRequestStatus, ApprovalSummary, Decision, DenialLatch,
+    GrantPhase, RequestPhase, condition, set_condition,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::decision::offer::{NoOffer, Offer, Sources, offer};
-use super::decision::quorum::{Judged, created, judge};
+use super::decision::quorum::{Judged, judge};
 use super::decision::rules::{Case, Verdict, Why, counting, decide};
 use super::decision::summary::summary;
 use super::grant_object;
-use crate::admission::{Admission, groups_checked_since};
-
-/// The objects of one request, read from the API server.
-#[derive(Clone, Debug)]
-pub struct Observed {
-    /// The request.
-    pub request: AccessRequest,
-    /// The database it names.
-    pub database: Option<Database>,
-    /// The policy that the database names.
-    pub policy: Option<AccessPolicy>,
-    /// Every approval in its namespace that names it.
-    pub approvals: Vec<AccessApproval>,
-    /// The grant with its name.
-    pub grant: Option<AccessGrant>,
-    /// The admission policies.
-    pub admission: Admission,
-}
+use super::observed::Observed;
+use crate::admission::groups_checked_since;
+use crate::api::created;
 
 /// What to do, in this order: write the status, create the grant.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,8 @@ use access::report::Report;
 use crds::{AccessGrant, AccessGrantStatus, LeaseStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::observed::{Finding, PodSeen, Shut};
+use super::super::observed::PodSeen;
+use crate::vault_desk::{Finding, Shut};
 
 /// The most leases that one grant may have. A proxy whose accessor is not on record reads no credential; and a status that grew without
 /// end could not be written any more, not even to end the grant.

@@ -13,15 +13,14 @@ use crds::{AccessGrant, AccessGrantStatus, GrantPhase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::super::observed::{
-    Child, Finding, Link, Observed, Place, PodSeen, PodState, RequestLink, Rules, Shut, UsageDue,
-};
+use super::super::observed::{Child, Link, Observed, Place, PodSeen, PodState, RequestLink, Rules, UsageDue};
 use super::usage::used;
 use super::{Action, Plan, plan};
 use crate::admission::Admission;
 use crate::config::tests::example;
 use crate::grant::children::Parent;
 use crate::grant::children::grant_file::grant_file;
+use crate::vault_desk::{Finding, Shut};
 
 pub const START: &str = "2026-01-01T12:00:00Z";
 

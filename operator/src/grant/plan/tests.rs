@@ -6,10 +6,11 @@ use access::{ChildName, EndReason, Used};
 use crds::GrantPhase;
 use jiff::SignedDuration;
 
-use super::super::observed::{Child, Finding, Link, Observed, RequestLink, Rules, Shut};
+use super::super::observed::{Child, Link, Observed, RequestLink, Rules};
 use super::model::World;
 use super::{Action, plan};
 use crate::admission::Admission;
+use crate::vault_desk::{Finding, Shut};
 
 fn steps(world: &World) -> Vec<Action> {
     world.plan().actions.into_iter().filter(|action| !matches!(action, Action::Record(_))).collect()

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::super::observed::{Observed, Problem};
 use super::show::because;
 use crate::admission::Admission;
-use crate::request::decision::quorum::created;
+use crate::api::created;
 
 /// Why nothing is opened for this grant. `None`: it is believed.
 pub fn untrusted(observed: &Observed) -> Option<Problem> {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::offer::{Offer, is_evidence};
+use crate::api::created;
 
 /// One approval or denial, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,11 +139,6 @@ pub fn judge(
         });
     }
     judged
-}
-
-/// When an object was made. One without a time is as old as can be.
-pub fn created<K: kube::Resource>(object: &K) -> Timestamp {
-    object.meta().creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0)
 }
 
 fn why_not(

@@ -5,8 +5,9 @@ use crds::{AccessRequest, Decision, RequestPhase};
 use jiff::Timestamp;
 
 use super::offer::{NoOffer, Offer};
-use super::quorum::{Judged, created};
+use super::quorum::Judged;
 use crate::admission::Admission;
+use crate::api::created;
 
 /// Everything the rules look at.
 #[derive(Clone, Copy, Debug)]

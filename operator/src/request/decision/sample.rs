@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::admission::Admission;
-use crate::request::plan::{Observed, plan};
+use crate::request::observed::Observed;
+use crate::request::plan::plan;
 
 pub(super) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::sample::*;
 use crate::admission::Admission;
-use crate::request::plan::{Observed, Plan, plan};
+use crate::request::observed::Observed;
+use crate::request::plan::{Plan, plan};
 
 fn reason(plan: &Plan) -> String {
     let approved = plan.status.conditions.iter().find(|c| c.type_ == "Approved").unwrap();

@@ -1,0 +1,54 @@
+//! Obeys a plan: the status, then the grant. Decides nothing.
+
+use crds::{AccessGrant, AccessRequest};
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+
+use super::error::RequestError;
+use super::observed::Observed;
+use super::plan::Plan;
+use crate::api::is_conflict;
+use crate::clock::now;
+use crate::context::Context;
+use crate::events;
+
+/// The status first: what it says about the grant must be on record before there is one.
+pub async fn obey(
+    context: &Context,
+    api: &Api<AccessRequest>,
+    observed: &Observed,
+    plan: Plan,
+) -> Result<(), RequestError> {
+    let Plan { status, create, look_again: _ } = plan;
+    let before = &observed.request;
+    if before.status.as_ref() != Some(&status) {
+        let mut after = before.clone();
+        after.status = Some(status);
+        let posted = PostParams::default();
+        api.replace_status(&before.name_any(), &posted, &after).await.map_err(RequestError::Record)?;
+        tell(context, before, &after);
+    }
+    let Some(grant) = create else { return Ok(()) };
+    let grants: Api<AccessGrant> =
+        Api::namespaced(context.client.clone(), &before.namespace().unwrap_or_default());
+    match grants.create(&PostParams::default(), &grant).await {
+        Ok(made) => {
+            context.remember_created(&made.uid().unwrap_or_default(), now());
+            Ok(())
+        }
+        // It is there already: a crash came between creating it and seeing it.
+        Err(error) if is_conflict(&error) => Ok(()),
+        Err(error) => Err(RequestError::Create(error)),
+    }
+}
+
+fn tell(context: &Context, before: &AccessRequest, after: &AccessRequest) {
+    let conditions = |request: &AccessRequest| {
+        request.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default()
+    };
+    let (old, new) = (conditions(before), conditions(after));
+    // `Ready` and `Ended` are the grant's own events.
+    let decided =
+        events::changed(&old, &new).into_iter().filter(|c| c.type_ == "Approved").cloned().collect();
+    events::publish(context, after, decided);
+}
