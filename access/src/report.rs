@@ -76,6 +76,22 @@ pub mod failure {
     pub const GRANT_FILE: &str = "GrantFile";
     /// Nobody confirmed in time that the accessor is on record.
     pub const CUSTODY: &str = "Custody";
+
+    /// Every reason.
+    pub const ALL: [&str; 12] = [
+        VAULT_UNREACHABLE,
+        VAULT_SEALED,
+        VAULT_DENIED,
+        VAULT_ROLE_MISSING,
+        CLOCK_SKEW,
+        DATABASE_UNREACHABLE,
+        DATABASE_TLS,
+        DATABASE_LOGIN,
+        PRIVILEGES,
+        SERVER_UNKNOWN,
+        GRANT_FILE,
+        CUSTODY,
+    ];
 }
 
 /// What the grant's sessions have used so far, those on earlier proxies among them as far as the grant file tells.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use access::Engine;
-use crds::{AccessGrant, AccessRequest, GrantPhase, RequestPhase};
+use crds::{AccessGrant, AccessRequest, ConditionType, GrantPhase, RequestPhase, find_condition};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -162,7 +162,7 @@ pub fn end_reason(grant: &AccessGrant) -> Option<String> {
 
 fn ready_condition(grant: &AccessGrant) -> Option<String> {
     let conditions = &grant.status.as_ref()?.conditions;
-    conditions.iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.message.clone())
+    find_condition(conditions, ConditionType::Ready).map(|condition| condition.message.clone())
 }
 
 /// `None` while it is being opened.

@@ -1,8 +1,7 @@
 //! How a request stands, as steps in the order they happen. Pure: from the objects to words.
 
-use crds::{AccessGrant, AccessRequest, AccessRequestStatus, RequestPhase};
+use crds::{AccessGrant, AccessRequest, AccessRequestStatus, ConditionType, RequestPhase, find_condition};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 /// How far a step is.
@@ -61,7 +60,7 @@ pub fn story(request: &AccessRequest, grant: Option<&AccessGrant>, now: Timestam
         text: format!("{} asks to read {} for {}: {}", spec.user, spec.database, spec.duration, spec.reason),
     }];
     steps.push(decided(&status, &request.name_any()));
-    if crds::is_true(&status.conditions, "Approved") || status.grant.is_some() {
+    if crds::is_true(&status.conditions, ConditionType::Approved) || status.grant.is_some() {
         steps.push(opened(&status, &request.name_any(), now));
     }
     if matches!(status.phase, RequestPhase::Ending | RequestPhase::Ended) {
@@ -76,7 +75,7 @@ fn phase(request: &AccessRequest) -> RequestPhase {
 }
 
 fn decided(status: &AccessRequestStatus, name: &str) -> Step {
-    let condition = find(status, "Approved");
+    let condition = find_condition(&status.conditions, ConditionType::Approved);
     let at = condition.map(|condition| condition.last_transition_time.0);
     let said = condition.map(|condition| condition.message.clone()).filter(|message| !message.is_empty());
     if let Some(denied) = &status.denied {
@@ -120,7 +119,7 @@ fn under(text: String, status: &AccessRequestStatus) -> String {
 }
 
 fn opened(status: &AccessRequestStatus, name: &str, now: Timestamp) -> Step {
-    let condition = find(status, "Ready");
+    let condition = find_condition(&status.conditions, ConditionType::Ready);
     let at = condition.map(|condition| condition.last_transition_time.0);
     let message = condition.map(|condition| condition.message.as_str()).unwrap_or_default();
     match status.phase {
@@ -140,7 +139,7 @@ fn opened(status: &AccessRequestStatus, name: &str, now: Timestamp) -> Step {
 }
 
 fn closed(status: &AccessRequestStatus) -> Step {
-    let condition = find(status, "Ended");
+    let condition = find_condition(&status.conditions, ConditionType::Ended);
     let message = condition.map(|condition| condition.message.clone()).unwrap_or_default();
     let at = condition.filter(|condition| condition.status == "True");
     let mark = if status.phase == RequestPhase::Ended { Mark::Done } else { Mark::Now };
@@ -162,10 +161,6 @@ fn receipt(grant: &AccessGrant) -> Vec<Step> {
             text: format!("{} {}: {}", line.item, line.outcome, line.detail),
         })
         .collect()
-}
-
-fn find<'a>(status: &'a AccessRequestStatus, kind: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == kind)
 }
 
 /// A span as people say it.

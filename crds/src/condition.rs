@@ -3,19 +3,53 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// A condition. `kind` is its type (`Approved`, `Ready`, `Ended`), `reason` one CamelCase word, `message` a sentence
-/// that says what to do next.
-pub fn condition(kind: &str, is_true: Option<bool>, reason: &str, message: &str) -> Condition {
-    Condition {
-        type_: kind.to_owned(),
-        status: match is_true {
-            Some(true) => "True",
-            Some(false) => "False",
-            None => "Unknown",
+use crate::Reason;
+
+/// What a condition is about: its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionType {
+    /// Enough people approved exactly these terms. False: not yet, denied or lapsed. Never changes back.
+    Approved,
+    /// Of a grant: people can connect. Of a policy: everything in it can be read.
+    Ready,
+    /// Every item of the receipt is proved or can't be proved any more.
+    Ended,
+}
+
+impl ConditionType {
+    /// CamelCase, as it stands in `type`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Approved => "Approved",
+            Self::Ready => "Ready",
+            Self::Ended => "Ended",
         }
-        .to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
+    }
+}
+
+/// Why something is as it is: one word for programs, one sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Because {
+    /// The word.
+    pub reason: Reason,
+    /// The sentence, which says what to do next.
+    pub sentence: String,
+}
+
+impl Because {
+    /// Both.
+    pub fn new(reason: Reason, sentence: impl Into<String>) -> Self {
+        Self { reason, sentence: sentence.into() }
+    }
+}
+
+/// A condition of this type.
+pub fn condition(kind: ConditionType, holds: bool, because: &Because) -> Condition {
+    Condition {
+        type_: kind.word().to_owned(),
+        status: if holds { "True" } else { "False" }.to_owned(),
+        reason: because.reason.word().to_owned(),
+        message: because.sentence.clone(),
         observed_generation: None,
         last_transition_time: Time(Timestamp::UNIX_EPOCH),
     }
@@ -41,7 +75,12 @@ pub fn set_condition(
     }
 }
 
-/// Whether the condition of this type is there and `True`.
-pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
-    conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
+/// The condition of this type.
+pub fn find_condition(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind.word())
+}
+
+/// Whether it is there and `True`.
+pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
+    find_condition(conditions, kind).is_some_and(|condition| condition.status == "True")
 }

@@ -173,6 +173,7 @@ pub struct AccessGrantStatus {
     pub receipt: Vec<ReceiptLine>,
     /// `Ready`, `Ended`.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

@@ -12,12 +12,13 @@ mod duration;
 mod grant;
 mod limits;
 mod policy;
+mod reason;
 mod request;
 mod target;
 mod text;
 
 pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
-pub use condition::{condition, is_true, set_condition};
+pub use condition::{Because, ConditionType, condition, find_condition, is_true, set_condition};
 pub use database::{
     AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, EngineSpec,
     NetworkPeer, NetworkSpec, StoredFunction, TlsMode, TlsSpec, VaultCredentials,
@@ -32,6 +33,7 @@ pub use limits::LimitsSpec;
 pub use policy::{
     AccessPolicy, AccessPolicySpec, ApprovalsSpec, ApproversSpec, DenySpec, OnBehalfBy, PolicyStatus, Rule,
 };
+pub use reason::{Reason, Weight};
 pub use request::{
     AccessRequest, AccessRequestSpec, AccessRequestStatus, ApprovalSummary, DenialLatch, Evidence,
     RequestPhase,

@@ -144,5 +144,6 @@ pub struct OnBehalfBy {
 pub struct PolicyStatus {
     /// `Ready`: True when every expression compiles.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }

@@ -145,6 +145,7 @@ pub struct AccessRequestStatus {
     pub endpoint: Option<String>,
     /// `Approved`, `Ready`, `Ended`.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

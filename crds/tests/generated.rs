@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crds::admission::{Release, release_policies};
+use crds::{Reason, Weight};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -51,6 +52,31 @@ fn the_definitions_and_their_copy_in_the_chart_are_fresh() -> Outcome {
         }
     }
     Ok(())
+}
+
+/// What stands above the table of reasons.
+const REASONS: &str = "# Reasons of conditions
+
+The `reason` of a condition of `AccessRequest`, `AccessGrant` and `AccessPolicy`, and of the event that tells of it. The condition's
+`message` says what to do. The words stay as they are; new releases may add some. This page is generated:
+`BLESS=1 cargo test -p crds`.
+
+| reason | event | meaning |
+|---|---|---|
+";
+
+#[test]
+fn the_page_of_reasons_is_fresh() -> Outcome {
+    let mut text = REASONS.to_owned();
+    for reason in Reason::ALL {
+        let event = match reason.weight() {
+            Weight::Silent => "none",
+            Weight::Normal => "Normal",
+            Weight::Warning => "Warning",
+        };
+        text.push_str(&format!("| `{}` | {event} | {} |\n", reason.word(), reason.meaning()));
+    }
+    is_fresh("docs/reasons.md", &text)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Events: each condition that changed its mind, told once, where `kubectl describe` shows it.
 
-use crds::GROUP;
+use crds::{GROUP, Reason, Weight};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
@@ -37,42 +37,62 @@ where
         resource_version: object.resource_version(),
         field_path: None,
     };
-    for condition in conditions {
+    for event in conditions.iter().filter_map(event) {
         let (recorder, reference) = (context.recorder.clone(), reference.clone());
         tokio::spawn(async move {
-            if let Err(error) = recorder.publish(&event(&condition), &reference).await {
+            if let Err(error) = recorder.publish(&event, &reference).await {
                 tracing::debug!(%error, group = GROUP, "an event was not published");
             }
         });
     }
 }
 
-fn event(condition: &Condition) -> Event {
-    let Condition { type_, status, reason, message, .. } = condition;
-    let ordinary =
-        ["WaitingForApproval", "Closing", "Expired", "Revoked", "Deleted"].contains(&reason.as_str());
-    Event {
-        type_: if status == "True" || ordinary { EventType::Normal } else { EventType::Warning },
+fn event(condition: &Condition) -> Option<Event> {
+    let Condition { type_, reason, message, .. } = condition;
+    let type_of = match Reason::from_word(reason).map(Reason::weight) {
+        Some(Weight::Silent) => return None,
+        Some(Weight::Normal) => EventType::Normal,
+        Some(Weight::Warning) | None => EventType::Warning,
+    };
+    Some(Event {
+        type_: type_of,
         reason: reason.clone(),
         note: Some(message.chars().take(LONGEST_NOTE).collect()),
         action: type_.clone(),
         secondary: None,
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use crds::condition;
+    use crds::{Because, ConditionType, condition};
 
     use super::*;
 
+    fn is(kind: ConditionType, holds: bool, reason: Reason, sentence: &str) -> Condition {
+        condition(kind, holds, &Because::new(reason, sentence))
+    }
+
     #[test]
     fn only_a_changed_status_or_reason_is_told() {
-        let before = [condition("Ready", Some(false), "PodStarting", "a"), condition("Ended", None, "x", "")];
-        let same = [condition("Ready", Some(false), "PodStarting", "another sentence")];
+        let before = [
+            is(ConditionType::Ready, false, Reason::PodStarting, "a"),
+            is(ConditionType::Ended, false, Reason::Closing, ""),
+        ];
+        let same = [is(ConditionType::Ready, false, Reason::PodStarting, "another sentence")];
         assert!(changed(&before, &same).is_empty());
-        let other =
-            [condition("Ready", Some(true), "Ready", "a"), condition("Approved", Some(true), "Approved", "")];
+        let other = [
+            is(ConditionType::Ready, true, Reason::Ready, "a"),
+            is(ConditionType::Approved, true, Reason::Approved, ""),
+        ];
         assert_eq!(changed(&before, &other).len(), 2);
+    }
+
+    #[test]
+    fn the_steps_of_a_start_that_goes_well_are_no_events() {
+        let told = |reason| event(&is(ConditionType::Ready, false, reason, "why")).map(|event| event.type_);
+        assert_eq!(told(Reason::PodStarting), None);
+        assert_eq!(told(Reason::Revoked), Some(EventType::Normal));
+        assert_eq!(told(Reason::VaultSealed), Some(EventType::Warning));
     }
 }

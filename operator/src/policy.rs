@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::{AccessPolicy, condition, set_condition};
+use crds::{AccessPolicy, Because, ConditionType, Reason, condition, set_condition};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::PostParams;
@@ -67,7 +67,7 @@ fn settling(policy: &AccessPolicy, now: Timestamp) -> Option<(Condition, Duratio
     let wait = Duration::try_from(since.duration_since(now)).ok()?.saturating_add(Duration::from_secs(1));
     let message =
         format!("its groups are checked only since {since:.0}; what is older than that does not count.");
-    Some((condition("Ready", Some(false), "Settling", &message), wait))
+    Some((ready(false, Reason::Settling, message), wait))
 }
 
 /// After a failure.
@@ -84,17 +84,21 @@ fn judge(spec: &crds::AccessPolicySpec) -> Condition {
         if let Err(error) = compiled {
             let message =
                 format!("rule {:?} cannot be judged, so no request gets past it: {error}", rule.name);
-            return condition("Ready", Some(false), "Expression", &message);
+            return ready(false, Reason::Expression, message);
         }
         if let Some(Err(error)) = rule.max_duration.as_deref().map(crds::minutes) {
             let message = format!("maxDuration of rule {:?}: {}", rule.name, chain(&error));
-            return condition("Ready", Some(false), "MaxDuration", &message);
+            return ready(false, Reason::MaxDuration, message);
         }
     }
     if let Err(error) = crds::pending_timeout(spec.pending_timeout.as_deref()) {
-        return condition("Ready", Some(false), "PendingTimeout", &chain(&error));
+        return ready(false, Reason::PendingTimeout, chain(&error));
     }
-    condition("Ready", Some(true), "Ready", "every expression compiles.")
+    ready(true, Reason::Ready, "every expression compiles.")
+}
+
+fn ready(holds: bool, reason: Reason, sentence: impl Into<String>) -> Condition {
+    condition(ConditionType::Ready, holds, &Because::new(reason, sentence))
 }
 
 #[cfg(test)]

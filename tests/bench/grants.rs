@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crds::{AccessApproval, AccessGrant, is_true};
+use crds::{AccessApproval, AccessGrant, ConditionType, is_true};
 use futures_util::{Stream, TryStreamExt};
 use harness::OpenGrant;
 use harness::grant::approval;
@@ -149,7 +149,8 @@ impl Bench {
         let grant = watching
             .sees("the grant to be ready", |grant| {
                 let status = grant.status.as_ref()?;
-                let ready = grant.spec.request.name == name && is_true(&status.conditions, "Ready");
+                let ready =
+                    grant.spec.request.name == name && is_true(&status.conditions, ConditionType::Ready);
                 ready.then(|| grant.name_any())
             })
             .await?;

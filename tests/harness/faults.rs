@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use crds::is_true;
+use crds::{ConditionType, is_true};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
@@ -183,7 +183,7 @@ impl Cluster {
             let status = self.grant(&grant.name).await?.status.unwrap_or_default();
             let lease = status.leases.iter().find(|lease| lease.pod_uid == uid);
             let has_user = lease.is_some_and(|lease| lease.user_name.is_some());
-            let is_ready = has_user && is_true(&status.conditions, "Ready");
+            let is_ready = has_user && is_true(&status.conditions, ConditionType::Ready);
             Ok(if is_ready { Look::Found(()) } else { Look::NotYet(format!("{status:?}")) })
         })
         .await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use crds::{AccessGrant, AccessPolicy, AccessRequest, ApprovalSummary, is_true};
+use crds::{AccessGrant, AccessPolicy, AccessRequest, ApprovalSummary, ConditionType, is_true};
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
@@ -159,7 +159,7 @@ impl Cluster {
                 return Ok(Look::NotYet(format!("grant {name} is not there yet")));
             };
             let conditions = grant.status.map(|status| status.conditions).unwrap_or_default();
-            Ok(if is_true(&conditions, "Ready") {
+            Ok(if is_true(&conditions, ConditionType::Ready) {
                 Look::Found(OpenGrant { name, request: request.to_owned() })
             } else {
                 Look::NotYet(format!("{conditions:?}"))
@@ -174,7 +174,7 @@ impl Cluster {
         until("the grant to be ended", within, || async {
             let grant = grants.get(&grant.name).await?;
             let status = grant.status.clone().unwrap_or_default();
-            Ok(if is_true(&status.conditions, "Ended") {
+            Ok(if is_true(&status.conditions, ConditionType::Ended) {
                 Look::Found(grant)
             } else {
                 Look::NotYet(format!("{:?} {:?}", status.conditions, status.receipt))

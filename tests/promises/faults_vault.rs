@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use crds::is_true;
+use crds::{ConditionType, is_true};
 use harness::faults::ALONE;
 use harness::grant::{all_proved, approval};
 use harness::{Cluster, Person, TestDatabase};
@@ -124,7 +124,7 @@ async fn proved_without(
     let leases = format!("\"database/creds/{}/*\"", orders.vault_role());
     ensure!(text.contains(&leases), "the text opens more than this role's leases: {told}");
     let status = cluster.grant(&grant.name).await?.status.unwrap_or_default();
-    ensure!(!is_true(&status.conditions, "Ended"), "called Ended without the proof: {status:?}");
+    ensure!(!is_true(&status.conditions, ConditionType::Ended), "called Ended without the proof: {status:?}");
 
     cluster.writes_operators_vault_policy(&format!("{narrowed}{text}\n")).await?;
     all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)

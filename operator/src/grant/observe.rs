@@ -4,16 +4,14 @@ use std::net::IpAddr;
 
 use access::ChildName;
 use access::report::{Phase, Report};
-use crds::{AccessGrant, AccessPolicy, AccessRequest, Database, RequestPhase};
+use crds::{AccessGrant, AccessPolicy, AccessRequest, Because, Database, Reason, RequestPhase};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{Api, Resource, ResourceExt};
 
-use super::observed::{
-    Child, Link, Observed, Place, PodSeen, PodState, Problem, RequestLink, Rules, UsageDue,
-};
+use super::observed::{Child, Link, Observed, Place, PodSeen, PodState, RequestLink, Rules, UsageDue};
 use super::proxy::{Proxy, read_report};
 use crate::admission;
 use crate::api::{Metadata, Namespaced};
@@ -224,24 +222,26 @@ fn state(pod: &Pod, now: Timestamp) -> PodState {
     match status.phase.as_deref() {
         Some("Failed" | "Succeeded") => {
             let at = status.start_time.as_ref().map_or(now, |time| time.0);
-            PodState::Finished { at, problem: told(status.reason.as_deref(), status.message.as_deref()) }
+            PodState::Finished {
+                at,
+                problem: told(Reason::PodFailed, status.reason.as_deref(), status.message.as_deref()),
+            }
         }
         _ => PodState::Pending(why_pending(pod)),
     }
 }
 
 /// Without a report, Kubernetes' words are all there is.
-fn why_ended(pod: &Pod, ended: &ContainerStateTerminated) -> Option<Problem> {
+fn why_ended(pod: &Pod, ended: &ContainerStateTerminated) -> Option<Because> {
     let status = pod.status.as_ref()?;
-    if let Some(problem) = told(status.reason.as_deref(), status.message.as_deref()) {
+    if let Some(problem) = told(Reason::PodFailed, status.reason.as_deref(), status.message.as_deref()) {
         return Some(problem);
     }
-    (ended.exit_code != 0).then(|| Problem {
-        reason: "ProxyFailed".to_owned(),
-        message: format!(
-            "the proxy stopped with exit code {}; a new one follows while time is left.",
-            ended.exit_code
-        ),
+    (ended.exit_code != 0).then(|| {
+        let code = ended.exit_code;
+        let sentence =
+            format!("the proxy stopped with exit code {code}; a new one follows while time is left.");
+        Because::new(Reason::ProxyFailed, sentence)
     })
 }
 
@@ -250,24 +250,28 @@ const NO_IMAGE: [&str; 5] =
     ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"];
 
 /// What keeps a container from running: an image that can't be had, a node that isn't there.
-fn why_pending(pod: &Pod) -> Option<Problem> {
+fn why_pending(pod: &Pod) -> Option<Because> {
     let waiting = container(pod).and_then(|container| container.state.as_ref()?.waiting.as_ref());
     let ordinary = ["ContainerCreating", "PodInitializing"];
     if let Some(waiting) = waiting
         && let Some(reason) = waiting.reason.as_deref().filter(|reason| !ordinary.contains(reason))
     {
-        let image = NO_IMAGE.contains(&reason);
-        return told(Some(if image { "ImageMissing" } else { reason }), waiting.message.as_deref());
+        let kind = if NO_IMAGE.contains(&reason) { Reason::ImageMissing } else { Reason::PodWaiting };
+        return told(kind, Some(reason), waiting.message.as_deref());
     }
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let unscheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
-    told(unscheduled.reason.as_deref(), unscheduled.message.as_deref())
+    told(Reason::PodWaiting, unscheduled.reason.as_deref(), unscheduled.message.as_deref())
 }
 
-fn told(reason: Option<&str>, message: Option<&str>) -> Option<Problem> {
-    let reason = reason.filter(|reason| !reason.is_empty())?;
-    let message = message.unwrap_or("Kubernetes says no more").chars().take(300).collect();
-    Some(Problem { reason: reason.to_owned(), message })
+/// Kubernetes' own word and sentence. Of an image that can't be had only the sentence: its words alternate.
+fn told(kind: Reason, word: Option<&str>, message: Option<&str>) -> Option<Because> {
+    let word = word.filter(|word| !word.is_empty())?;
+    let message: String = message.unwrap_or("Kubernetes says no more").chars().take(300).collect();
+    Some(Because::new(
+        kind,
+        if kind == Reason::ImageMissing { message } else { format!("{word}: {message}") },
+    ))
 }
 
 #[cfg(test)]
@@ -285,8 +289,8 @@ mod tests {
         json!({"name": "proxy", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
     }
 
-    fn problem(reason: &str, message: &str) -> Option<Problem> {
-        Some(Problem { reason: reason.into(), message: message.into() })
+    fn problem(reason: Reason, sentence: &str) -> Option<Because> {
+        Some(Because::new(reason, sentence))
     }
 
     #[test]
@@ -295,12 +299,12 @@ mod tests {
             container_of(json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}));
         assert_eq!(
             state_of(json!({"phase": "Pending", "containerStatuses": [waiting]})),
-            PodState::Pending(problem("ImageMissing", "no such image"))
+            PodState::Pending(problem(Reason::ImageMissing, "no such image"))
         );
         let unscheduled = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]);
         assert_eq!(
             state_of(json!({"phase": "Pending", "conditions": unscheduled})),
-            PodState::Pending(problem("Unschedulable", "0/1 nodes"))
+            PodState::Pending(problem(Reason::PodWaiting, "Unschedulable: 0/1 nodes"))
         );
     }
 
@@ -330,7 +334,7 @@ mod tests {
         else {
             panic!("not finished")
         };
-        assert_eq!((told.to_string().as_str(), problem.unwrap().reason.as_str()), (at, "ProxyFailed"));
+        assert_eq!((told.to_string().as_str(), problem.unwrap().reason), (at, Reason::ProxyFailed));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a plan looks at: one grant, its children, its proxy's own words. Data only.
 
 use access::report::Report;
-use crds::AccessGrant;
+use crds::{AccessGrant, Because};
 use jiff::Timestamp;
 
 use crate::admission::Admission;
@@ -114,7 +114,7 @@ pub struct PodSeen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodState {
     /// Its container does not run yet; the problem, if Kubernetes tells one.
-    Pending(Option<Problem>),
+    Pending(Option<Because>),
     /// Its container runs.
     Running,
     /// Its container will not run again.
@@ -122,15 +122,6 @@ pub enum PodState {
         /// When it stopped.
         at: Timestamp,
         /// What Kubernetes says about it, if it failed.
-        problem: Option<Problem>,
+        problem: Option<Because>,
     },
-}
-
-/// Reason and sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// CamelCase.
-    pub reason: String,
-    /// What to do.
-    pub message: String,
 }

@@ -2,7 +2,6 @@
 
 use crds::{AccessGrant, GrantPhase};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use super::observed::Observed;
@@ -14,8 +13,7 @@ pub fn changes(context: &Context, observed: &Observed, after: &AccessGrant, now:
     let before = observed.grant.status.clone().unwrap_or_default();
     let status = after.status.clone().unwrap_or_default();
     let changed = events::changed(&before.conditions, &status.conditions);
-    let about: Vec<Condition> = changed.into_iter().filter(|new| !is_noise(new)).cloned().collect();
-    events::publish(context, after, about);
+    events::publish(context, after, changed.into_iter().cloned().collect());
     let uid = after.uid().unwrap_or_default();
     if status.phase == GrantPhase::Ready
         && before.phase != GrantPhase::Ready
@@ -34,12 +32,4 @@ pub fn changes(context: &Context, observed: &Observed, after: &AccessGrant, now:
     if status.phase != before.phase {
         tracing::info!(grant = %uid, phase = ?status.phase, "phase");
     }
-}
-
-/// The steps of a start that goes well are in the condition; as events they would only bury the others.
-fn is_noise(condition: &Condition) -> bool {
-    matches!(
-        condition.reason.as_str(),
-        "PodMissing" | "PodStarting" | "ProxySilent" | "ProxyStarting" | "Custody" | "Leasing"
-    )
 }

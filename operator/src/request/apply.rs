@@ -1,6 +1,6 @@
 //! Obeys a plan: the status, then the grant. Decides nothing.
 
-use crds::{AccessGrant, AccessRequest};
+use crds::{AccessGrant, AccessRequest, ConditionType};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
@@ -48,7 +48,10 @@ fn tell(context: &Context, before: &AccessRequest, after: &AccessRequest) {
     };
     let (old, new) = (conditions(before), conditions(after));
     // `Ready` and `Ended` are the grant's own events.
-    let decided =
-        events::changed(&old, &new).into_iter().filter(|c| c.type_ == "Approved").cloned().collect();
+    let decided = events::changed(&old, &new)
+        .into_iter()
+        .filter(|c| c.type_ == ConditionType::Approved.word())
+        .cloned()
+        .collect();
     events::publish(context, after, decided);
 }

@@ -2,8 +2,8 @@
 //! to create.
 
 use crds::{
-    AccessGrant, AccessPolicy, AccessRequest, AccessRequestStatus, ApprovalSummary, Decision, DenialLatch,
-    GrantPhase, RequestPhase, condition, set_condition,
+    AccessGrant, AccessPolicy, AccessRequest, AccessRequestStatus, ApprovalSummary, Because, ConditionType,
+    Decision, DenialLatch, GrantPhase, Reason, RequestPhase, condition, find_condition, set_condition,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,7 +11,7 @@ use kube::ResourceExt;
 
 use super::decision::offer::{NoOffer, Offer, Sources, offer};
 use super::decision::quorum::{Judged, judge};
-use super::decision::rules::{Case, Verdict, Why, counting, decide};
+use super::decision::rules::{Case, Verdict, counting, decide};
 use super::decision::summary::summary;
 use super::grant_object;
 use super::observed::Observed;
@@ -72,13 +72,13 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
         }
         Verdict::Denied { by, why } => {
             status.phase = RequestPhase::Denied;
-            status.denied = Some(DenialLatch { by, message: why.message.clone() });
+            status.denied = Some(DenialLatch { by, message: why.sentence.clone() });
             approved(&mut status, request, (false, why), now);
             Plan { status, create: None, look_again: None }
         }
         Verdict::Lapsed => {
             status.phase = RequestPhase::Lapsed;
-            let why = Why::new("Lapsed", "nobody decided in time: delete it and ask again.");
+            let why = Because::new(Reason::Lapsed, "nobody decided in time: delete it and ask again.");
             approved(&mut status, request, (false, why), now);
             Plan { status, create: None, look_again: None }
         }
@@ -110,7 +110,7 @@ fn grant(
         status.phase = RequestPhase::Ended;
         return Plan { status, create: None, look_again: None };
     }
-    let why = Why::new("Approved", "enough people approved these terms; the grant is on its way.");
+    let why = Because::new(Reason::Approved, "enough people approved these terms; the grant is on its way.");
     approved(&mut status, request, (true, why), now);
     let counted: Vec<&Judged> =
         judged.iter().filter(|j| j.why_not.is_none() && j.decision == Decision::Approve).collect();
@@ -131,12 +131,11 @@ fn follow(observed: &Observed, mut status: AccessRequestStatus, grant: &AccessGr
     status.grant = Some(grant.name_any());
     status.expires_at = Some(grant.spec.expires_at.clone());
     status.endpoint = seen.endpoint.filter(|_| seen.phase == GrantPhase::Ready);
-    let why = Why::new("Approved", "enough people approved these terms; the grant is made.");
+    let why = Because::new(Reason::Approved, "enough people approved these terms; the grant is made.");
     approved(&mut status, request, (true, why), now);
-    for kind in ["Ready", "Ended"] {
-        if let Some(theirs) = seen.conditions.iter().find(|condition| condition.type_ == kind) {
-            let mirrored = condition(kind, Some(theirs.status == "True"), &theirs.reason, &theirs.message);
-            set_condition(&mut status.conditions, mirrored, request.metadata.generation, now);
+    for kind in [ConditionType::Ready, ConditionType::Ended] {
+        if let Some(theirs) = find_condition(&seen.conditions, kind) {
+            set_condition(&mut status.conditions, theirs.clone(), request.metadata.generation, now);
         }
     }
     Plan { status, create: None, look_again: None }
@@ -144,8 +143,8 @@ fn follow(observed: &Observed, mut status: AccessRequestStatus, grant: &AccessGr
 
 fn foreign_grant(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
     status.phase = RequestPhase::Pending;
-    let why = Why::new(
-        "GrantNameTaken",
+    let why = Because::new(
+        Reason::GrantNameTaken,
         "another request's grant has this one's name: ask again under another name.",
     );
     approved(&mut status, &observed.request, (false, why), now);
@@ -175,9 +174,9 @@ fn show(status: &mut AccessRequestStatus, offer: &Result<Offer, NoOffer>, judged
         .collect();
 }
 
-fn approved(status: &mut AccessRequestStatus, request: &AccessRequest, is: (bool, Why), now: Timestamp) {
-    let (yes, Why { reason, message }) = is;
-    let new = condition("Approved", Some(yes), &reason, &message);
+fn approved(status: &mut AccessRequestStatus, request: &AccessRequest, is: (bool, Because), now: Timestamp) {
+    let (holds, because) = is;
+    let new = condition(ConditionType::Approved, holds, &because);
     set_condition(&mut status.conditions, new, request.metadata.generation, now);
 }
 

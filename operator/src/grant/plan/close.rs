@@ -3,16 +3,16 @@
 
 use access::EndReason;
 use access::report::Phase;
-use crds::{AccessGrantStatus, GrantPhase};
+use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, Reason};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::observed::{Child, Observed, PodSeen, PodState, RequestLink, Rules};
+use super::super::observed::{Child, Observed, PodSeen, PodState, Rules};
+use super::draft::Draft;
 use super::leases::{record, settle, standing};
 use super::receipt::{receipt, write};
-use super::show::{because, say};
 use super::usage;
-use super::{Action, Plan, has_finalizer, recorded};
+use super::{Action, Plan, let_go};
 
 /// How long a proxy may take to cut, shut and prove before its pod is deleted.
 const TO_PROVE: SignedDuration = SignedDuration::from_secs(10);
@@ -26,62 +26,46 @@ const PATIENT: SignedDuration = SignedDuration::from_secs(2);
 /// this is also how late the proof may be once Vault is back.
 const LONGEST_WAIT_SECONDS: i64 = 30;
 
-pub(super) fn close(
-    observed: &Observed,
-    mut status: AccessGrantStatus,
-    reason: EndReason,
-    now: Timestamp,
-) -> Plan {
-    let since = status.ending_since.as_ref().map_or(now, |time| time.0);
-    begin(observed, &mut status, reason, now);
-    settle(&mut status, &observed.findings);
+pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> Plan {
+    let mut draft = Draft::of(observed, now);
+    let since = draft.status.ending_since.as_ref().map_or(now, |time| time.0);
+    begin(&mut draft, reason);
+    settle(&mut draft.status, &observed.findings);
     if let Some(report) = &observed.report {
-        record(&observed.grant, &mut status, observed.pod.as_ref(), report);
-        usage::note(&mut status, &report.usage);
+        record(&observed.grant, &mut draft.status, observed.pod.as_ref(), report);
+        usage::note(&mut draft.status, &report.usage);
     }
-    let told = receipt(observed, &status);
-    let is_shut = told.is_shut();
-    write(&mut status, &told);
-    if is_shut {
-        return shut(observed, status, reason, now);
+    let told = receipt(observed, &draft.status);
+    write(&mut draft.status, &told);
+    if told.is_shut() {
+        shut(&mut draft, reason);
+        return draft.finish();
     }
-    let why = because(
-        "Closing",
-        "nobody can connect; see status.receipt for what is proved and what is still open.",
-    );
-    say(&observed.grant, &mut status, "Ended", (false, why), now);
+    let sentence = "nobody can connect; see status.receipt for what is proved and what is still open.";
+    draft.is_not(ConditionType::Ended, &Because::new(Reason::Closing, sentence));
     let elapsed = now.duration_since(since);
-    let leases = shut_leases(observed, &status, elapsed);
-    let mut actions = recorded(observed, status);
-    actions.extend(pod_goes(observed, reason, elapsed));
-    actions.extend(rules_go(observed, now));
-    let again = if leases.is_empty() { pace(observed, elapsed) } else { ENDING };
-    actions.extend(leases);
-    Plan { actions, look_again: now.checked_add(again).ok() }
+    draft.then(pod_goes(observed, reason, elapsed));
+    draft.then(rules_go(observed, now));
+    let leases = shut_leases(observed, &draft.status, elapsed);
+    draft.again_in(if leases.is_empty() { pace(observed, elapsed) } else { ENDING });
+    draft.then(leases);
+    draft.finish()
 }
 
 /// Why, since when, and that nobody can connect.
-fn begin(observed: &Observed, status: &mut AccessGrantStatus, reason: EndReason, now: Timestamp) {
-    status.phase = GrantPhase::Ending;
-    status.end_reason = Some(reason.word().to_owned());
-    status.ending_since.get_or_insert(Time(now));
-    status.endpoint = None;
-    say(&observed.grant, status, "Ready", (false, because(reason.word(), reason.sentence())), now);
+fn begin(draft: &mut Draft<'_>, reason: EndReason) {
+    draft.status.phase = GrantPhase::Ending;
+    draft.status.end_reason = Some(reason.word().to_owned());
+    draft.status.ending_since.get_or_insert(Time(draft.now));
+    draft.status.endpoint = None;
+    draft.is_not(ConditionType::Ready, &Because::new(reason.into(), reason.sentence()));
 }
 
-fn shut(observed: &Observed, mut status: AccessGrantStatus, reason: EndReason, now: Timestamp) -> Plan {
-    status.phase = GrantPhase::Ended;
-    let why = because(reason.word(), "everything is shut; status.receipt says how each item was seen.");
-    say(&observed.grant, &mut status, "Ended", (true, why), now);
-    let mut actions = recorded(observed, status);
-    // The request first: it must never see its grant gone and think that there was none.
-    if observed.request == RequestLink::Open {
-        actions.push(Action::CloseRequest);
-    }
-    if has_finalizer(&observed.grant) {
-        actions.push(Action::RemoveFinalizer);
-    }
-    Plan { actions, look_again: None }
+fn shut(draft: &mut Draft<'_>, reason: EndReason) {
+    draft.status.phase = GrantPhase::Ended;
+    let sentence = "everything is shut; status.receipt says how each item was seen.";
+    draft.is(ConditionType::Ended, &Because::new(reason.into(), sentence));
+    draft.then(let_go(draft.observed));
 }
 
 /// The proxy is told first, for it can say why to each client; its pod goes when it has ended, or takes too long, or

@@ -3,6 +3,7 @@
 //! A grant only ever moves `Opening` -> `Ready` -> `Ending` -> `Ended`; once an end is recorded nothing opens it again.
 
 mod close;
+mod draft;
 mod leases;
 mod open;
 mod receipt;
@@ -86,11 +87,11 @@ pub enum Action {
 pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     let status = observed.grant.status.clone().unwrap_or_default();
     if status.phase == GrantPhase::Ended {
-        return after_the_end(observed);
+        return Plan { actions: let_go(observed), look_again: None };
     }
     match ended(observed, &status, now) {
-        Some(reason) => close::close(observed, status, reason, now),
-        None => open::open(observed, status, now),
+        Some(reason) => close::close(observed, reason, now),
+        None => open::open(observed, now),
     }
 }
 
@@ -125,27 +126,15 @@ fn violation(grant: &AccessGrant, report: &Report) -> Option<EndReason> {
     (foreign || ended_so).then_some(EndReason::Violation)
 }
 
-/// Everything is shut; what is left is to say so.
-fn after_the_end(observed: &Observed) -> Plan {
-    let mut actions = Vec::new();
-    if observed.request == RequestLink::Open {
-        actions.push(Action::CloseRequest);
-    }
-    if has_finalizer(&observed.grant) {
-        actions.push(Action::RemoveFinalizer);
-    }
-    Plan { actions, look_again: None }
+/// Everything is shut; what is left is to say so. The request first: it must never see its grant gone and think that there
+/// was none.
+fn let_go(observed: &Observed) -> Vec<Action> {
+    let request = (observed.request == RequestLink::Open).then_some(Action::CloseRequest);
+    let finalizer = has_finalizer(&observed.grant).then_some(Action::RemoveFinalizer);
+    request.into_iter().chain(finalizer).collect()
 }
 
 /// Whether our finalizer is still on the grant.
 pub fn has_finalizer(grant: &AccessGrant) -> bool {
     grant.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == crds::FINALIZER)
-}
-
-/// The status goes first, and only when it differs.
-fn recorded(observed: &Observed, status: AccessGrantStatus) -> Vec<Action> {
-    if observed.grant.status.as_ref() == Some(&status) {
-        return Vec::new();
-    }
-    vec![Action::Record(Box::new(status))]
 }

@@ -2,16 +2,17 @@
 
 use access::report::{Phase, Report};
 use access::{ChildName, Used};
-use crds::{AccessGrantStatus, GrantPhase};
+use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, Reason};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::super::observed::{Child, Observed, Place, PodSeen, PodState, Rules, UsageDue};
+use super::draft::Draft;
 use super::leases::{open_detail, record, settle, standing};
-use super::show::{because, not_ready, say};
+use super::show::not_ready;
 use super::trust::untrusted;
 use super::usage::{self, used};
-use super::{Action, Plan, recorded};
+use super::{Action, Plan};
 
 /// How often a proxy that starts is asked how far it is.
 const STARTING: SignedDuration = SignedDuration::from_millis(150);
@@ -26,29 +27,27 @@ const FIRST_BACKOFF_SECONDS: i64 = 5;
 /// The longest wait between two pods.
 const LONGEST_BACKOFF_SECONDS: i64 = 120;
 
-pub(super) fn open(observed: &Observed, mut status: AccessGrantStatus, now: Timestamp) -> Plan {
-    settle(&mut status, &observed.findings);
+pub(super) fn open(observed: &Observed, now: Timestamp) -> Plan {
+    let mut draft = Draft::of(observed, now);
+    settle(&mut draft.status, &observed.findings);
     if let Some(report) = &observed.report {
-        record(&observed.grant, &mut status, observed.pod.as_ref(), report);
+        record(&observed.grant, &mut draft.status, observed.pod.as_ref(), report);
         // While it serves, now and then is enough; its last words always count.
         if observed.usage == UsageDue::Now || !observed.pod.as_ref().is_some_and(serves) {
-            usage::note(&mut status, &report.usage);
+            usage::note(&mut draft.status, &report.usage);
         }
     }
-    let mut plan = match &observed.pod {
-        None => without_pod(observed, status, now),
+    match &observed.pod {
+        None => without_pod(&mut draft),
         Some(pod) => match &pod.state {
-            PodState::Finished { at, .. } => finished(observed, status, pod, *at, now),
-            PodState::Pending(_) | PodState::Running if pod.deleting_since.is_some() => {
-                leaving(observed, status, now)
-            }
-            PodState::Pending(_) | PodState::Running => alive(observed, status, pod, now),
+            PodState::Finished { at, .. } => finished(&mut draft, pod, *at),
+            PodState::Pending(_) | PodState::Running if pod.deleting_since.is_some() => leaving(&mut draft),
+            PodState::Pending(_) | PodState::Running => alive(&mut draft, pod),
         },
-    };
+    }
     // The deadline is never slept through.
-    let deadline = observed.grant.spec.expires_at.0;
-    plan.look_again = Some(plan.look_again.map_or(deadline, |again| again.min(deadline)));
-    plan
+    draft.again_by(observed.grant.spec.expires_at.0);
+    draft.finish()
 }
 
 fn serves(pod: &PodSeen) -> bool {
@@ -56,105 +55,90 @@ fn serves(pod: &PodSeen) -> bool {
 }
 
 /// No pod: what an earlier one left is shut first, then everything is made, rules before pod.
-fn without_pod(observed: &Observed, mut status: AccessGrantStatus, now: Timestamp) -> Plan {
-    let grant = &observed.grant;
-    status.phase = GrantPhase::Opening;
+fn without_pod(draft: &mut Draft<'_>) {
+    let observed = draft.observed;
+    draft.status.phase = GrantPhase::Opening;
     if let Some(detail) = open_detail(&observed.findings) {
-        let why = because("OldLeaseOpen", format!("the earlier proxy's lease must be shut first: {detail}"));
-        say(grant, &mut status, "Ready", (false, why), now);
-        return Plan { actions: recorded(observed, status), look_again: after(now, backoff(3)) };
+        let sentence = format!("the earlier proxy's lease must be shut first: {detail}");
+        draft.is_not(ConditionType::Ready, &Because::new(Reason::OldLeaseOpen, sentence));
+        draft.again_in(backoff(3));
+        return;
     }
-    let old: Vec<_> = standing(&status, None).cloned().map(Action::ShutLease).collect();
+    let old: Vec<_> = standing(&draft.status, None).cloned().map(Action::ShutLease).collect();
     if !old.is_empty() {
-        let mut actions = recorded(observed, status);
-        actions.extend(old);
-        return Plan { actions, look_again: after(now, STARTING) };
+        draft.then(old);
+        draft.again_in(STARTING);
+        return;
     }
+    draft.again_in(PATIENT);
     if let Some(why) = untrusted(observed) {
-        say(grant, &mut status, "Ready", (false, why), now);
-        return Plan { actions: recorded(observed, status), look_again: after(now, PATIENT) };
+        draft.is_not(ConditionType::Ready, &why);
+        return;
     }
-    status.attempts = status.attempts.saturating_add(1);
-    say(grant, &mut status, "Ready", (false, not_ready(None, None)), now);
-    let used = used(&status);
-    let mut actions = recorded(observed, status);
-    actions.extend([
+    draft.status.attempts = draft.status.attempts.saturating_add(1);
+    draft.is_not(ConditionType::Ready, &not_ready(None, None));
+    draft.then([
         Action::ApplyNetworkPolicy,
         Action::ApplyServiceAccount,
-        Action::ApplySecret(used),
+        Action::ApplySecret(used(&draft.status)),
         Action::ApplyRole,
         Action::ApplyRoleBinding,
         Action::ApplyPod,
     ]);
-    Plan { actions, look_again: after(now, PATIENT) }
 }
 
 /// A pod that stopped by itself is left for a while, so that people can see why; then it goes, and a new one follows.
-fn finished(
-    observed: &Observed,
-    mut status: AccessGrantStatus,
-    pod: &PodSeen,
-    at: Timestamp,
-    now: Timestamp,
-) -> Plan {
-    status.phase = GrantPhase::Opening;
-    let why = not_ready(Some(pod), observed.report.as_ref());
-    say(&observed.grant, &mut status, "Ready", (false, why), now);
-    let until = at.checked_add(backoff(status.attempts)).unwrap_or(now);
-    let mut actions = recorded(observed, status);
-    if pod.deleting_since.is_some() {
-        return Plan { actions, look_again: after(now, PATIENT) };
+fn finished(draft: &mut Draft<'_>, pod: &PodSeen, at: Timestamp) {
+    draft.status.phase = GrantPhase::Opening;
+    draft.is_not(ConditionType::Ready, &not_ready(Some(pod), draft.observed.report.as_ref()));
+    let until = at.checked_add(backoff(draft.status.attempts)).unwrap_or(draft.now);
+    if pod.deleting_since.is_none() && until > draft.now {
+        draft.again_by(until);
+        return;
     }
-    if until > now {
-        return Plan { actions, look_again: Some(until) };
+    if pod.deleting_since.is_none() {
+        draft.then([Action::DeletePod]);
     }
-    actions.push(Action::DeletePod);
-    Plan { actions, look_again: after(now, PATIENT) }
+    draft.again_in(PATIENT);
 }
 
 /// Somebody deleted the pod; it ends its sessions and goes, and a new one follows.
-fn leaving(observed: &Observed, mut status: AccessGrantStatus, now: Timestamp) -> Plan {
-    status.phase = GrantPhase::Opening;
-    let why = because("ProxyStopping", "the proxy pod was deleted; a new one with a new lease follows.");
-    say(&observed.grant, &mut status, "Ready", (false, why), now);
-    Plan { actions: recorded(observed, status), look_again: after(now, PATIENT) }
+fn leaving(draft: &mut Draft<'_>) {
+    draft.status.phase = GrantPhase::Opening;
+    let sentence = "the proxy pod was deleted; a new one with a new lease follows.";
+    draft.is_not(ConditionType::Ready, &Because::new(Reason::ProxyStopping, sentence));
+    draft.again_in(PATIENT);
 }
 
-fn alive(observed: &Observed, mut status: AccessGrantStatus, pod: &PodSeen, now: Timestamp) -> Plan {
-    let grant = &observed.grant;
+fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
+    let observed = draft.observed;
     let report = observed.report.as_ref();
     let is_ready = match report {
         Some(report) => report.phase == Phase::Ready && pod.state == PodState::Running,
         // Silence for a moment is no reason to call a proxy that was ready anything else.
-        None => status.phase == GrantPhase::Ready && pod.state == PodState::Running,
+        None => draft.status.phase == GrantPhase::Ready && pod.state == PodState::Running,
     };
     if is_ready {
-        status.phase = GrantPhase::Ready;
-        let why = because(
-            "Ready",
-            "connect with `kubectl keyhole connect`, or by port-forward to status.endpoint.",
-        );
-        say(grant, &mut status, "Ready", (true, why), now);
+        draft.status.phase = GrantPhase::Ready;
+        let sentence = "connect with `kubectl keyhole connect`, or by port-forward to status.endpoint.";
+        draft.is(ConditionType::Ready, &Because::new(Reason::Ready, sentence));
     } else {
-        status.phase = GrantPhase::Opening;
+        draft.status.phase = GrantPhase::Opening;
         let held_up =
             report.filter(|report| report.phase == Phase::Custody).and_then(|_| untrusted(observed));
         let why = held_up.unwrap_or_else(|| not_ready(Some(pod), report));
-        say(grant, &mut status, "Ready", (false, why), now);
+        draft.is_not(ConditionType::Ready, &why);
     }
-    let name = ChildName::of(&grant.uid().unwrap_or_default());
+    let name = ChildName::of(&observed.grant.uid().unwrap_or_default());
     let Place { proxies_namespace, internal_ca_pem } = &observed.place;
-    status.pod = Some(name.to_string());
-    status.endpoint = is_ready.then(|| format!("{proxies_namespace}/{name}"));
-    status.server_name = Some(name.server_name());
-    status.ca = Some(internal_ca_pem.clone());
-    let custody = custody(&status, report).filter(|_| untrusted(observed).is_none());
-    let repairs = repairs(&observed.rules, used(&status));
-    let mut actions = recorded(observed, status);
-    actions.extend(repairs);
-    actions.extend(late_start(observed, pod));
-    actions.extend(custody);
-    Plan { actions, look_again: after(now, pace(is_ready, pod, report)) }
+    draft.status.pod = Some(name.to_string());
+    draft.status.endpoint = is_ready.then(|| format!("{proxies_namespace}/{name}"));
+    draft.status.server_name = Some(name.server_name());
+    draft.status.ca = Some(internal_ca_pem.clone());
+    draft.then(repairs(&observed.rules, used(&draft.status)));
+    draft.then(late_start(observed, pod));
+    draft.then(custody(&draft.status, report).filter(|_| untrusted(observed).is_none()));
+    draft.again_in(pace(is_ready, pod, report));
 }
 
 /// Only an accessor that stands in the status is confirmed; the status goes first.
@@ -200,8 +184,4 @@ fn backoff(attempts: u32) -> SignedDuration {
     let doublings = attempts.saturating_sub(1).min(6);
     let seconds = FIRST_BACKOFF_SECONDS.saturating_mul(1_i64.checked_shl(doublings).unwrap_or(1));
     SignedDuration::from_secs(seconds.min(LONGEST_BACKOFF_SECONDS))
-}
-
-fn after(now: Timestamp, wait: SignedDuration) -> Option<Timestamp> {
-    now.checked_add(wait).ok()
 }

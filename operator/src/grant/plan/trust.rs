@@ -3,30 +3,35 @@
 //!
 //! What is open already stays so: its pod was made while the grant was believed.
 
+use crds::{Because, Reason};
 use kube::ResourceExt;
 
-use super::super::observed::{Observed, Problem};
-use super::show::because;
+use super::super::observed::Observed;
 use crate::admission::Admission;
 use crate::api::created;
 
 /// Why nothing is opened for this grant. `None`: it is believed.
-pub fn untrusted(observed: &Observed) -> Option<Problem> {
+pub fn untrusted(observed: &Observed) -> Option<Because> {
     let since = match &observed.admission {
         Some(Admission::InForce { since }) => *since,
         Some(Admission::NotInForce { what }) => {
-            return Some(because(
-                "AdmissionNotInForce",
+            return Some(Because::new(
+                Reason::AdmissionNotInForce,
                 format!(
                     "the release's admission policies are not in force, so nothing is opened: {what}. Run `helm upgrade` with the release's chart."
                 ),
             ));
         }
-        None => return Some(because("AdmissionUnknown", "the admission policies were not looked at.")),
+        None => {
+            return Some(Because::new(
+                Reason::AdmissionUnknown,
+                "the admission policies were not looked at.",
+            ));
+        }
     };
     (created(&observed.grant) <= since).then(|| {
-        because(
-            "OlderThanAdmission",
+        Because::new(
+            Reason::OlderThanAdmission,
             format!(
                 "this grant is older than the admission policies, in force since {since:.0}, so it gets no proxy: revoke {} and ask again.",
                 observed.grant.name_any()

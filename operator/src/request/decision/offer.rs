@@ -3,7 +3,9 @@
 //! Pure. It never grants: it says which approvals would.
 
 use access::{GrantMinutes, Limits, Peer, PolicyRule, Quorum, RequestIdentity, Terms, TermsDigest};
-use crds::{AccessPolicy, AccessRequest, ApprovalsSpec, Database, DatabaseSpec, Evidence, NetworkPeer, Rule};
+use crds::{
+    AccessPolicy, AccessRequest, ApprovalsSpec, Database, DatabaseSpec, Evidence, NetworkPeer, Reason, Rule,
+};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -28,25 +30,25 @@ pub struct Offer {
 pub enum NoOffer {
     /// Somebody can repair it, and the request may still be decided then.
     Wait {
-        /// CamelCase, for the condition.
-        reason: &'static str,
+        /// For the condition.
+        reason: Reason,
         /// What to do.
         message: String,
     },
     /// Final.
     Deny {
-        /// CamelCase, for the condition.
-        reason: &'static str,
+        /// For the condition.
+        reason: Reason,
         /// Why, and what to do instead.
         message: String,
     },
 }
 
-fn wait(reason: &'static str, message: String) -> NoOffer {
+fn wait(reason: Reason, message: String) -> NoOffer {
     NoOffer::Wait { reason, message }
 }
 
-fn deny(reason: &'static str, message: String) -> NoOffer {
+fn deny(reason: Reason, message: String) -> NoOffer {
     NoOffer::Deny { reason, message }
 }
 
@@ -65,23 +67,24 @@ pub struct Sources<'a> {
 pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
     let Sources { request, database, policy } = sources;
     let namespace = request.namespace().unwrap_or_default();
-    let minutes = crds::minutes(&request.spec.duration)
-        .map_err(|error| deny("DurationInvalid", format!("spec.duration: {}. Ask again.", chain(&error))))?;
+    let minutes = crds::minutes(&request.spec.duration).map_err(|error| {
+        deny(Reason::DurationInvalid, format!("spec.duration: {}. Ask again.", chain(&error)))
+    })?;
     let database = live(database).ok_or_else(|| {
         let name = &request.spec.database;
         wait(
-            "DatabaseUnknown",
+            Reason::DatabaseUnknown,
             format!(
                 "there is no Database {name:?} in namespace {namespace:?}: make it, or ask for another one."
             ),
         )
     })?;
     let target = crds::target(&namespace, &database.name_any(), &database.spec).map_err(|error| {
-        wait("DatabaseInvalid", format!("the Database cannot be used: {}.", chain(&error)))
+        wait(Reason::DatabaseInvalid, format!("the Database cannot be used: {}.", chain(&error)))
     })?;
     let policy = live(policy).ok_or_else(|| {
         let name = &database.spec.access_policy;
-        wait("PolicyUnknown", format!("there is no AccessPolicy {name:?}, which the Database names: nobody can approve until it is there."))
+        wait(Reason::PolicyUnknown, format!("there is no AccessPolicy {name:?}, which the Database names: nobody can approve until it is there."))
     })?;
     let groups = known_groups(request, policy);
     let rule = matching(policy, &Inputs { groups, ..inputs(request, database, minutes, now) })?;
@@ -159,7 +162,7 @@ fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs) -> Result<&'a Rule, N
         let matches = match &rule.when {
             None => true,
             Some(when) => expression::matches(when, inputs).map_err(|error| {
-                wait("PolicyError", format!(
+                wait(Reason::PolicyError, format!(
                     "rule {:?} of AccessPolicy {:?} cannot be judged, so nothing is granted: in `{when}`, {error}. \
                      Tell the platform team.", rule.name, policy.name_any()))
             })?,
@@ -169,7 +172,7 @@ fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs) -> Result<&'a Rule, N
         }
     }
     Err(deny(
-        "NoRuleMatches",
+        Reason::NoRuleMatches,
         format!("no rule of AccessPolicy {:?} matches this request.", policy.name_any()),
     ))
 }
@@ -177,11 +180,11 @@ fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs) -> Result<&'a Rule, N
 fn approvals(rule: &Rule) -> Result<&ApprovalsSpec, NoOffer> {
     match (&rule.deny, &rule.approvals) {
         (Some(refusal), _) => {
-            Err(deny("DeniedByPolicy", format!("rule {:?}: {}", rule.name, refusal.message)))
+            Err(deny(Reason::DeniedByPolicy, format!("rule {:?}: {}", rule.name, refusal.message)))
         }
         (None, Some(approvals)) => Ok(approvals),
         (None, None) => Err(wait(
-            "PolicyError",
+            Reason::PolicyError,
             format!(
                 "rule {:?} says neither `deny` nor `approvals`, so nothing is granted. Tell the platform team.",
                 rule.name
@@ -197,7 +200,7 @@ fn on_behalf(request: &AccessRequest, rule: &Rule) -> Result<(), NoOffer> {
     }
     if !rule.on_behalf_by.iter().any(|trusted| trusted.user == *submitter) {
         return Err(deny(
-            "SubmitterNotTrusted",
+            Reason::SubmitterNotTrusted,
             format!(
                 "{submitter} may not ask for {user}: rule {:?} does not name it in onBehalfBy.",
                 rule.name
@@ -206,7 +209,7 @@ fn on_behalf(request: &AccessRequest, rule: &Rule) -> Result<(), NoOffer> {
     }
     if !is_evidence(request.spec.evidence.as_ref()) {
         return Err(deny(
-            "EvidenceMissing",
+            Reason::EvidenceMissing,
             format!(
                 "{submitter} asks for {user} without evidence of a review by two different people: fill spec.evidence."
             ),
@@ -219,13 +222,13 @@ fn short_enough(rule: &Rule, minutes: GrantMinutes) -> Result<(), NoOffer> {
     let Some(text) = &rule.max_duration else { return Ok(()) };
     let longest = crds::minutes(text).map_err(|error| {
         wait(
-            "PolicyError",
+            Reason::PolicyError,
             format!("maxDuration of rule {:?}: {}. Tell the platform team.", rule.name, chain(&error)),
         )
     })?;
     if minutes > longest {
         return Err(deny(
-            "DurationTooLong",
+            Reason::DurationTooLong,
             format!("rule {:?} allows at most {text}: ask again for that or less.", rule.name),
         ));
     }

@@ -1,7 +1,7 @@
 //! The rules that decide about a request, in order: the first to answer wins, and no answer refuses. Pure.
 
 use access::Quorum;
-use crds::{AccessRequest, Decision, RequestPhase};
+use crds::{AccessRequest, Because, ConditionType, Decision, Reason, RequestPhase, find_condition};
 use jiff::Timestamp;
 
 use super::offer::{NoOffer, Offer};
@@ -32,34 +32,18 @@ pub struct Case<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Not yet; the reason and sentence of its condition.
-    Waiting(Why),
+    Waiting(Because),
     /// No, for ever.
     Denied {
         /// The approver who said so, or `policy`.
         by: String,
         /// Reason and sentence.
-        why: Why,
+        why: Because,
     },
     /// Nobody decided in time.
     Lapsed,
     /// Yes.
     Granted,
-}
-
-/// Reason and sentence of a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
-    /// CamelCase.
-    pub reason: String,
-    /// What to do next.
-    pub message: String,
-}
-
-impl Why {
-    /// Both.
-    pub fn new(reason: &str, message: impl Into<String>) -> Self {
-        Self { reason: reason.to_owned(), message: message.into() }
-    }
 }
 
 const RULES: [fn(&Case<'_>) -> Option<Verdict>; 8] = [
@@ -75,8 +59,12 @@ const RULES: [fn(&Case<'_>) -> Option<Verdict>; 8] = [
 
 /// Decides.
 pub fn decide(case: &Case<'_>) -> Verdict {
-    let refuse =
-        || Verdict::Waiting(Why::new("NoAnswer", "no rule of the operator answered: nothing is granted."));
+    let refuse = || {
+        Verdict::Waiting(Because::new(
+            Reason::NoAnswer,
+            "no rule of the operator answered: nothing is granted.",
+        ))
+    };
     RULES.iter().find_map(|rule| rule(case)).unwrap_or_else(refuse)
 }
 
@@ -84,9 +72,9 @@ pub fn decide(case: &Case<'_>) -> Verdict {
 fn was_denied(case: &Case<'_>) -> Option<Verdict> {
     let status = case.request.status.as_ref()?;
     let latch = status.denied.as_ref()?;
-    let before = status.conditions.iter().find(|condition| condition.type_ == "Approved");
-    let reason = before.map_or("Denied", |condition| condition.reason.as_str());
-    Some(Verdict::Denied { by: latch.by.clone(), why: Why::new(reason, latch.message.clone()) })
+    let before = find_condition(&status.conditions, ConditionType::Approved);
+    let reason = before.and_then(|condition| Reason::from_word(&condition.reason)).unwrap_or(Reason::Denied);
+    Some(Verdict::Denied { by: latch.by.clone(), why: Because::new(reason, latch.message.clone()) })
 }
 
 fn has_lapsed(case: &Case<'_>) -> Option<Verdict> {
@@ -105,8 +93,8 @@ fn has_lapsed(case: &Case<'_>) -> Option<Verdict> {
 fn admission_not_in_force(case: &Case<'_>) -> Option<Verdict> {
     match case.admission {
         Admission::InForce { .. } => None,
-        Admission::NotInForce { what } => Some(Verdict::Waiting(Why::new(
-            "AdmissionNotInForce",
+        Admission::NotInForce { what } => Some(Verdict::Waiting(Because::new(
+            Reason::AdmissionNotInForce,
             format!(
                 "the release's admission policies are not in force, so nothing is granted: {what}. Run `helm upgrade` with the release's chart."
             ),
@@ -117,8 +105,8 @@ fn admission_not_in_force(case: &Case<'_>) -> Option<Verdict> {
 fn older_than_admission(case: &Case<'_>) -> Option<Verdict> {
     let since = case.admission.since()?;
     (created(case.request) <= since).then(|| {
-        Verdict::Waiting(Why::new(
-            "OlderThanAdmission",
+        Verdict::Waiting(Because::new(
+            Reason::OlderThanAdmission,
             format!("this request is older than the admission policies, in force since {since:.0}: delete it and ask again."),
         ))
     })
@@ -128,8 +116,8 @@ fn older_than_admission(case: &Case<'_>) -> Option<Verdict> {
 fn groups_not_asked_for(case: &Case<'_>) -> Option<Verdict> {
     let since = case.groups_since?;
     (created(case.request) <= since).then(|| {
-        Verdict::Waiting(Why::new(
-            "OlderThanPolicy",
+        Verdict::Waiting(Because::new(
+            Reason::OlderThanPolicy,
             format!(
                 "this request is older than its AccessPolicy, whose groups are checked since {since:.0}: delete it and ask again."
             ),
@@ -140,9 +128,11 @@ fn groups_not_asked_for(case: &Case<'_>) -> Option<Verdict> {
 fn has_no_terms(case: &Case<'_>) -> Option<Verdict> {
     match case.offer {
         Ok(_) => None,
-        Err(NoOffer::Wait { reason, message }) => Some(Verdict::Waiting(Why::new(reason, message.clone()))),
+        Err(NoOffer::Wait { reason, message }) => {
+            Some(Verdict::Waiting(Because::new(*reason, message.clone())))
+        }
         Err(NoOffer::Deny { reason, message }) => {
-            Some(Verdict::Denied { by: "policy".to_owned(), why: Why::new(reason, message.clone()) })
+            Some(Verdict::Denied { by: "policy".to_owned(), why: Because::new(*reason, message.clone()) })
         }
     }
 }
@@ -153,7 +143,7 @@ fn somebody_denies(case: &Case<'_>) -> Option<Verdict> {
     let said = denial.comment.as_deref().unwrap_or("no reason given");
     Some(Verdict::Denied {
         by: denial.approver.clone(),
-        why: Why::new("Denied", format!("{} denied it: {said}", denial.approver)),
+        why: Because::new(Reason::Denied, format!("{} denied it: {said}", denial.approver)),
     })
 }
 
@@ -165,8 +155,8 @@ fn enough_or_waiting(case: &Case<'_>) -> Option<Verdict> {
     }
     let mut who: Vec<String> = users.clone();
     who.extend(groups.iter().map(|group| format!("group {group}")));
-    Some(Verdict::Waiting(Why::new(
-        "WaitingForApproval",
+    Some(Verdict::Waiting(Because::new(
+        Reason::WaitingForApproval,
         format!(
             "{} of {required} approvals; they come from: {}. Approvals must name the digest in status.terms.",
             counting(case.judged),

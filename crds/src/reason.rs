@@ -1,0 +1,163 @@
+//! Why a condition is as it is, in one word each. The words are part of the API: people, alerts and GitOps tools match them.
+
+use access::EndReason;
+
+/// How much it is told about beyond the condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// A step of a start that goes well: no event, it would only bury the others.
+    Silent,
+    /// An ordinary event.
+    Normal,
+    /// A warning: something is not as somebody wanted it.
+    Warning,
+}
+
+/// One line for each reason: word, weight, meaning.
+macro_rules! reasons {
+    ($($word:ident $weight:ident $meaning:literal)+) => {
+        /// The reason of a condition.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $(#[doc = $meaning] $word,)+
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$word,)+];
+
+            /// CamelCase, as it stands in conditions and events.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$word => stringify!($word),)+
+                }
+            }
+
+            /// What it means: a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$word => $meaning,)+
+                }
+            }
+
+            /// How much it is told about.
+            pub fn weight(self) -> Weight {
+                match self {
+                    $(Self::$word => Weight::$weight,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Of `Approved`.
+    Approved Normal "Enough people approved exactly these terms."
+    WaitingForApproval Normal "Not enough people approved yet; the message says who may."
+    Denied Warning "An approver said no."
+    DeniedByPolicy Warning "The first rule that matches says no, and why."
+    NoRuleMatches Warning "No rule of the AccessPolicy matches the request."
+    Lapsed Warning "Nobody decided in time."
+    DurationInvalid Warning "`spec.duration` cannot be read, or is out of range."
+    DurationTooLong Warning "The rule allows less time than was asked for."
+    SubmitterNotTrusted Warning "Somebody asks for somebody else, and the rule does not name them in `onBehalfBy`."
+    EvidenceMissing Warning "Somebody asks for somebody else without evidence of a review by two different people."
+    DatabaseUnknown Warning "There is no such Database in the namespace."
+    DatabaseInvalid Warning "The Database cannot be used; the message says which field."
+    PolicyUnknown Warning "The AccessPolicy that the Database names is not there."
+    PolicyError Warning "A rule of the AccessPolicy cannot be judged."
+    AdmissionNotInForce Warning "The release's admission policies are not in force, so nothing is granted or opened."
+    AdmissionUnknown Warning "The admission policies were not looked at, so nothing is opened."
+    OlderThanAdmission Warning "The object is older than the admission policies that would have checked it."
+    OlderThanPolicy Warning "The request is older than its AccessPolicy, whose groups nobody was held to before."
+    GrantNameTaken Warning "Another request's grant has this one's name."
+    NoAnswer Warning "No rule of the operator answered, so nothing is granted."
+    // Of `Ready`, on the way there.
+    Ready Normal "People can connect; of an AccessPolicy: everything in it can be read."
+    PodMissing Silent "The proxy pod is being made."
+    PodStarting Silent "The proxy pod is being started."
+    PodWaiting Warning "Kubernetes cannot start the proxy pod; the message begins with its own word."
+    ImageMissing Warning "The proxy's image cannot be had."
+    PodFailed Warning "Kubernetes ended the proxy pod; the message begins with its own word."
+    ProxySilent Silent "The proxy runs and does not answer the operator yet."
+    ProxyStarting Silent "The proxy logs in to Vault."
+    Custody Silent "The accessor of the proxy's token is not on record yet."
+    Leasing Silent "The proxy reads its credential and checks what it may do."
+    ProxyStopping Warning "The proxy stops; a new one with a new lease follows."
+    ProxyStopped Warning "The proxy stopped; a new one with a new lease follows."
+    ProxyFailed Warning "The proxy failed in a way that it gives no reason for."
+    OldLeaseOpen Warning "An earlier proxy's lease must be shut before a new proxy gets one."
+    VaultUnreachable Warning "No connection to Vault, or no answer in time."
+    VaultSealed Warning "Vault is sealed."
+    VaultDenied Warning "Vault refused; the message says which call, and which policy or role to look at."
+    VaultRoleMissing Warning "An auth role, token role or database role is not in Vault."
+    ClockSkew Warning "The node's clock and Vault's differ too much for a deadline to mean anything."
+    DatabaseUnreachable Warning "No connection to the database, or no answer in time."
+    DatabaseTls Warning "The database's certificate or name is not what the Database says."
+    DatabaseLogin Warning "The database refused the credential that Vault just made."
+    Privileges Warning "The credential may do more than read; the message names the privilege."
+    ServerUnknown Warning "The server is not what the Database says, or a version that the gate does not know."
+    GrantFile Warning "The proxy's grant file or identity files are wrong."
+    // Of an AccessPolicy's `Ready`.
+    Settling Warning "The policy's groups are checked only from now on."
+    Expression Warning "An expression of the policy does not compile."
+    MaxDuration Warning "A `maxDuration` of the policy cannot be read."
+    PendingTimeout Warning "The policy's `pendingTimeout` cannot be read."
+    // Of the end.
+    Closing Normal "Nobody can connect any more; what is still open is being shut."
+    Expired Normal "The grant's deadline came."
+    Revoked Normal "A person ended the grant."
+    Deleted Normal "The request, or the grant itself, was deleted."
+    DatabaseGone Warning "The Database was deleted."
+    PolicyGone Warning "The AccessPolicy was deleted."
+    Violation Warning "The client or the database did what the terms do not allow."
+    Stopped Warning "The proxy was stopped by its node."
+    Failed Warning "The proxy could not be made ready."
+}
+
+impl Reason {
+    /// The reason with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.word() == word)
+    }
+}
+
+impl From<EndReason> for Reason {
+    fn from(reason: EndReason) -> Self {
+        match reason {
+            EndReason::Expired => Self::Expired,
+            EndReason::Revoked => Self::Revoked,
+            EndReason::Deleted => Self::Deleted,
+            EndReason::DatabaseGone => Self::DatabaseGone,
+            EndReason::PolicyGone => Self::PolicyGone,
+            EndReason::Violation => Self::Violation,
+            EndReason::Stopped => Self::Stopped,
+            EndReason::Failed => Self::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use access::report::failure;
+
+    use super::*;
+
+    #[test]
+    fn no_word_means_two_things() {
+        let words: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn every_word_of_the_proxys_and_of_an_end_is_known() {
+        for reason in EndReason::ALL {
+            assert_eq!(Reason::from(reason).word(), reason.word());
+        }
+        for word in failure::ALL {
+            assert!(Reason::from_word(word).is_some(), "{word}");
+        }
+    }
+}

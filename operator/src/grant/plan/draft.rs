@@ -1,0 +1,68 @@
+//! A plan being made: the status as it will be, and the steps after it.
+
+use crds::{AccessGrantStatus, Because, ConditionType, condition, set_condition};
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::observed::Observed;
+use super::{Action, Plan};
+
+/// What is planned so far.
+pub struct Draft<'a> {
+    /// What it is made from.
+    pub observed: &'a Observed,
+    /// The status as it will be.
+    pub status: AccessGrantStatus,
+    /// The time.
+    pub now: Timestamp,
+    actions: Vec<Action>,
+    look_again: Option<Timestamp>,
+}
+
+impl<'a> Draft<'a> {
+    /// Nothing yet: the status as it is, no step, and no look before something changes.
+    pub fn of(observed: &'a Observed, now: Timestamp) -> Self {
+        let status = observed.grant.status.clone().unwrap_or_default();
+        Self { observed, status, now, actions: Vec::new(), look_again: None }
+    }
+
+    /// The condition holds.
+    pub fn is(&mut self, kind: ConditionType, because: &Because) {
+        self.says(kind, true, because);
+    }
+
+    /// It does not.
+    pub fn is_not(&mut self, kind: ConditionType, because: &Because) {
+        self.says(kind, false, because);
+    }
+
+    fn says(&mut self, kind: ConditionType, holds: bool, because: &Because) {
+        let new = condition(kind, holds, because);
+        set_condition(&mut self.status.conditions, new, self.observed.grant.metadata.generation, self.now);
+    }
+
+    /// These steps, after those that are planned already.
+    pub fn then(&mut self, actions: impl IntoIterator<Item = Action>) {
+        self.actions.extend(actions);
+    }
+
+    /// The next look, even if nothing changes.
+    pub fn again_in(&mut self, wait: SignedDuration) {
+        self.look_again = self.now.checked_add(wait).ok();
+    }
+
+    /// The same at this time, or before, if it is planned before.
+    pub fn again_by(&mut self, time: Timestamp) {
+        self.look_again = Some(self.look_again.map_or(time, |again| again.min(time)));
+    }
+
+    /// The plan. The status goes first, and only when it differs.
+    pub fn finish(self) -> Plan {
+        let Self { observed, status, now: _, actions: rest, look_again } = self;
+        let mut actions = Vec::new();
+        if observed.grant.status.as_ref() != Some(&status) {
+            actions.push(Action::Record(Box::new(status)));
+        }
+        actions.extend(rest);
+        Plan { actions, look_again }
+    }
+}
