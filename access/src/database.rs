@@ -31,6 +31,14 @@ impl Engine {
         }
     }
 
+    /// Whether this release has a gate and a relay for it.
+    pub fn is_served(self) -> bool {
+        match self {
+            Self::MySql | Self::MariaDb => true,
+            Self::PostgreSql => false,
+        }
+    }
+
     /// The port of its own protocol by convention: where a server listens unless the `Database` says otherwise, and where
     /// every proxy listens.
     pub fn native_port(self) -> u16 {

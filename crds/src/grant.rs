@@ -23,6 +23,9 @@ use crate::{DatabaseSpec, LimitsSpec, RequestRef};
     selectable = ".spec.user",
     selectable = ".spec.request.name",
     selectable = ".spec.terms.database",
+    selectable = ".spec.revocation.by",
+    selectable = ".status.phase",
+    selectable = ".status.settled",
     printcolumn = r#"{"name": "Phase", "type": "string", "jsonPath": ".status.phase"}"#,
     printcolumn = r#"{"name": "Database", "type": "string", "jsonPath": ".spec.terms.database"}"#,
     printcolumn = r#"{"name": "User", "type": "string", "jsonPath": ".spec.user"}"#,
@@ -159,6 +162,9 @@ pub struct AccessGrantStatus {
     /// How many proxy pods the grant has had; more than one when a pod failed or was deleted while time was left.
     #[serde(default)]
     pub attempts: u32,
+    /// Uid of the newest of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
     /// What all proxies of the grant together used, as last reported. It never shrinks: the next proxy counts on from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,
@@ -171,6 +177,10 @@ pub struct AccessGrantStatus {
     /// What is known about the end, item by item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipt: Vec<ReceiptLine>,
+    /// Everything about it is done: it has ended, its request says so, and nothing will ever change. The operator looks at
+    /// it no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
     /// `Ready`, `Ended`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -64,6 +64,7 @@ reasons! {
     EvidenceMissing Warning "Somebody asks for somebody else without evidence of a review by two different people."
     DatabaseUnknown Warning "There is no such Database in the namespace."
     DatabaseInvalid Warning "The Database cannot be used; the message says which field."
+    EngineUnsupported Warning "The database's engine is not served by this release."
     PolicyUnknown Warning "The AccessPolicy that the Database names is not there."
     PolicyError Warning "A rule of the AccessPolicy cannot be judged."
     AdmissionNotInForce Warning "The release's admission policies are not in force, so nothing is granted or opened."
@@ -75,6 +76,7 @@ reasons! {
     // Of `Ready`, on the way there.
     Ready Normal "People can connect; of an AccessPolicy: everything in it can be read."
     PodMissing Silent "The proxy pod is being made."
+    NotApplied Warning "The API server did not take what the proxy needs; the message has its words."
     PodStarting Silent "The proxy pod is being started."
     PodWaiting Warning "Kubernetes cannot start the proxy pod; the message begins with its own word."
     ImageMissing Warning "The proxy's image cannot be had."
@@ -86,6 +88,7 @@ reasons! {
     ProxyStopping Warning "The proxy stops; a new one with a new lease follows."
     ProxyStopped Warning "The proxy stopped; a new one with a new lease follows."
     ProxyFailed Warning "The proxy failed in a way that it gives no reason for."
+    Unread Warning "The operator cannot read something that may forbid what would be opened next."
     OldLeaseOpen Warning "An earlier proxy's lease must be shut before a new proxy gets one."
     VaultUnreachable Warning "No connection to Vault, or no answer in time."
     VaultSealed Warning "Vault is sealed."

@@ -22,6 +22,7 @@ use crate::text::{GRANT_DURATION, GRANT_DURATION_SAYS, PLAIN_TEXT, PLAIN_TEXT_SA
     selectable = ".spec.database",
     selectable = ".spec.user",
     selectable = ".spec.submittedBy",
+    selectable = ".status.phase",
     printcolumn = r#"{"name": "Phase", "type": "string", "jsonPath": ".status.phase"}"#,
     printcolumn = r#"{"name": "Database", "type": "string", "jsonPath": ".spec.database"}"#,
     printcolumn = r#"{"name": "User", "type": "string", "jsonPath": ".spec.user"}"#,

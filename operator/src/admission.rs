@@ -11,6 +11,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 
+use crate::context::Context;
+
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -56,6 +58,13 @@ pub async fn observe(client: &Client) -> Result<Found, kube::Error> {
     let everything = ListParams::default();
     let (policies, bindings) = tokio::try_join!(policies.list(&everything), bindings.list(&everything))?;
     Ok(Found { policies: policies.items, bindings: bindings.items })
+}
+
+/// Compares them with the release's own, and puts the answer into the figures.
+pub fn judged(context: &Context, found: &Found) -> Admission {
+    let admission = compare(&context.release, found);
+    context.metrics.admission(admission.since().is_some());
+    admission
 }
 
 /// Compares them with the release's own. Pure.

@@ -9,27 +9,36 @@ use kube::Resource;
 use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
 
+use crate::backoff::Backoff;
 use crate::clock::now;
 
-/// How long after a failure the object is looked at again.
-pub const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// How long after a failure the object is looked at again: the first time, and the longest.
+pub const TRY_AGAIN: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 
 /// How long after somebody else wrote the same object it is looked at again.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// The same for grants, which are looked at again and again: the first time, and the longest.
+pub const CONFLICTS: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(2) };
+
 /// An object without what its kind adds: no spec, no status.
 pub type Metadata<K> = PartialObjectMeta<K>;
 
-/// A kind of object that stands in a namespace.
-pub trait Namespaced:
-    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug
+/// A kind of object that can be read and followed.
+pub trait Kind:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
 {
 }
 
-impl<K> Namespaced for K where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug
+impl<K> Kind for K where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
 {
 }
+
+/// One whose objects stand in namespaces.
+pub trait Namespaced: Kind + Resource<Scope = NamespaceResourceScope> {}
+
+impl<K: Kind + Resource<Scope = NamespaceResourceScope>> Namespaced for K {}
 
 /// Somebody else wrote meanwhile, or made an object of this name: looking again is all there is to do.
 pub fn is_conflict(error: &kube::Error) -> bool {

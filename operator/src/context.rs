@@ -1,31 +1,43 @@
 //! What every reconciler has at hand. Nothing here decides.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use access::report::Report;
-use crds::AccessGrant;
 use crds::admission::Release;
+use crds::{AccessGrant, Because};
 use jiff::{SignedDuration, Timestamp};
-use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+use crate::api::{CONFLICTS, TRY_AGAIN};
+use crate::backoff::Failures;
+use crate::clients::Clients;
 use crate::config::Config;
+use crate::leases::{LeaseDesk, VaultDesk};
 use crate::metrics::Metrics;
 use crate::pki::operator::Identity;
 use crate::pki::store::Authorities;
-use crate::vault_desk::VaultDesk;
+use crate::progress::Progress;
 
 /// Name of the operator where Kubernetes asks for one: field manager, events.
 pub const MANAGER: &str = "keyhole-operator";
+/// The most grants that are looked at at once, but for those that end.
+const AT_ONCE: usize = 16;
+
 /// How often the counters of one grant are written.
 const USAGE_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// The operator's means.
 pub struct Context {
-    /// The API server.
+    /// The API server, for calls.
     pub client: Client,
+    /// The API server, for watches.
+    pub watches: Client,
     /// The installation.
     pub config: Config,
     /// Its release.
@@ -34,16 +46,27 @@ pub struct Context {
     pub authorities: Authorities,
     /// Who we are to proxies.
     pub identity: Identity,
-    /// Vault.
-    pub vault: VaultDesk,
+    /// Leases that are being shut in Vault.
+    pub leases: LeaseDesk,
     /// Events.
     pub recorder: Recorder,
     /// Figures.
     pub metrics: Metrics,
+    /// Whether this replica leads, and gets anywhere.
+    pub progress: Progress,
+    /// How often each object failed in a row.
+    pub failures: Failures,
+    /// How often each grant met a conflict in a row.
+    pub conflicts: Failures,
+    /// For grants that do not end: few are looked at at once.
+    pub turns: Semaphore,
     /// Cached grants: for figures and for finding what to look at, never for deciding.
     pub grants: OnceLock<Store<AccessGrant>>,
+    woken: UnboundedSender<ObjectRef<AccessGrant>>,
+    wakes: Mutex<Option<UnboundedReceiver<ObjectRef<AccessGrant>>>>,
     memory: Mutex<HashMap<String, Memory>>,
     last_words: Mutex<HashMap<String, LastWords>>,
+    addresses: Mutex<HashMap<String, IpAddr>>,
 }
 
 /// What a pod left as it went: its uid, and the report in its termination message.
@@ -53,17 +76,20 @@ struct LastWords {
     report: Report,
 }
 
-/// What is remembered of a grant while the process lives; losing it costs figures only.
-#[derive(Clone, Copy, Debug, Default)]
+/// What is remembered of a grant while the process lives; losing it costs figures and words only.
+#[derive(Clone, Debug, Default)]
 struct Memory {
     created: Option<Timestamp>,
     usage: Option<Timestamp>,
+    told: bool,
+    setback: Option<Because>,
+    ending_since: Option<Timestamp>,
 }
 
 /// What a context is made of.
 pub struct Parts {
     /// The API server.
-    pub client: Client,
+    pub clients: Clients,
     /// The installation.
     pub config: Config,
     /// Both authorities.
@@ -77,21 +103,43 @@ pub struct Parts {
 impl Context {
     /// Puts the means together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { client, config, authorities, vault, replica } = parts;
+        let Parts { clients: Clients { calls: client, watches }, config, authorities, vault, replica } =
+            parts;
+        let (woken, wakes) = mpsc::unbounded_channel();
+        let leases = LeaseDesk::new(vault, woken.clone());
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(replica) };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             release: config.release(),
             client,
+            watches,
             config,
             authorities,
             identity: Identity::default(),
-            vault,
+            leases,
             metrics: Metrics::default(),
+            failures: Failures::none(TRY_AGAIN),
+            conflicts: Failures::none(CONFLICTS),
+            turns: Semaphore::new(AT_ONCE),
             grants: OnceLock::new(),
+            progress: Progress::default(),
+            woken,
+            wakes: Mutex::new(Some(wakes)),
             memory: Mutex::default(),
             last_words: Mutex::default(),
+            addresses: Mutex::default(),
         }
+    }
+
+    /// Lets this grant be looked at.
+    pub fn wake(&self, grant: ObjectRef<AccessGrant>) {
+        // Nobody listens any more when the loops have ended.
+        let _ = self.woken.send(grant);
+    }
+
+    /// Grants that shall be looked at. Once: the next call answers `None`.
+    pub fn take_wakes(&self) -> Option<UnboundedReceiver<ObjectRef<AccessGrant>>> {
+        locked(&self.wakes).take()
     }
 
     /// Remembers when a grant was made.
@@ -116,6 +164,13 @@ impl Context {
         })
     }
 
+    /// Whether nobody asked this of the grant before: its proxy is told of its end.
+    pub fn is_first_told(&self, uid: &str) -> bool {
+        self.remembering(|memory| {
+            !std::mem::replace(&mut memory.entry(uid.to_owned()).or_default().told, true)
+        })
+    }
+
     /// Keeps what a pod left. Its object may be gone a moment later, and only the watch has seen its last state.
     pub fn keep_last_words(&self, grant_uid: &str, pod_uid: &str, report: Report) {
         let words = LastWords { pod_uid: pod_uid.to_owned(), report };
@@ -128,10 +183,45 @@ impl Context {
         all.get(grant_uid).filter(|words| words.pod_uid == pod_uid).map(|words| words.report.clone())
     }
 
+    /// Keeps when it was first seen that a grant ends.
+    pub fn note_ending(&self, uid: &str, now: Timestamp) {
+        self.remembering(|memory| {
+            memory.entry(uid.to_owned()).or_default().ending_since.get_or_insert(now);
+        });
+    }
+
+    /// When it was first seen that a grant ends.
+    pub fn ending_since(&self, uid: &str) -> Option<Timestamp> {
+        self.remembering(|memory| memory.get(uid).and_then(|entry| entry.ending_since))
+    }
+
+    /// Keeps what went wrong with the last plan of a grant, or that nothing did.
+    pub fn note_setback(&self, uid: &str, setback: Option<Because>) {
+        self.remembering(|memory| memory.entry(uid.to_owned()).or_default().setback = setback);
+    }
+
+    /// What went wrong with the last plan of a grant.
+    pub fn setback(&self, uid: &str) -> Option<Because> {
+        self.remembering(|memory| memory.get(uid).and_then(|entry| entry.setback.clone()))
+    }
+
+    /// Keeps where a grant's proxy is, for the day when its pod can't be read.
+    pub fn keep_address(&self, grant_uid: &str, address: IpAddr) {
+        locked(&self.addresses).insert(grant_uid.to_owned(), address);
+    }
+
+    /// Where a grant's proxy was last seen.
+    pub fn address(&self, grant_uid: &str) -> Option<IpAddr> {
+        locked(&self.addresses).get(grant_uid).copied()
+    }
+
     /// Forgets an ended grant.
-    pub fn forget(&self, uid: &str) {
-        self.remembering(|memory| memory.remove(uid));
-        locked(&self.last_words).remove(uid);
+    pub fn forget(&self, grant: &AccessGrant) {
+        let uid = grant.uid().unwrap_or_default();
+        self.leases.forget(grant.status.as_ref().map_or(&[], |status| &status.leases));
+        self.remembering(|memory| memory.remove(&uid));
+        locked(&self.last_words).remove(&uid);
+        locked(&self.addresses).remove(&uid);
     }
 
     fn remembering<T>(&self, with: impl FnOnce(&mut HashMap<String, Memory>) -> T) -> T {

@@ -2,103 +2,200 @@
 
 use std::sync::Arc;
 
-use access::{GRANT_UID_LABEL, SIGNER};
+use access::{GRANT_UID_LABEL, SIGNER, chain};
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database};
-use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, stream};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{Controller, watcher};
+use kube::runtime::{Controller, WatchStreamExt, controller, reflector, watcher};
 use kube::{Api, Resource, ResourceExt};
 
+use crate::api::Kind;
 use crate::context::Context;
 use crate::grant::children::GRANT_ANNOTATION;
-use crate::{certificates, grant, policy, request, sweep};
+use crate::{certificates, grant, policy, request, sweep, watchdog};
+
+/// The most objects of one kind that are looked at at once.
+const AT_ONCE: u16 = 16;
+
+/// How long the API server lets a watch last, in seconds.
+const WATCH_SECONDS: u32 = 60;
+
+/// Requests that may still change. What is over costs nothing: it is neither read nor kept.
+const LIVE_REQUESTS: &str = "status.phase!=Ended,status.phase!=Denied,status.phase!=Lapsed";
+
+/// Grants about which something is left to be done.
+pub const LIVE_GRANTS: &str = "status.settled!=true";
 
 /// Runs every loop until dropped.
 pub async fn run(context: Arc<Context>) {
+    context.progress.made();
     tokio::join!(
         requests(Arc::clone(&context)),
         grants(Arc::clone(&context)),
         policies(Arc::clone(&context)),
         sessions(Arc::clone(&context)),
         sweep::run(&context),
+        watchdog::run(&context),
     );
 }
 
-fn all<K>(context: &Context) -> Api<K>
-where
-    K: Resource,
-    K::DynamicType: Default,
-{
-    Api::all(context.client.clone())
+/// What a watch of a kind brings, without its failures: they are told, and the watch tries again by itself. A loop that heard of
+/// them would pause all its watches for one.
+type Objects<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
+/// The objects of a kind, and a store that follows them. Who wrote which field is half of an object, and nothing to us.
+fn followed<K: Kind>(context: &Arc<Context>, selected: watcher::Config) -> (Store<K>, Objects<K>) {
+    let (store, writer) = reflector::store();
+    let objects = watcher(Api::all(context.watches.clone()), lasting(selected))
+        .modify(|object: &mut K| object.managed_fields_mut().clear())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects();
+    (store, without_failures(context, objects))
+}
+
+/// The objects of a kind that come, change or go.
+fn changes<K: Kind>(context: &Arc<Context>, selected: watcher::Config) -> Objects<K> {
+    changes_in(context, Api::all(context.watches.clone()), selected)
+}
+
+fn changes_in<K: Kind>(context: &Arc<Context>, api: Api<K>, selected: watcher::Config) -> Objects<K> {
+    without_failures(context, watcher(api, lasting(selected)).default_backoff().touched_objects())
+}
+
+/// The API server ends each watch after this time, and a connection that hangs is noticed soon after.
+fn lasting(selected: watcher::Config) -> watcher::Config {
+    selected.timeout(WATCH_SECONDS)
+}
+
+fn without_failures<K: Kind>(
+    context: &Arc<Context>,
+    objects: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
+) -> Objects<K> {
+    let context = Arc::clone(context);
+    let told = move |object: Result<K, watcher::Error>| {
+        let object = object.inspect_err(|error| {
+            context.metrics.failed("Watch");
+            let kind = K::kind(&());
+            tracing::warn!(%kind, error = %chain(error), "a watch failed; it is tried again");
+        });
+        std::future::ready(object.ok().map(Ok))
+    };
+    objects.filter_map(told).boxed()
+}
+
+fn anything() -> watcher::Config {
+    watcher::Config::default()
+}
+
+fn few() -> controller::Config {
+    controller::Config::default().concurrency(AT_ONCE)
 }
 
 async fn requests(context: Arc<Context>) {
-    let anything = watcher::Config::default;
-    let controller = Controller::new(all::<AccessRequest>(&context), anything());
-    let [by_database, by_policy, by_rules, by_bindings] = [(); 4].map(|()| controller.store());
-    controller
-        .watches(all::<AccessApproval>(&context), anything(), |approval| {
+    let (store, requests) = followed::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS));
+    let [by_database, by_policy, by_rules, by_bindings] = [(); 4].map(|()| store.clone());
+    Controller::for_stream(requests, store)
+        .with_config(few())
+        .watches_stream(changes::<AccessApproval>(&context, anything()), |approval| {
             named(&approval, &approval.spec.request.name)
         })
-        .watches(all::<AccessGrant>(&context), anything(), |grant| named(&grant, &grant.spec.request.name))
-        .watches(all::<Database>(&context), anything(), move |database| pending_in(&by_database, &database))
-        .watches(all::<AccessPolicy>(&context), anything(), move |policy| pending_in(&by_policy, &policy))
-        .watches(all::<ValidatingAdmissionPolicy>(&context), anything(), move |_| pending(&by_rules))
-        .watches(all::<ValidatingAdmissionPolicyBinding>(&context), anything(), move |_| {
+        .watches_stream(changes::<AccessGrant>(&context, anything().fields(LIVE_GRANTS)), |grant| {
+            named(&grant, &grant.spec.request.name)
+        })
+        .watches_stream(changes::<Database>(&context, anything()), move |database| {
+            pending_in(&by_database, &database)
+        })
+        .watches_stream(changes::<AccessPolicy>(&context, anything()), move |policy| {
+            pending_in(&by_policy, &policy)
+        })
+        .watches_stream(changes::<ValidatingAdmissionPolicy>(&context, anything()), move |_| {
+            pending(&by_rules)
+        })
+        .watches_stream(changes::<ValidatingAdmissionPolicyBinding>(&context, anything()), move |_| {
             pending(&by_bindings)
         })
-        .run(request::reconcile, request::failed, context)
-        .for_each(|_| std::future::ready(()))
+        .run(request::reconcile, request::failed, Arc::clone(&context))
+        .for_each(|turn| turned(&context, turn))
         .await;
 }
 
 async fn grants(context: Arc<Context>) {
-    let anything = watcher::Config::default;
-    let controller = Controller::new(all::<AccessGrant>(&context), anything());
-    let [by_request, by_database, by_policy] = [(); 3].map(|()| controller.store());
-    context.grants.set(controller.store()).ok();
-    let proxies = Api::<Pod>::namespaced(context.client.clone(), &context.config.proxies_namespace);
+    let (store, grants) = followed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS));
+    let [by_request, by_database, by_policy] = [(); 3].map(|()| store.clone());
+    context.grants.set(store.clone()).ok();
+    let (ready, following) = (store.clone(), Arc::clone(&context));
+    tokio::spawn(async move {
+        // It fails when the loop ended before.
+        if ready.wait_until_ready().await.is_ok() {
+            following.progress.follows();
+        }
+    });
+    let proxies = Api::<Pod>::namespaced(context.watches.clone(), &context.config.proxies_namespace);
+    let proxies = changes_in(&context, proxies, anything().labels(GRANT_UID_LABEL));
     let listening = Arc::clone(&context);
-    controller
-        .watches(proxies, watcher::Config::default().labels(GRANT_UID_LABEL), move |pod| {
+    let wakes = context.take_wakes();
+    let wakes = stream::unfold(wakes, |wakes| async move {
+        let mut wakes = wakes?;
+        let grant = wakes.recv().await?;
+        Some((grant, Some(wakes)))
+    });
+    // Of these as many at once as there are: one that ends waits for no other (`grant::reconcile` bounds the rest).
+    Controller::for_stream(grants, store)
+        .watches_stream(proxies, move |pod| {
             grant::observe::listen(&listening, &pod);
             annotated(&pod)
         })
-        .watches(all::<AccessRequest>(&context), anything(), move |request| {
-            let uid = request.uid().unwrap_or_default();
-            of(&by_request, &request, |grant| grant.spec.request.uid == uid)
-        })
-        .watches(all::<Database>(&context), anything(), move |database| {
+        .watches_stream(
+            changes::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS)),
+            move |request| {
+                let uid = request.uid().unwrap_or_default();
+                of(&by_request, &request, |grant| grant.spec.request.uid == uid)
+            },
+        )
+        .watches_stream(changes::<Database>(&context, anything()), move |database| {
             let name = database.name_any();
             of(&by_database, &database, |grant| grant.spec.terms.database == name)
         })
-        .watches(all::<AccessPolicy>(&context), anything(), move |policy| {
+        .watches_stream(changes::<AccessPolicy>(&context, anything()), move |policy| {
             let name = policy.name_any();
             of(&by_policy, &policy, |grant| grant.spec.terms.policy == name)
         })
-        .run(grant::reconcile, grant::failed, context)
-        .for_each(|_| std::future::ready(()))
+        .reconcile_on(wakes)
+        .run(grant::reconcile, grant::failed, Arc::clone(&context))
+        .for_each(|turn| turned(&context, turn))
         .await;
 }
 
 async fn policies(context: Arc<Context>) {
-    Controller::new(all::<AccessPolicy>(&context), watcher::Config::default())
-        .run(policy::reconcile, policy::failed, context)
-        .for_each(|_| std::future::ready(()))
+    let (store, policies) = followed::<AccessPolicy>(&context, anything());
+    Controller::for_stream(policies, store)
+        .with_config(few())
+        .run(policy::reconcile, policy::failed, Arc::clone(&context))
+        .for_each(|turn| turned(&context, turn))
         .await;
 }
 
 async fn sessions(context: Arc<Context>) {
     let ours = watcher::Config::default().fields(&format!("spec.signerName={SIGNER}"));
-    Controller::new(all::<CertificateSigningRequest>(&context), ours)
-        .run(certificates::sign::reconcile, certificates::sign::failed, context)
-        .for_each(|_| std::future::ready(()))
+    let (store, sessions) = followed::<CertificateSigningRequest>(&context, ours);
+    Controller::for_stream(sessions, store)
+        .with_config(few())
+        .run(certificates::sign::reconcile, certificates::sign::failed, Arc::clone(&context))
+        .for_each(|turn| turned(&context, turn))
         .await;
+}
+
+/// One turn of a loop, whatever came of it: failures are told where they happen, and an object that is not in the store is over, or
+/// gone.
+async fn turned<T>(context: &Context, _: T) {
+    context.progress.made();
 }
 
 /// The request of this name in the namespace of `object`.

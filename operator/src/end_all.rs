@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::chain;
 use crds::{AccessGrant, AccessRequest};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
@@ -43,7 +44,7 @@ async fn until_gone(client: &Client) -> Result<(), kube::Error> {
         for request in requests.list_metadata(&ListParams::default()).await?.items {
             let own =
                 Api::<AccessRequest>::namespaced(client.clone(), &request.namespace().unwrap_or_default());
-            gone_is_good(own.delete(&request.name_any(), &DeleteParams::background()).await.map(drop))?;
+            note(own.delete(&request.name_any(), &DeleteParams::background()).await.map(drop));
         }
         let left = grants(client).await?;
         if left.is_empty() {
@@ -51,7 +52,7 @@ async fn until_gone(client: &Client) -> Result<(), kube::Error> {
         }
         for grant in left.iter().filter(|grant| grant.metadata.deletion_timestamp.is_none()) {
             let own = Api::<AccessGrant>::namespaced(client.clone(), &grant.namespace().unwrap_or_default());
-            gone_is_good(own.delete(&grant.name_any(), &DeleteParams::background()).await.map(drop))?;
+            note(own.delete(&grant.name_any(), &DeleteParams::background()).await.map(drop));
         }
     }
 }
@@ -59,11 +60,18 @@ async fn until_gone(client: &Client) -> Result<(), kube::Error> {
 /// Does an operator's work when no operator leads.
 async fn stand_in(context: Arc<Context>) {
     let mut candidate = candidate(&context);
-    candidate.acquire().await;
+    let since = candidate.acquire().await;
     tracing::info!("no operator leads: closing here");
     tokio::select! {
         () = controllers::run(context) => {}
-        () = candidate.hold() => {}
+        () = candidate.hold(since) => {}
+    }
+}
+
+/// What can't be deleted now is tried again in the next round, and keeps nothing else.
+fn note(deleted: Result<(), kube::Error>) {
+    if let Err(error) = gone_is_good(deleted) {
+        tracing::warn!(error = %chain(&error), "not deleted yet");
     }
 }
 

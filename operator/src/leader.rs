@@ -1,15 +1,17 @@
 //! Leader election on a `Lease`, as Kubernetes' own components do it: two replicas, one of which acts.
 //!
 //! A holder that does not renew is judged by our own clock, from when we last saw its lease change: clocks of two
-//! machines are never compared. A leader that cannot renew stops before another may begin.
+//! machines are never compared, and ours is one that nobody sets. A leader that cannot renew stops before another may begin.
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
 
 use crate::api::is_conflict;
 use crate::clock::now;
@@ -17,11 +19,13 @@ use crate::config::Config;
 use access::chain;
 
 /// After this long without a change another replica may take over.
-const LASTS: SignedDuration = SignedDuration::from_secs(15);
+const LASTS: Duration = Duration::from_secs(15);
 /// After this long without a renewal a leader stops.
-const GIVES_UP: SignedDuration = SignedDuration::from_secs(10);
+const GIVES_UP: Duration = Duration::from_secs(10);
 /// How often a lease is looked at or renewed.
 const EVERY: Duration = Duration::from_secs(2);
+/// How long one try to become the leader may take.
+const ONE_TRY: Duration = Duration::from_secs(5);
 
 /// One replica's part in the election.
 pub struct Candidate {
@@ -41,7 +45,7 @@ struct View {
 struct Seen {
     holder: String,
     renewed: Option<MicroTime>,
-    at: Timestamp,
+    at: Instant,
 }
 
 /// What a look at the lease means.
@@ -63,40 +67,56 @@ impl Candidate {
         }
     }
 
-    /// Returns when we lead.
-    pub async fn acquire(&mut self) {
+    /// Returns when we lead: since when, at the latest.
+    pub async fn acquire(&mut self) -> Instant {
         let mut every = tokio::time::interval(EVERY);
         loop {
             every.tick().await;
-            match self.try_once().await {
-                Ok(Standing::Ours) => return,
-                Ok(Standing::Theirs) => {}
-                Err(error) => tracing::warn!(error = %chain(&error), "cannot take part in the election"),
+            let asked = Instant::now();
+            match timeout(ONE_TRY, self.try_once()).await {
+                Ok(Ok(Standing::Ours)) => return asked,
+                Ok(Ok(Standing::Theirs)) => {}
+                Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot take part in the election"),
+                Err(_) => tracing::warn!("cannot take part in the election: no answer in time"),
             }
         }
     }
 
-    /// Renews; returns when we lead no more.
-    pub async fn hold(&mut self) {
-        let mut renewed = now();
+    /// Renews; returns when we lead no more. `since`: what [`Self::acquire`] said.
+    pub async fn hold(&mut self, since: Instant) {
+        let mut renewed = since;
         let mut every = tokio::time::interval(EVERY);
         loop {
             every.tick().await;
+            // Others count from when they see it, which is after it was asked for.
+            let asked = Instant::now();
             // An API server that does not answer must not make us miss our own deadline.
-            match tokio::time::timeout(EVERY, self.try_once()).await {
-                Ok(Ok(Standing::Ours)) => renewed = now(),
+            match timeout(EVERY, self.try_once()).await {
+                Ok(Ok(Standing::Ours)) => renewed = asked,
                 Ok(Ok(Standing::Theirs)) => return,
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot renew the leader's lease"),
                 Err(_) => tracing::warn!("cannot renew the leader's lease in time"),
             }
-            if now().duration_since(renewed) >= GIVES_UP {
+            if renewed.elapsed() >= GIVES_UP {
                 return;
             }
         }
     }
 
+    /// Renews until it is told to stop, and lets go then; or returns when we lead no more.
+    pub async fn hold_until(mut self, since: Instant, told_to_stop: oneshot::Receiver<()>) {
+        let stops = tokio::select! {
+            () = self.hold(since) => false,
+            // A sender that is gone has not said so.
+            told = told_to_stop => told.is_ok(),
+        };
+        if stops {
+            self.release().await;
+        }
+    }
+
     /// Lets go, so that another replica need not wait.
-    pub async fn release(&self) {
+    async fn release(&self) {
         let Ok(Some(mut lease)) = self.leases.get_opt(&self.name).await else { return };
         let Some(spec) =
             lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.view.me))
@@ -110,7 +130,7 @@ impl Candidate {
     }
 
     async fn try_once(&mut self) -> Result<Standing, kube::Error> {
-        let time = now();
+        let time = Instant::now();
         // The chart makes it, so that the operator needs no right to make any.
         let lease = self.leases.get(&self.name).await?;
         let spec = lease.spec.clone().unwrap_or_default();
@@ -118,13 +138,13 @@ impl Candidate {
             return Ok(Standing::Theirs);
         }
         // With the resourceVersion we read: of two who try at once, one meets a conflict.
-        let claimed = Lease { metadata: lease.metadata, spec: Some(self.view.claim(&spec, time)) };
+        let claimed = Lease { metadata: lease.metadata, spec: Some(self.view.claim(&spec, now())) };
         won(self.leases.replace(&self.name, &PostParams::default(), &claimed).await.map(drop))
     }
 }
 
 impl View {
-    fn judge(&mut self, spec: &LeaseSpec, time: Timestamp) -> Standing {
+    fn judge(&mut self, spec: &LeaseSpec, time: Instant) -> Standing {
         let holder = spec.holder_identity.clone().unwrap_or_default();
         if holder.is_empty() || holder == self.me {
             return Standing::Ours;
@@ -174,49 +194,42 @@ mod tests {
         }
     }
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
+    /// So many seconds after the test began.
+    fn after(began: Instant, seconds: u64) -> Instant {
+        began.checked_add(Duration::from_secs(seconds)).unwrap()
     }
 
     #[test]
     fn a_silent_holder_is_judged_by_our_own_clock_only() {
-        let mut candidate = candidate();
+        let (mut candidate, began) = (candidate(), Instant::now());
         // Its clock is a year behind: that alone means nothing.
         let old = held_by("other", "2025-01-01T00:00:00Z");
-        assert_eq!(candidate.judge(&old, at("2026-01-01T00:00:00Z")), Standing::Theirs);
-        assert_eq!(candidate.judge(&old, at("2026-01-01T00:00:14Z")), Standing::Theirs);
-        assert_eq!(candidate.judge(&old, at("2026-01-01T00:00:15Z")), Standing::Ours);
+        assert_eq!(candidate.judge(&old, began), Standing::Theirs);
+        assert_eq!(candidate.judge(&old, after(began, 14)), Standing::Theirs);
+        assert_eq!(candidate.judge(&old, after(began, 15)), Standing::Ours);
     }
 
     #[test]
     fn a_holder_that_renews_stays() {
-        let mut candidate = candidate();
+        let (mut candidate, began) = (candidate(), Instant::now());
+        assert_eq!(candidate.judge(&held_by("other", "2026-01-01T00:00:00Z"), began), Standing::Theirs);
         assert_eq!(
-            candidate.judge(&held_by("other", "2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")),
+            candidate.judge(&held_by("other", "2026-01-01T00:00:10Z"), after(began, 14)),
             Standing::Theirs
         );
         assert_eq!(
-            candidate.judge(&held_by("other", "2026-01-01T00:00:10Z"), at("2026-01-01T00:00:14Z")),
-            Standing::Theirs
-        );
-        assert_eq!(
-            candidate.judge(&held_by("other", "2026-01-01T00:00:10Z"), at("2026-01-01T00:00:20Z")),
+            candidate.judge(&held_by("other", "2026-01-01T00:00:10Z"), after(began, 20)),
             Standing::Theirs
         );
     }
 
     #[test]
     fn a_released_lease_and_our_own_are_ours_at_once() {
-        let mut candidate = candidate();
-        assert_eq!(
-            candidate.judge(&held_by("", "2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")),
-            Standing::Ours
-        );
-        assert_eq!(
-            candidate.judge(&held_by("me", "2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z")),
-            Standing::Ours
-        );
-        let claim = candidate.claim(&held_by("other", "2026-01-01T00:00:00Z"), at("2026-01-01T00:01:00Z"));
+        let (mut candidate, began) = (candidate(), Instant::now());
+        assert_eq!(candidate.judge(&held_by("", "2026-01-01T00:00:00Z"), began), Standing::Ours);
+        assert_eq!(candidate.judge(&held_by("me", "2026-01-01T00:00:00Z"), began), Standing::Ours);
+        let claim = candidate
+            .claim(&held_by("other", "2026-01-01T00:00:00Z"), "2026-01-01T00:01:00Z".parse().unwrap());
         assert_eq!((claim.holder_identity.as_deref(), claim.lease_transitions), (Some("me"), Some(1)));
     }
 }

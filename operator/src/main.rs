@@ -4,7 +4,9 @@
 
 mod admission;
 mod api;
+mod backoff;
 mod certificates;
+mod clients;
 mod clock;
 mod config;
 mod context;
@@ -13,15 +15,17 @@ mod end_all;
 mod events;
 mod grant;
 mod leader;
+mod leases;
 mod metrics;
 mod owner;
 mod pki;
 mod policy;
+mod progress;
 mod request;
 mod run;
 mod serve;
 mod sweep;
-mod vault_desk;
+mod watchdog;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -124,8 +128,8 @@ async fn obey(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let config = config::load(path)?;
-    let client = kube::Client::try_default().await.context("cannot find the API server")?;
-    let found = admission::observe(&client).await.context("cannot read the admission policies")?;
+    let clients = clients::find().await?;
+    let found = admission::observe(&clients.calls).await.context("cannot read the admission policies")?;
     Ok(match admission::compare(&config.release(), &found) {
         Admission::InForce { since } => {
             tracing::info!(%since, "the release's admission policies are in force");

@@ -1,9 +1,12 @@
 //! Figures for Prometheus. Labels are words of ours, never names of people or objects.
 
-use std::sync::atomic::AtomicI64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
 
+use access::EndReason;
 use crds::{AccessGrant, GrantPhase};
-use kube::runtime::reflector::Store;
+use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,37 +19,77 @@ type Labels = [(&'static str, &'static str); 1];
 /// All figures.
 pub struct Metrics {
     registry: Registry,
-    /// Reconciliations that failed, by reason.
+    /// What failed, by reason.
     errors: Family<Labels, Counter>,
+    leading: Gauge<i64, AtomicI64>,
+    admission_in_force: Gauge<i64, AtomicI64>,
     grants: Family<Labels, Gauge<i64, AtomicI64>>,
+    ended: Family<Labels, Counter>,
+    past_deadline: Gauge<i64, AtomicI64>,
+    oldest_open: Gauge<f64, AtomicU64>,
     ready_seconds: Histogram,
-    cut_millis: Histogram,
+    cut_seconds: Histogram,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let errors = Family::default();
-        let grants = Family::default();
         let ready_seconds = Histogram::new([0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 120.0]);
-        let cut_millis = Histogram::new([1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 5000.0]);
-        let mut registry = Registry::with_prefix("keyhole_operator");
-        registry.register("reconcile_errors", "Reconciliations that failed, by reason", errors.clone());
-        registry.register("grants", "Grants, by phase", grants.clone());
-        registry.register(
-            "approved_to_ready_seconds",
-            "From the grant made to people can connect",
-            ready_seconds.clone(),
-        );
-        registry.register(
-            "end_to_cut_milliseconds",
-            "From the order to end to the last session cut, as proxies tell",
-            cut_millis.clone(),
-        );
-        Self { registry, errors, grants, ready_seconds, cut_millis }
+        let cut_seconds = Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0]);
+        let new = Self {
+            registry: Registry::with_prefix("keyhole_operator"),
+            errors: Family::default(),
+            leading: Gauge::default(),
+            admission_in_force: Gauge::default(),
+            grants: Family::default(),
+            ended: Family::default(),
+            past_deadline: Gauge::default(),
+            oldest_open: Gauge::default(),
+            ready_seconds,
+            cut_seconds,
+        };
+        new.registered()
     }
 }
 
 impl Metrics {
+    fn registered(mut self) -> Self {
+        let all = &mut self.registry;
+        all.register("reconcile_errors", "What failed, by reason", self.errors.clone());
+        all.register("leading", "Whether this replica leads: 1 or 0", self.leading.clone());
+        all.register(
+            "admission_in_force",
+            "Whether the release's admission policies were in force when last looked at: 1 or 0",
+            self.admission_in_force.clone(),
+        );
+        all.register(
+            "grants",
+            "Grants that are not settled, by phase; the leader's only",
+            self.grants.clone(),
+        );
+        all.register("grants_ended", "Grants that ended, by reason", self.ended.clone());
+        all.register(
+            "grants_past_deadline",
+            "Grants whose deadline has passed and that are not proved shut",
+            self.past_deadline.clone(),
+        );
+        all.register(
+            "oldest_open_receipt_seconds",
+            "Since when the oldest grant that ends has something open",
+            self.oldest_open.clone(),
+        );
+        all.register(
+            "approved_to_ready_seconds",
+            "From the grant made to people can connect",
+            self.ready_seconds.clone(),
+        );
+        all.register(
+            "end_to_cut_seconds",
+            "From the order to end to the last session cut, as proxies tell",
+            self.cut_seconds.clone(),
+        );
+        self
+    }
+
     /// A reconciliation failed.
     pub fn failed(&self, reason: &'static str) {
         self.errors.get_or_create(&[("reason", reason)]).inc();
@@ -59,35 +102,69 @@ impl Metrics {
 
     /// A proxy told how long the cut took.
     pub fn cut(&self, millis: u64) {
-        self.cut_millis.observe(f64::from(u32::try_from(millis).unwrap_or(u32::MAX)));
+        self.cut_seconds.observe(Duration::from_millis(millis).as_secs_f64());
     }
 
-    /// The page that Prometheus reads.
-    pub fn page(&self, grants: Option<&Store<AccessGrant>>) -> String {
-        let phases = [
-            ("Opening", GrantPhase::Opening),
-            ("Ready", GrantPhase::Ready),
-            ("Ending", GrantPhase::Ending),
-            ("Ended", GrantPhase::Ended),
-        ];
-        let state = grants.map(Store::state).unwrap_or_default();
-        for (word, phase) in phases {
-            let of_phase = |grant: &&std::sync::Arc<AccessGrant>| {
-                grant.status.as_ref().map(|status| status.phase).unwrap_or_default() == phase
-            };
-            let count = i64::try_from(state.iter().filter(of_phase).count()).unwrap_or(i64::MAX);
-            self.grants.get_or_create(&[("phase", word)]).set(count);
+    /// A grant has ended for this reason.
+    pub fn ended(&self, reason: EndReason) {
+        self.ended.get_or_create(&[("reason", reason.word())]).inc();
+    }
+
+    /// The admission policies were looked at.
+    pub fn admission(&self, in_force: bool) {
+        self.admission_in_force.set(in_force.into());
+    }
+
+    /// The page that Prometheus reads. `live`: the grants that are not settled, of a replica that leads.
+    pub fn page(&self, live: Option<&[Arc<AccessGrant>]>, now: Timestamp) -> String {
+        self.leading.set(live.is_some().into());
+        self.grants.clear();
+        if let Some(live) = live {
+            self.look_at(live, now);
         }
         let mut page = String::new();
         // Writing to a String does not fail.
         encode(&mut page, &self.registry).ok();
         page
     }
+
+    fn look_at(&self, live: &[Arc<AccessGrant>], now: Timestamp) {
+        let (mut past_deadline, mut oldest_open) = (0_i64, 0.0_f64);
+        for word in ["Opening", "Ready", "Ending", "Ended"] {
+            self.grants.get_or_create(&[("phase", word)]).set(0);
+        }
+        for grant in live {
+            let status = grant.status.as_ref();
+            let phase = status.map(|status| status.phase).unwrap_or_default();
+            self.grants.get_or_create(&[("phase", word(phase))]).inc();
+            if phase != GrantPhase::Ended && grant.spec.expires_at.0 < now {
+                past_deadline = past_deadline.saturating_add(1);
+            }
+            let since = status.and_then(|status| status.ending_since.as_ref());
+            if let Some(since) = since.filter(|_| phase == GrantPhase::Ending) {
+                oldest_open = oldest_open.max(now.duration_since(since.0).as_secs_f64());
+            }
+        }
+        self.past_deadline.set(past_deadline);
+        self.oldest_open.set(oldest_open);
+    }
+}
+
+fn word(phase: GrantPhase) -> &'static str {
+    match phase {
+        GrantPhase::Opening => "Opening",
+        GrantPhase::Ready => "Ready",
+        GrantPhase::Ending => "Ending",
+        GrantPhase::Ended => "Ended",
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
     use super::*;
+    use crate::grant::plan::tests_grant;
 
     #[test]
     fn the_page_names_every_figure() {
@@ -95,14 +172,35 @@ mod tests {
         metrics.failed("Conflict");
         metrics.became_ready(1.2);
         metrics.cut(3);
-        let page = metrics.page(None);
+        metrics.ended(EndReason::Revoked);
+        metrics.admission(true);
+        let mut late = tests_grant();
+        late.status = Some(crds::AccessGrantStatus {
+            phase: GrantPhase::Ending,
+            ending_since: Some(Time("2026-01-01T12:31:00Z".parse().unwrap())),
+            ..crds::AccessGrantStatus::default()
+        });
+        let page = metrics.page(Some(&[Arc::new(late)]), "2026-01-01T12:31:30Z".parse().unwrap());
         for line in [
             "keyhole_operator_reconcile_errors_total{reason=\"Conflict\"} 1",
+            "keyhole_operator_leading 1",
+            "keyhole_operator_admission_in_force 1",
             "keyhole_operator_grants{phase=\"Ready\"} 0",
+            "keyhole_operator_grants{phase=\"Ending\"} 1",
+            "keyhole_operator_grants_ended_total{reason=\"Revoked\"} 1",
+            "keyhole_operator_grants_past_deadline 1",
+            "keyhole_operator_oldest_open_receipt_seconds 30",
             "keyhole_operator_approved_to_ready_seconds_count 1",
-            "keyhole_operator_end_to_cut_milliseconds_count 1",
+            "keyhole_operator_end_to_cut_seconds_count 1",
         ] {
             assert!(page.contains(line), "{line}\n{page}");
         }
+    }
+
+    #[test]
+    fn a_replica_that_waits_for_its_turn_has_no_grants() {
+        let page = Metrics::default().page(None, "2026-01-01T12:31:30Z".parse().unwrap());
+        assert!(page.contains("keyhole_operator_leading 0"), "{page}");
+        assert!(!page.contains("keyhole_operator_grants{"), "{page}");
     }
 }

@@ -12,7 +12,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use crate::admission::groups_checked_since;
-use crate::api::{TRY_AGAIN, is_conflict};
+use crate::api::is_conflict;
 use crate::clock::now;
 use crate::context::Context;
 use crate::request::decision::expression;
@@ -57,6 +57,7 @@ pub async fn reconcile(cached: Arc<AccessPolicy>, context: Arc<Context>) -> Resu
             other => drop(other.map_err(PolicyError::Record)?),
         }
     }
+    context.failures.went_well(&policy.uid().unwrap_or_default());
     Ok(settling.map_or_else(Action::await_change, |(_, wait)| Action::requeue(wait)))
 }
 
@@ -74,7 +75,7 @@ fn settling(policy: &AccessPolicy, now: Timestamp) -> Option<(Condition, Duratio
 pub fn failed(policy: Arc<AccessPolicy>, error: &PolicyError, context: Arc<Context>) -> Action {
     context.metrics.failed("Policy");
     tracing::warn!(policy = %policy.name_any(), error = %chain(error), "policy not looked at");
-    Action::requeue(TRY_AGAIN)
+    Action::requeue(context.failures.again_in(&policy.uid().unwrap_or_default()))
 }
 
 /// `Ready` is True when every expression, duration and timeout can be read.

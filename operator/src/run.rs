@@ -5,17 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::clock::now;
 use crate::config;
 use crate::context::{Context, Parts};
 use crate::leader::Candidate;
+use crate::leases::VaultDesk;
 use crate::pki::store;
 use crate::serve::Readiness;
-use crate::vault_desk::VaultDesk;
-use crate::{controllers, serve};
+use crate::{clients, controllers, serve};
 
 /// Where the pages are.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +31,11 @@ pub struct Pages {
 /// The operator's means, from its configuration file.
 pub async fn means(path: &Path) -> anyhow::Result<Arc<Context>> {
     let config = config::load(path)?;
-    let client = Client::try_default().await.context("cannot find the API server")?;
-    let authorities = store::load(&client, &config, now()).await?;
+    let clients = clients::find().await?;
+    let authorities = store::load(&clients.calls, &config, now()).await?;
     let vault = VaultDesk::new(&config.vault)?;
     let replica = replica();
-    Ok(Arc::new(Context::new(Parts { client, config, authorities, vault, replica })))
+    Ok(Arc::new(Context::new(Parts { clients, config, authorities, vault, replica })))
 }
 
 /// A candidate for the operator's lease.
@@ -50,7 +50,7 @@ pub async fn run(path: &Path, pages: Pages) -> anyhow::Result<()> {
     let health = serve::health(address, health_port, ready.clone());
     let work = async {
         let context = means(path).await?;
-        ready.reached();
+        ready.reached(&context);
         let metrics = serve::metrics(address, metrics_port, Arc::clone(&context));
         tokio::select! {
             ended = lead(context) => ended,
@@ -67,17 +67,22 @@ pub async fn run(path: &Path, pages: Pages) -> anyhow::Result<()> {
 async fn lead(context: Arc<Context>) -> anyhow::Result<()> {
     let mut candidate = candidate(&context);
     let mut stop = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    tokio::select! {
-        () = candidate.acquire() => tracing::info!("leading"),
+    let since = tokio::select! {
+        since = candidate.acquire() => since,
         _ = stop.recv() => return Ok(()),
-    }
+    };
+    tracing::info!("leading");
+    // In a task of its own: whatever the loops are busy with, the lease is renewed in time.
+    let (stopped, told_to_stop) = oneshot::channel();
+    let mut holding = tokio::spawn(candidate.hold_until(since, told_to_stop));
     tokio::select! {
         () = controllers::run(context) => anyhow::bail!("the loops ended by themselves"),
-        () = candidate.hold() => anyhow::bail!("another replica leads, or the API server does not answer"),
+        _ = &mut holding => anyhow::bail!("another replica leads, or the API server does not answer"),
         _ = stop.recv() => {}
     }
-    candidate.release().await;
-    Ok(())
+    // The loops have ended; only now may another replica begin.
+    stopped.send(()).ok();
+    holding.await.context("the leader's lease was not released")
 }
 
 /// The pod's name; without one, of a run by hand, the process's.

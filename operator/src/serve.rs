@@ -1,34 +1,33 @@
 //! The operator's two small pages: health for the kubelet, figures for Prometheus. Neither says anything about people.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use kube::runtime::reflector::Store;
 use tokio::net::TcpListener;
 
+use crate::clock::now;
 use crate::context::Context;
 
-/// Whether the operator has all it needs. A replica that waits for its turn is ready too.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+/// The operator's means, once it has all it needs. A replica that waits for its turn is ready too.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<OnceLock<Arc<Context>>>);
 
 impl Readiness {
     /// From now on it has.
-    pub fn reached(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    pub fn reached(&self, context: &Arc<Context>) {
+        self.0.get_or_init(|| Arc::clone(context));
     }
 }
 
 /// `/healthz` and `/readyz`, until dropped.
 pub async fn health(address: IpAddr, port: u16, ready: Readiness) -> std::io::Result<()> {
-    let router = Router::new()
-        .route("/healthz", get(|| async { StatusCode::OK }))
-        .route("/readyz", get(readyz))
-        .with_state(ready);
+    let router =
+        Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(ready);
     let listener = TcpListener::bind(SocketAddr::new(address, port)).await?;
     axum::serve(listener, router).await
 }
@@ -40,10 +39,17 @@ pub async fn metrics(address: IpAddr, port: u16, context: Arc<Context>) -> std::
     axum::serve(listener, router).await
 }
 
-async fn readyz(State(Readiness(ready)): State<Readiness>) -> StatusCode {
-    if ready.load(Ordering::Relaxed) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+/// A leader that gets nowhere is not healthy: it must make room for another.
+async fn healthz(State(Readiness(context)): State<Readiness>) -> StatusCode {
+    let is_stuck = context.get().is_some_and(|context| context.progress.is_stuck());
+    if is_stuck { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+}
+
+async fn readyz(State(Readiness(context)): State<Readiness>) -> StatusCode {
+    if context.get().is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 async fn page(State(context): State<Arc<Context>>) -> String {
-    context.metrics.page(context.grants.get())
+    let live = context.grants.get().filter(|_| context.progress.leads()).map(Store::state);
+    context.metrics.page(live.as_deref(), now())
 }

@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use access::GRANT_UID_LABEL;
-use crds::{AccessGrant, Database, GrantPhase};
+use crds::{AccessGrant, Database};
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::runtime::reflector::Store;
 use kube::{Api, Resource, ResourceExt};
 
+use crate::admission;
 use crate::api::{Metadata, Namespaced, gone_is_good};
 use crate::context::Context;
+use crate::controllers::LIVE_GRANTS;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
 use access::chain;
 
@@ -28,6 +31,18 @@ pub async fn run(context: &Context) {
             context.metrics.failed("Sweep");
             tracing::warn!(error = %chain(&error), "not swept");
         }
+        look_at_admission(context).await;
+    }
+}
+
+/// For the figure alone: whatever opens something looks itself.
+async fn look_at_admission(context: &Context) {
+    match admission::observe(&context.client).await {
+        Ok(found) => drop(admission::judged(context, &found)),
+        Err(error) => {
+            context.metrics.failed("Admission");
+            tracing::warn!(error = %chain(&error), "cannot look at the admission policies");
+        }
     }
 }
 
@@ -41,32 +56,34 @@ pub async fn sweep(context: &Context) -> Result<(), kube::Error> {
     let accounts = list::<ServiceAccount>(context, DATABASE_NAME_LABEL).await?;
     let all = ListParams::default();
     let databases = Api::<Database>::all(context.client.clone()).list_metadata(&all).await?.items;
-    let grants = Api::<AccessGrant>::all(context.client.clone()).list(&all).await?.items;
+    let unsettled = ListParams::default().fields(LIVE_GRANTS);
+    let grants = Api::<AccessGrant>::all(context.client.clone()).list_metadata(&unsettled).await?.items;
     let live: BTreeSet<String> = grants.iter().filter_map(ResourceExt::uid).collect();
-    delete_orphans(context, &pods, &live).await?;
     let bodies: BTreeSet<String> = pods.iter().filter_map(grant_of).collect();
     // A pod that is still there keeps its rules until the next round.
     let kept: BTreeSet<String> = live.union(&bodies).cloned().collect();
-    delete_orphans(context, &bindings, &kept).await?;
-    delete_orphans(context, &roles, &kept).await?;
-    delete_orphans(context, &policies, &kept).await?;
-    delete_orphans(context, &secrets, &kept).await?;
-    let known: BTreeSet<String> = databases.iter().map(of_database).chain(used(&grants)).collect();
-    for account in accounts.iter().filter(|account| !known.contains(&labelled(*account))) {
-        delete(context, account).await?;
-    }
-    Ok(())
+    let known: BTreeSet<String> = databases.iter().map(of_database).chain(used(context)).collect();
+    // One that does not go keeps no other.
+    [
+        delete_orphans(context, &pods, &live).await,
+        delete_orphans(context, &bindings, &kept).await,
+        delete_orphans(context, &roles, &kept).await,
+        delete_orphans(context, &policies, &kept).await,
+        delete_orphans(context, &secrets, &kept).await,
+        delete_unknown(context, &accounts, &known).await,
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn of_database<K: Resource>(database: &K) -> String {
     format!("{}.{}", database.namespace().unwrap_or_default(), database.name_any())
 }
 
-/// Databases that grants still use.
-fn used(grants: &[AccessGrant]) -> impl Iterator<Item = String> {
-    grants
-        .iter()
-        .filter(|grant| grant.status.as_ref().map(|status| status.phase) != Some(GrantPhase::Ended))
+/// Databases that grants still use, as far as the cache knows: a service account too many harms nobody.
+fn used(context: &Context) -> impl Iterator<Item = String> {
+    let live = context.grants.get().map(Store::state).unwrap_or_default();
+    live.into_iter()
         .map(|grant| format!("{}.{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database))
 }
 
@@ -93,13 +110,27 @@ async fn delete_orphans<K: Namespaced>(
     found: &[Metadata<K>],
     kept: &BTreeSet<String>,
 ) -> Result<(), kube::Error> {
+    let mut first = Ok(());
     for child in found {
         if grant_of(child).is_some_and(|uid| !kept.contains(&uid)) {
             tracing::warn!(kind = %K::kind(&()), name = %child.name_any(), "swept: its grant is gone");
-            delete(context, child).await?;
+            first = first.and(delete(context, child).await);
         }
     }
-    Ok(())
+    first
+}
+
+/// Service accounts of databases that nobody knows any more.
+async fn delete_unknown(
+    context: &Context,
+    accounts: &[Metadata<ServiceAccount>],
+    known: &BTreeSet<String>,
+) -> Result<(), kube::Error> {
+    let mut first = Ok(());
+    for account in accounts.iter().filter(|account| !known.contains(&labelled(*account))) {
+        first = first.and(delete(context, account).await);
+    }
+    first
 }
 
 /// This very object, not a later one of its name.

@@ -14,7 +14,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use super::judge::{Asked, Refusal, asked, judge};
-use crate::api::{LOOK_AGAIN, TRY_AGAIN, is_conflict};
+use crate::api::{LOOK_AGAIN, is_conflict};
 use crate::clock::now;
 use crate::context::Context;
 use crate::pki::authority::{AuthorityError, Leaf};
@@ -73,18 +73,19 @@ pub async fn reconcile(
             refuse(&api, csr, &refusal, time).await?;
         }
     }
+    context.failures.went_well(&cached.uid().unwrap_or_default());
     Ok(Action::await_change())
 }
 
 /// After a failure.
-pub fn failed(_: Arc<CertificateSigningRequest>, error: &SignError, context: Arc<Context>) -> Action {
+pub fn failed(csr: Arc<CertificateSigningRequest>, error: &SignError, context: Arc<Context>) -> Action {
     let reason = error.reason();
     if reason == "Conflict" {
         return Action::requeue(LOOK_AGAIN);
     }
     context.metrics.failed(reason);
     tracing::warn!(reason, error = %chain(error), "CSR not answered");
-    Action::requeue(TRY_AGAIN)
+    Action::requeue(context.failures.again_in(&csr.uid().unwrap_or_default()))
 }
 
 fn is_unanswered(csr: &CertificateSigningRequest) -> bool {

@@ -1,12 +1,16 @@
-//! Obeys a plan, in order, and stops at the first failure. Decides nothing about access.
+//! Obeys a plan. Decides nothing about access.
 
-use access::{ChildName, EndReason, Target};
-use crds::{AccessGrant, AccessGrantStatus, AccessRequest, RequestPhase};
+use std::net::IpAddr;
+
+use access::{ChildName, EndReason};
+use crds::{AccessGrant, AccessGrantStatus, AccessRequest, LeaseStatus};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
 use serde_json::json;
@@ -14,12 +18,14 @@ use serde_json::json;
 use super::children::{Parent, network_policy, pod, role, service_account};
 use super::error::GrantError;
 use super::observe::proxy;
-use super::observed::Observed;
-use super::plan::Action;
+use super::observed::{Known, Observed};
+use super::plan::{Action, ChildKind, Order};
+use super::proxy::Proxy;
 use super::{identity, told};
 use crate::api::{Namespaced, gone_is_good};
 use crate::context::{Context, MANAGER};
-use crate::vault_desk::Finding;
+use crate::leases::ToShut;
+use crate::request::plan::mirrored;
 use access::chain;
 
 /// One plan being obeyed.
@@ -28,60 +34,78 @@ pub struct Steps<'a> {
     pub context: &'a Context,
     /// What the plan was made from.
     pub observed: &'a Observed,
-    /// The grant's database, from its snapshot.
-    pub target: &'a Target,
     /// The time.
     pub now: Timestamp,
 }
 
 impl Steps<'_> {
-    /// Does every step. Answers what came of shutting leases.
-    pub async fn obey(&self, actions: Vec<Action>) -> Result<Vec<Finding>, GrantError> {
-        let mut findings = Vec::new();
-        for action in actions {
-            tracing::debug!(grant = %self.uid(), step = %word(&action), "step");
-            findings.extend(self.step(action).await?);
+    /// Does every step, as the plan's order says. Answers the first failure.
+    pub async fn obey(&self, actions: Vec<Action>, order: Order) -> Result<(), GrantError> {
+        match order {
+            Order::Strict => {
+                for action in actions {
+                    self.step(action).await?;
+                }
+                Ok(())
+            }
+            Order::RecordFirst => {
+                let (first, rest): (Vec<Action>, Vec<Action>) = actions.into_iter().partition(goes_first);
+                self.all(first).await?;
+                self.all(rest).await
+            }
+            Order::AtOnce => self.all(actions).await,
         }
-        Ok(findings)
     }
 
-    async fn step(&self, action: Action) -> Result<Option<Finding>, GrantError> {
-        let parent = self.parent();
+    /// All at once.
+    async fn all(&self, actions: Vec<Action>) -> Result<(), GrantError> {
+        let steps = actions.into_iter().map(|action| self.step(action));
+        join_all(steps).await.into_iter().collect()
+    }
+
+    async fn step(&self, action: Action) -> Result<(), GrantError> {
+        tracing::debug!(grant = %self.uid(), step = %word(&action), "step");
         match action {
-            Action::Record(status) => self.record(*status).await?,
-            Action::ApplyNetworkPolicy => self.put(network_policy::network_policy(parent)).await?,
-            Action::ApplyServiceAccount => self.put(service_account::service_account(parent)).await?,
-            Action::ApplySecret(used) => {
-                self.put(identity::identity_secret(self.context, parent, used)?).await?;
+            Action::Record(status) => self.record(*status).await,
+            Action::Apply(kind) => self.apply(kind).await,
+            Action::ShortenPod { by_seconds } => self.shorten_pod(by_seconds).await,
+            Action::TellCustody { token_accessor } => self.confirm(&token_accessor).await,
+            Action::TellEnd(reason) => {
+                self.tell_end(reason).await;
+                Ok(())
             }
-            Action::ApplyRole => self.put(role::role(parent)).await?,
-            Action::ApplyRoleBinding => self.put(role::role_binding(parent)).await?,
-            Action::ApplyPod => self.put(pod::pod(parent)).await?,
-            Action::ShortenPod { by_seconds } => self.shorten_pod(by_seconds).await?,
-            Action::TellCustody { token_accessor } => self.confirm(&token_accessor).await?,
-            Action::TellEnd(reason) => self.tell_end(reason).await,
-            Action::DeletePod => self.delete_pod().await?,
-            Action::DeleteNetworkPolicy => self.delete::<NetworkPolicy>("NetworkPolicy").await?,
-            Action::DeleteRoleBinding => self.delete::<RoleBinding>("RoleBinding").await?,
-            Action::DeleteRole => self.delete::<Role>("Role").await?,
-            Action::DeleteSecret => self.delete::<Secret>("Secret").await?,
-            Action::ShutLease(lease) => return Ok(Some(self.context.vault.shut(&lease, self.now).await)),
-            Action::CloseRequest => self.close_request().await?,
-            Action::RemoveFinalizer => self.remove_finalizer().await?,
+            Action::DeletePod => self.delete_pod().await,
+            Action::DeleteNetworkPolicy => self.delete::<NetworkPolicy>("NetworkPolicy").await,
+            Action::DeleteRoleBinding => self.delete::<RoleBinding>("RoleBinding").await,
+            Action::DeleteRole => self.delete::<Role>("Role").await,
+            Action::DeleteSecret => self.delete::<Secret>("Secret").await,
+            Action::ShutLease(lease) => {
+                self.shut_lease(lease);
+                Ok(())
+            }
+            Action::CloseRequest => self.close_request().await,
+            Action::RemoveFinalizer => self.remove_finalizer().await,
         }
-        Ok(None)
     }
 
     fn uid(&self) -> String {
         self.observed.grant.uid().unwrap_or_default()
     }
 
-    fn parent(&self) -> Parent<'_> {
-        Parent {
-            grant: &self.observed.grant,
-            target: self.target,
-            config: &self.context.config,
-            now: self.now,
+    /// Only what is made needs the grant's snapshot: a snapshot that is not understood any more keeps nothing from being shut.
+    async fn apply(&self, kind: ChildKind) -> Result<(), GrantError> {
+        let grant = &self.observed.grant;
+        let (namespace, terms) = (grant.namespace().unwrap_or_default(), &grant.spec.terms);
+        let target = crds::target(&namespace, &terms.database, &terms.database_spec);
+        let target = target.map_err(GrantError::Snapshot)?;
+        let parent = Parent { grant, target: &target, config: &self.context.config, now: self.now };
+        match kind {
+            ChildKind::NetworkPolicy => self.put(network_policy::network_policy(parent)).await,
+            ChildKind::ServiceAccount => self.put(service_account::service_account(parent)).await,
+            ChildKind::Secret(used) => self.put(identity::identity_secret(self.context, parent, used)?).await,
+            ChildKind::Role => self.put(role::role(parent)).await,
+            ChildKind::RoleBinding => self.put(role::role_binding(parent)).await,
+            ChildKind::Pod => self.put(pod::pod(parent)).await,
         }
     }
 
@@ -95,6 +119,10 @@ impl Steps<'_> {
             .await
             .map_err(GrantError::Record)?;
         told::changes(self.context, self.observed, &after, self.now);
+        if after.status.as_ref().is_some_and(|status| status.settled) {
+            // The loops see it no more.
+            self.context.forget(&after);
+        }
         Ok(())
     }
 
@@ -115,11 +143,16 @@ impl Steps<'_> {
         gone_is_good(deleted.map(drop)).map_err(|source| GrantError::Delete(what, source))
     }
 
-    /// This very pod, not a later one of its name.
+    /// The very pod that was seen, not a later one of its name; where none could be read, the grant's own name says enough.
     async fn delete_pod(&self) -> Result<(), GrantError> {
-        let Some(pod) = &self.observed.pod else { return Ok(()) };
-        let only_this = Preconditions { uid: Some(pod.uid.clone()), resource_version: None };
-        let params = DeleteParams::background().preconditions(only_this);
+        let only_this = match &self.observed.pod {
+            Known::Seen(Some(pod)) => {
+                Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None })
+            }
+            Known::Seen(None) => return Ok(()),
+            Known::Unknown => None,
+        };
+        let params = DeleteParams { preconditions: only_this, ..DeleteParams::background() };
         let name = ChildName::of(&self.uid());
         let deleted = self.in_proxies::<Pod>().delete(name.as_str(), &params).await;
         gone_is_good(deleted.map(drop)).map_err(|source| GrantError::Delete("Pod", source))
@@ -140,30 +173,28 @@ impl Steps<'_> {
     }
 
     async fn confirm(&self, token_accessor: &str) -> Result<(), GrantError> {
-        let Some(proxy) = self.proxy().await? else { return Ok(()) };
+        let address = self.observed.pod.there().and_then(|pod| pod.address);
+        let Some(proxy) = address.and_then(|address| self.proxy(address)) else { return Ok(()) };
         proxy.confirm(token_accessor).await.map_err(GrantError::Proxy)
     }
 
-    /// Cutting off never waits for an answer: what the proxy does not do, its pod's end does.
+    fn shut_lease(&self, lease: LeaseStatus) {
+        let grant = &self.observed.grant;
+        let database = format!("{}/{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database);
+        self.context.leases.shut(ToShut { lease, database, grant: ObjectRef::from_obj(grant) });
+    }
+
+    /// Where it was last seen does: only this grant's own proxy can answer there. What it does not do, its pod's end does.
     async fn tell_end(&self, reason: EndReason) {
-        let message = match (&self.observed.grant.spec.revocation, reason) {
-            (Some(revocation), EndReason::Revoked) => {
-                format!("grant revoked by {}: {}", revocation.by, revocation.reason)
-            }
-            _ => reason.sentence().to_owned(),
-        };
-        let proxy = self.proxy().await;
-        if let Ok(Some(proxy)) = proxy
-            && let Err(error) = proxy.end(reason, &message).await
-        {
-            tracing::info!(grant = %self.uid(), error = %chain(&error), "the proxy was not told to end");
+        let seen = self.observed.pod.there().and_then(|pod| pod.address);
+        let address = seen.or_else(|| self.context.address(&self.uid()));
+        if let Some(proxy) = address.and_then(|address| self.proxy(address)) {
+            tell_end(&proxy, &self.observed.grant, reason).await;
         }
     }
 
-    async fn proxy(&self) -> Result<Option<super::proxy::Proxy>, GrantError> {
-        let name = ChildName::of(&self.uid());
-        let pod = self.in_proxies::<Pod>().get_opt(name.as_str()).await.map_err(GrantError::Observe)?;
-        Ok(pod.and_then(|pod| proxy(self.context, &self.uid(), &pod, self.now)))
+    fn proxy(&self, address: IpAddr) -> Option<Proxy> {
+        proxy(self.context, &self.uid(), address, self.now)
     }
 
     /// The request says that its grant has ended before the grant can go: it never gets a second one.
@@ -175,10 +206,12 @@ impl Steps<'_> {
         if request.uid().as_deref() != Some(reference.uid.as_str()) {
             return Ok(());
         }
-        let mut status = request.status.take().unwrap_or_default();
-        status.phase = RequestPhase::Ended;
-        status.endpoint = None;
-        request.status = Some(status);
+        // As it was recorded a moment ago, and not as it was observed before that.
+        let grants: Api<AccessGrant> = self.own_namespace();
+        let recorded = grants.get_opt(&self.observed.grant.name_any()).await.map_err(close)?;
+        let Some(grant) = recorded else { return Ok(()) };
+        let status = request.status.take().unwrap_or_default();
+        request.status = Some(mirrored(&request, status, &grant, self.now));
         api.replace_status(&reference.name, &PostParams::default(), &request).await.map(drop).map_err(close)
     }
 
@@ -189,7 +222,6 @@ impl Steps<'_> {
         let patch = json!({"metadata": {"uid": grant.uid(), "finalizers": rest}});
         let api: Api<AccessGrant> = self.own_namespace();
         let patched = api.patch(&grant.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
-        self.context.forget(&self.uid());
         gone_is_good(patched.map(drop)).map_err(|source| GrantError::Delete("finalizer", source))
     }
 
@@ -200,6 +232,25 @@ impl Steps<'_> {
     fn own_namespace<K: Namespaced>(&self) -> Api<K> {
         let namespace = self.observed.grant.namespace().unwrap_or_default();
         Api::namespaced(self.context.client.clone(), &namespace)
+    }
+}
+
+/// Whether a step takes nothing away that the status does not tell yet.
+pub fn goes_first(action: &Action) -> bool {
+    matches!(action, Action::Record(_) | Action::TellEnd(_))
+}
+
+/// Tells the proxy of a grant to end, and its people why. Its failure stops nothing.
+pub async fn tell_end(proxy: &Proxy, grant: &AccessGrant, reason: EndReason) {
+    let message = match (&grant.spec.revocation, reason) {
+        (Some(revocation), EndReason::Revoked) => {
+            format!("grant revoked by {}: {}", revocation.by, revocation.reason)
+        }
+        _ => reason.sentence().to_owned(),
+    };
+    if let Err(error) = proxy.end(reason, &message).await {
+        let grant = grant.uid().unwrap_or_default();
+        tracing::info!(grant, error = %chain(&error), "the proxy was not told to end");
     }
 }
 

@@ -1,5 +1,8 @@
 //! What can go wrong with one grant. Each has one reason, used in logs and metrics.
 
+use access::chain;
+use crds::{Because, Reason};
+
 use super::children::grant_file::BadDigest;
 use super::proxy::CallProxyError;
 use crate::api::is_conflict;
@@ -51,6 +54,21 @@ impl GrantError {
             Self::Delete(..) => "Delete",
             Self::CloseRequest(_) => "CloseRequest",
             Self::Proxy(_) => "Proxy",
+        }
+    }
+
+    /// What people must know of it: the API server's own words about a child that it did not take.
+    pub fn because(&self) -> Option<Because> {
+        match self {
+            Self::Apply(..) => Some(Because::new(Reason::NotApplied, chain(self))),
+            Self::Observe(_)
+            | Self::Snapshot(_)
+            | Self::GrantFile(_)
+            | Self::Certificate(_)
+            | Self::Record(_)
+            | Self::Delete(..)
+            | Self::CloseRequest(_)
+            | Self::Proxy(_) => None,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod told;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::{AccessGrant, GrantPhase};
 use kube::runtime::controller::Action;
@@ -18,57 +19,101 @@ use kube::{Api, ResourceExt};
 
 use self::apply::Steps;
 use self::error::GrantError;
-use crate::api::{LOOK_AGAIN, TRY_AGAIN, until};
+use self::plan::{Order, Plan};
+use crate::api::until;
 use crate::clock::now;
 use crate::context::Context;
 use access::chain;
 
-/// Findings lead to a second plan at once; more rounds than this wait for the next look.
-const ROUNDS: usize = 4;
+/// The longest wait before a grant that ends is looked at again after a failure.
+const ENDING_AGAIN: Duration = Duration::from_secs(5);
 
 /// One look at one grant.
 pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Result<Action, GrantError> {
-    let namespace = cached.namespace().unwrap_or_default();
-    let api: Api<AccessGrant> = Api::namespaced(context.client.clone(), &namespace);
-    let mut findings = Vec::new();
-    for _ in 0..ROUNDS {
-        let read = api.get_opt(&cached.name_any()).await;
-        let Some(grant) = read.map_err(GrantError::Observe)? else {
-            return Ok(Action::await_change());
-        };
-        if is_over(&grant) {
-            context.forget(&grant.uid().unwrap_or_default());
-            return Ok(Action::await_change());
-        }
-        let time = now();
-        let target = crds::target(&namespace, &grant.spec.terms.database, &grant.spec.terms.database_spec)
-            .map_err(GrantError::Snapshot)?;
-        let observed = observe::observe(&context, grant, std::mem::take(&mut findings), time)
-            .await
-            .map_err(GrantError::Observe)?;
-        let plan::Plan { actions, look_again } = plan::plan(&observed, time);
-        let steps = Steps { context: &context, observed: &observed, target: &target, now: time };
-        findings = steps.obey(actions).await?;
-        if findings.is_empty() {
-            return Ok(look_again.map_or_else(Action::await_change, |again| Action::requeue(until(again))));
-        }
+    if is_over(&cached) {
+        context.forget(&cached);
+        return Ok(Action::await_change());
     }
-    Ok(Action::requeue(TRY_AGAIN))
+    let ((), looked) = tokio::join!(tell_first(&cached, &context), look(&cached, &context));
+    if looked.is_ok() {
+        let uid = cached.uid().unwrap_or_default();
+        context.failures.went_well(&uid);
+        context.conflicts.went_well(&uid);
+    }
+    looked
+}
+
+/// A grant that ends by its own word: its proxy is told at once, before the API server is asked for anything. Once; then it
+/// goes by what is observed.
+async fn tell_first(cached: &AccessGrant, context: &Context) {
+    let (time, uid) = (now(), cached.uid().unwrap_or_default());
+    if let Some(reason) = plan::own_end(cached, time)
+        && context.is_first_told(&uid)
+        && let Some(address) = context.address(&uid)
+        && let Some(proxy) = observe::proxy(context, &uid, address, time)
+    {
+        apply::tell_end(&proxy, cached, reason).await;
+    }
+}
+
+async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantError> {
+    // Those that end wait for no turn.
+    let _turn = match plan::own_end(cached, now()) {
+        Some(_) => None,
+        None => context.turns.acquire().await.ok(),
+    };
+    let api: Api<AccessGrant> =
+        Api::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
+    let time = now();
+    let grant = match api.get_opt(&cached.name_any()).await {
+        Ok(Some(grant)) => grant,
+        Ok(None) => {
+            context.forget(cached);
+            return Ok(Action::await_change());
+        }
+        // What ends by its own word ends, whether or not the API server says it again.
+        Err(_) if plan::own_end(cached, time).is_some() => cached.clone(),
+        Err(error) => return Err(GrantError::Observe(error)),
+    };
+    if is_over(&grant) {
+        context.forget(&grant);
+        return Ok(Action::await_change());
+    }
+    let is_shut = grant.status.as_ref().is_some_and(|status| status.phase == GrantPhase::Ended);
+    let observed = match is_shut {
+        true => observe::observe_shut(context, grant).await,
+        false => observe::observe(context, grant, time).await,
+    };
+    let Plan { actions, order, look_again } = plan::plan(&observed, time);
+    if order != Order::Strict {
+        context.note_ending(&cached.uid().unwrap_or_default(), time);
+    }
+    let done = Steps { context, observed: &observed, now: time }.obey(actions, order).await;
+    context
+        .note_setback(&cached.uid().unwrap_or_default(), done.as_ref().err().and_then(GrantError::because));
+    done?;
+    Ok(look_again.map_or_else(Action::await_change, |again| Action::requeue(until(again))))
 }
 
 /// After a failure.
 pub fn failed(grant: Arc<AccessGrant>, error: &GrantError, context: Arc<Context>) -> Action {
     let reason = error.reason();
+    let uid = grant.uid().unwrap_or_default();
     if reason == "Conflict" {
-        return Action::requeue(LOOK_AGAIN);
+        return Action::requeue(context.conflicts.again_in(&uid));
     }
     context.metrics.failed(reason);
-    tracing::warn!(grant = %grant.uid().unwrap_or_default(), reason, error = %chain(error), "grant not reconciled");
-    Action::requeue(TRY_AGAIN)
+    tracing::warn!(grant = uid, reason, error = %chain(error), "grant not reconciled");
+    let again = context.failures.again_in(&uid);
+    let is_ending = plan::own_end(&grant, now()).is_some() || context.ending_since(&uid).is_some();
+    if is_ending {
+        return Action::requeue(again.min(ENDING_AGAIN));
+    }
+    // The deadline is not slept through.
+    Action::requeue(again.min(until(grant.spec.expires_at.0)))
 }
 
 /// Shut, proved, and let go: nothing will ever change about it.
 fn is_over(grant: &AccessGrant) -> bool {
-    let ended = grant.status.as_ref().is_some_and(|status| status.phase == GrantPhase::Ended);
-    ended && !plan::has_finalizer(grant)
+    grant.status.as_ref().is_some_and(|status| status.settled)
 }

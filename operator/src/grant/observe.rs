@@ -11,67 +11,126 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{Api, Resource, ResourceExt};
 
-use super::observed::{Child, Link, Observed, Place, PodSeen, PodState, RequestLink, Rules, UsageDue};
+use super::observed::{Child, Known, Link, Observed, Place, PodSeen, PodState, RequestLink, Rules, UsageDue};
+use super::plan;
 use super::proxy::{Proxy, read_report};
 use crate::admission;
 use crate::api::{Metadata, Namespaced};
 use crate::context::Context;
-use crate::vault_desk::Finding;
 
-/// Observes the grant. `findings`: what came of shutting leases a moment ago.
-pub async fn observe(
-    context: &Context,
-    grant: AccessGrant,
-    findings: Vec<Finding>,
-    now: Timestamp,
-) -> Result<Observed, kube::Error> {
+/// Observes the grant. Never fails: a grant that ends must not wait for what its end does not need.
+pub async fn observe(context: &Context, grant: AccessGrant, now: Timestamp) -> Observed {
+    let leases = grant.status.as_ref().map(|status| status.leases.as_slice()).unwrap_or_default();
+    let findings = context.leases.findings(leases);
     let namespace = grant.namespace().unwrap_or_default();
     let terms = &grant.spec.terms;
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &context.config.proxies_namespace);
     let name = ChildName::of(&grant.uid().unwrap_or_default());
+    let mut unread = Unread::default();
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &context.config.proxies_namespace);
     let requests: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
-    let (request, database, policy, rules, pod) = tokio::try_join!(
+    let (request, database, policy, rules, pod) = tokio::join!(
         requests.get_opt(&grant.spec.request.name),
         metadata::<Database>(context, &namespace, &terms.database),
         metadata::<AccessPolicy>(context, &namespace, &terms.policy),
         rules(context, &grant, &name),
         pods.get_opt(name.as_str()),
-    )?;
-    let pod = pod.filter(|pod| owner(pod) == grant.uid());
-    let report = match &pod {
-        Some(pod) => report(context, &grant, pod, now).await,
-        None => last_words(context, &grant),
+    );
+    let request = unread.read("the AccessRequest", request);
+    let database = unread.read("the Database", database);
+    let policy = unread.read("the AccessPolicy", policy);
+    let rules = rules.into_seen(&mut unread);
+    let pod = match unread.read("the proxy pod", pod) {
+        Known::Seen(pod) => Known::Seen(pod.filter(|pod| owner(pod) == grant.uid())),
+        Known::Unknown => Known::Unknown,
     };
-    let admission = match is_opening(pod.as_ref(), report.as_ref()) {
-        true => Some(admission::compare(&context.release, &admission::observe(&context.client).await?)),
+    let report = match &pod {
+        Known::Seen(Some(pod)) => report(context, &grant, pod, now).await,
+        Known::Seen(None) => last_words(context, &grant),
+        Known::Unknown => None,
+    };
+    let admission = match plan::own_end(&grant, now).is_none() && is_opening(&pod, report.as_ref()) {
+        true => match unread.read("the admission policies", admission::observe(&context.client).await) {
+            Known::Seen(found) => Some(admission::judged(context, &found)),
+            Known::Unknown => None,
+        },
         false => None,
     };
     let due = context.usage_is_due(&grant.uid().unwrap_or_default(), now);
-    Ok(Observed {
-        request: request_link(request.as_ref(), &grant.spec.request.uid),
-        database: link(database.as_ref(), &terms.database_uid),
-        policy: link(policy.as_ref(), &terms.policy_uid),
+    Observed {
+        request: request_link(&request, &grant.spec.request.uid),
+        database: link(&database, &terms.database_uid),
+        policy: link(&policy, &terms.policy_uid),
         rules,
-        pod: pod.as_ref().map(|pod| seen(pod, now)),
+        pod: match &pod {
+            Known::Seen(pod) => Known::Seen(pod.as_ref().map(|pod| seen(pod, now))),
+            Known::Unknown => Known::Unknown,
+        },
         report,
+        ending_since: context.ending_since(&grant.uid().unwrap_or_default()),
+        setback: context.setback(&grant.uid().unwrap_or_default()),
         findings,
         usage: if due { UsageDue::Now } else { UsageDue::Later },
         admission,
-        place: Place {
-            proxies_namespace: context.config.proxies_namespace.clone(),
-            internal_ca_pem: context.authorities.internal.certificate_pem().to_owned(),
-        },
+        unread: unread.0,
+        place: place(context),
         grant,
-    })
+    }
+}
+
+/// Observes a grant that is shut: all that is left is to say so to its request.
+pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
+    let namespace = grant.namespace().unwrap_or_default();
+    let requests: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
+    let mut unread = Unread::default();
+    let request = unread.read("the AccessRequest", requests.get_opt(&grant.spec.request.name).await);
+    Observed {
+        request: request_link(&request, &grant.spec.request.uid),
+        database: Link::Unknown,
+        policy: Link::Unknown,
+        rules: Rules::default(),
+        pod: Known::Unknown,
+        report: None,
+        ending_since: None,
+        setback: None,
+        findings: Vec::new(),
+        usage: UsageDue::Later,
+        admission: None,
+        unread: unread.0,
+        place: place(context),
+        grant,
+    }
+}
+
+fn place(context: &Context) -> Place {
+    Place {
+        proxies_namespace: context.config.proxies_namespace.clone(),
+        internal_ca_pem: context.authorities.internal.certificate_pem().to_owned(),
+    }
+}
+
+/// What could not be read, and why.
+#[derive(Default)]
+struct Unread(Vec<String>);
+
+impl Unread {
+    fn read<T>(&mut self, what: &str, read: Result<T, kube::Error>) -> Known<T> {
+        match read {
+            Ok(found) => Known::Seen(found),
+            Err(error) => {
+                self.0.push(format!("{what}: {}", access::chain(&error)));
+                Known::Unknown
+            }
+        }
+    }
 }
 
 /// Whether a pod is to be made, or waits to be let on to its credential.
-fn is_opening(pod: Option<&Pod>, report: Option<&Report>) -> bool {
-    pod.is_none() || report.is_some_and(|report| report.phase == Phase::Custody)
+fn is_opening(pod: &Known<Option<Pod>>, report: Option<&Report>) -> bool {
+    pod.is_absent() || report.is_some_and(|report| report.phase == Phase::Custody)
 }
 
 /// The address of the pod, once it has one.
-pub fn address(pod: &Pod) -> Option<IpAddr> {
+fn address(pod: &Pod) -> Option<IpAddr> {
     pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
 }
 
@@ -83,28 +142,50 @@ async fn metadata<K: Namespaced>(
     Api::<K>::namespaced(context.client.clone(), namespace).get_metadata_opt(name).await
 }
 
-async fn rules(context: &Context, grant: &AccessGrant, name: &ChildName) -> Result<Rules, kube::Error> {
+/// The grant's children other than its pod, as they were read.
+struct ReadRules {
+    network_policy: Read<NetworkPolicy>,
+    secret: Read<Secret>,
+    role: Read<Role>,
+    role_binding: Read<RoleBinding>,
+    service_account: Read<ServiceAccount>,
+}
+
+type Read<K> = Result<Option<Metadata<K>>, kube::Error>;
+
+impl ReadRules {
+    fn into_seen(self, unread: &mut Unread) -> Rules {
+        let Self { network_policy, secret, role, role_binding, service_account } = self;
+        Rules {
+            network_policy: child(unread.read("the NetworkPolicy", network_policy)),
+            secret: child(unread.read("the Secret", secret)),
+            role: child(unread.read("the Role", role)),
+            role_binding: child(unread.read("the RoleBinding", role_binding)),
+            service_account: child(unread.read("the ServiceAccount", service_account)),
+        }
+    }
+}
+
+async fn rules(context: &Context, grant: &AccessGrant, name: &ChildName) -> ReadRules {
     let place = context.config.proxies_namespace.as_str();
     let account = format!("{}.{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database);
     let name = name.as_str();
-    let (network_policy, secret, role, role_binding, service_account) = tokio::try_join!(
+    let (network_policy, secret, role, role_binding, service_account) = tokio::join!(
         metadata::<NetworkPolicy>(context, place, name),
         metadata::<Secret>(context, place, name),
         metadata::<Role>(context, place, name),
         metadata::<RoleBinding>(context, place, name),
         metadata::<ServiceAccount>(context, place, &account),
-    )?;
-    Ok(Rules {
-        network_policy: child(network_policy.as_ref()),
-        secret: child(secret.as_ref()),
-        role: child(role.as_ref()),
-        role_binding: child(role_binding.as_ref()),
-        service_account: child(service_account.as_ref()),
-    })
+    );
+    ReadRules { network_policy, secret, role, role_binding, service_account }
 }
 
-fn child<K>(found: Option<&K>) -> Child {
-    if found.is_some() { Child::Present } else { Child::Missing }
+fn child<K>(found: Known<Option<K>>) -> Child {
+    match found {
+        Known::Seen(Some(_)) => Child::Present,
+        Known::Seen(None) => Child::Missing,
+        Known::Unknown => Child::Unknown,
+    }
 }
 
 fn owner(pod: &Pod) -> Option<String> {
@@ -115,22 +196,28 @@ fn is_same<K: Resource>(object: &K, uid: &str) -> bool {
     object.meta().uid.as_deref() == Some(uid) && object.meta().deletion_timestamp.is_none()
 }
 
-fn link<K: Resource>(object: Option<&K>, uid: &str) -> Link {
-    if object.is_some_and(|object| is_same(object, uid)) { Link::Same } else { Link::Gone }
+fn link<K: Resource>(object: &Known<Option<K>>, uid: &str) -> Link {
+    match object {
+        Known::Seen(Some(object)) if is_same(object, uid) => Link::Same,
+        Known::Seen(_) => Link::Gone,
+        Known::Unknown => Link::Unknown,
+    }
 }
 
-fn request_link(request: Option<&AccessRequest>, uid: &str) -> RequestLink {
-    match request.filter(|request| is_same(*request, uid)) {
-        None => RequestLink::Gone,
-        Some(request) => match request.status.as_ref().map(|status| status.phase).unwrap_or_default() {
-            RequestPhase::Ended => RequestLink::Closed,
-            RequestPhase::Pending
-            | RequestPhase::Approved
-            | RequestPhase::Ready
-            | RequestPhase::Ending
-            | RequestPhase::Denied
-            | RequestPhase::Lapsed => RequestLink::Open,
-        },
+fn request_link(request: &Known<Option<AccessRequest>>, uid: &str) -> RequestLink {
+    let request = match request {
+        Known::Seen(Some(request)) if is_same(request, uid) => request,
+        Known::Seen(_) => return RequestLink::Gone,
+        Known::Unknown => return RequestLink::Unknown,
+    };
+    match request.status.as_ref().map(|status| status.phase).unwrap_or_default() {
+        RequestPhase::Ended => RequestLink::Closed,
+        RequestPhase::Pending
+        | RequestPhase::Approved
+        | RequestPhase::Ready
+        | RequestPhase::Ending
+        | RequestPhase::Denied
+        | RequestPhase::Lapsed => RequestLink::Open,
     }
 }
 
@@ -140,9 +227,12 @@ fn last_words(context: &Context, grant: &AccessGrant) -> Option<Report> {
     context.last_words(&grant.uid()?, &last.pod_uid)
 }
 
-/// Keeps what a proxy's pod leaves: called for every state of every pod, the last one included.
+/// Keeps where a proxy is and what its pod leaves: called for every state of every pod, the last one included.
 pub fn listen(context: &Context, pod: &Pod) {
     let (Some(grant_uid), Some(pod_uid)) = (owner(pod), pod.uid()) else { return };
+    if let Some(address) = address(pod) {
+        context.keep_address(&grant_uid, address);
+    }
     let message = container(pod).and_then(terminated).and_then(|ended| ended.message.as_ref());
     if let Some(report) = message.and_then(|message| read_report(message.as_bytes(), &grant_uid)) {
         context.keep_last_words(&grant_uid, &pod_uid, report);
@@ -157,7 +247,7 @@ async fn report(context: &Context, grant: &AccessGrant, pod: &Pod, now: Timestam
         return ended.message.as_ref().and_then(|message| read_report(message.as_bytes(), &uid));
     }
     container.filter(|container| runs(container))?;
-    match proxy(context, &uid, pod, now)?.report().await {
+    match proxy(context, &uid, address(pod)?, now)?.report().await {
         Ok(report) => Some(report),
         Err(error) => {
             tracing::debug!(grant = %uid, error = %access::chain(&error), "no report");
@@ -166,12 +256,12 @@ async fn report(context: &Context, grant: &AccessGrant, pod: &Pod, now: Timestam
     }
 }
 
-/// The proxy in this pod, if it has an address.
-pub fn proxy(context: &Context, uid: &str, pod: &Pod, now: Timestamp) -> Option<Proxy> {
+/// The grant's proxy, at this address.
+pub fn proxy(context: &Context, uid: &str, address: IpAddr, now: Timestamp) -> Option<Proxy> {
     let tls = context.identity.client(&context.authorities.internal, now);
     let tls =
         tls.inspect_err(|error| tracing::error!(error = %access::chain(error), "no client certificate"));
-    Proxy::new(uid, address(pod)?, &tls.ok()?).ok()
+    Proxy::new(uid, address, &tls.ok()?).ok()
 }
 
 fn container(pod: &Pod) -> Option<&ContainerStatus> {
@@ -190,7 +280,9 @@ fn runs(container: &ContainerStatus) -> bool {
 fn seen(pod: &Pod, now: Timestamp) -> PodSeen {
     PodSeen {
         uid: pod.uid().unwrap_or_default(),
+        started_at: pod.status.as_ref().and_then(|status| Some(status.start_time.as_ref()?.0)),
         deleting_since: deleting_since(pod),
+        address: address(pod),
         over_at: over_at(pod),
         state: state(pod, now),
     }

@@ -1,19 +1,23 @@
 //! What a plan looks at: one grant, its children, its proxy's own words. Data only.
 
+use std::net::IpAddr;
+
 use access::report::Report;
 use crds::{AccessGrant, Because};
 use jiff::Timestamp;
 
 use crate::admission::Admission;
-use crate::vault_desk::Finding;
+use crate::leases::Finding;
 
 /// Everything about one grant, as it was seen.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The grant, read from the API server.
     pub grant: AccessGrant,
-    /// Whether the release's admission policies are in force. `None`: not looked at, for nothing is to be opened.
+    /// Whether the release's admission policies are in force. `None`: not looked at, for nothing is to be opened, or unread.
     pub admission: Option<Admission>,
+    /// What could not be read, and why. While there is anything, nothing is opened; what ends goes on ending.
+    pub unread: Vec<String>,
     /// Its request.
     pub request: RequestLink,
     /// Its database.
@@ -23,15 +27,43 @@ pub struct Observed {
     /// Which of its rules are there.
     pub rules: Rules,
     /// Its proxy pod.
-    pub pod: Option<PodSeen>,
+    pub pod: Known<Option<PodSeen>>,
     /// What the proxy says, now or in its last message.
     pub report: Option<Report>,
-    /// What came of shutting leases a moment ago.
+    /// When this process first saw that it ends.
+    pub ending_since: Option<Timestamp>,
+    /// What went wrong with the last plan, in the API server's words.
+    pub setback: Option<Because>,
+    /// What is known of its leases that are being shut.
     pub findings: Vec<Finding>,
     /// Whether it is time to write what was used.
     pub usage: UsageDue,
     /// Where proxies are.
     pub place: Place,
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known<T> {
+    /// So it is.
+    Seen(T),
+    /// It could not be read; [`Observed::unread`] says why.
+    Unknown,
+}
+
+impl<T> Known<Option<T>> {
+    /// What was seen to be there.
+    pub fn there(&self) -> Option<&T> {
+        match self {
+            Self::Seen(found) => found.as_ref(),
+            Self::Unknown => None,
+        }
+    }
+
+    /// Whether it was seen not to be there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Seen(None))
+    }
 }
 
 /// What a client must know beside the grant itself.
@@ -50,6 +82,8 @@ pub enum Link {
     Same,
     /// It is gone or going, or another one has its name.
     Gone,
+    /// It could not be read.
+    Unknown,
 }
 
 /// The same for the request, whose status is the last thing a grant writes.
@@ -61,6 +95,8 @@ pub enum RequestLink {
     Closed,
     /// It is gone or going, or another one has its name.
     Gone,
+    /// It could not be read.
+    Unknown,
 }
 
 /// Whether the used-up counters go into the status with this plan.
@@ -95,6 +131,8 @@ pub enum Child {
     Missing,
     /// There.
     Present,
+    /// It could not be read.
+    Unknown,
 }
 
 /// The proxy pod.
@@ -102,8 +140,12 @@ pub enum Child {
 pub struct PodSeen {
     /// Its uid.
     pub uid: String,
+    /// When its node took it.
+    pub started_at: Option<Timestamp>,
     /// Since when it is being deleted.
     pub deleting_since: Option<Timestamp>,
+    /// Its address, once it has one.
+    pub address: Option<IpAddr>,
     /// When its node ends it, whatever happens: its start and its `activeDeadlineSeconds`. `None` before its start.
     pub over_at: Option<Timestamp>,
     /// How it goes.

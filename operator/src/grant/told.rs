@@ -1,5 +1,6 @@
 //! What is told when a grant's status changed: events for people, figures for Prometheus.
 
+use access::EndReason;
 use crds::{AccessGrant, GrantPhase};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -28,6 +29,12 @@ pub fn changes(context: &Context, observed: &Observed, after: &AccessGrant, now:
     {
         context.metrics.cut(end.cut_millis);
         tracing::info!(grant = %uid, reason = %end.reason, cut_millis = end.cut_millis, "sessions cut");
+    }
+    if status.phase == GrantPhase::Ended
+        && before.phase != GrantPhase::Ended
+        && let Some(reason) = status.end_reason.as_deref().and_then(EndReason::from_word)
+    {
+        context.metrics.ended(reason);
     }
     if status.phase != before.phase {
         tracing::info!(grant = %uid, phase = ?status.phase, "phase");

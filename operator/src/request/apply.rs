@@ -5,7 +5,6 @@ use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
 use super::error::RequestError;
-use super::observed::Observed;
 use super::plan::Plan;
 use crate::api::is_conflict;
 use crate::clock::now;
@@ -16,11 +15,10 @@ use crate::events;
 pub async fn obey(
     context: &Context,
     api: &Api<AccessRequest>,
-    observed: &Observed,
+    before: &AccessRequest,
     plan: Plan,
 ) -> Result<(), RequestError> {
     let Plan { status, create, look_again: _ } = plan;
-    let before = &observed.request;
     if before.status.as_ref() != Some(&status) {
         let mut after = before.clone();
         after.status = Some(status);

@@ -16,27 +16,37 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use self::error::RequestError;
-use self::plan::plan;
-use crate::api::{LOOK_AGAIN, TRY_AGAIN, until};
+use self::plan::Plan;
+use crate::api::{LOOK_AGAIN, until};
 use crate::clock::now;
 use crate::context::Context;
 
 /// One look at one request.
 pub async fn reconcile(cached: Arc<AccessRequest>, context: Arc<Context>) -> Result<Action, RequestError> {
+    // What is over stays over: it costs no call.
+    if is_over(&cached) {
+        return Ok(Action::await_change());
+    }
     let api: Api<AccessRequest> =
         Api::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
     let read = api.get_opt(&cached.name_any()).await.map_err(RequestError::Observe)?;
     let Some(request) = read.filter(|request| !is_over(request)) else { return Ok(Action::await_change()) };
-    let observed = observe::observe(&context, request).await.map_err(RequestError::Observe)?;
-    // Expressions may take a while; they must not hold up the sessions of others.
-    let decided = tokio::task::spawn_blocking(move || {
-        let plan = plan(&observed, now());
-        (observed, plan)
-    });
-    let (observed, plan) = decided.await.map_err(|_| RequestError::Decide)?;
+    let grant = observe::grant(&context, &request).await.map_err(RequestError::Observe)?;
+    let plan = match plan::of_grant(&request, grant.as_ref(), now()) {
+        Some(plan) => plan,
+        None => decide(&context, request.clone()).await?,
+    };
     let again = plan.look_again;
-    apply::obey(&context, &api, &observed, plan).await?;
+    apply::obey(&context, &api, &request, plan).await?;
+    context.failures.went_well(&request.uid().unwrap_or_default());
     Ok(again.map_or_else(Action::await_change, |again| Action::requeue(until(again))))
+}
+
+async fn decide(context: &Context, request: AccessRequest) -> Result<Plan, RequestError> {
+    let observed = observe::observe(context, request).await.map_err(RequestError::Observe)?;
+    // Expressions may take a while; they must not hold up the sessions of others.
+    let decided = tokio::task::spawn_blocking(move || plan::plan(&observed, now()));
+    decided.await.map_err(|_| RequestError::Decide)
 }
 
 /// After a failure.
@@ -47,7 +57,7 @@ pub fn failed(request: Arc<AccessRequest>, error: &RequestError, context: Arc<Co
     }
     context.metrics.failed(reason);
     tracing::warn!(request = %request.uid().unwrap_or_default(), reason, error = %chain(error), "request not reconciled");
-    Action::requeue(TRY_AGAIN)
+    Action::requeue(context.failures.again_in(&request.uid().unwrap_or_default()))
 }
 
 /// Whether a change elsewhere may still matter to this request.
@@ -65,5 +75,5 @@ pub fn is_pending(request: &AccessRequest) -> bool {
 fn is_over(request: &AccessRequest) -> bool {
     let phase = request.status.as_ref().map(|status| status.phase).unwrap_or_default();
     request.metadata.deletion_timestamp.is_some()
-        || matches!(phase, RequestPhase::Denied | RequestPhase::Lapsed)
+        || matches!(phase, RequestPhase::Denied | RequestPhase::Lapsed | RequestPhase::Ended)
 }

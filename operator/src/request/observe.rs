@@ -1,4 +1,4 @@
-//! Reads everything about one request from the API server, not from the cache.
+//! Reads what a decision about one request needs, from the API server and not from the cache.
 
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database};
 use kube::api::ListParams;
@@ -9,35 +9,37 @@ use super::observed::Observed;
 use crate::admission;
 use crate::context::Context;
 
-/// Observes the request.
+/// Its grant, or whatever has its grant's name.
+pub async fn grant(context: &Context, request: &AccessRequest) -> Result<Option<AccessGrant>, kube::Error> {
+    let namespace = request.namespace().unwrap_or_default();
+    let grants: Api<AccessGrant> = Api::namespaced(context.client.clone(), &namespace);
+    grants.get_opt(&grant_object::name(request)).await
+}
+
+/// Observes a request that has no grant.
 pub async fn observe(context: &Context, request: AccessRequest) -> Result<Observed, kube::Error> {
     let namespace = request.namespace().unwrap_or_default();
     let client = || context.client.clone();
     let databases: Api<Database> = Api::namespaced(client(), &namespace);
     let policies: Api<AccessPolicy> = Api::namespaced(client(), &namespace);
     let approvals: Api<AccessApproval> = Api::namespaced(client(), &namespace);
-    let grants: Api<AccessGrant> = Api::namespaced(client(), &namespace);
-    let grant_name = grant_object::name(&request);
-    let all = ListParams::default();
-    let (database, approvals, grant, found) = tokio::try_join!(
+    // Names of objects have no sign that means something to a selector.
+    let of_request = ListParams::default().fields(&format!("spec.request.name={}", request.name_any()));
+    let (database, approvals, found) = tokio::try_join!(
         databases.get_opt(&request.spec.database),
-        approvals.list(&all),
-        grants.get_opt(&grant_name),
+        approvals.list(&of_request),
         admission::observe(&context.client),
     )?;
     let policy = match &database {
         Some(database) => policies.get_opt(&database.spec.access_policy).await?,
         None => None,
     };
-    let name = request.name_any();
-    let mut approvals = approvals.items;
-    approvals.retain(|approval| approval.spec.request.name == name);
     Ok(Observed {
         database,
         policy,
-        approvals,
-        grant,
-        admission: admission::compare(&context.release, &found),
+        approvals: approvals.items,
+        grant: None,
+        admission: admission::judged(context, &found),
         request,
     })
 }

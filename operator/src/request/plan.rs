@@ -31,17 +31,24 @@ pub struct Plan {
 
 /// Decides; does nothing.
 pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
-    let status = observed.request.status.clone().unwrap_or_default();
-    match &observed.grant {
-        Some(grant) if grant.spec.request.uid == observed.request.uid().unwrap_or_default() => {
-            follow(observed, status, grant, now)
+    let Observed { request, grant, .. } = observed;
+    let status = request.status.clone().unwrap_or_default();
+    of_grant(request, grant.as_ref(), now).unwrap_or_else(|| consider(observed, status, now))
+}
+
+/// What happens next where the grant alone says so: where there is one, or was one.
+pub fn of_grant(request: &AccessRequest, grant: Option<&AccessGrant>, now: Timestamp) -> Option<Plan> {
+    let status = request.status.clone().unwrap_or_default();
+    match grant {
+        Some(grant) if grant.spec.request.uid == request.uid().unwrap_or_default() => {
+            Some(Plan { status: mirrored(request, status, grant, now), create: None, look_again: None })
         }
-        Some(_) => foreign_grant(observed, status, now),
+        Some(_) => Some(foreign_grant(request, status, now)),
         None => match status.phase {
             // Its grant was seen, and is gone: there is never a second one.
-            RequestPhase::Ready | RequestPhase::Ending | RequestPhase::Ended => over(status),
+            RequestPhase::Ready | RequestPhase::Ending | RequestPhase::Ended => Some(over(status)),
             RequestPhase::Pending | RequestPhase::Approved | RequestPhase::Denied | RequestPhase::Lapsed => {
-                consider(observed, status, now)
+                None
             }
         },
     }
@@ -118,9 +125,13 @@ fn grant(
     Plan { status, create, look_again: None }
 }
 
-/// The request shows how its grant goes.
-fn follow(observed: &Observed, mut status: AccessRequestStatus, grant: &AccessGrant, now: Timestamp) -> Plan {
-    let request = &observed.request;
+/// The status of a request with this grant.
+pub fn mirrored(
+    request: &AccessRequest,
+    mut status: AccessRequestStatus,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> AccessRequestStatus {
     let seen = grant.status.clone().unwrap_or_default();
     status.phase = match seen.phase {
         GrantPhase::Opening => RequestPhase::Approved,
@@ -138,16 +149,16 @@ fn follow(observed: &Observed, mut status: AccessRequestStatus, grant: &AccessGr
             set_condition(&mut status.conditions, theirs.clone(), request.metadata.generation, now);
         }
     }
-    Plan { status, create: None, look_again: None }
+    status
 }
 
-fn foreign_grant(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
+fn foreign_grant(request: &AccessRequest, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
     status.phase = RequestPhase::Pending;
     let why = Because::new(
         Reason::GrantNameTaken,
         "another request's grant has this one's name: ask again under another name.",
     );
-    approved(&mut status, &observed.request, (false, why), now);
+    approved(&mut status, request, (false, why), now);
     Plan { status, create: None, look_again: None }
 }
 

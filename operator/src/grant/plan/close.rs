@@ -7,12 +7,12 @@ use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, Reason};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::observed::{Child, Observed, PodSeen, PodState, Rules};
+use super::super::observed::{Child, Known, Observed, PodSeen, PodState, Rules};
 use super::draft::Draft;
-use super::leases::{record, settle, standing};
+use super::leases::{record, settle, to_hand_over};
 use super::receipt::{receipt, write};
 use super::usage;
-use super::{Action, Plan, let_go};
+use super::{Action, Order, Plan, let_go, own_end};
 
 /// How long a proxy may take to cut, shut and prove before its pod is deleted.
 const TO_PROVE: SignedDuration = SignedDuration::from_secs(10);
@@ -22,19 +22,20 @@ const TO_LEAVE: SignedDuration = SignedDuration::from_secs(30);
 const ENDING: SignedDuration = SignedDuration::from_millis(100);
 /// How long Kubernetes' own events are waited for.
 const PATIENT: SignedDuration = SignedDuration::from_secs(2);
-/// The longest wait between two attempts to shut what is open. A grant is not proved shut before Vault is asked again, so
-/// this is also how late the proof may be once Vault is back.
-const LONGEST_WAIT_SECONDS: i64 = 30;
+/// How long whoever shuts the leases is waited for, until we look ourselves whether they are still in hand.
+const LEASES: SignedDuration = SignedDuration::from_secs(30);
 
 pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> Plan {
     let mut draft = Draft::of(observed, now);
-    let since = draft.status.ending_since.as_ref().map_or(now, |time| time.0);
+    let recorded = draft.status.ending_since.as_ref().map_or(now, |time| time.0);
+    // Though nothing can be written, time passes.
+    let since = observed.ending_since.map_or(recorded, |seen| seen.min(recorded));
     begin(&mut draft, reason);
-    settle(&mut draft.status, &observed.findings);
     if let Some(report) = &observed.report {
-        record(&observed.grant, &mut draft.status, observed.pod.as_ref(), report);
+        record(&observed.grant, &mut draft.status, observed.pod.there(), report);
         usage::note(&mut draft.status, &report.usage);
     }
+    settle(&mut draft.status, &observed.findings);
     let told = receipt(observed, &draft.status);
     write(&mut draft.status, &told);
     if told.is_shut() {
@@ -43,13 +44,27 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     }
     let sentence = "nobody can connect; see status.receipt for what is proved and what is still open.";
     draft.is_not(ConditionType::Ended, &Because::new(Reason::Closing, sentence));
+    draft.order(order(&draft));
     let elapsed = now.duration_since(since);
     draft.then(pod_goes(observed, reason, elapsed));
     draft.then(rules_go(observed, now));
-    let leases = shut_leases(observed, &draft.status, elapsed);
-    draft.again_in(if leases.is_empty() { pace(observed, elapsed) } else { ENDING });
-    draft.then(leases);
+    draft.then(shut_leases(observed, &draft.status, elapsed));
+    draft.again_in(pace(observed, elapsed));
     draft.finish()
+}
+
+/// What is seen of a pod goes with it: where the reason to end, a lease, or how the proxy ended stands in no other place yet, it
+/// goes on record before the pod goes.
+fn order(draft: &Draft<'_>) -> Order {
+    let Draft { observed, status, now, .. } = draft;
+    let grant = &observed.grant;
+    let leases = grant.status.as_ref().map(|status| status.leases.as_slice()).unwrap_or_default();
+    let is_finished = observed.pod.there().is_some_and(|pod| matches!(pod.state, PodState::Finished { .. }));
+    if own_end(grant, *now).is_none() || status.leases != leases || is_finished {
+        Order::RecordFirst
+    } else {
+        Order::AtOnce
+    }
 }
 
 /// Why, since when, and that nobody can connect.
@@ -66,12 +81,19 @@ fn shut(draft: &mut Draft<'_>, reason: EndReason) {
     let sentence = "everything is shut; status.receipt says how each item was seen.";
     draft.is(ConditionType::Ended, &Because::new(reason.into(), sentence));
     draft.then(let_go(draft.observed));
+    draft.again_by(draft.now);
 }
 
 /// The proxy is told first, for it can say why to each client; its pod goes when it has ended, or takes too long, or
 /// has never run.
 fn pod_goes(observed: &Observed, reason: EndReason, elapsed: SignedDuration) -> Vec<Action> {
-    let Some(pod) = &observed.pod else { return Vec::new() };
+    let pod = match &observed.pod {
+        Known::Seen(Some(pod)) => pod,
+        Known::Seen(None) => return Vec::new(),
+        // Its deletion would spoil the proof of a proxy that does as it is told.
+        Known::Unknown if elapsed < TO_PROVE => return vec![Action::TellEnd(reason)],
+        Known::Unknown => return vec![Action::TellEnd(reason), Action::DeletePod],
+    };
     let phase = observed.report.as_ref().map(|report| report.phase);
     match &pod.state {
         PodState::Finished { .. } | PodState::Pending(_) => delete_once(pod),
@@ -105,49 +127,45 @@ fn delete_once(pod: &PodSeen) -> Vec<Action> {
 /// pod goes first, unless it won't go.
 fn rules_go(observed: &Observed, now: Timestamp) -> Vec<Action> {
     let Rules { network_policy, secret, role, role_binding, service_account: _ } = observed.rules;
-    let present = |child: Child, action: Action| (child == Child::Present).then_some(action);
-    let policy = present(network_policy, Action::DeleteNetworkPolicy);
-    if let Some(pod) = &observed.pod {
-        let stuck = pod.deleting_since.is_some_and(|since| now.duration_since(since) >= TO_LEAVE);
-        return if stuck { policy.into_iter().collect() } else { Vec::new() };
+    let unless_missing = |child: Child, action: Action| (child != Child::Missing).then_some(action);
+    let policy = unless_missing(network_policy, Action::DeleteNetworkPolicy);
+    match &observed.pod {
+        Known::Seen(None) => {}
+        Known::Seen(Some(pod)) => {
+            let stuck = pod.deleting_since.is_some_and(|since| now.duration_since(since) >= TO_LEAVE);
+            return if stuck { policy.into_iter().collect() } else { Vec::new() };
+        }
+        Known::Unknown => return Vec::new(),
     }
     [
         policy,
-        present(role_binding, Action::DeleteRoleBinding),
-        present(role, Action::DeleteRole),
-        present(secret, Action::DeleteSecret),
+        unless_missing(role_binding, Action::DeleteRoleBinding),
+        unless_missing(role, Action::DeleteRole),
+        unless_missing(secret, Action::DeleteSecret),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// The proxy revokes its own lease first and tries the old login; after that, or when it takes too long, we do. Once in
-/// a round: what a finding says is not tried again at once.
+/// The proxy revokes its own lease first and tries the old login; after that, or when it takes too long, we do.
 fn shut_leases(observed: &Observed, status: &AccessGrantStatus, elapsed: SignedDuration) -> Vec<Action> {
     let proxy_is_done = match &observed.pod {
-        None => true,
-        Some(pod) => matches!(pod.state, PodState::Finished { .. }),
+        Known::Seen(None) => true,
+        Known::Seen(Some(pod)) => matches!(pod.state, PodState::Finished { .. }),
+        Known::Unknown => false,
     };
     if !proxy_is_done && elapsed < TO_PROVE {
         return Vec::new();
     }
-    let tried = |accessor: &str| observed.findings.iter().any(|finding| finding.token_accessor == accessor);
-    standing(status, None)
-        .filter(|lease| !tried(&lease.token_accessor))
-        .cloned()
-        .map(Action::ShutLease)
-        .collect()
+    to_hand_over(status, &observed.findings)
 }
 
 fn pace(observed: &Observed, elapsed: SignedDuration) -> SignedDuration {
     match &observed.pod {
-        Some(pod) if pod.state == PodState::Running && elapsed < TO_PROVE => ENDING,
-        Some(_) => PATIENT,
-        // The rules go in this very plan; only Vault is left, which is asked less and less often.
-        None => {
-            let half = elapsed.as_secs().checked_div(2).unwrap_or(1);
-            SignedDuration::from_secs(half.clamp(1, LONGEST_WAIT_SECONDS))
-        }
+        Known::Seen(Some(pod)) if pod.state == PodState::Running && elapsed < TO_PROVE => ENDING,
+        Known::Seen(Some(_)) | Known::Unknown => PATIENT,
+        // The rules go in this very plan; only Vault is left, and who asks it says when it has answered.
+        Known::Seen(None) => LEASES,
     }
 }

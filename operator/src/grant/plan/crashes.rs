@@ -25,6 +25,9 @@ enum Event {
     VaultUp,
     TakeNetworkPolicy,
     RequestGone,
+    Violation,
+    ReadsFail(bool),
+    WritesFail(bool),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -42,6 +45,9 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::VaultUp),
         1 => Just(Event::TakeNetworkPolicy),
         1 => Just(Event::RequestGone),
+        1 => Just(Event::Violation),
+        2 => any::<bool>().prop_map(Event::ReadsFail),
+        2 => any::<bool>().prop_map(Event::WritesFail),
     ]
 }
 
@@ -74,6 +80,13 @@ fn happen(world: &mut World, event: &Event) {
         Event::VaultUp => world.vault_is_up = true,
         Event::TakeNetworkPolicy => world.rules.network_policy = Child::Missing,
         Event::RequestGone => world.request = RequestLink::Gone,
+        Event::Violation => {
+            if let Some(pod) = world.pod.as_mut().filter(|pod| pod.phase.is_some()) {
+                pod.end.get_or_insert("Violation".into());
+            }
+        }
+        Event::ReadsFail(blind) => world.blind = *blind,
+        Event::WritesFail(mute) => world.mute = *mute,
     }
 }
 
@@ -88,7 +101,7 @@ proptest! {
         for event in &events {
             happen(&mut world, event);
         }
-        world.vault_is_up = true;
+        (world.vault_is_up, world.blind, world.mute) = (true, false, false);
         if let Some(pod) = &mut world.pod {
             pod.stuck = false;
         }

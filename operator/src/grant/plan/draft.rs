@@ -4,7 +4,7 @@ use crds::{AccessGrantStatus, Because, ConditionType, condition, set_condition};
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::observed::Observed;
-use super::{Action, Plan};
+use super::{Action, Order, Plan};
 
 /// What is planned so far.
 pub struct Draft<'a> {
@@ -15,6 +15,7 @@ pub struct Draft<'a> {
     /// The time.
     pub now: Timestamp,
     actions: Vec<Action>,
+    order: Order,
     look_again: Option<Timestamp>,
 }
 
@@ -22,7 +23,12 @@ impl<'a> Draft<'a> {
     /// Nothing yet: the status as it is, no step, and no look before something changes.
     pub fn of(observed: &'a Observed, now: Timestamp) -> Self {
         let status = observed.grant.status.clone().unwrap_or_default();
-        Self { observed, status, now, actions: Vec::new(), look_again: None }
+        Self { observed, status, now, actions: Vec::new(), order: Order::Strict, look_again: None }
+    }
+
+    /// Its steps go together so.
+    pub fn order(&mut self, order: Order) {
+        self.order = order;
     }
 
     /// The condition holds.
@@ -57,12 +63,12 @@ impl<'a> Draft<'a> {
 
     /// The plan. The status goes first, and only when it differs.
     pub fn finish(self) -> Plan {
-        let Self { observed, status, now: _, actions: rest, look_again } = self;
+        let Self { observed, status, now: _, actions: rest, order, look_again } = self;
         let mut actions = Vec::new();
         if observed.grant.status.as_ref() != Some(&status) {
             actions.push(Action::Record(Box::new(status)));
         }
         actions.extend(rest);
-        Plan { actions, look_again }
+        Plan { actions, order, look_again }
     }
 }

@@ -6,7 +6,8 @@ use crds::{AccessGrant, AccessGrantStatus, LeaseStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::observed::PodSeen;
-use crate::vault_desk::{Finding, Shut};
+use super::Action;
+use crate::leases::{Finding, Shut};
 
 /// The most leases that one grant may have. A proxy whose accessor is not on record reads no credential; and a status that grew without
 /// end could not be written any more, not even to end the grant.
@@ -42,11 +43,9 @@ pub fn record(grant: &AccessGrant, status: &mut AccessGrantStatus, pod: Option<&
 
 /// Marks as revoked what Vault said is gone.
 pub fn settle(status: &mut AccessGrantStatus, findings: &[Finding]) {
-    for Finding { token_accessor, shut } in findings {
-        let line = status.leases.iter_mut().find(|lease| lease.token_accessor == *token_accessor);
-        if let (Some(line), Shut::Gone) = (line, shut) {
-            line.revoked = true;
-        }
+    for line in &mut status.leases {
+        let gone = |finding: &Finding| finding.is_of(line) && finding.shut == Shut::Gone;
+        line.revoked |= findings.iter().any(gone);
     }
 }
 
@@ -58,10 +57,16 @@ pub fn standing<'a>(
     status.leases.iter().filter(move |lease| !lease.revoked && Some(lease.pod_uid.as_str()) != except_pod)
 }
 
+/// Leases that may stand and that nobody shuts yet.
+pub fn to_hand_over(status: &AccessGrantStatus, findings: &[Finding]) -> Vec<Action> {
+    let in_hand = |lease: &LeaseStatus| findings.iter().any(|finding| finding.is_of(lease));
+    standing(status, None).filter(|lease| !in_hand(lease)).cloned().map(Action::ShutLease).collect()
+}
+
 /// What to do about a lease that could not be shut, if anything was tried.
 pub fn open_detail(findings: &[Finding]) -> Option<&str> {
     findings.iter().find_map(|finding| match &finding.shut {
         Shut::Open(detail) => Some(detail.as_str()),
-        Shut::Gone => None,
+        Shut::Gone | Shut::Asked => None,
     })
 }

@@ -14,6 +14,8 @@ mod usage;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;
@@ -25,15 +27,30 @@ use access::{EndReason, Used};
 use crds::{AccessGrant, AccessGrantStatus, GrantPhase, LeaseStatus};
 use jiff::Timestamp;
 
+use self::draft::Draft;
 use super::observed::{Link, Observed, RequestLink};
 
-/// What to do, in this order; `apply` stops at the first failure.
+/// What to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The steps.
     pub actions: Vec<Action>,
+    /// How they go together.
+    pub order: Order,
     /// When to look again even if nothing changes. `None`: wait for an event.
     pub look_again: Option<Timestamp>,
+}
+
+/// How the steps of a plan go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// One after the other, and the first that fails is the last: what opens stands on what was done before.
+    Strict,
+    /// The status and the word to the proxy at once; the rest at once when the status is written, for it takes away what only
+    /// the status will tell then.
+    RecordFirst,
+    /// All at once, whatever becomes of the others: what cuts waits for nothing.
+    AtOnce,
 }
 
 /// One step. Doing it twice is doing it once.
@@ -41,18 +58,8 @@ pub struct Plan {
 pub enum Action {
     /// Write the grant's status.
     Record(Box<AccessGrantStatus>),
-    /// Make or repair the NetworkPolicy.
-    ApplyNetworkPolicy,
-    /// Make or repair the database's service account.
-    ApplyServiceAccount,
-    /// Write a fresh certificate, and a grant file that says what was used before.
-    ApplySecret(Used),
-    /// Make or repair the Role for port-forward.
-    ApplyRole,
-    /// Make or repair its binding.
-    ApplyRoleBinding,
-    /// Make the pod.
-    ApplyPod,
+    /// Make or repair a child.
+    Apply(ChildKind),
     /// Let the node end the pod sooner.
     ShortenPod {
         /// Seconds to take off its `activeDeadlineSeconds`.
@@ -65,7 +72,7 @@ pub enum Action {
     },
     /// Tell the proxy to cut everyone off, shut everything, prove it and exit. Its failure stops nothing.
     TellEnd(EndReason),
-    /// Delete the pod.
+    /// Delete the pod that was seen; where none could be read, the one of this name.
     DeletePod,
     /// Delete the NetworkPolicy.
     DeleteNetworkPolicy,
@@ -75,7 +82,7 @@ pub enum Action {
     DeleteRole,
     /// Delete the Secret.
     DeleteSecret,
-    /// Revoke a lease in Vault and look whether it is gone.
+    /// Have a lease revoked in Vault, which takes its time, until it is seen to be gone.
     ShutLease(LeaseStatus),
     /// Let the request say that its grant has ended.
     CloseRequest,
@@ -83,31 +90,42 @@ pub enum Action {
     RemoveFinalizer,
 }
 
+/// What belongs to a grant in the proxies namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildKind {
+    /// Who may connect to the proxy, and where it may.
+    NetworkPolicy,
+    /// The database's service account, which its grants share.
+    ServiceAccount,
+    /// A fresh certificate, and a grant file that says what was used before.
+    Secret(Used),
+    /// For port-forward to the pod.
+    Role,
+    /// Of that Role to the person.
+    RoleBinding,
+    /// The proxy.
+    Pod,
+}
+
 /// Decides; does nothing.
 pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
-    let status = observed.grant.status.clone().unwrap_or_default();
-    if status.phase == GrantPhase::Ended {
-        return Plan { actions: let_go(observed), look_again: None };
+    let phase = observed.grant.status.as_ref().map(|status| status.phase).unwrap_or_default();
+    if phase == GrantPhase::Ended {
+        return after_the_end(observed, now);
     }
-    match ended(observed, &status, now) {
+    match ended(observed, now) {
         Some(reason) => close::close(observed, reason, now),
         None => open::open(observed, now),
     }
 }
 
-/// Why the grant ends, if it does. What was recorded stays the reason.
-fn ended(observed: &Observed, status: &AccessGrantStatus, now: Timestamp) -> Option<EndReason> {
+/// Why the grant ends, if it does.
+fn ended(observed: &Observed, now: Timestamp) -> Option<EndReason> {
     let grant = &observed.grant;
-    if let Some(word) = &status.end_reason {
-        return Some(EndReason::from_word(word).unwrap_or(EndReason::Failed));
+    if let Some(reason) = own_end(grant, now) {
+        return Some(reason);
     }
-    if grant.spec.revocation.is_some() {
-        return Some(EndReason::Revoked);
-    }
-    if grant.spec.expires_at.0 <= now {
-        return Some(EndReason::Expired);
-    }
-    if grant.metadata.deletion_timestamp.is_some() || observed.request == RequestLink::Gone {
+    if observed.request == RequestLink::Gone {
         return Some(EndReason::Deleted);
     }
     if observed.database == Link::Gone {
@@ -119,6 +137,20 @@ fn ended(observed: &Observed, status: &AccessGrantStatus, now: Timestamp) -> Opt
     observed.report.as_ref().and_then(|report| violation(grant, report))
 }
 
+/// Why it ends whatever is around it: the reasons that stand in the grant itself. What was recorded stays the reason.
+pub fn own_end(grant: &AccessGrant, now: Timestamp) -> Option<EndReason> {
+    if let Some(word) = grant.status.as_ref().and_then(|status| status.end_reason.as_ref()) {
+        return Some(EndReason::from_word(word).unwrap_or(EndReason::Failed));
+    }
+    if grant.spec.revocation.is_some() {
+        return Some(EndReason::Revoked);
+    }
+    if grant.spec.expires_at.0 <= now {
+        return Some(EndReason::Expired);
+    }
+    grant.metadata.deletion_timestamp.is_some().then_some(EndReason::Deleted)
+}
+
 /// A proxy that reports a lease of another role is not to be trusted with this one.
 fn violation(grant: &AccessGrant, report: &Report) -> Option<EndReason> {
     let foreign = report.lease.as_ref().is_some_and(|lease| !leases::owned(grant, &lease.lease_id));
@@ -126,10 +158,23 @@ fn violation(grant: &AccessGrant, report: &Report) -> Option<EndReason> {
     (foreign || ended_so).then_some(EndReason::Violation)
 }
 
+/// Shut and proved. When nothing is left to be said either, it is settled.
+fn after_the_end(observed: &Observed, now: Timestamp) -> Plan {
+    let mut draft = Draft::of(observed, now);
+    let left = let_go(observed);
+    draft.status.settled |= left.is_empty();
+    if !left.is_empty() {
+        draft.again_by(now);
+    }
+    draft.then(left);
+    draft.finish()
+}
+
 /// Everything is shut; what is left is to say so. The request first: it must never see its grant gone and think that there
 /// was none.
 fn let_go(observed: &Observed) -> Vec<Action> {
-    let request = (observed.request == RequestLink::Open).then_some(Action::CloseRequest);
+    let is_open = matches!(observed.request, RequestLink::Open | RequestLink::Unknown);
+    let request = is_open.then_some(Action::CloseRequest);
     let finalizer = has_finalizer(&observed.grant).then_some(Action::RemoveFinalizer);
     request.into_iter().chain(finalizer).collect()
 }

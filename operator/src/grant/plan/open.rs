@@ -6,20 +6,24 @@ use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, Reason};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::super::observed::{Child, Observed, Place, PodSeen, PodState, Rules, UsageDue};
+use super::super::observed::{Child, Known, Observed, Place, PodSeen, PodState, Rules, UsageDue};
 use super::draft::Draft;
-use super::leases::{open_detail, record, settle, standing};
+use super::leases::{open_detail, record, settle, standing, to_hand_over};
 use super::show::not_ready;
 use super::trust::untrusted;
 use super::usage::{self, used};
-use super::{Action, Plan};
+use super::{Action, ChildKind, Plan};
 
 /// How often a proxy that starts is asked how far it is.
 const STARTING: SignedDuration = SignedDuration::from_millis(150);
+/// How long a proxy is asked that often.
+const NEW: SignedDuration = SignedDuration::from_secs(15);
 /// How often a proxy that is ready is asked.
 const SETTLED: SignedDuration = SignedDuration::from_secs(5);
 /// How long Kubernetes' own events are waited for.
 const PATIENT: SignedDuration = SignedDuration::from_secs(2);
+/// How long whoever shuts the leases is waited for, until we look ourselves whether they are still in hand.
+const LEASES: SignedDuration = SignedDuration::from_secs(30);
 /// Times of objects have whole seconds; less than this is not late.
 const LATE: SignedDuration = SignedDuration::from_secs(2);
 /// How long the first failed pod is left to be looked at; twice as long each time after.
@@ -29,17 +33,19 @@ const LONGEST_BACKOFF_SECONDS: i64 = 120;
 
 pub(super) fn open(observed: &Observed, now: Timestamp) -> Plan {
     let mut draft = Draft::of(observed, now);
-    settle(&mut draft.status, &observed.findings);
     if let Some(report) = &observed.report {
-        record(&observed.grant, &mut draft.status, observed.pod.as_ref(), report);
+        record(&observed.grant, &mut draft.status, observed.pod.there(), report);
         // While it serves, now and then is enough; its last words always count.
-        if observed.usage == UsageDue::Now || !observed.pod.as_ref().is_some_and(serves) {
+        if observed.usage == UsageDue::Now || !observed.pod.there().is_some_and(serves) {
             usage::note(&mut draft.status, &report.usage);
         }
     }
+    settle(&mut draft.status, &observed.findings);
+    count(&mut draft);
     match &observed.pod {
-        None => without_pod(&mut draft),
-        Some(pod) => match &pod.state {
+        Known::Unknown => unread(&mut draft),
+        Known::Seen(None) => without_pod(&mut draft),
+        Known::Seen(Some(pod)) => match &pod.state {
             PodState::Finished { at, .. } => finished(&mut draft, pod, *at),
             PodState::Pending(_) | PodState::Running if pod.deleting_since.is_some() => leaving(&mut draft),
             PodState::Pending(_) | PodState::Running => alive(&mut draft, pod),
@@ -50,6 +56,25 @@ pub(super) fn open(observed: &Observed, now: Timestamp) -> Plan {
     draft.finish()
 }
 
+/// Counts the pods that were seen, not those that were tried.
+fn count(draft: &mut Draft<'_>) {
+    let Some(pod) = draft.observed.pod.there() else { return };
+    if draft.status.pod_uid.as_ref() != Some(&pod.uid) {
+        draft.status.pod_uid = Some(pod.uid.clone());
+        draft.status.attempts = draft.status.attempts.saturating_add(1);
+    }
+}
+
+/// Whether there is a pod can't be told: nothing changes until it can.
+fn unread(draft: &mut Draft<'_>) {
+    if draft.status.phase == GrantPhase::Opening
+        && let Some(why) = cannot_read(draft.observed)
+    {
+        draft.is_not(ConditionType::Ready, &why);
+    }
+    draft.again_in(PATIENT);
+}
+
 fn serves(pod: &PodSeen) -> bool {
     pod.state == PodState::Running && pod.deleting_since.is_none()
 }
@@ -58,32 +83,29 @@ fn serves(pod: &PodSeen) -> bool {
 fn without_pod(draft: &mut Draft<'_>) {
     let observed = draft.observed;
     draft.status.phase = GrantPhase::Opening;
-    if let Some(detail) = open_detail(&observed.findings) {
-        let sentence = format!("the earlier proxy's lease must be shut first: {detail}");
-        draft.is_not(ConditionType::Ready, &Because::new(Reason::OldLeaseOpen, sentence));
-        draft.again_in(backoff(3));
-        return;
-    }
-    let old: Vec<_> = standing(&draft.status, None).cloned().map(Action::ShutLease).collect();
-    if !old.is_empty() {
-        draft.then(old);
-        draft.again_in(STARTING);
+    if standing(&draft.status, None).next().is_some() {
+        if let Some(detail) = open_detail(&observed.findings) {
+            let sentence = format!("the earlier proxy's lease must be shut first: {detail}");
+            draft.is_not(ConditionType::Ready, &Because::new(Reason::OldLeaseOpen, sentence));
+        }
+        draft.then(to_hand_over(&draft.status, &observed.findings));
+        draft.again_in(LEASES);
         return;
     }
     draft.again_in(PATIENT);
-    if let Some(why) = untrusted(observed) {
+    if let Some(why) = why_not(observed) {
         draft.is_not(ConditionType::Ready, &why);
         return;
     }
-    draft.status.attempts = draft.status.attempts.saturating_add(1);
-    draft.is_not(ConditionType::Ready, &not_ready(None, None));
+    let why = observed.setback.clone().unwrap_or_else(|| not_ready(None, None));
+    draft.is_not(ConditionType::Ready, &why);
     draft.then([
-        Action::ApplyNetworkPolicy,
-        Action::ApplyServiceAccount,
-        Action::ApplySecret(used(&draft.status)),
-        Action::ApplyRole,
-        Action::ApplyRoleBinding,
-        Action::ApplyPod,
+        Action::Apply(ChildKind::NetworkPolicy),
+        Action::Apply(ChildKind::ServiceAccount),
+        Action::Apply(ChildKind::Secret(used(&draft.status))),
+        Action::Apply(ChildKind::Role),
+        Action::Apply(ChildKind::RoleBinding),
+        Action::Apply(ChildKind::Pod),
     ]);
 }
 
@@ -124,8 +146,7 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         draft.is(ConditionType::Ready, &Because::new(Reason::Ready, sentence));
     } else {
         draft.status.phase = GrantPhase::Opening;
-        let held_up =
-            report.filter(|report| report.phase == Phase::Custody).and_then(|_| untrusted(observed));
+        let held_up = report.filter(|report| report.phase == Phase::Custody).and_then(|_| why_not(observed));
         let why = held_up.unwrap_or_else(|| not_ready(Some(pod), report));
         draft.is_not(ConditionType::Ready, &why);
     }
@@ -135,10 +156,24 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
     draft.status.endpoint = is_ready.then(|| format!("{proxies_namespace}/{name}"));
     draft.status.server_name = Some(name.server_name());
     draft.status.ca = Some(internal_ca_pem.clone());
-    draft.then(repairs(&observed.rules, used(&draft.status)));
+    if cannot_read(observed).is_none() {
+        draft.then(repairs(&observed.rules, used(&draft.status)));
+    }
     draft.then(late_start(observed, pod));
-    draft.then(custody(&draft.status, report).filter(|_| untrusted(observed).is_none()));
-    draft.again_in(pace(is_ready, pod, report));
+    draft.then(custody(&draft.status, report).filter(|_| why_not(observed).is_none()));
+    draft.again_in(pace(is_ready, pod, report, draft.now));
+}
+
+/// Why nothing is opened now, if so.
+fn why_not(observed: &Observed) -> Option<Because> {
+    cannot_read(observed).or_else(|| untrusted(observed))
+}
+
+/// What is not known may be what forbids it.
+fn cannot_read(observed: &Observed) -> Option<Because> {
+    let first = observed.unread.first()?;
+    let sentence = format!("nothing is opened while this cannot be read: {first}; tried again soon.");
+    Some(Because::new(Reason::Unread, sentence))
 }
 
 /// Only an accessor that stands in the status is confirmed; the status goes first.
@@ -159,11 +194,11 @@ fn late_start(observed: &Observed, pod: &PodSeen) -> Option<Action> {
 fn repairs(rules: &Rules, used: Used) -> Vec<Action> {
     let Rules { network_policy, secret, role, role_binding, service_account } = *rules;
     [
-        (network_policy, Action::ApplyNetworkPolicy),
-        (service_account, Action::ApplyServiceAccount),
-        (secret, Action::ApplySecret(used)),
-        (role, Action::ApplyRole),
-        (role_binding, Action::ApplyRoleBinding),
+        (network_policy, Action::Apply(ChildKind::NetworkPolicy)),
+        (service_account, Action::Apply(ChildKind::ServiceAccount)),
+        (secret, Action::Apply(ChildKind::Secret(used))),
+        (role, Action::Apply(ChildKind::Role)),
+        (role_binding, Action::Apply(ChildKind::RoleBinding)),
     ]
     .into_iter()
     .filter(|(child, _)| *child == Child::Missing)
@@ -171,11 +206,12 @@ fn repairs(rules: &Rules, used: Used) -> Vec<Action> {
     .collect()
 }
 
-fn pace(is_ready: bool, pod: &PodSeen, report: Option<&Report>) -> SignedDuration {
+fn pace(is_ready: bool, pod: &PodSeen, report: Option<&Report>, now: Timestamp) -> SignedDuration {
     let failed = report.is_some_and(|report| report.failure.is_some());
+    let is_new = pod.started_at.is_none_or(|started| now.duration_since(started) < NEW);
     match (&pod.state, is_ready) {
         (PodState::Running, true) => SETTLED,
-        (PodState::Running, false) if !failed => STARTING,
+        (PodState::Running, false) if !failed && is_new => STARTING,
         (PodState::Running | PodState::Pending(_) | PodState::Finished { .. }, _) => PATIENT,
     }
 }

@@ -3,13 +3,13 @@
 use access::{EndReason, Item, Outcome, Proof, Receipt};
 use crds::{AccessGrantStatus, ReceiptLine};
 
-use super::super::observed::{Child, Observed, Rules};
+use super::super::observed::{Child, Known, Observed, Rules};
 use super::leases::{open_detail, standing};
 
 /// The receipt so far: what was written before, what the proxy proved, what we see.
 pub fn receipt(observed: &Observed, status: &AccessGrantStatus) -> Receipt {
     let mut receipt = read(status);
-    let pod_is_gone = observed.pod.is_none();
+    let pod_is_gone = observed.pod.is_absent();
     for proof in proxys(observed) {
         receipt.note(proof);
     }
@@ -21,7 +21,8 @@ pub fn receipt(observed: &Observed, status: &AccessGrantStatus) -> Receipt {
             without_proof(&mut receipt, item, status);
         }
     } else {
-        note(&mut receipt, Item::Pod, Outcome::Open, POD_OPEN);
+        let detail = if observed.pod == Known::Unknown { "the proxy pod cannot be read" } else { POD_OPEN };
+        note(&mut receipt, Item::Pod, Outcome::Open, detail);
     }
     rules(&mut receipt, &observed.rules);
     receipt
@@ -80,10 +81,12 @@ fn proxys(observed: &Observed) -> Vec<Proof> {
 /// The operator's own word: Vault has been asked.
 fn lease(receipt: &mut Receipt, observed: &Observed, status: &AccessGrantStatus, pod_is_gone: bool) {
     if standing(status, None).next().is_some() || !pod_is_gone {
-        let detail = open_detail(&observed.findings).unwrap_or("not looked up yet");
-        let asked = !observed.findings.is_empty() || receipt.outcome(Item::Lease).is_none();
-        if asked {
-            note(receipt, Item::Lease, Outcome::Open, detail);
+        match open_detail(&observed.findings) {
+            Some(detail) => note(receipt, Item::Lease, Outcome::Open, detail),
+            None if receipt.outcome(Item::Lease).is_none() => {
+                note(receipt, Item::Lease, Outcome::Open, "not looked up yet");
+            }
+            None => {}
         }
         return;
     }

@@ -2,21 +2,20 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use access::report::Phase;
 use access::{ChildName, EndReason, Used};
 use crds::GrantPhase;
-use jiff::SignedDuration;
 
 use super::super::observed::{Child, Link, Observed, RequestLink, Rules};
 use super::model::World;
-use super::{Action, plan};
+use super::{Action, ChildKind, plan};
 use crate::admission::Admission;
-use crate::vault_desk::{Finding, Shut};
 
 fn steps(world: &World) -> Vec<Action> {
     world.plan().actions.into_iter().filter(|action| !matches!(action, Action::Record(_))).collect()
 }
 
-fn receipt(world: &World) -> Vec<(String, String)> {
+pub(super) fn receipt(world: &World) -> Vec<(String, String)> {
     world.status().receipt.iter().map(|line| (line.item.clone(), line.outcome.clone())).collect()
 }
 
@@ -42,12 +41,12 @@ fn a_new_grant_gets_its_rules_before_its_pod() {
     assert_eq!(
         steps(&world),
         [
-            Action::ApplyNetworkPolicy,
-            Action::ApplyServiceAccount,
-            Action::ApplySecret(Used::default()),
-            Action::ApplyRole,
-            Action::ApplyRoleBinding,
-            Action::ApplyPod
+            Action::Apply(ChildKind::NetworkPolicy),
+            Action::Apply(ChildKind::ServiceAccount),
+            Action::Apply(ChildKind::Secret(Used::default())),
+            Action::Apply(ChildKind::Role),
+            Action::Apply(ChildKind::RoleBinding),
+            Action::Apply(ChildKind::Pod)
         ]
     );
 }
@@ -68,8 +67,8 @@ fn a_grant_that_anybody_may_have_written_gets_no_pod() {
         assert_eq!(world.condition("Ready"), ("False".into(), reason.into()));
     }
     let mut world = World::new();
-    let unseen = Observed { admission: None, ..world.observe(Vec::new()) };
-    assert!(!plan(&unseen, world.now).actions.contains(&Action::ApplyPod));
+    let unseen = Observed { admission: None, ..world.observe() };
+    assert!(!plan(&unseen, world.now).actions.contains(&Action::Apply(ChildKind::Pod)));
     world.admission = not_in_force();
     world.run(2, 200);
     world.admission = World::new().admission;
@@ -106,7 +105,7 @@ fn custody_is_told_only_after_the_accessor_is_on_record() {
     let mut world = World::new();
     world.run(1, 200);
     world.tick(200);
-    assert_eq!(world.pod.as_ref().unwrap().phase, Some(access::report::Phase::Custody));
+    assert_eq!(world.pod.as_ref().unwrap().phase, Some(Phase::Custody));
     let actions = world.plan().actions;
     let Action::Record(status) = &actions[0] else { panic!("{actions:?}") };
     assert_eq!(status.leases[0].token_accessor, "accessor-pod-1");
@@ -202,24 +201,6 @@ fn with_vault_down_people_are_cut_off_but_the_grant_is_not_ended() {
 }
 
 #[test]
-fn a_vault_that_is_away_is_asked_less_and_less_often_but_twice_a_minute_at_least() {
-    let mut world = World::ready();
-    world.vault_is_up = false;
-    world.revoke();
-    world.run(10, 200);
-    let since = world.status().ending_since.unwrap().0;
-    for (elapsed, wait) in [(10, 5), (40, 20), (59, 29), (60, 30), (3_600, 30)] {
-        world.now = since + SignedDuration::from_secs(elapsed);
-        let refused = Finding {
-            token_accessor: "accessor-pod-1".into(),
-            shut: Shut::Open("Vault is sealed; tried again soon".into()),
-        };
-        let next = plan(&world.observe(vec![refused]), world.now).look_again.unwrap();
-        assert_eq!(next.duration_since(world.now), SignedDuration::from_secs(wait), "after {elapsed} s");
-    }
-}
-
-#[test]
 fn a_proxy_that_dies_with_the_password_leaves_login_unprovable_and_the_lease_proved() {
     let mut world = World::ready();
     let pod = world.pod.as_mut().unwrap();
@@ -289,7 +270,7 @@ fn what_somebody_takes_away_comes_back_while_the_grant_is_open() {
     let mut world = World::ready();
     world.rules.network_policy = Child::Missing;
     world.rules.role = Child::Missing;
-    assert_eq!(steps(&world), [Action::ApplyNetworkPolicy, Action::ApplyRole]);
+    assert_eq!(steps(&world), [Action::Apply(ChildKind::NetworkPolicy), Action::Apply(ChildKind::Role)]);
 }
 
 #[test]
@@ -348,6 +329,6 @@ fn an_end_that_was_recorded_is_never_taken_back() {
 fn the_same_observation_gives_the_same_plan() {
     let mut world = World::ready();
     world.revoke();
-    let observed = world.observe(Vec::new());
+    let observed = world.observe();
     assert_eq!(plan(&observed, world.now), plan(&observed, world.now));
 }

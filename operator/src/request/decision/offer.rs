@@ -82,6 +82,11 @@ pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
     let target = crds::target(&namespace, &database.name_any(), &database.spec).map_err(|error| {
         wait(Reason::DatabaseInvalid, format!("the Database cannot be used: {}.", chain(&error)))
     })?;
+    if !target.engine.is_served() {
+        let word = target.engine.word();
+        let message = format!("engine {word} is not served by this release: nothing can be granted.");
+        return Err(wait(Reason::EngineUnsupported, message));
+    }
     let policy = live(policy).ok_or_else(|| {
         let name = &database.spec.access_policy;
         wait(Reason::PolicyUnknown, format!("there is no AccessPolicy {name:?}, which the Database names: nobody can approve until it is there."))

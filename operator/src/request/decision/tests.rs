@@ -285,10 +285,12 @@ fn a_rule_that_says_nothing_grants_nothing() {
 }
 
 #[test]
-fn an_unknown_database_or_policy_grants_nothing() {
+fn an_unknown_database_policy_or_engine_grants_nothing() {
     let mut world = approved_with(json!({}));
     world.policy = None;
     refused(&world, "PolicyUnknown");
+    world.database.as_mut().unwrap().spec.engine = crds::EngineSpec::Postgresql;
+    refused(&world, "EngineUnsupported");
     world.database = None;
     refused(&world, "DatabaseUnknown");
 }

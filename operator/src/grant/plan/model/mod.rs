@@ -5,45 +5,29 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod pod;
+mod time;
+
 use std::collections::BTreeMap;
 
-use access::report::{End, Failure, Lease, Phase, ProofLine, Report, Usage};
+use access::report::Report;
 use access::{Grant, Used};
 use crds::{AccessGrant, AccessGrantStatus, GrantPhase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::super::observed::{Child, Link, Observed, Place, PodSeen, PodState, RequestLink, Rules, UsageDue};
+use self::pod::{Pod, report, seen};
+use super::super::observed::{Child, Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
 use super::usage::used;
-use super::{Action, Plan, plan};
+use super::{Action, ChildKind, Order, Plan, plan};
 use crate::admission::Admission;
 use crate::config::tests::example;
+use crate::grant::apply::goes_first;
 use crate::grant::children::Parent;
 use crate::grant::children::grant_file::grant_file;
-use crate::vault_desk::{Finding, Shut};
+use crate::leases::{Finding, Shut};
 
 pub const START: &str = "2026-01-01T12:00:00Z";
-
-/// What a pod and the proxy in it do.
-#[derive(Clone, Debug, Default)]
-pub struct Pod {
-    pub uid: String,
-    pub phase: Option<Phase>,
-    pub accessor: Option<String>,
-    pub custody: bool,
-    pub lease_id: Option<String>,
-    pub end: Option<String>,
-    pub finished_at: Option<Timestamp>,
-    pub deleting_since: Option<Timestamp>,
-    /// It neither exits nor goes.
-    pub stuck: bool,
-    /// It died without proof.
-    pub died: bool,
-    pub failure: Option<String>,
-    pub over_at: Option<Timestamp>,
-    /// What it and those before it have used, as far as it knows.
-    pub used: Used,
-}
 
 #[derive(Clone, Debug)]
 pub struct World {
@@ -63,7 +47,15 @@ pub struct World {
     /// Accessor to whether the lease of its token stands. A token without a lease opens nothing and ends by itself.
     pub vault: BTreeMap<String, bool>,
     pub vault_is_up: bool,
+    /// The leases that the operator's desk has in hand, by accessor: each with the id that was known then.
+    pub desk: BTreeMap<String, (Option<String>, Shut)>,
+    /// When the operator's process first saw that the grant ends.
+    pub ending_since: Option<Timestamp>,
     pub stuck_pods: bool,
+    /// The API server answers nothing but the grant.
+    pub blind: bool,
+    /// It takes nothing.
+    pub mute: bool,
     pub made: u32,
     pub told: Vec<Action>,
 }
@@ -108,7 +100,11 @@ impl World {
             usage: UsageDue::Now,
             vault: BTreeMap::new(),
             vault_is_up: true,
+            desk: BTreeMap::new(),
+            ending_since: None,
             stuck_pods: false,
+            blind: false,
+            mute: false,
             made: 0,
             told: Vec::new(),
         }
@@ -138,7 +134,38 @@ impl World {
             Some(crds::Revocation { by: "approver".into(), reason: "enough seen".into() });
     }
 
-    pub fn observe(&self, findings: Vec<Finding>) -> Observed {
+    pub fn observe(&self) -> Observed {
+        let finding = |(accessor, (lease_id, shut)): (&String, &(Option<String>, Shut))| Finding {
+            token_accessor: accessor.clone(),
+            lease_id: lease_id.clone(),
+            shut: shut.clone(),
+        };
+        let findings = self.desk.iter().map(finding).collect();
+        let place = Place { proxies_namespace: "keyhole-proxies".into(), internal_ca_pem: "pem".into() };
+        if self.blind {
+            return Observed {
+                grant: self.grant.clone(),
+                request: RequestLink::Unknown,
+                database: Link::Unknown,
+                policy: Link::Unknown,
+                admission: None,
+                unread: vec!["everything: no answer in time".into()],
+                setback: None,
+                ending_since: self.ending_since,
+                rules: Rules {
+                    network_policy: Child::Unknown,
+                    secret: Child::Unknown,
+                    role: Child::Unknown,
+                    role_binding: Child::Unknown,
+                    service_account: Child::Unknown,
+                },
+                pod: Known::Unknown,
+                report: None,
+                findings,
+                usage: self.usage,
+                place,
+            };
+        }
         Observed {
             grant: self.grant.clone(),
             request: self.request,
@@ -146,36 +173,53 @@ impl World {
             policy: self.policy,
             admission: Some(self.admission.clone()),
             rules: self.rules,
-            pod: self.pod.as_ref().map(seen),
+            pod: Known::Seen(self.pod.as_ref().map(seen)),
+            unread: Vec::new(),
+            setback: None,
+            ending_since: self.ending_since,
             report: match &self.pod {
                 Some(pod) => report(pod, self.now),
                 None => self.last_words.clone(),
             },
             findings,
             usage: self.usage,
-            place: Place { proxies_namespace: "keyhole-proxies".into(), internal_ca_pem: "pem".into() },
+            place,
         }
     }
 
     pub fn plan(&self) -> Plan {
-        plan(&self.observe(Vec::new()), self.now)
+        plan(&self.observe(), self.now)
     }
 
-    /// Reconciles until nothing is left to do at this moment, or dies before the step that `steps` counts down to.
+    /// Reconciles once, or dies before the step that `steps` counts down to, and with it all that was in its memory. Of steps
+    /// that go at once the last may be the first.
     pub fn reconcile(&mut self, steps: &mut usize) {
-        let mut findings = Vec::new();
-        for _ in 0..4 {
-            let next = plan(&self.observe(std::mem::take(&mut findings)), self.now);
-            for action in next.actions {
-                if *steps == 0 {
-                    return;
-                }
-                *steps -= 1;
-                findings.extend(self.act(&action));
-                self.told.push(action);
-            }
-            if findings.is_empty() {
+        let Plan { mut actions, order, look_again: _ } = self.plan();
+        if order != Order::Strict {
+            self.ending_since.get_or_insert(self.now);
+        }
+        if order == Order::AtOnce {
+            actions.reverse();
+        }
+        let mut refused = false;
+        for action in actions {
+            if *steps == 0 {
+                self.desk.clear();
+                (self.last_words, self.ending_since) = (None, None);
                 return;
+            }
+            *steps -= 1;
+            if self.mute && is_written(&action) {
+                refused = true;
+                continue;
+            }
+            match order {
+                Order::Strict if refused => return,
+                Order::RecordFirst if refused && !goes_first(&action) => {}
+                Order::Strict | Order::RecordFirst | Order::AtOnce => {
+                    self.act(&action);
+                    self.told.push(action);
+                }
             }
         }
     }
@@ -187,7 +231,7 @@ impl World {
         }
     }
 
-    fn act(&mut self, action: &Action) -> Option<Finding> {
+    fn act(&mut self, action: &Action) {
         let rules = &mut self.rules;
         match action {
             Action::Record(status) => {
@@ -198,15 +242,15 @@ impl World {
                 );
                 self.grant.status = Some((**status).clone());
             }
-            Action::ApplyNetworkPolicy => rules.network_policy = Child::Present,
-            Action::ApplyServiceAccount => rules.service_account = Child::Present,
-            Action::ApplySecret(used) => {
+            Action::Apply(ChildKind::NetworkPolicy) => rules.network_policy = Child::Present,
+            Action::Apply(ChildKind::ServiceAccount) => rules.service_account = Child::Present,
+            Action::Apply(ChildKind::Secret(used)) => {
                 rules.secret = Child::Present;
                 self.file = Some(self.grant_file(*used));
             }
-            Action::ApplyRole => rules.role = Child::Present,
-            Action::ApplyRoleBinding => rules.role_binding = Child::Present,
-            Action::ApplyPod => self.make_pod(),
+            Action::Apply(ChildKind::Role) => rules.role = Child::Present,
+            Action::Apply(ChildKind::RoleBinding) => rules.role_binding = Child::Present,
+            Action::Apply(ChildKind::Pod) => self.make_pod(),
             Action::ShortenPod { by_seconds } => {
                 let over_at =
                     self.pod.as_mut().and_then(|pod| pod.over_at.as_mut()).expect("a pod that started");
@@ -222,30 +266,37 @@ impl World {
                     pod.end.get_or_insert(reason.word().to_owned());
                 }
             }
-            Action::DeletePod => {
-                if let Some(pod) = &mut self.pod {
-                    pod.deleting_since.get_or_insert(self.now);
-                }
-            }
-            Action::DeleteNetworkPolicy => {
-                let waited =
-                    |pod: &Pod| pod.deleting_since.map(|since| self.now.duration_since(since).as_secs());
-                let would_go =
-                    self.pod.as_ref().is_some_and(|pod| waited(pod).is_none_or(|seconds| seconds < 30));
-                assert!(!would_go, "the NetworkPolicy goes under a pod that would still go");
-                rules.network_policy = Child::Missing;
-            }
+            Action::DeletePod => self.delete_pod(),
+            Action::DeleteNetworkPolicy => self.delete_network_policy(),
             Action::DeleteRoleBinding => rules.role_binding = Child::Missing,
             Action::DeleteRole => rules.role = Child::Missing,
             Action::DeleteSecret => rules.secret = Child::Missing,
-            Action::ShutLease(lease) => return Some(self.shut(&lease.token_accessor)),
+            Action::ShutLease(lease) => {
+                let in_hand = (lease.lease_id.clone(), Shut::Asked);
+                let before = self.desk.insert(lease.token_accessor.clone(), in_hand);
+                assert!(before.is_none_or(|(id, _)| id != lease.lease_id), "handed over twice");
+            }
             Action::CloseRequest => self.request = RequestLink::Closed,
             Action::RemoveFinalizer => {
                 assert_eq!(self.status().phase, GrantPhase::Ended);
                 self.grant.metadata.finalizers = None;
             }
         }
-        None
+    }
+
+    fn delete_pod(&mut self) {
+        let is_on_record = self.status().end_reason.is_some();
+        let Some(pod) = &mut self.pod else { return };
+        let tells = pod.finished_at.is_some() && pod.end.as_deref() == Some("Violation") && !pod.died;
+        assert!(!tells || is_on_record, "the pod goes with the only word of a violation");
+        pod.deleting_since.get_or_insert(self.now);
+    }
+
+    fn delete_network_policy(&mut self) {
+        let waited = |pod: &Pod| pod.deleting_since.map(|since| self.now.duration_since(since).as_secs());
+        let would_go = self.pod.as_ref().is_some_and(|pod| waited(pod).is_none_or(|seconds| seconds < 30));
+        assert!(!would_go, "the NetworkPolicy goes under a pod that would still go");
+        self.rules.network_policy = Child::Missing;
     }
 
     fn grant_file(&self, used: Used) -> Grant {
@@ -274,124 +325,21 @@ impl World {
             ..Pod::default()
         });
     }
-
-    /// People read this many rows more, if they can connect.
-    pub fn reads(&mut self, rows: u64) {
-        let serving = self.pod.as_mut().filter(|pod| pod.phase == Some(Phase::Ready) && !pod.died);
-        if let Some(Pod { used, .. }) = serving {
-            *used = Used {
-                statements: used.statements + 1,
-                rows: used.rows + rows,
-                bytes: used.bytes + rows,
-                ..*used
-            };
-        }
-    }
-
-    fn shut(&mut self, accessor: &str) -> Finding {
-        let shut = if self.vault_is_up {
-            self.vault.insert(accessor.to_owned(), false);
-            Shut::Gone
-        } else {
-            Shut::Open("Vault does not answer".into())
-        };
-        Finding { token_accessor: accessor.to_owned(), shut }
-    }
-
-    /// The world goes on by itself: the pod starts, the proxy takes one step, a deleted pod goes.
-    pub fn tick(&mut self, millis: i64) {
-        self.now = self.now.checked_add(SignedDuration::from_millis(millis)).unwrap();
-        let status = self.status();
-        let Some(pod) = &mut self.pod else { return };
-        let expired = self.grant.spec.expires_at.0 <= self.now;
-        if pod.deleting_since.is_some() || expired {
-            pod.end.get_or_insert(if expired { "Expired".into() } else { "Stopped".into() });
-        }
-        if pod.finished_at.is_some() || pod.stuck {
-            if pod.deleting_since.is_some() && !pod.stuck {
-                let said = report(pod, self.now);
-                self.last_words = said.or(self.last_words.take());
-                self.pod = None;
-            }
-            return;
-        }
-        let Some(phase) = pod.phase else {
-            match (&pod.end, pod.deleting_since) {
-                (Some(_), Some(_)) => self.pod = None,
-                _ => pod.phase = Some(Phase::Starting),
-            }
-            return;
-        };
-        if pod.end.is_some() && phase != Phase::Ending {
-            pod.phase = Some(Phase::Ending);
-            return;
-        }
-        pod.phase = Some(match phase {
-            Phase::Starting if self.vault_is_up => {
-                let accessor = format!("accessor-{}", pod.uid);
-                pod.accessor = Some(accessor);
-                Phase::Custody
-            }
-            Phase::Custody if pod.custody && self.vault_is_up => Phase::Leasing,
-            Phase::Leasing => {
-                let accessor = pod.accessor.clone().unwrap();
-                let recorded = status.leases.iter().any(|lease| lease.token_accessor == accessor);
-                assert!(recorded, "a credential before its accessor is on record");
-                self.vault.insert(accessor, true);
-                pod.lease_id = Some(format!("database/creds/jit-read-role/{}", pod.uid));
-                Phase::Ready
-            }
-            Phase::Ending => {
-                if let (Some(accessor), true) = (&pod.accessor, self.vault_is_up) {
-                    self.vault.insert(accessor.clone(), false);
-                }
-                pod.finished_at = Some(self.now);
-                Phase::Ended
-            }
-            same => same,
-        });
-    }
 }
 
-fn seen(pod: &Pod) -> PodSeen {
-    let state = match (pod.finished_at, pod.phase) {
-        (Some(at), _) => PodState::Finished { at, problem: None },
-        (None, None) => PodState::Pending(None),
-        (None, Some(_)) => PodState::Running,
-    };
-    PodSeen { uid: pod.uid.clone(), deleting_since: pod.deleting_since, over_at: pod.over_at, state }
-}
-
-fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
-    if pod.died || pod.stuck {
-        return None;
+/// Whether a step needs the API server to take something.
+fn is_written(action: &Action) -> bool {
+    match action {
+        Action::TellCustody { .. } | Action::TellEnd(_) | Action::ShutLease(_) => false,
+        Action::Record(_)
+        | Action::Apply(_)
+        | Action::ShortenPod { .. }
+        | Action::DeletePod
+        | Action::DeleteNetworkPolicy
+        | Action::DeleteRoleBinding
+        | Action::DeleteRole
+        | Action::DeleteSecret
+        | Action::CloseRequest
+        | Action::RemoveFinalizer => true,
     }
-    let phase = pod.phase?;
-    let proof = |item: &str| ProofLine { item: item.into(), outcome: "Proved".into(), detail: "seen".into() };
-    Some(Report {
-        grant_uid: "g1".into(),
-        version: "0".into(),
-        phase,
-        token_accessor: pod.accessor.clone(),
-        lease: pod.lease_id.as_ref().map(|id| Lease {
-            lease_id: id.clone(),
-            user_name: "v-user".into(),
-            expires_at: "2026-01-01T12:30:00Z".parse().unwrap(),
-        }),
-        server_version: None,
-        failure: pod
-            .failure
-            .as_ref()
-            .map(|reason| Failure { reason: reason.clone(), message: "do this".into() }),
-        usage: {
-            let Used { statements, refused, rows, bytes } = pod.used;
-            Usage { open_sessions: 0, sessions: 0, statements, refused, rows, bytes }
-        },
-        end: (phase == Phase::Ended).then(|| End {
-            reason: pod.end.clone().unwrap_or_default(),
-            cut_at: now,
-            cut_millis: 3,
-            proofs: vec![proof("sockets"), proof("serverSessions"), proof("login")],
-        }),
-    })
 }

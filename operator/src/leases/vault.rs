@@ -3,14 +3,17 @@
 //! It may look up and revoke leases and revoke tokens by their accessors; it never sees a password.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use access::chain;
 use crds::LeaseStatus;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use vault::{LeaseState, LoginToken, Revocation, Secret, Vault, VaultError};
 
+use super::{NotShut, ShutsLeases};
+use crate::clock::now;
 use crate::config::VaultConfig;
-use access::chain;
 
 /// Where the kubelet puts the operator's token for Vault.
 const TOKEN_PATH: &str = "/var/run/secrets/vault/token";
@@ -28,35 +31,36 @@ enum DeskError {
     Vault(VaultError),
 }
 
-/// What came of shutting one lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Accessor of the token that owns the lease.
-    pub token_accessor: String,
-    /// What is known now.
-    pub shut: Shut,
-}
-
-/// Whether a lease is shut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shut {
-    /// Vault says that it is gone.
-    Gone,
-    /// It may stand; how to fix it.
-    Open(String),
-}
-
-/// Vault, and the login that is still good.
+/// Vault, and the login that is still good. Calls do not wait for each other, only for a login that is being made.
 pub struct VaultDesk {
     vault: Vault,
     mount: String,
     role: String,
-    login: Mutex<Option<Login>>,
+    login: Mutex<Option<Arc<Login>>>,
 }
 
 struct Login {
     token: Secret,
     good_until: Timestamp,
+}
+
+impl ShutsLeases for VaultDesk {
+    async fn shut(&self, lease: &LeaseStatus) -> Result<(), NotShut> {
+        let login = self.login(now()).await.map_err(not_shut)?;
+        // All of them, also when one is refused: each alone may end the credential.
+        let mut first = Ok(());
+        for call in calls(lease) {
+            let shut = match call {
+                Call::Lease(id) => self.shut_lease(&login.token, id).await,
+                Call::Token(accessor) => self.shut_token(&login.token, accessor).await,
+            };
+            first = first.and(shut.map_err(DeskError::Vault));
+        }
+        if let Err(DeskError::Vault(VaultError::Denied { .. })) = &first {
+            self.drop_login(&login).await;
+        }
+        first.map_err(not_shut)
+    }
 }
 
 impl VaultDesk {
@@ -70,35 +74,21 @@ impl VaultDesk {
         })
     }
 
-    /// Revokes a lease and looks whether it is gone. Never fails: what could not be done is the finding.
-    pub async fn shut(&self, lease: &LeaseStatus, now: Timestamp) -> Finding {
-        let shut = match self.try_shut(lease, now).await {
-            Ok(()) => Shut::Gone,
-            Err(error) => {
-                // Another login may be allowed what this one was not.
-                *self.login.lock().await = None;
-                Shut::Open(how_to_fix(&error))
-            }
-        };
-        Finding { token_accessor: lease.token_accessor.clone(), shut }
+    /// The login that is good, or a new one: one is made at a time.
+    async fn login(&self, now: Timestamp) -> Result<Arc<Login>, DeskError> {
+        let mut held = self.login.lock().await;
+        if let Some(login) = held.as_ref().filter(|login| login.good_until > now) {
+            return Ok(Arc::clone(login));
+        }
+        let login = Arc::new(self.log_in(now).await?);
+        *held = Some(Arc::clone(&login));
+        Ok(login)
     }
 
-    async fn try_shut(&self, lease: &LeaseStatus, now: Timestamp) -> Result<(), DeskError> {
-        let mut login = self.login.lock().await;
-        if login.as_ref().is_none_or(|login| login.good_until <= now) {
-            *login = Some(self.log_in(now).await?);
-        }
-        let Some(Login { token, good_until: _ }) = login.as_ref() else { return Ok(()) };
-        // All of them, also when one is refused: each alone may end the credential.
-        let mut first = Ok(());
-        for call in calls(lease) {
-            let shut = match call {
-                ToShut::Lease(id) => self.shut_lease(token, id).await,
-                ToShut::Token(accessor) => self.shut_token(token, accessor).await,
-            };
-            first = first.and(shut.map_err(DeskError::Vault));
-        }
-        first
+    /// Another login may be allowed what this one was not.
+    async fn drop_login(&self, refused: &Arc<Login>) {
+        let mut held = self.login.lock().await;
+        held.take_if(|login| Arc::ptr_eq(login, refused));
     }
 
     async fn shut_lease(&self, token: &Secret, id: &str) -> Result<(), VaultError> {
@@ -132,7 +122,7 @@ impl VaultDesk {
 
 /// What is revoked for one line of the record.
 #[derive(Debug, PartialEq, Eq)]
-enum ToShut<'a> {
+enum Call<'a> {
     /// By its full id; Vault answers when the database's user is gone.
     Lease(&'a str),
     /// By its accessor.
@@ -141,9 +131,18 @@ enum ToShut<'a> {
 
 /// The lease that was reported, and always the token: a proxy that was taken over may have read more credentials than it
 /// reported, and could read another one with a token that lives on.
-fn calls(lease: &LeaseStatus) -> impl Iterator<Item = ToShut<'_>> {
-    let reported = lease.lease_id.as_deref().map(ToShut::Lease);
-    reported.into_iter().chain([ToShut::Token(&lease.token_accessor)])
+fn calls(lease: &LeaseStatus) -> impl Iterator<Item = Call<'_>> {
+    let reported = lease.lease_id.as_deref().map(Call::Lease);
+    reported.into_iter().chain([Call::Token(&lease.token_accessor)])
+}
+
+/// A refusal is this one call's; anything else, Vault's or the database's.
+fn not_shut(error: DeskError) -> NotShut {
+    let is_general = match &error {
+        DeskError::Token(_) => true,
+        DeskError::Vault(error) => !matches!(error, VaultError::Denied { .. } | VaultError::BadPath { .. }),
+    };
+    NotShut { how_to_fix: how_to_fix(&error), is_general }
 }
 
 /// One sentence for the receipt.
@@ -173,9 +172,9 @@ mod tests {
     #[test]
     fn with_a_lease_its_token_is_revoked_too() {
         let mut lease = LeaseStatus { token_accessor: "accessor".into(), ..LeaseStatus::default() };
-        assert_eq!(calls(&lease).collect::<Vec<_>>(), [ToShut::Token("accessor")]);
+        assert_eq!(calls(&lease).collect::<Vec<_>>(), [Call::Token("accessor")]);
         lease.lease_id = Some("database/creds/role/1".into());
-        let both = [ToShut::Lease("database/creds/role/1"), ToShut::Token("accessor")];
+        let both = [Call::Lease("database/creds/role/1"), Call::Token("accessor")];
         assert_eq!(calls(&lease).collect::<Vec<_>>(), both);
     }
 

@@ -1,0 +1,78 @@
+//! The small world's pod and the proxy in it: what they do, and how they are seen.
+
+use access::Used;
+use access::report::{End, Failure, Lease, Phase, ProofLine, Report, Usage};
+use jiff::Timestamp;
+
+use super::super::super::observed::{PodSeen, PodState};
+
+/// What a pod and the proxy in it do.
+#[derive(Clone, Debug, Default)]
+pub struct Pod {
+    pub uid: String,
+    pub phase: Option<Phase>,
+    pub accessor: Option<String>,
+    pub custody: bool,
+    pub lease_id: Option<String>,
+    pub end: Option<String>,
+    pub finished_at: Option<Timestamp>,
+    pub deleting_since: Option<Timestamp>,
+    /// It neither exits nor goes.
+    pub stuck: bool,
+    /// It died without proof.
+    pub died: bool,
+    pub failure: Option<String>,
+    pub over_at: Option<Timestamp>,
+    /// What it and those before it have used, as far as it knows.
+    pub used: Used,
+}
+
+pub fn seen(pod: &Pod) -> PodSeen {
+    let state = match (pod.finished_at, pod.phase) {
+        (Some(at), _) => PodState::Finished { at, problem: None },
+        (None, None) => PodState::Pending(None),
+        (None, Some(_)) => PodState::Running,
+    };
+    PodSeen {
+        uid: pod.uid.clone(),
+        started_at: None,
+        deleting_since: pod.deleting_since,
+        address: None,
+        over_at: pod.over_at,
+        state,
+    }
+}
+
+pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
+    if pod.died || pod.stuck {
+        return None;
+    }
+    let phase = pod.phase?;
+    let proof = |item: &str| ProofLine { item: item.into(), outcome: "Proved".into(), detail: "seen".into() };
+    Some(Report {
+        grant_uid: "g1".into(),
+        version: "0".into(),
+        phase,
+        token_accessor: pod.accessor.clone(),
+        lease: pod.lease_id.as_ref().map(|id| Lease {
+            lease_id: id.clone(),
+            user_name: "v-user".into(),
+            expires_at: "2026-01-01T12:30:00Z".parse().unwrap(),
+        }),
+        server_version: None,
+        failure: pod
+            .failure
+            .as_ref()
+            .map(|reason| Failure { reason: reason.clone(), message: "do this".into() }),
+        usage: {
+            let Used { statements, refused, rows, bytes } = pod.used;
+            Usage { open_sessions: 0, sessions: 0, statements, refused, rows, bytes }
+        },
+        end: (phase == Phase::Ended).then(|| End {
+            reason: pod.end.clone().unwrap_or_default(),
+            cut_at: now,
+            cut_millis: 3,
+            proofs: vec![proof("sockets"), proof("serverSessions"), proof("login")],
+        }),
+    })
+}
