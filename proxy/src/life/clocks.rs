@@ -93,6 +93,7 @@ mod tests {
     #[test]
     fn a_clock_behind_the_writer_of_the_file_is_refused() {
         assert_eq!(time_left(&sample::grant(), at(-11)), Err(ClockSkew::Behind { seconds: 11 }));
+        assert_eq!(time_left(&sample::grant(), at(-10)), Ok(Duration::from_secs(1800)));
     }
 
     #[test]

@@ -224,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_is_where_the_server_says_that_the_session_is() {
+        let mut belief = Belief::new(AUTO);
+        assert_eq!(belief.schema(), None);
+        belief.is_in(Some("shop".into()));
+        assert_eq!(belief.schema(), Some("shop"));
+        belief.is_in(None);
+        assert_eq!(belief.schema(), None);
+    }
+
+    #[test]
     fn a_violation_is_one_wherever_a_status_stands() {
         for seen in frames(AUTO.with(StatusFlags::IN_TRANS)) {
             let mut belief = Belief::new(AUTO);
