@@ -161,11 +161,19 @@ impl Database {
 pub fn mysql_program() -> &'static str {
     static RUNNER: OnceLock<String> = OnceLock::new();
     RUNNER.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mysql/rootfs.sh");
+        let script = checkout().join("tests/mysql/rootfs.sh");
         let output = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "tests/mysql/rootfs.sh");
         format!("{}/run", String::from_utf8(output.stdout).unwrap().trim())
     })
+}
+
+/// The checkout whose tests run, which need not be the one that this was compiled in: two may share a target folder.
+fn checkout() -> PathBuf {
+    let compiled_in = env!("CARGO_MANIFEST_DIR");
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| compiled_in.into(), PathBuf::from);
+    let root = package.ancestors().find(|folder| folder.join("Cargo.lock").exists());
+    root.expect("a checkout").to_owned()
 }
 
 /// The keeper takes it away.
