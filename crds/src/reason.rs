@@ -107,13 +107,13 @@ reasons! {
     MaxDuration Warning "A `maxDuration` of the policy cannot be read."
     PendingTimeout Warning "The policy's `pendingTimeout` cannot be read."
     // Of the end.
-    Closing Normal "Nobody can connect any more; what is still open is being shut."
+    Closing Normal "The grant ends; what is still open is being shut."
     Expired Normal "The grant's deadline came."
     Revoked Normal "A person ended the grant."
     Deleted Normal "The request, or the grant itself, was deleted."
     DatabaseGone Warning "The Database was deleted."
     PolicyGone Warning "The AccessPolicy was deleted."
-    Violation Warning "The client or the database did what the terms do not allow."
+    Violation Warning "The client, the proxy or the database did what the terms do not allow."
     Stopped Warning "The proxy was stopped by its node."
     Failed Warning "The proxy could not be made ready."
 }

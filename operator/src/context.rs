@@ -18,6 +18,7 @@ use crate::api::{CONFLICTS, TRY_AGAIN};
 use crate::backoff::Failures;
 use crate::clients::Clients;
 use crate::config::Config;
+use crate::grant::observed::Ending;
 use crate::leases::{LeaseDesk, VaultDesk};
 use crate::metrics::Metrics;
 use crate::pki::operator::Identity;
@@ -28,6 +29,9 @@ use crate::progress::Progress;
 pub const MANAGER: &str = "keyhole-operator";
 /// The most grants that are looked at at once, but for those that end.
 const AT_ONCE: usize = 16;
+
+/// The most grants that end and are looked at at once. Their proxies are told before that.
+const ENDS_AT_ONCE: usize = 32;
 
 /// How often the counters of one grant are written.
 const USAGE_EVERY: SignedDuration = SignedDuration::from_secs(10);
@@ -60,6 +64,8 @@ pub struct Context {
     pub conflicts: Failures,
     /// For grants that do not end: few are looked at at once.
     pub turns: Semaphore,
+    /// For grants that end.
+    pub ends: Semaphore,
     /// Cached grants: for figures and for finding what to look at, never for deciding.
     pub grants: OnceLock<Store<AccessGrant>>,
     woken: UnboundedSender<ObjectRef<AccessGrant>>,
@@ -83,7 +89,7 @@ struct Memory {
     usage: Option<Timestamp>,
     told: bool,
     setback: Option<Because>,
-    ending_since: Option<Timestamp>,
+    ending: Option<Ending>,
 }
 
 /// What a context is made of.
@@ -121,6 +127,7 @@ impl Context {
             failures: Failures::none(TRY_AGAIN),
             conflicts: Failures::none(CONFLICTS),
             turns: Semaphore::new(AT_ONCE),
+            ends: Semaphore::new(ENDS_AT_ONCE),
             grants: OnceLock::new(),
             progress: Progress::default(),
             woken,
@@ -183,21 +190,26 @@ impl Context {
         all.get(grant_uid).filter(|words| words.pod_uid == pod_uid).map(|words| words.report.clone())
     }
 
-    /// Keeps when it was first seen that a grant ends.
-    pub fn note_ending(&self, uid: &str, now: Timestamp) {
+    /// Keeps what was first seen of a grant's end.
+    pub fn note_ending(&self, uid: &str, ending: Ending) {
         self.remembering(|memory| {
-            memory.entry(uid.to_owned()).or_default().ending_since.get_or_insert(now);
+            memory.entry(uid.to_owned()).or_default().ending.get_or_insert(ending);
         });
     }
 
-    /// When it was first seen that a grant ends.
-    pub fn ending_since(&self, uid: &str) -> Option<Timestamp> {
-        self.remembering(|memory| memory.get(uid).and_then(|entry| entry.ending_since))
+    /// What was first seen of a grant's end.
+    pub fn ending(&self, uid: &str) -> Option<Ending> {
+        self.remembering(|memory| memory.get(uid).and_then(|entry| entry.ending))
     }
 
     /// Keeps what went wrong with the last plan of a grant, or that nothing did.
     pub fn note_setback(&self, uid: &str, setback: Option<Because>) {
-        self.remembering(|memory| memory.entry(uid.to_owned()).or_default().setback = setback);
+        self.remembering(|memory| match (memory.get_mut(uid), setback) {
+            (Some(entry), setback) => entry.setback = setback,
+            (None, Some(setback)) => memory.entry(uid.to_owned()).or_default().setback = Some(setback),
+            // Nothing is kept of a grant that was forgotten.
+            (None, None) => {}
+        });
     }
 
     /// What went wrong with the last plan of a grant.

@@ -35,14 +35,15 @@ pub const LIVE_GRANTS: &str = "status.settled!=true";
 /// Runs every loop until dropped.
 pub async fn run(context: Arc<Context>) {
     context.progress.made();
-    tokio::join!(
-        requests(Arc::clone(&context)),
-        grants(Arc::clone(&context)),
-        policies(Arc::clone(&context)),
-        sessions(Arc::clone(&context)),
-        sweep::run(&context),
-        watchdog::run(&context),
-    );
+    // Each runs for ever: one that ends is a fault of ours, and ends them all.
+    tokio::select! {
+        () = requests(Arc::clone(&context)) => {}
+        () = grants(Arc::clone(&context)) => {}
+        () = policies(Arc::clone(&context)) => {}
+        () = sessions(Arc::clone(&context)) => {}
+        () = sweep::run(&context) => {}
+        () = watchdog::run(&context) => {}
+    }
 }
 
 /// What a watch of a kind brings, without its failures: they are told, and the watch tries again by itself. A loop that heard of

@@ -55,6 +55,8 @@ enum Standing {
     Ours,
     /// Somebody else's.
     Theirs,
+    /// Somebody wrote it between our reading and our writing: perhaps we ourselves, in a try that was given up.
+    Unclear,
 }
 
 impl Candidate {
@@ -75,7 +77,7 @@ impl Candidate {
             let asked = Instant::now();
             match timeout(ONE_TRY, self.try_once()).await {
                 Ok(Ok(Standing::Ours)) => return asked,
-                Ok(Ok(Standing::Theirs)) => {}
+                Ok(Ok(Standing::Theirs | Standing::Unclear)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot take part in the election"),
                 Err(_) => tracing::warn!("cannot take part in the election: no answer in time"),
             }
@@ -94,6 +96,7 @@ impl Candidate {
             match timeout(EVERY, self.try_once()).await {
                 Ok(Ok(Standing::Ours)) => renewed = asked,
                 Ok(Ok(Standing::Theirs)) => return,
+                Ok(Ok(Standing::Unclear)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot renew the leader's lease"),
                 Err(_) => tracing::warn!("cannot renew the leader's lease in time"),
             }
@@ -169,11 +172,11 @@ impl View {
     }
 }
 
-/// Somebody else was quicker.
+/// A conflict is no loss yet: the next look tells whose it is.
 fn won(written: Result<(), kube::Error>) -> Result<Standing, kube::Error> {
     match written {
         Ok(()) => Ok(Standing::Ours),
-        Err(error) if is_conflict(&error) => Ok(Standing::Theirs),
+        Err(error) if is_conflict(&error) => Ok(Standing::Unclear),
         Err(error) => Err(error),
     }
 }

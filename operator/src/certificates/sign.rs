@@ -110,7 +110,8 @@ async fn verdict(
     // From the API server: a grant that was revoked a moment ago signs nothing.
     let grants: Api<AccessGrant> = Api::all(context.client.clone());
     let user = escaped(csr.spec.username.as_deref().unwrap_or_default());
-    let of_user = ListParams::default().fields(&format!("spec.user={user}"));
+    let of_user =
+        ListParams::default().fields(&format!("spec.user={user},{}", crate::controllers::LIVE_GRANTS));
     let theirs = grants.list(&of_user).await.map_err(SignError::Observe)?;
     let grant = theirs.items.iter().find(|grant| grant.uid().as_deref() == Some(asked.grant_uid.as_str()));
     Ok(judge(&csr.spec, &asked, grant, time).map(|leaf| (leaf, asked)))

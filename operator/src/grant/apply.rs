@@ -237,7 +237,7 @@ impl Steps<'_> {
 
 /// Whether a step takes nothing away that the status does not tell yet.
 pub fn goes_first(action: &Action) -> bool {
-    matches!(action, Action::Record(_) | Action::TellEnd(_))
+    matches!(action, Action::Record(_) | Action::TellEnd(_) | Action::ShutLease(_))
 }
 
 /// Tells the proxy of a grant to end, and its people why. Its failure stops nothing.

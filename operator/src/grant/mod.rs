@@ -15,11 +15,13 @@ use std::time::Duration;
 
 use crds::{AccessGrant, GrantPhase};
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use self::apply::Steps;
 use self::error::GrantError;
-use self::plan::{Order, Plan};
+use self::observed::Ending;
+use self::plan::Plan;
 use crate::api::until;
 use crate::clock::now;
 use crate::context::Context;
@@ -28,13 +30,23 @@ use access::chain;
 /// The longest wait before a grant that ends is looked at again after a failure.
 const ENDING_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long it takes at most until a look notices that its grant ends.
+const NOTICED: Duration = Duration::from_millis(200);
+
 /// One look at one grant.
 pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Result<Action, GrantError> {
     if is_over(&cached) {
         context.forget(&cached);
         return Ok(Action::await_change());
     }
-    let ((), looked) = tokio::join!(tell_first(&cached, &context), look(&cached, &context));
+    let looked = async {
+        tokio::select! {
+            looked = look(&cached, &context) => looked,
+            // What is left undone is as after a crash, and the next look begins with telling the proxy.
+            () = begins_to_end(&cached, &context) => Ok(Action::requeue(Duration::ZERO)),
+        }
+    };
+    let ((), looked) = tokio::join!(tell_first(&cached, &context), looked);
     if looked.is_ok() {
         let uid = cached.uid().unwrap_or_default();
         context.failures.went_well(&uid);
@@ -56,12 +68,27 @@ async fn tell_first(cached: &AccessGrant, context: &Context) {
     }
 }
 
+/// Returns when a grant that did not end when its look began ends by its own word: that waits for no slow look.
+async fn begins_to_end(cached: &AccessGrant, context: &Context) {
+    if plan::own_end(cached, now()).is_some() {
+        return std::future::pending().await;
+    }
+    let reference = ObjectRef::from_obj(cached);
+    let ends = |grant: &AccessGrant| plan::own_end(grant, now()).is_some();
+    let mut every = tokio::time::interval(NOTICED);
+    loop {
+        every.tick().await;
+        let newest = context.grants.get().and_then(|store| store.get(&reference));
+        if ends(cached) || newest.is_some_and(|grant| ends(&grant)) {
+            return;
+        }
+    }
+}
+
 async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantError> {
-    // Those that end wait for no turn.
-    let _turn = match plan::own_end(cached, now()) {
-        Some(_) => None,
-        None => context.turns.acquire().await.ok(),
-    };
+    // Those that end wait for no others; how many are read about at once is bounded for them, too.
+    let turns = if plan::own_end(cached, now()).is_some() { &context.ends } else { &context.turns };
+    let _turn = turns.acquire().await;
     let api: Api<AccessGrant> =
         Api::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
     let time = now();
@@ -84,10 +111,10 @@ async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantEr
         true => observe::observe_shut(context, grant).await,
         false => observe::observe(context, grant, time).await,
     };
-    let Plan { actions, order, look_again } = plan::plan(&observed, time);
-    if order != Order::Strict {
-        context.note_ending(&cached.uid().unwrap_or_default(), time);
+    if let Some(reason) = plan::ended(&observed, time) {
+        context.note_ending(&cached.uid().unwrap_or_default(), Ending { since: time, reason });
     }
+    let Plan { actions, order, look_again } = plan::plan(&observed, time);
     let done = Steps { context, observed: &observed, now: time }.obey(actions, order).await;
     context
         .note_setback(&cached.uid().unwrap_or_default(), done.as_ref().err().and_then(GrantError::because));
@@ -105,7 +132,7 @@ pub fn failed(grant: Arc<AccessGrant>, error: &GrantError, context: Arc<Context>
     context.metrics.failed(reason);
     tracing::warn!(grant = uid, reason, error = %chain(error), "grant not reconciled");
     let again = context.failures.again_in(&uid);
-    let is_ending = plan::own_end(&grant, now()).is_some() || context.ending_since(&uid).is_some();
+    let is_ending = plan::own_end(&grant, now()).is_some() || context.ending(&uid).is_some();
     if is_ending {
         return Action::requeue(again.min(ENDING_AGAIN));
     }

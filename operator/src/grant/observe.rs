@@ -66,7 +66,7 @@ pub async fn observe(context: &Context, grant: AccessGrant, now: Timestamp) -> O
             Known::Unknown => Known::Unknown,
         },
         report,
-        ending_since: context.ending_since(&grant.uid().unwrap_or_default()),
+        ending: context.ending(&grant.uid().unwrap_or_default()),
         setback: context.setback(&grant.uid().unwrap_or_default()),
         findings,
         usage: if due { UsageDue::Now } else { UsageDue::Later },
@@ -90,7 +90,7 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
         rules: Rules::default(),
         pod: Known::Unknown,
         report: None,
-        ending_since: None,
+        ending: None,
         setback: None,
         findings: Vec::new(),
         usage: UsageDue::Later,
@@ -272,6 +272,10 @@ fn terminated(container: &ContainerStatus) -> Option<&ContainerStateTerminated> 
     container.state.as_ref()?.terminated.as_ref()
 }
 
+fn started(container: &ContainerStatus) -> Option<Timestamp> {
+    Some(container.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
+}
+
 fn runs(container: &ContainerStatus) -> bool {
     container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
@@ -280,7 +284,7 @@ fn runs(container: &ContainerStatus) -> bool {
 fn seen(pod: &Pod, now: Timestamp) -> PodSeen {
     PodSeen {
         uid: pod.uid().unwrap_or_default(),
-        started_at: pod.status.as_ref().and_then(|status| Some(status.start_time.as_ref()?.0)),
+        started_at: container(pod).and_then(started),
         deleting_since: deleting_since(pod),
         address: address(pod),
         over_at: over_at(pod),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use access::EndReason;
 use access::report::Report;
 use crds::{AccessGrant, Because};
 use jiff::Timestamp;
@@ -30,8 +31,8 @@ pub struct Observed {
     pub pod: Known<Option<PodSeen>>,
     /// What the proxy says, now or in its last message.
     pub report: Option<Report>,
-    /// When this process first saw that it ends.
-    pub ending_since: Option<Timestamp>,
+    /// What this process saw first of its end, on record or not.
+    pub ending: Option<Ending>,
     /// What went wrong with the last plan, in the API server's words.
     pub setback: Option<Because>,
     /// What is known of its leases that are being shut.
@@ -40,6 +41,15 @@ pub struct Observed {
     pub usage: UsageDue,
     /// Where proxies are.
     pub place: Place,
+}
+
+/// That a grant ends, as it was first seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// When.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: EndReason,
 }
 
 /// What was looked at.
@@ -140,7 +150,7 @@ pub enum Child {
 pub struct PodSeen {
     /// Its uid.
     pub uid: String,
-    /// When its node took it.
+    /// When its container began to run.
     pub started_at: Option<Timestamp>,
     /// Since when it is being deleted.
     pub deleting_since: Option<Timestamp>,

@@ -124,7 +124,7 @@ impl<V: ShutsLeases> LeaseDesk<V> {
         let (accessor, lease_id) = (to_shut.lease.token_accessor.clone(), to_shut.lease.lease_id.clone());
         let mut state = locked(&self.state);
         match state.leases.get(&accessor) {
-            Some(in_hand) if in_hand.lease_id == lease_id => return,
+            Some(in_hand) if lease_id.is_none() || in_hand.lease_id == lease_id => return,
             Some(in_hand) => in_hand.work.abort(),
             None => {}
         }

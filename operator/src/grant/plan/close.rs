@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::observed::{Child, Known, Observed, PodSeen, PodState, Rules};
 use super::draft::Draft;
-use super::leases::{record, settle, to_hand_over};
+use super::leases::{record, settle, standing, to_hand_over};
 use super::receipt::{receipt, write};
 use super::usage;
 use super::{Action, Order, Plan, let_go, own_end};
@@ -29,7 +29,7 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     let mut draft = Draft::of(observed, now);
     let recorded = draft.status.ending_since.as_ref().map_or(now, |time| time.0);
     // Though nothing can be written, time passes.
-    let since = observed.ending_since.map_or(recorded, |seen| seen.min(recorded));
+    let since = observed.ending.map_or(recorded, |seen| seen.since.min(recorded));
     begin(&mut draft, reason);
     if let Some(report) = &observed.report {
         record(&observed.grant, &mut draft.status, observed.pod.there(), report);
@@ -38,14 +38,14 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     settle(&mut draft.status, &observed.findings);
     let told = receipt(observed, &draft.status);
     write(&mut draft.status, &told);
-    if told.is_shut() {
+    if told.is_shut() && standing(&draft.status, None).next().is_none() {
         shut(&mut draft, reason);
         return draft.finish();
     }
     let sentence = "nobody can connect; see status.receipt for what is proved and what is still open.";
     draft.is_not(ConditionType::Ended, &Because::new(Reason::Closing, sentence));
-    draft.order(order(&draft));
     let elapsed = now.duration_since(since);
+    draft.order(order(&draft, elapsed));
     draft.then(pod_goes(observed, reason, elapsed));
     draft.then(rules_go(observed, now));
     draft.then(shut_leases(observed, &draft.status, elapsed));
@@ -54,17 +54,14 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
 }
 
 /// What is seen of a pod goes with it: where the reason to end, a lease, or how the proxy ended stands in no other place yet, it
-/// goes on record before the pod goes.
-fn order(draft: &Draft<'_>) -> Order {
+/// goes on record before the pod goes. A pod that still runs is not waited for without end.
+fn order(draft: &Draft<'_>, elapsed: SignedDuration) -> Order {
     let Draft { observed, status, now, .. } = draft;
     let grant = &observed.grant;
     let leases = grant.status.as_ref().map(|status| status.leases.as_slice()).unwrap_or_default();
     let is_finished = observed.pod.there().is_some_and(|pod| matches!(pod.state, PodState::Finished { .. }));
-    if own_end(grant, *now).is_none() || status.leases != leases || is_finished {
-        Order::RecordFirst
-    } else {
-        Order::AtOnce
-    }
+    let is_new = own_end(grant, *now).is_none() || status.leases != leases;
+    if is_finished || (is_new && elapsed < TO_LEAVE) { Order::RecordFirst } else { Order::AtOnce }
 }
 
 /// Why, since when, and that nobody can connect.

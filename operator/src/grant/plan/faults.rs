@@ -4,7 +4,7 @@ use access::EndReason;
 use access::report::Phase;
 use crds::{Because, ConditionType, GrantPhase, Reason, find_condition};
 
-use super::super::observed::{Observed, Rules};
+use super::super::observed::{Ending, Observed, Rules};
 use super::model::World;
 use super::tests::{everything_is_shut, receipt};
 use super::{Action, Plan, plan};
@@ -108,9 +108,34 @@ fn time_passes_for_an_end_that_cannot_be_written() {
         let goes = actions.contains(&Action::DeletePod);
         assert!(told, "after {seconds} s");
         assert!(goes || seconds < 1, "a pod that does not answer goes");
-        world.ending_since.get_or_insert(world.now);
+        world.ending.get_or_insert(Ending { since: world.now, reason: EndReason::Revoked });
         world.tick(1000);
     }
     let handed_over = world.plan().actions.iter().any(|action| matches!(action, Action::ShutLease(_)));
     assert!(handed_over, "its lease is shut, though its status was never written");
+}
+
+#[test]
+fn a_violation_that_is_taken_back_before_it_is_on_record_still_ends_the_grant() {
+    let mut world = World::ready();
+    world.mute = true;
+    world.pod.as_mut().unwrap().lease_id = Some("database/creds/admin/x".into());
+    world.run(1, 200);
+    world.pod.as_mut().unwrap().lease_id = Some("database/creds/jit-read-role/pod-1".into());
+    world.mute = false;
+    world.run(60, 1000);
+    assert_eq!(world.status().end_reason.as_deref(), Some("Violation"));
+    everything_is_shut(&world);
+}
+
+#[test]
+fn a_lease_whose_id_comes_after_its_token_was_revoked_is_looked_at_by_its_id() {
+    let mut world = World::ready();
+    let lease = &mut world.grant.status.as_mut().unwrap().leases[0];
+    (lease.lease_id, lease.revoked) = (None, true);
+    world.revoke();
+    world.run(1, 200);
+    assert!(!world.status().leases[0].revoked, "its id is on record now, and nobody has looked");
+    world.run(30, 1000);
+    everything_is_shut(&world);
 }

@@ -35,6 +35,8 @@ pub fn record(grant: &AccessGrant, status: &mut AccessGrantStatus, pod: Option<&
     if let (Some(line), Some(lease)) = (line, reported)
         && line.lease_id.is_none()
     {
+        // Whatever was shut before was not this one, by its id.
+        line.revoked = false;
         line.lease_id = Some(lease.lease_id.clone());
         line.user_name = Some(lease.user_name.clone());
         line.expires_at = Some(Time(lease.expires_at));

@@ -119,8 +119,8 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     }
 }
 
-/// Why the grant ends, if it does.
-fn ended(observed: &Observed, now: Timestamp) -> Option<EndReason> {
+/// Why the grant ends, if it does. What was seen once stays so, though what told it is gone or says something else now.
+pub fn ended(observed: &Observed, now: Timestamp) -> Option<EndReason> {
     let grant = &observed.grant;
     if let Some(reason) = own_end(grant, now) {
         return Some(reason);
@@ -134,7 +134,8 @@ fn ended(observed: &Observed, now: Timestamp) -> Option<EndReason> {
     if observed.policy == Link::Gone {
         return Some(EndReason::PolicyGone);
     }
-    observed.report.as_ref().and_then(|report| violation(grant, report))
+    let violation = observed.report.as_ref().and_then(|report| violation(grant, report));
+    violation.or(observed.ending.map(|ending| ending.reason))
 }
 
 /// Why it ends whatever is around it: the reasons that stand in the grant itself. What was recorded stays the reason.

@@ -17,9 +17,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use self::pod::{Pod, report, seen};
-use super::super::observed::{Child, Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
+use super::super::observed::{Child, Ending, Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
 use super::usage::used;
-use super::{Action, ChildKind, Order, Plan, plan};
+use super::{Action, ChildKind, Order, Plan, ended, plan};
 use crate::admission::Admission;
 use crate::config::tests::example;
 use crate::grant::apply::goes_first;
@@ -49,8 +49,8 @@ pub struct World {
     pub vault_is_up: bool,
     /// The leases that the operator's desk has in hand, by accessor: each with the id that was known then.
     pub desk: BTreeMap<String, (Option<String>, Shut)>,
-    /// When the operator's process first saw that the grant ends.
-    pub ending_since: Option<Timestamp>,
+    /// What the operator's process saw first of the grant's end.
+    pub ending: Option<Ending>,
     pub stuck_pods: bool,
     /// The API server answers nothing but the grant.
     pub blind: bool,
@@ -101,7 +101,7 @@ impl World {
             vault: BTreeMap::new(),
             vault_is_up: true,
             desk: BTreeMap::new(),
-            ending_since: None,
+            ending: None,
             stuck_pods: false,
             blind: false,
             mute: false,
@@ -151,7 +151,7 @@ impl World {
                 admission: None,
                 unread: vec!["everything: no answer in time".into()],
                 setback: None,
-                ending_since: self.ending_since,
+                ending: self.ending,
                 rules: Rules {
                     network_policy: Child::Unknown,
                     secret: Child::Unknown,
@@ -176,7 +176,7 @@ impl World {
             pod: Known::Seen(self.pod.as_ref().map(seen)),
             unread: Vec::new(),
             setback: None,
-            ending_since: self.ending_since,
+            ending: self.ending,
             report: match &self.pod {
                 Some(pod) => report(pod, self.now),
                 None => self.last_words.clone(),
@@ -195,8 +195,8 @@ impl World {
     /// that go at once the last may be the first.
     pub fn reconcile(&mut self, steps: &mut usize) {
         let Plan { mut actions, order, look_again: _ } = self.plan();
-        if order != Order::Strict {
-            self.ending_since.get_or_insert(self.now);
+        if let Some(reason) = ended(&self.observe(), self.now) {
+            self.ending.get_or_insert(Ending { since: self.now, reason });
         }
         if order == Order::AtOnce {
             actions.reverse();
@@ -205,7 +205,7 @@ impl World {
         for action in actions {
             if *steps == 0 {
                 self.desk.clear();
-                (self.last_words, self.ending_since) = (None, None);
+                (self.last_words, self.ending) = (None, None);
                 return;
             }
             *steps -= 1;
