@@ -115,16 +115,13 @@ impl<'a> Cursor<'a> {
         if self.is_end() { Ok(()) } else { Err(self.cannot_read()) }
     }
 
-    /// A name: a word that is not reserved, or a quoted name. What a reserved word begins is something else than it looks like.
-    pub(super) fn expect_name(&mut self) -> Result<String, Refusal> {
-        if self.word().is_some_and(|word| words::is_reserved(word, self.server)) {
-            return Err(self.cannot_read());
-        }
-        self.expect_name_behind_a_dot()
+    /// Whether a word stands next that is no name unless it is quoted.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.word().is_some_and(|word| words::is_reserved(word, self.server))
     }
 
-    /// The same where any word is a name.
-    fn expect_name_behind_a_dot(&mut self) -> Result<String, Refusal> {
+    /// A name: any word or a quoted name. The server refuses reserved ones itself.
+    pub(super) fn expect_name(&mut self) -> Result<String, Refusal> {
         match self.kind() {
             Some(Kind::Word { .. } | Kind::Quoted) if !self.lexed.is_empty_name(self.at) => {
                 let name = self.lexed.name(self.at);
@@ -139,7 +136,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn expect_qualified_name(&mut self) -> Result<(Option<String>, String), Refusal> {
         let first = self.expect_name()?;
         if self.take_symbol(".") {
-            let second = self.expect_name_behind_a_dot()?;
+            let second = self.expect_name()?;
             return Ok((Some(first), second));
         }
         Ok((None, first))
