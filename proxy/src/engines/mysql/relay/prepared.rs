@@ -314,6 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_one_is_none_before_a_prepare_and_once_it_is_closed() {
+        let mut statements = with_one(&Ledger::of(1 << 20), 0);
+        assert_eq!((statements.last(), statements.get_mut(1).is_some()), (Some(1), true));
+        statements.forget_last();
+        assert_eq!((statements.last(), statements.get_mut(1).is_some()), (None, true));
+        let mut statements = with_one(&Ledger::of(1 << 20), 0);
+        assert!(statements.remove(1));
+        assert_eq!((statements.last(), statements.get_mut(1).is_some()), (None, false));
+    }
+
+    #[test]
     fn texts_are_bounded_for_a_session_and_for_all_of_them() {
         let ledger = Ledger::of(10 << 20);
         let mut sessions: Vec<Statements> = (0..3).map(|_| Statements::within(&ledger)).collect();
