@@ -72,7 +72,7 @@ reasons! {
     OlderThanAdmission Warning "The object is older than the admission policies that would have checked it."
     OlderThanPolicy Warning "The request is older than its AccessPolicy, whose groups nobody was held to before."
     GrantNameTaken Warning "Another request's grant has this one's name."
-    NoAnswer Warning "No rule of the operator answered, so nothing is granted."
+    NoAnswer Warning "The operator came to no decision, so nothing is granted: a fault of ours."
     // Of `Ready`, on the way there.
     Ready Normal "People can connect; of an AccessPolicy: everything in it can be read."
     PodMissing Silent "The proxy pod is being made."
@@ -83,12 +83,12 @@ reasons! {
     PodFailed Warning "Kubernetes ended the proxy pod; the message begins with its own word."
     ProxySilent Silent "The proxy runs and does not answer the operator yet."
     ProxyStarting Silent "The proxy logs in to Vault."
-    Custody Silent "The accessor of the proxy's token is not on record yet."
+    Custody Silent "The operator has not noted yet by which accessor the proxy's token can be ended."
     Leasing Silent "The proxy reads its credential and checks what it may do."
     ProxyStopping Warning "The proxy stops; a new one with a new lease follows."
     ProxyStopped Warning "The proxy stopped; a new one with a new lease follows."
     ProxyFailed Warning "The proxy failed in a way that it gives no reason for."
-    Unread Warning "The operator cannot read something that may forbid what would be opened next."
+    Unread Warning "The operator cannot read something that may forbid what would be opened next; the message names it."
     OldLeaseOpen Warning "An earlier proxy's lease must be shut before a new proxy gets one."
     VaultUnreachable Warning "No connection to Vault, or no answer in time."
     VaultSealed Warning "Vault is sealed."
@@ -102,7 +102,7 @@ reasons! {
     ServerUnknown Warning "The server is not what the Database says, or a version that the gate does not know."
     GrantFile Warning "The proxy's grant file or identity files are wrong."
     // Of an AccessPolicy's `Ready`.
-    Settling Warning "The policy's groups are checked only from now on."
+    Settling Warning "The policy's groups are checked only from a moment on that is still to come; what is older does not count."
     Expression Warning "An expression of the policy does not compile."
     MaxDuration Warning "A `maxDuration` of the policy cannot be read."
     PendingTimeout Warning "The policy's `pendingTimeout` cannot be read."
@@ -114,8 +114,8 @@ reasons! {
     DatabaseGone Warning "The Database was deleted."
     PolicyGone Warning "The AccessPolicy was deleted."
     Violation Warning "The client, the proxy or the database did what the terms do not allow."
-    Stopped Warning "The proxy was stopped by its node."
-    Failed Warning "The proxy could not be made ready."
+    Stopped Warning "In a proxy's own last report: it was told to stop, or what Vault lent it ran out."
+    Failed Warning "In a proxy's own last report: it could not be made ready."
 }
 
 impl Reason {

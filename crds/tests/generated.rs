@@ -58,7 +58,7 @@ fn the_definitions_and_their_copy_in_the_chart_are_fresh() -> Outcome {
 const REASONS: &str = "# Reasons of conditions
 
 The `reason` of a condition of `AccessRequest`, `AccessGrant` and `AccessPolicy`, and of the event that tells of it. The condition's
-`message` says what to do. The words stay as they are; new releases may add some. This page is generated:
+`message` says what to do: `kubectl keyhole status NAME`, or `kubectl describe`. The words stay as they are; new releases may add some. This page is generated:
 `BLESS=1 cargo test -p crds`.
 
 | reason | event | meaning |

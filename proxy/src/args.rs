@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, env = "KEYHOLE_TERMINATION_LOG", value_name = "FILE")]
     pub termination_log: Option<PathBuf>,
 
-    /// Threads that relay sessions; a second one gains where many sessions read at once, and takes 12 MiB of the memory
+    /// Threads that relay sessions; a second one gains where some 64 sessions read at once, and takes 12 MiB
     #[arg(long, env = "KEYHOLE_THREADS", value_name = "N", default_value_t = 1, value_parser = value_parser!(u8).range(1..=8))]
     pub threads: u8,
 

@@ -196,7 +196,7 @@ impl Rule {
 
 fn of_gate(reason: Reason) -> (&'static str, &'static str) {
     match reason {
-        Reason::Empty => ("the text is empty, or only a comment", "send a statement"),
+        Reason::Empty => ("nothing stands in the text, or between two semicolons", "send a statement"),
         Reason::Character => (
             "bytes that are no UTF-8 where a name or word stands, control characters, unusual white space",
             "connect with utf8mb4; write binary values as `x'..'`",

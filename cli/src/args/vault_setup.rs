@@ -59,7 +59,7 @@ struct DatabaseOptions {
     /// A schema that may be read, beyond the Database's own (repeat for more)
     #[arg(long, value_name = "SCHEMA")]
     schema: Vec<String>,
-    /// The longest a credential lives; a grant for longer ends with it
+    /// The longest a credential lives; a longer grant gets a new one then, and its sessions are cut
     #[arg(long, default_value = "2h", value_name = "DURATION", value_parser = duration)]
     max_ttl: String,
     /// Namespace of the proxies

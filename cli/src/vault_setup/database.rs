@@ -173,7 +173,7 @@ fn write_role(
     }
     script.note(
         "The role: users that can only read, and whose sessions end before they are dropped\n\
-         (dropping alone leaves an open session reading). No grant outlives max_ttl.",
+         (dropping alone leaves an open session reading). No credential outlives max_ttl.",
     );
     let Statements { creation, revocation } = statements(&setup.target, schemas);
     let role = DatabaseRole {
