@@ -147,7 +147,7 @@ async fn grants(context: Arc<Context>) {
         let grant = wakes.recv().await?;
         Some((grant, Some(wakes)))
     });
-    // Of these as many at once as there are: one that ends waits for no other (`grant::reconcile` bounds the rest).
+    // As many turns at once as there are grants: one that ends tells its proxy at once, and `grant::look` bounds the rest.
     Controller::for_stream(grants, store)
         .watches_stream(proxies, move |pod| {
             grant::observe::listen(&listening, &pod);

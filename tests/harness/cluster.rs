@@ -132,6 +132,15 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.bed.proxies)
     }
 
+    /// An API for objects of the operator's namespace.
+    pub fn system<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.bed.system)
+    }
+
     /// Tries a TCP connection from an ordinary pod of this namespace.
     pub async fn dials(&self, address: &str) -> anyhow::Result<Dialled> {
         let millis = Timestamp::now().as_millisecond().rem_euclid(100_000_000);

@@ -49,7 +49,7 @@ async fn what_is_over_costs_nothing_and_a_new_leader_ends_what_is_open() -> anyh
             session.is_cut("Keyhole: grant revoked", EXECUTED).await?;
             println!("cut {:.1} s after the leader fell silent", silent.elapsed().as_secs_f64());
             let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-            system::<Pod>(&cluster).delete(&leader, &at_once).await?;
+            cluster.system::<Pod>().delete(&leader, &at_once).await?;
             cluster.awaits_ended(&live, Duration::from_secs(60)).await?;
             let restarts = restarts(&cluster).await?;
             ensure!(restarts == 0, "the operator was restarted {restarts} times");
@@ -58,19 +58,11 @@ async fn what_is_over_costs_nothing_and_a_new_leader_ends_what_is_open() -> anyh
         .await
 }
 
-fn system<K>(cluster: &Cluster) -> Api<K>
-where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-    K::DynamicType: Default,
-{
-    Api::namespaced(cluster.client.clone(), &cluster.bed.system)
-}
-
 async fn leader(cluster: &Cluster) -> anyhow::Result<String> {
     until("a leader", Duration::from_secs(60), || async {
-        let lease: Lease = system::<Lease>(cluster).get("keyhole-operator").await?;
+        let lease: Lease = cluster.system::<Lease>().get("keyhole-operator").await?;
         let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-        let lives = system::<Pod>(cluster).get_opt(&holder).await;
+        let lives = cluster.system::<Pod>().get_opt(&holder).await;
         Ok(if matches!(lives, Ok(Some(_))) { Look::Found(holder) } else { Look::NotYet(holder) })
     })
     .await
@@ -79,7 +71,7 @@ async fn leader(cluster: &Cluster) -> anyhow::Result<String> {
 /// How often any container of the operator was started again.
 async fn restarts(cluster: &Cluster) -> anyhow::Result<i32> {
     let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
-    let pods = system::<Pod>(cluster).list(&operators).await?.items;
+    let pods = cluster.system::<Pod>().list(&operators).await?.items;
     let statuses = pods.into_iter().filter_map(|pod| pod.status?.container_statuses).flatten();
     Ok(statuses.map(|status| status.restart_count).sum())
 }

@@ -15,7 +15,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams};
 
 /// A silent leader is given up after 15 s; the rest is a busy machine.
 const TAKEN_OVER: Duration = Duration::from_secs(40);
@@ -29,7 +29,7 @@ struct Replicas {
 impl Replicas {
     /// Waits until both run, one of them leads, and nobody else is there.
     async fn of(cluster: &Cluster) -> anyhow::Result<Self> {
-        let deployment: Deployment = system::<Deployment>(cluster).get("keyhole-operator").await?;
+        let deployment: Deployment = cluster.system::<Deployment>().get("keyhole-operator").await?;
         let wanted = deployment.spec.and_then(|spec| spec.replicas);
         ensure!(wanted == Some(2), "two replicas are the chart's default: {wanted:?}");
         until("two replicas of which one leads", Duration::from_secs(60), || async {
@@ -48,17 +48,9 @@ impl Replicas {
     }
 }
 
-fn system<K>(cluster: &Cluster) -> Api<K>
-where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-    K::DynamicType: Default,
-{
-    Api::namespaced(cluster.client.clone(), &cluster.bed.system)
-}
-
 async fn pods(cluster: &Cluster) -> anyhow::Result<Vec<Pod>> {
     let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
-    Ok(system::<Pod>(cluster).list(&operators).await?.items)
+    Ok(cluster.system::<Pod>().list(&operators).await?.items)
 }
 
 fn name(pod: &Pod) -> Option<String> {
@@ -71,7 +63,7 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 async fn holder(cluster: &Cluster) -> anyhow::Result<String> {
-    let lease: Lease = system::<Lease>(cluster).get("keyhole-operator").await?;
+    let lease: Lease = cluster.system::<Lease>().get("keyhole-operator").await?;
     Ok(lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default())
 }
 
@@ -117,7 +109,7 @@ async fn a_deleted_leader_is_followed_by_one_that_ends_what_it_began() -> anyhow
             let told = tellers(&cluster, &grant).await?;
             ensure!(!told.contains(&before.other), "{} acted and does not lead: {told:?}", before.other);
 
-            system::<Pod>(&cluster).delete(&before.leader, &DeleteParams::default()).await?;
+            cluster.system::<Pod>().delete(&before.leader, &DeleteParams::default()).await?;
             let leader = successor(&cluster, &before.leader).await?;
             session.reads("SELECT COUNT(*) FROM orders").await.context("while another one leads")?;
 
@@ -165,7 +157,7 @@ async fn a_silent_leader_is_replaced_and_is_none_any_more_when_it_wakes() -> any
 /// A process that leads no more ends; the kubelet starts it again.
 async fn awaits_restart(cluster: &Cluster, pod: &str) -> anyhow::Result<()> {
     until(&format!("the end of the process in {pod}"), Duration::from_secs(60), || async {
-        let status = system::<Pod>(cluster).get(pod).await?.status.unwrap_or_default();
+        let status = cluster.system::<Pod>().get(pod).await?.status.unwrap_or_default();
         let containers = status.container_statuses.unwrap_or_default();
         let restarted = containers.iter().any(|container| container.restart_count > 0);
         Ok(if restarted { Look::Found(()) } else { Look::NotYet(format!("{containers:?}")) })

@@ -60,8 +60,8 @@ pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Resul
 async fn tell_first(cached: &AccessGrant, context: &Context) {
     let (time, uid) = (now(), cached.uid().unwrap_or_default());
     if let Some(reason) = plan::own_end(cached, time)
-        && context.is_first_told(&uid)
         && let Some(address) = context.address(&uid)
+        && context.is_first_told(&uid)
         && let Some(proxy) = observe::proxy(context, &uid, address, time)
     {
         apply::tell_end(&proxy, cached, reason).await;

@@ -38,7 +38,7 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     settle(&mut draft.status, &observed.findings);
     let told = receipt(observed, &draft.status);
     write(&mut draft.status, &told);
-    if told.is_shut() && standing(&draft.status, None).next().is_none() {
+    if told.is_shut() && standing(&draft.status).next().is_none() {
         shut(&mut draft, reason);
         return draft.finish();
     }

@@ -51,18 +51,15 @@ pub fn settle(status: &mut AccessGrantStatus, findings: &[Finding]) {
     }
 }
 
-/// Leases that may stand. `except_pod`: the uid of a pod that still needs its own.
-pub fn standing<'a>(
-    status: &'a AccessGrantStatus,
-    except_pod: Option<&'a str>,
-) -> impl Iterator<Item = &'a LeaseStatus> {
-    status.leases.iter().filter(move |lease| !lease.revoked && Some(lease.pod_uid.as_str()) != except_pod)
+/// Leases that may stand.
+pub fn standing(status: &AccessGrantStatus) -> impl Iterator<Item = &LeaseStatus> {
+    status.leases.iter().filter(|lease| !lease.revoked)
 }
 
 /// Leases that may stand and that nobody shuts yet.
 pub fn to_hand_over(status: &AccessGrantStatus, findings: &[Finding]) -> Vec<Action> {
     let in_hand = |lease: &LeaseStatus| findings.iter().any(|finding| finding.is_of(lease));
-    standing(status, None).filter(|lease| !in_hand(lease)).cloned().map(Action::ShutLease).collect()
+    standing(status).filter(|lease| !in_hand(lease)).cloned().map(Action::ShutLease).collect()
 }
 
 /// What to do about a lease that could not be shut, if anything was tried.

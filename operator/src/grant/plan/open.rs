@@ -83,7 +83,7 @@ fn serves(pod: &PodSeen) -> bool {
 fn without_pod(draft: &mut Draft<'_>) {
     let observed = draft.observed;
     draft.status.phase = GrantPhase::Opening;
-    if standing(&draft.status, None).next().is_some() {
+    if standing(&draft.status).next().is_some() {
         if let Some(detail) = open_detail(&observed.findings) {
             let sentence = format!("the earlier proxy's lease must be shut first: {detail}");
             draft.is_not(ConditionType::Ready, &Because::new(Reason::OldLeaseOpen, sentence));

@@ -80,7 +80,7 @@ fn proxys(observed: &Observed) -> Vec<Proof> {
 
 /// The operator's own word: Vault has been asked.
 fn lease(receipt: &mut Receipt, observed: &Observed, status: &AccessGrantStatus, pod_is_gone: bool) {
-    if standing(status, None).next().is_some() || !pod_is_gone {
+    if standing(status).next().is_some() || !pod_is_gone {
         match open_detail(&observed.findings) {
             Some(detail) => note(receipt, Item::Lease, Outcome::Open, detail),
             None if receipt.outcome(Item::Lease).is_none() => {
