@@ -1,13 +1,15 @@
 //! The plan when the API server lets nothing be read, or takes nothing.
 
+#![allow(clippy::arithmetic_side_effects)]
+
 use access::EndReason;
 use access::report::Phase;
 use crds::{Because, ConditionType, GrantPhase, Reason, find_condition};
 
-use super::super::observed::{Ending, Observed, Rules};
+use super::super::observed::{Child, Ending, Observed, RequestLink, Rules};
 use super::model::World;
 use super::tests::{everything_is_shut, receipt};
-use super::{Action, Plan, plan};
+use super::{Action, Order, Plan, plan};
 
 #[test]
 fn a_revoked_grant_is_cut_at_once_though_nothing_can_be_read_or_written() {
@@ -141,4 +143,59 @@ fn a_lease_whose_id_comes_after_its_token_was_revoked_is_looked_at_by_its_id() {
     assert!(!world.status().leases[0].revoked, "its id is on record now, and nobody has looked");
     world.run(30, 1000);
     everything_is_shut(&world);
+}
+
+#[test]
+fn a_grant_is_settled_only_when_its_request_says_that_it_ended_and_its_finalizer_is_off() {
+    let mut world = World::ready();
+    world.grant.status.as_mut().unwrap().phase = GrantPhase::Ended;
+    let settles = |world: &World| {
+        let records = |action: &Action| matches!(action, Action::Record(status) if status.settled);
+        world.plan().actions.iter().any(records)
+    };
+    assert!(!settles(&world));
+    world.request = RequestLink::Closed;
+    assert!(!settles(&world), "the finalizer is on");
+    world.grant.metadata.finalizers = None;
+    assert!(settles(&world));
+    world.request = RequestLink::Unknown;
+    assert!(!settles(&world), "nobody knows what the request says");
+}
+
+#[test]
+fn a_lease_that_stands_keeps_a_grant_open_though_its_receipt_is_complete() {
+    let mut world = World::ready();
+    world.revoke();
+    world.run(30, 500);
+    everything_is_shut(&world);
+    world.grant.metadata.finalizers = Some(vec![crds::FINALIZER.to_owned()]);
+    let status = world.grant.status.as_mut().unwrap();
+    (status.phase, status.settled, status.leases[0].revoked) = (GrantPhase::Ending, false, false);
+    world.desk.clear();
+    let Plan { actions, .. } = world.plan();
+    assert!(!actions.contains(&Action::RemoveFinalizer), "{actions:?}");
+    assert!(actions.iter().any(|action| matches!(action, Action::ShutLease(_))), "{actions:?}");
+}
+
+#[test]
+fn a_pod_that_runs_is_not_kept_for_ever_for_what_it_says_anew() {
+    let mut world = World::ready();
+    world.pod.as_mut().unwrap().lease_id = Some("database/creds/admin/x".into());
+    let after = |seconds| {
+        let since = world.now - jiff::SignedDuration::from_secs(seconds);
+        let ending = Some(Ending { since, reason: EndReason::Violation });
+        plan(&Observed { ending, ..world.observe() }, world.now).order
+    };
+    assert_eq!((after(0), after(29), after(30)), (Order::RecordFirst, Order::RecordFirst, Order::AtOnce));
+}
+
+#[test]
+fn nothing_is_repaired_while_what_may_forbid_it_cannot_be_read() {
+    let mut world = World::ready();
+    world.rules.role_binding = Child::Missing;
+    let applies = |observed: &Observed| {
+        plan(observed, world.now).actions.iter().any(|action| matches!(action, Action::Apply(_)))
+    };
+    assert!(applies(&world.observe()));
+    assert!(!applies(&Observed { unread: vec!["the Database: forbidden".into()], ..world.observe() }));
 }
