@@ -27,6 +27,7 @@ pub use grant::{Custody, Grant, GrantIdentity, Login, VaultAccess};
 pub use limits::{Budget, Limits, StatementLimits, Used};
 pub use minutes::{GrantMinutes, OutOfRange};
 pub use names::{
-    ChildName, GRANT_UID_LABEL, PORT_HEALTH, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri, session_uri,
+    ChildName, GRANT_ANNOTATION, GRANT_UID_LABEL, PORT_HEALTH, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri,
+    session_uri,
 };
 pub use terms::{Peer, PolicyRule, Quorum, RequestIdentity, Terms};

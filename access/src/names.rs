@@ -17,6 +17,10 @@ pub const SIGNER: &str = "access.keyhole.dev/session";
 /// Label on every child of a grant; its value is the grant's uid.
 pub const GRANT_UID_LABEL: &str = "access.keyhole.dev/grant-uid";
 
+/// Annotation with `<namespace>/<name>` of a grant: on each of its children, and on a request for a session certificate, which so
+/// says where its grant is to be found. What it is granted is told by its uid alone.
+pub const GRANT_ANNOTATION: &str = "access.keyhole.dev/grant";
+
 /// The URI SAN of a person's session certificate: `keyhole://session/<grant uid>`.
 pub fn session_uri(grant_uid: &str) -> String {
     format!("keyhole://session/{grant_uid}")

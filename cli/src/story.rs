@@ -119,7 +119,7 @@ fn under(text: String, status: &AccessRequestStatus) -> String {
 }
 
 fn opened(status: &AccessRequestStatus, name: &str, now: Timestamp) -> Step {
-    let condition = find_condition(&status.conditions, ConditionType::Ready);
+    let condition = find_condition(&status.conditions, ConditionType::Open);
     let at = condition.map(|condition| condition.last_transition_time.0);
     let message = condition.map(|condition| condition.message.as_str()).unwrap_or_default();
     match status.phase {
@@ -224,7 +224,7 @@ mod tests {
         let told = tell(serde_json::json!({
             "phase": "Ready", "grant": "look-1", "expiresAt": "2030-01-01T00:30:00Z",
             "seen": [{"name": "a", "approver": "approver", "counts": true}],
-            "conditions": [condition("Approved", "True", ""), condition("Ready", "True", "")]
+            "conditions": [condition("Approved", "True", ""), condition("Open", "True", "")]
         }));
         assert_eq!(told[1], (Mark::Done, "approved by approver".to_owned()));
         assert_eq!(told[2], (Mark::Done, "ready, 29 min left: kubectl keyhole connect look".to_owned()));

@@ -10,6 +10,9 @@ use crate::Reason;
 pub enum ConditionType {
     /// Enough people approved exactly these terms. False: not yet, denied or lapsed. Never changes back.
     Approved,
+    /// Of a request: people can connect. Not `Ready`, by which GitOps tools would wait for what only approvers can bring about, and
+    /// for ever once it is over.
+    Open,
     /// Of a grant: people can connect. Of a policy: everything in it can be read.
     Ready,
     /// Every item of the receipt is proved or can't be proved any more.
@@ -21,6 +24,7 @@ impl ConditionType {
     pub fn word(self) -> &'static str {
         match self {
             Self::Approved => "Approved",
+            Self::Open => "Open",
             Self::Ready => "Ready",
             Self::Ended => "Ended",
         }

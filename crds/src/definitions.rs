@@ -1,7 +1,8 @@
 //! The CustomResourceDefinitions of the five kinds, as the chart installs them. Built from the types; no rule stands here.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionSpec, JSONSchemaProps,
+    JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 
@@ -17,6 +18,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         AccessGrant::crd(),
     ];
     for definition in &mut all {
+        with_defaults(&mut definition.spec);
         for version in &mut definition.spec.versions {
             if let Some(schema) =
                 version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut())
@@ -26,6 +28,12 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         }
     }
     all
+}
+
+/// What the API server fills in, written out: a definition that went through it has an equal `spec`.
+fn with_defaults(spec: &mut CustomResourceDefinitionSpec) {
+    spec.conversion = Some(CustomResourceConversion { strategy: "None".to_owned(), webhook: None });
+    spec.names.list_kind = Some(format!("{}List", spec.names.kind));
 }
 
 /// An optional field is absent or has a value, never `null`: the API server then drops a `null`, and `has()` in a rule

@@ -54,6 +54,13 @@ pub fn pending_timeout(text: Option<&str>) -> Result<Duration, BadDuration> {
     }
 }
 
+/// How long what is over is kept: whole minutes, up to 999 hours and 999 minutes.
+pub fn keep_ended_for(text: &str) -> Result<Duration, BadDuration> {
+    let whole = whole_minutes(text).and_then(|minutes| u64::try_from(minutes).ok());
+    let minutes = whole.ok_or_else(|| BadDuration::Spelling { text: text.to_owned() })?;
+    Ok(Duration::from_secs(minutes.saturating_mul(60)))
+}
+
 /// `None` when the text is not spelled like a duration.
 fn whole_minutes(text: &str) -> Option<i64> {
     let (hours, rest) = text.split_once('h').map_or((None, text), |(hours, rest)| (Some(hours), rest));

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::{PLAIN_TEXT, PLAIN_TEXT_SAYS};
-use crate::{DatabaseSpec, LimitsSpec, RequestRef};
+use crate::{DatabaseSpec, Evidence, LimitsSpec, RequestRef};
 
 /// A grant: a snapshot of everything that was approved. Later edits of `Database` or `AccessPolicy` can't widen it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -93,6 +93,17 @@ pub struct GrantedTerms {
     /// Whole minutes.
     #[schemars(range(min = 1, max = 720))]
     pub minutes: u16,
+    /// Why, in the requester's words.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+    /// Who wrote the request.
+    #[serde(default)]
+    #[schemars(length(max = 384))]
+    pub submitted_by: String,
+    /// Where the request was reviewed, when it was submitted on behalf of somebody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// One approval that counted.

@@ -3,6 +3,7 @@
 //! Types and pure conversions only. The YAML in `crds/yaml` and in the chart is generated from here.
 
 pub mod admission;
+pub mod namespace;
 
 mod approval;
 mod condition;
@@ -24,7 +25,7 @@ pub use database::{
     NetworkPeer, NetworkSpec, StoredFunction, TlsMode, TlsSpec, VaultCredentials,
 };
 pub use definitions::definitions;
-pub use duration::{BadDuration, minutes, pending_timeout};
+pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout};
 pub use grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantPhase, GrantedBy, GrantedTerms, LeaseStatus,
     ReceiptLine, Revocation, UsageStatus,

@@ -47,6 +47,13 @@ pub struct AccessPolicySpec {
          duration(self) >= duration('1m') && duration(self) <= duration('168h')"
     ).message("write 1m to 168h in whole minutes: 30m, 24h, 168h"))]
     pub pending_timeout: Option<String>,
+    /// How long what is over is kept, where shorter than the release keeps it: whole minutes, up to 999 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = Rule::new(
+        "self.matches('^([1-9][0-9]{0,2}h)?([1-9][0-9]{0,2}m)?$') && self != ''"
+    ).message("write whole minutes and hours: 24h, 720h"))]
+    pub keep_ended_for: Option<String>,
     /// The first that matches wins.
     #[schemars(length(min = 1, max = 32))]
     pub rules: Vec<crate::Rule>,
@@ -56,6 +63,10 @@ pub struct AccessPolicySpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.deny) != has(self.approvals)")
     .message("a rule has either deny or approvals"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.onBehalfBy) || !has(self.approvals) || self.approvals.required <= 1 || \
+     !self.onBehalfBy.exists(trusted, has(trusted.both) && trusted.both)"
+).message("onBehalfBy with both is for rules that want one approval: one submitter carries no request and several approvals of it"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     /// What people call it; shown in the request's status.
@@ -84,6 +95,11 @@ pub struct Rule {
     /// Bounds, where narrower than the database's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsSpec>,
+    /// How many live grants of one database one person may have at the same time, 1 to 100. Default 1; another request waits
+    /// until one of them has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_live: Option<u32>,
 }
 
 /// A refusal.

@@ -144,7 +144,10 @@ pub struct AccessRequestStatus {
     /// Where to connect: `<proxies namespace>/<pod>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// `Approved`, `Ready`, `Ended`.
+    /// The newest `metadata.generation` that this is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Approved`, `Open`, `Ended`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

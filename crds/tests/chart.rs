@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-use crds::admission::{Release, release_policies};
+use crds::admission::{DEFAULT_DENY, Release, release_policies};
+use crds::namespace;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -98,15 +102,18 @@ fn what_it_installs_is_what_the_operator_compares_with() -> Outcome {
     let release = Release {
         operator_user: "system:serviceaccount:keyhole-system:keyhole-operator".to_owned(),
         operator_namespace: "keyhole-system".to_owned(),
+        operator_image: "registry.example.com/operator@sha256:01".to_owned(),
         proxies_namespace: "other-proxies".to_owned(),
         proxy_image: "registry.example.com/other@sha256:00".to_owned(),
     };
     let all = rendered(&[
         "--set=proxies.namespace=other-proxies",
         "--set=image.proxy=registry.example.com/other@sha256:00",
+        "--set=image.operator=registry.example.com/operator@sha256:01",
     ])?;
     let mut policies = Vec::new();
     let mut bindings = Vec::new();
+    let mut place = Vec::new();
     for document in serde_norway::Deserializer::from_str(&all) {
         let object = Value::deserialize(document)?;
         match object["kind"].as_str() {
@@ -116,15 +123,42 @@ fn what_it_installs_is_what_the_operator_compares_with() -> Outcome {
             Some("ValidatingAdmissionPolicyBinding") => {
                 bindings.push(serde_json::from_value::<ValidatingAdmissionPolicyBinding>(object)?);
             }
+            Some("Namespace" | "NetworkPolicy" | "Role" | "RoleBinding") => place.push(object),
             _ => {}
         }
     }
+    the_namespace_is_the_one_of_the_release(&place, &release)?;
     let wanted = release_policies(&release);
     assert_eq!((policies.len(), bindings.len()), (wanted.len(), wanted.len()));
     for (policy, binding) in wanted {
         assert!(policies.contains(&policy), "{:?} differs", policy.metadata.name);
         assert!(bindings.contains(&binding), "{:?} differs", binding.metadata.name);
     }
+    Ok(())
+}
+
+/// Namespace, default-deny, Role and RoleBinding, but for the chart's labels.
+fn the_namespace_is_the_one_of_the_release(found: &[Value], release: &Release) -> Outcome {
+    let of = |kind: &str, name: &str| {
+        let is_it = |object: &&Value| {
+            let metadata = &object["metadata"];
+            let at_home =
+                [&metadata["namespace"], &metadata["name"]].contains(&&json!(release.proxies_namespace));
+            object["kind"] == kind && metadata["name"] == name && at_home
+        };
+        found.iter().find(is_it).cloned().ok_or_else(|| format!("{kind} {name} is not in the chart"))
+    };
+    let place: Namespace = serde_json::from_value(of("Namespace", &release.proxies_namespace)?)?;
+    let labels = place.metadata.labels.unwrap_or_default();
+    assert_eq!(labels.get(namespace::POD_SECURITY).map(String::as_str), Some(namespace::RESTRICTED));
+    let default_deny = namespace::default_deny(release);
+    let installed: NetworkPolicy = serde_json::from_value(of("NetworkPolicy", DEFAULT_DENY)?)?;
+    assert_eq!(installed.spec, default_deny.spec);
+    let role: Role = serde_json::from_value(of("Role", "keyhole-operator")?)?;
+    assert_eq!(role.rules, namespace::operators_role(release).rules);
+    let binding: RoleBinding = serde_json::from_value(of("RoleBinding", "keyhole-operator")?)?;
+    let wanted = namespace::operators_binding(release);
+    assert_eq!((binding.role_ref, binding.subjects), (wanted.role_ref, wanted.subjects));
     Ok(())
 }
 

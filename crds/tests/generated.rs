@@ -15,6 +15,7 @@ fn templated() -> Release {
     Release {
         operator_user: "system:serviceaccount:{{ .Release.Namespace }}:keyhole-operator".to_owned(),
         operator_namespace: "{{ .Release.Namespace }}".to_owned(),
+        operator_image: "{{ .Values.image.operator }}".to_owned(),
         proxies_namespace: "{{ .Values.proxies.namespace }}".to_owned(),
         proxy_image: "{{ .Values.image.proxy }}".to_owned(),
     }

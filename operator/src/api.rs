@@ -53,6 +53,11 @@ pub fn gone_is_good(deleted: Result<(), kube::Error>) -> Result<(), kube::Error>
     }
 }
 
+/// A value as field selectors have it.
+pub fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
+}
+
 /// When an object was made. One without a time is as old as can be.
 pub fn created<K: Resource>(object: &K) -> Timestamp {
     object.meta().creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0)
@@ -61,4 +66,15 @@ pub fn created<K: Resource>(object: &K) -> Timestamp {
 /// How long it is until then. Nothing, when it is past.
 pub fn until(time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now())).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_name_cannot_change_the_selector() {
+        assert_eq!(escaped("requester@example.com"), "requester@example.com");
+        assert_eq!(escaped(r"a,spec.user=b\"), r"a\,spec.user\=b\\");
+    }
 }

@@ -17,6 +17,8 @@ pub struct Config {
     pub namespace: String,
     /// Name of its service account; its Deployment and its Lease are called the same.
     pub service_account: String,
+    /// The only image that the operator's own pods run.
+    pub operator_image: String,
     /// Namespace of the proxies.
     pub proxies_namespace: String,
     /// The only image that runs there.
@@ -34,6 +36,12 @@ pub struct Config {
     /// Requests and limits of a proxy.
     #[serde(default)]
     pub proxy_resources: ResourceRequirements,
+    /// The most live grants in the cluster.
+    #[serde(default = "one_thousand")]
+    pub max_live_grants: u32,
+    /// How long what is over is kept: `720h`.
+    #[serde(default = "thirty_days")]
+    pub keep_ended_for: String,
     /// Threads of a proxy that relay sessions, 1 to 8.
     #[serde(default = "one")]
     pub proxy_threads: u8,
@@ -59,6 +67,14 @@ pub struct VaultConfig {
 
 fn if_not_present() -> String {
     "IfNotPresent".to_owned()
+}
+
+fn one_thousand() -> u32 {
+    1000
+}
+
+fn thirty_days() -> String {
+    "720h".to_owned()
 }
 
 fn one() -> u8 {
@@ -99,6 +115,7 @@ impl Config {
         Release {
             operator_user: format!("system:serviceaccount:{}:{}", self.namespace, self.service_account),
             operator_namespace: self.namespace.clone(),
+            operator_image: self.operator_image.clone(),
             proxies_namespace: self.proxies_namespace.clone(),
             proxy_image: self.proxy_image.clone(),
         }
@@ -117,6 +134,7 @@ pub mod tests {
     pub const EXAMPLE: &str = "
 namespace: keyhole-system
 serviceAccount: keyhole-operator
+operatorImage: registry.example.com/keyhole-operator:0.1.0
 proxiesNamespace: keyhole-proxies
 proxyImage: registry.example.com/keyhole-proxy:0.1.0
 vault:

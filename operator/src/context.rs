@@ -14,8 +14,10 @@ use kube::{Client, ResourceExt};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+use crate::admission::LastLook;
 use crate::api::{CONFLICTS, TRY_AGAIN};
 use crate::backoff::Failures;
+use crate::certificates::rate::Rates;
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::grant::observed::Ending;
@@ -24,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::pki::operator::Identity;
 use crate::pki::store::Authorities;
 use crate::progress::Progress;
+use crate::request::Granting;
 
 /// Name of the operator where Kubernetes asks for one: field manager, events.
 pub const MANAGER: &str = "keyhole-operator";
@@ -46,6 +49,8 @@ pub struct Context {
     pub config: Config,
     /// Its release.
     pub release: Release,
+    /// What was last seen of it in the cluster.
+    pub last_look: LastLook,
     /// Both authorities.
     pub authorities: Authorities,
     /// Who we are to proxies.
@@ -58,6 +63,10 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whether this replica leads, and gets anywhere.
     pub progress: Progress,
+    /// Who asked for session certificates lately.
+    pub rates: Rates,
+    /// Grants are made one after the other where they must see each other.
+    pub granting: Granting,
     /// How often each object failed in a row.
     pub failures: Failures,
     /// How often each grant met a conflict in a row.
@@ -117,6 +126,7 @@ impl Context {
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             release: config.release(),
+            last_look: LastLook::default(),
             client,
             watches,
             config,
@@ -124,6 +134,8 @@ impl Context {
             identity: Identity::default(),
             leases,
             metrics: Metrics::default(),
+            rates: Rates::default(),
+            granting: Granting::default(),
             failures: Failures::none(TRY_AGAIN),
             conflicts: Failures::none(CONFLICTS),
             turns: Semaphore::new(AT_ONCE),

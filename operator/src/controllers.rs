@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use access::{GRANT_UID_LABEL, SIGNER, chain};
+use access::{GRANT_ANNOTATION, GRANT_UID_LABEL, SIGNER, chain};
+use crds::admission::RELEASE_LABEL;
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
@@ -17,8 +18,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use crate::api::Kind;
 use crate::context::Context;
-use crate::grant::children::GRANT_ANNOTATION;
-use crate::{certificates, grant, policy, request, sweep, watchdog};
+use crate::{certificates, grant, policy, request, retention, sweep, watchdog};
 
 /// The most objects of one kind that are looked at at once.
 const AT_ONCE: u16 = 16;
@@ -43,6 +43,7 @@ pub async fn run(context: Arc<Context>) {
         () = sessions(Arc::clone(&context)) => {}
         () = sweep::run(&context) => {}
         () = watchdog::run(&context) => {}
+        () = retention::run(&context) => {}
     }
 }
 
@@ -95,6 +96,11 @@ fn anything() -> watcher::Config {
     watcher::Config::default()
 }
 
+fn of_release() -> watcher::Config {
+    let (key, value) = RELEASE_LABEL;
+    anything().labels(&format!("{key}={value}"))
+}
+
 fn few() -> controller::Config {
     controller::Config::default().concurrency(AT_ONCE)
 }
@@ -116,10 +122,10 @@ async fn requests(context: Arc<Context>) {
         .watches_stream(changes::<AccessPolicy>(&context, anything()), move |policy| {
             pending_in(&by_policy, &policy)
         })
-        .watches_stream(changes::<ValidatingAdmissionPolicy>(&context, anything()), move |_| {
+        .watches_stream(changes::<ValidatingAdmissionPolicy>(&context, of_release()), move |_| {
             pending(&by_rules)
         })
-        .watches_stream(changes::<ValidatingAdmissionPolicyBinding>(&context, anything()), move |_| {
+        .watches_stream(changes::<ValidatingAdmissionPolicyBinding>(&context, of_release()), move |_| {
             pending(&by_bindings)
         })
         .run(request::reconcile, request::failed, Arc::clone(&context))

@@ -22,6 +22,7 @@ mod pki;
 mod policy;
 mod progress;
 mod request;
+mod retention;
 mod run;
 mod serve;
 mod sweep;
@@ -129,14 +130,14 @@ async fn obey(args: Args) -> anyhow::Result<ExitCode> {
 async fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let config = config::load(path)?;
     let clients = clients::find().await?;
-    let found = admission::observe(&clients.calls).await.context("cannot read the admission policies")?;
-    Ok(match admission::compare(&config.release(), &found) {
+    let looked = admission::LastLook::default().look(&clients.calls, &config.release()).await;
+    Ok(match looked.context("cannot read what the release stands on")? {
         Admission::InForce { since } => {
-            tracing::info!(%since, "the release's admission policies are in force");
+            tracing::info!(%since, "what the release stands on is in force");
             ExitCode::SUCCESS
         }
         Admission::NotInForce { what } => {
-            tracing::error!("the release's admission policies are not in force: {what}");
+            tracing::error!("what the release stands on is not in force: {what}");
             ExitCode::FAILURE
         }
     })

@@ -37,12 +37,9 @@ pub async fn run(context: &Context) {
 
 /// For the figure alone: whatever opens something looks itself.
 async fn look_at_admission(context: &Context) {
-    match admission::observe(&context.client).await {
-        Ok(found) => drop(admission::judged(context, &found)),
-        Err(error) => {
-            context.metrics.failed("Admission");
-            tracing::warn!(error = %chain(&error), "cannot look at the admission policies");
-        }
+    if let Err(error) = admission::look(context).await {
+        context.metrics.failed("Admission");
+        tracing::warn!(error = %chain(&error), "cannot look at the admission policies");
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Bed {
     pub proxies: String,
     /// The release's proxy image, as pods name it.
     pub proxy_image: String,
+    /// The image of the operator.
+    pub operator_image: String,
 }
 
 impl Bed {
@@ -48,6 +50,8 @@ impl Bed {
             proxies: env::var("KEYHOLE_PROXIES").unwrap_or_else(|_| "keyhole-proxies".to_owned()),
             proxy_image: env::var("KEYHOLE_PROXY_IMAGE")
                 .unwrap_or_else(|_| "keyhole.test/keyhole-proxy:dev".to_owned()),
+            operator_image: env::var("KEYHOLE_OPERATOR_IMAGE")
+                .unwrap_or_else(|_| "keyhole.test/keyhole-operator:dev".to_owned()),
         })
     }
 

@@ -109,9 +109,16 @@ impl Cluster {
         TestDatabase::described(self, "orders").await
     }
 
-    /// A service account of this namespace, as GitOps controllers run under one. It has no rights by itself.
-    pub async fn service_account(&self, name: &str) -> anyhow::Result<Person> {
-        Person::service_account(&self.bed, name, &self.namespace).await
+    /// The platform team's namespace beside this one: what acts for others lives there, out of the team's reach.
+    pub fn platforms(&self) -> String {
+        format!("{}-platform", self.namespace)
+    }
+
+    /// A service account of the platform team, as GitOps controllers run under one. It has no rights by itself.
+    pub async fn platforms_account(&self, name: &str) -> anyhow::Result<Person> {
+        let home = self.platforms();
+        self.bed.kubectl().args(["create", "namespace", &home]).succeeds().await?;
+        Person::service_account(&self.bed, name, (&home, &self.namespace)).await
     }
 
     /// An API for objects of this namespace, with the administrator's rights.
@@ -208,6 +215,10 @@ impl Cluster {
         .await?;
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        let beside = self.platforms();
+        if namespaces.get_metadata_opt(&beside).await?.is_some() {
+            namespaces.delete(&beside, &DeleteParams::default()).await?;
+        }
         Ok(())
     }
 }

@@ -118,6 +118,7 @@ impl TestDatabase {
                 "groups": ["developers", "approvers"],
                 "rules": [{
                     "name": "one-approver",
+                    "maxLive": 20,
                     "when": "'developers' in request.groups",
                     "approvals": {"required": 1, "approvers": {"users": ["approver"], "groups": ["approvers"]}},
                     "maxDuration": "1h",

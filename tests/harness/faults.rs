@@ -103,11 +103,24 @@ impl Cluster {
     }
 
     /// Waits until the NetworkPolicy of the grant is gone.
-    pub async fn awaits_no_network_policy(&self, grant: &OpenGrant, within: Duration) -> anyhow::Result<()> {
+    pub async fn awaits_closed_network_policy(
+        &self,
+        grant: &OpenGrant,
+        within: Duration,
+    ) -> anyhow::Result<()> {
         let (policies, name) = (self.proxies::<NetworkPolicy>(), self.pod_name(grant).await?);
-        until("the NetworkPolicy to go", within, || async {
-            let found = policies.get_opt(&name).await?;
-            Ok(if found.is_none() { Look::Found(()) } else { Look::NotYet("still there".to_owned()) })
+        until("the NetworkPolicy to let nothing in or out", within, || async {
+            let spec = policies.get(&name).await?.spec.unwrap_or_default();
+            // The API server drops empty lists.
+            let opens = [
+                spec.ingress.is_some_and(|rules| !rules.is_empty()),
+                spec.egress.is_some_and(|rules| !rules.is_empty()),
+            ];
+            Ok(if opens == [false, false] {
+                Look::Found(())
+            } else {
+                Look::NotYet(format!("opens: {opens:?}"))
+            })
         })
         .await
     }

@@ -123,18 +123,6 @@ impl Cluster {
         .await
     }
 
-    /// Waits until the grant is shut and its object gone: after its request, or itself, was deleted.
-    pub async fn awaits_gone(&self, grant: &OpenGrant) -> anyhow::Result<()> {
-        let grants: Api<AccessGrant> = self.api();
-        until("the grant to be gone", PATIENCE, || async {
-            Ok(match grants.get_opt(&grant.name).await? {
-                None => Look::Found(()),
-                Some(grant) => Look::NotYet(format!("{:?}", grant.status)),
-            })
-        })
-        .await
-    }
-
     /// Checks that there is no grant here, and that no request says there is one.
     pub async fn has_no_grant(&self) -> anyhow::Result<()> {
         let grants = self.api::<AccessGrant>().list(&ListParams::default()).await?.items;

@@ -48,15 +48,20 @@ impl Person {
         Ok(Self { name: name.to_owned(), bed: bed.clone(), kubeconfig, namespace: namespace.to_owned() })
     }
 
-    /// A service account of this namespace, made now, with a token of two hours. It has no rights by itself.
-    pub async fn service_account(bed: &Bed, name: &str, namespace: &str) -> anyhow::Result<Self> {
-        let kubectl = || bed.kubectl().args(["-n", namespace]);
+    /// A service account of namespace `home`, made now, with a token of two hours; it works in the other one, and has no rights by
+    /// itself.
+    pub async fn service_account(
+        bed: &Bed,
+        name: &str,
+        (home, namespace): (&str, &str),
+    ) -> anyhow::Result<Self> {
+        let kubectl = || bed.kubectl().args(["-n", home]);
         kubectl().args(["create", "serviceaccount", name]).succeeds().await?;
         let token = kubectl().args(["create", "token", name, "--duration=2h"]).succeeds().await?;
         let config = kubeconfig(bed, name, &json!({"token": token.trim()})).await?;
-        let file = format!("{namespace}.{name}");
+        let file = format!("{home}.{name}");
         Ok(Self {
-            name: format!("system:serviceaccount:{namespace}:{name}"),
+            name: format!("system:serviceaccount:{home}:{name}"),
             bed: bed.clone(),
             kubeconfig: kept(bed, &file, &config)?,
             namespace: namespace.to_owned(),
@@ -108,7 +113,8 @@ async fn kubeconfig_of(bed: &Bed, client: &Client, name: &str, groups: &[&str]) 
     let mut params = CertificateParams::default();
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, name);
-    for group in groups {
+    // Everybody is one of the people that the chart lets connect.
+    for group in ["people"].iter().chain(groups) {
         subject.push(DnType::OrganizationName, *group);
     }
     params.distinguished_name = subject;

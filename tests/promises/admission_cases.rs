@@ -33,6 +33,7 @@ struct Impersonated {
 #[serde(rename_all = "lowercase")]
 enum Place {
     Proxies,
+    System,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +95,11 @@ async fn the_proxies_namespace_is_the_operators_alone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn who_has_a_pod_of_the_operator_is_the_operator() -> anyhow::Result<()> {
+    all_hold("operators").await
+}
+
+#[tokio::test]
 async fn a_namespace_without_policy_takes_nothing() -> anyhow::Result<()> {
     all_hold("no-policy").await
 }
@@ -109,10 +115,10 @@ async fn all_hold(name: &str) -> anyhow::Result<()> {
     }
     let stage = Stage {
         people: clients(&cluster.bed, &people.people).await?,
-        namespace: if file.place == Some(Place::Proxies) {
-            cluster.bed.proxies.clone()
-        } else {
-            cluster.namespace.clone()
+        namespace: match file.place {
+            Some(Place::Proxies) => cluster.bed.proxies.clone(),
+            Some(Place::System) => cluster.bed.system.clone(),
+            None => cluster.namespace.clone(),
         },
     };
     if !file.given.is_empty() {
@@ -138,7 +144,8 @@ fn text(name: &str, cluster: &Cluster) -> anyhow::Result<String> {
         .replace("@PROXIES@", &bed.proxies)
         .replace("@OPERATOR@", &bed.operator_user())
         .replace("@OPERATOR_NAMESPACE@", &bed.system)
-        .replace("@IMAGE@", &bed.proxy_image))
+        .replace("@IMAGE@", &bed.proxy_image)
+        .replace("@OPERATOR_IMAGE@", &bed.operator_image))
 }
 
 async fn clients(

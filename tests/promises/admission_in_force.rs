@@ -5,11 +5,17 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use crds::admission::DEFAULT_DENY;
+use harness::grant::approval;
 use harness::wait::{Look, until};
 use harness::{Cluster, Person, Shell, TestDatabase};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
 };
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
@@ -32,6 +38,8 @@ async fn while_an_admission_policy_is_missing_or_changed_nothing_is_granted() ->
                 let requester = cluster.requester().await?;
                 missing(&cluster, &release, &orders, &requester).await?;
                 changed(&cluster, &release, &orders, &requester).await?;
+                without_what_closes_the_namespace(&cluster, &release, &orders, &requester).await?;
+                without_the_rules_of_a_schema(&cluster, &release, &orders).await?;
                 written_in_the_gap(&cluster, &release, &orders).await
             }
             .await;
@@ -136,6 +144,57 @@ async fn changed(
     Ok(())
 }
 
+/// The NetworkPolicy that closes the proxies namespace is as good as an admission policy.
+async fn without_what_closes_the_namespace(
+    cluster: &Cluster,
+    release: &Release,
+    orders: &TestDatabase,
+    requester: &Person,
+) -> anyhow::Result<()> {
+    cluster.proxies::<NetworkPolicy>().delete(DEFAULT_DENY, &DeleteParams::default()).await?;
+    let said = format!("NetworkPolicy {DEFAULT_DENY} is missing");
+    helm_test(cluster).is_refused(&said).await?;
+    nothing_is_granted(cluster, orders, requester, ("not-closed", &said)).await?;
+    release.is_put_back().await?;
+    // Nobody could have written anything by it: the request counts when it is back.
+    cluster.awaits_grant("not-closed").await.map(drop)
+}
+
+/// Somebody takes the rules out of the schema of approvals, and changes one: admission still refuses it, and nothing counts.
+async fn without_the_rules_of_a_schema(
+    cluster: &Cluster,
+    release: &Release,
+    orders: &TestDatabase,
+) -> anyhow::Result<()> {
+    let mut policy = orders.policy();
+    policy["spec"]["rules"][0]["when"] = json!("true");
+    cluster.applies(&policy.to_string()).await?;
+    let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+    let name = "accessapprovals.access.keyhole.dev";
+    let mut stripped = release.definitions.get(name).await?;
+    stripped.spec.versions = stripped.spec.versions.into_iter().map(without_rules).collect();
+    release.definitions.replace(name, &PostParams::default(), &stripped).await?;
+    let said = format!("CustomResourceDefinition {name} is not the release's own");
+    nothing_is_granted(cluster, orders, &requester, ("no-rules", &said)).await?;
+    let approval = approval(&cluster.awaits_terms("no-rules").await?, "approver")?;
+    approver.applies(&approval).await?;
+    let mut changed = approval.clone();
+    changed["spec"]["comment"] = json!("another word");
+    approver.cannot_apply(&changed, "an approval never changes").await?;
+    cluster.has_no_grant().await?;
+    release.is_put_back().await?;
+    cluster.awaits_condition("no-rules", "Approved", "OlderThanAdmission").await?;
+    cluster.has_no_grant().await
+}
+
+fn without_rules(mut version: CustomResourceDefinitionVersion) -> CustomResourceDefinitionVersion {
+    let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+    if let Some(spec) = schema.and_then(|schema| schema.properties.as_mut()?.get_mut("spec")) {
+        spec.x_kubernetes_validations = None;
+    }
+    version
+}
+
 /// Somebody else uses the gap to write a request in the requester's name. It must not count when the gap is closed.
 async fn written_in_the_gap(
     cluster: &Cluster,
@@ -162,16 +221,23 @@ async fn written_in_the_gap(
 struct Release {
     policies: Api<ValidatingAdmissionPolicy>,
     bindings: Api<ValidatingAdmissionPolicyBinding>,
+    definitions: Api<CustomResourceDefinition>,
+    denials: Api<NetworkPolicy>,
     were: (Vec<ValidatingAdmissionPolicy>, Vec<ValidatingAdmissionPolicyBinding>),
+    defined: Vec<CustomResourceDefinition>,
+    default_deny: NetworkPolicy,
 }
 
 impl Release {
     async fn of(cluster: &Cluster) -> anyhow::Result<Self> {
         let policies = Api::all(cluster.client.clone());
         let bindings = Api::all(cluster.client.clone());
+        let definitions = Api::all(cluster.client.clone());
+        let denials = cluster.proxies::<NetworkPolicy>();
         let were = (ours(&policies).await?, ours(&bindings).await?);
+        let (defined, default_deny) = (ours(&definitions).await?, denials.get(DEFAULT_DENY).await?);
         ensure!(!were.0.is_empty() && were.0.len() == were.1.len(), "the release has no admission policies");
-        Ok(Self { policies, bindings, were })
+        Ok(Self { policies, bindings, definitions, denials, were, defined, default_deny })
     }
 
     /// Puts back what is missing or changed, and waits until the operator trusts new objects again.
@@ -193,6 +259,15 @@ impl Release {
                     made_anew(&self.bindings, binding).await?;
                 }
             }
+        }
+        for definition in &self.defined {
+            let there = self.definitions.get(&definition.name_any()).await?;
+            if there.spec != definition.spec {
+                replaced(&self.definitions, &there, definition).await?;
+            }
+        }
+        if self.denials.get_opt(DEFAULT_DENY).await?.is_none() {
+            made_anew(&self.denials, &self.default_deny).await?;
         }
         // The operator trusts nothing of the first three seconds; objects tell their time in whole ones.
         let trusted = Timestamp::now().checked_add(SignedDuration::from_secs(5))?;

@@ -10,12 +10,21 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use crds::admission::DEFAULT_DENY;
 use harness::grant::{all_proved, lease_proved};
 use harness::{Cluster, OpenGrant, Person, Session, TestDatabase};
 use jiff::Timestamp;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
 
 /// A frozen proxy does not stop when it is told to: the kubelet kills it after 20 s. The rest is a busy machine.
 const KILLED: Duration = Duration::from_secs(60);
+
+/// What a copy of an object keeps: its name and its labels.
+fn made_anew(was: &ObjectMeta) -> ObjectMeta {
+    let ObjectMeta { name, namespace, labels, annotations, .. } = was.clone();
+    ObjectMeta { name, namespace, labels, annotations, ..ObjectMeta::default() }
+}
 
 struct Team {
     cluster: Cluster,
@@ -169,7 +178,8 @@ impl Team {
         Ok(Duration::try_from(expires.duration_since(Timestamp::now())).unwrap_or_default())
     }
 
-    /// The operator's last means: the pod is deleted and stays, because its kubelet is away; its NetworkPolicy goes.
+    /// The operator's last means: the pod is deleted and stays, because its kubelet is away; its NetworkPolicy closes everything,
+    /// though the one that closes the namespace is gone.
     async fn a_pod_that_does_not_go_loses_its_rules(&self) -> anyhow::Result<()> {
         let reading = self.reads_through(self.opens("30m").await?).await?;
         let database = self.orders.address(&self.cluster).await?;
@@ -179,11 +189,21 @@ impl Team {
         );
         self.cluster.freezes(&reading.grant).await?;
         self.cluster.program("stop", "kubelet").await?;
+        let denials = self.cluster.proxies::<NetworkPolicy>();
+        let default_deny = denials.get(DEFAULT_DENY).await?;
+        denials.delete(DEFAULT_DENY, &DeleteParams::default()).await?;
+        let closed = self.closes(&reading, &database).await;
+        let again = NetworkPolicy { metadata: made_anew(&default_deny.metadata), ..default_deny };
+        denials.create(&PostParams::default(), &again).await?;
+        closed
+    }
+
+    async fn closes(&self, reading: &Reading, database: &str) -> anyhow::Result<()> {
         self.cluster.revokes(&self.approver, &reading.grant).await?;
         let (cluster, grant) = (&self.cluster, &reading.grant);
-        cluster.awaits_no_network_policy(grant, Duration::from_secs(75)).await?;
+        cluster.awaits_closed_network_policy(grant, Duration::from_secs(75)).await?;
         ensure!(cluster.pod(grant).await?.metadata.deletion_timestamp.is_some(), "the pod is not going");
-        cluster.awaits_no_way(grant, &database, Duration::from_secs(10)).await?;
+        cluster.awaits_no_way(grant, database, Duration::from_secs(10)).await?;
         cluster.program("start", "kubelet").await?;
         lease_proved(&cluster.awaits_ended(grant, Duration::from_secs(120)).await?)?;
         let users = self.orders.lease_users().await?;

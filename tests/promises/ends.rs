@@ -90,7 +90,7 @@ async fn a_grant_of_one_minute_ends_by_itself() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn deleting_the_request_ends_the_grant() -> anyhow::Result<()> {
+async fn deleting_the_request_ends_the_grant_and_its_record_stays() -> anyhow::Result<()> {
     let open = open("request-gone", "30m").await?;
     open.cluster
         .told(async {
@@ -100,8 +100,20 @@ async fn deleting_the_request_ends_the_grant() -> anyhow::Result<()> {
                 .args(["delete", "accessrequest", &open.grant.request])
                 .succeeds()
                 .await?;
-            grant_is_gone(&open).await?;
-            nothing_is_left_of(&open, &uid).await
+            let ended = open.cluster.awaits_ended(&open.grant, Duration::from_secs(60)).await?;
+            all_proved(&ended)?;
+            nothing_is_left_of(&open, &uid).await?;
+            // Who deletes their request deletes no record: who approved, what was read, and the receipt.
+            let kept = open.cluster.grant(&open.grant.name).await?;
+            let status = kept.status.context("a grant without status")?;
+            ensure!(status.end_reason.as_deref() == Some("Deleted") && status.settled, "{status:?}");
+            ensure!(kept.spec.approved_by.len() == 1 && status.usage.is_some(), "{:?}", kept.spec);
+            open.requester
+                .kubectl()
+                .args(["delete", "accessgrant", &open.grant.name])
+                .is_refused("forbidden")
+                .await
+                .map(drop)
         })
         .await
 }

@@ -73,7 +73,7 @@ async fn what_the_api_server_does_not_take_is_told_in_its_words() -> anyhow::Res
                 requester.applies(&orders.request("look", "30m")).await?;
                 let request = cluster.awaits_terms("look").await?;
                 approver.applies(&harness::grant::approval(&request, &approver.name)?).await?;
-                cluster.awaits_condition("look", "Ready", "NotApplied").await
+                cluster.awaits_condition("look", "Open", "NotApplied").await
             }
             .await;
             quotas.delete("none", &DeleteParams::default()).await?;

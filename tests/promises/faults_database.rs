@@ -41,7 +41,7 @@ async fn a_certificate_for_another_name_stops_the_grant() -> anyhow::Result<()> 
             requester.applies(&orders.request("look", "30m")).await?;
             let request = cluster.awaits_terms("look").await?;
             approver.applies(&approval(&request, "approver")?).await?;
-            let message = cluster.awaits_condition("look", "Ready", "DatabaseTls").await?;
+            let message = cluster.awaits_condition("look", "Open", "DatabaseTls").await?;
             ensure!(message.contains("another.example.com"), "the name is not told: {message}");
             Ok(())
         })
@@ -62,7 +62,7 @@ async fn a_proxy_image_that_is_missing_is_told() -> anyhow::Result<()> {
                 requester.applies(&orders.request("look", "30m")).await?;
                 let request = cluster.awaits_terms("look").await?;
                 approver.applies(&approval(&request, "approver")?).await?;
-                cluster.awaits_condition("look", "Ready", "ImageMissing").await
+                cluster.awaits_condition("look", "Open", "ImageMissing").await
             }
             .await;
             image().arg("restore").succeeds().await?;

@@ -33,13 +33,13 @@ async fn vaults_faults_are_told_and_outlived() -> anyhow::Result<()> {
 
             cluster.vault("stop").await?;
             asked(&cluster, &orders, people, "down").await?;
-            cluster.awaits_condition("down", "Ready", "VaultUnreachable").await?;
+            cluster.awaits_condition("down", "Open", "VaultUnreachable").await?;
             cluster.vault("start").await?;
             let grant = cluster.awaits_ready("down").await?;
 
             cluster.vault("seal").await?;
             asked(&cluster, &orders, people, "sealed").await?;
-            cluster.awaits_condition("sealed", "Ready", "VaultSealed").await?;
+            cluster.awaits_condition("sealed", "Open", "VaultSealed").await?;
 
             // A grant that ends while Vault is sealed cuts people off at once, and is not called Ended before the proof.
             let mut session = people.0.connects(&grant).await?;
@@ -69,13 +69,13 @@ async fn a_missing_role_and_a_missing_policy_are_named() -> anyhow::Result<()> {
             let path = format!("database/roles/{}", orders.vault_role());
             cluster.bed.bao().args(["delete", &path]).succeeds().await?;
             asked(&cluster, &orders, people, "no-role").await?;
-            let message = cluster.awaits_condition("no-role", "Ready", "VaultRoleMissing").await?;
+            let message = cluster.awaits_condition("no-role", "Open", "VaultRoleMissing").await?;
             ensure!(message.contains(&orders.vault_role()), "the role is not named: {message}");
 
             let policy = format!("keyhole.{}.{}", cluster.namespace, orders.name);
             cluster.bed.bao().args(["policy", "delete", &policy]).succeeds().await?;
             asked(&cluster, &orders, people, "no-policy").await?;
-            cluster.awaits_condition("no-policy", "Ready", "VaultDenied").await?;
+            cluster.awaits_condition("no-policy", "Open", "VaultDenied").await?;
             Ok(())
         })
         .await

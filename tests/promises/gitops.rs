@@ -2,9 +2,10 @@
 //! it, and with evidence of a review by two people. The rights and the evidence are those of `docs/gitops.md`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::grant::approval;
+use harness::grant::{all_proved, approval};
 use harness::{Cluster, Person, TestDatabase};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,14 +28,14 @@ fn documented() -> anyhow::Result<Vec<Vec<Value>>> {
 /// The service account `submitter` with the Role that the manual gives a GitOps controller; of the verbs that act for
 /// others only `verbs`.
 async fn submitter(cluster: &Cluster, verbs: &[&str]) -> anyhow::Result<Person> {
-    let submitter = cluster.service_account("submitter").await?;
+    let submitter = cluster.platforms_account("submitter").await?;
     let rights = documented()?.into_iter().next().context("the manual shows no Role")?;
     ensure!(rights.len() == 2, "the manual shows a Role and its binding: {rights:?}");
     for mut object in rights {
         object["metadata"]["namespace"] = json!(cluster.namespace);
         if object["kind"] == "RoleBinding" {
             object["subjects"] =
-                json!([{"kind": "ServiceAccount", "name": "submitter", "namespace": cluster.namespace}]);
+                json!([{"kind": "ServiceAccount", "name": "submitter", "namespace": cluster.platforms()}]);
         }
         for rule in object["rules"].as_array_mut().into_iter().flatten() {
             let granted = rule["verbs"].as_array_mut().context("a rule without verbs")?;
@@ -193,10 +194,57 @@ async fn a_trusted_submitter_carries_both_and_the_person_reads() -> anyhow::Resu
             // A controller applies what it has applied again and again, and prunes what is gone from the repository.
             submitter.applies(&carried_request(&orders, &submitter, "look")?).await?;
             submitter.kubectl().args(["delete", "accessrequest", "look", "--wait=false"]).succeeds().await?;
-            cluster.awaits_gone(&grant).await?;
+            all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)?;
             let tried = requester.runs(&grant, "SELECT 1").await?;
             ensure!(tried.code != Some(0), "the ended grant was used: {}", tried.out);
+
+            // What somebody deleted here comes back from the repository, and is granted no second time.
+            submitter.applies(&carried_request(&orders, &submitter, "look")?).await?;
+            cluster.awaits_condition("look", "Approved", "AlreadyGranted").await?;
             Ok(())
+        })
+        .await
+}
+
+/// Whoever may edit in the team's namespace can be its service accounts: the documented rights, verbs and evidence are all theirs.
+#[tokio::test]
+async fn whoever_edits_in_the_teams_namespace_grants_themselves_nothing() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("editor").await?;
+    cluster
+        .told(async {
+            let orders = cluster.described_orders().await?;
+            let editor = cluster.person("requester", &["developers"], None).await?;
+            let binding = ["create", "rolebinding", "edits", "--clusterrole=edit", "--user=requester"];
+            cluster.kubectl().args(binding).succeeds().await?;
+            cluster.kubectl().args(["create", "serviceaccount", "flux"]).succeeds().await?;
+            let account = format!("system:serviceaccount:{}:flux", cluster.namespace);
+            let rights = documented()?.into_iter().next().context("the manual shows no Role")?;
+            for mut object in rights {
+                object["metadata"]["namespace"] = json!(cluster.namespace);
+                if object["kind"] == "RoleBinding" {
+                    object["subjects"] =
+                        json!([{"kind": "ServiceAccount", "name": "flux", "namespace": cluster.namespace}]);
+                }
+                cluster.applies(&object.to_string()).await?;
+            }
+            trusting(&cluster, &orders, json!([{"user": account, "both": true}])).await?;
+            let mut request = orders.request("look", "30m");
+            request["spec"]["submittedBy"] = json!(account);
+            request["spec"]["evidence"] = evidence()?;
+            let create = || editor.kubectl().args(["--as", &account, "create", "-f", "-"]);
+            create().input(request.to_string()).succeeds().await.context("what `edit` may do")?;
+            let message = cluster.awaits_condition("look", "Approved", "SubmitterInTeamNamespace").await?;
+            ensure!(message.contains(&account) && message.contains("platform team"), "{message}");
+
+            // Nor can it approve what somebody asks in their own name.
+            cluster.requester().await?.applies(&orders.request("own", "30m")).await?;
+            let mut approval = approval(&cluster.awaits_terms("own").await?, "approver")?;
+            approval["spec"]["submittedBy"] = json!(account);
+            approval["spec"]["evidence"] = evidence()?;
+            create().input(approval.to_string()).succeeds().await.context("what `edit` may do")?;
+            let why = cluster.awaits_judgement("own", "own-by-approver").await?;
+            ensure!(why.contains("service account of this namespace"), "{why}");
+            cluster.has_no_grant().await
         })
         .await
 }

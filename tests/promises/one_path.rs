@@ -83,7 +83,7 @@ async fn a_database_that_names_another_ones_vault_role_gets_nothing() -> anyhow:
             requester.applies(&orders.request("look", "30m")).await?;
             let request = cluster.awaits_terms("look").await?;
             approver.applies(&harness::grant::approval(&request, "approver")?).await?;
-            cluster.awaits_condition("look", "Ready", "VaultDenied").await?;
+            cluster.awaits_condition("look", "Open", "VaultDenied").await?;
             let users = theirs.lease_users().await?;
             ensure!(users.is_empty(), "a user was made on the other database: {users:?}");
             victim.leave().await

@@ -116,7 +116,7 @@ async fn a_credential_that_may_write_stops_the_grant_with_the_privileges_name() 
             requester.applies(&orders.request("look", "30m")).await?;
             let request = cluster.awaits_terms("look").await?;
             approver.applies(&harness::grant::approval(&request, "approver")?).await?;
-            let message = cluster.awaits_condition("look", "Ready", "Privileges").await?;
+            let message = cluster.awaits_condition("look", "Open", "Privileges").await?;
             ensure!(message.contains("INSERT"), "the privilege is not named: {message}");
             Ok(())
         })

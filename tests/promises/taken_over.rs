@@ -74,6 +74,7 @@ async fn nobody_enters_a_proxy_or_takes_what_is_its_own() -> anyhow::Result<()> 
                 kubectl(&["create", "token", &account]).is_refused("forbidden").await?;
                 has_no_right_there(person, &proxies).await?;
             }
+            asking_for_sessions_is_no_right_to_ask_other_signers(&cluster, &requester).await?;
             // The proxy is as it was.
             requester.reads(&grant, "SELECT 1").await?;
             a_certificate_for_anothers_grant_is_denied(&cluster, &grant, &requester).await
@@ -97,6 +98,33 @@ async fn has_no_right_there(person: &Person, namespace: &str) -> anyhow::Result<
     Ok(())
 }
 
+/// Who may ask for session certificates may neither see what others ask for, nor ask another signer of the cluster.
+async fn asking_for_sessions_is_no_right_to_ask_other_signers(
+    cluster: &Cluster,
+    requester: &Person,
+) -> anyhow::Result<()> {
+    for verb in ["list", "watch", "delete", "update"] {
+        let may = ["auth", "can-i", verb, "certificatesigningrequests"];
+        requester.kubectl().args(may).is_refused("no").await?;
+    }
+    let pem = CertificateParams::default().serialize_request(&KeyPair::generate()?)?.pem()?;
+    let asked = json!({
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": format!("{}-other-signer", cluster.namespace)},
+        "spec": {
+            "signerName": "kubernetes.io/kube-apiserver-client",
+            "usages": ["client auth"],
+            "request": ByteString(pem.into_bytes()),
+        },
+    });
+    requester.cannot_apply(&asked, "is for spec.signerName access.keyhole.dev/session only").await?;
+    // Without the chart's own right there is none at all.
+    let nobody = ["auth", "can-i", "create", "certificatesigningrequests"];
+    let account = "system:serviceaccount:default:default";
+    cluster.kubectl().args(nobody).args(["--as", account]).is_refused("no").await.map(drop)
+}
+
 /// The API server stamps who asks; whatever the request itself says counts for nothing.
 async fn a_certificate_for_anothers_grant_is_denied(
     cluster: &Cluster,
@@ -105,13 +133,18 @@ async fn a_certificate_for_anothers_grant_is_denied(
 ) -> anyhow::Result<()> {
     let uid = cluster.grant(&grant.name).await?.metadata.uid.context("a grant without uid")?;
     let stranger = cluster.stranger().await?;
-    ensure!(asks_for_certificate(cluster, &stranger, &uid).await?.is_none(), "a stranger got a certificate");
     ensure!(
-        asks_for_certificate(cluster, requester, "0b9a2f0e-6e0f-4f0e-9d53-1f0e7d6c5b4a").await?.is_none(),
+        asks_for_certificate(cluster, &stranger, grant, &uid).await?.is_none(),
+        "a stranger got a certificate"
+    );
+    ensure!(
+        asks_for_certificate(cluster, requester, grant, "0b9a2f0e-6e0f-4f0e-9d53-1f0e7d6c5b4a")
+            .await?
+            .is_none(),
         "the requester got a certificate for a grant that is not there"
     );
     ensure!(
-        asks_for_certificate(cluster, requester, &uid).await?.is_some(),
+        asks_for_certificate(cluster, requester, grant, &uid).await?.is_some(),
         "the requester got no certificate for their own grant"
     );
     Ok(())
@@ -121,6 +154,7 @@ async fn a_certificate_for_anothers_grant_is_denied(
 async fn asks_for_certificate(
     cluster: &Cluster,
     person: &Person,
+    grant: &OpenGrant,
     uid: &str,
 ) -> anyhow::Result<Option<Vec<u8>>> {
     let mut params = CertificateParams::default();
@@ -131,7 +165,10 @@ async fn asks_for_certificate(
     let asked = json!({
         "apiVersion": "certificates.k8s.io/v1",
         "kind": "CertificateSigningRequest",
-        "metadata": {"name": name},
+        "metadata": {
+            "name": name,
+            "annotations": {"access.keyhole.dev/grant": format!("{}/{}", cluster.namespace, grant.name)},
+        },
         "spec": {
             "signerName": "access.keyhole.dev/session",
             "usages": ["digital signature", "client auth"],

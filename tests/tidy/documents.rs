@@ -117,7 +117,7 @@ fn the_chart_values_that_the_documents_set_exist() {
     for (document, text) in documents() {
         let commands = commands(&text);
         for set in [after(&commands, "--set"), after(&commands, "--set-file")].concat() {
-            let name = set.split('=').next().unwrap();
+            let name = set.trim_matches('\'').split('=').next().unwrap();
             let pointer = format!("/{}", name.replace('.', "/"));
             assert!(
                 values.pointer(&pointer).is_some(),

@@ -42,6 +42,7 @@ podLabels: {{- toYaml . | nindent 2 }}
 {{- define "keyhole.config" -}}
 namespace: {{ .Release.Namespace }}
 serviceAccount: keyhole-operator
+operatorImage: {{ .Values.image.operator | quote }}
 proxiesNamespace: {{ .Values.proxies.namespace }}
 proxyImage: {{ .Values.image.proxy | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -56,6 +57,8 @@ dns: {{- include "keyhole.peerConfig" .Values.dns | nindent 2 }}
 clientNamespaces: {{- toYaml .Values.proxies.clientNamespaces | nindent 2 }}
 proxyResources: {{- toYaml .Values.proxies.resources | nindent 2 }}
 proxyThreads: {{ .Values.proxies.threads }}
+maxLiveGrants: {{ .Values.grants.maxLive }}
+keepEndedFor: {{ .Values.retention.ended | quote }}
 {{- end }}
 
 {{/* What all pods of the operator's image share: argument is (list $ "subcommand"). */}}

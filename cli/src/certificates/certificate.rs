@@ -1,6 +1,7 @@
 //! A session certificate by way of the CertificateSigningRequest API: the API server stamps who asked, the operator
 //! signs for the live grant's own user only.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,18 +9,22 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{
     CertificateSigningRequest, CertificateSigningRequestSpec, CertificateSigningRequestStatus,
 };
-use kube::ResourceExt;
 use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, ResourceExt};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::cluster::{CallError, Cluster, Waited, wait};
+use crate::cluster::{CallError, Cluster};
 use crate::grants::OpenGrant;
 
 use super::{KeyError, SessionKey};
 
 /// How long the operator may take to sign.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long to wait before the answer is asked for again: the first time, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The shortest life that the API server lets anybody ask for, in seconds. The operator signs for less all the same.
 const SHORTEST_SECONDS: i64 = 600;
@@ -76,35 +81,59 @@ pub async fn obtain(
     now: Timestamp,
 ) -> Result<SessionCertificate, CertificateError> {
     let api = cluster.api_all::<CertificateSigningRequest>();
-    let request = signing_request(grant, key, now).map_err(CertificateError::Key)?;
+    let request = signing_request(cluster.namespace(), grant, key, now).map_err(CertificateError::Key)?;
     let made = api
         .create(&PostParams::default(), &request)
         .await
         .map_err(CallError::of("ask for a session certificate (CertificateSigningRequest)"))
         .map_err(CertificateError::Call)?;
     let name = made.name_any();
-    match wait(&api, &name, PATIENCE, |request| answer(request.status.as_ref()?)).await {
-        Ok(Waited::Seen(Answer::Signed(pem))) => {
+    match tokio::time::timeout(PATIENCE, answered(&api, &name)).await {
+        Ok(Ok(Some(Answer::Signed(pem)))) => {
             parse(&pem).ok_or_else(|| CertificateError::Unreadable { grant: grant.name.clone() })
         }
-        Ok(Waited::Seen(Answer::Refused(message))) => {
+        Ok(Ok(Some(Answer::Refused(message)))) => {
             Err(CertificateError::Refused { grant: grant.name.clone(), message })
         }
-        Ok(Waited::Gone | Waited::TimedOut) => {
-            Err(CertificateError::NoAnswer { grant: grant.name.clone(), request: name })
+        Ok(Ok(None)) | Err(_) => Err(CertificateError::NoAnswer { grant: grant.name.clone(), request: name }),
+        Ok(Err(error)) => Err(CertificateError::Call(error)),
+    }
+}
+
+/// The answer to this request, which is asked for again and again: nobody needs the right to watch everybody's. `None`: the
+/// request is gone.
+async fn answered(api: &Api<CertificateSigningRequest>, name: &str) -> Result<Option<Answer>, CallError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let read = api.get_opt(name).await;
+        let Some(request) = read.map_err(CallError::of(format!("read CertificateSigningRequest {name}")))?
+        else {
+            return Ok(None);
+        };
+        if let Some(answer) = request.status.as_ref().and_then(answer) {
+            return Ok(Some(answer));
         }
-        Err(error) => Err(CertificateError::Call(error)),
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 }
 
 fn signing_request(
+    namespace: &str,
     grant: &OpenGrant,
     key: &SessionKey,
     now: Timestamp,
 ) -> Result<CertificateSigningRequest, KeyError> {
     let seconds = grant.expires_at.duration_since(now).as_secs().max(SHORTEST_SECONDS);
     Ok(CertificateSigningRequest {
-        metadata: ObjectMeta { generate_name: Some("keyhole-".to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            generate_name: Some("keyhole-".to_owned()),
+            annotations: Some(BTreeMap::from([(
+                access::GRANT_ANNOTATION.to_owned(),
+                format!("{namespace}/{}", grant.name),
+            )])),
+            ..ObjectMeta::default()
+        },
         spec: CertificateSigningRequestSpec {
             request: ByteString(key.request_pem(&grant.uid)?.into_bytes()),
             signer_name: access::SIGNER.to_owned(),
@@ -180,7 +209,7 @@ mod tests {
         let key = SessionKey::make().unwrap();
         let seconds = |left: i64| {
             let grant = OpenGrant::for_tests(Timestamp::from_second(1_800_000_000 + left).unwrap());
-            signing_request(&grant, &key, now).unwrap().spec.expiration_seconds
+            signing_request("shop", &grant, &key, now).unwrap().spec.expiration_seconds
         };
         assert_eq!(seconds(60), Some(600));
         assert_eq!(seconds(-5), Some(600));

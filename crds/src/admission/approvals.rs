@@ -1,6 +1,6 @@
 //! Who may write an `AccessApproval`, and who may take a denial away.
 //!
-//! Its immutability stands in the schema. Whether the approver may approve at all, and whether `requester` is true, is for
+//! That it never changes stands here and in the schema: either can be taken away, and then the other still holds. Whether the approver may approve at all, and whether `requester` is true, is for
 //! the operator to judge: a policy can't see the request.
 
 use super::draft::{Draft, OURS};
@@ -9,7 +9,11 @@ use super::{APPROVE_ON_BEHALF, Release};
 pub(super) fn written_by(release: &Release) -> Draft {
     Draft::new("approvals")
         .operator(release)
-        .on(OURS, &["accessapprovals"], &["CREATE", "DELETE"])
+        .on(OURS, &["accessapprovals"], &["CREATE", "UPDATE", "DELETE"])
+        .check(
+            "request.operation != 'UPDATE' || object.spec == oldObject.spec",
+            "an approval never changes: delete it and apply another one",
+        )
         .check_saying(
             "request.operation != 'CREATE' || object.spec.submittedBy == variables.caller",
             "spec.submittedBy must be your own user name",

@@ -50,6 +50,11 @@ impl Draft {
         Self { namespace: Some(release.proxies_namespace.clone()), ..Self::new(name) }.operator(release)
     }
 
+    /// The same, for the operator's own namespace.
+    pub(super) fn in_operators(name: &'static str, release: &Release) -> Self {
+        Self { namespace: Some(release.operator_namespace.clone()), ..Self::new(name) }
+    }
+
     /// Evaluates once for each `AccessPolicy` of the object's namespace, as `params`. Where there is none, it refuses.
     pub(super) fn for_each_access_policy(self) -> Self {
         Self { with_policies: true, ..self }
@@ -68,15 +73,24 @@ impl Draft {
     }
 
     /// What the policy is about. `resources` of one group, subresources as `pods/exec`.
-    pub(super) fn on(mut self, group: &str, resources: &[&str], operations: &[&str]) -> Self {
+    pub(super) fn on(self, group: &str, resources: &[&str], operations: &[&str]) -> Self {
+        // A namespace selector lets objects without a namespace through to the rules: `*` of a group is too much.
+        self.scoped("Namespaced", group, resources, operations)
+    }
+
+    /// The same, of objects without a namespace.
+    pub(super) fn on_cluster(self, group: &str, resources: &[&str], operations: &[&str]) -> Self {
+        self.scoped("Cluster", group, resources, operations)
+    }
+
+    fn scoped(mut self, scope: &str, group: &str, resources: &[&str], operations: &[&str]) -> Self {
         self.rules.push(NamedRuleWithOperations {
             api_groups: Some(vec![group.to_owned()]),
             api_versions: Some(vec!["*".to_owned()]),
             operations: Some(operations.iter().map(|&operation| operation.to_owned()).collect()),
             resource_names: None,
             resources: Some(resources.iter().map(|&resource| resource.to_owned()).collect()),
-            // A namespace selector lets objects without a namespace through to the rules: `*` of a group is too much.
-            scope: Some("Namespaced".to_owned()),
+            scope: Some(scope.to_owned()),
         });
         self
     }
@@ -103,7 +117,12 @@ impl Draft {
 
     pub(super) fn finish(self) -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
         let Self { name, namespace, rules, with_policies, variables, validations } = self;
-        let metadata = ObjectMeta { name: Some(format!("{name}.{}", crate::GROUP)), ..ObjectMeta::default() };
+        let (key, value) = super::RELEASE_LABEL;
+        let metadata = ObjectMeta {
+            name: Some(format!("{name}.{}", crate::GROUP)),
+            labels: Some(BTreeMap::from([(key.to_owned(), value.to_owned())])),
+            ..ObjectMeta::default()
+        };
         let binding = ValidatingAdmissionPolicyBinding {
             metadata: metadata.clone(),
             spec: Some(ValidatingAdmissionPolicyBindingSpec {

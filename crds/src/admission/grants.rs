@@ -1,6 +1,6 @@
 //! Who may write an `AccessGrant`: the operator. A person may only revoke it, once, in their own name.
 //!
-//! That nothing but `revocation` ever changes stands in the schema and binds the operator too. Deleting a grant is left to
+//! That nothing but `revocation` ever changes stands here and in the schema, and binds the operator too. Deleting a grant is left to
 //! RBAC: its finalizer, which only the operator may take off, keeps it until everything is shut.
 
 use super::Release;
@@ -21,6 +21,15 @@ pub(super) fn written_by(release: &Release) -> Draft {
         .check(
             "request.operation != 'UPDATE' || variables.operator || variables.cleaner || variables.revokes",
             "nothing of a grant can be changed: a person may only set spec.revocation, once",
+        )
+        .check(
+            "request.operation != 'UPDATE' || (object.spec.request == oldObject.spec.request && \
+             object.spec.user == oldObject.spec.user && object.spec.terms == oldObject.spec.terms && \
+             object.spec.termsDigest == oldObject.spec.termsDigest && \
+             object.spec.?approvedBy == oldObject.spec.?approvedBy && \
+             object.spec.expiresAt == oldObject.spec.expiresAt && (!has(oldObject.spec.revocation) || \
+             object.spec.?revocation == oldObject.spec.?revocation))",
+            "nothing of a grant changes but spec.revocation, and that once",
         )
         .check_saying(
             "!variables.revokes || object.spec.revocation.by == variables.caller",

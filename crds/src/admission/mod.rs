@@ -4,17 +4,19 @@
 //! while one is missing or differs. So every default that the API server fills in is written out; a policy that went
 //! through the API server has an equal `spec`.
 //!
-//! Not here, on purpose: a policy for CertificateSigningRequests. The API server lets only holders of `approve` and `sign`
-//! on the signer touch them, and a certificate counts only when the session CA's key made it.
+//! What becomes of a CertificateSigningRequest needs no policy: the API server lets only holders of `approve` and `sign` on the
+//! signer touch it, and a certificate counts only when the session CA's key made it.
 
 mod approvals;
 mod draft;
 mod grants;
 mod groups;
 mod metadata;
+mod operators;
 mod pods;
 mod proxies;
 mod requests;
+mod sessions;
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -24,8 +26,14 @@ use k8s_openapi::api::admissionregistration::v1::{
 pub const REQUEST_ON_BEHALF: &str = "request-on-behalf";
 /// Verb on `accessapprovals`: its holder may write approvals in other people's names, with evidence.
 pub const APPROVE_ON_BEHALF: &str = "approve-on-behalf";
+/// Verb on `accessgrants`, without a namespace: its holder may ask for session certificates, and for no others.
+pub const CONNECT: &str = "connect";
+/// Verb on `certificatesigningrequests`: its holder may ask any signer all the same.
+pub const REQUEST_ANY: &str = "request-any";
 /// Name of the default-deny NetworkPolicy in the proxies namespace: the only one there that the chart owns.
 pub const DEFAULT_DENY: &str = "keyhole-default-deny";
+/// Label of every policy and definition of a release, by which the operator finds them.
+pub const RELEASE_LABEL: (&str, &str) = ("app.kubernetes.io/name", "keyhole");
 /// Audience of the token that a proxy shows to Vault.
 pub const VAULT_AUDIENCE: &str = "vault";
 
@@ -36,6 +44,8 @@ pub struct Release {
     pub operator_user: String,
     /// Namespace of the operator.
     pub operator_namespace: String,
+    /// The only image that the operator's pods run, exactly as they name it.
+    pub operator_image: String,
     /// Namespace of the proxies.
     pub proxies_namespace: String,
     /// The only image that runs there, exactly as pods name it.
@@ -45,7 +55,7 @@ pub struct Release {
 impl Release {
     /// The operator's service account: the last part of its user name. Role and RoleBinding in the proxies namespace are
     /// called the same.
-    fn service_account(&self) -> &str {
+    pub fn service_account(&self) -> &str {
         self.operator_user.rsplit(':').next().unwrap_or_default()
     }
 }
@@ -66,6 +76,10 @@ pub fn release_policies(
         pods::reported(release),
         proxies::tokens(release),
         proxies::objects(release),
+        operators::pods(release),
+        operators::entered(release),
+        operators::tokens(release),
+        sessions::asked_for(),
     ]
     .into_iter()
     .map(draft::Draft::finish)
@@ -80,6 +94,7 @@ mod tests {
         Release {
             operator_user: "system:serviceaccount:keyhole-system:keyhole-operator".into(),
             operator_namespace: "keyhole-system".into(),
+            operator_image: "registry.example.com/keyhole-operator:0.1.0".into(),
             proxies_namespace: "keyhole-proxies".into(),
             proxy_image: "registry.example.com/keyhole-proxy:0.1.0".into(),
         }
@@ -115,7 +130,8 @@ mod tests {
         let operator = Release { operator_user: "system:serviceaccount:x:y".into(), ..release() };
         let namespace = Release { proxies_namespace: "x".into(), ..release() };
         let image = Release { proxy_image: "x".into(), ..release() };
-        for other in [operator, namespace, image] {
+        let operators = Release { operator_image: "x".into(), ..release() };
+        for other in [operator, namespace, image, operators] {
             assert_ne!(release_policies(&other), base);
         }
         assert_eq!(release_policies(&release()), base);

@@ -49,12 +49,21 @@ pub(super) fn objects(release: &Release) -> Draft {
                 "variables.caller in {FURNISHERS} && request.resource.resource in ['configmaps', 'serviceaccounts']"
             ),
         )
+        // Who takes the release away may take away what every grant stands on; nobody else.
+        .variable(
+            "uninstalls",
+            &format!(
+                "authorizer.group('rbac.authorization.k8s.io').resource('clusterroles').name('{account}')\
+                 .check('delete').allowed()"
+            ),
+        )
         // What the chart itself puts here, in the only form that gives nobody else anything.
         .variable(
             "denyAll",
             &format!(
                 "request.resource.resource == 'networkpolicies' && variables.named == '{DEFAULT_DENY}' && \
-                 (object == null || (dyn(object).spec.?podSelector.orValue({{}}).size() == 0 && \
+                 (object == null ? variables.uninstalls : \
+                 (dyn(object).spec.?podSelector.orValue({{}}).size() == 0 && \
                  !has(dyn(object).spec.ingress) && !has(dyn(object).spec.egress) && \
                  dyn(object).spec.?policyTypes.orValue([]).size() == 2))"
             ),
@@ -62,10 +71,10 @@ pub(super) fn objects(release: &Release) -> Draft {
         .variable(
             "operatorsOwn",
             &format!(
-                "variables.named == '{account}' && (request.resource.resource == 'roles' || \
-                 (request.resource.resource == 'rolebindings' && (object == null || \
+                "variables.named == '{account}' && request.resource.resource in ['roles', 'rolebindings'] && \
+                 (object == null ? variables.uninstalls : (request.resource.resource == 'roles' || \
                  dyn(object).?subjects.orValue([]).all(s, s.kind == 'ServiceAccount' && s.name == '{account}' && \
-                 s.?namespace.orValue('') == '{namespace}'))))"
+                 s.?namespace.orValue('') == '{namespace}')))"
             ),
         )
         .check(

@@ -1,6 +1,6 @@
 //! Whether a session certificate is signed. Pure: a CSR and the grant it names, in; what to sign, or a refusal, out.
 
-use access::{SIGNER, session_uri};
+use access::{GRANT_ANNOTATION, SIGNER, session_uri};
 use crds::AccessGrant;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequestSpec;
@@ -36,8 +36,17 @@ pub enum Refusal {
     /// Another kind of key.
     #[error("the key must be ECDSA P-256 or Ed25519")]
     Key,
+    /// It does not say where its grant is.
+    #[error("the annotation {GRANT_ANNOTATION} must be <namespace>/<name> of the grant")]
+    Unnamed,
+    /// This person asked for many a moment ago.
+    #[error("you asked for many certificates a moment ago: ask again in {seconds} s")]
+    TooMany {
+        /// How long to wait.
+        seconds: u64,
+    },
     /// No such grant, or none of this person: which of the two is not told.
-    #[error("there is no live grant of this uid for {user}")]
+    #[error("there is no live grant of this uid and name for {user}")]
     NoGrant {
         /// Who asked.
         user: String,

@@ -2,4 +2,5 @@
 //! user. The API server stamps who asked; the request's subject is ignored.
 
 pub mod judge;
+pub mod rate;
 pub mod sign;

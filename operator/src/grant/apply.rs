@@ -75,6 +75,10 @@ impl Steps<'_> {
                 Ok(())
             }
             Action::DeletePod => self.delete_pod().await,
+            Action::CloseNetworkPolicy => {
+                let Self { context, observed, .. } = self;
+                self.put(network_policy::closed(&observed.grant, &context.config)).await
+            }
             Action::DeleteNetworkPolicy => self.delete::<NetworkPolicy>("NetworkPolicy").await,
             Action::DeleteRoleBinding => self.delete::<RoleBinding>("RoleBinding").await,
             Action::DeleteRole => self.delete::<Role>("Role").await,

@@ -49,8 +49,8 @@ pub async fn observe(context: &Context, grant: AccessGrant, now: Timestamp) -> O
         Known::Unknown => None,
     };
     let admission = match plan::own_end(&grant, now).is_none() && is_opening(&pod, report.as_ref()) {
-        true => match unread.read("the admission policies", admission::observe(&context.client).await) {
-            Known::Seen(found) => Some(admission::judged(context, &found)),
+        true => match unread.read("the admission policies", admission::look(context).await) {
+            Known::Seen(found) => Some(found),
             Known::Unknown => None,
         },
         false => None,

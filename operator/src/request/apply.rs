@@ -45,7 +45,7 @@ fn tell(context: &Context, before: &AccessRequest, after: &AccessRequest) {
         request.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default()
     };
     let (old, new) = (conditions(before), conditions(after));
-    // `Ready` and `Ended` are the grant's own events.
+    // `Open` and `Ended` are the grant's own events.
     let decided = events::changed(&old, &new)
         .into_iter()
         .filter(|c| c.type_ == ConditionType::Approved.word())

@@ -1,8 +1,10 @@
-//! The `AccessGrant` of an approved request: name, owner, finalizer, snapshot. Pure.
+//! The `AccessGrant` of an approved request: name, finalizer, snapshot. Pure.
+//!
+//! It is not owned by the request: who deletes their request ends the grant, and its record stays.
 
 use crds::{AccessGrant, AccessGrantSpec, AccessRequest, GrantedBy, GrantedTerms, RequestRef};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use sha2::{Digest, Sha256};
@@ -24,13 +26,12 @@ pub fn build(
     counted: &[&Judged],
     expires_at: Timestamp,
 ) -> AccessGrant {
-    let Offer { terms, digest, database_uid, database_spec } = offer;
+    let Offer { terms, digest, database_uid, database_spec, max_live: _ } = offer;
     AccessGrant {
         metadata: ObjectMeta {
             name: Some(name(request)),
             namespace: request.namespace(),
             finalizers: Some(vec![crds::FINALIZER.to_owned()]),
-            owner_references: Some(vec![owner(request)]),
             ..ObjectMeta::default()
         },
         spec: AccessGrantSpec {
@@ -45,6 +46,9 @@ pub fn build(
                 rule: terms.rule.rule.clone(),
                 limits: terms.limits.into(),
                 minutes: terms.minutes.get(),
+                reason: terms.reason.clone(),
+                submitted_by: terms.request.submitted_by.clone(),
+                evidence: request.spec.evidence.clone(),
             },
             terms_digest: digest.as_str().to_owned(),
             approved_by: counted.iter().map(|judged| by(judged)).collect(),
@@ -57,15 +61,4 @@ pub fn build(
 
 fn by(judged: &Judged) -> GrantedBy {
     GrantedBy { approval: judged.name.clone(), uid: judged.uid.clone(), approver: judged.approver.clone() }
-}
-
-fn owner(request: &AccessRequest) -> OwnerReference {
-    OwnerReference {
-        api_version: format!("{}/{}", crds::GROUP, crds::VERSION),
-        kind: "AccessRequest".to_owned(),
-        name: request.name_any(),
-        uid: request.uid().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(false),
-    }
 }

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod decision;
 pub mod error;
 pub mod grant_object;
+mod granting;
 pub mod observe;
 pub mod observed;
 pub mod plan;
@@ -16,6 +17,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use self::error::RequestError;
+pub use self::granting::Granting;
 use self::plan::Plan;
 use crate::api::{LOOK_AGAIN, until};
 use crate::clock::now;
@@ -32,10 +34,16 @@ pub async fn reconcile(cached: Arc<AccessRequest>, context: Arc<Context>) -> Res
     let read = api.get_opt(&cached.name_any()).await.map_err(RequestError::Observe)?;
     let Some(request) = read.filter(|request| !is_over(request)) else { return Ok(Action::await_change()) };
     let grant = observe::grant(&context, &request).await.map_err(RequestError::Observe)?;
-    let plan = match plan::of_grant(&request, grant.as_ref(), now()) {
+    let mut plan = match plan::of_grant(&request, grant.as_ref(), now()) {
         Some(plan) => plan,
         None => decide(&context, request.clone()).await?,
     };
+    let mut _granting = None;
+    if plan.create.is_some() {
+        // Of several that are granted at once each must see the others' grants.
+        _granting = context.granting.turn(&request).await;
+        plan = decide(&context, request.clone()).await?;
+    }
     let again = plan.look_again;
     apply::obey(&context, &api, &request, plan).await?;
     context.failures.went_well(&request.uid().unwrap_or_default());

@@ -5,15 +5,15 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::grant_object;
-use super::observed::Observed;
+use super::observed::{Live, Observed};
 use crate::admission;
+use crate::api::escaped;
 use crate::context::Context;
+use crate::controllers::LIVE_GRANTS;
 
 /// Its grant, or whatever has its grant's name.
 pub async fn grant(context: &Context, request: &AccessRequest) -> Result<Option<AccessGrant>, kube::Error> {
-    let namespace = request.namespace().unwrap_or_default();
-    let grants: Api<AccessGrant> = Api::namespaced(context.client.clone(), &namespace);
-    grants.get_opt(&grant_object::name(request)).await
+    grants(context, request).get_opt(&grant_object::name(request)).await
 }
 
 /// Observes a request that has no grant.
@@ -25,10 +25,12 @@ pub async fn observe(context: &Context, request: AccessRequest) -> Result<Observ
     let approvals: Api<AccessApproval> = Api::namespaced(client(), &namespace);
     // Names of objects have no sign that means something to a selector.
     let of_request = ListParams::default().fields(&format!("spec.request.name={}", request.name_any()));
-    let (database, approvals, found) = tokio::try_join!(
+    let (database, approvals, admission, of_person, granted_before) = tokio::try_join!(
         databases.get_opt(&request.spec.database),
         approvals.list(&of_request),
-        admission::observe(&context.client),
+        admission::look(context),
+        of_person(context, &request),
+        granted_before(context, &request),
     )?;
     let policy = match &database {
         Some(database) => policies.get_opt(&database.spec.access_policy).await?,
@@ -39,7 +41,40 @@ pub async fn observe(context: &Context, request: AccessRequest) -> Result<Observ
         policy,
         approvals: approvals.items,
         grant: None,
-        admission: admission::judged(context, &found),
+        admission,
+        live: Live { of_person, of_all: of_all(context), most_of_all: context.config.max_live_grants },
+        granted_before,
         request,
     })
+}
+
+/// Grants of the person and the database that are not settled.
+async fn of_person(context: &Context, request: &AccessRequest) -> Result<u32, kube::Error> {
+    let grants = grants(context, request);
+    let (user, database) = (escaped(&request.spec.user), escaped(&request.spec.database));
+    let theirs = format!("spec.user={user},spec.terms.database={database},{LIVE_GRANTS}");
+    let found = grants.list_metadata(&ListParams::default().fields(&theirs)).await?.items;
+    Ok(u32::try_from(found.len()).unwrap_or(u32::MAX))
+}
+
+/// By what is cached: a few more or less are no harm, and to count them all anew each time would be.
+fn of_all(context: &Context) -> u32 {
+    let known = context.grants.get().map(|store| store.state().len()).unwrap_or_default();
+    u32::try_from(known).unwrap_or(u32::MAX)
+}
+
+/// The grant of an earlier request of this name that carried the same commit.
+async fn granted_before(context: &Context, request: &AccessRequest) -> Result<Option<String>, kube::Error> {
+    let Some(evidence) = &request.spec.evidence else { return Ok(None) };
+    let of_name = format!("spec.request.name={}", request.name_any());
+    let found = grants(context, request).list(&ListParams::default().fields(&of_name)).await?.items;
+    let same = found.into_iter().find(|grant| {
+        let commit = grant.spec.terms.evidence.as_ref().map(|before| &before.commit);
+        Some(&grant.spec.request.uid) != request.metadata.uid.as_ref() && commit == Some(&evidence.commit)
+    });
+    Ok(same.map(|grant| grant.name_any()))
+}
+
+fn grants(context: &Context, request: &AccessRequest) -> Api<AccessGrant> {
+    Api::namespaced(context.client.clone(), &request.namespace().unwrap_or_default())
 }

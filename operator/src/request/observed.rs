@@ -19,4 +19,19 @@ pub struct Observed {
     pub grant: Option<AccessGrant>,
     /// The admission policies.
     pub admission: Admission,
+    /// How many grants there are beside it.
+    pub live: Live,
+    /// A grant that was made of the same commit, for an earlier request of this name.
+    pub granted_before: Option<String>,
+}
+
+/// Grants that are not shut yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Of the same person, for the same database.
+    pub of_person: u32,
+    /// Of everybody in the cluster.
+    pub of_all: u32,
+    /// The most of those that the release allows.
+    pub most_of_all: u32,
 }

@@ -6,7 +6,7 @@ use crds::{
     Decision, DenialLatch, GrantPhase, Reason, RequestPhase, condition, find_condition, set_condition,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use super::decision::offer::{NoOffer, Offer, Sources, offer};
@@ -17,6 +17,9 @@ use super::grant_object;
 use super::observed::Observed;
 use crate::admission::groups_checked_since;
 use crate::api::created;
+
+/// How long to wait before a request is looked at again where what it waits for is not watched.
+const SOON: SignedDuration = SignedDuration::from_secs(15);
 
 /// What to do, in this order: write the status, create the grant.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,21 +64,35 @@ fn over(mut status: AccessRequestStatus) -> Plan {
 }
 
 fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
-    let Observed { request, database, policy, approvals, grant: _, admission } = observed;
+    let Observed { request, database, policy, approvals, grant: _, admission, live, granted_before } =
+        observed;
     let offer = offer(Sources { request, database: database.as_ref(), policy: policy.as_ref() }, now);
     let groups_since = policy.as_ref().and_then(groups_checked_since);
     let since = admission.since().unwrap_or(Timestamp::MAX).max(groups_since.unwrap_or(Timestamp::MIN));
     let judged = offer.as_ref().map(|offer| judge(offer, request, approvals, since)).unwrap_or_default();
     let lapses_at = lapses_at(request, policy.as_ref());
-    let case = Case { request, admission, groups_since, offer: &offer, judged: &judged, lapses_at, now };
+    let granted_before = granted_before.as_deref();
+    let (offer_is, live) = (&offer, *live);
+    let case = Case {
+        request,
+        admission,
+        groups_since,
+        offer: offer_is,
+        judged: &judged,
+        live,
+        granted_before,
+        lapses_at,
+        now,
+    };
     let verdict = decide(&case);
     show(&mut status, &offer, &judged);
     match verdict {
         Verdict::Waiting(why) => {
             status.phase = RequestPhase::Pending;
             (status.grant, status.expires_at) = (None, None);
+            let again = if changes_unseen(why.reason) { soon(now) } else { lapses_at };
             approved(&mut status, request, (false, why), now);
-            Plan { status, create: None, look_again: Some(lapses_at) }
+            Plan { status, create: None, look_again: Some(again.min(lapses_at)) }
         }
         Verdict::Denied { by, why } => {
             status.phase = RequestPhase::Denied;
@@ -94,6 +111,15 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
             Err(_) => Plan { status, create: None, look_again: None },
         },
     }
+}
+
+/// Whether what is waited for changes without an object of ours that is watched.
+fn changes_unseen(reason: Reason) -> bool {
+    matches!(reason, Reason::AdmissionNotInForce | Reason::TooManyLive | Reason::NoRuleMatches)
+}
+
+fn soon(now: Timestamp) -> Timestamp {
+    now.checked_add(SOON).unwrap_or(now)
 }
 
 /// Records the grant's name and deadline first: after a crash the same grant is made, with the same deadline.
@@ -144,11 +170,16 @@ pub fn mirrored(
     status.endpoint = seen.endpoint.filter(|_| seen.phase == GrantPhase::Ready);
     let why = Because::new(Reason::Approved, "enough people approved these terms; the grant is made.");
     approved(&mut status, request, (true, why), now);
-    for kind in [ConditionType::Ready, ConditionType::Ended] {
-        if let Some(theirs) = find_condition(&seen.conditions, kind) {
-            set_condition(&mut status.conditions, theirs.clone(), request.metadata.generation, now);
+    for (theirs, ours) in
+        [(ConditionType::Ready, ConditionType::Open), (ConditionType::Ended, ConditionType::Ended)]
+    {
+        if let Some(theirs) = find_condition(&seen.conditions, theirs) {
+            let mirrored = Condition { type_: ours.word().to_owned(), ..theirs.clone() };
+            set_condition(&mut status.conditions, mirrored, request.metadata.generation, now);
         }
     }
+    // Of a release that called it so.
+    status.conditions.retain(|condition| condition.type_ != ConditionType::Ready.word());
     status
 }
 
@@ -187,6 +218,7 @@ fn show(status: &mut AccessRequestStatus, offer: &Result<Offer, NoOffer>, judged
 
 fn approved(status: &mut AccessRequestStatus, request: &AccessRequest, is: (bool, Because), now: Timestamp) {
     let (holds, because) = is;
+    status.observed_generation = request.metadata.generation;
     let new = condition(ConditionType::Approved, holds, &because);
     set_condition(&mut status.conditions, new, request.metadata.generation, now);
 }

@@ -5,7 +5,8 @@ source "$HERE/parts/pki.sh"
 IFS=: read -r name groups <<<"${1:-}"
 [ -n "$name" ] || misused
 shift
-subject=; for group in ${groups//,/ }; do subject+="/O=$group"; done
+# Everybody is one of the people that the chart lets connect.
+subject=; for group in people ${groups//,/ }; do subject+="/O=$group"; done
 person=person.$name   # apart from the cluster's own keys
 mkdir -p "$PKI"; chmod 700 "$CLUSTER_DIR" "$PKI"
 

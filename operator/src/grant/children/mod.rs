@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use access::{ChildName, GRANT_UID_LABEL, Target};
+use access::{ChildName, GRANT_ANNOTATION, GRANT_UID_LABEL, Target};
 use crds::AccessGrant;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -23,8 +23,6 @@ use kube::core::ObjectMeta;
 
 use crate::config::Config;
 
-/// Annotation with `<namespace>/<name>` of the grant.
-pub const GRANT_ANNOTATION: &str = "access.keyhole.dev/grant";
 /// Label on a database's service account: the namespace of its `Database`.
 pub const DATABASE_NAMESPACE_LABEL: &str = "access.keyhole.dev/database-namespace";
 /// Label on a database's service account: the name of its `Database`.
@@ -60,24 +58,26 @@ impl Parent<'_> {
         u32::try_from(left.max(1)).unwrap_or(1)
     }
 
-    /// The labels of every child.
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            (GRANT_UID_LABEL.to_owned(), self.uid()),
-            ("app.kubernetes.io/name".to_owned(), "keyhole-proxy".to_owned()),
-            ("app.kubernetes.io/managed-by".to_owned(), "keyhole-operator".to_owned()),
-        ])
-    }
-
     /// The metadata of every child.
     pub fn metadata(&self) -> ObjectMeta {
-        let (namespace, name) = (self.grant.namespace().unwrap_or_default(), self.grant.name_any());
-        ObjectMeta {
-            name: Some(self.name().to_string()),
-            namespace: Some(self.config.proxies_namespace.clone()),
-            labels: Some(self.labels()),
-            annotations: Some(BTreeMap::from([(GRANT_ANNOTATION.to_owned(), format!("{namespace}/{name}"))])),
-            ..ObjectMeta::default()
-        }
+        metadata(self.grant, self.config)
+    }
+}
+
+/// The metadata of every child of the grant.
+pub fn metadata(grant: &AccessGrant, config: &Config) -> ObjectMeta {
+    let uid = grant.uid().unwrap_or_default();
+    let name = ChildName::of(&uid).to_string();
+    let whose = format!("{}/{}", grant.namespace().unwrap_or_default(), grant.name_any());
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(config.proxies_namespace.clone()),
+        labels: Some(BTreeMap::from([
+            (GRANT_UID_LABEL.to_owned(), uid),
+            ("app.kubernetes.io/name".to_owned(), "keyhole-proxy".to_owned()),
+            ("app.kubernetes.io/managed-by".to_owned(), "keyhole-operator".to_owned()),
+        ])),
+        annotations: Some(BTreeMap::from([(GRANT_ANNOTATION.to_owned(), whose)])),
+        ..ObjectMeta::default()
     }
 }

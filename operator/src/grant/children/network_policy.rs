@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use access::{Engine, GRANT_UID_LABEL, PORT_STATUS, PORT_TLS};
-use crds::NetworkPeer;
+use crds::{AccessGrant, NetworkPeer};
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
 
-use super::Parent;
+use super::{Parent, metadata};
 use crate::config::Config;
 
 /// Label of the operator's pods, in its namespace; those of `end-all` carry it too.
@@ -35,6 +36,20 @@ pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
                 out(&vault.to, vec![tcp(vault.port)]),
                 out(dns, vec![port("UDP", DNS), tcp(DNS)]),
             ]),
+        }),
+    }
+}
+
+/// The same, with no way in and no way out: for a pod that does not go.
+pub fn closed(grant: &AccessGrant, config: &Config) -> NetworkPolicy {
+    let own = BTreeMap::from([(GRANT_UID_LABEL.to_owned(), grant.uid().unwrap_or_default())]);
+    NetworkPolicy {
+        metadata: metadata(grant, config),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(own)),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(Vec::new()),
+            egress: Some(Vec::new()),
         }),
     }
 }

@@ -1,6 +1,6 @@
 //! What a proxy pod may be, may reach, and who may reach it.
 
-use access::{Target, Used};
+use access::{GRANT_ANNOTATION, Target, Used};
 use serde_json::{Value, json};
 
 use super::*;

@@ -16,7 +16,7 @@ use super::{Action, Order, Plan, let_go, own_end};
 
 /// How long a proxy may take to cut, shut and prove before its pod is deleted.
 const TO_PROVE: SignedDuration = SignedDuration::from_secs(10);
-/// How long after its deletion a pod may stay before its NetworkPolicy goes first.
+/// How long after its deletion a pod may stay before its NetworkPolicy closes everything.
 const TO_LEAVE: SignedDuration = SignedDuration::from_secs(30);
 /// How often a proxy that ends is asked.
 const ENDING: SignedDuration = SignedDuration::from_millis(100);
@@ -120,8 +120,8 @@ fn delete_once(pod: &PodSeen) -> Vec<Action> {
     if pod.deleting_since.is_some() { Vec::new() } else { vec![Action::DeletePod] }
 }
 
-/// With the NetworkPolicy gone first, an open connection would stall in silence and the server keep its session: so the
-/// pod goes first, unless it won't go.
+/// With the way out closed first, an open connection would stall in silence and the server keep its session: so the pod goes
+/// first, unless it won't go.
 fn rules_go(observed: &Observed, now: Timestamp) -> Vec<Action> {
     let Rules { network_policy, secret, role, role_binding, service_account: _ } = observed.rules;
     let unless_missing = |child: Child, action: Action| (child != Child::Missing).then_some(action);
@@ -130,7 +130,7 @@ fn rules_go(observed: &Observed, now: Timestamp) -> Vec<Action> {
         Known::Seen(None) => {}
         Known::Seen(Some(pod)) => {
             let stuck = pod.deleting_since.is_some_and(|since| now.duration_since(since) >= TO_LEAVE);
-            return if stuck { policy.into_iter().collect() } else { Vec::new() };
+            return if stuck { vec![Action::CloseNetworkPolicy] } else { Vec::new() };
         }
         Known::Unknown => return Vec::new(),
     }

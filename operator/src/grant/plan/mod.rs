@@ -74,7 +74,9 @@ pub enum Action {
     TellEnd(EndReason),
     /// Delete the pod that was seen; where none could be read, the one of this name.
     DeletePod,
-    /// Delete the NetworkPolicy.
+    /// Let nothing in or out of the pod any more. A pod that no policy selects may be open: only an empty one closes it for certain.
+    CloseNetworkPolicy,
+    /// Delete the NetworkPolicy, of a pod that is gone.
     DeleteNetworkPolicy,
     /// Delete the binding of the Role.
     DeleteRoleBinding,

@@ -18,7 +18,7 @@ pub fn untrusted(observed: &Observed) -> Option<Because> {
             return Some(Because::new(
                 Reason::AdmissionNotInForce,
                 format!(
-                    "the release's admission policies are not in force, so nothing is opened: {what}. Run `helm upgrade` with the release's chart."
+                    "what the release stands on is not in force, so nothing is opened: {what}. Run `helm upgrade` with the release's chart."
                 ),
             ));
         }
@@ -29,6 +29,15 @@ pub fn untrusted(observed: &Observed) -> Option<Because> {
             ));
         }
     };
+    let metadata = &observed.grant.metadata;
+    // Its spec is written once, and once more where it is revoked.
+    if metadata.generation != Some(1) {
+        let name = observed.grant.name_any();
+        let sentence = format!(
+            "this grant was changed after it was made, so it gets no proxy: revoke {name} and ask again."
+        );
+        return Some(Because::new(Reason::Changed, sentence));
+    }
     (created(&observed.grant) <= since).then(|| {
         Because::new(
             Reason::OlderThanAdmission,

@@ -6,11 +6,18 @@ use access::{GrantMinutes, Limits, Peer, PolicyRule, Quorum, RequestIdentity, Te
 use crds::{
     AccessPolicy, AccessRequest, ApprovalsSpec, Database, DatabaseSpec, Evidence, NetworkPeer, Reason, Rule,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::expression::{self, Inputs};
+use crate::api::created;
 use access::chain;
+
+/// How many live grants of one database one person may have where the rule does not say.
+const DEFAULT_MAX_LIVE: u32 = 1;
+
+/// How long after it was made a policy may be one of several objects that are still being applied.
+const ARRIVING: SignedDuration = SignedDuration::from_secs(60);
 
 /// Terms that can be approved.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +30,8 @@ pub struct Offer {
     pub database_uid: String,
     /// Its spec now: the snapshot of the grant.
     pub database_spec: DatabaseSpec,
+    /// How many live grants of the database the rule lets one person have.
+    pub max_live: u32,
 }
 
 /// Why there are no terms.
@@ -115,6 +124,7 @@ pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
         terms,
         database_uid: database.uid().unwrap_or_default(),
         database_spec: database.spec.clone(),
+        max_live: rule.max_live.unwrap_or(DEFAULT_MAX_LIVE),
     })
 }
 
@@ -127,6 +137,20 @@ pub fn is_evidence(evidence: Option<&Evidence>) -> bool {
             && !reviewer.is_empty()
             && author != reviewer
     })
+}
+
+/// Whether this is a service account of the team's own namespace. Whoever may edit there can be it: by impersonation, with a token,
+/// or in a pod of theirs (Kubernetes' built-in role `edit`).
+pub fn is_of_team(submitter: &str, namespace: &str) -> bool {
+    submitter.starts_with(&format!("system:serviceaccount:{namespace}:"))
+}
+
+/// Why it is not trusted.
+pub fn of_team(submitter: &str) -> String {
+    format!(
+        "{submitter} is a service account of this namespace, and whoever may edit here can be it: submit from a namespace of \
+         the platform team."
+    )
 }
 
 fn peer(to: &NetworkPeer) -> Peer {
@@ -176,10 +200,10 @@ fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs) -> Result<&'a Rule, N
             return Ok(rule);
         }
     }
-    Err(deny(
-        Reason::NoRuleMatches,
-        format!("no rule of AccessPolicy {:?} matches this request.", policy.name_any()),
-    ))
+    let message = format!("no rule of AccessPolicy {:?} matches this request.", policy.name_any());
+    // What is applied with it in one go, its other objects and their labels, may not be there yet.
+    let is_new = inputs.now.duration_since(created(policy)) < ARRIVING;
+    Err(if is_new { wait(Reason::NoRuleMatches, message) } else { deny(Reason::NoRuleMatches, message) })
 }
 
 fn approvals(rule: &Rule) -> Result<&ApprovalsSpec, NoOffer> {
@@ -211,6 +235,9 @@ fn on_behalf(request: &AccessRequest, rule: &Rule) -> Result<(), NoOffer> {
                 rule.name
             ),
         ));
+    }
+    if is_of_team(submitter, &request.namespace().unwrap_or_default()) {
+        return Err(deny(Reason::SubmitterInTeamNamespace, of_team(submitter)));
     }
     if !is_evidence(request.spec.evidence.as_ref()) {
         return Err(deny(

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use access::Quorum;
-use crds::{AccessApproval, AccessRequest, Decision};
+use crds::{AccessApproval, AccessRequest, Decision, Evidence};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::offer::{Offer, is_evidence};
+use super::offer::{Offer, is_evidence, is_of_team, of_team};
 use crate::api::created;
 
 /// One approval or denial, judged.
@@ -37,6 +37,8 @@ pub enum WhyNot {
         /// Since when they do.
         since: Timestamp,
     },
+    /// It was changed after it was written.
+    Changed,
     /// It names another request's uid.
     OtherRequest,
     /// It says that somebody else asked.
@@ -56,6 +58,21 @@ pub enum WhyNot {
     SubmitterNotTrusted {
         /// Who brought it.
         submitter: String,
+    },
+    /// It was brought by a service account of the team's own namespace.
+    SubmitterOfTeam {
+        /// Who brought it.
+        submitter: String,
+    },
+    /// Whoever wrote the request there reviewed the approval.
+    ReviewedByAuthor {
+        /// Who.
+        reviewer: String,
+    },
+    /// Another approval that was brought for somebody was reviewed by the same person.
+    SameReviewer {
+        /// Who.
+        reviewer: String,
     },
     /// The same submitter brought the request.
     SameSubmitter {
@@ -80,6 +97,7 @@ impl fmt::Display for WhyNot {
                     "what it says is checked only since {since:.0}, when policies were in force, and it is older: write it again"
                 )
             }
+            Self::Changed => write!(f, "it was changed after it was written: write another one"),
             Self::OtherRequest => {
                 write!(f, "it is for another request: spec.request.uid is not this one's uid")
             }
@@ -95,9 +113,19 @@ impl fmt::Display for WhyNot {
             Self::SubmitterNotTrusted { submitter } => {
                 write!(f, "{submitter} may not approve for others: the rule's onBehalfBy does not name it")
             }
+            Self::SubmitterOfTeam { submitter } => write!(f, "{}", of_team(submitter)),
+            Self::ReviewedByAuthor { reviewer } => {
+                write!(f, "its evidence names {reviewer} as the reviewer, who wrote the request there")
+            }
+            Self::SameReviewer { reviewer } => {
+                write!(
+                    f,
+                    "its evidence names {reviewer} as the reviewer, who reviewed another approval already"
+                )
+            }
             Self::SameSubmitter { submitter } => write!(
                 f,
-                "{submitter} brought the request too, and the rule's onBehalfBy does not allow it both"
+                "{submitter} brought the request too, which the rule's onBehalfBy must allow (both), for one approval"
             ),
             Self::EvidenceMissing => {
                 write!(
@@ -122,23 +150,41 @@ pub fn judge(
         approvals.iter().filter(|approval| approval.spec.request.name == request.name_any()).collect();
     ordered.sort_by_key(|approval| (created(*approval), approval.name_any()));
     let mut judged: Vec<Judged> = Vec::new();
+    let mut reviewers: Vec<String> = Vec::new();
     for approval in ordered {
         let twice = judged.iter().any(|other| {
             other.why_not.is_none()
                 && other.approver == approval.spec.approver
                 && other.decision == approval.spec.decision
         });
+        let reviewer = reviewer_on_behalf(approval);
+        let same_reviewer = || {
+            let before = reviewer.as_ref().filter(|name| reviewers.contains(&name.to_lowercase()));
+            before.map(|reviewer| WhyNot::SameReviewer { reviewer: reviewer.clone() })
+        };
+        let why_not = why_not(offer, request, approval, trusted_since)
+            .or_else(|| twice.then_some(WhyNot::Twice))
+            .or_else(|| same_reviewer().filter(|_| approval.spec.decision == Decision::Approve));
+        if why_not.is_none() {
+            reviewers.extend(reviewer.iter().map(|name| name.to_lowercase()));
+        }
         judged.push(Judged {
             name: approval.name_any(),
             uid: approval.uid().unwrap_or_default(),
             approver: approval.spec.approver.clone(),
             decision: approval.spec.decision,
             comment: approval.spec.comment.clone(),
-            why_not: why_not(offer, request, approval, trusted_since)
-                .or_else(|| twice.then_some(WhyNot::Twice)),
+            why_not,
         });
     }
     judged
+}
+
+/// Who reviewed it, as its evidence says, where it was brought for somebody else.
+fn reviewer_on_behalf(approval: &AccessApproval) -> Option<String> {
+    let spec = &approval.spec;
+    let evidence = spec.evidence.as_ref().filter(|_| spec.submitted_by != spec.approver)?;
+    Some(evidence.reviewer.clone())
 }
 
 fn why_not(
@@ -153,6 +199,9 @@ fn why_not(
     }
     if created(approval) <= trusted_since {
         return Some(WhyNot::TooOld { since: trusted_since });
+    }
+    if approval.metadata.generation != Some(1) {
+        return Some(WhyNot::Changed);
     }
     if request.uid().as_deref() != Some(spec.request.uid.as_str()) {
         return Some(WhyNot::OtherRequest);
@@ -176,8 +225,11 @@ fn why_not(
 }
 
 fn may_approve(quorum: &Quorum, approval: &AccessApproval) -> bool {
-    quorum.users.contains(&approval.spec.approver)
-        || quorum.groups.iter().any(|group| approval.spec.groups.contains(group))
+    let approver = &approval.spec.approver;
+    // A service account is nobody in particular: it may approve where the rule names it, and not as one of a group.
+    let is_person = !approver.starts_with("system:serviceaccount:");
+    quorum.users.contains(approver)
+        || (is_person && quorum.groups.iter().any(|group| approval.spec.groups.contains(group)))
 }
 
 fn submitter(quorum: &Quorum, request: &AccessRequest, approval: &AccessApproval) -> Option<WhyNot> {
@@ -187,14 +239,27 @@ fn submitter(quorum: &Quorum, request: &AccessRequest, approval: &AccessApproval
         if !quorum.on_behalf_by.contains(submitter) {
             return Some(WhyNot::SubmitterNotTrusted { submitter: named() });
         }
+        if is_of_team(submitter, &request.namespace().unwrap_or_default()) {
+            return Some(WhyNot::SubmitterOfTeam { submitter: named() });
+        }
         if !is_evidence(approval.spec.evidence.as_ref()) {
             return Some(WhyNot::EvidenceMissing);
         }
+        if let Some(reviewer) = reviewed_by_author(request, approval) {
+            return Some(WhyNot::ReviewedByAuthor { reviewer });
+        }
     }
-    if *submitter == request.spec.submitted_by && !quorum.both_by.contains(submitter) {
+    let both = quorum.both_by.contains(submitter) && quorum.required <= 1;
+    if *submitter == request.spec.submitted_by && !both {
         return Some(WhyNot::SameSubmitter { submitter: named() });
     }
     None
+}
+
+fn reviewed_by_author(request: &AccessRequest, approval: &AccessApproval) -> Option<String> {
+    let Evidence { author, .. } = request.spec.evidence.as_ref()?;
+    let Evidence { reviewer, .. } = approval.spec.evidence.as_ref()?;
+    (reviewer.to_lowercase() == author.to_lowercase()).then(|| reviewer.clone())
 }
 
 /// A denial counts for any terms: no is no.

@@ -8,6 +8,7 @@ use super::offer::{NoOffer, Offer};
 use super::quorum::Judged;
 use crate::admission::Admission;
 use crate::api::created;
+use crate::request::observed::Live;
 
 /// Everything the rules look at.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,10 @@ pub struct Case<'a> {
     pub offer: &'a Result<Offer, NoOffer>,
     /// The approvals.
     pub judged: &'a [Judged],
+    /// How many grants there are.
+    pub live: Live,
+    /// A grant that was made of the same commit before.
+    pub granted_before: Option<&'a str>,
     /// When the request lapses.
     pub lapses_at: Timestamp,
     /// The time.
@@ -46,11 +51,13 @@ pub enum Verdict {
     Granted,
 }
 
-const RULES: [fn(&Case<'_>) -> Option<Verdict>; 8] = [
+const RULES: [fn(&Case<'_>) -> Option<Verdict>; 10] = [
     was_denied,
     has_lapsed,
     admission_not_in_force,
     older_than_admission,
+    was_changed,
+    was_granted_before,
     groups_not_asked_for,
     has_no_terms,
     somebody_denies,
@@ -96,7 +103,7 @@ fn admission_not_in_force(case: &Case<'_>) -> Option<Verdict> {
         Admission::NotInForce { what } => Some(Verdict::Waiting(Because::new(
             Reason::AdmissionNotInForce,
             format!(
-                "the release's admission policies are not in force, so nothing is granted: {what}. Run `helm upgrade` with the release's chart."
+                "what the release stands on is not in force, so nothing is granted: {what}. Run `helm upgrade` with the release's chart."
             ),
         ))),
     }
@@ -110,6 +117,23 @@ fn older_than_admission(case: &Case<'_>) -> Option<Verdict> {
             format!("this request is older than the admission policies, in force since {since:.0}: delete it and ask again."),
         ))
     })
+}
+
+/// A request never changes. One that did was changed while the rule against it was not there.
+fn was_changed(case: &Case<'_>) -> Option<Verdict> {
+    (case.request.metadata.generation != Some(1)).then(|| {
+        let sentence = "this request was changed after it was made: delete it and ask again.";
+        Verdict::Waiting(Because::new(Reason::Changed, sentence))
+    })
+}
+
+/// A request that comes back from git, after somebody deleted it here, is no new one.
+fn was_granted_before(case: &Case<'_>) -> Option<Verdict> {
+    let grant = case.granted_before?;
+    let sentence = format!(
+        "what this commit asks for was granted before, as {grant}: ask again under another name or commit."
+    );
+    Some(Verdict::Denied { by: "policy".to_owned(), why: Because::new(Reason::AlreadyGranted, sentence) })
 }
 
 /// Before the policy was there nobody was held to its groups: leaving one out must not reach a laxer rule.
@@ -151,7 +175,7 @@ fn enough_or_waiting(case: &Case<'_>) -> Option<Verdict> {
     let offer = case.offer.as_ref().ok()?;
     let Quorum { required, users, groups, on_behalf_by: _, both_by: _ } = &offer.terms.rule.quorum;
     if counting(case.judged) >= *required {
-        return Some(Verdict::Granted);
+        return Some(too_many(case, offer.max_live).map_or(Verdict::Granted, Verdict::Waiting));
     }
     let mut who: Vec<String> = users.clone();
     who.extend(groups.iter().map(|group| format!("group {group}")));
@@ -163,6 +187,24 @@ fn enough_or_waiting(case: &Case<'_>) -> Option<Verdict> {
             who.join(", ")
         ),
     )))
+}
+
+fn too_many(case: &Case<'_>, max_live: u32) -> Option<Because> {
+    let Live { of_person, of_all, most_of_all } = case.live;
+    let sentence = if of_person >= max_live {
+        format!(
+            "enough people approved it, and {} has {of_person} live grants of this database already, where the rule allows \
+             {max_live}: it is granted when one of them has ended.",
+            case.request.spec.user
+        )
+    } else if of_all >= most_of_all {
+        format!(
+            "enough people approved it, and the cluster has {of_all} live grants, the most that this release allows."
+        )
+    } else {
+        return None;
+    };
+    Some(Because::new(Reason::TooManyLive, sentence))
 }
 
 /// Number of approvals that count. One person counts once.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::admission::Admission;
-use crate::request::observed::Observed;
+use crate::request::observed::{Live, Observed};
 use crate::request::plan::plan;
 
 pub(super) fn time(text: &str) -> Timestamp {
@@ -32,6 +32,8 @@ pub(super) fn world() -> Observed {
         approvals: Vec::new(),
         grant: None,
         admission: Admission::InForce { since: time("2026-01-01T10:00:00Z") },
+        live: Live { of_person: 0, of_all: 0, most_of_all: 1000 },
+        granted_before: None,
     }
 }
 
@@ -71,7 +73,7 @@ pub(super) fn merge(into: &mut Value, from: Value) {
 pub(super) fn request(change: Value) -> AccessRequest {
     let mut object = json!({
         "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessRequest",
-        "metadata": {"name": "look", "namespace": "shop", "uid": "r1", "creationTimestamp": "2026-01-01T12:00:00Z"},
+        "metadata": {"name": "look", "namespace": "shop", "uid": "r1", "generation": 1, "creationTimestamp": "2026-01-01T12:00:00Z"},
         "spec": {
             "database": "orders", "user": "requester", "submittedBy": "requester", "groups": [],
             "reason": "order 7 looks wrong", "duration": "30m"
@@ -92,7 +94,7 @@ pub(super) fn approval(world: &Observed, change: Value) -> AccessApproval {
     let digest = plan(world, now()).status.terms.unwrap_or_default();
     let mut object = json!({
         "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessApproval",
-        "metadata": {"name": "yes", "namespace": "shop", "uid": "a1", "creationTimestamp": "2026-01-01T12:10:00Z"},
+        "metadata": {"name": "yes", "namespace": "shop", "uid": "a1", "generation": 1, "creationTimestamp": "2026-01-01T12:10:00Z"},
         "spec": {
             "request": {"name": "look", "uid": "r1"}, "requester": "requester", "approver": "approver", "groups": [],
             "submittedBy": "approver", "decision": "Approve", "terms": digest

@@ -1,7 +1,7 @@
 //! A small world that obeys plans: API server, one pod with a proxy in it, Vault. Time moves when it is told to.
 //!
 //! It asserts what must hold at every moment: no credential before its accessor is on record, no pod without rules, no
-//! NetworkPolicy taken away under a pod that would still go, no second pod, and nothing forgotten of what was read.
+//! NetworkPolicy closed under a pod that would still go or taken away under any, no second pod, and nothing forgotten of what was read.
 
 #![allow(clippy::arithmetic_side_effects)]
 
@@ -65,7 +65,7 @@ pub fn grant() -> AccessGrant {
         "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessGrant",
         "metadata": {
             "name": "look-1", "namespace": "shop", "uid": "g1", "finalizers": [crds::FINALIZER],
-            "creationTimestamp": START
+            "generation": 1, "creationTimestamp": START
         },
         "spec": {
             "request": {"name": "look", "uid": "r1"}, "user": "requester",
@@ -267,7 +267,11 @@ impl World {
                 }
             }
             Action::DeletePod => self.delete_pod(),
-            Action::DeleteNetworkPolicy => self.delete_network_policy(),
+            Action::CloseNetworkPolicy => self.close_network_policy(),
+            Action::DeleteNetworkPolicy => {
+                assert!(self.pod.is_none(), "a pod without a NetworkPolicy");
+                self.rules.network_policy = Child::Missing;
+            }
             Action::DeleteRoleBinding => rules.role_binding = Child::Missing,
             Action::DeleteRole => rules.role = Child::Missing,
             Action::DeleteSecret => rules.secret = Child::Missing,
@@ -292,11 +296,11 @@ impl World {
         pod.deleting_since.get_or_insert(self.now);
     }
 
-    fn delete_network_policy(&mut self) {
+    fn close_network_policy(&mut self) {
         let waited = |pod: &Pod| pod.deleting_since.map(|since| self.now.duration_since(since).as_secs());
         let would_go = self.pod.as_ref().is_some_and(|pod| waited(pod).is_none_or(|seconds| seconds < 30));
-        assert!(!would_go, "the NetworkPolicy goes under a pod that would still go");
-        self.rules.network_policy = Child::Missing;
+        assert!(!would_go, "nothing gets in or out of a pod that would still go");
+        self.rules.network_policy = Child::Present;
     }
 
     fn grant_file(&self, used: Used) -> Grant {
@@ -335,6 +339,7 @@ fn is_written(action: &Action) -> bool {
         | Action::Apply(_)
         | Action::ShortenPod { .. }
         | Action::DeletePod
+        | Action::CloseNetworkPolicy
         | Action::DeleteNetworkPolicy
         | Action::DeleteRoleBinding
         | Action::DeleteRole

@@ -2,6 +2,10 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod changed;
+mod live;
+mod on_behalf;
+
 use crds::{AccessGrant, GrantPhase, RequestPhase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
@@ -126,58 +130,6 @@ fn a_stranger_and_a_member_of_another_group_do_not_approve() {
     does_not_count(&approved_with(group), "names neither");
     let lead = json!({"spec": {"approver": "lead", "submittedBy": "lead", "groups": ["leads"]}});
     granted(&approved_with(lead));
-}
-
-#[test]
-fn an_approval_brought_for_another_needs_trust_and_evidence_of_two_people() {
-    let spec =
-        |submitter: &str| json!({"spec": {"submittedBy": submitter, "evidence": evidence("one", "two")}});
-    does_not_count(&approved_with(spec("stranger")), "may not approve for others");
-    does_not_count(&approved_with(json!({"spec": {"submittedBy": "robot"}})), "without evidence");
-    let same = json!({"spec": {"submittedBy": "robot", "evidence": evidence("one", "one")}});
-    does_not_count(&approved_with(same), "without evidence");
-    granted(&approved_with(spec("robot")));
-}
-
-#[test]
-fn a_request_brought_for_another_needs_trust_and_evidence_of_two_people() {
-    let brought = |submitter: &str, evidence: Value| {
-        let mut world = world();
-        world.request = request(json!({"spec": {"submittedBy": submitter, "evidence": evidence}}));
-        world
-    };
-    refused(&brought("stranger", evidence("one", "two")), "SubmitterNotTrusted");
-    refused(&brought("robot", Value::Null), "EvidenceMissing");
-    refused(&brought("robot", evidence("one", "one")), "EvidenceMissing");
-    refused(&brought("robot", evidence("one", "two")), "WaitingForApproval");
-}
-
-#[test]
-fn one_submitter_brings_request_and_approval_only_where_the_rule_says_so() {
-    let brought = |submitter: &str| {
-        let mut world = world();
-        let spec = json!({"spec": {"submittedBy": submitter, "evidence": evidence("one", "two")}});
-        world.request = request(spec.clone());
-        world.approvals = vec![approval(&world, spec)];
-        world
-    };
-    does_not_count(&brought("robot"), "brought the request too");
-    granted(&brought("both"));
-}
-
-#[test]
-fn the_submitter_of_a_request_for_another_does_not_approve_it() {
-    let mut world = world();
-    world.request = request(json!({"spec": {"submittedBy": "robot", "evidence": evidence("one", "two")}}));
-    world.policy.as_mut().unwrap().spec.rules[0]
-        .approvals
-        .as_mut()
-        .unwrap()
-        .approvers
-        .users
-        .push("robot".into());
-    world.approvals = vec![approval(&world, json!({"spec": {"approver": "robot", "submittedBy": "robot"}}))];
-    does_not_count(&world, "submitted the request");
 }
 
 #[test]
@@ -340,11 +292,11 @@ fn a_changed_database_or_rule_needs_a_new_approval() {
 }
 
 #[test]
-fn an_approved_request_gets_a_grant_with_owner_finalizer_and_snapshot() {
+fn an_approved_request_gets_a_grant_with_finalizer_and_snapshot_and_no_owner() {
     let grant = granted(&approved_with(json!({})));
     assert_eq!(grant.metadata.name.as_deref(), Some("look-82f3e9c6"));
     assert_eq!(grant.metadata.finalizers, Some(vec![crds::FINALIZER.to_owned()]));
-    assert_eq!(grant.metadata.owner_references.unwrap()[0].uid, "r1");
+    assert_eq!(grant.metadata.owner_references, None, "its record stays when the request goes");
     assert_eq!(grant.spec.expires_at.0, time("2026-01-01T13:00:00Z"));
     assert_eq!(grant.spec.terms.limits.rows, Some(10_000));
     assert_eq!(grant.spec.approved_by[0].approver, "approver");

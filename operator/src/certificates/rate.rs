@@ -1,0 +1,58 @@
+//! How often one person may ask for session certificates: each answer is work, and a client that asks in a loop must not keep
+//! others waiting.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The most that one person may ask for at once.
+const AT_ONCE: u32 = 30;
+
+/// How long after one more may be asked for.
+const ONE_MORE: Duration = Duration::from_secs(2);
+
+/// Who asked lately: each with the time at which all they asked for is made up for. Whose time is past is not kept.
+#[derive(Default)]
+pub struct Rates(Mutex<HashMap<String, Instant>>);
+
+impl Rates {
+    /// Counts one request of this person. An error is how long they must wait.
+    pub fn take(&self, user: &str, now: Instant) -> Result<(), Duration> {
+        let mut people = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        people.retain(|_, until| *until > now);
+        let until = people.get(user).copied().unwrap_or(now);
+        let allowed = ONE_MORE.saturating_mul(AT_ONCE.saturating_sub(1));
+        let ahead = until.duration_since(now);
+        if ahead > allowed {
+            return Err(ahead.saturating_sub(allowed));
+        }
+        if let Some(until) = until.checked_add(ONE_MORE) {
+            people.insert(user.to_owned(), until);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_too_often_waits_and_nobody_else_does() {
+        let (rates, now) = (Rates::default(), Instant::now());
+        for _ in 0..AT_ONCE {
+            assert_eq!(rates.take("requester", now), Ok(()));
+        }
+        let wait = rates.take("requester", now).unwrap_err();
+        assert!(wait > Duration::ZERO && wait <= ONE_MORE, "{wait:?}");
+        assert_eq!(rates.take("approver", now), Ok(()));
+        let later = now.checked_add(wait).unwrap();
+        assert_eq!(rates.take("requester", later), Ok(()));
+        assert!(rates.take("requester", later).is_err());
+        let much_later = later.checked_add(ONE_MORE.saturating_mul(AT_ONCE)).unwrap();
+        assert_eq!(rates.take("stranger", much_later), Ok(()));
+        assert_eq!(rates.0.lock().unwrap().len(), 1, "nobody is kept for ever");
+    }
+}
