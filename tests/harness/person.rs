@@ -113,8 +113,9 @@ async fn kubeconfig_of(bed: &Bed, client: &Client, name: &str, groups: &[&str]) 
     let mut params = CertificateParams::default();
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, name);
-    // Everybody is one of the people that the chart lets connect.
-    for group in ["people"].iter().chain(groups) {
+    // Everybody is in a group that the chart lets connect. (A subject holds one group here.)
+    let groups = if groups.is_empty() { &["people"][..] } else { groups };
+    for group in groups {
         subject.push(DnType::OrganizationName, *group);
     }
     params.distinguished_name = subject;

@@ -19,7 +19,7 @@ install() {
     --set-file vault.ca="$PKI/vault-ca.crt" --set vault.address=https://vault.vault.svc:8200 \
     --set image.operator="${KEYHOLE_OPERATOR_IMAGE:-keyhole.test/keyhole-operator:dev}" \
     --set image.proxy="${KEYHOLE_PROXY_IMAGE:-keyhole.test/keyhole-proxy:dev}" \
-    --set 'connect.groups={people}' --set proxies.namespace="$KEYHOLE_PROXIES" --wait --timeout 120s "$@" >/dev/null
+    --set 'connect.groups={people,developers,approvers,readers}' --set proxies.namespace="$KEYHOLE_PROXIES" --wait --timeout 120s "$@" >/dev/null
   announce "Keyhole is installed in $KEYHOLE_SYSTEM"
 }
 
