@@ -22,7 +22,7 @@ pub use database::{
     Tls, VaultLease,
 };
 pub use digest::TermsDigest;
-pub use end::{EndReason, Item, Outcome, Proof, Receipt};
+pub use end::{EndReason, Item, Outcome};
 pub use grant::{Custody, Grant, GrantIdentity, Login, VaultAccess};
 pub use limits::{Budget, Limits, StatementLimits, Used};
 pub use minutes::{GrantMinutes, OutOfRange};

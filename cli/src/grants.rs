@@ -210,10 +210,10 @@ impl OpenGrant {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn grant(status: serde_json::Value) -> AccessGrant {
+    pub fn grant(status: serde_json::Value) -> AccessGrant {
         serde_json::from_value(serde_json::json!({
             "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessGrant",
             "metadata": {"name": "look-1", "namespace": "shop", "uid": "u"},

@@ -13,6 +13,7 @@ mod grants;
 mod output;
 mod person;
 mod requests;
+mod revoke;
 mod status;
 mod story;
 mod terminal;
@@ -27,7 +28,7 @@ use clap::{CommandFactory, Parser};
 use crds::{AccessRequest, Decision};
 use kube::ResourceExt;
 
-use args::{Cli, Command, DecideArgs, Format, Place, RequestArgs, RevokeArgs, Sending, VaultSetupArgs};
+use args::{Cli, Command, DecideArgs, Format, Place, RequestArgs, Sending, VaultSetupArgs};
 use cluster::{CallError, Cluster};
 use person::Person;
 use terminal::Reply;
@@ -52,7 +53,8 @@ async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
         Command::Deny(args) => decide(&Cluster::reach(&place).await?, args, Decision::Deny).await,
         Command::Connect(args) => connect::connect(&Cluster::reach(&place).await?, args).await,
         Command::Token(args) => print(&connect::token(&Cluster::reach(&place).await?, args).await?),
-        Command::Revoke(args) => revoke(&Cluster::reach(&place).await?, args).await,
+        Command::Revoke(args) => revoke::revoke(&Cluster::reach(&place).await?, args).await,
+        Command::Abandon(args) => revoke::abandon(&Cluster::reach(&place).await?, args).await,
         Command::VaultSetup(args) => print(&set_up_vault(&place, *args).await?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "kubectl-keyhole", &mut std::io::stdout());
@@ -117,21 +119,6 @@ fn terms(request: &AccessRequest) -> String {
         format!("{} reads {} for {}: {}", spec.user, spec.database, spec.duration, spec.reason)
     });
     format!("{summary}\n\nterms {}", status.terms.unwrap_or_default())
-}
-
-async fn revoke(cluster: &Cluster, args: RevokeArgs) -> anyhow::Result<ExitCode> {
-    let grant = grants::find(cluster, &args.grant).await?;
-    let revoked = requests::revocation(&grant, Person::ask(cluster).await?, &args.reason)?;
-    if args.sending.dry_run {
-        return show(&revoked, &args.sending);
-    }
-    let sent = requests::send_revocation(cluster, &revoked).await?;
-    if args.sending.output.is_some() {
-        return show(&sent, &args.sending);
-    }
-    let name = grant.name_any();
-    terminal::tell(&format!("revoked: {name}; `kubectl describe accessgrant {name}` shows the receipt"));
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the object in the form that was asked for; YAML unless said.

@@ -42,6 +42,16 @@ pub enum SubmitError {
         /// Why.
         reason: String,
     },
+    /// Its proof was given up before.
+    #[error("the proof of grant {grant} was given up already, by {by}: {reason}")]
+    Abandoned {
+        /// The grant.
+        grant: String,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// The request of this person.
@@ -154,8 +164,33 @@ pub fn revocation(grant: &AccessGrant, person: Person, reason: &str) -> Result<A
 pub async fn send_revocation(cluster: &Cluster, revoked: &AccessGrant) -> Result<AccessGrant, SubmitError> {
     let name = revoked.name_any();
     let patch = Patch::Merge(serde_json::json!({ "spec": { "revocation": revoked.spec.revocation } }));
-    let sent = cluster.api::<AccessGrant>().patch(&name, &PatchParams::default(), &patch).await;
+    let api = cluster.api_in::<AccessGrant>(&revoked.namespace().unwrap_or_default());
+    let sent = api.patch(&name, &PatchParams::default(), &patch).await;
     sent.map_err(CallError::of(format!("revoke grant {name}"))).map_err(SubmitError::Call)
+}
+
+/// The same, to give up the proof of its end. One that is not revoked yet is revoked with it: only what ends can be given up.
+pub fn abandonment(grant: &AccessGrant, person: Person, reason: &str) -> Result<AccessGrant, SubmitError> {
+    if let Some(Revocation { by, reason }) = grant.spec.abandon.clone() {
+        return Err(SubmitError::Abandoned { grant: grant.name_any(), by, reason });
+    }
+    let word = Revocation { by: person.user, reason: reason.to_owned() };
+    let mut given_up = grant.clone();
+    given_up.spec.revocation.get_or_insert(word.clone());
+    given_up.spec.abandon = Some(word);
+    Ok(given_up)
+}
+
+/// Sends it.
+pub async fn send_abandonment(cluster: &Cluster, given_up: &AccessGrant) -> Result<AccessGrant, SubmitError> {
+    let name = given_up.name_any();
+    let spec = &given_up.spec;
+    let patch = Patch::Merge(
+        serde_json::json!({ "spec": { "revocation": spec.revocation, "abandon": spec.abandon } }),
+    );
+    let api = cluster.api_in::<AccessGrant>(&given_up.namespace().unwrap_or_default());
+    let sent = api.patch(&name, &PatchParams::default(), &patch).await;
+    sent.map_err(CallError::of(format!("give up grant {name}"))).map_err(SubmitError::Call)
 }
 
 #[cfg(test)]

@@ -40,10 +40,15 @@ use crate::{DatabaseSpec, Evidence, LimitsSpec, RequestRef};
     "self.request == oldSelf.request && self.user == oldSelf.user && self.terms == oldSelf.terms && \
      self.termsDigest == oldSelf.termsDigest && self.approvedBy == oldSelf.approvedBy && \
      self.expiresAt == oldSelf.expiresAt"
-).message("nothing of a grant changes but spec.revocation"))]
+).message("nothing of a grant changes but spec.revocation and spec.abandon"))]
 #[x_kube(validation = Rule::new(
     "!has(oldSelf.revocation) || (has(self.revocation) && self.revocation == oldSelf.revocation)"
 ).message("a revocation is final"))]
+#[x_kube(validation = Rule::new(
+    "!has(oldSelf.abandon) || (has(self.abandon) && self.abandon == oldSelf.abandon)"
+).message("what was given up stays given up"))]
+#[x_kube(validation = Rule::new("!has(self.abandon) || has(self.revocation)")
+    .message("revoke the grant first: only what ends can be given up"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessGrantSpec {
     /// The request it answers.
@@ -65,6 +70,10 @@ pub struct AccessGrantSpec {
     /// Set this to end the grant now; once set it can't be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
+    /// Set this to give up the proof of what is still open of a grant that was revoked: it ends with those items on record as
+    /// `Unprovable`. Needs the verb `abandon` on accessgrants; once set it can't be changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abandon: Option<Revocation>,
 }
 
 /// The approved terms, resolved.
@@ -121,7 +130,7 @@ pub struct GrantedBy {
     pub approver: String,
 }
 
-/// A person ends the grant.
+/// A person ends the grant, or gives up the proof of its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Revocation {
@@ -215,9 +224,36 @@ pub struct LeaseStatus {
     /// When Vault ends it at the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// Whether Vault said that it is gone.
+    /// Whether its proxy was told that its accessor is on record, and so was let on to a credential.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
+    /// Whether Vault said that it is gone, and its token with it.
     #[serde(default)]
     pub revoked: bool,
+    /// Why nobody can see whether its token owned other leases, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
+    /// Name of the node that its pod ran on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Whether the pod's process was seen to have ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+    /// What its proxy proved as it ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<ProofStatus>,
+}
+
+/// What a proxy said about one item as it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProofStatus {
+    /// `sockets`, `serverSessions` or `login`.
+    pub item: String,
+    /// `Proved`, `Open` or `Unprovable`.
+    pub outcome: String,
+    /// How it was seen, how to fix it, or why it can't be known.
+    pub detail: String,
 }
 
 /// What was used.
@@ -244,6 +280,12 @@ pub struct ReceiptLine {
     pub item: String,
     /// `Proved`, `Open` or `Unprovable`.
     pub outcome: String,
+    /// How it is known, in one word.
+    #[serde(default)]
+    pub reason: String,
     /// How it was seen, how to fix it, or why it can't be known.
     pub detail: String,
+    /// How long after the end began it was so, in milliseconds; of an item that is not open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_millis: Option<u64>,
 }

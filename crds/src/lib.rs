@@ -11,6 +11,7 @@ mod database;
 mod definitions;
 mod duration;
 mod grant;
+mod how;
 mod limits;
 mod policy;
 mod reason;
@@ -28,8 +29,9 @@ pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout};
 pub use grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantPhase, GrantedBy, GrantedTerms, LeaseStatus,
-    ReceiptLine, Revocation, UsageStatus,
+    ProofStatus, ReceiptLine, Revocation, UsageStatus,
 };
+pub use how::How;
 pub use limits::LimitsSpec;
 pub use policy::{
     AccessPolicy, AccessPolicySpec, ApprovalsSpec, ApproversSpec, DenySpec, OnBehalfBy, PolicyStatus, Rule,

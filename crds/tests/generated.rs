@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crds::admission::{Release, release_policies};
-use crds::{Reason, Weight};
+use crds::{How, Reason, Weight};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -66,6 +66,16 @@ The `reason` of a condition of `AccessRequest`, `AccessGrant` and `AccessPolicy`
 |---|---|---|
 ";
 
+/// What stands above the table of a receipt's words.
+const HOWS: &str = "
+## Of a receipt
+
+The `reason` of a line of an `AccessGrant`'s `status.receipt`: how the item is known. `afterMillis` says how long after the end began.
+
+| reason | meaning |
+|---|---|
+";
+
 #[test]
 fn the_page_of_reasons_is_fresh() -> Outcome {
     let mut text = REASONS.to_owned();
@@ -76,6 +86,10 @@ fn the_page_of_reasons_is_fresh() -> Outcome {
             Weight::Warning => "Warning",
         };
         text.push_str(&format!("| `{}` | {event} | {} |\n", reason.word(), reason.meaning()));
+    }
+    text.push_str(HOWS);
+    for how in How::ALL {
+        text.push_str(&format!("| `{}` | {} |\n", how.word(), how.meaning()));
     }
     is_fresh("docs/reasons.md", &text)
 }

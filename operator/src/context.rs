@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use access::report::Report;
 use crds::admission::Release;
@@ -21,7 +21,7 @@ use crate::certificates::rate::Rates;
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::grant::observed::Ending;
-use crate::leases::{LeaseDesk, VaultDesk};
+use crate::leases::{LeaseDesk, Records, VaultDesk};
 use crate::metrics::Metrics;
 use crate::pki::operator::Identity;
 use crate::pki::store::Authorities;
@@ -76,7 +76,7 @@ pub struct Context {
     /// For grants that end.
     pub ends: Semaphore,
     /// Cached grants: for figures and for finding what to look at, never for deciding.
-    pub grants: OnceLock<Store<AccessGrant>>,
+    pub grants: Arc<OnceLock<Store<AccessGrant>>>,
     woken: UnboundedSender<ObjectRef<AccessGrant>>,
     wakes: Mutex<Option<UnboundedReceiver<ObjectRef<AccessGrant>>>>,
     memory: Mutex<HashMap<String, Memory>>,
@@ -98,6 +98,7 @@ struct Memory {
     usage: Option<Timestamp>,
     told: bool,
     setback: Option<Because>,
+    stopped: Option<String>,
     ending: Option<Ending>,
 }
 
@@ -121,7 +122,8 @@ impl Context {
         let Parts { clients: Clients { calls: client, watches }, config, authorities, vault, replica } =
             parts;
         let (woken, wakes) = mpsc::unbounded_channel();
-        let leases = LeaseDesk::new(vault, woken.clone());
+        let grants = Arc::new(OnceLock::new());
+        let leases = LeaseDesk::new(vault, Records(Arc::clone(&grants)), woken.clone());
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(replica) };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
@@ -140,7 +142,7 @@ impl Context {
             conflicts: Failures::none(CONFLICTS),
             turns: Semaphore::new(AT_ONCE),
             ends: Semaphore::new(ENDS_AT_ONCE),
-            grants: OnceLock::new(),
+            grants,
             progress: Progress::default(),
             woken,
             wakes: Mutex::new(Some(wakes)),
@@ -232,6 +234,18 @@ impl Context {
     /// Keeps where a grant's proxy is, for the day when its pod can't be read.
     pub fn keep_address(&self, grant_uid: &str, address: IpAddr) {
         locked(&self.addresses).insert(grant_uid.to_owned(), address);
+    }
+
+    /// The process of this pod of the grant's was seen to have ended.
+    pub fn keep_stopped(&self, grant_uid: &str, pod_uid: &str) {
+        self.remembering(|memory| {
+            memory.entry(grant_uid.to_owned()).or_default().stopped = Some(pod_uid.to_owned());
+        });
+    }
+
+    /// The last pod of the grant's whose process was seen to have ended.
+    pub fn stopped(&self, grant_uid: &str) -> Option<String> {
+        self.remembering(|memory| memory.get(grant_uid)?.stopped.clone())
     }
 
     /// Where a grant's proxy was last seen.

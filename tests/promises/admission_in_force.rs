@@ -38,9 +38,10 @@ async fn while_an_admission_policy_is_missing_or_changed_nothing_is_granted() ->
                 let requester = cluster.requester().await?;
                 missing(&cluster, &release, &orders, &requester).await?;
                 changed(&cluster, &release, &orders, &requester).await?;
-                without_what_closes_the_namespace(&cluster, &release, &orders, &requester).await?;
+                written_in_the_gap(&cluster, &release, &orders).await?;
                 without_the_rules_of_a_schema(&cluster, &release, &orders).await?;
-                written_in_the_gap(&cluster, &release, &orders).await
+                automatic(&cluster).await?;
+                without_what_closes_the_namespace(&cluster, &release, &orders, &requester).await
             }
             .await;
             // Also after a failure: other tests stand on these policies.
@@ -65,7 +66,7 @@ fn helm_test(cluster: &Cluster) -> Shell {
 async fn automatic(cluster: &Cluster) -> anyhow::Result<TestDatabase> {
     let orders = cluster.described_orders().await?;
     let mut policy = orders.policy();
-    policy["spec"]["rules"] = json!([{"name": "all", "approvals": {"required": 0}}]);
+    policy["spec"]["rules"] = json!([{"name": "all", "maxLive": 9, "approvals": {"required": 0}}]);
     cluster.applies(&policy.to_string()).await?;
     Ok(orders)
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use crds::{ConditionType, is_true};
 use harness::faults::ALONE;
-use harness::grant::{all_proved, approval};
+use harness::grant::{all_proved, approval, lease_proved};
+use harness::wait::{Look, until};
 use harness::{Cluster, Person, TestDatabase};
 
 async fn asked(
@@ -100,7 +101,9 @@ async fn a_right_that_the_operator_lacks_is_named_and_the_end_is_proved_once_it_
                 cluster.writes_operators_vault_policy(&whole).await?;
                 proved.with_context(|| format!("without {right}"))?;
             }
-            Ok(())
+            let unseen = unseen_without_the_list(&cluster, &orders, people, &whole).await;
+            cluster.writes_operators_vault_policy(&whole).await?;
+            unseen.context("without the list")
         })
         .await
 }
@@ -128,6 +131,55 @@ async fn proved_without(
 
     cluster.writes_operators_vault_policy(&format!("{narrowed}{text}\n")).await?;
     all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)
+}
+
+/// Without the list nobody sees whether the token owned more than was reported: that is said, with what to add, and nothing more is
+/// claimed. A proxy that proved its login dead may end all the same; one that was killed may not.
+async fn unseen_without_the_list(
+    cluster: &Cluster,
+    orders: &TestDatabase,
+    (requester, approver): (&Person, &Person),
+    whole: &str,
+) -> anyhow::Result<()> {
+    let (ends, killed) = (
+        cluster.open(orders, requester, approver, "30m").await?,
+        cluster.open(orders, requester, approver, "30m").await?,
+    );
+    let narrowed = without_block(whole, "sys/leases/lookup/database/creds/+/")?;
+    cluster.writes_operators_vault_policy(&narrowed).await?;
+    cluster.revokes(approver, &ends).await?;
+    let ended = cluster.awaits_ended(&ends, Duration::from_secs(60)).await?;
+    let text = policy_to_add(&ended)?;
+    ensure!(
+        text.contains(&format!("sys/leases/lookup/database/creds/{}/", orders.vault_role())),
+        "the text opens more than this role's list: {text}"
+    );
+
+    // It does not stop when it is told to: its node kills it.
+    cluster.freezes(&killed).await?;
+    cluster.revokes(approver, &killed).await?;
+    let status =
+        until("the end of the killed proxy's lease to be unprovable", Duration::from_secs(90), || async {
+            let grant = cluster.grant(&killed.name).await?;
+            Ok(match policy_to_add(&grant) {
+                Ok(_) => Look::Found(grant.status.unwrap_or_default()),
+                Err(error) => Look::NotYet(format!("{error:#}")),
+            })
+        })
+        .await?;
+    ensure!(!is_true(&status.conditions, ConditionType::Ended), "called Ended without a proof: {status:?}");
+    cluster.writes_operators_vault_policy(&format!("{narrowed}{text}\n")).await?;
+    lease_proved(&cluster.awaits_ended(&killed, Duration::from_secs(90)).await?)
+}
+
+/// What the unprovable end of a lease says to add to the operator's policy.
+fn policy_to_add(grant: &crds::AccessGrant) -> anyhow::Result<String> {
+    let receipt = grant.status.as_ref().map(|status| status.receipt.clone()).unwrap_or_default();
+    let lease = receipt.iter().find(|line| line.item == "lease" && line.reason == "LeaseUnseen");
+    let lease = lease.with_context(|| format!("the lease is not unseen: {receipt:?}"))?;
+    ensure!(lease.outcome == "Unprovable", "{lease:?}");
+    let (_, text) = lease.detail.split_once("in Vault: ").context("no policy text")?;
+    Ok(text.to_owned())
 }
 
 /// A policy's text without its block for this path.

@@ -244,7 +244,7 @@ async fn in_kubernetes(cluster: &Cluster, child: &str, request: &Value) -> anyho
     Ok(())
 }
 
-/// The operator may end a lease and see that it is gone. It can't read a credential, make a token or change a role.
+/// The operator may list a role's leases, end one and see that it is gone. It can't read a credential, make a token or change a role.
 async fn in_vault(cluster: &Cluster, role: &str, grant: &OpenGrant) -> anyhow::Result<()> {
     let bed = &cluster.bed;
     let create = ["create", "token", "keyhole-operator", "--audience=vault"];
@@ -263,7 +263,7 @@ async fn in_vault(cluster: &Cluster, role: &str, grant: &OpenGrant) -> anyhow::R
     let (role, connection) = (format!("database/roles/{role}"), format!("{}.orders", cluster.namespace));
     let (config, token_role) =
         (format!("database/config/{connection}"), format!("auth/token/create/{database}"));
-    let leases = format!("sys/leases/lookup/{credentials}");
+    let listed = format!("sys/leases/lookup/{credentials}");
     for args in [
         vec!["read", &credentials],
         vec!["read", &config],
@@ -271,7 +271,7 @@ async fn in_vault(cluster: &Cluster, role: &str, grant: &OpenGrant) -> anyhow::R
         vec!["write", &role, "creation_statements=GRANT ALL ON *.* TO '{{name}}'@'%'"],
         vec!["write", "-f", "auth/token/create"],
         vec!["write", "-f", &token_role],
-        vec!["list", &leases],
+        vec!["list", "sys/leases/lookup/auth/kubernetes/login"],
         vec!["write", "sys/leases/lookup", "lease_id=auth/kubernetes/login/x"],
         vec!["write", "-f", "sys/leases/revoke-prefix/database/creds"],
         vec!["write", "auth/kubernetes/role/keyhole-operator", "policies=root"],
@@ -283,5 +283,6 @@ async fn in_vault(cluster: &Cluster, role: &str, grant: &OpenGrant) -> anyhow::R
     let leases = cluster.grant(&grant.name).await?.status.unwrap_or_default().leases;
     let lease = leases.into_iter().find_map(|lease| lease.lease_id).context("a grant without lease")?;
     let lease = format!("lease_id={lease}");
+    bao(&["list", &listed]).succeeds().await?;
     bao(&["write", "sys/leases/lookup", &lease]).succeeds().await.map(drop)
 }

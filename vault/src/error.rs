@@ -17,6 +17,8 @@ pub enum Call {
     ReadCredentials,
     /// `POST sys/leases/lookup`.
     LookupLease,
+    /// `LIST sys/leases/lookup/<mount>/creds/<role>`.
+    ListLeases,
     /// `POST sys/leases/revoke` with `sync`.
     RevokeLease,
     /// `POST auth/token/revoke-accessor`.
@@ -33,6 +35,7 @@ impl fmt::Display for Call {
             Self::CreateToken => "make the token that owns the lease",
             Self::ReadCredentials => "read a database credential",
             Self::LookupLease => "look up a lease",
+            Self::ListLeases => "list the leases of a role",
             Self::RevokeLease => "revoke a lease",
             Self::RevokeAccessor => "revoke a token by its accessor",
             Self::RevokeSelf => "revoke our own token",

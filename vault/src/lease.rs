@@ -55,6 +55,16 @@ struct LookupData {
     expire_time: Option<Timestamp>,
 }
 
+#[derive(Deserialize)]
+struct ListAnswer {
+    data: Listed,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    keys: Vec<String>,
+}
+
 impl Vault {
     /// Makes a database user: reads `path`, `<mount>/creds/<role>`.
     pub async fn read_credentials(
@@ -101,6 +111,27 @@ impl Vault {
         }
     }
 
+    /// The full ids of all leases of a role, whose `path` is `<mount>/creds/<role>`. Ids alone: they open nothing.
+    pub async fn list_leases(&self, token: &Secret, path: &str) -> Result<Vec<String>, VaultError> {
+        let request = Request {
+            call: Call::ListLeases,
+            path: format!("sys/leases/lookup/{path}"),
+            token: Some(token),
+            body: None,
+            policy: Some(allow_to_list(path)),
+        };
+        let answer = self.ask(&request).await?;
+        match answer.status {
+            200 => {
+                let ListAnswer { data: Listed { keys } } = answer.json(request.call)?;
+                Ok(keys.into_iter().map(|key| format!("{path}/{key}")).collect())
+            }
+            // As Vault has it, an empty folder is none.
+            404 => Ok(Vec::new()),
+            _ => Err(answer.into_error(request)),
+        }
+    }
+
     /// Revokes a lease and waits until Vault has run the role's revocation statements. Also succeeds when it was
     /// gone before. While Vault can't reach the database this takes until the timeout, and the lease stands.
     pub async fn revoke_lease(&self, token: &Secret, lease_id: &str) -> Result<(), VaultError> {
@@ -118,6 +149,11 @@ impl Vault {
             _ => Err(answer.into_error(request)),
         }
     }
+}
+
+/// The narrow policy text: the leases of one role.
+fn allow_to_list(path: &str) -> String {
+    format!("path \"sys/leases/lookup/{path}/\" {{ capabilities = [\"list\", \"sudo\"] }}")
 }
 
 /// The narrow policy text: leases of one role only. `more` are further parameters, each after a comma.

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use people::{ConnectArgs, DecideArgs, Format, RequestArgs, RevokeArgs, Sending, StatusArgs, TokenArgs};
+pub use people::{
+    AbandonArgs, ConnectArgs, DecideArgs, Format, RequestArgs, RevokeArgs, Sending, StatusArgs, TokenArgs,
+};
 pub use vault_setup::VaultSetupArgs;
 
 /// Look, don't touch: read a production database for a while, with approval, without ever holding a credential.
@@ -57,8 +59,10 @@ pub enum Command {
     Connect(ConnectArgs),
     /// Print a token that stands in for the password, for tools that can only send one
     Token(TokenArgs),
-    /// End a grant now
+    /// End grants now, and wait until it is proved
     Revoke(RevokeArgs),
+    /// Give up the proof of a grant's end, on record
+    Abandon(AbandonArgs),
     /// Print what the platform team runs once in Vault and on the database server
     VaultSetup(Box<VaultSetupArgs>),
     /// Print a completion script for your shell

@@ -74,14 +74,64 @@ pub struct DecideArgs {
 /// See `Command::Revoke`.
 #[derive(Args)]
 #[command(after_help = "\
-Example:
-  kubectl keyhole revoke orders-x7k2p -n shop --reason 'incident is over'")]
+Examples:
+  kubectl keyhole revoke orders-x7k2p -n shop --reason 'incident is over'
+  kubectl keyhole revoke --user requester@example.com -A --reason 'the laptop is lost'
+  kubectl keyhole revoke --database orders -n shop --reason 'maintenance' --no-wait
+
+It waits until each grant is shut, and shows how long after its end began sockets, lease and pod were seen to be gone. It exits with 1
+when something is still open, and says what to do about it.")]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["grants", "user", "database", "all"]))]
 pub struct RevokeArgs {
-    /// Name of the AccessGrant, or of its AccessRequest
-    pub grant: String,
+    /// Names of AccessGrants, or of their AccessRequests
+    #[arg(value_name = "GRANT", conflicts_with_all = ["user", "database", "all"])]
+    pub grants: Vec<String>,
+    /// All live grants of this person
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// All live grants of this Database
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
+    /// All live grants
+    #[arg(long, conflicts_with_all = ["user", "database"])]
+    pub all: bool,
+    /// In every namespace
+    #[arg(short = 'A', long, conflicts_with = "grants")]
+    pub all_namespaces: bool,
     /// Why; the record keeps it
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub reason: String,
+    /// Do not wait until they are shut
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait at most, in seconds
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Whether to send it.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// See `Command::Abandon`.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  kubectl keyhole abandon orders-x7k2p -n shop --reason 'the server was thrown away, change 4711'
+
+Each item of the receipt that is open becomes Unprovable, with your name and reason, and the grant ends. It needs the verb abandon on
+accessgrants (ClusterRole keyhole-platform).")]
+pub struct AbandonArgs {
+    /// Name of the AccessGrant, or of its AccessRequest
+    pub grant: String,
+    /// Why nobody can prove it any more; the record keeps it
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How long to wait at most until it has ended, in seconds
+    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Duration,
     /// Whether to send it.
     #[command(flatten)]
     pub sending: Sending,

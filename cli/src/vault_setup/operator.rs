@@ -53,7 +53,7 @@ pub fn operator_script(setup: &OperatorSetup) -> Result<String, BadParameters> {
         script.enable("secrets", "database", mount);
     }
     script.note(
-        "The operator sees whether a lease is gone and ends it. It can't read a credential, list leases or write a role.",
+        "The operator sees which leases a role has and whether one is gone, and ends it. It can't read a credential or write a role.",
     );
     script.policy(POLICY, &operator_policy(mounts));
     let role = AuthRole::of(account.namespace.as_str(), account.name.as_str(), POLICY, "1h");

@@ -1,4 +1,4 @@
-//! The texts of Vault's policies. Each opens single paths; none has a wildcard in a path.
+//! The texts of Vault's policies. Each opens single paths; none has a wildcard in a path but the list of a role's leases.
 
 use super::VaultName;
 
@@ -17,10 +17,17 @@ pub fn login_policy(token_role: &str) -> String {
     [path(&format!("auth/token/create/{token_role}"), "update", &[]), own_token()].concat()
 }
 
-/// What the operator may do: see whether a lease is gone, end it, and end the token that owns it. Nothing else.
+/// What the operator may do: see which leases a role has and whether one is gone, end it, and end the token that owns it. Nothing else.
 pub fn operator_policy(mounts: &[VaultName]) -> String {
     let leases: Vec<String> = mounts.iter().map(|mount| format!("{mount}/creds/*")).collect();
-    [end_leases(&leases), path("auth/token/revoke-accessor", "update", &[])].concat()
+    // Vault wants `sudo` for lists of leases. They hold ids, which open nothing. `+` stands for one role.
+    let lists: String =
+        mounts.iter().map(|mount| list(&format!("sys/leases/lookup/{mount}/creds/+/"))).collect();
+    [end_leases(&leases), lists, path("auth/token/revoke-accessor", "update", &[])].concat()
+}
+
+fn list(path: &str) -> String {
+    format!("path \"{path}\" {{\n  capabilities = [\"list\", \"sudo\"]\n}}\n")
 }
 
 fn end_leases(leases: &[String]) -> String {
@@ -64,6 +71,8 @@ mod tests {
             [
                 "path \"sys/leases/lookup\" {",
                 "path \"sys/leases/revoke\" {",
+                "path \"sys/leases/lookup/database/creds/+/\" {",
+                "path \"sys/leases/lookup/db/prod/creds/+/\" {",
                 "path \"auth/token/revoke-accessor\" {"
             ]
         );

@@ -51,7 +51,7 @@ fn the_policies_refuse_everything_but_their_purpose() -> anyhow::Result<()> {
 }
 
 #[test]
-fn the_operator_ends_leases_and_can_read_none() -> anyhow::Result<()> {
+fn the_operator_lists_and_ends_leases_and_can_read_none() -> anyhow::Result<()> {
     let machine = Machine::set_up("mariadb")?;
     // Outside a cluster Vault can't be told about the API server; that part is there already.
     let ca = rcgen::generate_simple_self_signed(vec!["kubernetes".to_owned()])?.cert.pem();
@@ -71,7 +71,10 @@ fn the_operator_ends_leases_and_can_read_none() -> anyhow::Result<()> {
 
     for args in [
         &["read", "database/creds/orders-read"][..],
-        &["list", "sys/leases/lookup/database/creds/orders-read"],
+        &["list", "sys/leases/lookup/database/creds"],
+        &["list", "sys/leases/lookup/auth/kubernetes/login"],
+        &["list", "sys/leases/lookup/auth/token/create"],
+        &["read", "sys/leases"],
         &["write", "sys/leases/revoke", "lease_id=auth/kubernetes/login/x"],
         &["write", "-f", "sys/leases/revoke-prefix/database"],
         &["write", "-f", "auth/token/create/keyhole.shop.orders"],
@@ -81,6 +84,10 @@ fn the_operator_ends_leases_and_can_read_none() -> anyhow::Result<()> {
         assert!(machine.forbids(&operator, args), "the operator may {args:?}");
     }
 
+    let listed =
+        machine.bao(&operator, &["list", "-format=json", "sys/leases/lookup/database/creds/orders-read"])?;
+    let suffix = credential.lease_id.rsplit('/').next().unwrap();
+    assert!(listed.contains(suffix), "{listed} does not name {suffix}");
     machine.bao(&operator, &["write", "sys/leases/lookup", &lease])?;
     machine.bao(&operator, &["write", "sys/leases/revoke", &lease, "sync=true"])?;
     assert!(machine.reads(&credential, "SELECT 1").is_err(), "the user is still there");

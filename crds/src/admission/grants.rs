@@ -3,8 +3,8 @@
 //! That nothing but `revocation` ever changes stands here and in the schema, and binds the operator too. Deleting a grant is left to
 //! RBAC: its finalizer, which only the operator may take off, keeps it until everything is shut.
 
-use super::Release;
 use super::draft::{Draft, OURS};
+use super::{ABANDON, Release};
 
 pub(super) fn written_by(release: &Release) -> Draft {
     Draft::new("grants")
@@ -18,9 +18,14 @@ pub(super) fn written_by(release: &Release) -> Draft {
             "revokes",
             "request.operation == 'UPDATE' && has(object.spec.revocation) && !has(oldObject.spec.revocation)",
         )
+        .variable(
+            "abandons",
+            "request.operation == 'UPDATE' && has(object.spec.abandon) && !has(oldObject.spec.abandon)",
+        )
         .check(
-            "request.operation != 'UPDATE' || variables.operator || variables.cleaner || variables.revokes",
-            "nothing of a grant can be changed: a person may only set spec.revocation, once",
+            "request.operation != 'UPDATE' || variables.operator || variables.cleaner || variables.revokes || \
+             variables.abandons",
+            "nothing of a grant can be changed: a person may only set spec.revocation, or spec.abandon, once",
         )
         .check(
             "request.operation != 'UPDATE' || (object.spec.request == oldObject.spec.request && \
@@ -28,8 +33,21 @@ pub(super) fn written_by(release: &Release) -> Draft {
              object.spec.termsDigest == oldObject.spec.termsDigest && \
              object.spec.?approvedBy == oldObject.spec.?approvedBy && \
              object.spec.expiresAt == oldObject.spec.expiresAt && (!has(oldObject.spec.revocation) || \
-             object.spec.?revocation == oldObject.spec.?revocation))",
-            "nothing of a grant changes but spec.revocation, and that once",
+             object.spec.?revocation == oldObject.spec.?revocation) && (!has(oldObject.spec.abandon) || \
+             object.spec.?abandon == oldObject.spec.?abandon))",
+            "nothing of a grant changes but spec.revocation and spec.abandon, and those once",
+        )
+        .check_saying(
+            "!variables.abandons || object.spec.abandon.by == variables.caller",
+            "spec.abandon.by must be your own user name",
+            "'spec.abandon.by must be your own user name: write ' + variables.caller",
+        )
+        .check(
+            &format!(
+                "!variables.abandons || authorizer.group('{OURS}').resource('accessgrants')\
+                 .namespace(request.namespace).name(request.name).check('{ABANDON}').allowed()"
+            ),
+            &format!("to give up the proof of a grant's end needs the verb {ABANDON} on accessgrants"),
         )
         .check_saying(
             "!variables.revokes || object.spec.revocation.by == variables.caller",

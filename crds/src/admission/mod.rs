@@ -28,6 +28,8 @@ pub const REQUEST_ON_BEHALF: &str = "request-on-behalf";
 pub const APPROVE_ON_BEHALF: &str = "approve-on-behalf";
 /// Verb on `accessgrants`, without a namespace: its holder may ask for session certificates, and for no others.
 pub const CONNECT: &str = "connect";
+/// Verb on `accessgrants`: its holder may give up the proof of a grant's end, on record.
+pub const ABANDON: &str = "abandon";
 /// Verb on `certificatesigningrequests`: its holder may ask any signer all the same.
 pub const REQUEST_ANY: &str = "request-any";
 /// Name of the default-deny NetworkPolicy in the proxies namespace: the only one there that the chart owns.

@@ -19,7 +19,7 @@ use super::children::{Parent, network_policy, pod, role, service_account};
 use super::error::GrantError;
 use super::observe::proxy;
 use super::observed::{Known, Observed};
-use super::plan::{Action, ChildKind, Order};
+use super::plan::{Action, ChildKind, Order, vault_role};
 use super::proxy::Proxy;
 use super::{identity, told};
 use crate::api::{Namespaced, gone_is_good};
@@ -185,7 +185,8 @@ impl Steps<'_> {
     fn shut_lease(&self, lease: LeaseStatus) {
         let grant = &self.observed.grant;
         let database = format!("{}/{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database);
-        self.context.leases.shut(ToShut { lease, database, grant: ObjectRef::from_obj(grant) });
+        let role = vault_role(grant);
+        self.context.leases.shut(ToShut { lease, role, database, grant: ObjectRef::from_obj(grant) });
     }
 
     /// Where it was last seen does: only this grant's own proxy can answer there. What it does not do, its pod's end does.

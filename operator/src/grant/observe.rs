@@ -66,6 +66,7 @@ pub async fn observe(context: &Context, grant: AccessGrant, now: Timestamp) -> O
             Known::Unknown => Known::Unknown,
         },
         report,
+        stopped: context.stopped(&grant.uid().unwrap_or_default()),
         ending: context.ending(&grant.uid().unwrap_or_default()),
         setback: context.setback(&grant.uid().unwrap_or_default()),
         findings,
@@ -90,6 +91,7 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
         rules: Rules::default(),
         pod: Known::Unknown,
         report: None,
+        stopped: None,
         ending: None,
         setback: None,
         findings: Vec::new(),
@@ -233,6 +235,9 @@ pub fn listen(context: &Context, pod: &Pod) {
     if let Some(address) = address(pod) {
         context.keep_address(&grant_uid, address);
     }
+    if container(pod).and_then(terminated).is_some() {
+        context.keep_stopped(&grant_uid, &pod_uid);
+    }
     let message = container(pod).and_then(terminated).and_then(|ended| ended.message.as_ref());
     if let Some(report) = message.and_then(|message| read_report(message.as_bytes(), &grant_uid)) {
         context.keep_last_words(&grant_uid, &pod_uid, report);
@@ -284,6 +289,7 @@ fn runs(container: &ContainerStatus) -> bool {
 fn seen(pod: &Pod, now: Timestamp) -> PodSeen {
     PodSeen {
         uid: pod.uid().unwrap_or_default(),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         started_at: container(pod).and_then(started),
         deleting_since: deleting_since(pod),
         address: address(pod),

@@ -31,6 +31,8 @@ pub struct Observed {
     pub pod: Known<Option<PodSeen>>,
     /// What the proxy says, now or in its last message.
     pub report: Option<Report>,
+    /// Uid of the last pod whose process was seen to have ended, though its object may be gone.
+    pub stopped: Option<String>,
     /// What this process saw first of its end, on record or not.
     pub ending: Option<Ending>,
     /// What went wrong with the last plan, in the API server's words.
@@ -150,6 +152,8 @@ pub enum Child {
 pub struct PodSeen {
     /// Its uid.
     pub uid: String,
+    /// Name of its node, once it has one.
+    pub node: Option<String>,
     /// When its container began to run.
     pub started_at: Option<Timestamp>,
     /// Since when it is being deleted.

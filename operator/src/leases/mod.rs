@@ -5,21 +5,26 @@
 //! grants' statuses say what may still stand, and their plans hand it over again.
 
 mod breaker;
+mod strays;
 mod vault;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use access::VaultLease;
 use crds::{AccessGrant, LeaseStatus};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use self::breaker::Breaker;
+pub use self::strays::Records;
+use self::strays::Strays;
 pub use self::vault::VaultDesk;
 use crate::backoff::Backoff;
 
@@ -56,8 +61,10 @@ impl Finding {
 pub enum Shut {
     /// Vault was not asked yet, or has not answered.
     Asked,
-    /// Vault says that it is gone.
+    /// Vault says that it is gone, and shows none that its token could own besides.
     Gone,
+    /// It is gone, and its token revoked; why nobody sees whether that token owned others.
+    Unseen(String),
     /// It may stand; how to fix it.
     Open(String),
 }
@@ -71,15 +78,28 @@ pub struct NotShut {
     pub is_general: bool,
 }
 
+/// The leases of one role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// Their full ids.
+    Ids(BTreeSet<String>),
+    /// We may not see them; what would allow it.
+    Refused(String),
+}
+
 /// Whoever can shut a lease.
 pub trait ShutsLeases: Send + Sync + 'static {
-    /// Revokes it, and the token that owns it, and looks whether it is gone.
+    /// Revokes it, and the token that owns it, and looks whether it is gone. What else that token owns Vault ends in its own time.
     fn shut(&self, lease: &LeaseStatus) -> impl Future<Output = Result<(), NotShut>> + Send;
+
+    /// The leases of a role.
+    fn list(&self, role: &VaultLease) -> impl Future<Output = Result<Listing, NotShut>> + Send;
 }
 
 /// The leases that are being shut.
 pub struct LeaseDesk<V = VaultDesk> {
     vault: Arc<V>,
+    records: Records,
     calls: Arc<Semaphore>,
     state: Arc<Mutex<State>>,
     woken: mpsc::UnboundedSender<ObjectRef<AccessGrant>>,
@@ -106,6 +126,8 @@ struct InHand {
 pub struct ToShut {
     /// The lease.
     pub lease: LeaseStatus,
+    /// The role it is of.
+    pub role: VaultLease,
     /// `<namespace>/<name>` of its database.
     pub database: String,
     /// Its grant, which is looked at again when something new is known.
@@ -114,9 +136,9 @@ pub struct ToShut {
 
 impl<V: ShutsLeases> LeaseDesk<V> {
     /// A desk with nothing in hand. `woken` hears of the grants about whose leases something new is known.
-    pub fn new(vault: V, woken: mpsc::UnboundedSender<ObjectRef<AccessGrant>>) -> Self {
+    pub fn new(vault: V, records: Records, woken: mpsc::UnboundedSender<ObjectRef<AccessGrant>>) -> Self {
         let calls = Arc::new(Semaphore::new(AT_ONCE));
-        Self { vault: Arc::new(vault), calls, state: Arc::default(), woken }
+        Self { vault: Arc::new(vault), records, calls, state: Arc::default(), woken }
     }
 
     /// Takes a lease in hand, unless it is already. One whose id was not known before is taken in hand anew.
@@ -132,6 +154,8 @@ impl<V: ShutsLeases> LeaseDesk<V> {
         let breaker = Arc::clone(state.databases.entry(to_shut.database.clone()).or_insert_with(new));
         let work = Work {
             vault: Arc::clone(&self.vault),
+            records: self.records.clone(),
+            strays: Strays::of(&to_shut.lease),
             calls: Arc::clone(&self.calls),
             breaker,
             state: Arc::clone(&self.state),
@@ -164,7 +188,13 @@ impl<V: ShutsLeases> LeaseDesk<V> {
                 in_hand.is_forgotten = true;
             }
         }
-        state.leases.retain(|_, in_hand| !(in_hand.is_forgotten && in_hand.shut == Shut::Gone));
+        state.leases.retain(|_, in_hand| {
+            let done = in_hand.is_forgotten && is_over(&in_hand.shut);
+            if done {
+                in_hand.work.abort();
+            }
+            !done
+        });
         state.databases.retain(|_, breaker| Arc::strong_count(breaker) > 1);
     }
 }
@@ -172,6 +202,8 @@ impl<V: ShutsLeases> LeaseDesk<V> {
 /// The work on one lease.
 struct Work<V> {
     vault: Arc<V>,
+    records: Records,
+    strays: Strays,
     calls: Arc<Semaphore>,
     breaker: Arc<Breaker>,
     state: Arc<Mutex<State>>,
@@ -180,14 +212,14 @@ struct Work<V> {
 }
 
 impl<V: ShutsLeases> Work<V> {
-    async fn until_it_is_gone(self) {
+    async fn until_it_is_gone(mut self) {
         for tries in 1.. {
-            let shut = self.once().await;
-            let is_gone = shut.is_ok();
-            self.note(match shut {
-                Ok(()) => Shut::Gone,
+            let shut = match self.once().await {
+                Ok(shut) => shut,
                 Err(NotShut { how_to_fix, is_general: _ }) => Shut::Open(how_to_fix),
-            });
+            };
+            let is_gone = shut == Shut::Gone;
+            self.note(shut);
             if is_gone {
                 return;
             }
@@ -195,13 +227,21 @@ impl<V: ShutsLeases> Work<V> {
         }
     }
 
-    async fn once(&self) -> Result<(), NotShut> {
+    async fn once(&mut self) -> Result<Shut, NotShut> {
         // The database's turn first: who waits for it holds nobody else's place.
         let _turn = self.breaker.turn().await;
         let _call = self.calls.acquire().await;
-        let shut = self.vault.shut(&self.to_shut.lease).await;
+        let ToShut { lease, role, .. } = &self.to_shut;
+        let shut = match self.vault.shut(lease).await {
+            Ok(()) => self.vault.list(role).await,
+            Err(not_shut) => Err(not_shut),
+        };
+        let shut = shut.map(|listing| match listing {
+            Listing::Refused(how_to_fix) => Shut::Unseen(how_to_fix),
+            Listing::Ids(ids) => self.strays.look(&ids, &self.records.of(role), Instant::now()),
+        });
         match &shut {
-            Ok(()) => self.breaker.went_well(),
+            Ok(_) => self.breaker.went_well(),
             Err(NotShut { is_general: true, .. }) => self.breaker.failed(),
             Err(NotShut { is_general: false, .. }) => {}
         }
@@ -214,7 +254,7 @@ impl<V: ShutsLeases> Work<V> {
         // Another work may have taken its place.
         let own = |in_hand: &&mut InHand| in_hand.lease_id == self.to_shut.lease.lease_id;
         let Some(in_hand) = state.leases.get_mut(accessor).filter(own) else { return };
-        if in_hand.is_forgotten && shut == Shut::Gone {
+        if in_hand.is_forgotten && is_over(&shut) {
             state.leases.remove(accessor);
             return;
         }
@@ -223,6 +263,14 @@ impl<V: ShutsLeases> Work<V> {
             // Nobody listens any more when the loops have ended.
             let _ = self.woken.send(self.to_shut.grant.clone());
         }
+    }
+}
+
+/// Whether there is nothing left to do about it for who does not need the proof.
+fn is_over(shut: &Shut) -> bool {
+    match shut {
+        Shut::Gone | Shut::Unseen(_) => true,
+        Shut::Asked | Shut::Open(_) => false,
     }
 }
 

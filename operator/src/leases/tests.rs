@@ -1,9 +1,8 @@
 //! The desk before a Vault that hangs, fails and comes back.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::*;
 
@@ -12,6 +11,8 @@ use super::*;
 struct FakeVault {
     down: Arc<Mutex<BTreeSet<String>>>,
     calls: Arc<AtomicUsize>,
+    listed: Arc<Mutex<BTreeSet<String>>>,
+    refuses_lists: Arc<AtomicBool>,
 }
 
 /// How long a call of the real one lasts at most.
@@ -28,6 +29,15 @@ impl ShutsLeases for FakeVault {
         sleep(Duration::from_millis(20)).await;
         Ok(())
     }
+
+    async fn list(&self, _: &VaultLease) -> Result<Listing, NotShut> {
+        let refused = self.refuses_lists.load(Ordering::Relaxed);
+        Ok(if refused {
+            Listing::Refused("add a policy".into())
+        } else {
+            Listing::Ids(locked(&self.listed).clone())
+        })
+    }
 }
 
 fn to_shut(database: &str, number: usize) -> ToShut {
@@ -37,6 +47,7 @@ fn to_shut(database: &str, number: usize) -> ToShut {
             token_accessor: format!("{database}-{number}"),
             ..LeaseStatus::default()
         },
+        role: VaultLease { mount: "database".into(), role: "role".into() },
         database: database.into(),
         grant: ObjectRef::new(&format!("{database}-{number}")).within("shop"),
     }
@@ -47,7 +58,7 @@ async fn a_dead_database_with_sixty_leases_delays_no_other() {
     let vault = FakeVault::default();
     locked(&vault.down).insert("dead".into());
     let (woken, mut wakes) = mpsc::unbounded_channel();
-    let desk = LeaseDesk::new(vault.clone(), woken);
+    let desk = LeaseDesk::new(vault.clone(), Records::default(), woken);
     for number in 0..60 {
         desk.shut(to_shut("dead", number));
     }
@@ -66,7 +77,7 @@ async fn a_database_that_is_back_is_rid_of_all_its_leases_soon_and_was_asked_sel
     let vault = FakeVault::default();
     locked(&vault.down).insert("dead".into());
     let (woken, mut wakes) = mpsc::unbounded_channel();
-    let desk = LeaseDesk::new(vault.clone(), woken);
+    let desk = LeaseDesk::new(vault.clone(), Records::default(), woken);
     let all: Vec<ToShut> = (0..60).map(|number| to_shut("dead", number)).collect();
     for one in &all {
         desk.shut(one.clone());
@@ -89,7 +100,7 @@ async fn a_database_that_is_back_is_rid_of_all_its_leases_soon_and_was_asked_sel
 async fn what_is_forgotten_is_still_shut_and_then_gone_from_here_too() {
     let vault = FakeVault::default();
     locked(&vault.down).insert("dead".into());
-    let desk = LeaseDesk::new(vault.clone(), mpsc::unbounded_channel().0);
+    let desk = LeaseDesk::new(vault.clone(), Records::default(), mpsc::unbounded_channel().0);
     let one = to_shut("dead", 1);
     desk.shut(one.clone());
     sleep(Duration::from_secs(60)).await;
@@ -106,7 +117,7 @@ async fn what_is_forgotten_is_still_shut_and_then_gone_from_here_too() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_whose_id_comes_later_is_shut_by_that_id() {
     let vault = FakeVault::default();
-    let desk = LeaseDesk::new(vault.clone(), mpsc::unbounded_channel().0);
+    let desk = LeaseDesk::new(vault.clone(), Records::default(), mpsc::unbounded_channel().0);
     let nameless = to_shut("other", 1);
     desk.shut(nameless.clone());
     sleep(Duration::from_secs(1)).await;
@@ -118,4 +129,36 @@ async fn a_lease_whose_id_comes_later_is_shut_by_that_id() {
     let found = desk.findings(std::slice::from_ref(&named));
     assert!(found[0].is_of(&named) && found[0].shut == Shut::Gone);
     assert_eq!(vault.calls.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoking_a_token_is_no_proof_until_nothing_strange_is_listed() {
+    let vault = FakeVault::default();
+    locked(&vault.listed).insert("database/creds/role/unreported".into());
+    let desk = LeaseDesk::new(vault.clone(), Records::default(), mpsc::unbounded_channel().0);
+    let one = to_shut("other", 1);
+    desk.shut(one.clone());
+    let found = || desk.findings(std::slice::from_ref(&one.lease))[0].shut.clone();
+    sleep(Duration::from_secs(20)).await;
+    assert!(matches!(found(), Shut::Open(why) if why.contains("role/unreported")));
+    sleep(Duration::from_secs(60)).await;
+    assert!(matches!(found(), Shut::Unseen(_)));
+    locked(&vault.listed).clear();
+    sleep(AGAIN.longest + CALL).await;
+    assert_eq!(found(), Shut::Gone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_list_is_refused_it_is_said_until_it_is_allowed() {
+    let vault = FakeVault::default();
+    vault.refuses_lists.store(true, Ordering::Relaxed);
+    let desk = LeaseDesk::new(vault.clone(), Records::default(), mpsc::unbounded_channel().0);
+    let one = to_shut("other", 1);
+    desk.shut(one.clone());
+    let found = || desk.findings(std::slice::from_ref(&one.lease))[0].shut.clone();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(found(), Shut::Unseen("add a policy".into()));
+    vault.refuses_lists.store(false, Ordering::Relaxed);
+    sleep(AGAIN.longest + CALL).await;
+    assert_eq!(found(), Shut::Gone);
 }

@@ -5,13 +5,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use access::chain;
+use access::{VaultLease, chain};
 use crds::LeaseStatus;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use vault::{LeaseState, LoginToken, Revocation, Secret, Vault, VaultError};
 
-use super::{NotShut, ShutsLeases};
+use super::{Listing, NotShut, ShutsLeases};
 use crate::clock::now;
 use crate::config::VaultConfig;
 
@@ -60,6 +60,21 @@ impl ShutsLeases for VaultDesk {
             self.drop_login(&login).await;
         }
         first.map_err(not_shut)
+    }
+
+    async fn list(&self, role: &VaultLease) -> Result<Listing, NotShut> {
+        let login = self.login(now()).await.map_err(not_shut)?;
+        match self.vault.list_leases(&login.token, &role.credentials_path()).await {
+            Ok(ids) => Ok(Listing::Ids(ids.into_iter().collect())),
+            Err(refused @ VaultError::Denied { .. }) => {
+                self.drop_login(&login).await;
+                Ok(Listing::Refused(format!(
+                    "it is gone by its id and its token is revoked, but whether that token owned others can't be seen: {}",
+                    how_to_fix(&DeskError::Vault(refused))
+                )))
+            }
+            Err(error) => Err(not_shut(DeskError::Vault(error))),
+        }
     }
 }
 

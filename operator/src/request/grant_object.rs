@@ -54,6 +54,7 @@ pub fn build(
             approved_by: counted.iter().map(|judged| by(judged)).collect(),
             expires_at: Time(expires_at),
             revocation: None,
+            abandon: None,
         },
         status: None,
     }

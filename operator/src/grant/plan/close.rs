@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::observed::{Child, Known, Observed, PodSeen, PodState, Rules};
 use super::draft::Draft;
-use super::leases::{record, settle, standing, to_hand_over};
-use super::receipt::{receipt, write};
+use super::leases::{note_end, note_stopped, record, settle, standing, to_hand_over};
+use super::receipt::receipt;
 use super::usage;
 use super::{Action, Order, Plan, let_go, own_end};
 
@@ -35,16 +35,20 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
         record(&observed.grant, &mut draft.status, observed.pod.there(), report);
         usage::note(&mut draft.status, &report.usage);
     }
+    note_end(&mut draft.status, observed.pod.there(), observed.report.as_ref());
+    if let Some(stopped) = &observed.stopped {
+        note_stopped(&mut draft.status, stopped);
+    }
     settle(&mut draft.status, &observed.findings);
     let told = receipt(observed, &draft.status);
-    write(&mut draft.status, &told);
+    let elapsed = now.duration_since(since);
+    told.write(&mut draft.status, u64::try_from(elapsed.as_millis()).unwrap_or(0));
     if told.is_shut() && standing(&draft.status).next().is_none() {
         shut(&mut draft, reason);
         return draft.finish();
     }
     let sentence = "nobody can connect; see status.receipt for what is proved and what is still open.";
     draft.is_not(ConditionType::Ended, &Because::new(Reason::Closing, sentence));
-    let elapsed = now.duration_since(since);
     draft.order(order(&draft, elapsed));
     draft.then(pod_goes(observed, reason, elapsed));
     draft.then(rules_go(observed, now));

@@ -23,6 +23,9 @@ enum Event {
     PodSticks,
     VaultDown,
     VaultUp,
+    DatabaseDown,
+    DatabaseUp,
+    PodObjectVanishes,
     TakeNetworkPolicy,
     RequestGone,
     Violation,
@@ -43,6 +46,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::PodSticks),
         1 => Just(Event::VaultDown),
         2 => Just(Event::VaultUp),
+        1 => Just(Event::DatabaseDown),
+        2 => Just(Event::DatabaseUp),
+        1 => Just(Event::PodObjectVanishes),
         1 => Just(Event::TakeNetworkPolicy),
         1 => Just(Event::RequestGone),
         1 => Just(Event::Violation),
@@ -78,6 +84,9 @@ fn happen(world: &mut World, event: &Event) {
         }
         Event::VaultDown => world.vault_is_up = false,
         Event::VaultUp => world.vault_is_up = true,
+        Event::DatabaseDown => world.database_is_up = false,
+        Event::DatabaseUp => world.database_is_up = true,
+        Event::PodObjectVanishes => world.vanishes(),
         Event::TakeNetworkPolicy => world.rules.network_policy = Child::Missing,
         Event::RequestGone => world.request = RequestLink::Gone,
         Event::Violation => {
@@ -101,7 +110,8 @@ proptest! {
         for event in &events {
             happen(&mut world, event);
         }
-        (world.vault_is_up, world.blind, world.mute) = (true, false, false);
+        (world.vault_is_up, world.database_is_up) = (true, true);
+        (world.blind, world.mute) = (false, false);
         if let Some(pod) = &mut world.pod {
             pod.stuck = false;
         }

@@ -1,11 +1,11 @@
 //! Leases and the accessors of the tokens that own them: on record before they can do anything.
 
-use access::VaultLease;
-use access::report::Report;
-use crds::{AccessGrant, AccessGrantStatus, LeaseStatus};
+use access::report::{End, Report};
+use access::{EndReason, Item, Outcome, VaultLease};
+use crds::{AccessGrant, AccessGrantStatus, LeaseStatus, ProofStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::observed::PodSeen;
+use super::super::observed::{PodSeen, PodState};
 use super::Action;
 use crate::leases::{Finding, Shut};
 
@@ -13,10 +13,18 @@ use crate::leases::{Finding, Shut};
 /// end could not be written any more, not even to end the grant.
 const MOST: usize = 256;
 
+/// The longest sentence of a proxy's that is kept, in characters.
+const LONGEST_DETAIL: usize = 500;
+
+/// The role in Vault that the grant's leases are of.
+pub fn vault_role(grant: &AccessGrant) -> VaultLease {
+    let vault = &grant.spec.terms.database_spec.credentials.vault;
+    VaultLease { mount: vault.mount.clone(), role: vault.role.clone() }
+}
+
 /// Whether a lease id is one of this grant's own role. The proxy's word is not taken for it.
 pub fn owned(grant: &AccessGrant, lease_id: &str) -> bool {
-    let vault = &grant.spec.terms.database_spec.credentials.vault;
-    VaultLease { mount: vault.mount.clone(), role: vault.role.clone() }.owns(lease_id)
+    vault_role(grant).owns(lease_id)
 }
 
 /// Puts what the proxy reports on record: a new accessor as a new line, its lease where it is the role's own.
@@ -36,18 +44,63 @@ pub fn record(grant: &AccessGrant, status: &mut AccessGrantStatus, pod: Option<&
         && line.lease_id.is_none()
     {
         // Whatever was shut before was not this one, by its id.
-        line.revoked = false;
+        (line.revoked, line.unseen) = (false, None);
         line.lease_id = Some(lease.lease_id.clone());
         line.user_name = Some(lease.user_name.clone());
         line.expires_at = Some(Time(lease.expires_at));
     }
 }
 
-/// Marks as revoked what Vault said is gone.
+/// Puts on record how the pod of the last line goes, and what its proxy proved as it ended.
+pub fn note_end(status: &mut AccessGrantStatus, pod: Option<&PodSeen>, report: Option<&Report>) {
+    if let Some(pod) = pod {
+        for line in status.leases.iter_mut().filter(|line| line.pod_uid == pod.uid) {
+            line.stopped |= matches!(pod.state, PodState::Finished { .. });
+            if pod.node.is_some() {
+                line.node.clone_from(&pod.node);
+            }
+        }
+    }
+    let Some((report, end)) = report.and_then(|report| Some((report, report.end.as_ref()?))) else { return };
+    let accessor = report.token_accessor.as_ref();
+    if let Some(line) = status.leases.iter_mut().find(|line| Some(&line.token_accessor) == accessor) {
+        line.proofs = proofs(end);
+    }
+}
+
+/// Of what a proxy says, what only a proxy can see. Lease, pod and rules we look at ourselves.
+fn proofs(end: &End) -> Vec<ProofStatus> {
+    if EndReason::from_word(&end.reason).is_none() {
+        return Vec::new();
+    }
+    let of_proxy = end.proofs.iter().filter_map(|line| {
+        let item = Item::from_word(&line.item)?;
+        let outcome = Outcome::from_word(&line.outcome)?;
+        let is_proxys = matches!(item, Item::Sockets | Item::ServerSessions | Item::Login);
+        is_proxys.then(|| ProofStatus {
+            item: item.word().to_owned(),
+            outcome: outcome.word().to_owned(),
+            detail: line.detail.chars().take(LONGEST_DETAIL).collect(),
+        })
+    });
+    of_proxy.collect()
+}
+
+/// The process of a pod that is gone was seen to end.
+pub fn note_stopped(status: &mut AccessGrantStatus, pod_uid: &str) {
+    for line in status.leases.iter_mut().filter(|line| line.pod_uid == pod_uid) {
+        line.stopped = true;
+    }
+}
+
+/// Marks as revoked what Vault said is gone, and whether that is all that can be seen.
 pub fn settle(status: &mut AccessGrantStatus, findings: &[Finding]) {
     for line in &mut status.leases {
-        let gone = |finding: &Finding| finding.is_of(line) && finding.shut == Shut::Gone;
-        line.revoked |= findings.iter().any(gone);
+        match findings.iter().find(|finding| finding.is_of(line)).map(|finding| &finding.shut) {
+            Some(Shut::Gone) => (line.revoked, line.unseen) = (true, None),
+            Some(Shut::Unseen(why)) => (line.revoked, line.unseen) = (true, Some(why.clone())),
+            Some(Shut::Asked | Shut::Open(_)) | None => {}
+        }
     }
 }
 
@@ -56,16 +109,17 @@ pub fn standing(status: &AccessGrantStatus) -> impl Iterator<Item = &LeaseStatus
     status.leases.iter().filter(|lease| !lease.revoked)
 }
 
-/// Leases that may stand and that nobody shuts yet.
+/// Leases that may stand, or whose end nobody could see, and that nobody shuts yet.
 pub fn to_hand_over(status: &AccessGrantStatus, findings: &[Finding]) -> Vec<Action> {
     let in_hand = |lease: &LeaseStatus| findings.iter().any(|finding| finding.is_of(lease));
-    standing(status).filter(|lease| !in_hand(lease)).cloned().map(Action::ShutLease).collect()
+    let unsure = status.leases.iter().filter(|lease| !lease.revoked || lease.unseen.is_some());
+    unsure.filter(|lease| !in_hand(lease)).cloned().map(Action::ShutLease).collect()
 }
 
 /// What to do about a lease that could not be shut, if anything was tried.
 pub fn open_detail(findings: &[Finding]) -> Option<&str> {
     findings.iter().find_map(|finding| match &finding.shut {
         Shut::Open(detail) => Some(detail.as_str()),
-        Shut::Gone | Shut::Asked => None,
+        Shut::Gone | Shut::Unseen(_) | Shut::Asked => None,
     })
 }

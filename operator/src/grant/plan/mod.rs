@@ -18,6 +18,8 @@ mod faults;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod proofs;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 pub use model::grant as tests_grant;
@@ -28,6 +30,7 @@ use crds::{AccessGrant, AccessGrantStatus, GrantPhase, LeaseStatus};
 use jiff::Timestamp;
 
 use self::draft::Draft;
+pub use self::leases::vault_role;
 use super::observed::{Link, Observed, RequestLink};
 
 /// What to do.

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use super::super::observed::{Child, Known, Observed, Place, PodSeen, PodState, Rules, UsageDue};
 use super::draft::Draft;
-use super::leases::{open_detail, record, settle, standing, to_hand_over};
+use super::leases::{note_end, note_stopped, open_detail, record, settle, standing, to_hand_over};
 use super::show::not_ready;
 use super::trust::untrusted;
 use super::usage::{self, used};
@@ -39,6 +39,10 @@ pub(super) fn open(observed: &Observed, now: Timestamp) -> Plan {
         if observed.usage == UsageDue::Now || !observed.pod.there().is_some_and(serves) {
             usage::note(&mut draft.status, &report.usage);
         }
+    }
+    note_end(&mut draft.status, observed.pod.there(), observed.report.as_ref());
+    if let Some(stopped) = &observed.stopped {
+        note_stopped(&mut draft.status, stopped);
     }
     settle(&mut draft.status, &observed.findings);
     count(&mut draft);
@@ -160,7 +164,13 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         draft.then(repairs(&observed.rules, used(&draft.status)));
     }
     draft.then(late_start(observed, pod));
-    draft.then(custody(&draft.status, report).filter(|_| why_not(observed).is_none()));
+    if let Some(accessor) = custody(&draft.status, report).filter(|_| why_not(observed).is_none()) {
+        // From here on it may read a credential: that goes on record first, too.
+        for line in draft.status.leases.iter_mut().filter(|line| line.token_accessor == accessor) {
+            line.confirmed = true;
+        }
+        draft.then([Action::TellCustody { token_accessor: accessor }]);
+    }
     draft.again_in(pace(is_ready, pod, report, draft.now));
 }
 
@@ -177,11 +187,11 @@ fn cannot_read(observed: &Observed) -> Option<Because> {
 }
 
 /// Only an accessor that stands in the status is confirmed; the status goes first.
-fn custody(status: &AccessGrantStatus, report: Option<&Report>) -> Option<Action> {
+fn custody(status: &AccessGrantStatus, report: Option<&Report>) -> Option<String> {
     let report = report.filter(|report| report.phase == Phase::Custody)?;
     let accessor = report.token_accessor.as_ref()?;
     let on_record = status.leases.iter().any(|lease| lease.token_accessor == *accessor && !lease.revoked);
-    on_record.then(|| Action::TellCustody { token_accessor: accessor.clone() })
+    on_record.then(|| accessor.clone())
 }
 
 /// The node counts from the pod's start: a pod that had to wait for one must not lengthen the grant.

@@ -1,140 +1,310 @@
 //! What is known about the end, item by item: `proved`, `open` and how to fix it, or `unprovable` and why.
+//!
+//! It is worked out anew each time, from facts that are on record or just seen; words for people come last. Where a grant had several
+//! pods, the worst that is known of one of them is what is known of all.
 
-use access::{EndReason, Item, Outcome, Proof, Receipt};
-use crds::{AccessGrantStatus, ReceiptLine};
+use access::{Item, Outcome};
+use crds::{AccessGrantStatus, How, LeaseStatus, ReceiptLine};
 
 use super::super::observed::{Child, Known, Observed, Rules};
 use super::leases::{open_detail, standing};
 
-/// The receipt so far: what was written before, what the proxy proved, what we see.
+/// What is known of one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    item: Item,
+    outcome: Outcome,
+    how: How,
+    detail: String,
+}
+
+/// All six, in the order of `Item`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    lines: Vec<Line>,
+    /// Whether any proxy of the grant could have read a credential.
+    had_credential: bool,
+    /// Whether somebody gave up the proof of what is open.
+    is_given_up: bool,
+}
+
+impl Receipt {
+    /// Whether the grant may be called ended: no item is open. Pod and rules must be seen to be gone, and where a credential may have
+    /// been read its lease or its login, unless somebody gave that up.
+    pub fn is_shut(&self) -> bool {
+        let is = |item: Item, outcome: Outcome| {
+            self.lines.iter().any(|line| line.item == item && line.outcome == outcome)
+        };
+        let closed = |item| is(item, Outcome::Proved) || is(item, Outcome::Unprovable);
+        let proved = |item| is(item, Outcome::Proved);
+        let credential_is_dead = !self.had_credential || proved(Item::Lease) || proved(Item::Login);
+        Item::ALL.into_iter().all(closed)
+            && (self.is_given_up || (proved(Item::Pod) && proved(Item::Rules) && credential_is_dead))
+    }
+
+    /// Puts it into the status. `millis`: how long ago the end began.
+    pub fn write(&self, status: &mut AccessGrantStatus, millis: u64) {
+        let before = std::mem::take(&mut status.receipt);
+        let line = |Line { item, outcome, how, detail }: &Line| {
+            let same = before.iter().find(|line| {
+                line.item == item.word() && line.outcome == outcome.word() && line.reason == how.word()
+            });
+            let after_millis = (*outcome != Outcome::Open).then_some(millis);
+            ReceiptLine {
+                item: item.word().to_owned(),
+                outcome: outcome.word().to_owned(),
+                reason: how.word().to_owned(),
+                detail: detail.clone(),
+                after_millis: same.map_or(after_millis, |line| line.after_millis),
+            }
+        };
+        status.receipt = self.lines.iter().map(line).collect();
+    }
+}
+
+/// The receipt of what is known now.
 pub fn receipt(observed: &Observed, status: &AccessGrantStatus) -> Receipt {
-    let mut receipt = read(status);
-    let pod_is_gone = observed.pod.is_absent();
-    for proof in proxys(observed) {
-        receipt.note(proof);
-    }
-    lease(&mut receipt, observed, status, pod_is_gone);
-    if pod_is_gone {
-        note(&mut receipt, Item::Pod, Outcome::Proved, "the API server has no such pod any more");
-        note(&mut receipt, Item::Sockets, Outcome::Proved, "the proxy pod is gone, and its sockets with it");
-        for item in [Item::ServerSessions, Item::Login] {
-            without_proof(&mut receipt, item, status);
+    let facts = Facts { observed, status };
+    let mut lines = vec![
+        facts.sockets(),
+        facts.by_proxies(Item::ServerSessions),
+        facts.lease(),
+        facts.by_proxies(Item::Login),
+        facts.pod(),
+        facts.rules(),
+    ];
+    let abandon = &observed.grant.spec.abandon;
+    if let Some(given_up) = abandon {
+        for line in lines.iter_mut().filter(|line| line.outcome == Outcome::Open) {
+            (line.outcome, line.how) = (Outcome::Unprovable, How::GivenUp);
+            line.detail =
+                format!("given up by {}: {}. Before that: {}", given_up.by, given_up.reason, line.detail);
         }
-    } else {
-        let detail = if observed.pod == Known::Unknown { "the proxy pod cannot be read" } else { POD_OPEN };
-        note(&mut receipt, Item::Pod, Outcome::Open, detail);
     }
-    rules(&mut receipt, &observed.rules);
-    receipt
+    Receipt {
+        lines,
+        had_credential: status.leases.iter().any(|lease| lease.confirmed),
+        is_given_up: abandon.is_some(),
+    }
+}
+
+/// What the lines are made from.
+struct Facts<'a> {
+    observed: &'a Observed,
+    status: &'a AccessGrantStatus,
+}
+
+impl Facts<'_> {
+    fn pod_is_gone(&self) -> bool {
+        self.observed.pod.is_absent()
+    }
+
+    /// Whether this is the pod that is still there, or may be.
+    fn is_here(&self, lease: &LeaseStatus) -> bool {
+        match &self.observed.pod {
+            Known::Seen(pod) => pod.as_ref().is_some_and(|pod| pod.uid == lease.pod_uid),
+            Known::Unknown => self.status.leases.last().is_some_and(|last| last.pod_uid == lease.pod_uid),
+        }
+    }
+
+    /// Proxies that could have served, and what is known of each; the worst counts.
+    fn worst(&self, item: Item, of_one: impl Fn(&LeaseStatus) -> Line) -> Line {
+        let served = self.status.leases.iter().filter(|lease| lease.confirmed);
+        let worst = served.map(of_one).max_by_key(|line| match line.outcome {
+            Outcome::Proved => 0,
+            Outcome::Unprovable => 1,
+            Outcome::Open => 2,
+        });
+        worst.unwrap_or_else(|| match self.pod_is_gone() {
+            true => said(
+                item,
+                Outcome::Proved,
+                How::NeverOpened,
+                "no proxy of this grant was ever let on to a credential",
+            ),
+            false => said(item, Outcome::Open, How::PodRuns, "the proxy pod is still there"),
+        })
+    }
+
+    fn sockets(&self) -> Line {
+        let item = Item::Sockets;
+        self.worst(item, |lease| {
+            if let Some(proved) = proof(lease, item).filter(|line| line.outcome == Outcome::Proved) {
+                return proved;
+            }
+            if lease.stopped {
+                let detail = "the proxy's process has ended, and its sockets with it";
+                return said(item, Outcome::Proved, How::ProcessEnded, detail);
+            }
+            if self.is_here(lease) {
+                return said(item, Outcome::Open, How::PodRuns, "the proxy pod is still there");
+            }
+            let node = lease.node.as_deref().unwrap_or("unknown");
+            let detail = format!(
+                "the pod's object went without anybody seeing its process end: make sure that node {node} does not run it any more"
+            );
+            Line { item, outcome: Outcome::Unprovable, how: How::NobodySaw, detail }
+        })
+    }
+
+    /// What only a proxy can see.
+    fn by_proxies(&self, item: Item) -> Line {
+        self.worst(item, |lease| {
+            let proof = proof(lease, item);
+            let is_final = |line: &Line| line.outcome != Outcome::Open;
+            if let Some(line) = proof.clone().filter(is_final) {
+                return line;
+            }
+            if lease.revoked && lease.unseen.is_none() && !self.is_here(lease) {
+                let said_before = proof.map_or_else(String::new, |line| format!("; it said: {}", line.detail));
+                let detail = format!(
+                    "the proxy did not prove it before it went; its lease is gone from Vault, whose revocation statements end the \
+                     user's sessions before they drop the user{said_before}"
+                );
+                return Line { item, outcome: Outcome::Unprovable, how: How::LeftToVault, detail };
+            }
+            proof.unwrap_or_else(|| match self.is_here(lease) {
+                true => said(item, Outcome::Open, How::PodRuns, "the proxy has not proved it yet"),
+                false => {
+                    let detail = "the proxy left no proof, and its lease may still stand";
+                    said(item, Outcome::Open, How::ProxyLeftNoProof, detail)
+                }
+            })
+        })
+    }
+
+    /// Our own word: Vault has been asked.
+    fn lease(&self) -> Line {
+        let Self { observed, status } = self;
+        let item = Item::Lease;
+        if standing(status).next().is_some() || !self.pod_is_gone() {
+            let told = open_detail(&observed.findings);
+            let how = if told.is_some() { How::LeaseStands } else { How::LeaseAsked };
+            return said(item, Outcome::Open, how, told.unwrap_or("not looked up yet"));
+        }
+        if status.leases.is_empty() {
+            let detail = "no proxy of this grant ever had a token on record, so none could read a credential";
+            return said(item, Outcome::Proved, How::NeverOpened, detail);
+        }
+        if let Some(why) = status.leases.iter().find_map(|lease| lease.unseen.as_deref()) {
+            return said(item, Outcome::Unprovable, How::LeaseUnseen, why);
+        }
+        let ids: Vec<&str> = status.leases.iter().filter_map(|lease| lease.lease_id.as_deref()).collect();
+        let detail = match ids.is_empty() {
+            true => "no lease was reported; the tokens that could own one are revoked, and none of this role is left that no grant has \
+                     on record"
+                .to_owned(),
+            false => format!("Vault has no such lease any more, and none that no grant has on record: {}", ids.join(", ")),
+        };
+        Line { item, outcome: Outcome::Proved, how: How::LeaseGone, detail }
+    }
+
+    fn pod(&self) -> Line {
+        match &self.observed.pod {
+            Known::Seen(None) => {
+                said(Item::Pod, Outcome::Proved, How::PodGone, "the API server has no such pod any more")
+            }
+            Known::Seen(Some(_)) => said(Item::Pod, Outcome::Open, How::PodRuns, POD_OPEN),
+            Known::Unknown => said(Item::Pod, Outcome::Open, How::PodUnread, "the proxy pod cannot be read"),
+        }
+    }
+
+    fn rules(&self) -> Line {
+        let Rules { network_policy, secret, role, role_binding, service_account: _ } = self.observed.rules;
+        let all = [network_policy, secret, role, role_binding];
+        if all.iter().all(|child| *child == Child::Missing) {
+            let detail = "NetworkPolicy, Role, RoleBinding and Secret are gone";
+            return said(Item::Rules, Outcome::Proved, How::RulesGone, detail);
+        }
+        let detail = "NetworkPolicy, Role, RoleBinding or Secret are still there";
+        said(Item::Rules, Outcome::Open, How::RulesStand, detail)
+    }
 }
 
 const POD_OPEN: &str = "the proxy pod is still there. It goes by itself; if its node is gone for good, make sure that \
     it is off, then delete the pod with --force";
 
-/// Puts the receipt into the status.
-pub fn write(status: &mut AccessGrantStatus, receipt: &Receipt) {
-    status.receipt = receipt
-        .lines()
-        .iter()
-        .map(|Proof { item, outcome, detail }| ReceiptLine {
-            item: item.word().to_owned(),
-            outcome: outcome.word().to_owned(),
-            detail: detail.clone(),
-        })
-        .collect();
+fn said(item: Item, outcome: Outcome, how: How, detail: &str) -> Line {
+    Line { item, outcome, how, detail: detail.to_owned() }
 }
 
-fn read(status: &AccessGrantStatus) -> Receipt {
-    let mut receipt = Receipt::default();
-    for ReceiptLine { item, outcome, detail } in &status.receipt {
-        if let (Some(item), Some(outcome)) = (Item::from_word(item), Outcome::from_word(outcome)) {
-            receipt.note(Proof { item, outcome, detail: detail.clone() });
+/// What the proxy itself said about the item.
+fn proof(lease: &LeaseStatus, item: Item) -> Option<Line> {
+    let proof = lease.proofs.iter().find(|proof| proof.item == item.word())?;
+    let outcome = Outcome::from_word(&proof.outcome)?;
+    Some(Line { item, outcome, how: How::ProxySaw, detail: proof.detail.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::ProofStatus;
+
+    use super::*;
+
+    fn receipt(outcomes: [Outcome; 6]) -> Receipt {
+        let lines = Item::ALL.into_iter().zip(outcomes);
+        let lines = lines.map(|(item, outcome)| said(item, outcome, How::ProxySaw, "")).collect();
+        Receipt { lines, had_credential: true, is_given_up: false }
+    }
+
+    #[test]
+    fn a_grant_with_an_open_or_missing_item_is_not_shut() {
+        use Outcome::{Open, Proved};
+        assert!(receipt([Proved; 6]).is_shut());
+        for index in 0..6 {
+            let mut open = receipt([Proved; 6]);
+            open.lines[index].outcome = Open;
+            assert!(!open.is_shut(), "item {index} is open");
+            open.is_given_up = true;
+            assert!(!open.is_shut(), "what is given up is not open any more");
+            open.lines.remove(index);
+            assert!(!open.is_shut(), "item {index} is missing");
         }
     }
-    receipt
-}
 
-fn note(receipt: &mut Receipt, item: Item, outcome: Outcome, detail: &str) {
-    receipt.note(Proof { item, outcome, detail: detail.to_owned() });
-}
-
-/// What only the proxy can see. Lease, pod and rules we look at ourselves. An interrupted proxy (`Stopped`) that was
-/// replaced has proved nothing about the one after it, and its report is not here any more.
-fn proxys(observed: &Observed) -> Vec<Proof> {
-    let Some(end) = observed.report.as_ref().and_then(|report| report.end.as_ref()) else {
-        return Vec::new();
-    };
-    if EndReason::from_word(&end.reason).is_none() {
-        return Vec::new();
+    #[test]
+    fn a_proxy_that_died_with_the_password_needs_the_end_of_its_lease() {
+        use Outcome::{Proved, Unprovable};
+        assert!(receipt([Unprovable, Unprovable, Proved, Unprovable, Proved, Proved]).is_shut());
+        let mut unseen = receipt([Unprovable, Unprovable, Unprovable, Unprovable, Proved, Proved]);
+        assert!(!unseen.is_shut());
+        unseen.had_credential = false;
+        assert!(unseen.is_shut());
+        (unseen.had_credential, unseen.is_given_up) = (true, true);
+        assert!(unseen.is_shut());
     }
-    end.proofs
-        .iter()
-        .filter_map(|line| {
-            let item = Item::from_word(&line.item)?;
-            let outcome = Outcome::from_word(&line.outcome)?;
-            let seen_by_proxy = matches!(item, Item::Sockets | Item::ServerSessions | Item::Login);
-            seen_by_proxy.then(|| Proof { item, outcome, detail: line.detail.chars().take(500).collect() })
-        })
-        .collect()
-}
 
-/// The operator's own word: Vault has been asked.
-fn lease(receipt: &mut Receipt, observed: &Observed, status: &AccessGrantStatus, pod_is_gone: bool) {
-    if standing(status).next().is_some() || !pod_is_gone {
-        match open_detail(&observed.findings) {
-            Some(detail) => note(receipt, Item::Lease, Outcome::Open, detail),
-            None if receipt.outcome(Item::Lease).is_none() => {
-                note(receipt, Item::Lease, Outcome::Open, "not looked up yet");
-            }
-            None => {}
+    #[test]
+    fn one_open_item_of_one_pod_is_open_whatever_the_others_proved() {
+        let world = crate::grant::plan::model::World::ready();
+        let observed = world.observe();
+        let outcomes = ["Proved", "Open", "Unprovable"];
+        let lease = |outcome: &str| {
+            let proof = ProofStatus { item: "login".into(), outcome: outcome.into(), detail: String::new() };
+            LeaseStatus { confirmed: true, proofs: vec![proof], ..LeaseStatus::default() }
+        };
+        for (first, second) in outcomes.into_iter().flat_map(|first| outcomes.map(|second| (first, second))) {
+            let leases = vec![lease(first), lease(second)];
+            let status = AccessGrantStatus { leases, ..AccessGrantStatus::default() };
+            let worst = Facts { observed: &observed, status: &status }.by_proxies(Item::Login).outcome;
+            let wanted =
+                ["Open", "Unprovable", "Proved"].into_iter().find(|word| [first, second].contains(word));
+            assert_eq!(Some(worst.word()), wanted, "{first} and {second}");
         }
-        return;
     }
-    let ids: Vec<&str> = status.leases.iter().filter_map(|lease| lease.lease_id.as_deref()).collect();
-    let detail = match (status.leases.is_empty(), ids.is_empty()) {
-        (true, _) => {
-            "no proxy of this grant ever had a token on record, so none could read a credential".to_owned()
-        }
-        (false, true) => {
-            "no lease was reported; the tokens that could own one are revoked by their accessors".to_owned()
-        }
-        (false, false) => format!("Vault has no such lease any more: {}", ids.join(", ")),
-    };
-    note(receipt, Item::Lease, Outcome::Proved, &detail);
-}
 
-/// The proxy is gone and has not proved it. Where it said why not, that says more than we can.
-fn without_proof(receipt: &mut Receipt, item: Item, status: &AccessGrantStatus) {
-    if matches!(receipt.outcome(item), Some(Outcome::Proved | Outcome::Unprovable)) {
-        return;
-    }
-    if status.leases.is_empty() {
-        note(receipt, item, Outcome::Proved, "no credential was ever read");
-    } else if receipt.outcome(Item::Lease) == Some(Outcome::Proved) {
-        note(
-            receipt,
-            item,
-            Outcome::Unprovable,
-            "the proxy did not prove it before it went; the lease is gone from Vault, whose revocation statements kill the user's \
-             sessions before they drop the user",
-        );
-    } else if receipt.outcome(item).is_none() {
-        // What the proxy itself said about an open item says more than this.
-        note(receipt, item, Outcome::Open, "the proxy left no proof, and its lease may still stand");
-    }
-}
-
-fn rules(receipt: &mut Receipt, rules: &Rules) {
-    let Rules { network_policy, secret, role, role_binding, service_account: _ } = *rules;
-    let all = [network_policy, secret, role, role_binding];
-    if all.iter().all(|child| *child == Child::Missing) {
-        note(receipt, Item::Rules, Outcome::Proved, "NetworkPolicy, Role, RoleBinding and Secret are gone");
-    } else {
-        note(
-            receipt,
-            Item::Rules,
-            Outcome::Open,
-            "NetworkPolicy, Role, RoleBinding or Secret are still there",
-        );
+    #[test]
+    fn the_time_of_an_item_is_that_of_its_first_proof() {
+        let mut status = AccessGrantStatus::default();
+        let mut known = receipt([Outcome::Proved; 6]);
+        known.lines[2].outcome = Outcome::Open;
+        known.write(&mut status, 300);
+        let times = |status: &AccessGrantStatus| -> Vec<Option<u64>> {
+            status.receipt.iter().map(|line| line.after_millis).collect()
+        };
+        assert_eq!(times(&status)[1..4], [Some(300), None, Some(300)]);
+        known.lines[2].outcome = Outcome::Proved;
+        known.write(&mut status, 700);
+        assert_eq!(times(&status)[1..4], [Some(300), Some(700), Some(300)]);
     }
 }

@@ -8,9 +8,9 @@
 mod pod;
 mod time;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use access::report::Report;
+use access::report::{Phase, Report};
 use access::{Grant, Used};
 use crds::{AccessGrant, AccessGrantStatus, GrantPhase};
 use jiff::{SignedDuration, Timestamp};
@@ -46,7 +46,14 @@ pub struct World {
     pub usage: UsageDue,
     /// Accessor to whether the lease of its token stands. A token without a lease opens nothing and ends by itself.
     pub vault: BTreeMap<String, bool>,
+    /// Tokens that are revoked: each gets no lease any more, and Vault ends the one it has when it reaches the database.
+    pub revoked: BTreeSet<String>,
     pub vault_is_up: bool,
+    pub database_is_up: bool,
+    /// Pods whose objects are gone and whose processes nobody has ended.
+    pub ghosts: Vec<Pod>,
+    /// The last pod whose process was seen to have ended; lost with the operator's process.
+    pub stopped: Option<String>,
     /// The leases that the operator's desk has in hand, by accessor: each with the id that was known then.
     pub desk: BTreeMap<String, (Option<String>, Shut)>,
     /// What the operator's process saw first of the grant's end.
@@ -99,7 +106,11 @@ impl World {
             last_words: None,
             usage: UsageDue::Now,
             vault: BTreeMap::new(),
+            revoked: BTreeSet::new(),
             vault_is_up: true,
+            database_is_up: true,
+            ghosts: Vec::new(),
+            stopped: None,
             desk: BTreeMap::new(),
             ending: None,
             stuck_pods: false,
@@ -161,6 +172,7 @@ impl World {
                 },
                 pod: Known::Unknown,
                 report: None,
+                stopped: self.stopped.clone(),
                 findings,
                 usage: self.usage,
                 place,
@@ -181,6 +193,7 @@ impl World {
                 Some(pod) => report(pod, self.now),
                 None => self.last_words.clone(),
             },
+            stopped: self.stopped.clone(),
             findings,
             usage: self.usage,
             place,
@@ -205,7 +218,7 @@ impl World {
         for action in actions {
             if *steps == 0 {
                 self.desk.clear();
-                (self.last_words, self.ending) = (None, None);
+                (self.last_words, self.ending, self.stopped) = (None, None, None);
                 return;
             }
             *steps -= 1;
@@ -240,6 +253,7 @@ impl World {
                     before.rows <= after.rows && before.bytes <= after.bytes,
                     "{before:?}, then {after:?}"
                 );
+                self.proves_what_is_so(status);
                 self.grant.status = Some((**status).clone());
             }
             Action::Apply(ChildKind::NetworkPolicy) => rules.network_policy = Child::Present,
@@ -286,6 +300,18 @@ impl World {
                 self.grant.metadata.finalizers = None;
             }
         }
+    }
+
+    /// What a receipt calls proved is so.
+    fn proves_what_is_so(&self, status: &AccessGrantStatus) {
+        let proved =
+            |item: &str| status.receipt.iter().any(|line| line.item == item && line.outcome == "Proved");
+        let stands = self.vault.values().any(|stands| *stands);
+        assert!(!proved("lease") || !stands, "a lease stands that is called proved: {:?}", self.vault);
+        assert!(!proved("login") || !stands, "a login works that is called proved: {:?}", self.vault);
+        let serves = |pod: &Pod| pod.finished_at.is_none() && pod.phase == Some(Phase::Ready);
+        let any_serves = self.ghosts.iter().chain(&self.pod).any(serves);
+        assert!(!proved("sockets") || !any_serves, "a proxy serves whose sockets are called proved");
     }
 
     fn delete_pod(&mut self) {

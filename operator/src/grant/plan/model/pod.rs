@@ -13,6 +13,8 @@ pub struct Pod {
     pub phase: Option<Phase>,
     pub accessor: Option<String>,
     pub custody: bool,
+    /// It saw its lease go, and the old login refused.
+    pub proves: bool,
     pub lease_id: Option<String>,
     pub end: Option<String>,
     pub finished_at: Option<Timestamp>,
@@ -35,6 +37,7 @@ pub fn seen(pod: &Pod) -> PodSeen {
     };
     PodSeen {
         uid: pod.uid.clone(),
+        node: Some("node-1".into()),
         started_at: None,
         deleting_since: pod.deleting_since,
         address: None,
@@ -72,7 +75,10 @@ pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
             reason: pod.end.clone().unwrap_or_default(),
             cut_at: now,
             cut_millis: 3,
-            proofs: vec![proof("sockets"), proof("serverSessions"), proof("login")],
+            proofs: match pod.proves {
+                true => vec![proof("sockets"), proof("serverSessions"), proof("login")],
+                false => vec![proof("sockets")],
+            },
         }),
     })
 }

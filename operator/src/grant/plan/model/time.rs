@@ -2,6 +2,7 @@
 
 use access::Used;
 use access::report::Phase;
+use crds::AccessGrantStatus;
 use jiff::SignedDuration;
 
 use super::World;
@@ -22,15 +23,58 @@ impl World {
         }
     }
 
-    /// Whoever shuts the leases asks Vault about each.
+    /// Whoever shuts the leases asks Vault about each: by its id, which waits for the database, or by its token, which does not.
     fn shut_leases(&mut self) {
-        for (accessor, (_, shut)) in &mut self.desk {
-            *shut = if self.vault_is_up {
+        for (accessor, (lease_id, shut)) in &mut self.desk {
+            if !self.vault_is_up {
+                *shut = Shut::Open("Vault does not answer".into());
+                continue;
+            }
+            self.revoked.insert(accessor.clone());
+            if lease_id.is_some() && self.database_is_up {
                 self.vault.insert(accessor.clone(), false);
-                Shut::Gone
-            } else {
-                Shut::Open("Vault does not answer".into())
+            }
+            *shut = match self.vault.get(accessor) {
+                Some(true) => Shut::Open("Vault has not ended it".into()),
+                Some(false) | None => Shut::Gone,
             };
+        }
+    }
+
+    /// Vault ends what revoked tokens own, in its own time.
+    fn vault_ends_leases(&mut self) {
+        if self.vault_is_up && self.database_is_up {
+            for accessor in &self.revoked {
+                self.vault.entry(accessor.clone()).and_modify(|stands| *stands = false);
+            }
+        }
+    }
+
+    /// The pod's object goes, by force or with its node, and its process lives on.
+    pub fn vanishes(&mut self) {
+        if let Some(pod) = self.pod.take() {
+            self.last_words = None;
+            self.ghosts.push(pod);
+        }
+    }
+
+    /// Processes that nobody sees go on: one that was let on reads its credential, unless its token is revoked.
+    fn ghosts_go_on(&mut self) {
+        let expired = self.grant.spec.expires_at.0 <= self.now;
+        for ghost in &mut self.ghosts {
+            let accessor = ghost.accessor.clone().unwrap_or_default();
+            let lives = self.vault_is_up && !self.revoked.contains(&accessor);
+            match ghost.phase {
+                Some(Phase::Custody) if ghost.custody && lives => ghost.phase = Some(Phase::Leasing),
+                Some(Phase::Leasing) if lives => {
+                    self.vault.insert(accessor, true);
+                    ghost.phase = Some(Phase::Ready);
+                }
+                _ => {}
+            }
+            if expired {
+                ghost.finished_at.get_or_insert(self.now);
+            }
         }
     }
 
@@ -39,6 +83,8 @@ impl World {
         self.now = self.now.checked_add(SignedDuration::from_millis(millis)).unwrap();
         let status = self.status();
         self.shut_leases();
+        self.vault_ends_leases();
+        self.ghosts_go_on();
         let Some(pod) = &mut self.pod else { return };
         let expired = self.grant.spec.expires_at.0 <= self.now;
         if pod.deleting_since.is_some() || expired {
@@ -48,6 +94,7 @@ impl World {
             if pod.deleting_since.is_some() && !pod.stuck {
                 let said = report(pod, self.now);
                 self.last_words = said.or(self.last_words.take());
+                self.stopped = Some(pod.uid.clone());
                 self.pod = None;
             }
             return;
@@ -63,6 +110,12 @@ impl World {
             pod.phase = Some(Phase::Ending);
             return;
         }
+        self.proxy_goes_on(phase, &status);
+    }
+
+    /// The proxy takes one step.
+    fn proxy_goes_on(&mut self, phase: Phase, status: &AccessGrantStatus) {
+        let Some(pod) = &mut self.pod else { return };
         pod.phase = Some(match phase {
             Phase::Starting if self.vault_is_up => {
                 let accessor = format!("accessor-{}", pod.uid);
@@ -70,6 +123,12 @@ impl World {
                 Phase::Custody
             }
             Phase::Custody if pod.custody && self.vault_is_up => Phase::Leasing,
+            Phase::Leasing if self.revoked.contains(pod.accessor.as_ref().unwrap()) => {
+                pod.died = true;
+                pod.finished_at = Some(self.now);
+                Phase::Leasing
+            }
+            Phase::Leasing if !self.database_is_up => Phase::Leasing,
             Phase::Leasing => {
                 let accessor = pod.accessor.clone().unwrap();
                 let recorded = status.leases.iter().any(|lease| lease.token_accessor == accessor);
@@ -79,8 +138,10 @@ impl World {
                 Phase::Ready
             }
             Phase::Ending => {
-                if let (Some(accessor), true) = (&pod.accessor, self.vault_is_up) {
+                if let (Some(accessor), true, true) = (&pod.accessor, self.vault_is_up, self.database_is_up) {
                     self.vault.insert(accessor.clone(), false);
+                    self.revoked.insert(accessor.clone());
+                    pod.proves = true;
                 }
                 pod.finished_at = Some(self.now);
                 Phase::Ended

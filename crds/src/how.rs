@@ -1,0 +1,63 @@
+//! How an item of a receipt is known, in one word each. The words are part of the API; the sentence beside them is for people.
+
+/// One line for each word: the word, and what it means.
+macro_rules! words {
+    ($($word:ident $meaning:literal)+) => {
+        /// How an item of a receipt is known.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum How {
+            $(#[doc = $meaning] $word,)+
+        }
+
+        impl How {
+            /// Every word.
+            pub const ALL: &[Self] = &[$(Self::$word,)+];
+
+            /// CamelCase, as it stands in `reason` of a line of `status.receipt`.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$word => stringify!($word),)+
+                }
+            }
+
+            /// What it means: a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$word => $meaning,)+
+                }
+            }
+        }
+    };
+}
+
+words! {
+    ProxySaw "The proxy saw it itself; the detail is its own."
+    NeverOpened "No proxy of the grant was ever let on to a credential, so there was nothing to shut."
+    ProcessEnded "The node said that the proxy's process has ended, and its sockets with it."
+    NobodySaw "The pod's object went without anybody seeing its process end: by force, or because its node was removed."
+    ProxyLeftNoProof "The proxy went without a proof of its own, and its lease may still stand."
+    LeftToVault "The proxy went without a proof of its own; its lease is gone, whose revocation ends the user's sessions and drops the user."
+    PodRuns "The proxy pod is still there."
+    PodGone "The API server has no such pod any more."
+    PodUnread "The proxy pod cannot be read."
+    LeaseAsked "Vault was not asked yet, or has not answered."
+    LeaseStands "Vault could not end it yet; the detail says why, and what to do."
+    LeaseGone "Vault knows it no more, and lists none of its role that no grant has on record."
+    LeaseUnseen "It is gone by its id and its token revoked; nobody can see whether that token owned others."
+    RulesGone "NetworkPolicy, Role, RoleBinding and Secret are gone."
+    RulesStand "NetworkPolicy, Role, RoleBinding or Secret are still there, or cannot be read."
+    GivenUp "A person with the verb `abandon` gave it up; the detail says who and why."
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_word_means_two_things() {
+        let words: BTreeSet<&str> = How::ALL.iter().map(|how| how.word()).collect();
+        assert_eq!(words.len(), How::ALL.len());
+    }
+}

@@ -1,0 +1,156 @@
+//! `Proved` means seen: what a receipt says of pods that vanish, of several pods, of leases nobody can see, and of what is given up.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+use access::report::Phase;
+use crds::{GrantPhase, Revocation};
+
+use super::model::World;
+use super::tests::everything_is_shut;
+use crate::leases::Shut;
+
+/// Outcome and word of an item.
+fn known(world: &World, item: &str) -> (String, String) {
+    let status = world.status();
+    let line = status.receipt.iter().find(|line| line.item == item).unwrap();
+    (line.outcome.clone(), line.reason.clone())
+}
+
+fn is(world: &World, item: &str, outcome: &str, how: &str) {
+    assert_eq!(known(world, item), (outcome.into(), how.into()), "{item}: {:#?}", world.status());
+}
+
+#[test]
+fn a_pod_whose_object_vanished_has_no_proved_sockets() {
+    let mut world = World::ready();
+    world.vanishes();
+    world.revoke();
+    world.run(30, 1000);
+    is(&world, "sockets", "Unprovable", "NobodySaw");
+    is(&world, "login", "Unprovable", "LeftToVault");
+    is(&world, "pod", "Proved", "PodGone");
+    let sockets = world.status().receipt.into_iter().find(|line| line.item == "sockets").unwrap();
+    assert!(sockets.detail.contains("node node-1"), "{}", sockets.detail);
+    assert_eq!(world.status().phase, GrantPhase::Ended);
+}
+
+#[test]
+fn of_several_pods_the_worst_counts() {
+    let mut world = World::ready();
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at) = (true, Some(world.now));
+    world.run(24, 1000);
+    assert_eq!((world.made, world.status().phase), (2, GrantPhase::Ready));
+    world.revoke();
+    world.run(30, 200);
+    everything_is_shut(&world);
+    let proofs: Vec<usize> = world.status().leases.iter().map(|lease| lease.proofs.len()).collect();
+    assert_eq!(proofs, [0, 3], "the second proved everything, the first nothing");
+    is(&world, "login", "Unprovable", "LeftToVault");
+    is(&world, "serverSessions", "Unprovable", "LeftToVault");
+    is(&world, "sockets", "Proved", "ProxySaw");
+    is(&world, "lease", "Proved", "LeaseGone");
+}
+
+#[test]
+fn a_pod_that_was_replaced_and_proved_its_end_is_not_forgotten() {
+    let mut world = World::ready();
+    let now = world.now;
+    world.pod.as_mut().unwrap().deleting_since = Some(now);
+    world.run(30, 200);
+    assert_eq!(world.made, 2);
+    world.revoke();
+    world.run(30, 200);
+    everything_is_shut(&world);
+    is(&world, "login", "Proved", "ProxySaw");
+}
+
+#[test]
+fn with_its_database_down_a_dead_proxys_lease_is_open_though_its_token_is_revoked() {
+    let mut world = World::ready();
+    world.database_is_up = false;
+    let lease = &mut world.grant.status.as_mut().unwrap().leases[0];
+    (lease.lease_id, lease.user_name) = (None, None);
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at, pod.lease_id) = (true, Some(world.now), None);
+    world.revoke();
+    world.run(60, 1000);
+    assert!(world.revoked.contains("accessor-pod-1"));
+    is(&world, "lease", "Open", "LeaseStands");
+    assert_eq!(world.status().phase, GrantPhase::Ending);
+    world.database_is_up = true;
+    world.run(40, 1000);
+    everything_is_shut(&world);
+}
+
+/// A world whose proxy died, and whose lease's end nobody can see.
+fn unseen() -> World {
+    let mut world = World::ready();
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at) = (true, Some(world.now));
+    world.revoke();
+    world.vault_is_up = false;
+    world.run(20, 1000);
+    world.vault.clear();
+    let (_, shut) = world.desk.get_mut("accessor-pod-1").unwrap();
+    *shut = Shut::Unseen("add a policy".into());
+    world.reconcile(&mut usize::MAX.clone());
+    world
+}
+
+#[test]
+fn a_lease_whose_end_nobody_can_see_is_unprovable_and_no_end_without_a_dead_login() {
+    let mut world = unseen();
+    is(&world, "lease", "Unprovable", "LeaseUnseen");
+    assert_eq!(world.status().phase, GrantPhase::Ending);
+    world.desk.clear();
+    world.vault_is_up = true;
+    world.run(5, 1000);
+    is(&world, "lease", "Proved", "LeaseGone");
+    everything_is_shut(&world);
+}
+
+#[test]
+fn what_is_given_up_is_on_record_as_that_and_ends() {
+    let mut world = unseen();
+    let given_up = Revocation { by: "platform".into(), reason: "the server is gone".into() };
+    world.grant.spec.abandon = Some(given_up);
+    world.run(3, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ended, "{:#?}", world.status());
+    is(&world, "login", "Unprovable", "GivenUp");
+    is(&world, "lease", "Unprovable", "LeaseUnseen");
+    let login = world.status().receipt.into_iter().find(|line| line.item == "login").unwrap();
+    assert!(login.detail.contains("given up by platform: the server is gone"), "{}", login.detail);
+}
+
+#[test]
+fn a_proxy_that_was_never_let_on_leaves_nothing_to_prove() {
+    let mut world = World::new();
+    world.run(1, 200);
+    world.tick(200);
+    world.reconcile(&mut 1);
+    assert_eq!(world.pod.as_ref().unwrap().phase, Some(Phase::Custody));
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at, pod.custody) = (true, Some(world.now), false);
+    let lease = &mut world.grant.status.as_mut().unwrap().leases[0];
+    lease.confirmed = false;
+    world.revoke();
+    world.run(30, 500);
+    everything_is_shut(&world);
+    for item in ["sockets", "serverSessions", "login"] {
+        is(&world, item, "Proved", "NeverOpened");
+    }
+}
+
+#[test]
+fn each_item_says_how_long_it_took() {
+    let mut world = World::ready();
+    world.revoke();
+    world.run(30, 200);
+    everything_is_shut(&world);
+    let times: Vec<u64> = world.status().receipt.iter().map(|line| line.after_millis.unwrap()).collect();
+    assert!(
+        times.iter().all(|millis| *millis <= 6000) && times.iter().any(|millis| *millis > 0),
+        "{times:?}"
+    );
+}
