@@ -2,6 +2,9 @@
 //!
 //! Runs `helm`, from the path or from the test bed's cache. `BLESS=1 cargo test -p crds` writes snapshot and table.
 
+#[path = "chart/pods.rs"]
+mod pods;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
@@ -49,6 +52,40 @@ fn rendered(values: &[&str]) -> Outcome<String> {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The objects that the chart makes with these values.
+fn objects(values: &[&str]) -> Outcome<Vec<Value>> {
+    let all = rendered(values)?;
+    serde_norway::Deserializer::from_str(&all).map(|object| Ok(Value::deserialize(object)?)).collect()
+}
+
+/// The one of this kind and name.
+fn object(values: &[&str], kind: &str, name: &str) -> Outcome<Value> {
+    let is_it = |object: &Value| {
+        object.pointer("/kind").is_some_and(|found| found == kind)
+            && object.pointer("/metadata/name").is_some_and(|found| found == name)
+    };
+    let found: Vec<Value> = objects(values)?.into_iter().filter(is_it).collect();
+    match <[Value; 1]>::try_from(found) {
+        Ok([it]) => Ok(it),
+        Err(found) => Err(format!("{} objects are {kind} {name}", found.len()).into()),
+    }
+}
+
+/// What helm says of values that it refuses.
+fn refusal(values: &[&str]) -> Outcome<String> {
+    match rendered(values) {
+        Ok(_) => Err(format!("{values:?} render").into()),
+        Err(said) => Ok(said.to_string()),
+    }
+}
+
+/// The operator's configuration file.
+fn config(values: &[&str]) -> Outcome<Value> {
+    let map = object(values, "ConfigMap", "keyhole-operator")?;
+    let file = map.pointer("/data/config.yaml").and_then(Value::as_str).ok_or("no file")?;
+    Ok(serde_norway::from_str(file)?)
 }
 
 fn is_fresh(path: &Path, wanted: &str) -> Outcome {
@@ -101,14 +138,13 @@ fn what_it_installs_is_what_the_operator_compares_with() -> Outcome {
         proxies_namespace: "other-proxies".to_owned(),
         proxy_image: "registry.example.com/other@sha256:00".to_owned(),
     };
-    let all = rendered(&[
+    let all = objects(&[
         "--set=proxies.namespace=other-proxies",
         "--set=image.proxy=registry.example.com/other@sha256:00",
     ])?;
     let mut policies = Vec::new();
     let mut bindings = Vec::new();
-    for document in serde_norway::Deserializer::from_str(&all) {
-        let object = Value::deserialize(document)?;
+    for object in all {
         match object["kind"].as_str() {
             Some("ValidatingAdmissionPolicy") => {
                 policies.push(serde_json::from_value::<ValidatingAdmissionPolicy>(object)?);

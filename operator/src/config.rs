@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crds::NetworkPeer;
 use crds::admission::Release;
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration};
 use serde::Deserialize;
 
 /// Everything an installation decides.
@@ -37,6 +37,27 @@ pub struct Config {
     /// Threads of a proxy that relay sessions, 1 to 8.
     #[serde(default = "one")]
     pub proxy_threads: u8,
+    /// What the installation adds to a proxy's pod.
+    #[serde(default)]
+    pub proxy_pod: PodAdditions,
+}
+
+/// What an installation adds to pods: nothing in it overrides what the operator sets. Empty: nothing is added.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PodAdditions {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Labels of the nodes that they may run on.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes that they tolerate.
+    pub tolerations: Vec<Toleration>,
+    /// Affinity.
+    pub affinity: Affinity,
+    /// PriorityClass.
+    pub priority_class_name: String,
 }
 
 /// Where Vault is and how to trust it.
@@ -130,6 +151,13 @@ dns: {namespaceLabels: {kubernetes.io/metadata.name: kube-system}, podLabels: {k
 clientNamespaces: [tools]
 proxyResources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
 proxyThreads: 2
+proxyPod:
+  labels: {team: data}
+  annotations: {linkerd.io/inject: disabled}
+  nodeSelector: {pool: tools}
+  tolerations: [{key: pool, operator: Equal, value: tools, effect: NoSchedule}]
+  affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: []}}
+  priorityClassName: tools
 ";
 
     pub fn example() -> Config {

@@ -11,6 +11,16 @@ app.kubernetes.io/name: keyhole-operator
 app.kubernetes.io/part-of: keyhole
 {{- end }}
 
+{{/* Those labels, what makes this pod one of its component, and the installation's own: argument is (list $ "component"). */}}
+{{- define "keyhole.allPodLabels" -}}
+{{- $ := index . 0 -}}
+{{ include "keyhole.podLabels" $ }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- with $.Values.operator.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* One NetworkPolicy peer from {cidr} or {namespaceLabels, podLabels}. */}}
 {{- define "keyhole.peer" -}}
 {{- if .cidr -}}
@@ -56,12 +66,35 @@ dns: {{- include "keyhole.peerConfig" .Values.dns | nindent 2 }}
 clientNamespaces: {{- toYaml .Values.proxies.clientNamespaces | nindent 2 }}
 proxyResources: {{- toYaml .Values.proxies.resources | nindent 2 }}
 proxyThreads: {{ .Values.proxies.threads }}
+proxyPod:
+  {{- with .Values.proxies }}
+  labels: {{- toYaml .podLabels | nindent 4 }}
+  annotations: {{- toYaml .podAnnotations | nindent 4 }}
+  nodeSelector: {{- toYaml .nodeSelector | nindent 4 }}
+  tolerations: {{- toYaml .tolerations | nindent 4 }}
+  affinity: {{- toYaml .affinity | nindent 4 }}
+  priorityClassName: {{ .priorityClassName | quote }}
+  {{- end }}
 {{- end }}
 
 {{/* What all pods of the operator's image share: argument is (list $ "subcommand"). */}}
 {{- define "keyhole.pod" -}}
 {{- $ := index . 0 -}}
 serviceAccountName: keyhole-operator
+{{- with $.Values.operator }}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- end }}
 securityContext:
   runAsNonRoot: true
   runAsUser: 65532

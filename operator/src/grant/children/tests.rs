@@ -4,14 +4,19 @@ use access::{Target, Used};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::PodAdditions;
 use crate::config::tests::example;
 use crate::grant::plan::tests_grant;
 
 fn with_parent<T>(look: impl Fn(Parent<'_>) -> T) -> T {
-    let (grant, config) = (tests_grant(), example());
+    with_config(&example(), look)
+}
+
+fn with_config<T>(config: &Config, look: impl Fn(Parent<'_>) -> T) -> T {
+    let grant = tests_grant();
     let target: Target = crds::target("shop", "orders", &grant.spec.terms.database_spec).unwrap();
     let now = "2026-01-01T12:00:30Z".parse().unwrap();
-    look(Parent { grant: &grant, target: &target, config: &config, now })
+    look(Parent { grant: &grant, target: &target, config, now })
 }
 
 fn as_json(object: impl serde::Serialize) -> Value {
@@ -52,6 +57,39 @@ fn the_container_is_the_releases_and_restricted() {
 }
 
 #[test]
+fn the_pod_has_what_the_installation_adds() {
+    let pod = as_json(with_parent(pod::pod));
+    assert_eq!(pod["metadata"]["labels"]["team"], "data");
+    assert_eq!(pod["metadata"]["annotations"]["linkerd.io/inject"], "disabled");
+    assert_eq!(pod["spec"]["nodeSelector"], json!({"pool": "tools"}));
+    assert_eq!(
+        pod["spec"]["tolerations"],
+        json!([{"key": "pool", "operator": "Equal", "value": "tools", "effect": "NoSchedule"}])
+    );
+    assert!(pod["spec"]["affinity"]["podAntiAffinity"].is_object());
+    assert_eq!(pod["spec"]["priorityClassName"], "tools");
+    let policy = as_json(with_parent(network_policy::network_policy));
+    assert_eq!(policy["metadata"]["labels"].get("team"), None);
+}
+
+#[test]
+fn what_the_installation_adds_overrides_nothing_and_an_empty_word_adds_nothing() {
+    let mut config = example();
+    let (uid, grant) = ("access.keyhole.dev/grant-uid".to_owned(), GRANT_ANNOTATION.to_owned());
+    config.proxy_pod = PodAdditions {
+        labels: [(uid, "another".to_owned())].into(),
+        annotations: [(grant, "another/one".to_owned())].into(),
+        ..PodAdditions::default()
+    };
+    let pod = as_json(with_config(&config, pod::pod));
+    assert_eq!(pod["metadata"]["labels"], as_json(with_parent(|parent| parent.labels())));
+    assert_eq!(pod["metadata"]["annotations"], json!({GRANT_ANNOTATION: "shop/look-1"}));
+    for key in ["nodeSelector", "tolerations", "affinity", "priorityClassName"] {
+        assert_eq!(pod["spec"].get(key), None, "{key}");
+    }
+}
+
+#[test]
 fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault_and_dns() {
     let policy = as_json(with_parent(network_policy::network_policy));
     let spec = &policy["spec"];
@@ -79,12 +117,9 @@ fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault
 
 #[test]
 fn without_client_namespaces_only_the_operator_gets_in() {
-    let (grant, mut config) = (tests_grant(), example());
+    let mut config = example();
     config.client_namespaces.clear();
-    let target = crds::target("shop", "orders", &grant.spec.terms.database_spec).unwrap();
-    let now = "2026-01-01T12:00:30Z".parse().unwrap();
-    let policy =
-        network_policy::network_policy(Parent { grant: &grant, target: &target, config: &config, now });
+    let policy = with_config(&config, network_policy::network_policy);
     assert_eq!(policy.spec.unwrap().ingress.unwrap().len(), 1);
 }
 
