@@ -24,6 +24,9 @@ pub struct Config {
     /// Pull policy of that image.
     #[serde(default = "if_not_present")]
     pub image_pull_policy: String,
+    /// Secrets of the operator's namespace that it is pulled with, by name.
+    #[serde(default)]
+    pub image_pull_secrets: Vec<String>,
     /// Vault.
     pub vault: VaultConfig,
     /// The cluster's DNS.
@@ -140,6 +143,7 @@ namespace: keyhole-system
 serviceAccount: keyhole-operator
 proxiesNamespace: keyhole-proxies
 proxyImage: registry.example.com/keyhole-proxy:0.1.0
+imagePullSecrets: [registry]
 vault:
   address: https://vault.vault.svc:8200
   ca: pem

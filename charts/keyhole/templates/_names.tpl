@@ -55,6 +55,7 @@ serviceAccount: keyhole-operator
 proxiesNamespace: {{ .Values.proxies.namespace }}
 proxyImage: {{ .Values.image.proxy | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
 vault:
   address: {{ .Values.vault.address | quote }}
   ca: {{ required "set vault.ca to the certificate authorities of Vault: --set-file vault.ca=ca.crt" .Values.vault.ca | quote }}
@@ -81,6 +82,12 @@ proxyPod:
 {{- define "keyhole.pod" -}}
 {{- $ := index . 0 -}}
 serviceAccountName: keyhole-operator
+{{- with $.Values.imagePullSecrets }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ . | quote }}
+{{- end }}
+{{- end }}
 {{- with $.Values.operator }}
 {{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}

@@ -122,3 +122,31 @@ fn replicas_spread_as_told_and_only_several_have_a_disruption_budget() -> Outcom
     assert!(object(&["--set=operator.replicas=1"], "PodDisruptionBudget", "keyhole-operator").is_err());
     Ok(())
 }
+
+#[test]
+fn images_are_pulled_with_the_named_secrets_which_the_operator_may_read_and_no_others() -> Outcome {
+    let values = ["--set=imagePullSecrets={registry,mirror.example}"];
+    for pod in pods(&values)? {
+        assert_eq!(
+            pod["spec"]["imagePullSecrets"],
+            json!([{"name": "registry"}, {"name": "mirror.example"}])
+        );
+    }
+    assert_eq!(config(&values)?["imagePullSecrets"], json!(["registry", "mirror.example"]));
+    let is_role =
+        |object: &Value| object["kind"] == "Role" && object["metadata"]["namespace"] == "keyhole-system";
+    let rules = |values: &[&str]| -> Outcome<Vec<Value>> {
+        let roles: Vec<Value> = objects(values)?.into_iter().filter(is_role).collect();
+        assert_eq!(roles.len(), 1);
+        Ok(roles[0]["rules"].as_array().cloned().unwrap_or_default())
+    };
+    let before = rules(&[])?;
+    let added: Vec<Value> = rules(&values)?.into_iter().filter(|rule| !before.contains(rule)).collect();
+    let names = json!(["registry", "mirror.example"]);
+    assert_eq!(
+        added,
+        [json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]})]
+    );
+    assert!(refusal(&["--set=imagePullSecrets={Registry}"])?.contains("imagePullSecrets"));
+    Ok(())
+}

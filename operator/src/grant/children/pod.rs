@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use access::{PORT_HEALTH, PORT_STATUS, PORT_TLS};
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, Container, ContainerPort, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe,
-    ProjectedVolumeSource, SeccompProfile, SecretVolumeSource, SecurityContext,
-    ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    Affinity, Capabilities, Container, ContainerPort, HTTPGetAction, LocalObjectReference, Pod,
+    PodSecurityContext, PodSpec, Probe, ProjectedVolumeSource, SeccompProfile, SecretVolumeSource,
+    SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
 
+use super::super::pull_secrets::copy_name;
 use super::Parent;
 use super::grant_file::{TOKEN_DIR, TOKEN_FILE};
 use crate::config::PodAdditions;
@@ -25,6 +26,7 @@ const IDENTITY_DIR: &str = "/etc/keyhole";
 /// The pod.
 pub fn pod(parent: Parent<'_>) -> Pod {
     let added = parent.config.proxy_pod.clone();
+    let pull_secrets = parent.config.image_pull_secrets.iter();
     Pod {
         metadata: metadata(parent),
         spec: Some(PodSpec {
@@ -35,6 +37,10 @@ pub fn pod(parent: Parent<'_>) -> Pod {
             active_deadline_seconds: Some(i64::from(parent.seconds_left())),
             automount_service_account_token: Some(false),
             containers: vec![container(parent)],
+            image_pull_secrets: Some(
+                pull_secrets.map(|name| LocalObjectReference { name: copy_name(name) }).collect(),
+            )
+            .filter(|names: &Vec<_>| !names.is_empty()),
             enable_service_links: Some(false),
             restart_policy: Some("Never".to_owned()),
             security_context: Some(PodSecurityContext {

@@ -54,6 +54,7 @@ fn the_container_is_the_releases_and_restricted() {
     assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 65532);
     assert_eq!(pod["spec"]["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
     assert!(container.get("env").is_none() && container.get("command").is_none());
+    assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "keyhole-pull-registry"}]));
 }
 
 #[test]
@@ -81,10 +82,11 @@ fn what_the_installation_adds_overrides_nothing_and_an_empty_word_adds_nothing()
         annotations: [(grant, "another/one".to_owned())].into(),
         ..PodAdditions::default()
     };
+    config.image_pull_secrets.clear();
     let pod = as_json(with_config(&config, pod::pod));
     assert_eq!(pod["metadata"]["labels"], as_json(with_parent(|parent| parent.labels())));
     assert_eq!(pod["metadata"]["annotations"], json!({GRANT_ANNOTATION: "shop/look-1"}));
-    for key in ["nodeSelector", "tolerations", "affinity", "priorityClassName"] {
+    for key in ["nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets"] {
         assert_eq!(pod["spec"].get(key), None, "{key}");
     }
 }
