@@ -71,6 +71,9 @@ pub struct VaultConfig {
     pub address: String,
     /// Its certificate authorities, PEM.
     pub ca: String,
+    /// Its namespace, where it has some. Left out: the root namespace.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// Mount path of the Kubernetes auth method.
     pub kubernetes_mount: String,
     /// Auth role of the operator's own service account.
@@ -147,6 +150,7 @@ imagePullSecrets: [registry]
 vault:
   address: https://vault.vault.svc:8200
   ca: pem
+  namespace: admin/data
   kubernetesMount: kubernetes
   operatorRole: keyhole-operator
   to: {namespaceLabels: {team: vault}, podLabels: {app: vault}}

@@ -59,6 +59,9 @@ imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
 vault:
   address: {{ .Values.vault.address | quote }}
   ca: {{ required "set vault.ca to the certificate authorities of Vault: --set-file vault.ca=ca.crt" .Values.vault.ca | quote }}
+  {{- with .Values.vault.namespace }}
+  namespace: {{ . | quote }}
+  {{- end }}
   kubernetesMount: {{ .Values.vault.kubernetesMount | quote }}
   operatorRole: {{ .Values.vault.operatorRole | quote }}
   to: {{- include "keyhole.peerConfig" .Values.vault.to | nindent 4 }}

@@ -67,7 +67,7 @@ impl VaultDesk {
     /// The desk for the configured Vault; nothing is asked yet.
     pub fn new(config: &VaultConfig) -> Result<Self, vault::BadVaultAddress> {
         Ok(Self {
-            vault: Vault::new(&config.address, &config.ca)?,
+            vault: Vault::new(&config.address, &config.ca, config.namespace.as_deref())?,
             mount: config.kubernetes_mount.clone(),
             role: config.operator_role.clone(),
             login: Mutex::new(None),

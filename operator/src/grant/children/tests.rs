@@ -146,6 +146,7 @@ fn the_grant_file_names_the_databases_own_roles_the_deadline_twice_and_what_was_
     let file = with_parent(|parent| grant_file::grant_file(parent, used).unwrap());
     assert_eq!(file.used, used);
     assert_eq!(file.vault.token_role, "keyhole.shop.orders");
+    assert_eq!(file.vault.namespace.as_deref(), Some("admin/data"));
     assert_eq!(file.seconds_left, 1770);
     assert_eq!(file.expires_at.to_string(), "2026-01-01T12:30:00Z");
     assert_eq!(access::file::read(&access::file::write(&file)).unwrap(), file);
