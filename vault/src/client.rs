@@ -117,6 +117,16 @@ impl Vault {
         Ok(Self { http, address: url, namespace })
     }
 
+    /// Refuses what is of the root namespace while requests go to another one. Outside the root, lease ids and accessors end
+    /// with a dot and the namespace's own id.
+    pub(crate) fn is_here(&self, call: Call, id: &str) -> Result<(), VaultError> {
+        let of_root = !id.rsplit('/').next().unwrap_or(id).contains('.');
+        match &self.namespace {
+            Some(_) if of_root => Err(VaultError::Elsewhere { call }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Sends one request; any status is an answer.
     pub(crate) async fn ask(&self, request: &Request<'_>) -> Result<RawAnswer, VaultError> {
         let call = request.call;
@@ -213,6 +223,14 @@ fn date_of(response: &Response) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
+    fn vault(namespace: Option<&str>) -> Vault {
+        Vault {
+            http: Client::builder().tls_certs_only([]).build().unwrap(),
+            address: Url::parse("https://vault:8200").unwrap(),
+            namespace: namespace.map(|namespace| namespace_header(namespace).unwrap()),
+        }
+    }
+
     #[test]
     fn an_address_without_tls_with_a_path_or_with_a_user_is_refused() {
         for address in [
@@ -242,17 +260,23 @@ mod tests {
             );
         }
         for namespace in [None, Some("admin"), Some("admin/team-1/data_2")] {
-            let vault = Vault {
-                http: Client::builder().tls_certs_only([]).build().unwrap(),
-                address: Url::parse("https://vault:8200").unwrap(),
-                namespace: namespace.map(|namespace| namespace_header(namespace).unwrap()),
-            };
+            let vault = vault(namespace);
             let path = "auth/kubernetes/login".to_owned();
             let request =
                 Request { call: Call::KubernetesLogin, path, token: None, body: None, policy: None };
             let request = vault.prepare(&request).unwrap().build().unwrap();
             let sent = request.headers().get("X-Vault-Namespace").map(|value| value.to_str().unwrap());
             assert_eq!(sent, namespace);
+        }
+    }
+
+    #[test]
+    fn what_is_of_the_root_namespace_is_not_called_gone_in_another() {
+        let call = Call::LookupLease;
+        for root in ["database/creds/orders.read/9kOatjrEqj2prIf1sOOgo9Kv", "zQJmwhGcGqzEbBY3ziz4uWjy"] {
+            assert!(matches!(vault(Some("team")).is_here(call, root), Err(VaultError::Elsewhere { .. })));
+            assert!(vault(None).is_here(call, root).is_ok());
+            assert!(vault(Some("team")).is_here(call, &format!("{root}.c9fOPM")).is_ok());
         }
     }
 
