@@ -30,7 +30,7 @@ pub struct Config {
     /// Vault.
     pub vault: VaultConfig,
     /// The cluster's DNS.
-    pub dns: NetworkPeer,
+    pub dns: DnsConfig,
     /// Namespaces whose pods may connect to proxies.
     #[serde(default)]
     pub client_namespaces: Vec<String>,
@@ -82,6 +82,16 @@ pub struct VaultConfig {
     pub to: NetworkPeer,
     /// Its port there.
     pub port: u16,
+}
+
+/// Where the cluster's DNS is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DnsConfig {
+    /// Where it is on the network. Nowhere: no rule lets anybody ask it.
+    pub to: Vec<NetworkPeer>,
+    /// Its ports there, UDP and TCP.
+    pub ports: Vec<u16>,
 }
 
 fn if_not_present() -> String {
@@ -155,7 +165,11 @@ vault:
   operatorRole: keyhole-operator
   to: {namespaceLabels: {team: vault}, podLabels: {app: vault}}
   port: 8200
-dns: {namespaceLabels: {kubernetes.io/metadata.name: kube-system}, podLabels: {k8s-app: kube-dns}}
+dns:
+  to:
+  - {namespaceLabels: {kubernetes.io/metadata.name: kube-system}, podLabels: {k8s-app: kube-dns}}
+  - {cidr: 169.254.20.10/32}
+  ports: [53, 5353]
 clientNamespaces: [tools]
 proxyResources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
 proxyThreads: 2

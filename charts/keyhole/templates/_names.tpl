@@ -66,7 +66,7 @@ vault:
   operatorRole: {{ .Values.vault.operatorRole | quote }}
   to: {{- include "keyhole.peerConfig" .Values.vault.to | nindent 4 }}
   port: {{ .Values.vault.port }}
-dns: {{- include "keyhole.peerConfig" .Values.dns | nindent 2 }}
+dns: {{- toYaml .Values.dns | nindent 2 }}
 clientNamespaces: {{- toYaml .Values.proxies.clientNamespaces | nindent 2 }}
 proxyResources: {{- toYaml .Values.proxies.resources | nindent 2 }}
 proxyThreads: {{ .Values.proxies.threads }}

@@ -111,10 +111,23 @@ fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault
                      "podSelector": {"matchLabels": {"app": "vault"}}}],
              "ports": [{"port": 8200, "protocol": "TCP"}]},
             {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
-                     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}],
-             "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+                     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}},
+                    {"ipBlock": {"cidr": "169.254.20.10/32"}}],
+             "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"},
+                       {"port": 5353, "protocol": "UDP"}, {"port": 5353, "protocol": "TCP"}]}
         ])
     );
+}
+
+#[test]
+fn a_dns_that_is_nowhere_or_has_no_ports_opens_nothing() {
+    let (mut nowhere, mut no_ports) = (example(), example());
+    nowhere.dns.to.clear();
+    no_ports.dns.ports.clear();
+    for config in [nowhere, no_ports] {
+        let policy = with_config(&config, network_policy::network_policy);
+        assert_eq!(policy.spec.unwrap().egress.unwrap().len(), 2, "the database and Vault");
+    }
 }
 
 #[test]
