@@ -2,6 +2,8 @@
 //!
 //! Runs `helm`, from the path or from the test bed's cache. `BLESS=1 cargo test -p crds` writes snapshot and table.
 
+#[path = "chart/metrics.rs"]
+mod metrics;
 #[path = "chart/network.rs"]
 mod network;
 #[path = "chart/pods.rs"]
