@@ -48,12 +48,22 @@ podLabels: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{/* An image that says what it is, not only what it is called: argument is (list $ "operator" or "proxy"). */}}
+{{- define "keyhole.image" -}}
+{{- $ := index . 0 -}}
+{{- $image := get $.Values.image (index . 1) -}}
+{{- if not (or $.Values.image.allowTags (contains "@sha256:" $image)) -}}
+{{- fail (printf "image.%s is %s: name it by its digest, NAME@sha256:…, or set image.allowTags=true to try things out" (index . 1) $image) -}}
+{{- end -}}
+{{ $image | quote }}
+{{- end }}
+
 {{/* The operator's configuration file. */}}
 {{- define "keyhole.config" -}}
 namespace: {{ .Release.Namespace }}
 serviceAccount: keyhole-operator
 proxiesNamespace: {{ .Values.proxies.namespace }}
-proxyImage: {{ .Values.image.proxy | quote }}
+proxyImage: {{ include "keyhole.image" (list $ "proxy") }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
 vault:
@@ -113,7 +123,7 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 containers:
 - name: operator
-  image: {{ $.Values.image.operator | quote }}
+  image: {{ include "keyhole.image" (list $ "operator") }}
   imagePullPolicy: {{ $.Values.image.pullPolicy }}
   args: [{{ index . 1 }}]
   env:

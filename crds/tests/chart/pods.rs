@@ -150,3 +150,22 @@ fn images_are_pulled_with_the_named_secrets_which_the_operator_may_read_and_no_o
     assert!(refusal(&["--set=imagePullSecrets={Registry}"])?.contains("imagePullSecrets"));
     Ok(())
 }
+
+#[test]
+fn images_are_named_by_digest_unless_tags_are_allowed() -> Outcome {
+    let pinned =
+        |image: &str| format!("--set=image.{image}=registry.example.com/{image}@sha256:{}", "0a".repeat(32));
+    let (operator, proxy) = (pinned("operator"), pinned("proxy"));
+    let strict = "--set=image.allowTags=false";
+    objects(&[strict, &operator, &proxy])?;
+    for (values, named) in
+        [(vec![strict, &operator], "image.proxy is"), (vec![strict, &proxy], "image.operator is")]
+    {
+        let said = refusal(&values)?;
+        assert!(said.contains(named) && said.contains("set image.allowTags=true"), "{said}");
+    }
+    for half in ["name@sha256:00", "name@", "name@sha512:00", "name:tag@sha256:"] {
+        assert!(refusal(&[&format!("--set=image.proxy={half}")])?.contains("/image/proxy"), "{half}");
+    }
+    Ok(())
+}
