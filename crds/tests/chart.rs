@@ -2,12 +2,16 @@
 //!
 //! Runs `helm`, from the path or from the test bed's cache. `BLESS=1 cargo test -p crds` writes snapshot and table.
 
+#[path = "chart/authorities.rs"]
+mod authorities;
 #[path = "chart/metrics.rs"]
 mod metrics;
 #[path = "chart/network.rs"]
 mod network;
 #[path = "chart/pods.rs"]
 mod pods;
+#[path = "chart/subchart.rs"]
+mod subchart;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

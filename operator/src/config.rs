@@ -27,6 +27,9 @@ pub struct Config {
     /// Secrets of the operator's namespace that it is pulled with, by name.
     #[serde(default)]
     pub image_pull_secrets: Vec<String>,
+    /// Secrets of the operator's namespace that hold its authorities.
+    #[serde(default)]
+    pub authorities: AuthoritiesConfig,
     /// Vault.
     pub vault: VaultConfig,
     /// The cluster's DNS.
@@ -61,6 +64,16 @@ pub struct PodAdditions {
     pub affinity: Affinity,
     /// PriorityClass.
     pub priority_class_name: String,
+}
+
+/// Secrets that hold the authorities, by name. Left out: the operator makes its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AuthoritiesConfig {
+    /// For operator and proxies.
+    pub internal: Option<String>,
+    /// For people's sessions.
+    pub session: Option<String>,
 }
 
 /// Where Vault is and how to trust it.

@@ -66,6 +66,14 @@ proxiesNamespace: {{ .Values.proxies.namespace }}
 proxyImage: {{ include "keyhole.image" (list $ "proxy") }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
+{{- with .Values.authorities }}
+{{- if and .internal (eq .internal .session) }}
+{{- fail "authorities.internal and authorities.session name the same Secret: they must be two authorities" }}
+{{- end }}
+authorities:
+  internal: {{ .internal | default nil | toJson }}
+  session: {{ .session | default nil | toJson }}
+{{- end }}
 vault:
   address: {{ .Values.vault.address | quote }}
   ca: {{ required "set vault.ca to the certificate authorities of Vault: --set-file vault.ca=ca.crt" .Values.vault.ca | quote }}

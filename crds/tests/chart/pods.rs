@@ -165,7 +165,10 @@ fn images_are_named_by_digest_unless_tags_are_allowed() -> Outcome {
         assert!(said.contains(named) && said.contains("set image.allowTags=true"), "{said}");
     }
     for half in ["name@sha256:00", "name@", "name@sha512:00", "name:tag@sha256:"] {
-        assert!(refusal(&[&format!("--set=image.proxy={half}")])?.contains("/image/proxy"), "{half}");
+        for image in ["operator", "proxy"] {
+            let said = refusal(&[&format!("--set=image.{image}={half}")])?;
+            assert!(said.contains(&format!("/image/{image}")), "{half}: {said}");
+        }
     }
     Ok(())
 }
