@@ -137,6 +137,29 @@ fn the_defaults_render_as_in_the_snapshot() -> Outcome {
     is_fresh(&chart().join("../keyhole.snapshot.yaml"), &ours.join("---\n"))
 }
 
+/// Where every value is another than the default.
+fn everything() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/everything.yaml")
+}
+
+#[test]
+fn the_operators_configuration_with_everything_in_it_is_as_in_the_snapshot_that_the_operator_reads() -> Outcome
+{
+    let values = format!("--values={}", everything().display());
+    let text = serde_norway::to_string(&config(&[&values])?)?;
+    is_fresh(&chart().join("../keyhole.config.snapshot.yaml"), &text)
+}
+
+#[test]
+fn everything_is_every_value() -> Outcome {
+    let everything: Value = serde_norway::from_str(&fs::read_to_string(everything())?)?;
+    for Documented { path, default, .. } in documented()? {
+        let said = everything.pointer(&format!("/{}", path.replace('.', "/")));
+        assert!(said.is_some_and(|said| *said != default), "{path} is as it is by default");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_it_installs_is_what_the_operator_compares_with() -> Outcome {
     let release = Release {

@@ -200,6 +200,23 @@ proxyPod:
     }
 
     #[test]
+    fn what_the_chart_renders_is_a_configuration() {
+        let everything = include_str!("../../charts/keyhole.config.snapshot.yaml");
+        let config: Config = serde_norway::from_str(everything).unwrap();
+        assert_eq!(config.vault.namespace.as_deref(), Some("admin/data"));
+        assert_eq!(config.authorities.session.as_deref(), Some("ours-session"));
+        assert_eq!(config.dns.ports, [53, 5353]);
+        assert_eq!(config.proxy_pod.tolerations.len(), 1);
+        assert!(config.proxy_pod.affinity.node_affinity.is_some());
+        let defaults = include_str!("../../charts/keyhole.snapshot.yaml");
+        let of_the_operator = serde_norway::Deserializer::from_str(defaults)
+            .map(|object| serde_json::Value::deserialize(object).unwrap())
+            .find_map(|object| object["data"]["config.yaml"].as_str().map(str::to_owned));
+        let config: Config = serde_norway::from_str(&of_the_operator.unwrap()).unwrap();
+        assert_eq!((config.vault.namespace, config.authorities.session), (None, None));
+    }
+
+    #[test]
     fn an_unknown_or_missing_key_is_refused() {
         let parse = |text: &str| serde_norway::from_str::<Config>(text);
         assert!(parse(&format!("{EXAMPLE}surprise: 1\n")).is_err());
