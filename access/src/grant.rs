@@ -56,6 +56,8 @@ pub struct VaultAccess {
     pub address: String,
     /// Certificate authorities for Vault, PEM, one or more.
     pub ca_pem: String,
+    /// Its namespace, where it has some: everything below is in it. `team` or `team/data`.
+    pub namespace: Option<String>,
     /// How to log in.
     pub login: Login,
     /// The token role whose orphan tokens own the lease.

@@ -2,6 +2,17 @@
 //!
 //! Runs `helm`, from the path or from the test bed's cache. `BLESS=1 cargo test -p crds` writes snapshot and table.
 
+#[path = "chart/authorities.rs"]
+mod authorities;
+#[path = "chart/metrics.rs"]
+mod metrics;
+#[path = "chart/network.rs"]
+mod network;
+#[path = "chart/pods.rs"]
+mod pods;
+#[path = "chart/subchart.rs"]
+mod subchart;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
@@ -37,7 +48,7 @@ fn helm(arguments: &[&str]) -> Outcome<Output> {
         .map_err(|error| format!("cannot run helm, which `make install` builds: {error}").into())
 }
 
-/// The chart with a certificate authority, without which it does not render, and these values.
+/// The chart with a certificate authority and its images by tags, without which it does not render, and these values.
 fn rendered(values: &[&str]) -> Outcome<String> {
     let mut arguments = vec![
         "template",
@@ -46,6 +57,7 @@ fn rendered(values: &[&str]) -> Outcome<String> {
         "--namespace=keyhole-system",
         "--kube-version=1.34.0",
         "--set=vault.ca=PEM",
+        "--set=image.allowTags=true",
     ];
     arguments.extend(values);
     let output = helm(&arguments)?;
@@ -53,6 +65,40 @@ fn rendered(values: &[&str]) -> Outcome<String> {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The objects that the chart makes with these values.
+fn objects(values: &[&str]) -> Outcome<Vec<Value>> {
+    let all = rendered(values)?;
+    serde_norway::Deserializer::from_str(&all).map(|object| Ok(Value::deserialize(object)?)).collect()
+}
+
+/// The one of this kind and name.
+fn object(values: &[&str], kind: &str, name: &str) -> Outcome<Value> {
+    let is_it = |object: &Value| {
+        object.pointer("/kind").is_some_and(|found| found == kind)
+            && object.pointer("/metadata/name").is_some_and(|found| found == name)
+    };
+    let found: Vec<Value> = objects(values)?.into_iter().filter(is_it).collect();
+    match <[Value; 1]>::try_from(found) {
+        Ok([it]) => Ok(it),
+        Err(found) => Err(format!("{} objects are {kind} {name}", found.len()).into()),
+    }
+}
+
+/// What helm says of values that it refuses.
+fn refusal(values: &[&str]) -> Outcome<String> {
+    match rendered(values) {
+        Ok(_) => Err(format!("{values:?} render").into()),
+        Err(said) => Ok(said.to_string()),
+    }
+}
+
+/// The operator's configuration file.
+fn config(values: &[&str]) -> Outcome<Value> {
+    let map = object(values, "ConfigMap", "keyhole-operator")?;
+    let file = map.pointer("/data/config.yaml").and_then(Value::as_str).ok_or("no file")?;
+    Ok(serde_norway::from_str(file)?)
 }
 
 fn is_fresh(path: &Path, wanted: &str) -> Outcome {
@@ -66,9 +112,7 @@ fn is_fresh(path: &Path, wanted: &str) -> Outcome {
 
 #[test]
 fn without_the_certificate_authority_of_vault_it_does_not_render() -> Outcome {
-    let output = helm(&["template", "keyhole", ".", "--namespace=keyhole-system", "--kube-version=1.34.0"])?;
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = refusal(&["--set=vault.ca="])?;
     assert!(said.contains("set vault.ca"), "{said}");
     Ok(())
 }
@@ -97,25 +141,47 @@ fn the_defaults_render_as_in_the_snapshot() -> Outcome {
     is_fresh(&chart().join("../keyhole.snapshot.yaml"), &ours.join("---\n"))
 }
 
+/// Where every value is another than the default.
+fn everything() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/everything.yaml")
+}
+
+#[test]
+fn the_operators_configuration_with_everything_in_it_is_as_in_the_snapshot_that_the_operator_reads() -> Outcome
+{
+    let values = format!("--values={}", everything().display());
+    let text = serde_norway::to_string(&config(&[&values])?)?;
+    is_fresh(&chart().join("../keyhole.config.snapshot.yaml"), &text)
+}
+
+#[test]
+fn everything_is_every_value() -> Outcome {
+    let everything: Value = serde_norway::from_str(&fs::read_to_string(everything())?)?;
+    for Documented { path, default, .. } in documented()? {
+        let said = everything.pointer(&format!("/{}", path.replace('.', "/")));
+        assert!(said.is_some_and(|said| *said != default), "{path} is as it is by default");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_it_installs_is_what_the_operator_compares_with() -> Outcome {
     let release = Release {
         operator_user: "system:serviceaccount:keyhole-system:keyhole-operator".to_owned(),
         operator_namespace: "keyhole-system".to_owned(),
-        operator_image: "registry.example.com/operator@sha256:01".to_owned(),
+        operator_image: format!("registry.example.com/operator@sha256:{}", "1".repeat(64)),
         proxies_namespace: "other-proxies".to_owned(),
-        proxy_image: "registry.example.com/other@sha256:00".to_owned(),
+        proxy_image: format!("registry.example.com/other@sha256:{}", "0".repeat(64)),
     };
-    let all = rendered(&[
+    let all = objects(&[
         "--set=proxies.namespace=other-proxies",
-        "--set=image.proxy=registry.example.com/other@sha256:00",
-        "--set=image.operator=registry.example.com/operator@sha256:01",
+        &format!("--set=image.proxy={}", release.proxy_image),
+        &format!("--set=image.operator={}", release.operator_image),
     ])?;
     let mut policies = Vec::new();
     let mut bindings = Vec::new();
     let mut place = Vec::new();
-    for document in serde_norway::Deserializer::from_str(&all) {
-        let object = Value::deserialize(document)?;
+    for object in all {
         match object["kind"].as_str() {
             Some("ValidatingAdmissionPolicy") => {
                 policies.push(serde_json::from_value::<ValidatingAdmissionPolicy>(object)?);

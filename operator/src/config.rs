@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crds::NetworkPeer;
 use crds::admission::Release;
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration};
 use serde::Deserialize;
 
 /// Everything an installation decides.
@@ -26,10 +26,16 @@ pub struct Config {
     /// Pull policy of that image.
     #[serde(default = "if_not_present")]
     pub image_pull_policy: String,
+    /// Secrets of the operator's namespace that it is pulled with, by name.
+    #[serde(default)]
+    pub image_pull_secrets: Vec<String>,
+    /// Secrets of the operator's namespace that hold its authorities.
+    #[serde(default)]
+    pub authorities: AuthoritiesConfig,
     /// Vault.
     pub vault: VaultConfig,
     /// The cluster's DNS.
-    pub dns: NetworkPeer,
+    pub dns: DnsConfig,
     /// Namespaces whose pods may connect to proxies.
     #[serde(default)]
     pub client_namespaces: Vec<String>,
@@ -45,6 +51,37 @@ pub struct Config {
     /// Threads of a proxy that relay sessions, 1 to 8.
     #[serde(default = "one")]
     pub proxy_threads: u8,
+    /// What the installation adds to a proxy's pod.
+    #[serde(default)]
+    pub proxy_pod: PodAdditions,
+}
+
+/// What an installation adds to pods: nothing in it overrides what the operator sets. Empty: nothing is added.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PodAdditions {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Labels of the nodes that they may run on.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes that they tolerate.
+    pub tolerations: Vec<Toleration>,
+    /// Affinity.
+    pub affinity: Affinity,
+    /// PriorityClass.
+    pub priority_class_name: String,
+}
+
+/// Secrets that hold the authorities, by name. Left out: the operator makes its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AuthoritiesConfig {
+    /// For operator and proxies.
+    pub internal: Option<String>,
+    /// For people's sessions.
+    pub session: Option<String>,
 }
 
 /// Where Vault is and how to trust it.
@@ -55,6 +92,9 @@ pub struct VaultConfig {
     pub address: String,
     /// Its certificate authorities, PEM.
     pub ca: String,
+    /// Its namespace, where it has some. Left out: the root namespace.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// Mount path of the Kubernetes auth method.
     pub kubernetes_mount: String,
     /// Auth role of the operator's own service account.
@@ -63,6 +103,16 @@ pub struct VaultConfig {
     pub to: NetworkPeer,
     /// Its port there.
     pub port: u16,
+}
+
+/// Where the cluster's DNS is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DnsConfig {
+    /// Where it is on the network. Nowhere: no rule lets anybody ask it.
+    pub to: Vec<NetworkPeer>,
+    /// Its ports there, UDP and TCP.
+    pub ports: Vec<u16>,
 }
 
 fn if_not_present() -> String {
@@ -137,21 +187,51 @@ serviceAccount: keyhole-operator
 operatorImage: registry.example.com/keyhole-operator:0.1.0
 proxiesNamespace: keyhole-proxies
 proxyImage: registry.example.com/keyhole-proxy:0.1.0
+imagePullSecrets: [registry]
 vault:
   address: https://vault.vault.svc:8200
   ca: pem
+  namespace: admin/data
   kubernetesMount: kubernetes
   operatorRole: keyhole-operator
   to: {namespaceLabels: {team: vault}, podLabels: {app: vault}}
   port: 8200
-dns: {namespaceLabels: {kubernetes.io/metadata.name: kube-system}, podLabels: {k8s-app: kube-dns}}
+dns:
+  to:
+  - {namespaceLabels: {kubernetes.io/metadata.name: kube-system}, podLabels: {k8s-app: kube-dns}}
+  - {cidr: 169.254.20.10/32}
+  ports: [53, 5353]
 clientNamespaces: [tools]
 proxyResources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
 proxyThreads: 2
+proxyPod:
+  labels: {team: data}
+  annotations: {linkerd.io/inject: disabled}
+  nodeSelector: {pool: tools}
+  tolerations: [{key: pool, operator: Equal, value: tools, effect: NoSchedule}]
+  affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: []}}
+  priorityClassName: tools
 ";
 
     pub fn example() -> Config {
         serde_norway::from_str(EXAMPLE).unwrap()
+    }
+
+    #[test]
+    fn what_the_chart_renders_is_a_configuration() {
+        let everything = include_str!("../../charts/keyhole.config.snapshot.yaml");
+        let config: Config = serde_norway::from_str(everything).unwrap();
+        assert_eq!(config.vault.namespace.as_deref(), Some("admin/data"));
+        assert_eq!(config.authorities.session.as_deref(), Some("ours-session"));
+        assert_eq!(config.dns.ports, [53, 5353]);
+        assert_eq!(config.proxy_pod.tolerations.len(), 1);
+        assert!(config.proxy_pod.affinity.node_affinity.is_some());
+        let defaults = include_str!("../../charts/keyhole.snapshot.yaml");
+        let of_the_operator = serde_norway::Deserializer::from_str(defaults)
+            .map(|object| serde_json::Value::deserialize(object).unwrap())
+            .find_map(|object| object["data"]["config.yaml"].as_str().map(str::to_owned));
+        let config: Config = serde_norway::from_str(&of_the_operator.unwrap()).unwrap();
+        assert_eq!((config.vault.namespace, config.authorities.session), (None, None));
     }
 
     #[test]

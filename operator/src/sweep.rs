@@ -1,5 +1,6 @@
-//! What no grant asks for any more: service accounts of databases that are gone, and children whose grant object was
-//! taken away past its finalizer. Once a minute; pods before the rules around them.
+//! What no grant asks for any more: service accounts of databases that are gone, children whose grant object was taken away
+//! past its finalizer, and copies of Secrets that no image is pulled with any more. Once a minute; pods before the rules around
+//! them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::api::{Metadata, Namespaced, gone_is_good};
 use crate::context::Context;
 use crate::controllers::LIVE_GRANTS;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
+use crate::grant::pull_secrets::{self, PULL_SECRET_LABEL, copy_name};
 use access::chain;
 
 const EVERY: Duration = Duration::from_secs(60);
@@ -30,6 +32,10 @@ pub async fn run(context: &Context) {
         if let Err(error) = sweep(context).await {
             context.metrics.failed("Sweep");
             tracing::warn!(error = %chain(&error), "not swept");
+        }
+        if let Err(error) = pull_secrets::copy_all(context).await {
+            context.metrics.failed("PullSecret");
+            tracing::warn!(error = %chain(&error), "not copied");
         }
         look_at_admission(context).await;
     }
@@ -50,6 +56,7 @@ pub async fn sweep(context: &Context) -> Result<(), kube::Error> {
     let secrets = children::<Secret>(context).await?;
     let roles = children::<Role>(context).await?;
     let bindings = children::<RoleBinding>(context).await?;
+    let copies = list::<Secret>(context, PULL_SECRET_LABEL).await?;
     let accounts = list::<ServiceAccount>(context, DATABASE_NAME_LABEL).await?;
     let all = ListParams::default();
     let databases = Api::<Database>::all(context.client.clone()).list_metadata(&all).await?.items;
@@ -60,6 +67,8 @@ pub async fn sweep(context: &Context) -> Result<(), kube::Error> {
     // A pod that is still there keeps its rules until the next round.
     let kept: BTreeSet<String> = live.union(&bodies).cloned().collect();
     let known: BTreeSet<String> = databases.iter().map(of_database).chain(used(context)).collect();
+    let pulled: BTreeSet<String> =
+        context.config.image_pull_secrets.iter().map(|name| copy_name(name)).collect();
     // One that does not go keeps no other.
     [
         delete_orphans(context, &pods, &live).await,
@@ -67,7 +76,8 @@ pub async fn sweep(context: &Context) -> Result<(), kube::Error> {
         delete_orphans(context, &roles, &kept).await,
         delete_orphans(context, &policies, &kept).await,
         delete_orphans(context, &secrets, &kept).await,
-        delete_unknown(context, &accounts, &known).await,
+        delete_unknown(context, &accounts, labelled, &known).await,
+        delete_unknown(context, &copies, ResourceExt::name_any, &pulled).await,
     ]
     .into_iter()
     .collect()
@@ -117,15 +127,16 @@ async fn delete_orphans<K: Namespaced>(
     first
 }
 
-/// Service accounts of databases that nobody knows any more.
-async fn delete_unknown(
+/// What stands for something that nobody knows any more: a database, a Secret.
+async fn delete_unknown<K: Namespaced>(
     context: &Context,
-    accounts: &[Metadata<ServiceAccount>],
+    found: &[Metadata<K>],
+    of: impl Fn(&Metadata<K>) -> String,
     known: &BTreeSet<String>,
 ) -> Result<(), kube::Error> {
     let mut first = Ok(());
-    for account in accounts.iter().filter(|account| !known.contains(&labelled(*account))) {
-        first = first.and(delete(context, account).await);
+    for object in found.iter().filter(|object| !known.contains(&of(object))) {
+        first = first.and(delete(context, object).await);
     }
     first
 }

@@ -133,6 +133,7 @@ impl Vault {
 
     /// Revokes a token and what it owns, knowing only its accessor.
     pub async fn revoke_accessor(&self, token: &Secret, accessor: &str) -> Result<Revocation, VaultError> {
+        self.is_here(Call::RevokeAccessor, accessor)?;
         let path = "auth/token/revoke-accessor";
         let request = Request {
             call: Call::RevokeAccessor,

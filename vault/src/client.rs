@@ -26,6 +26,7 @@ static DATES: DateTimeParser = DateTimeParser::new();
 pub struct Vault {
     http: Client,
     address: Url,
+    namespace: Option<HeaderValue>,
 }
 
 /// Why an address or its authorities can't be used.
@@ -34,6 +35,11 @@ pub enum BadVaultAddress {
     /// Not `https://host:port`.
     #[error("{0:?} is not the address of a Vault server: write https://host:port")]
     Address(String),
+    /// Not a path.
+    #[error(
+        "{0:?} is not a namespace of Vault: write team or team/data, of letters, digits, dots, dashes and underscores"
+    )]
+    Namespace(String),
     /// Not PEM, or no certificate in it.
     #[error("the certificate authorities for Vault are not certificates in PEM")]
     Authorities,
@@ -77,8 +83,9 @@ struct Complaint {
 }
 
 impl Vault {
-    /// A client for the server at `address` (`https://host:port`) that trusts `ca_pem` and nothing else.
-    pub fn new(address: &str, ca_pem: &str) -> Result<Self, BadVaultAddress> {
+    /// A client for the server at `address` (`https://host:port`) that trusts `ca_pem` and nothing else. Every request is for
+    /// `namespace` (of Vault Enterprise, HCP, OpenBao), `team` or `team/data`; `None`: the root namespace.
+    pub fn new(address: &str, ca_pem: &str, namespace: Option<&str>) -> Result<Self, BadVaultAddress> {
         let bad = || BadVaultAddress::Address(address.to_owned());
         let url = Url::parse(address).map_err(|_| bad())?;
         let plain = url.scheme() == "https"
@@ -94,6 +101,7 @@ impl Vault {
             .ok()
             .filter(|found| !found.is_empty())
             .ok_or(BadVaultAddress::Authorities)?;
+        let namespace = namespace.map(namespace_header).transpose()?;
         let http = Client::builder()
             .tls_certs_only(authorities)
             .tls_version_min(tls::Version::TLS_1_2)
@@ -106,7 +114,17 @@ impl Vault {
             .pool_max_idle_per_host(1)
             .build()
             .map_err(BadVaultAddress::Tls)?;
-        Ok(Self { http, address: url })
+        Ok(Self { http, address: url, namespace })
+    }
+
+    /// Refuses what is of the root namespace while requests go to another one. Outside the root, lease ids and accessors end
+    /// with a dot and the namespace's own id.
+    pub(crate) fn is_here(&self, call: Call, id: &str) -> Result<(), VaultError> {
+        let of_root = !id.rsplit('/').next().unwrap_or(id).contains('.');
+        match &self.namespace {
+            Some(_) if of_root => Err(VaultError::Elsewhere { call }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Sends one request; any status is an answer.
@@ -155,6 +173,9 @@ impl Vault {
             }
             None => self.http.request(Method::POST, url),
         };
+        if let Some(namespace) = &self.namespace {
+            builder = builder.header("X-Vault-Namespace", namespace);
+        }
         if let Some(token) = request.token {
             let mut value = HeaderValue::from_str(token.expose())
                 .map_err(|_| VaultError::Malformed { call: request.call })?;
@@ -187,6 +208,13 @@ impl RawAnswer {
     }
 }
 
+/// What names a namespace in a header. Source: Vault's HTTP API, "Namespaces".
+fn namespace_header(namespace: &str) -> Result<HeaderValue, BadVaultAddress> {
+    let plain = namespace.split('/').all(is_segment);
+    let header = plain.then(|| HeaderValue::from_str(namespace).ok()).flatten();
+    header.ok_or_else(|| BadVaultAddress::Namespace(namespace.to_owned()))
+}
+
 fn is_segment(segment: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     !segment.is_empty() && segment != "." && segment != ".." && segment.chars().all(plain)
@@ -201,6 +229,14 @@ fn date_of(response: &Response) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
+    fn vault(namespace: Option<&str>) -> Vault {
+        Vault {
+            http: Client::builder().tls_certs_only([]).build().unwrap(),
+            address: Url::parse("https://vault:8200").unwrap(),
+            namespace: namespace.map(|namespace| namespace_header(namespace).unwrap()),
+        }
+    }
+
     #[test]
     fn an_address_without_tls_with_a_path_or_with_a_user_is_refused() {
         for address in [
@@ -211,14 +247,43 @@ mod tests {
             "https://",
             "",
         ] {
-            assert!(matches!(Vault::new(address, ""), Err(BadVaultAddress::Address(_))), "{address:?}");
+            assert!(matches!(Vault::new(address, "", None), Err(BadVaultAddress::Address(_))), "{address:?}");
         }
     }
 
     #[test]
     fn a_client_without_authorities_is_refused_rather_than_trusting_the_system() {
-        let nothing = Vault::new("https://vault:8200", "");
+        let nothing = Vault::new("https://vault:8200", "", None);
         assert!(matches!(nothing, Err(BadVaultAddress::Authorities)));
+    }
+
+    #[test]
+    fn a_namespace_is_a_path_and_goes_into_every_request() {
+        for namespace in ["", "/", "/team", "team/", "team//data", "..", "a b", "a\r\nX-Vault-Token: x"] {
+            assert!(
+                matches!(namespace_header(namespace), Err(BadVaultAddress::Namespace(_))),
+                "{namespace:?}"
+            );
+        }
+        for namespace in [None, Some("admin"), Some("admin/team-1/data_2")] {
+            let vault = vault(namespace);
+            let path = "auth/kubernetes/login".to_owned();
+            let request =
+                Request { call: Call::KubernetesLogin, path, token: None, body: None, policy: None };
+            let request = vault.prepare(&request).unwrap().build().unwrap();
+            let sent = request.headers().get("X-Vault-Namespace").map(|value| value.to_str().unwrap());
+            assert_eq!(sent, namespace);
+        }
+    }
+
+    #[test]
+    fn what_is_of_the_root_namespace_is_not_called_gone_in_another() {
+        let call = Call::LookupLease;
+        for root in ["database/creds/orders.read/9kOatjrEqj2prIf1sOOgo9Kv", "zQJmwhGcGqzEbBY3ziz4uWjy"] {
+            assert!(matches!(vault(Some("team")).is_here(call, root), Err(VaultError::Elsewhere { .. })));
+            assert!(vault(None).is_here(call, root).is_ok());
+            assert!(vault(Some("team")).is_here(call, &format!("{root}.c9fOPM")).is_ok());
+        }
     }
 
     #[test]

@@ -94,6 +94,12 @@ pub enum VaultError {
         /// What was given.
         path: String,
     },
+    /// A lease or accessor of the root namespace, while requests go to another: there Vault would say that it is gone.
+    #[error("cannot {call}: it is of Vault's root namespace, and requests go to another")]
+    Elsewhere {
+        /// What we were doing.
+        call: Call,
+    },
     /// Any other status.
     #[error("cannot {call}: Vault answered with status {status}")]
     Unexpected {
@@ -120,6 +126,7 @@ impl VaultError {
             | Self::Missing { .. }
             | Self::UnfitToken { .. }
             | Self::BadPath { .. }
+            | Self::Elsewhere { .. }
             | Self::Malformed { .. } => false,
         }
     }
@@ -130,7 +137,9 @@ impl VaultError {
     /// between us and Vault answers for it with 502, 503 or 504, and Vault itself with 500 half-way.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Denied { .. } | Self::Missing { .. } | Self::BadPath { .. } => true,
+            Self::Denied { .. } | Self::Missing { .. } | Self::BadPath { .. } | Self::Elsewhere { .. } => {
+                true
+            }
             Self::Unexpected { status, .. } => matches!(status, 400 | 403 | 404 | 429),
             Self::Unreachable { .. }
             | Self::Sealed { .. }

@@ -92,6 +92,7 @@ impl Vault {
 
     /// Whether a lease stands.
     pub async fn lookup_lease(&self, token: &Secret, lease_id: &str) -> Result<LeaseState, VaultError> {
+        self.is_here(Call::LookupLease, lease_id)?;
         let path = "sys/leases/lookup";
         let request = Request {
             call: Call::LookupLease,
@@ -135,6 +136,7 @@ impl Vault {
     /// Revokes a lease and waits until Vault has run the role's revocation statements. Also succeeds when it was
     /// gone before. While Vault can't reach the database this takes until the timeout, and the lease stands.
     pub async fn revoke_lease(&self, token: &Secret, lease_id: &str) -> Result<(), VaultError> {
+        self.is_here(Call::RevokeLease, lease_id)?;
         let path = "sys/leases/revoke";
         let request = Request {
             call: Call::RevokeLease,

@@ -126,6 +126,8 @@ pub(super) struct UsedFile {
 pub(super) struct VaultFile {
     pub(super) address: String,
     pub(super) ca: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) namespace: Option<String>,
     pub(super) login: LoginFile,
     pub(super) token_role: String,
 }

@@ -156,7 +156,7 @@ fn read_lease(file: CredentialsFile) -> Result<VaultLease, BadGrantFile> {
             return Err(BadGrantFile::Value {
                 field,
                 value: name.clone(),
-                expected: "write letters, digits, dots, dashes and underscores only, no slash; Vault's namespaces are not served",
+                expected: "write letters, digits, dots, dashes and underscores only, no slash; a namespace of Vault goes into vault.namespace",
             });
         }
     }
@@ -253,12 +253,19 @@ fn write_used(used: Used) -> UsedFile {
 }
 
 fn read_vault(file: VaultFile) -> Result<VaultAccess, BadGrantFile> {
-    let VaultFile { address, ca, login, token_role } = file;
+    let VaultFile { address, ca, namespace, login, token_role } = file;
     if !address.starts_with("https://") {
         return Err(BadGrantFile::Value {
             field: "vault.address",
             value: address,
             expected: "write https://host:port; credentials never travel without TLS",
+        });
+    }
+    if let Some(path) = namespace.as_ref().filter(|path| !path.split('/').all(VaultLease::is_segment)) {
+        return Err(BadGrantFile::Value {
+            field: "vault.namespace",
+            value: path.clone(),
+            expected: "write team or team/data, of letters, digits, dots, dashes and underscores; leave it out for the root namespace",
         });
     }
     let login = match login {
@@ -268,11 +275,11 @@ fn read_vault(file: VaultFile) -> Result<VaultAccess, BadGrantFile> {
         }
         LoginFile::TokenFile { path } => Login::TokenFile { path },
     };
-    Ok(VaultAccess { address, ca_pem: ca, login, token_role })
+    Ok(VaultAccess { address, ca_pem: ca, namespace, login, token_role })
 }
 
 fn write_vault(vault: &VaultAccess) -> VaultFile {
-    let VaultAccess { address, ca_pem, login, token_role } = vault;
+    let VaultAccess { address, ca_pem, namespace, login, token_role } = vault;
     let login = match login.clone() {
         Login::Kubernetes { mount, role, token_path } => LoginFile::Kubernetes { mount, role, token_path },
         Login::AppRole { mount, role_id_path, secret_id_path } => {
@@ -280,7 +287,13 @@ fn write_vault(vault: &VaultAccess) -> VaultFile {
         }
         Login::TokenFile { path } => LoginFile::TokenFile { path },
     };
-    VaultFile { address: address.clone(), ca: ca_pem.clone(), login, token_role: token_role.clone() }
+    VaultFile {
+        address: address.clone(),
+        ca: ca_pem.clone(),
+        namespace: namespace.clone(),
+        login,
+        token_role: token_role.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -322,6 +335,7 @@ mod tests {
             vault: VaultAccess {
                 address: "https://vault.example.com:8200".into(),
                 ca_pem: "pem".into(),
+                namespace: Some("team/data".into()),
                 login: Login::TokenFile { path: "/run/token".into() },
                 token_role: "keyhole.shop.orders".into(),
             },
@@ -373,10 +387,26 @@ mod tests {
     fn a_mount_or_role_that_is_a_path_is_refused_before_anything_is_asked_of_vault() {
         for path in ["team/database", "database/", "", "..", "-x", "a b"] {
             let message = refused(|json| json["database"]["credentials"]["mount"] = path.into());
-            assert!(message.contains("credentials.mount") && message.contains("namespaces"), "{message}");
+            assert!(
+                message.contains("credentials.mount") && message.contains("vault.namespace"),
+                "{message}"
+            );
             let message = refused(|json| json["database"]["credentials"]["role"] = path.into());
             assert!(message.contains("credentials.role"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_namespace_of_vault_is_a_path_and_a_file_without_one_is_as_it_was_before_there_was_the_key() {
+        for path in ["", "/team", "team/", "team//data", "..", "a b"] {
+            let message = refused(|json| json["vault"]["namespace"] = path.into());
+            assert!(message.contains("vault.namespace"), "{path:?}: {message}");
+        }
+        let mut root = grant();
+        root.vault.namespace = None;
+        let json: serde_json::Value = serde_json::from_slice(&write(&root)).unwrap();
+        assert_eq!(json["vault"].get("namespace"), None, "older proxies know no such key");
+        assert_eq!(read(json.to_string().as_bytes()).unwrap(), root);
     }
 
     #[test]

@@ -11,6 +11,16 @@ app.kubernetes.io/name: keyhole-operator
 app.kubernetes.io/part-of: keyhole
 {{- end }}
 
+{{/* Those labels, what makes this pod one of its component, and the installation's own: argument is (list $ "component"). */}}
+{{- define "keyhole.allPodLabels" -}}
+{{- $ := index . 0 -}}
+{{ include "keyhole.podLabels" $ }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- with $.Values.operator.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* One NetworkPolicy peer from {cidr} or {namespaceLabels, podLabels}. */}}
 {{- define "keyhole.peer" -}}
 {{- if .cidr -}}
@@ -38,33 +48,84 @@ podLabels: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{/* An image that says what it is, not only what it is called: argument is (list $ "operator" or "proxy"). */}}
+{{- define "keyhole.image" -}}
+{{- $ := index . 0 -}}
+{{- $image := get $.Values.image (index . 1) -}}
+{{- if not (or $.Values.image.allowTags (contains "@sha256:" $image)) -}}
+{{- fail (printf "image.%s is %s: name it by its digest, NAME@sha256:…, or set image.allowTags=true to try things out" (index . 1) $image) -}}
+{{- end -}}
+{{ $image | quote }}
+{{- end }}
+
 {{/* The operator's configuration file. */}}
 {{- define "keyhole.config" -}}
 namespace: {{ .Release.Namespace }}
 serviceAccount: keyhole-operator
 operatorImage: {{ .Values.image.operator | quote }}
 proxiesNamespace: {{ .Values.proxies.namespace }}
-proxyImage: {{ .Values.image.proxy | quote }}
+proxyImage: {{ include "keyhole.image" (list $ "proxy") }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
+{{- with .Values.authorities }}
+{{- if and .internal (eq .internal .session) }}
+{{- fail "authorities.internal and authorities.session name the same Secret: they must be two authorities" }}
+{{- end }}
+authorities:
+  internal: {{ .internal | default nil | toJson }}
+  session: {{ .session | default nil | toJson }}
+{{- end }}
 vault:
   address: {{ .Values.vault.address | quote }}
   ca: {{ required "set vault.ca to the certificate authorities of Vault: --set-file vault.ca=ca.crt" .Values.vault.ca | quote }}
+  {{- with .Values.vault.namespace }}
+  namespace: {{ . | quote }}
+  {{- end }}
   kubernetesMount: {{ .Values.vault.kubernetesMount | quote }}
   operatorRole: {{ .Values.vault.operatorRole | quote }}
   to: {{- include "keyhole.peerConfig" .Values.vault.to | nindent 4 }}
   port: {{ .Values.vault.port }}
-dns: {{- include "keyhole.peerConfig" .Values.dns | nindent 2 }}
+dns: {{- toYaml .Values.dns | nindent 2 }}
 clientNamespaces: {{- toYaml .Values.proxies.clientNamespaces | nindent 2 }}
 proxyResources: {{- toYaml .Values.proxies.resources | nindent 2 }}
 proxyThreads: {{ .Values.proxies.threads }}
 maxLiveGrants: {{ .Values.grants.maxLive }}
 keepEndedFor: {{ .Values.retention.ended | quote }}
+proxyPod:
+  {{- with .Values.proxies }}
+  labels: {{- toYaml .podLabels | nindent 4 }}
+  annotations: {{- toYaml .podAnnotations | nindent 4 }}
+  nodeSelector: {{- toYaml .nodeSelector | nindent 4 }}
+  tolerations: {{- toYaml .tolerations | nindent 4 }}
+  affinity: {{- toYaml .affinity | nindent 4 }}
+  priorityClassName: {{ .priorityClassName | quote }}
+  {{- end }}
 {{- end }}
 
 {{/* What all pods of the operator's image share: argument is (list $ "subcommand"). */}}
 {{- define "keyhole.pod" -}}
 {{- $ := index . 0 -}}
 serviceAccountName: keyhole-operator
+{{- with $.Values.imagePullSecrets }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- with $.Values.operator }}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- end }}
 securityContext:
   runAsNonRoot: true
   runAsUser: 65532
@@ -73,7 +134,7 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 containers:
 - name: operator
-  image: {{ $.Values.image.operator | quote }}
+  image: {{ include "keyhole.image" (list $ "operator") }}
   imagePullPolicy: {{ $.Values.image.pullPolicy }}
   args: [{{ index . 1 }}]
   env:

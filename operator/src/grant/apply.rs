@@ -21,7 +21,7 @@ use super::observe::proxy;
 use super::observed::{Known, Observed};
 use super::plan::{Action, ChildKind, Order, vault_role};
 use super::proxy::Proxy;
-use super::{identity, told};
+use super::{identity, pull_secrets, told};
 use crate::api::{Namespaced, gone_is_good};
 use crate::context::{Context, MANAGER};
 use crate::leases::ToShut;
@@ -109,7 +109,10 @@ impl Steps<'_> {
             ChildKind::Secret(used) => self.put(identity::identity_secret(self.context, parent, used)?).await,
             ChildKind::Role => self.put(role::role(parent)).await,
             ChildKind::RoleBinding => self.put(role::role_binding(parent)).await,
-            ChildKind::Pod => self.put(pod::pod(parent)).await,
+            ChildKind::Pod => {
+                pull_secrets::copy_all(self.context).await.map_err(GrantError::PullSecret)?;
+                self.put(pod::pod(parent)).await
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use crds::{Because, Reason};
 
 use super::children::grant_file::BadDigest;
 use super::proxy::CallProxyError;
+use super::pull_secrets::PullSecretError;
 use crate::api::is_conflict;
 use crate::pki::authority::AuthorityError;
 
@@ -26,6 +27,9 @@ pub enum GrantError {
     /// Its status.
     #[error("cannot write the grant's status")]
     Record(#[source] kube::Error),
+    /// What its proxy's image is pulled with.
+    #[error("cannot give the grant's proxy what its image is pulled with")]
+    PullSecret(#[source] PullSecretError),
     /// A child of this kind.
     #[error("cannot apply the grant's {0}")]
     Apply(String, #[source] kube::Error),
@@ -50,6 +54,7 @@ impl GrantError {
             Self::Certificate(_) => "Certificate",
             Self::Record(source) | Self::CloseRequest(source) if is_conflict(source) => "Conflict",
             Self::Record(_) => "Record",
+            Self::PullSecret(_) => "PullSecret",
             Self::Apply(..) => "Apply",
             Self::Delete(..) => "Delete",
             Self::CloseRequest(_) => "CloseRequest",
@@ -57,15 +62,22 @@ impl GrantError {
         }
     }
 
-    /// What people must know of it: the API server's own words about a child that it did not take.
+    /// What people must know of it: the API server's own words about a child that it did not take, or what is wrong with a Secret
+    /// that the image is pulled with.
     pub fn because(&self) -> Option<Because> {
         match self {
-            Self::Apply(..) => Some(Because::new(Reason::NotApplied, chain(self))),
+            Self::PullSecret(PullSecretError::Missing { .. } | PullSecretError::Unfit { .. }) => {
+                Some(Because::new(Reason::ImageMissing, chain(self)))
+            }
+            Self::PullSecret(PullSecretError::Write { .. }) | Self::Apply(..) => {
+                Some(Because::new(Reason::NotApplied, chain(self)))
+            }
             Self::Observe(_)
             | Self::Snapshot(_)
             | Self::GrantFile(_)
             | Self::Certificate(_)
             | Self::Record(_)
+            | Self::PullSecret(PullSecretError::Read { .. })
             | Self::Delete(..)
             | Self::CloseRequest(_)
             | Self::Proxy(_) => None,

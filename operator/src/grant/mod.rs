@@ -8,6 +8,7 @@ pub mod observe;
 pub mod observed;
 pub mod plan;
 pub mod proxy;
+pub mod pull_secrets;
 pub mod told;
 
 use std::sync::Arc;

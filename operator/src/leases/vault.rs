@@ -82,7 +82,7 @@ impl VaultDesk {
     /// The desk for the configured Vault; nothing is asked yet.
     pub fn new(config: &VaultConfig) -> Result<Self, vault::BadVaultAddress> {
         Ok(Self {
-            vault: Vault::new(&config.address, &config.ca)?,
+            vault: Vault::new(&config.address, &config.ca, config.namespace.as_deref())?,
             mount: config.kubernetes_mount.clone(),
             role: config.operator_role.clone(),
             login: Mutex::new(None),
@@ -155,7 +155,10 @@ fn calls(lease: &LeaseStatus) -> impl Iterator<Item = Call<'_>> {
 fn not_shut(error: DeskError) -> NotShut {
     let is_general = match &error {
         DeskError::Token(_) => true,
-        DeskError::Vault(error) => !matches!(error, VaultError::Denied { .. } | VaultError::BadPath { .. }),
+        DeskError::Vault(error) => !matches!(
+            error,
+            VaultError::Denied { .. } | VaultError::BadPath { .. } | VaultError::Elsewhere { .. }
+        ),
     };
     NotShut { how_to_fix: how_to_fix(&error), is_general }
 }
@@ -169,6 +172,9 @@ fn how_to_fix(error: &DeskError) -> String {
         }
         VaultError::Denied { policy: None, .. } => {
             format!("{}; check the auth role of the operator's service account in Vault", chain(error))
+        }
+        VaultError::Elsewhere { .. } => {
+            format!("{}; set vault.namespace back until this grant has ended", chain(error))
         }
         VaultError::Unreachable { .. }
         | VaultError::Sealed { .. }

@@ -10,6 +10,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
 };
+use x509_parser::pem::Pem;
 
 /// How long an authority lasts: ten years.
 const DAYS: i64 = 3650;
@@ -27,6 +28,9 @@ pub enum AuthorityError {
         /// Why.
         source: rcgen::Error,
     },
+    /// A certificate, or its key, that is not fit to be an authority.
+    #[error("it {0}")]
+    Unfit(&'static str),
     /// Not a time that a certificate can hold.
     #[error("a certificate cannot hold the time {0}")]
     Time(Timestamp),
@@ -91,12 +95,20 @@ impl Authority {
         Self::read(&certificate.pem(), &key.serialize_pem())
     }
 
-    /// An authority from PEM: certificate (the first of a chain) and key.
+    /// An authority from PEM: certificate and key. Only the first certificate counts and is kept: whoever trusts this authority
+    /// trusts nobody above it.
     pub fn read(certificate_pem: &str, key_pem: &str) -> Result<Self, AuthorityError> {
         let key = KeyPair::from_pem(key_pem).map_err(cannot("read the key of an authority"))?;
-        let issuer = Issuer::from_ca_cert_pem(certificate_pem, key)
+        let certificate_pem = first_certificate(certificate_pem);
+        fit(&certificate_pem, &key)?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)
             .map_err(cannot("read the certificate of an authority"))?;
-        Ok(Self { issuer, certificate_pem: certificate_pem.to_owned(), key_pem: key_pem.to_owned() })
+        Ok(Self { issuer, certificate_pem, key_pem: key_pem.to_owned() })
+    }
+
+    /// Whether this is the authority of the same key.
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.issuer.key().public_key_raw() == other.issuer.key().public_key_raw()
     }
 
     /// Its certificate, PEM.
@@ -144,6 +156,34 @@ impl Authority {
     }
 }
 
+/// Empty, when there is none.
+fn first_certificate(pem: &str) -> String {
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    let body = pem.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map(|(body, _)| body);
+    body.map(|body| format!("{begin}{body}{end}\n")).unwrap_or_default()
+}
+
+/// Whether one may sign with this key in this certificate's name, and everybody's tools believe it.
+fn fit(certificate_pem: &str, key: &KeyPair) -> Result<(), AuthorityError> {
+    let unreadable = || AuthorityError::Unfit("holds no certificate in PEM");
+    let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next();
+    let pem = pem.ok_or_else(unreadable)?.map_err(|_| unreadable())?;
+    let certificate = pem.parse_x509().map_err(|_| unreadable())?;
+    if certificate.public_key().subject_public_key.data != key.public_key_raw() {
+        return Err(AuthorityError::Unfit("holds a certificate that is not its key's"));
+    }
+    if !certificate.is_ca() {
+        return Err(AuthorityError::Unfit("holds a certificate that may sign no others: it needs isCA"));
+    }
+    // Most database clients trust an authority in the middle of a chain only with all above it; and those sign for others, too.
+    if certificate.verify_signature(None).is_err() {
+        return Err(AuthorityError::Unfit(
+            "holds a certificate that another one signed: it must be self-signed",
+        ));
+    }
+    Ok(())
+}
+
 fn named(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
@@ -171,8 +211,6 @@ fn set_validity(
 
 #[cfg(test)]
 mod tests {
-    use x509_parser::pem::Pem;
-
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -205,6 +243,42 @@ mod tests {
         let issuer = issuer.parse_x509().unwrap();
         assert!(issuer.is_ca());
         certificate.verify_signature(Some(issuer.public_key())).unwrap();
+    }
+
+    #[test]
+    fn what_is_given_must_be_a_self_signed_authority_with_its_own_key_and_nothing_above_it_is_kept() {
+        let now = at("2026-01-01T12:00:00Z");
+        let (root, other) = (Authority::generate("a", now).unwrap(), Authority::generate("b", now).unwrap());
+        let chain = format!("a comment\n{}{}", root.certificate_pem(), other.certificate_pem());
+        assert_eq!(
+            Authority::read(&chain, root.key_pem()).unwrap().certificate_pem(),
+            root.certificate_pem()
+        );
+        assert!(
+            !root.has_key_of(&other) && root.has_key_of(&Authority::read(&chain, root.key_pem()).unwrap())
+        );
+        let leaf = Leaf {
+            common_name: "leaf".into(),
+            uri: "keyhole://session/g1".into(),
+            dns: None,
+            usage: Usage::Client,
+            now,
+            not_after: at("2026-01-01T12:30:00Z"),
+        };
+        let leaf = root.issue(&leaf).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let middle = params.signed_by(&key, &root.issuer).unwrap().pem();
+        for (certificate, key, said) in [
+            (root.certificate_pem(), other.key_pem(), "not its key's"),
+            (&leaf.certificate_pem, &leaf.key_pem, "isCA"),
+            (&middle, &key.serialize_pem(), "self-signed"),
+            ("nothing", root.key_pem(), "no certificate"),
+        ] {
+            let error = Authority::read(certificate, key).err().unwrap();
+            assert!(error.to_string().contains(said), "{error}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn of_vault(error: &VaultError, grant: &Grant) -> Setback {
             format!("{told}. Make it: `kubectl keyhole vault-setup` prints the commands"),
         ),
         VaultError::UnfitToken { .. } => (failure::VAULT_ROLE_MISSING, told),
-        VaultError::BadPath { .. } => (failure::GRANT_FILE, told),
+        VaultError::BadPath { .. } | VaultError::Elsewhere { .. } => (failure::GRANT_FILE, told),
         VaultError::Unexpected { call: Call::ReadCredentials, status } if *status >= 500 => (
             failure::DATABASE_UNREACHABLE,
             format!("{told}. Vault can't reach the database, or the role's creation statements fail"),

@@ -34,6 +34,7 @@ pub fn grant() -> Grant {
         vault: VaultAccess {
             address: "https://vault.example.com:8200".into(),
             ca_pem: String::new(),
+            namespace: None,
             login: Login::TokenFile { path: "/run/token".into() },
             token_role: "keyhole.shop.orders".into(),
         },

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use access::file::BadGrantFile;
-use access::{Custody, Grant};
+use access::{Custody, Grant, VaultAccess};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use vault::{BadVaultAddress, Vault};
@@ -106,7 +106,8 @@ pub fn read_grant(path: &Path) -> Result<Grant, SetupError> {
 pub async fn set_up<E: Engine>(args: &Args, grant: Grant) -> Result<Setup<E>, SetupError> {
     let IdentityFiles { serving, internal_ca_pem } =
         identity_files::load(&args.identity).map_err(SetupError::Identity)?;
-    let vault = Vault::new(&grant.vault.address, &grant.vault.ca_pem).map_err(SetupError::Vault)?;
+    let VaultAccess { address, ca_pem, namespace, .. } = &grant.vault;
+    let vault = Vault::new(address, ca_pem, namespace.as_deref()).map_err(SetupError::Vault)?;
     let engine = E::new(&grant.target).map_err(SetupError::Database)?;
     let listen = |port| listen(SocketAddr::new(args.listen_address, port));
     let status = match (&internal_ca_pem, &grant.custody) {

@@ -70,6 +70,7 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
         vault: VaultAccess {
             address: machine.vault.address.clone(),
             ca_pem: machine.vault.ca_pem.clone(),
+            namespace: None,
             login: Login::AppRole {
                 mount: "approle".into(),
                 role_id_path: machine.path("role-id"),

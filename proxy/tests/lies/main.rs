@@ -211,6 +211,7 @@ fn grant(port: u16) -> Grant {
         vault: VaultAccess {
             address: "https://vault.example.com:8200".into(),
             ca_pem: String::new(),
+            namespace: None,
             login: Login::TokenFile { path: "/nowhere".into() },
             token_role: "keyhole.shop.orders".into(),
         },

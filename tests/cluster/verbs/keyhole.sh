@@ -17,6 +17,7 @@ install() {
   kc create namespace "$KEYHOLE_SYSTEM" --dry-run=client -o yaml | kc apply -f - >/dev/null
   helm upgrade --install keyhole "$HERE/../../charts/keyhole" --namespace "$KEYHOLE_SYSTEM" \
     --set-file vault.ca="$PKI/vault-ca.crt" --set vault.address=https://vault.vault.svc:8200 \
+    --set image.allowTags=true \
     --set image.operator="${KEYHOLE_OPERATOR_IMAGE:-keyhole.test/keyhole-operator:dev}" \
     --set image.proxy="${KEYHOLE_PROXY_IMAGE:-keyhole.test/keyhole-proxy:dev}" \
     --set 'connect.groups={people,developers,approvers,readers}' --set proxies.namespace="$KEYHOLE_PROXIES" --wait --timeout 120s "$@" >/dev/null

@@ -36,6 +36,7 @@ pub fn grant_file(parent: Parent<'_>, used: Used) -> Result<Grant, BadDigest> {
         vault: VaultAccess {
             address: config.vault.address.clone(),
             ca_pem: config.vault.ca.clone(),
+            namespace: config.vault.namespace.clone(),
             login: Login::Kubernetes {
                 mount: config.vault.kubernetes_mount.clone(),
                 role: role.clone(),

@@ -17,7 +17,6 @@ use crate::config::Config;
 
 /// Label of the operator's pods, in its namespace; those of `end-all` carry it too.
 const OPERATOR_LABEL: (&str, &str) = ("app.kubernetes.io/name", "keyhole-operator");
-const DNS: u16 = 53;
 
 /// In: the operator to the status port, the pods of the configured namespaces to the client ports. Out: this database,
 /// Vault, DNS.
@@ -31,11 +30,19 @@ pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
             pod_selector: Some(selector(own)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(ingress(parent.config, parent.target.engine)),
-            egress: Some(vec![
-                out(database, vec![tcp(parent.target.address.port())]),
-                out(&vault.to, vec![tcp(vault.port)]),
-                out(dns, vec![port("UDP", DNS), tcp(DNS)]),
-            ]),
+            egress: Some(
+                [
+                    out(std::slice::from_ref(database), vec![tcp(parent.target.address.port())]),
+                    out(std::slice::from_ref(&vault.to), vec![tcp(vault.port)]),
+                    out(
+                        &dns.to,
+                        dns.ports.iter().flat_map(|number| [port("UDP", *number), tcp(*number)]).collect(),
+                    ),
+                ]
+                .into_iter()
+                .flatten()
+                .collect(),
+            ),
         }),
     }
 }
@@ -78,8 +85,10 @@ fn rule_in(from: Vec<NetworkPolicyPeer>, ports: Vec<NetworkPolicyPort>) -> Netwo
     NetworkPolicyIngressRule { from: Some(from), ports: Some(ports) }
 }
 
-fn out(to: &NetworkPeer, ports: Vec<NetworkPolicyPort>) -> NetworkPolicyEgressRule {
-    NetworkPolicyEgressRule { to: Some(vec![peer(to)]), ports: Some(ports) }
+/// A rule without peers would let everything out, and one without ports all of them: there is none then.
+fn out(to: &[NetworkPeer], ports: Vec<NetworkPolicyPort>) -> Option<NetworkPolicyEgressRule> {
+    let is_a_rule = !to.is_empty() && !ports.is_empty();
+    is_a_rule.then(|| NetworkPolicyEgressRule { to: Some(to.iter().map(peer).collect()), ports: Some(ports) })
 }
 
 /// A peer without a CIDR selects pods; the schema demands exactly one of the forms.

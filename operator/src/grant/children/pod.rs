@@ -1,15 +1,20 @@
 //! The proxy pod: one container of the release's image, restricted, without a Kubernetes token, over at the deadline.
 
+use std::collections::BTreeMap;
+
 use access::{PORT_HEALTH, PORT_STATUS, PORT_TLS};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, HTTPGetAction, Pod, PodSecurityContext, PodSpec, Probe,
-    ProjectedVolumeSource, SeccompProfile, SecretVolumeSource, SecurityContext,
-    ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    Affinity, Capabilities, Container, ContainerPort, HTTPGetAction, LocalObjectReference, Pod,
+    PodSecurityContext, PodSpec, Probe, ProjectedVolumeSource, SeccompProfile, SecretVolumeSource,
+    SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::ObjectMeta;
 
+use super::super::pull_secrets::copy_name;
 use super::Parent;
 use super::grant_file::{TOKEN_DIR, TOKEN_FILE};
+use crate::config::PodAdditions;
 
 /// User and group of the image.
 const NOBODY: i64 = 65_532;
@@ -20,12 +25,22 @@ const IDENTITY_DIR: &str = "/etc/keyhole";
 
 /// The pod.
 pub fn pod(parent: Parent<'_>) -> Pod {
+    let added = parent.config.proxy_pod.clone();
+    let pull_secrets = parent.config.image_pull_secrets.iter();
     Pod {
-        metadata: parent.metadata(),
+        metadata: metadata(parent),
         spec: Some(PodSpec {
+            affinity: Some(added.affinity).filter(|affinity| *affinity != Affinity::default()),
+            node_selector: Some(added.node_selector).filter(|labels| !labels.is_empty()),
+            priority_class_name: Some(added.priority_class_name).filter(|name| !name.is_empty()),
+            tolerations: Some(added.tolerations).filter(|taints| !taints.is_empty()),
             active_deadline_seconds: Some(i64::from(parent.seconds_left())),
             automount_service_account_token: Some(false),
             containers: vec![container(parent)],
+            image_pull_secrets: Some(
+                pull_secrets.map(|name| LocalObjectReference { name: copy_name(name) }).collect(),
+            )
+            .filter(|names: &Vec<_>| !names.is_empty()),
             enable_service_links: Some(false),
             restart_policy: Some("Never".to_owned()),
             security_context: Some(PodSecurityContext {
@@ -46,6 +61,16 @@ pub fn pod(parent: Parent<'_>) -> Pod {
         }),
         status: None,
     }
+}
+
+/// What the installation adds comes first, so that nothing of it stays where the operator has its own.
+fn metadata(parent: Parent<'_>) -> ObjectMeta {
+    let ours = parent.metadata();
+    let PodAdditions { labels, annotations, .. } = parent.config.proxy_pod.clone();
+    let over = |added: BTreeMap<String, String>, ours: Option<BTreeMap<String, String>>| {
+        Some(added.into_iter().chain(ours.into_iter().flatten()).collect())
+    };
+    ObjectMeta { labels: over(labels, ours.labels), annotations: over(annotations, ours.annotations), ..ours }
 }
 
 fn container(parent: Parent<'_>) -> Container {

@@ -4,14 +4,19 @@ use access::{GRANT_ANNOTATION, Target, Used};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::PodAdditions;
 use crate::config::tests::example;
 use crate::grant::plan::tests_grant;
 
 fn with_parent<T>(look: impl Fn(Parent<'_>) -> T) -> T {
-    let (grant, config) = (tests_grant(), example());
+    with_config(&example(), look)
+}
+
+fn with_config<T>(config: &Config, look: impl Fn(Parent<'_>) -> T) -> T {
+    let grant = tests_grant();
     let target: Target = crds::target("shop", "orders", &grant.spec.terms.database_spec).unwrap();
     let now = "2026-01-01T12:00:30Z".parse().unwrap();
-    look(Parent { grant: &grant, target: &target, config: &config, now })
+    look(Parent { grant: &grant, target: &target, config, now })
 }
 
 fn as_json(object: impl serde::Serialize) -> Value {
@@ -49,6 +54,41 @@ fn the_container_is_the_releases_and_restricted() {
     assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 65532);
     assert_eq!(pod["spec"]["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
     assert!(container.get("env").is_none() && container.get("command").is_none());
+    assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "keyhole-pull-registry"}]));
+}
+
+#[test]
+fn the_pod_has_what_the_installation_adds() {
+    let pod = as_json(with_parent(pod::pod));
+    assert_eq!(pod["metadata"]["labels"]["team"], "data");
+    assert_eq!(pod["metadata"]["annotations"]["linkerd.io/inject"], "disabled");
+    assert_eq!(pod["spec"]["nodeSelector"], json!({"pool": "tools"}));
+    assert_eq!(
+        pod["spec"]["tolerations"],
+        json!([{"key": "pool", "operator": "Equal", "value": "tools", "effect": "NoSchedule"}])
+    );
+    assert!(pod["spec"]["affinity"]["podAntiAffinity"].is_object());
+    assert_eq!(pod["spec"]["priorityClassName"], "tools");
+    let policy = as_json(with_parent(network_policy::network_policy));
+    assert_eq!(policy["metadata"]["labels"].get("team"), None);
+}
+
+#[test]
+fn what_the_installation_adds_overrides_nothing_and_an_empty_word_adds_nothing() {
+    let mut config = example();
+    let (uid, grant) = ("access.keyhole.dev/grant-uid".to_owned(), GRANT_ANNOTATION.to_owned());
+    config.proxy_pod = PodAdditions {
+        labels: [(uid, "another".to_owned())].into(),
+        annotations: [(grant, "another/one".to_owned())].into(),
+        ..PodAdditions::default()
+    };
+    config.image_pull_secrets.clear();
+    let pod = as_json(with_config(&config, pod::pod));
+    assert_eq!(pod["metadata"]["labels"], as_json(with_parent(|parent| parent.metadata().labels)));
+    assert_eq!(pod["metadata"]["annotations"], json!({GRANT_ANNOTATION: "shop/look-1"}));
+    for key in ["nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets"] {
+        assert_eq!(pod["spec"].get(key), None, "{key}");
+    }
 }
 
 #[test]
@@ -71,20 +111,30 @@ fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault
                      "podSelector": {"matchLabels": {"app": "vault"}}}],
              "ports": [{"port": 8200, "protocol": "TCP"}]},
             {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
-                     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}],
-             "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+                     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}},
+                    {"ipBlock": {"cidr": "169.254.20.10/32"}}],
+             "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"},
+                       {"port": 5353, "protocol": "UDP"}, {"port": 5353, "protocol": "TCP"}]}
         ])
     );
 }
 
 #[test]
+fn a_dns_that_is_nowhere_or_has_no_ports_opens_nothing() {
+    let (mut nowhere, mut no_ports) = (example(), example());
+    nowhere.dns.to.clear();
+    no_ports.dns.ports.clear();
+    for config in [nowhere, no_ports] {
+        let policy = with_config(&config, network_policy::network_policy);
+        assert_eq!(policy.spec.unwrap().egress.unwrap().len(), 2, "the database and Vault");
+    }
+}
+
+#[test]
 fn without_client_namespaces_only_the_operator_gets_in() {
-    let (grant, mut config) = (tests_grant(), example());
+    let mut config = example();
     config.client_namespaces.clear();
-    let target = crds::target("shop", "orders", &grant.spec.terms.database_spec).unwrap();
-    let now = "2026-01-01T12:00:30Z".parse().unwrap();
-    let policy =
-        network_policy::network_policy(Parent { grant: &grant, target: &target, config: &config, now });
+    let policy = with_config(&config, network_policy::network_policy);
     assert_eq!(policy.spec.unwrap().ingress.unwrap().len(), 1);
 }
 
@@ -109,6 +159,7 @@ fn the_grant_file_names_the_databases_own_roles_the_deadline_twice_and_what_was_
     let file = with_parent(|parent| grant_file::grant_file(parent, used).unwrap());
     assert_eq!(file.used, used);
     assert_eq!(file.vault.token_role, "keyhole.shop.orders");
+    assert_eq!(file.vault.namespace.as_deref(), Some("admin/data"));
     assert_eq!(file.seconds_left, 1770);
     assert_eq!(file.expires_at.to_string(), "2026-01-01T12:30:00Z");
     assert_eq!(access::file::read(&access::file::write(&file)).unwrap(), file);

@@ -80,6 +80,7 @@ pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
         vault: VaultAccess {
             address: "https://vault.example.com:8200".into(),
             ca_pem: String::new(),
+            namespace: None,
             login: Login::TokenFile { path: "/nowhere".into() },
             token_role: "keyhole.shop.orders".into(),
         },

@@ -1,0 +1,46 @@
+//! Authorities that the installation brings.
+
+use serde_json::{Value, json};
+
+use super::{Outcome, config, objects, refusal};
+
+const GIVEN: [&str; 2] =
+    ["--set=authorities.internal=ours-internal", "--set=authorities.session=ours.session"];
+
+/// The rules on Secrets that the operator has in its own namespace.
+fn rules_on_secrets(values: &[&str]) -> Outcome<Vec<Value>> {
+    let of = |object: Value| {
+        let is_it = object.pointer("/kind").is_some_and(|kind| kind == "Role")
+            && object.pointer("/metadata/namespace").is_some_and(|namespace| namespace == "keyhole-system");
+        is_it.then(|| object.pointer("/rules").and_then(Value::as_array).cloned()).flatten()
+    };
+    let rules = objects(values)?.into_iter().filter_map(of).flatten();
+    Ok(rules.filter(|rule| rule.pointer("/resources") == Some(&json!(["secrets"]))).collect())
+}
+
+#[test]
+fn authorities_that_are_given_may_be_read_and_nothing_else() -> Outcome {
+    assert_eq!(
+        config(&GIVEN)?["authorities"],
+        json!({"internal": "ours-internal", "session": "ours.session"})
+    );
+    assert_eq!(config(&[])?["authorities"], json!({"internal": null, "session": null}));
+    let before = rules_on_secrets(&[])?;
+    let added: Vec<Value> =
+        rules_on_secrets(&GIVEN)?.into_iter().filter(|rule| !before.contains(rule)).collect();
+    let names = json!(["ours-internal", "ours.session"]);
+    assert_eq!(
+        added,
+        [json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]})]
+    );
+    let one = rules_on_secrets(&["--set=imagePullSecrets={registry}", GIVEN[1]])?;
+    assert!(one.iter().any(|rule| rule["resourceNames"] == json!(["registry", "ours.session"])), "{one:?}");
+    Ok(())
+}
+
+#[test]
+fn one_secret_is_not_taken_for_both_authorities() -> Outcome {
+    let said = refusal(&["--set=authorities.internal=ours", "--set=authorities.session=ours"])?;
+    assert!(said.contains("they must be two"), "{said}");
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Where pods run, and what an installation adds to them and to the namespace of the proxies.
+
+use serde_json::{Value, json};
+
+use super::{Outcome, config, object, objects, refusal};
+
+/// Everything that may be said of the pods of `whose`, as arguments for helm.
+fn said_of(whose: &str) -> Vec<String> {
+    let values = [
+        ("nodeSelector", json!({"pool": "tools"})),
+        ("tolerations", json!([{"key": "pool", "operator": "Exists", "effect": "NoSchedule"}])),
+        ("affinity", json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}})),
+        ("podLabels", json!({"team": "data"})),
+        ("podAnnotations", json!({"linkerd.io/inject": "disabled"})),
+    ];
+    let mut said: Vec<String> =
+        values.iter().map(|(key, value)| format!("--set-json={whose}.{key}={value}")).collect();
+    said.push(format!("--set={whose}.priorityClassName=tools"));
+    said
+}
+
+/// Every pod that the chart describes: its metadata and its spec.
+fn pods(values: &[&str]) -> Outcome<Vec<Value>> {
+    let of = |object: Value| {
+        let template = object.pointer("/spec/template").cloned().unwrap_or(object);
+        template.pointer("/spec/containers").is_some().then_some(template)
+    };
+    Ok(objects(values)?.into_iter().filter_map(of).collect())
+}
+
+#[test]
+fn every_pod_of_the_operators_image_runs_where_the_installation_says() -> Outcome {
+    let said = said_of("operator");
+    let pods = pods(&said.iter().map(String::as_str).collect::<Vec<_>>())?;
+    assert_eq!(pods.len(), 3, "the Deployment's, the test's and the one that ends all grants");
+    for pod in pods {
+        assert_eq!(pod["metadata"]["labels"]["team"], "data");
+        assert_eq!(pod["metadata"]["labels"]["app.kubernetes.io/name"], "keyhole-operator");
+        assert_eq!(pod["metadata"]["annotations"]["linkerd.io/inject"], "disabled");
+        assert_eq!(pod["spec"]["nodeSelector"], json!({"pool": "tools"}));
+        assert_eq!(pod["spec"]["tolerations"][0]["key"], "pool");
+        assert!(pod["spec"]["affinity"]["nodeAffinity"].is_object());
+        assert_eq!(pod["spec"]["priorityClassName"], "tools");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_operator_is_told_where_proxies_run() -> Outcome {
+    let said = said_of("proxies");
+    let config = config(&said.iter().map(String::as_str).collect::<Vec<_>>())?;
+    assert_eq!(
+        config["proxyPod"],
+        json!({
+            "labels": {"team": "data"},
+            "annotations": {"linkerd.io/inject": "disabled"},
+            "nodeSelector": {"pool": "tools"},
+            "tolerations": [{"key": "pool", "operator": "Exists", "effect": "NoSchedule"}],
+            "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+            "priorityClassName": "tools",
+        })
+    );
+    Ok(())
+}
+
+#[test]
+fn what_the_release_sets_itself_cannot_be_set() -> Outcome {
+    for (place, key) in [
+        ("operator.podLabels", "app.kubernetes.io/name"),
+        ("operator.podLabels", "access.keyhole.dev/grant-uid"),
+        ("operator.podAnnotations", "checksum/config"),
+        ("operator.podAnnotations", "helm.sh/hook"),
+        ("proxies.podLabels", "app.kubernetes.io/name"),
+        ("proxies.podLabels", "access.keyhole.dev/grant-uid"),
+        ("proxies.podAnnotations", "access.keyhole.dev/grant"),
+        ("proxies.namespaceLabels", "pod-security.kubernetes.io/enforce"),
+        ("proxies.namespaceLabels", "app.kubernetes.io/instance"),
+        ("proxies.namespaceLabels", "kubernetes.io/metadata.name"),
+        ("proxies.namespaceAnnotations", "helm.sh/resource-policy"),
+    ] {
+        let said = refusal(&[&format!("--set-json={place}={}", json!({ key: "x" }))])?;
+        assert!(said.contains(key), "{place} {key}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_namespace_of_the_proxies_stays_locked_whatever_is_added() -> Outcome {
+    let namespace = object(
+        &[
+            "--set=proxies.namespaceLabels.istio-injection=disabled",
+            "--set-json=proxies.namespaceAnnotations={\"linkerd.io/inject\":\"disabled\"}",
+        ],
+        "Namespace",
+        "keyhole-proxies",
+    )?;
+    let labels = &namespace["metadata"]["labels"];
+    assert_eq!(labels["istio-injection"], "disabled");
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+    assert_eq!(namespace["metadata"]["annotations"], json!({"linkerd.io/inject": "disabled"}));
+    Ok(())
+}
+
+#[test]
+fn replicas_spread_as_told_and_only_several_have_a_disruption_budget() -> Outcome {
+    let spread = |values: &[&str]| -> Outcome<Value> {
+        let deployment = object(values, "Deployment", "keyhole-operator")?;
+        Ok(deployment["spec"]["template"]["spec"]["topologySpreadConstraints"].clone())
+    };
+    let replicas = spread(&[])?[0]["labelSelector"].clone();
+    let told = json!([{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}]);
+    let told = spread(&[&format!("--set-json=operator.topologySpreadConstraints={told}")])?;
+    assert_eq!(
+        told,
+        json!([{
+            "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": replicas,
+        }])
+    );
+    let budget = object(&[], "PodDisruptionBudget", "keyhole-operator")?;
+    assert_eq!(budget["spec"]["selector"], replicas);
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+    assert!(object(&["--set=operator.replicas=1"], "PodDisruptionBudget", "keyhole-operator").is_err());
+    Ok(())
+}
+
+#[test]
+fn images_are_pulled_with_the_named_secrets_which_the_operator_may_read_and_no_others() -> Outcome {
+    let values = ["--set=imagePullSecrets={registry,mirror.example}"];
+    for pod in pods(&values)? {
+        assert_eq!(
+            pod["spec"]["imagePullSecrets"],
+            json!([{"name": "registry"}, {"name": "mirror.example"}])
+        );
+    }
+    assert_eq!(config(&values)?["imagePullSecrets"], json!(["registry", "mirror.example"]));
+    let is_role =
+        |object: &Value| object["kind"] == "Role" && object["metadata"]["namespace"] == "keyhole-system";
+    let rules = |values: &[&str]| -> Outcome<Vec<Value>> {
+        let roles: Vec<Value> = objects(values)?.into_iter().filter(is_role).collect();
+        assert_eq!(roles.len(), 1);
+        Ok(roles[0]["rules"].as_array().cloned().unwrap_or_default())
+    };
+    let before = rules(&[])?;
+    let added: Vec<Value> = rules(&values)?.into_iter().filter(|rule| !before.contains(rule)).collect();
+    let names = json!(["registry", "mirror.example"]);
+    assert_eq!(
+        added,
+        [json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]})]
+    );
+    assert!(refusal(&["--set=imagePullSecrets={Registry}"])?.contains("imagePullSecrets"));
+    Ok(())
+}
+
+#[test]
+fn images_are_named_by_digest_unless_tags_are_allowed() -> Outcome {
+    let pinned =
+        |image: &str| format!("--set=image.{image}=registry.example.com/{image}@sha256:{}", "0a".repeat(32));
+    let (operator, proxy) = (pinned("operator"), pinned("proxy"));
+    let strict = "--set=image.allowTags=false";
+    objects(&[strict, &operator, &proxy])?;
+    for (values, named) in
+        [(vec![strict, &operator], "image.proxy is"), (vec![strict, &proxy], "image.operator is")]
+    {
+        let said = refusal(&values)?;
+        assert!(said.contains(named) && said.contains("set image.allowTags=true"), "{said}");
+    }
+    for half in ["name@sha256:00", "name@", "name@sha512:00", "name:tag@sha256:"] {
+        for image in ["operator", "proxy"] {
+            let said = refusal(&[&format!("--set=image.{image}={half}")])?;
+            assert!(said.contains(&format!("/image/{image}")), "{half}: {said}");
+        }
+    }
+    Ok(())
+}
