@@ -9,6 +9,7 @@ mod digest;
 mod end;
 mod grant;
 mod limits;
+mod lines;
 mod minutes;
 mod names;
 mod terms;
@@ -25,6 +26,7 @@ pub use digest::TermsDigest;
 pub use end::{EndReason, Item, Outcome};
 pub use grant::{Custody, Grant, GrantIdentity, Login, VaultAccess};
 pub use limits::{Budget, Limits, StatementLimits, Used};
+pub use lines::{Line, reach};
 pub use minutes::{GrantMinutes, OutOfRange};
 pub use names::{
     ChildName, GRANT_ANNOTATION, GRANT_UID_LABEL, PORT_HEALTH, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri,

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 32] = [
+        let changes: [fn(&mut Terms); 42] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -282,13 +282,26 @@ mod tests {
             |t| t.limits.budget.bytes = 1,
             |t| t.limits.idle_transaction_seconds = 1,
             |t| t.limits.sessions = 1,
+            |t| t.request.namespace = "other".into(),
+            |t| t.request.name = "other".into(),
+            |t| t.target.namespace = "other".into(),
+            |t| t.target.name = "other".into(),
+            |t| t.target.tls = Tls::Verify { ca_pem: "other".into(), server_name: "orders.shop.svc".into() },
+            |t| t.target.tls = Tls::Verify { ca_pem: "pem".into(), server_name: "other".into() },
+            |t| t.rule.policy = "other".into(),
+            |t| t.rule.policy_uid = "other".into(),
+            |t| t.rule.quorum.groups.push("leads".into()),
+            |t| t.rule.quorum.on_behalf_by.push("gitops".into()),
         ];
         for (index, change) in changes.into_iter().enumerate() {
             let mut changed = terms();
             change(&mut changed);
             assert_ne!(changed.digest(), terms().digest(), "change {index}");
+            assert_ne!(changed.lines(), terms().lines(), "change {index} is not shown to who approves");
         }
         assert_eq!(terms().digest(), terms().digest());
+        let names: std::collections::BTreeSet<&str> = terms().lines().iter().map(|line| line.name).collect();
+        assert_eq!(names.len(), terms().lines().len(), "each line has a name of its own");
     }
 
     #[test]

@@ -36,9 +36,11 @@ pub struct AccessApprovalSpec {
     pub request: RequestRef,
     /// The person the request is for, as written there.
     #[schemars(length(min = 1, max = 384))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub requester: String,
     /// The person who decides: your own user name, unless you may `approve-on-behalf`.
     #[schemars(length(min = 1, max = 384))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub approver: String,
     /// Of the groups that this namespace's policies name, those the approver is in.
     #[serde(default)]
@@ -46,6 +48,7 @@ pub struct AccessApprovalSpec {
     pub groups: Vec<String>,
     /// Who writes this object: always your own user name.
     #[schemars(length(min = 1, max = 384))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub submitted_by: String,
     /// `Approve` or `Deny`. A denial is final.
     pub decision: Decision,

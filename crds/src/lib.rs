@@ -17,6 +17,7 @@ mod policy;
 mod reason;
 mod request;
 mod target;
+mod terms;
 mod text;
 
 pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
@@ -42,6 +43,7 @@ pub use request::{
     RequestPhase,
 };
 pub use target::{BadDatabase, target};
+pub use terms::{NoTerms, peer, terms};
 
 /// API group of all kinds.
 pub const GROUP: &str = "access.keyhole.dev";

@@ -45,6 +45,7 @@ pub struct AccessRequestSpec {
     pub database: String,
     /// The person who will read: your own user name, unless you may `request-on-behalf`.
     #[schemars(length(min = 1, max = 384))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub user: String,
     /// Of the groups that this namespace's policies name, those the person is in.
     #[serde(default)]
@@ -52,6 +53,7 @@ pub struct AccessRequestSpec {
     pub groups: Vec<String>,
     /// Who writes this object: always your own user name.
     #[schemars(length(min = 1, max = 384))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub submitted_by: String,
     /// Why. Approvers read it.
     #[schemars(length(min = 1, max = 1024))]
@@ -84,9 +86,11 @@ pub struct Evidence {
     pub commit: String,
     /// Who wrote the change, as the git host names them.
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub author: String,
     /// Who reviewed it there; another person.
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new(PLAIN_TEXT).message(PLAIN_TEXT_SAYS))]
     pub reviewer: String,
 }
 
@@ -120,9 +124,12 @@ pub struct AccessRequestStatus {
     /// Digest of the terms: approvals must name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms: Option<String>,
-    /// The terms in words, for approvers.
+    /// The terms in one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+    /// Everything that the digest covers, for approvers: `name: value`, line by line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
     /// The rule that matched, `<policy>/<rule>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,

@@ -31,9 +31,9 @@ async fn closed_columns_stay_closed_for_as_long_as_the_grant_lasts() -> anyhow::
             cluster.applies(&closed.to_string()).await?;
             let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
             let request = cluster.request(&grant.request).await?;
-            let summary = request.status.and_then(|status| status.summary).context("no summary")?;
+            let summary = request.status.context("no status")?.details.join("\n");
             ensure!(
-                summary.contains("shop.orders.note masked") && summary.contains("shop.customers.name hidden"),
+                summary.contains("shop.orders.note (Mask)") && summary.contains("shop.customers.name (Hide)"),
                 "the approver was not told of the rules: {summary}"
             );
             let there = orders.as_root("SELECT note FROM shop.orders WHERE id = 1").await?;

@@ -198,11 +198,13 @@ fn show(status: &mut AccessRequestStatus, offer: &Result<Offer, NoOffer>, judged
         Ok(offer) => {
             status.terms = Some(offer.digest.as_str().to_owned());
             status.summary = Some(summary(&offer.terms));
+            status.details = offer.terms.lines().iter().map(ToString::to_string).collect();
             status.rule = Some(format!("{}/{}", offer.terms.rule.policy, offer.terms.rule.rule));
             status.approvals = Some(format!("{}/{}", counting(judged), offer.terms.rule.quorum.required));
         }
         Err(NoOffer::Wait { .. } | NoOffer::Deny { .. }) => {
             (status.terms, status.summary, status.rule, status.approvals) = (None, None, None, None);
+            status.details.clear();
         }
     }
     status.seen = judged

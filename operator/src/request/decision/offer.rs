@@ -2,10 +2,8 @@
 //!
 //! Pure. It never grants: it says which approvals would.
 
-use access::{GrantMinutes, Limits, Peer, PolicyRule, Quorum, RequestIdentity, Terms, TermsDigest};
-use crds::{
-    AccessPolicy, AccessRequest, ApprovalsSpec, Database, DatabaseSpec, Evidence, NetworkPeer, Reason, Rule,
-};
+use access::{GrantMinutes, Terms, TermsDigest};
+use crds::{AccessPolicy, AccessRequest, Database, DatabaseSpec, Evidence, Reason, Rule};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
@@ -102,23 +100,11 @@ pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
     })?;
     let groups = known_groups(request, policy);
     let rule = matching(policy, &Inputs { groups, ..inputs(request, database, minutes, now) })?;
-    let approvals = approvals(rule)?;
+    not_denied(rule)?;
     on_behalf(request, rule)?;
     short_enough(rule, minutes)?;
-    let terms = Terms {
-        request: identity(request),
-        reason: request.spec.reason.clone(),
-        minutes,
-        target,
-        peer: peer(&database.spec.network.to),
-        rule: PolicyRule {
-            policy: policy.name_any(),
-            policy_uid: policy.uid().unwrap_or_default(),
-            rule: rule.name.clone(),
-            quorum: quorum(rule, approvals),
-        },
-        limits: limits(&database.spec, rule),
-    };
+    let terms = crds::terms(request, database, policy, rule)
+        .map_err(|error| wait(Reason::PolicyError, format!("{}, so nothing is granted.", chain(&error))))?;
     Ok(Offer {
         digest: terms.digest(),
         terms,
@@ -151,13 +137,6 @@ pub fn of_team(submitter: &str) -> String {
         "{submitter} is a service account of this namespace, and whoever may edit here can be it: submit from a namespace of \
          the platform team."
     )
-}
-
-fn peer(to: &NetworkPeer) -> Peer {
-    let NetworkPeer { cidr, namespace_labels, pod_labels } = to.clone();
-    let (namespace_labels, pod_labels) =
-        (namespace_labels.unwrap_or_default(), pod_labels.unwrap_or_default());
-    Peer { cidr, namespace_labels, pod_labels }
 }
 
 fn live<K: kube::Resource>(object: Option<&K>) -> Option<&K> {
@@ -206,19 +185,12 @@ fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs) -> Result<&'a Rule, N
     Err(if is_new { wait(Reason::NoRuleMatches, message) } else { deny(Reason::NoRuleMatches, message) })
 }
 
-fn approvals(rule: &Rule) -> Result<&ApprovalsSpec, NoOffer> {
-    match (&rule.deny, &rule.approvals) {
-        (Some(refusal), _) => {
+fn not_denied(rule: &Rule) -> Result<(), NoOffer> {
+    match &rule.deny {
+        Some(refusal) => {
             Err(deny(Reason::DeniedByPolicy, format!("rule {:?}: {}", rule.name, refusal.message)))
         }
-        (None, Some(approvals)) => Ok(approvals),
-        (None, None) => Err(wait(
-            Reason::PolicyError,
-            format!(
-                "rule {:?} says neither `deny` nor `approvals`, so nothing is granted. Tell the platform team.",
-                rule.name
-            ),
-        )),
+        None => Ok(()),
     }
 }
 
@@ -265,40 +237,4 @@ fn short_enough(rule: &Rule, minutes: GrantMinutes) -> Result<(), NoOffer> {
         ));
     }
     Ok(())
-}
-
-fn identity(request: &AccessRequest) -> RequestIdentity {
-    RequestIdentity {
-        namespace: request.namespace().unwrap_or_default(),
-        name: request.name_any(),
-        uid: request.uid().unwrap_or_default(),
-        user: request.spec.user.clone(),
-        groups: request.spec.groups.clone(),
-        submitted_by: request.spec.submitted_by.clone(),
-    }
-}
-
-fn quorum(rule: &Rule, approvals: &ApprovalsSpec) -> Quorum {
-    let names = |both_only: bool| {
-        rule.on_behalf_by
-            .iter()
-            .filter(|trusted| trusted.both || !both_only)
-            .map(|trusted| trusted.user.clone())
-            .collect()
-    };
-    Quorum {
-        required: approvals.required,
-        users: approvals.approvers.users.clone(),
-        groups: approvals.approvers.groups.clone(),
-        on_behalf_by: names(false),
-        both_by: names(true),
-    }
-}
-
-fn limits(database: &DatabaseSpec, rule: &Rule) -> Limits {
-    let widest = database.limits.over(Limits::DEFAULT);
-    match &rule.limits {
-        None => widest,
-        Some(narrower) => widest.narrowed_by(narrower.over(widest)),
-    }
 }
