@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{AccessPolicy, Because, ConditionType, Reason, condition, set_condition};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::PostParams;
 use kube::runtime::controller::Action;
@@ -63,9 +63,10 @@ pub async fn reconcile(cached: Arc<AccessPolicy>, context: Arc<Context>) -> Resu
 
 /// While nobody is held to its groups yet: a `Ready` that is False, and for how long.
 fn settling(policy: &AccessPolicy, now: Timestamp) -> Option<(Condition, Duration)> {
-    let since = groups_checked_since(policy).filter(|since| now <= *since)?;
-    // Times of objects are whole seconds.
-    let wait = Duration::try_from(since.duration_since(now)).ok()?.saturating_add(Duration::from_secs(1));
+    let since = groups_checked_since(policy)?;
+    // Times of objects are whole seconds: what is made within this very one does not count either.
+    let counts = since.checked_add(SignedDuration::from_secs(1)).ok().filter(|counts| now < *counts)?;
+    let wait = Duration::try_from(counts.duration_since(now)).ok()?;
     let message =
         format!("its groups are checked only since {since:.0}; what is older than that does not count.");
     Some((ready(false, Reason::Settling, message), wait))
@@ -136,6 +137,10 @@ mod tests {
         let (condition, wait) = settling(&named, at("2026-01-01T12:00:01Z")).unwrap();
         assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "Settling"));
         assert_eq!(wait, Duration::from_secs(3));
+        assert!(
+            settling(&named, at("2026-01-01T12:00:03.9Z")).is_some(),
+            "an object of this second does not count"
+        );
         assert_eq!(settling(&named, at("2026-01-01T12:00:04Z")), None);
         assert_eq!(settling(&policy(json!([])), at("2026-01-01T12:00:01Z")), None);
     }

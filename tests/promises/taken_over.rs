@@ -248,7 +248,21 @@ async fn in_kubernetes(cluster: &Cluster, child: &str, request: &Value) -> anyho
 async fn in_vault(cluster: &Cluster, role: &str, grant: &OpenGrant) -> anyhow::Result<()> {
     let bed = &cluster.bed;
     let create = ["create", "token", "keyhole-operator", "--audience=vault"];
-    let jwt = bed.kubectl().args(["-n", &bed.system]).args(create).succeeds().await?;
+    let by_hand = || bed.kubectl().args(["-n", &bed.system]).args(create);
+    by_hand().is_refused("only the node of an operator's pod").await?;
+    // As its node: whoever has that has the operator.
+    let pods = [
+        "get",
+        "pods",
+        "-l",
+        "app.kubernetes.io/component=operator",
+        "-o",
+        "jsonpath={.items[0].metadata.name}",
+    ];
+    let pod = bed.kubectl().args(["-n", &bed.system]).args(pods).succeeds().await?;
+    let bound = ["--bound-object-kind=Pod", "--bound-object-name", pod.trim()];
+    let node = ["--as=system:node:keyhole-node", "--as-group=system:nodes"];
+    let jwt = by_hand().args(bound).args(node).succeeds().await?;
     let login = |role: &str| {
         let body = json!({"role": role, "jwt": jwt.trim()}).to_string();
         bed.bao().args(["write", "-format=json", "auth/kubernetes/login", "-"]).input(body)
