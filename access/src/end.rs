@@ -11,8 +11,12 @@ pub enum EndReason {
     Deleted,
     /// Its `Database` was deleted.
     DatabaseGone,
+    /// Its `Database` says something else now than it said when the grant was made.
+    DatabaseChanged,
     /// Its `AccessPolicy` was deleted.
     PolicyGone,
+    /// An approval that it stands on was deleted.
+    ApprovalWithdrawn,
     /// The client or the database did what the terms do not allow.
     Violation,
     /// The proxy was told to stop by its node (SIGTERM) without a reason.
@@ -23,12 +27,14 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Expired,
         Self::Revoked,
         Self::Deleted,
         Self::DatabaseGone,
+        Self::DatabaseChanged,
         Self::PolicyGone,
+        Self::ApprovalWithdrawn,
         Self::Violation,
         Self::Stopped,
         Self::Failed,
@@ -41,7 +47,9 @@ impl EndReason {
             Self::Revoked => "Revoked",
             Self::Deleted => "Deleted",
             Self::DatabaseGone => "DatabaseGone",
+            Self::DatabaseChanged => "DatabaseChanged",
             Self::PolicyGone => "PolicyGone",
+            Self::ApprovalWithdrawn => "ApprovalWithdrawn",
             Self::Violation => "Violation",
             Self::Stopped => "Stopped",
             Self::Failed => "Failed",
@@ -60,6 +68,10 @@ impl EndReason {
             Self::Revoked => "grant revoked: see `kubectl describe accessgrant` for who and why",
             Self::Deleted => "grant deleted: its request or the grant itself was removed",
             Self::DatabaseGone => "grant ended: its Database object was removed",
+            Self::DatabaseChanged => {
+                "grant ended: its Database now says another server, way there, columns or narrower limits; ask again"
+            }
+            Self::ApprovalWithdrawn => "grant ended: an approval that it stood on was deleted",
             Self::PolicyGone => "grant ended: its AccessPolicy was removed",
             Self::Violation => "grant ended: something happened that its terms do not allow",
             Self::Stopped => "grant interrupted: its proxy was stopped; connect again in a moment",

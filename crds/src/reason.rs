@@ -116,6 +116,8 @@ reasons! {
     Revoked Normal "A person ended the grant."
     Deleted Normal "The request, or the grant itself, was deleted."
     DatabaseGone Warning "The Database was deleted."
+    DatabaseChanged Warning "The Database says another server, way there, TLS, columns or narrower limits than the grant was made for."
+    ApprovalWithdrawn Warning "An approval that the grant stands on was deleted."
     PolicyGone Warning "The AccessPolicy was deleted."
     Violation Warning "The client, the proxy or the database did what the terms do not allow."
     Stopped Warning "In a proxy's own last report: it was told to stop, or what Vault lent it ran out."
@@ -136,7 +138,9 @@ impl From<EndReason> for Reason {
             EndReason::Revoked => Self::Revoked,
             EndReason::Deleted => Self::Deleted,
             EndReason::DatabaseGone => Self::DatabaseGone,
+            EndReason::DatabaseChanged => Self::DatabaseChanged,
             EndReason::PolicyGone => Self::PolicyGone,
+            EndReason::ApprovalWithdrawn => Self::ApprovalWithdrawn,
             EndReason::Violation => Self::Violation,
             EndReason::Stopped => Self::Stopped,
             EndReason::Failed => Self::Failed,

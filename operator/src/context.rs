@@ -30,8 +30,11 @@ use crate::request::Granting;
 
 /// Name of the operator where Kubernetes asks for one: field manager, events.
 pub const MANAGER: &str = "keyhole-operator";
-/// The most grants that are looked at at once, but for those that end.
-const AT_ONCE: usize = 16;
+/// The most grants that open and are looked at at once.
+const OPENINGS_AT_ONCE: usize = 16;
+
+/// The most grants that are ready and are looked at at once: after a start there are many, and none is in a hurry.
+const READY_AT_ONCE: usize = 8;
 
 /// The most grants that end and are looked at at once. Their proxies are told before that.
 const ENDS_AT_ONCE: usize = 32;
@@ -71,8 +74,10 @@ pub struct Context {
     pub failures: Failures,
     /// How often each grant met a conflict in a row.
     pub conflicts: Failures,
-    /// For grants that do not end: few are looked at at once.
-    pub turns: Semaphore,
+    /// For grants that open: few are looked at at once.
+    pub openings: Semaphore,
+    /// For grants that are ready.
+    pub ready: Semaphore,
     /// For grants that end.
     pub ends: Semaphore,
     /// Cached grants: for figures and for finding what to look at, never for deciding.
@@ -140,7 +145,8 @@ impl Context {
             granting: Granting::default(),
             failures: Failures::none(TRY_AGAIN),
             conflicts: Failures::none(CONFLICTS),
-            turns: Semaphore::new(AT_ONCE),
+            openings: Semaphore::new(OPENINGS_AT_ONCE),
+            ready: Semaphore::new(READY_AT_ONCE),
             ends: Semaphore::new(ENDS_AT_ONCE),
             grants,
             progress: Progress::default(),

@@ -11,14 +11,17 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, controller, reflector, watcher};
 use kube::{Api, Resource, ResourceExt};
 
-use crate::api::Kind;
+use crate::api::{Kind, Metadata, Namespaced};
 use crate::context::Context;
-use crate::{certificates, grant, policy, request, retention, sweep, watchdog};
+use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
+use crate::{certificates, glance, grant, policy, request, retention, sweep, watchdog};
 
 /// The most objects of one kind that are looked at at once.
 const AT_ONCE: u16 = 16;
@@ -43,6 +46,7 @@ pub async fn run(context: Arc<Context>) {
         () = sessions(Arc::clone(&context)) => {}
         () = sweep::run(&context) => {}
         () = watchdog::run(&context) => {}
+        () = glance::run(&context) => {}
         () = retention::run(&context) => {}
     }
 }
@@ -71,12 +75,19 @@ fn changes_in<K: Kind>(context: &Arc<Context>, api: Api<K>, selected: watcher::C
     without_failures(context, watcher(api, lasting(selected)).default_backoff().touched_objects())
 }
 
+/// Objects of the proxies namespace with this label that come, change or go: their names and labels alone.
+fn names<K: Namespaced>(context: &Arc<Context>, label: &str) -> Objects<Metadata<K>> {
+    let api = Api::<Metadata<K>>::namespaced(context.watches.clone(), &context.config.proxies_namespace);
+    let objects = watcher(api, lasting(anything().labels(label))).default_backoff().touched_objects();
+    without_failures(context, objects)
+}
+
 /// The API server ends each watch after this time, and a connection that hangs is noticed soon after.
 fn lasting(selected: watcher::Config) -> watcher::Config {
     selected.timeout(WATCH_SECONDS)
 }
 
-fn without_failures<K: Kind>(
+fn without_failures<K: Resource<DynamicType = ()> + Send + 'static>(
     context: &Arc<Context>,
     objects: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
 ) -> Objects<K> {
@@ -135,7 +146,7 @@ async fn requests(context: Arc<Context>) {
 
 async fn grants(context: Arc<Context>) {
     let (store, grants) = followed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS));
-    let [by_request, by_database, by_policy] = [(); 3].map(|()| store.clone());
+    let [by_database, by_policy, by_approval, by_account] = [(); 4].map(|()| store.clone());
     context.grants.set(store.clone()).ok();
     let (ready, following) = (store.clone(), Arc::clone(&context));
     tokio::spawn(async move {
@@ -159,13 +170,20 @@ async fn grants(context: Arc<Context>) {
             grant::observe::listen(&listening, &pod);
             annotated(&pod)
         })
-        .watches_stream(
-            changes::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS)),
-            move |request| {
-                let uid = request.uid().unwrap_or_default();
-                of(&by_request, &request, |grant| grant.spec.request.uid == uid)
-            },
-        )
+        .watches_stream(names::<NetworkPolicy>(&context, GRANT_UID_LABEL), |child| annotated(&child))
+        .watches_stream(names::<Secret>(&context, GRANT_UID_LABEL), |child| annotated(&child))
+        .watches_stream(names::<Role>(&context, GRANT_UID_LABEL), |child| annotated(&child))
+        .watches_stream(names::<RoleBinding>(&context, GRANT_UID_LABEL), |child| annotated(&child))
+        .watches_stream(names::<ServiceAccount>(&context, DATABASE_NAME_LABEL), move |account| {
+            of_account(&by_account, &account)
+        })
+        .watches_stream(changes::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS)), |request| {
+            Some(ObjectRef::new(&request::grant_object::name(&request)).within(&request.namespace()?))
+        })
+        .watches_stream(changes::<AccessApproval>(&context, anything()), move |approval| {
+            let uid = approval.uid().unwrap_or_default();
+            of(&by_approval, &approval, |grant| grant.spec.approved_by.iter().any(|by| by.uid == uid))
+        })
         .watches_stream(changes::<Database>(&context, anything()), move |database| {
             let name = database.name_any();
             of(&by_database, &database, |grant| grant.spec.terms.database == name)
@@ -227,8 +245,20 @@ fn of<K: Resource>(
     object: &K,
     is_of: impl Fn(&AccessGrant) -> bool,
 ) -> Vec<ObjectRef<AccessGrant>> {
-    let namespace = object.namespace();
-    let matching = store.state().into_iter().filter(|grant| grant.namespace() == namespace && is_of(grant));
+    let namespace = object.meta().namespace.as_ref();
+    let grants = store.state().into_iter();
+    let matching = grants.filter(|grant| grant.metadata.namespace.as_ref() == namespace && is_of(grant));
+    matching.map(|grant| ObjectRef::from_obj(&*grant)).collect()
+}
+
+/// Grants of the database that the service account belongs to.
+fn of_account(store: &Store<AccessGrant>, account: &Metadata<ServiceAccount>) -> Vec<ObjectRef<AccessGrant>> {
+    let label = |name: &str| account.labels().get(name);
+    let (namespace, database) = (label(DATABASE_NAMESPACE_LABEL), label(DATABASE_NAME_LABEL));
+    let grants = store.state().into_iter();
+    let matching = grants.filter(|grant| {
+        grant.metadata.namespace.as_ref() == namespace && Some(&grant.spec.terms.database) == database
+    });
     matching.map(|grant| ObjectRef::from_obj(&*grant)).collect()
 }
 

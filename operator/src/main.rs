@@ -13,6 +13,7 @@ mod context;
 mod controllers;
 mod end_all;
 mod events;
+mod glance;
 mod grant;
 mod leader;
 mod leases;

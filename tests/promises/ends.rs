@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
 
 /// A grant has this long to be ended and proved after the reason is there.
 const SHUT: Duration = Duration::from_secs(60);
@@ -159,6 +160,51 @@ async fn deleting_the_policy_ends_the_grant() -> anyhow::Result<()> {
             open.cluster.kubectl().args(["delete", "accesspolicy", "readers"]).succeeds().await?;
             let ended = open.cluster.awaits_ended(&open.grant, SHUT).await?;
             ensure!(ended.status.clone().unwrap_or_default().end_reason.as_deref() == Some("PolicyGone"));
+            all_proved(&ended)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_database_that_says_something_else_ends_the_grant_and_one_that_allows_more_does_not()
+-> anyhow::Result<()> {
+    let open = open("database-changed", "30m").await?;
+    open.cluster
+        .told(async {
+            let patch = |spec: Value| {
+                let patch = json!({ "spec": spec }).to_string();
+                open.cluster.kubectl().args(["patch", "database", "orders", "--type=merge", "-p", &patch])
+            };
+            let mut session = open.requester.connects(&open.grant).await?;
+            patch(json!({"limits": {"rows": 20_000}})).succeeds().await?;
+            // A request of its own shows that the operator has seen that.
+            open.requester.applies(&open.orders.request("another", "30m")).await?;
+            open.cluster.awaits_terms("another").await?;
+            session.reads("SELECT COUNT(*) FROM orders").await.context("more is allowed now")?;
+
+            patch(json!({"columns": [{"schema": "shop", "table": "orders", "column": "note", "access": "Hide"}]}))
+                .succeeds()
+                .await?;
+            let ended = open.cluster.awaits_ended(&open.grant, SHUT).await?;
+            ensure!(ended.status.clone().unwrap_or_default().end_reason.as_deref() == Some("DatabaseChanged"));
+            ensure!(session.is_over().await, "the session outlived its grant");
+            all_proved(&ended)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn an_approval_that_is_withdrawn_ends_the_grant() -> anyhow::Result<()> {
+    let open = open("withdrawn", "30m").await?;
+    open.cluster
+        .told(async {
+            let approved_by = open.cluster.grant(&open.grant.name).await?.spec.approved_by;
+            let approval = &approved_by.first().context("a grant without approval")?.approval;
+            open.approver.kubectl().args(["delete", "accessapproval", approval]).succeeds().await?;
+            let ended = open.cluster.awaits_ended(&open.grant, SHUT).await?;
+            ensure!(
+                ended.status.clone().unwrap_or_default().end_reason.as_deref() == Some("ApprovalWithdrawn")
+            );
             all_proved(&ended)
         })
         .await

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod observe;
 pub mod observed;
 pub mod plan;
+pub mod pods;
 pub mod proxy;
 pub mod pull_secrets;
 pub mod told;
@@ -87,8 +88,12 @@ async fn begins_to_end(cached: &AccessGrant, context: &Context) {
 }
 
 async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantError> {
-    // Those that end wait for no others; how many are read about at once is bounded for them, too.
-    let turns = if plan::own_end(cached, now()).is_some() { &context.ends } else { &context.turns };
+    // Those that end wait for no others, and those that open for none that are ready; how many are read about at once is bounded.
+    let turns = match cached.status.as_ref().map(|status| status.phase) {
+        _ if plan::own_end(cached, now()).is_some() => &context.ends,
+        Some(GrantPhase::Ready) => &context.ready,
+        Some(GrantPhase::Opening | GrantPhase::Ending | GrantPhase::Ended) | None => &context.openings,
+    };
     let _turn = turns.acquire().await;
     let api: Api<AccessGrant> =
         Api::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());

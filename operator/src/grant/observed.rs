@@ -25,6 +25,8 @@ pub struct Observed {
     pub database: Link,
     /// Its policy.
     pub policy: Link,
+    /// The approvals that it stands on.
+    pub approvals: Link,
     /// Which of its rules are there.
     pub rules: Rules,
     /// Its proxy pod.
@@ -92,6 +94,8 @@ pub struct Place {
 pub enum Link {
     /// It is there, with the same uid.
     Same,
+    /// It is there, and says something else now that the grant must not outlive.
+    Changed,
     /// It is gone or going, or another one has its name.
     Gone,
     /// It could not be read.
@@ -160,6 +164,8 @@ pub struct PodSeen {
     pub deleting_since: Option<Timestamp>,
     /// Its address, once it has one.
     pub address: Option<IpAddr>,
+    /// Whether its node finds it ready.
+    pub is_ready: bool,
     /// When its node ends it, whatever happens: its start and its `activeDeadlineSeconds`. `None` before its start.
     pub over_at: Option<Timestamp>,
     /// How it goes.

@@ -13,7 +13,7 @@ use super::decision::offer::Offer;
 use super::decision::quorum::Judged;
 
 /// `<request>-<first 8 hex digits of SHA-256 of the request's uid>`.
-pub fn name(request: &AccessRequest) -> String {
+pub fn name(request: &impl kube::Resource) -> String {
     let digest = Sha256::digest(request.uid().unwrap_or_default());
     let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{hex}", request.name_any())

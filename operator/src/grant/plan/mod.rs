@@ -2,6 +2,7 @@
 //!
 //! A grant only ever moves `Opening` -> `Ready` -> `Ending` -> `Ended`; once an end is recorded nothing opens it again.
 
+pub mod changed;
 mod close;
 mod draft;
 mod leases;
@@ -136,8 +137,14 @@ pub fn ended(observed: &Observed, now: Timestamp) -> Option<EndReason> {
     if observed.database == Link::Gone {
         return Some(EndReason::DatabaseGone);
     }
+    if observed.database == Link::Changed {
+        return Some(EndReason::DatabaseChanged);
+    }
     if observed.policy == Link::Gone {
         return Some(EndReason::PolicyGone);
+    }
+    if observed.approvals == Link::Gone {
+        return Some(EndReason::ApprovalWithdrawn);
     }
     let violation = observed.report.as_ref().and_then(|report| violation(grant, report));
     violation.or(observed.ending.map(|ending| ending.reason))

@@ -2,7 +2,7 @@
 
 use access::report::{Phase, Report};
 use access::{ChildName, Used};
-use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, Reason};
+use crds::{AccessGrant, AccessGrantStatus, Because, ConditionType, GrantPhase, Reason};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
@@ -18,8 +18,11 @@ use super::{Action, ChildKind, Plan};
 const STARTING: SignedDuration = SignedDuration::from_millis(150);
 /// How long a proxy is asked that often.
 const NEW: SignedDuration = SignedDuration::from_secs(15);
-/// How often a proxy that is ready is asked.
-const SETTLED: SignedDuration = SignedDuration::from_secs(5);
+/// How long a grant that is ready is left alone when nothing of it changes: everything that it stands on is watched. Some wait a little
+/// less, so that those that were opened together are not looked at together.
+const SETTLED: SignedDuration = SignedDuration::from_mins(60);
+/// How often a proxy is asked that is ready and does not answer.
+const SILENT: SignedDuration = SignedDuration::from_secs(5);
 /// How long Kubernetes' own events are waited for.
 const PATIENT: SignedDuration = SignedDuration::from_secs(2);
 /// How long whoever shuts the leases is waited for, until we look ourselves whether they are still in hand.
@@ -141,8 +144,8 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
     let report = observed.report.as_ref();
     let is_ready = match report {
         Some(report) => report.phase == Phase::Ready && pod.state == PodState::Running,
-        // Silence for a moment is no reason to call a proxy that was ready anything else.
-        None => draft.status.phase == GrantPhase::Ready && pod.state == PodState::Running,
+        // Silence alone is no reason to call a proxy that was ready anything else: its node looks, too.
+        None => draft.status.phase == GrantPhase::Ready && pod.state == PodState::Running && pod.is_ready,
     };
     if is_ready {
         draft.status.phase = GrantPhase::Ready;
@@ -171,7 +174,7 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         }
         draft.then([Action::TellCustody { token_accessor: accessor }]);
     }
-    draft.again_in(pace(is_ready, pod, report, draft.now));
+    draft.again_in(pace(is_ready, pod, report, draft.now, &observed.grant));
 }
 
 /// Why nothing is opened now, if so.
@@ -216,14 +219,29 @@ fn repairs(rules: &Rules, used: Used) -> Vec<Action> {
     .collect()
 }
 
-fn pace(is_ready: bool, pod: &PodSeen, report: Option<&Report>, now: Timestamp) -> SignedDuration {
+fn pace(
+    is_ready: bool,
+    pod: &PodSeen,
+    report: Option<&Report>,
+    now: Timestamp,
+    grant: &AccessGrant,
+) -> SignedDuration {
     let failed = report.is_some_and(|report| report.failure.is_some());
     let is_new = pod.started_at.is_none_or(|started| now.duration_since(started) < NEW);
     match (&pod.state, is_ready) {
-        (PodState::Running, true) => SETTLED,
+        (PodState::Running, true) if report.is_none() => SILENT,
+        (PodState::Running, true) => earlier(SETTLED, &grant.uid().unwrap_or_default()),
         (PodState::Running, false) if !failed && is_new => STARTING,
         (PodState::Running | PodState::Pending(_) | PodState::Finished { .. }, _) => PATIENT,
     }
+}
+
+/// Up to a tenth earlier; how much, the name decides.
+fn earlier(wait: SignedDuration, name: &str) -> SignedDuration {
+    let spread = name.bytes().fold(0_i64, |sum, byte| sum.wrapping_mul(31).wrapping_add(i64::from(byte)));
+    let of_a_thousand = spread.rem_euclid(1_000);
+    let seconds = wait.as_secs().saturating_mul(of_a_thousand).checked_div(10_000).unwrap_or(0);
+    SignedDuration::from_secs(wait.as_secs().saturating_sub(seconds))
 }
 
 fn backoff(attempts: u32) -> SignedDuration {

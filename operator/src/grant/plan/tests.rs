@@ -143,12 +143,20 @@ fn at_the_second_of_expiry_the_grant_ends_and_not_before() {
 }
 
 #[test]
-fn a_request_database_or_policy_that_goes_away_ends_the_grant() {
-    for reason in [EndReason::Deleted, EndReason::DatabaseGone, EndReason::PolicyGone] {
+fn what_a_grant_stands_on_ends_it_when_it_goes_or_changes() {
+    for reason in [
+        EndReason::Deleted,
+        EndReason::DatabaseGone,
+        EndReason::DatabaseChanged,
+        EndReason::PolicyGone,
+        EndReason::ApprovalWithdrawn,
+    ] {
         let mut world = World::ready();
         match reason {
             EndReason::DatabaseGone => world.database = Link::Gone,
+            EndReason::DatabaseChanged => world.database = Link::Changed,
             EndReason::PolicyGone => world.policy = Link::Gone,
+            EndReason::ApprovalWithdrawn => world.approvals = Link::Gone,
             _ => world.request = RequestLink::Gone,
         }
         world.run(30, 500);

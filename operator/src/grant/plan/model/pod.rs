@@ -41,6 +41,7 @@ pub fn seen(pod: &Pod) -> PodSeen {
         started_at: None,
         deleting_since: pod.deleting_since,
         address: None,
+        is_ready: pod.phase == Some(Phase::Ready) && !pod.stuck && !pod.died,
         over_at: pod.over_at,
         state,
     }
