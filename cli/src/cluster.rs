@@ -19,6 +19,15 @@ pub struct Cluster {
     namespace: String,
 }
 
+/// Where a list is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In the namespace that the person means.
+    Namespace,
+    /// In all of them.
+    Everywhere,
+}
+
 /// No way to the cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
@@ -94,6 +103,17 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// A kind over that namespace, or over all.
+    pub fn api_over<K>(&self, scope: Scope) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match scope {
+            Scope::Namespace => self.api(),
+            Scope::Everywhere => self.api_all(),
+        }
+    }
+
     /// A kind in another namespace.
     pub fn api_in<K>(&self, namespace: &str) -> Api<K>
     where
@@ -102,7 +122,7 @@ impl Cluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// A kind without a namespace.
+    /// A kind in all namespaces, or one that has none.
     pub fn api_all<K: Resource<DynamicType = ()>>(&self) -> Api<K> {
         Api::all(self.client.clone())
     }

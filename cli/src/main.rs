@@ -10,11 +10,15 @@ mod cluster;
 mod connect;
 mod databases;
 mod grants;
+mod lists;
 mod output;
 mod person;
 mod requests;
+#[cfg(test)]
+mod sample;
 mod status;
 mod story;
+mod table;
 mod terminal;
 mod tunnel;
 mod vault_setup;
@@ -47,6 +51,8 @@ async fn main() -> ExitCode {
 async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Request(args) => ask(&Cluster::reach(&place).await?, args).await,
+        Command::Databases(args) => lists::databases(&Cluster::reach(&place).await?, args).await,
+        Command::Pending(args) => lists::pending(&Cluster::reach(&place).await?, args).await,
         Command::Status(args) => status::status(&Cluster::reach(&place).await?, args).await,
         Command::Approve(args) => decide(&Cluster::reach(&place).await?, args, Decision::Approve).await,
         Command::Deny(args) => decide(&Cluster::reach(&place).await?, args, Decision::Deny).await,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::args::{Format, StatusArgs};
 use crate::clock;
 use crate::cluster::{CallError, Cluster, Waited, wait};
+use crate::lists;
 use crate::story::{Mark, Step, Verdict, span, story, verdict};
 use crate::terminal;
 
@@ -25,10 +26,13 @@ struct Both {
 
 /// See `StatusArgs`.
 pub async fn status(cluster: &Cluster, args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let Some(name) = args.request else {
+        return lists::mine(cluster, args.within.scope(), args.output).await;
+    };
     if args.wait {
-        return follow(cluster, &args.request, args.timeout).await;
+        return follow(cluster, &name, args.timeout).await;
     }
-    let both = read(cluster, &args.request).await?;
+    let both = read(cluster, &name).await?;
     if let Some(format) = args.output {
         return print_both(&both, format);
     }

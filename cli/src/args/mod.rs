@@ -1,5 +1,6 @@
 //! The command line. Words become checked values here; nothing is done.
 
+mod lists;
 mod people;
 mod vault_setup;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use lists::ListArgs;
 pub use people::{ConnectArgs, DecideArgs, Format, RequestArgs, RevokeArgs, Sending, StatusArgs, TokenArgs};
 pub use vault_setup::VaultSetupArgs;
 
@@ -36,12 +38,35 @@ pub struct Place {
     pub kubeconfig: Option<PathBuf>,
 }
 
+const DATABASES: &str = "\
+Examples:
+  kubectl keyhole databases
+  kubectl keyhole databases -A
+  kubectl keyhole databases -n shop -o json
+
+The first rule of the policy that matches a request decides about it. Which one that is depends on who asks, why and for how
+long: the status of a request names it. With -o it prints the Databases and the AccessPolicies.";
+
+const PENDING: &str = "\
+Examples:
+  kubectl keyhole pending
+  kubectl keyhole pending -A
+  kubectl keyhole pending -n shop -o json
+
+`yes` says that the policy names you or one of your groups as an approver of that request. Your own requests others approve.";
+
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
     /// Ask to read a database
     Request(RequestArgs),
-    /// Show how a request stands, or wait for its grant
+    /// List the databases that you may ask for, and what their policies want
+    #[command(after_help = DATABASES)]
+    Databases(ListArgs),
+    /// List the requests that nobody has decided yet, those that you may approve first
+    #[command(after_help = PENDING)]
+    Pending(ListArgs),
+    /// Show how a request stands, or wait for its grant; without a name, list your own
     Status(StatusArgs),
     /// Approve a request, on exactly the terms shown
     #[command(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::lists::Within;
 use super::vault_setup::duration;
 
 /// What a program reads.
@@ -91,16 +92,24 @@ pub struct RevokeArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
+  kubectl keyhole status
+  kubectl keyhole status -A
   kubectl keyhole status orders-x7k2p -n shop
   kubectl keyhole status orders-x7k2p -n shop --wait && kubectl keyhole connect orders-x7k2p -n shop
   kubectl keyhole status orders-x7k2p -n shop -o json
 
+Without a name it lists what you asked for and what you were granted, with the time that is left.
+
 With --wait it exits with 0 once the grant is ready, and with 1 when it was denied, lapsed or ended, or time ran out.")]
 pub struct StatusArgs {
-    /// Name of the AccessRequest
-    pub request: String,
+    /// Name of the AccessRequest; without one, all of your own
+    #[arg(conflicts_with = "all_namespaces")]
+    pub request: Option<String>,
+    /// Where to look for your own.
+    #[command(flatten)]
+    pub within: Within,
     /// Wait until the grant is ready
-    #[arg(long)]
+    #[arg(long, requires = "request")]
     pub wait: bool,
     /// With --wait: how long at most, in seconds
     #[arg(long, default_value = "3600", value_name = "SECONDS", value_parser = seconds, requires = "wait")]
