@@ -1,15 +1,16 @@
 //! The command line. Words become checked values here; nothing is done.
 
+mod duration;
 mod lists;
 mod people;
+mod place;
 mod vault_setup;
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 pub use lists::ListArgs;
 pub use people::{ConnectArgs, DecideArgs, Format, RequestArgs, RevokeArgs, Sending, StatusArgs, TokenArgs};
+pub use place::Place;
 pub use vault_setup::VaultSetupArgs;
 
 /// Look, don't touch: read a production database for a while, with approval, without ever holding a credential.
@@ -22,20 +23,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Which cluster and namespace. As with kubectl, but after `keyhole`.
-#[derive(Args)]
-pub struct Place {
-    /// Namespace of the objects; default: the context's
-    #[arg(short, long, global = true, value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-    /// Context of the kubeconfig; default: the current one
-    #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
-    /// The kubeconfig file; default: $KUBECONFIG, then ~/.kube/config
-    #[arg(long, global = true, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
 }
 
 const DATABASES: &str = "\

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::duration::{minutes, span};
 use super::lists::Within;
-use super::vault_setup::duration;
 
 /// What a program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -40,7 +40,7 @@ pub struct RequestArgs {
     /// Name of the Database
     pub database: String,
     /// How long: 30m, 2h, 1h30m; 1 minute to 12 hours
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = minutes)]
     pub duration: String,
     /// Why; approvers read it
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -95,7 +95,7 @@ Examples:
   kubectl keyhole status
   kubectl keyhole status -A
   kubectl keyhole status orders-x7k2p -n shop
-  kubectl keyhole status orders-x7k2p -n shop --wait && kubectl keyhole connect orders-x7k2p -n shop
+  kubectl keyhole status orders-x7k2p -n shop --wait --timeout 30m && kubectl keyhole connect orders-x7k2p -n shop
   kubectl keyhole status orders-x7k2p -n shop -o json
 
 Without a name it lists what you asked for and what you were granted, with the time that is left.
@@ -111,8 +111,8 @@ pub struct StatusArgs {
     /// Wait until the grant is ready
     #[arg(long, requires = "request")]
     pub wait: bool,
-    /// With --wait: how long at most, in seconds
-    #[arg(long, default_value = "3600", value_name = "SECONDS", value_parser = seconds, requires = "wait")]
+    /// With --wait: how long at most: 90s, 30m, 2h
+    #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = span, requires = "wait")]
     pub timeout: Duration,
     /// Print it as JSON or YAML
     #[arg(short, long, value_enum, value_name = "FORMAT", conflicts_with = "wait")]
@@ -161,12 +161,8 @@ pub struct TokenArgs {
     /// Name of the AccessGrant, or of its AccessRequest
     pub grant: String,
     /// How long it is good; default: as long as the grant
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = minutes)]
     pub duration: Option<String>,
-}
-
-fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_secs)
 }
 
 /// Without an address only this machine is meant.
