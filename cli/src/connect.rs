@@ -15,7 +15,7 @@ use crate::args::{ConnectArgs, TokenArgs};
 use crate::certificates::{SessionCertificate, SessionKey, obtain, password_token};
 use crate::client::mysql::{OptionFile, Program, instructions};
 use crate::clock;
-use crate::cluster::{Cluster, Waited, wait};
+use crate::cluster::{Cluster, Patience, Waited, wait};
 use crate::grants::{OpenGrant, end_reason, find_open};
 use crate::terminal::tell;
 use crate::tunnel::{Forward, OpenPort, PrivateFolder, PrivateSocket, ProxyTls};
@@ -128,7 +128,7 @@ async fn keep_port_open(
 async fn ended(cluster: &Cluster, grant: &str) -> String {
     let grants = cluster.api::<AccessGrant>();
     loop {
-        match wait(&grants, grant, Duration::MAX, end_reason).await {
+        match wait(&grants, grant, Patience::silent(Duration::MAX), end_reason).await {
             Ok(Waited::Seen(reason)) => return reason,
             Ok(Waited::Gone) => return "Deleted".to_owned(),
             Ok(Waited::TimedOut) | Err(_) => tokio::time::sleep(ASK_AGAIN).await,

@@ -70,7 +70,7 @@ pub async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow
         let steps = story(request, None, clock::now());
         let done: Vec<&Step> = steps.iter().filter(|step| step.mark != Mark::Now).collect();
         for step in done.iter().skip(told) {
-            clear_moving_line();
+            terminal::clear_moving_line();
             // Who closed standard output has the exit code still.
             let _ = crate::print(&line(step, started(request)));
         }
@@ -87,7 +87,7 @@ pub async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow
         waited = waiting => waited,
         () = draw_moving_line(watcher) => return Err(anyhow::anyhow!("the display ended")),
     };
-    clear_moving_line();
+    terminal::clear_moving_line();
     match waited? {
         Waited::Seen(Verdict::Ready) => Ok(ExitCode::SUCCESS),
         Waited::Seen(Verdict::Over | Verdict::Waiting) => Ok(ExitCode::FAILURE),
@@ -129,12 +129,6 @@ async fn draw_moving_line(text: watch::Receiver<String>) {
             let seconds = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
             eprint!("\r\x1b[K{frame} {}  {}", text.borrow().as_str(), span(seconds));
         }
-    }
-}
-
-fn clear_moving_line() {
-    if terminal::can_draw() {
-        eprint!("\r\x1b[K");
     }
 }
 

@@ -19,6 +19,19 @@ pub fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// The same, in place of a moving line.
+pub fn tell_over(line: &str) {
+    clear_moving_line();
+    tell(line);
+}
+
+/// Takes a moving line off standard error.
+pub fn clear_moving_line() {
+    if can_draw() {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+}
+
 /// Whether text on standard output may be coloured: a terminal, and NO_COLOR (https://no-color.org) not set.
 pub fn coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

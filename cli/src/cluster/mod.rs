@@ -10,7 +10,7 @@ use kube::{Api, Client, Resource};
 use crate::args::Place;
 
 pub use reach::ReachError;
-pub use wait::{Waited, wait};
+pub use wait::{Patience, Waited, wait};
 
 /// A client, and the namespace that the person means.
 pub struct Cluster {
@@ -34,6 +34,8 @@ pub struct CallError {
     what: String,
     why: String,
     code: Option<u16>,
+    /// Whether it may go better when tried again.
+    may_pass: bool,
 }
 
 impl CallError {
@@ -41,15 +43,32 @@ impl CallError {
     pub fn of(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
         move |error| match error {
-            kube::Error::Api(status) => Self { what, why: status.message, code: Some(status.code) },
-            other => Self { what, why: chain(&other), code: None },
+            kube::Error::Api(status) => {
+                // Too slow, too old, too many, or a fault of the API server's own.
+                let may_pass = matches!(status.code, 408 | 410 | 429 | 500..=599);
+                Self { what, why: status.message, code: Some(status.code), may_pass }
+            }
+            other => {
+                let may_pass = is_of_the_connection(&other);
+                Self { what, why: chain(&other), code: None, may_pass }
+            }
         }
+    }
+
+    /// Whether the same call may get another answer soon: the connection broke, or the API server can't just now.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     /// Whether an object of that name is there already.
     pub fn is_conflict(&self) -> bool {
         self.code == Some(409)
     }
+}
+
+/// Whether the call got no answer, as opposed to one that we can't use or a call that can't be made.
+fn is_of_the_connection(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_))
 }
 
 impl Cluster {
