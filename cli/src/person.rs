@@ -7,6 +7,7 @@ use kube::api::{ListParams, PostParams};
 use crate::cluster::{CallError, Cluster};
 
 /// A person as the API server sees them.
+#[derive(Clone)]
 pub struct Person {
     /// User name.
     pub user: String,

@@ -53,9 +53,14 @@ pub enum Reply {
     NoTerminal,
 }
 
+/// Whether somebody is there to answer.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && can_draw()
+}
+
 /// Asks a yes-or-no question; an empty answer means no.
 pub fn ask(question: &str) -> Reply {
-    if !std::io::stdin().is_terminal() || !can_draw() {
+    if !can_ask() {
         return Reply::NoTerminal;
     }
     let mut stderr = std::io::stderr();

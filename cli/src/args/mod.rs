@@ -9,7 +9,11 @@ mod vault_setup;
 use clap::{Parser, Subcommand};
 
 pub use lists::ListArgs;
-pub use people::{ConnectArgs, DecideArgs, Format, RequestArgs, RevokeArgs, Sending, StatusArgs, TokenArgs};
+#[cfg(test)]
+pub use people::Sending;
+pub use people::{
+    ApproveArgs, ConnectArgs, DecideArgs, DenyArgs, Format, RequestArgs, RevokeArgs, StatusArgs, TokenArgs,
+};
 pub use place::Place;
 pub use vault_setup::VaultSetupArgs;
 
@@ -55,16 +59,10 @@ pub enum Command {
     Pending(ListArgs),
     /// Show how a request stands, or wait for its grant; without a name, list your own
     Status(StatusArgs),
-    /// Approve a request, on exactly the terms shown
-    #[command(
-        after_help = "Example:\n  kubectl keyhole approve orders-x7k2p -n shop --comment 'incident 42'"
-    )]
-    Approve(DecideArgs),
-    /// Deny a request; a denial is final
-    #[command(
-        after_help = "Example:\n  kubectl keyhole deny orders-x7k2p -n shop --comment 'use the replica'"
-    )]
-    Deny(DecideArgs),
+    /// Approve requests, on exactly the terms shown
+    Approve(ApproveArgs),
+    /// Deny requests; a denial is final
+    Deny(DenyArgs),
     /// Connect to a granted database with your own client
     Connect(ConnectArgs),
     /// Print a token that stands in for the password, for tools that can only send one

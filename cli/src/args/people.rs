@@ -56,14 +56,55 @@ pub struct RequestArgs {
     pub sending: Sending,
 }
 
-/// See `Command::Approve` and `Command::Deny`.
+impl Sending {
+    /// The form in which an object is shown.
+    pub fn format(&self) -> Format {
+        self.output.unwrap_or(Format::Yaml)
+    }
+}
+
+/// See `Command::Approve`.
 #[derive(Args)]
-pub struct DecideArgs {
-    /// Name of the AccessRequest
-    pub request: String,
+#[command(after_help = "\
+Examples:
+  kubectl keyhole approve orders-x7k2p -n shop --comment 'incident 42'
+  kubectl keyhole approve orders-x7k2p orders-b3v9d -n shop
+  kubectl keyhole approve orders-x7k2p -n shop --dry-run -o yaml
+
+Each request is shown and asked about. What you send names the digest of the terms that you saw. It exits with 1 when any of
+them could not be approved, or you said no.")]
+pub struct ApproveArgs {
+    /// Which, and how.
+    #[command(flatten)]
+    pub which: DecideArgs,
     /// For the record
     #[arg(long)]
     pub comment: Option<String>,
+}
+
+/// See `Command::Deny`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole deny orders-x7k2p -n shop --comment 'use the replica'
+  kubectl keyhole deny orders-x7k2p orders-b3v9d -n shop --yes --comment 'the incident is over'
+
+It exits with 1 when any of them could not be denied, or you said no.")]
+pub struct DenyArgs {
+    /// Which, and how.
+    #[command(flatten)]
+    pub which: DecideArgs,
+    /// Why; the person who asked reads it
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub comment: String,
+}
+
+/// Which requests are decided, and how.
+#[derive(Args)]
+pub struct DecideArgs {
+    /// Names of the AccessRequests
+    #[arg(required = true, value_name = "REQUEST")]
+    pub requests: Vec<String>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use crds::{AccessPolicy, Database, Rule};
 use kube::ResourceExt;
 
-use super::{List, list, namespace, print};
+use super::{list, namespace, print_table};
 use crate::args::ListArgs;
 use crate::cluster::Cluster;
+use crate::output::List;
 use crate::table::Table;
 
 /// See `Command::Databases`.
@@ -17,9 +18,9 @@ pub async fn databases(cluster: &Cluster, args: ListArgs) -> anyhow::Result<Exit
     let (databases, policies) =
         tokio::try_join!(list::<Database>(cluster, scope, None), list::<AccessPolicy>(cluster, scope, None))?;
     if let Some(format) = args.output {
-        return List::new().with(&databases)?.with(&policies)?.print(format);
+        return crate::show(&List::new().with(&databases)?.with(&policies)?, format);
     }
-    print(cluster, scope, table(&databases, &policies), "there are no Databases")
+    print_table(cluster, scope, table(&databases, &policies), "there are no Databases")
 }
 
 fn table(databases: &[Database], policies: &[AccessPolicy]) -> Option<Table> {

@@ -7,10 +7,11 @@ use crds::{AccessGrant, AccessRequest, GrantPhase, RequestPhase};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{List, list, namespace, print};
+use super::{list, namespace, print_table};
 use crate::args::Format;
 use crate::clock;
 use crate::cluster::{Cluster, Scope};
+use crate::output::List;
 use crate::person::Account;
 use crate::story::span;
 use crate::table::{Cell, Colour, Table};
@@ -24,9 +25,9 @@ pub async fn mine(cluster: &Cluster, scope: Scope, output: Option<Format>) -> an
         list::<AccessGrant>(cluster, scope, Some(&own)),
     )?;
     if let Some(format) = output {
-        return List::new().with(&requests)?.with(&grants)?.print(format);
+        return crate::show(&List::new().with(&requests)?.with(&grants)?, format);
     }
-    print(cluster, scope, table(&requests, &grants, clock::now()), "you have asked for nothing")
+    print_table(cluster, scope, table(&requests, &grants, clock::now()), "you have asked for nothing")
 }
 
 /// A value as field selectors write it: a backslash before a backslash, a comma and an equals sign

@@ -10,44 +10,15 @@ use std::process::ExitCode;
 use kube::api::ListParams;
 use kube::core::NamespaceResourceScope;
 use kube::{Resource, ResourceExt};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::Format;
 use crate::cluster::{CallError, Cluster, Scope};
-use crate::output::formatted;
 use crate::table::{Paint, Table};
 use crate::terminal::tell;
 
 pub use databases::databases;
 pub use mine::mine;
 pub use pending::pending;
-
-/// Objects of any kind as `kubectl get -o json` lists them.
-#[derive(Serialize)]
-struct List {
-    #[serde(rename = "apiVersion")]
-    api_version: &'static str,
-    kind: &'static str,
-    items: Vec<serde_json::Value>,
-}
-
-impl List {
-    fn new() -> Self {
-        Self { api_version: "v1", kind: "List", items: Vec::new() }
-    }
-
-    fn with<K: Serialize>(mut self, objects: &[K]) -> Result<Self, serde_json::Error> {
-        for object in objects {
-            self.items.push(serde_json::to_value(object)?);
-        }
-        Ok(self)
-    }
-
-    fn print(&self, format: Format) -> anyhow::Result<ExitCode> {
-        crate::print(&formatted(self, format)?)
-    }
-}
 
 /// Every object of a kind that the fields select, by namespace and name.
 async fn list<K>(cluster: &Cluster, scope: Scope, fields: Option<&str>) -> Result<Vec<K>, CallError>
@@ -74,7 +45,12 @@ fn place(cluster: &Cluster, scope: Scope) -> String {
 }
 
 /// Prints the table, whose first column is the namespace; or says on standard error that there is nothing.
-fn print(cluster: &Cluster, scope: Scope, table: Option<Table>, nothing: &str) -> anyhow::Result<ExitCode> {
+fn print_table(
+    cluster: &Cluster,
+    scope: Scope,
+    table: Option<Table>,
+    nothing: &str,
+) -> anyhow::Result<ExitCode> {
     let Some(table) = table else {
         tell(&empty(nothing, &place(cluster, scope), scope));
         return Ok(ExitCode::SUCCESS);

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::databases::policy_of;
-use super::{List, list, namespace, print};
+use super::{list, namespace, print_table};
 use crate::args::ListArgs;
 use crate::clock;
 use crate::cluster::Cluster;
+use crate::output::List;
 use crate::person::Account;
 use crate::story::span;
 use crate::table::{Cell, Colour, Table};
@@ -24,13 +25,13 @@ pub async fn pending(cluster: &Cluster, args: ListArgs) -> anyhow::Result<ExitCo
     let scope = args.within.scope();
     let requests = list::<AccessRequest>(cluster, scope, Some(UNDECIDED)).await?;
     if let Some(format) = args.output {
-        return List::new().with(&requests)?.print(format);
+        return crate::show(&List::new().with(&requests)?, format);
     }
     let me = Account::ask(cluster).await?;
     let (databases, policies) =
         tokio::try_join!(list::<Database>(cluster, scope, None), list::<AccessPolicy>(cluster, scope, None))?;
     let table = table(&requests, &Rules { databases, policies }, &me, clock::now());
-    print(cluster, scope, table, "nothing waits for you")
+    print_table(cluster, scope, table, "nothing waits for you")
 }
 
 /// What decides about requests.
