@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{ConnectArgs, TokenArgs};
 use crate::certificates::{SessionCertificate, SessionKey, obtain, password_token};
+use crate::choose::find_or_ask;
 use crate::client::mysql::{OptionFile, Program, instructions};
 use crate::clock;
 use crate::cluster::{Cluster, Patience, Waited, wait};
@@ -25,7 +26,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Connects to the grant. The exit code is the client's.
 pub async fn connect(cluster: &Cluster, args: ConnectArgs) -> anyhow::Result<ExitCode> {
-    let grant = find_open(cluster, &args.grant).await?;
+    let grant = find_or_ask(cluster, &args.grant, &args.asking).await?;
     let key = SessionKey::make()?;
     let certificate = obtain(cluster, &grant, &key, clock::now()).await?;
     match args.listen {

@@ -5,6 +5,7 @@
 mod args;
 mod ask;
 mod certificates;
+mod choose;
 mod client;
 mod clock;
 mod cluster;

@@ -16,6 +16,9 @@ use crate::lists;
 use crate::story::{Mark, Step, Verdict, span, story, verdict};
 use crate::terminal;
 
+/// How long a new request is followed: a policy that says nothing lets one wait that long.
+const LONGEST_PENDING: Duration = Duration::from_secs(24 * 3600);
+
 /// A request and its grant, for programs.
 #[derive(Serialize)]
 struct Both {
@@ -61,8 +64,20 @@ async fn read(cluster: &Cluster, name: &str) -> Result<Both, CallError> {
     Ok(Both { request, grant })
 }
 
+/// See `StatusArgs`: with --wait.
+async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow::Result<ExitCode> {
+    Ok(exit_code(until_decided(cluster, name, patience).await?))
+}
+
+fn exit_code(verdict: Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Ready => ExitCode::SUCCESS,
+        Verdict::Over | Verdict::Waiting => ExitCode::FAILURE,
+    }
+}
+
 /// Tells each step when it is done, until the grant is ready or will never be.
-pub async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow::Result<ExitCode> {
+async fn until_decided(cluster: &Cluster, name: &str, patience: Duration) -> anyhow::Result<Verdict> {
     let (now_waiting, watcher) = watch::channel(String::from("waits for the operator"));
     let mut told = 0;
     let api = cluster.api::<AccessRequest>();
@@ -89,8 +104,7 @@ pub async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow
     };
     terminal::clear_moving_line();
     match waited? {
-        Waited::Seen(Verdict::Ready) => Ok(ExitCode::SUCCESS),
-        Waited::Seen(Verdict::Over | Verdict::Waiting) => Ok(ExitCode::FAILURE),
+        Waited::Seen(verdict) => Ok(verdict),
         Waited::Gone => {
             anyhow::bail!("there is no AccessRequest {name} in namespace {}", cluster.namespace())
         }
@@ -134,7 +148,10 @@ async fn draw_moving_line(text: watch::Receiver<String>) {
 
 /// What `request --wait` does after it has asked: as long as a request can be pending.
 pub async fn follow_new(cluster: &Cluster, name: &str) -> anyhow::Result<ExitCode> {
-    follow(cluster, name, Duration::from_secs(24 * 3600))
-        .await
-        .with_context(|| format!("request {name} is sent"))
+    Ok(exit_code(decided(cluster, name).await.with_context(|| format!("request {name} is sent"))?))
+}
+
+/// What became of a request, told as it happens; as long as a request can be pending.
+pub async fn decided(cluster: &Cluster, name: &str) -> anyhow::Result<Verdict> {
+    until_decided(cluster, name, LONGEST_PENDING).await
 }

@@ -12,7 +12,8 @@ pub use lists::ListArgs;
 #[cfg(test)]
 pub use people::Sending;
 pub use people::{
-    ApproveArgs, ConnectArgs, DecideArgs, DenyArgs, Format, RequestArgs, RevokeArgs, StatusArgs, TokenArgs,
+    ApproveArgs, Asking, ConnectArgs, DecideArgs, DenyArgs, Format, RequestArgs, RevokeArgs, StatusArgs,
+    TokenArgs,
 };
 pub use place::Place;
 pub use vault_setup::VaultSetupArgs;

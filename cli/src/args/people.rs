@@ -160,13 +160,43 @@ pub struct StatusArgs {
     pub output: Option<Format>,
 }
 
+/// What `connect` asks for when there is no grant for the database.
+#[derive(Args, Default)]
+pub struct Asking {
+    /// Without a grant for the Database: ask for one of this length
+    #[arg(long = "for", value_name = "DURATION", value_parser = minutes, requires = "reason")]
+    pub duration: Option<String>,
+    /// Why; approvers read it
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new(), requires = "duration")]
+    pub reason: Option<String>,
+}
+
+impl Asking {
+    /// What `request` would be given, if the person said enough.
+    pub fn complete(&self, database: &str) -> Option<RequestArgs> {
+        Some(RequestArgs {
+            database: database.to_owned(),
+            duration: self.duration.clone()?,
+            reason: self.reason.clone()?,
+            name: None,
+            wait: true,
+            sending: Sending { dry_run: false, output: None },
+        })
+    }
+}
+
 /// See `Command::Connect`.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   kubectl keyhole connect orders-x7k2p -n shop
+  kubectl keyhole connect orders -n shop
+  kubectl keyhole connect orders -n shop --for 30m --reason 'order 7 shows the wrong total'
   kubectl keyhole connect orders-x7k2p -n shop -- -e 'SELECT id, total FROM orders LIMIT 5'
   kubectl keyhole connect orders-x7k2p -n shop --listen 3307
+
+The name of a Database stands for your one live grant for it. If there is none, and --for and --reason are given, it asks you
+whether to ask for one, and connects as soon as it is ready.
 
 Without --listen it makes a key in memory, has it certified for this grant, and starts your `mariadb` or `mysql` on a
 UNIX socket that only your own user can open. Everything after `--` goes to that client, and its exit code is ours.
@@ -176,8 +206,11 @@ address, user, the authority to check the proxy by, and a token that stands in f
 until it ends. The file is yours alone and goes when this command ends. The proxy asks every connection for TLS and that
 token, so the open port gives nothing to other users of this machine.")]
 pub struct ConnectArgs {
-    /// Name of the AccessGrant, or of its AccessRequest
+    /// Name of the AccessGrant, of its AccessRequest, or of the Database
     pub grant: String,
+    /// What is asked for if there is no grant.
+    #[command(flatten)]
+    pub asking: Asking,
     /// Open a local port instead of starting a client: PORT, ADDRESS:PORT, or 0 for any port
     #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,

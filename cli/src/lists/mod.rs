@@ -17,7 +17,7 @@ use crate::table::{Paint, Table};
 use crate::terminal::tell;
 
 pub use databases::databases;
-pub use mine::mine;
+pub use mine::{mine, selected};
 pub use pending::pending;
 
 /// Every object of a kind that the fields select, by namespace and name.

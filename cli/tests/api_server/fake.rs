@@ -51,8 +51,9 @@ pub enum Answer {
 
 /// An error as the API server writes it.
 pub fn refusal(code: u16, message: &str) -> Answer {
+    let reason = if code == 404 { "NotFound" } else { "Test" };
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                        "message": message, "reason": "Test", "code": code});
+                        "message": message, "reason": reason, "code": code});
     Answer::Json(code, status)
 }
 

@@ -4,6 +4,7 @@
 // All of this is test, its helpers too, which clippy can't know.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
+mod by_database;
 mod decisions;
 mod fake;
 mod objects;
