@@ -16,6 +16,7 @@ mod grants;
 mod lists;
 mod output;
 mod person;
+mod receipt;
 mod requests;
 #[cfg(test)]
 mod sample;
@@ -62,6 +63,7 @@ async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
         Command::Connect(args) => connect::connect(&Cluster::reach(&place).await?, args).await,
         Command::Token(args) => print(&connect::token(&Cluster::reach(&place).await?, args).await?),
         Command::Revoke(args) => revoke(&Cluster::reach(&place).await?, args).await,
+        Command::Receipt(args) => receipt::receipt(&Cluster::reach(&place).await?, args).await,
         Command::VaultSetup(args) => print(&set_up::set_up_vault(&place, *args).await?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "kubectl-keyhole", &mut std::io::stdout());

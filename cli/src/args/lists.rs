@@ -1,4 +1,4 @@
-//! Arguments of what shows more than one object.
+//! Arguments of what shows and changes nothing.
 
 use clap::Args;
 
@@ -27,6 +27,22 @@ pub struct ListArgs {
     #[command(flatten)]
     pub within: Within,
     /// Print the objects as JSON or YAML
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// See `Command::Receipt`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole receipt orders-x7k2p -n shop
+  kubectl keyhole receipt orders-x7k2p -n shop -o json
+
+It exits with 0 when the grant has ended and everything is shut, and with 1 while something is open or the grant has not ended.")]
+pub struct ReceiptArgs {
+    /// Name of the AccessGrant, or of its AccessRequest
+    pub grant: String,
+    /// Print it as JSON or YAML
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
 }

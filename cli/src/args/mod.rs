@@ -8,7 +8,7 @@ mod vault_setup;
 
 use clap::{Parser, Subcommand};
 
-pub use lists::ListArgs;
+pub use lists::{ListArgs, ReceiptArgs};
 #[cfg(test)]
 pub use people::Sending;
 pub use people::{
@@ -70,6 +70,8 @@ pub enum Command {
     Token(TokenArgs),
     /// End a grant now
     Revoke(RevokeArgs),
+    /// Show what is known about a grant being shut, item by item
+    Receipt(ReceiptArgs),
     /// Print what the platform team runs once in Vault and on the database server
     VaultSetup(Box<VaultSetupArgs>),
     /// Print a completion script for your shell
