@@ -12,6 +12,7 @@ mod cluster;
 mod connect;
 mod databases;
 mod decide;
+mod doctor;
 mod grants;
 mod lists;
 mod output;
@@ -64,6 +65,7 @@ async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
         Command::Token(args) => print(&connect::token(&Cluster::reach(&place).await?, args).await?),
         Command::Revoke(args) => revoke(&Cluster::reach(&place).await?, args).await,
         Command::Receipt(args) => receipt::receipt(&Cluster::reach(&place).await?, args).await,
+        Command::Doctor(args) => doctor::doctor(&Cluster::reach(&place).await?, args).await,
         Command::VaultSetup(args) => print(&set_up::set_up_vault(&place, *args).await?),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "kubectl-keyhole", &mut std::io::stdout());

@@ -59,3 +59,9 @@ pub fn policy(namespace: &str, name: &str, rules: Value) -> AccessPolicy {
     }))
     .unwrap()
 }
+
+/// A condition as the operator writes it.
+pub fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": message,
+           "lastTransitionTime": "2030-01-01T00:00:05Z"})
+}

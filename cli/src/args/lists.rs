@@ -46,3 +46,17 @@ pub struct ReceiptArgs {
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
+
+/// See `Command::Doctor`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole doctor -n shop
+  kubectl keyhole doctor orders-x7k2p -n shop
+
+It looks at the request, its grant, the Database, its AccessPolicy, your own rights and your client program, and says what is in
+the way, the likeliest first, each with the command that mends it or shows more. It exits with 1 when something is in the way.")]
+pub struct DoctorArgs {
+    /// Name of the AccessRequest, AccessGrant or Database; without one, only you are looked at
+    pub name: Option<String>,
+}

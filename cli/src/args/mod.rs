@@ -8,7 +8,7 @@ mod vault_setup;
 
 use clap::{Parser, Subcommand};
 
-pub use lists::{ListArgs, ReceiptArgs};
+pub use lists::{DoctorArgs, ListArgs, ReceiptArgs};
 #[cfg(test)]
 pub use people::Sending;
 pub use people::{
@@ -70,6 +70,8 @@ pub enum Command {
     Token(TokenArgs),
     /// End a grant now
     Revoke(RevokeArgs),
+    /// Say why a request waits or a grant is not ready, and what mends it
+    Doctor(DoctorArgs),
     /// Show what is known about a grant being shut, item by item
     Receipt(ReceiptArgs),
     /// Print what the platform team runs once in Vault and on the database server

@@ -6,6 +6,7 @@
 
 mod by_database;
 mod decisions;
+mod doctor;
 mod fake;
 mod objects;
 mod options;
