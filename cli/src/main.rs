@@ -9,6 +9,7 @@ mod choose;
 mod client;
 mod clock;
 mod cluster;
+mod completion;
 mod connect;
 mod databases;
 mod decide;
@@ -33,7 +34,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use crds::AccessRequest;
 use kube::ResourceExt;
 
@@ -43,8 +44,15 @@ use person::Person;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Cli { place, command } = Cli::parse();
-    match run(place, command).await {
+    // Not by clap: the words that are completed are no words of ours yet.
+    let mut words = std::env::args_os().skip(1);
+    let done = if words.next().is_some_and(|word| word == completion::QUESTION) {
+        completion::answer(&words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>())
+    } else {
+        let Cli { place, command } = Cli::parse();
+        run(place, command).await
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             terminal::tell(&format!("error: {error:#}"));
@@ -67,10 +75,7 @@ async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
         Command::Receipt(args) => receipt::receipt(&Cluster::reach(&place).await?, args).await,
         Command::Doctor(args) => doctor::doctor(&Cluster::reach(&place).await?, args).await,
         Command::VaultSetup(args) => print(&set_up::set_up_vault(&place, *args).await?),
-        Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "kubectl-keyhole", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completion { target } => completion::script(target),
     }
 }
 

@@ -47,6 +47,14 @@ Examples:
 
 `yes` says that the policy names you or one of your groups as an approver of that request. Your own requests others approve.";
 
+const COMPLETION: &str = "\
+Examples:
+  kubectl keyhole completion kubectl > /usr/local/bin/kubectl_complete-keyhole
+  kubectl keyhole completion bash > /etc/bash_completion.d/kubectl-keyhole
+
+The first completes `kubectl keyhole`: make the file executable, in a folder of PATH. kubectl's own completion must be set up. It
+completes names of Databases, requests and grants, too. The second completes the plug-in under its own name, `kubectl-keyhole`.";
+
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
@@ -76,14 +84,31 @@ pub enum Command {
     Receipt(ReceiptArgs),
     /// Print what the platform team runs once in Vault and on the database server
     VaultSetup(Box<VaultSetupArgs>),
-    /// Print a completion script for your shell
-    #[command(
-        after_help = "Example:\n  kubectl keyhole completion bash > /etc/bash_completion.d/kubectl-keyhole"
-    )]
+    /// Print a completion script for your shell, or the executable by which kubectl completes
+    #[command(after_help = COMPLETION)]
     Completion {
-        /// Your shell
-        shell: clap_complete::Shell,
+        /// Your shell, or kubectl
+        #[arg(value_enum)]
+        target: CompletionFor,
     },
+}
+
+/// Who completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CompletionFor {
+    /// The GNU shell.
+    Bash,
+    /// Elvish.
+    Elvish,
+    /// Fish.
+    Fish,
+    /// kubectl, by an executable of its own.
+    Kubectl,
+    /// PowerShell.
+    #[value(name = "powershell")]
+    PowerShell,
+    /// Zsh.
+    Zsh,
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// How long nothing is answered at most.
-const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// One request, as it came.
 #[derive(Clone, Debug)]

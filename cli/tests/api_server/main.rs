@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod by_database;
+mod completion;
 mod decisions;
 mod doctor;
 mod fake;
