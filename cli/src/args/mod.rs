@@ -12,8 +12,8 @@ pub use lists::{DoctorArgs, ListArgs, ReceiptArgs};
 #[cfg(test)]
 pub use people::Sending;
 pub use people::{
-    ApproveArgs, Asking, ConnectArgs, DecideArgs, DenyArgs, Format, RequestArgs, RevokeArgs, StatusArgs,
-    TokenArgs,
+    ApproveArgs, Asking, ConnectArgs, DecideArgs, DenyArgs, Format, PortFormat, RequestArgs, RevokeArgs,
+    StatusArgs, TokenArgs,
 };
 pub use place::Place;
 pub use vault_setup::VaultSetupArgs;

@@ -185,6 +185,15 @@ impl Asking {
     }
 }
 
+/// How an open port is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PortFormat {
+    /// Shell variables, `KEYHOLE_HOST` and so on.
+    Env,
+    /// One line of JSON.
+    Json,
+}
+
 /// See `Command::Connect`.
 #[derive(Args)]
 #[command(after_help = "\
@@ -194,6 +203,7 @@ Examples:
   kubectl keyhole connect orders -n shop --for 30m --reason 'order 7 shows the wrong total'
   kubectl keyhole connect orders-x7k2p -n shop -- -e 'SELECT id, total FROM orders LIMIT 5'
   kubectl keyhole connect orders-x7k2p -n shop --listen 3307
+  kubectl keyhole connect orders-x7k2p -n shop --listen 0 --output json
 
 The name of a Database stands for your one live grant for it. If there is none, and --for and --reason are given, it asks you
 whether to ask for one, and connects as soon as it is ready.
@@ -203,7 +213,8 @@ UNIX socket that only your own user can open. Everything after `--` goes to that
 
 With --listen it opens a local port for a tool of your choice and writes an option file with all that the tool needs:
 address, user, the authority to check the proxy by, and a token that stands in for the password, good for this grant
-until it ends. The file is yours alone and goes when this command ends. The proxy asks every connection for TLS and that
+until it ends. A second file holds the token alone. Both are yours alone and go when this command ends. With --output it prints
+host, port, user and these files for scripts, and never the token unless --show-token. The proxy asks every connection for TLS and that
 token, so the open port gives nothing to other users of this machine.")]
 pub struct ConnectArgs {
     /// Name of the AccessGrant, of its AccessRequest, or of the Database
@@ -214,7 +225,10 @@ pub struct ConnectArgs {
     /// Open a local port instead of starting a client: PORT, ADDRESS:PORT, or 0 for any port
     #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
-    /// With --listen: print the token, for tools that read no option file
+    /// With --listen: print what a tool needs as shell variables (env) or as one line of JSON
+    #[arg(short, long, value_enum, value_name = "FORMAT", requires = "listen")]
+    pub output: Option<PortFormat>,
+    /// With --listen: print the token, for tools that read no file
     #[arg(long, requires = "listen")]
     pub show_token: bool,
     /// Arguments of the client, after `--`
