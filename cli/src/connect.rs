@@ -1,7 +1,6 @@
 //! `connect` and `token`: from a grant to a client that runs, or a port that a tool can use.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
@@ -13,9 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{ConnectArgs, TokenArgs};
 use crate::certificates::{SessionCertificate, SessionKey, obtain, password_token};
-use crate::client::mysql::{OptionFile, Program, instructions};
+use crate::choose::find_or_ask;
+use crate::client::mysql::{OptionFile, Program, Told};
 use crate::clock;
-use crate::cluster::{Cluster, Waited, wait};
+use crate::cluster::{Cluster, Patience, Waited, wait};
 use crate::grants::{OpenGrant, end_reason, find_open};
 use crate::terminal::tell;
 use crate::tunnel::{Forward, OpenPort, PrivateFolder, PrivateSocket, ProxyTls};
@@ -25,15 +25,15 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Connects to the grant. The exit code is the client's.
 pub async fn connect(cluster: &Cluster, args: ConnectArgs) -> anyhow::Result<ExitCode> {
-    let grant = find_open(cluster, &args.grant).await?;
+    let grant = find_or_ask(cluster, &args.grant, &args.asking).await?;
     let key = SessionKey::make()?;
     let certificate = obtain(cluster, &grant, &key, clock::now()).await?;
     match args.listen {
         None => run_client(cluster, &grant, key, certificate, &args.client_args).await,
         Some(address) => {
             let token = password_token(&grant.uid, &key, &certificate, clock::now(), grant.expires_at)?;
-            let shown = args.show_token.then(|| token.clone());
-            keep_port_open(cluster, &grant, address, token, shown).await
+            let port = OpenPort::listen(address, grant.engine.native_port()).await?;
+            keep_port_open(cluster, &grant, port, &token, &args).await
         }
     }
 }
@@ -62,7 +62,7 @@ async fn run_client(
     args: &[OsString],
 ) -> anyhow::Result<ExitCode> {
     let tls = ProxyTls::new(&grant.proxy, &key, certificate)?;
-    let socket = PrivateSocket::listen(PrivateFolder::make_in(&private_parent())?)?;
+    let socket = PrivateSocket::listen_in(&private_parent(), &std::env::temp_dir())?;
     let program = Program::find(&std::env::var_os("PATH").unwrap_or_default()).await?;
     // The terminal sends Ctrl-C to the client as well, which stops its statement with it. We stay.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
@@ -99,19 +99,21 @@ async fn run_client(
 async fn keep_port_open(
     cluster: &Cluster,
     grant: &OpenGrant,
-    address: SocketAddr,
-    token: String,
-    shown: Option<String>,
+    port: OpenPort,
+    token: &str,
+    args: &ConnectArgs,
 ) -> anyhow::Result<ExitCode> {
-    let port = OpenPort::listen(address, grant.engine.native_port()).await?;
     let folder = PrivateFolder::make_in(&private_parent())?;
     let ca = folder.put("proxy-ca.crt", &grant.proxy.ca_pem)?;
     let file = OptionFile { address: port.address(), user: &grant.user, ca: &ca };
-    let path = folder.put("client.cnf", &file.text(&token))?;
+    let option_file = folder.put("client.cnf", &file.text(token))?;
+    let token_file = folder.put("token", token)?;
+    let shown = args.show_token.then_some(token);
+    let told = Told { grant, file: &file, option_file: &option_file, token_file: &token_file, token: shown };
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot wait for signals")?;
-    crate::print(&instructions(grant, &file, &path, shown.as_deref()))?;
+    crate::print(&told.told(args.output))?;
     tokio::select! {
         error = port.serve(Forward::to(cluster, &grant.proxy)) => Err(error).context("the port failed"),
         reason = ended(cluster, &grant.name) => {
@@ -128,7 +130,7 @@ async fn keep_port_open(
 async fn ended(cluster: &Cluster, grant: &str) -> String {
     let grants = cluster.api::<AccessGrant>();
     loop {
-        match wait(&grants, grant, Duration::MAX, end_reason).await {
+        match wait(&grants, grant, Patience::silent(Duration::MAX), end_reason).await {
             Ok(Waited::Seen(reason)) => return reason,
             Ok(Waited::Gone) => return "Deleted".to_owned(),
             Ok(Waited::TimedOut) | Err(_) => tokio::time::sleep(ASK_AGAIN).await,

@@ -1,4 +1,4 @@
-//! Objects in the form that a program reads, and whether they are sent.
+//! Objects in the form that a program reads.
 
 use serde::Serialize;
 
@@ -19,6 +19,31 @@ pub enum FormatError {
         /// Why.
         source: serde_norway::Error,
     },
+}
+
+/// Objects of any kind as `kubectl get -o json` lists them.
+#[derive(Serialize)]
+pub struct List {
+    #[serde(rename = "apiVersion")]
+    api_version: &'static str,
+    kind: &'static str,
+    items: Vec<serde_json::Value>,
+}
+
+impl List {
+    /// Without any.
+    pub fn new() -> Self {
+        Self { api_version: "v1", kind: "List", items: Vec::new() }
+    }
+
+    /// With these behind the others.
+    pub fn with<K: Serialize>(mut self, objects: &[K]) -> Result<Self, FormatError> {
+        for object in objects {
+            let value = serde_json::to_value(object).map_err(|source| FormatError::Json { source })?;
+            self.items.push(value);
+        }
+        Ok(self)
+    }
 }
 
 /// The text of an object, with a newline at its end.

@@ -7,10 +7,19 @@ use kube::api::{ListParams, PostParams};
 use crate::cluster::{CallError, Cluster};
 
 /// A person as the API server sees them.
+#[derive(Clone)]
 pub struct Person {
     /// User name.
     pub user: String,
     /// Of the groups that the namespace's policies name, those the person is in; sorted, each once.
+    pub groups: Vec<String>,
+}
+
+/// A person's account, with all its groups. For comparing, not for writing into objects.
+pub struct Account {
+    /// User name.
+    pub user: String,
+    /// Every group that the API server counts them to.
     pub groups: Vec<String>,
 }
 
@@ -25,8 +34,8 @@ pub enum WhoError {
     Nobody,
 }
 
-impl Person {
-    /// Asks the API server, and reads the namespace's policies: admission wants to know about each group they name.
+impl Account {
+    /// Asks the API server.
     pub async fn ask(cluster: &Cluster) -> Result<Self, WhoError> {
         let review = cluster
             .api_all::<SelfSubjectReview>()
@@ -36,6 +45,14 @@ impl Person {
             .map_err(WhoError::Call)?;
         let info = review.status.and_then(|status| status.user_info).unwrap_or_default();
         let user = info.username.filter(|user| !user.is_empty()).ok_or(WhoError::Nobody)?;
+        Ok(Self { user, groups: info.groups.unwrap_or_default() })
+    }
+}
+
+impl Person {
+    /// Asks the API server, and reads the namespace's policies: admission wants to know about each group they name.
+    pub async fn ask(cluster: &Cluster) -> Result<Self, WhoError> {
+        let Account { user, groups } = Account::ask(cluster).await?;
         let policies = cluster
             .api::<AccessPolicy>()
             .list(&ListParams::default())
@@ -43,7 +60,7 @@ impl Person {
             .map_err(CallError::of(format!("list AccessPolicies of namespace {}", cluster.namespace())))
             .map_err(WhoError::Call)?;
         let named = policies.items.into_iter().flat_map(|policy| policy.spec.groups).collect::<Vec<_>>();
-        Ok(Self { user, groups: told(&info.groups.unwrap_or_default(), named) })
+        Ok(Self { user, groups: told(&groups, named) })
     }
 }
 

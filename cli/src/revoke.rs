@@ -35,7 +35,7 @@ pub async fn revoke(cluster: &Cluster, args: RevokeArgs) -> anyhow::Result<ExitC
             true => revoked,
             false => requests::send_revocation(cluster, &revoked).await?,
         };
-        return show(&shown, &args.sending);
+        return show(&shown, args.sending.format());
     }
     let (sent, mut failed) = send(cluster, &meant, &person, &args.reason).await;
     if !args.no_wait {
@@ -200,7 +200,7 @@ pub async fn abandon(cluster: &Cluster, args: AbandonArgs) -> anyhow::Result<Exi
     let person = Person::ask(cluster).await?;
     let given_up = requests::abandonment(&grant, person, &args.reason)?;
     if args.sending.dry_run {
-        return show(&given_up, &args.sending);
+        return show(&given_up, args.sending.format());
     }
     if !args.yes {
         for (item, detail) in &open {
@@ -214,7 +214,7 @@ pub async fn abandon(cluster: &Cluster, args: AbandonArgs) -> anyhow::Result<Exi
     }
     let sent = requests::send_abandonment(cluster, &given_up).await?;
     if args.sending.output.is_some() {
-        return show(&sent, &args.sending);
+        return show(&sent, args.sending.format());
     }
     let all = ended(cluster, vec![sent], args.timeout).await.context("it is given up")?;
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -12,8 +12,12 @@ use tokio::sync::watch;
 use crate::args::{Format, StatusArgs};
 use crate::clock;
 use crate::cluster::{CallError, Cluster, Waited, wait};
+use crate::lists;
 use crate::story::{Mark, Step, Verdict, span, story, verdict};
 use crate::terminal;
+
+/// How long a new request is followed: a policy that says nothing lets one wait that long.
+const LONGEST_PENDING: Duration = Duration::from_secs(24 * 3600);
 
 /// A request and its grant, for programs.
 #[derive(Serialize)]
@@ -25,10 +29,13 @@ struct Both {
 
 /// See `StatusArgs`.
 pub async fn status(cluster: &Cluster, args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let Some(name) = args.request else {
+        return lists::mine(cluster, args.within.scope(), args.output).await;
+    };
     if args.wait {
-        return follow(cluster, &args.request, args.timeout).await;
+        return follow(cluster, &name, args.timeout).await;
     }
-    let both = read(cluster, &args.request).await?;
+    let both = read(cluster, &name).await?;
     if let Some(format) = args.output {
         return print_both(&both, format);
     }
@@ -57,8 +64,20 @@ async fn read(cluster: &Cluster, name: &str) -> Result<Both, CallError> {
     Ok(Both { request, grant })
 }
 
+/// See `StatusArgs`: with --wait.
+async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow::Result<ExitCode> {
+    Ok(exit_code(until_decided(cluster, name, patience).await?))
+}
+
+fn exit_code(verdict: Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Ready => ExitCode::SUCCESS,
+        Verdict::Over | Verdict::Waiting => ExitCode::FAILURE,
+    }
+}
+
 /// Tells each step when it is done, until the grant is ready or will never be.
-pub async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow::Result<ExitCode> {
+async fn until_decided(cluster: &Cluster, name: &str, patience: Duration) -> anyhow::Result<Verdict> {
     let (now_waiting, watcher) = watch::channel(String::from("waits for the operator"));
     let mut told = 0;
     let api = cluster.api::<AccessRequest>();
@@ -66,7 +85,7 @@ pub async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow
         let steps = story(request, None, clock::now());
         let done: Vec<&Step> = steps.iter().filter(|step| step.mark != Mark::Now).collect();
         for step in done.iter().skip(told) {
-            clear_moving_line();
+            terminal::clear_moving_line();
             // Who closed standard output has the exit code still.
             let _ = crate::print(&line(step, started(request)));
         }
@@ -83,10 +102,9 @@ pub async fn follow(cluster: &Cluster, name: &str, patience: Duration) -> anyhow
         waited = waiting => waited,
         () = draw_moving_line(watcher) => return Err(anyhow::anyhow!("the display ended")),
     };
-    clear_moving_line();
+    terminal::clear_moving_line();
     match waited? {
-        Waited::Seen(Verdict::Ready) => Ok(ExitCode::SUCCESS),
-        Waited::Seen(Verdict::Over | Verdict::Waiting) => Ok(ExitCode::FAILURE),
+        Waited::Seen(verdict) => Ok(verdict),
         Waited::Gone => {
             anyhow::bail!("there is no AccessRequest {name} in namespace {}", cluster.namespace())
         }
@@ -128,15 +146,12 @@ async fn draw_moving_line(text: watch::Receiver<String>) {
     }
 }
 
-fn clear_moving_line() {
-    if terminal::can_draw() {
-        eprint!("\r\x1b[K");
-    }
-}
-
 /// What `request --wait` does after it has asked: as long as a request can be pending.
 pub async fn follow_new(cluster: &Cluster, name: &str) -> anyhow::Result<ExitCode> {
-    follow(cluster, name, Duration::from_secs(24 * 3600))
-        .await
-        .with_context(|| format!("request {name} is sent"))
+    Ok(exit_code(decided(cluster, name).await.with_context(|| format!("request {name} is sent"))?))
+}
+
+/// What became of a request, told as it happens; as long as a request can be pending.
+pub async fn decided(cluster: &Cluster, name: &str) -> anyhow::Result<Verdict> {
+    until_decided(cluster, name, LONGEST_PENDING).await
 }

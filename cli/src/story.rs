@@ -168,6 +168,10 @@ pub fn span(seconds: i64) -> String {
     let (minutes, rest) = (seconds.checked_div(60).unwrap_or(0), seconds.checked_rem(60).unwrap_or(0));
     let (hours, left) = (minutes.checked_div(60).unwrap_or(0), minutes.checked_rem(60).unwrap_or(0));
     match (hours, minutes) {
+        (48.., _) => {
+            let (days, left) = (hours.checked_div(24).unwrap_or(0), hours.checked_rem(24).unwrap_or(0));
+            format!("{days} d {left} h")
+        }
         (0, 0) => format!("{seconds} s"),
         (0, 1..10) => format!("{minutes} min {rest} s"),
         (0, _) => format!("{minutes} min"),
@@ -241,7 +245,7 @@ mod tests {
 
     #[test]
     fn spans_are_said_as_people_say_them() {
-        let said: Vec<String> = [0, 59, 61, 600, 3_600, 43_200].into_iter().map(span).collect();
-        assert_eq!(said, ["0 s", "59 s", "1 min 1 s", "10 min", "1 h 0 min", "12 h 0 min"]);
+        let said: Vec<String> = [0, 59, 61, 600, 3_600, 43_200, 183_600].into_iter().map(span).collect();
+        assert_eq!(said, ["0 s", "59 s", "1 min 1 s", "10 min", "1 h 0 min", "12 h 0 min", "2 d 3 h"]);
     }
 }

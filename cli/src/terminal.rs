@@ -19,6 +19,19 @@ pub fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// The same, in place of a moving line.
+pub fn tell_over(line: &str) {
+    clear_moving_line();
+    tell(line);
+}
+
+/// Takes a moving line off standard error.
+pub fn clear_moving_line() {
+    if can_draw() {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+}
+
 /// Whether text on standard output may be coloured: a terminal, and NO_COLOR (https://no-color.org) not set.
 pub fn coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -40,9 +53,14 @@ pub enum Reply {
     NoTerminal,
 }
 
+/// Whether somebody is there to answer.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && can_draw()
+}
+
 /// Asks a yes-or-no question; an empty answer means no.
 pub fn ask(question: &str) -> Reply {
-    if !std::io::stdin().is_terminal() || !can_draw() {
+    if !can_ask() {
         return Reply::NoTerminal;
     }
     let mut stderr = std::io::stderr();

@@ -1,15 +1,21 @@
 //! The command line. Words become checked values here; nothing is done.
 
+mod duration;
+mod lists;
 mod people;
+mod place;
 mod vault_setup;
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-
+pub use lists::{DoctorArgs, ListArgs, ReceiptArgs};
+#[cfg(test)]
+pub use people::Sending;
 pub use people::{
-    AbandonArgs, ConnectArgs, DecideArgs, Format, RequestArgs, RevokeArgs, Sending, StatusArgs, TokenArgs,
+    AbandonArgs, ApproveArgs, Asking, ConnectArgs, DecideArgs, DenyArgs, Format, PortFormat, RequestArgs,
+    RevokeArgs, StatusArgs, TokenArgs,
 };
+pub use place::Place;
 pub use vault_setup::VaultSetupArgs;
 
 /// Look, don't touch: read a production database for a while, with approval, without ever holding a credential.
@@ -24,37 +30,48 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Which cluster and namespace. As with kubectl, but after `keyhole`.
-#[derive(Args)]
-pub struct Place {
-    /// Namespace of the objects; default: the context's
-    #[arg(short, long, global = true, value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-    /// Context of the kubeconfig; default: the current one
-    #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
-    /// The kubeconfig file; default: $KUBECONFIG, then ~/.kube/config
-    #[arg(long, global = true, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-}
+const DATABASES: &str = "\
+Examples:
+  kubectl keyhole databases
+  kubectl keyhole databases -A
+  kubectl keyhole databases -n shop -o json
+
+The first rule of the policy that matches a request decides about it. Which one that is depends on who asks, why and for how
+long: the status of a request names it. With -o it prints the Databases and the AccessPolicies.";
+
+const PENDING: &str = "\
+Examples:
+  kubectl keyhole pending
+  kubectl keyhole pending -A
+  kubectl keyhole pending -n shop -o json
+
+`yes` says that the policy names you or one of your groups as an approver of that request. Your own requests others approve.";
+
+const COMPLETION: &str = "\
+Examples:
+  kubectl keyhole completion kubectl > /usr/local/bin/kubectl_complete-keyhole
+  kubectl keyhole completion bash > /etc/bash_completion.d/kubectl-keyhole
+
+The first completes `kubectl keyhole`: make the file executable, in a folder of PATH. kubectl's own completion must be set up. It
+completes names of Databases, requests and grants, too. The second completes the plug-in under its own name, `kubectl-keyhole`.";
 
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
     /// Ask to read a database
     Request(RequestArgs),
-    /// Show how a request stands, or wait for its grant
+    /// List the databases that you may ask for, and what their policies want
+    #[command(after_help = DATABASES)]
+    Databases(ListArgs),
+    /// List the requests that nobody has decided yet, those that you may approve first
+    #[command(after_help = PENDING)]
+    Pending(ListArgs),
+    /// Show how a request stands, or wait for its grant; without a name, list your own
     Status(StatusArgs),
-    /// Approve a request, on exactly the terms shown
-    #[command(
-        after_help = "Example:\n  kubectl keyhole approve orders-x7k2p -n shop --comment 'incident 42'"
-    )]
-    Approve(DecideArgs),
-    /// Deny a request; a denial is final
-    #[command(
-        after_help = "Example:\n  kubectl keyhole deny orders-x7k2p -n shop --comment 'use the replica'"
-    )]
-    Deny(DecideArgs),
+    /// Approve requests, on exactly the terms shown
+    Approve(ApproveArgs),
+    /// Deny requests; a denial is final
+    Deny(DenyArgs),
     /// Connect to a granted database with your own client
     Connect(ConnectArgs),
     /// Print a token that stands in for the password, for tools that can only send one
@@ -63,16 +80,37 @@ pub enum Command {
     Revoke(RevokeArgs),
     /// Give up the proof of a grant's end, on record
     Abandon(AbandonArgs),
+    /// Say why a request waits or a grant is not ready, and what mends it
+    Doctor(DoctorArgs),
+    /// Show what is known about a grant being shut, item by item
+    Receipt(ReceiptArgs),
     /// Print what the platform team runs once in Vault and on the database server
     VaultSetup(Box<VaultSetupArgs>),
-    /// Print a completion script for your shell
-    #[command(
-        after_help = "Example:\n  kubectl keyhole completion bash > /etc/bash_completion.d/kubectl-keyhole"
-    )]
+    /// Print a completion script for your shell, or the executable by which kubectl completes
+    #[command(after_help = COMPLETION)]
     Completion {
-        /// Your shell
-        shell: clap_complete::Shell,
+        /// Your shell, or kubectl
+        #[arg(value_enum)]
+        target: CompletionFor,
     },
+}
+
+/// Who completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CompletionFor {
+    /// The GNU shell.
+    Bash,
+    /// Elvish.
+    Elvish,
+    /// Fish.
+    Fish,
+    /// kubectl, by an executable of its own.
+    Kubectl,
+    /// PowerShell.
+    #[value(name = "powershell")]
+    PowerShell,
+    /// Zsh.
+    Zsh,
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::vault_setup::duration;
+use super::duration::{minutes, span};
+use super::lists::Within;
 
 /// What a program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -39,7 +40,7 @@ pub struct RequestArgs {
     /// Name of the Database
     pub database: String,
     /// How long: 30m, 2h, 1h30m; 1 minute to 12 hours
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = minutes)]
     pub duration: String,
     /// Why; approvers read it
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -55,14 +56,55 @@ pub struct RequestArgs {
     pub sending: Sending,
 }
 
-/// See `Command::Approve` and `Command::Deny`.
+impl Sending {
+    /// The form in which an object is shown.
+    pub fn format(&self) -> Format {
+        self.output.unwrap_or(Format::Yaml)
+    }
+}
+
+/// See `Command::Approve`.
 #[derive(Args)]
-pub struct DecideArgs {
-    /// Name of the AccessRequest
-    pub request: String,
+#[command(after_help = "\
+Examples:
+  kubectl keyhole approve orders-x7k2p -n shop --comment 'incident 42'
+  kubectl keyhole approve orders-x7k2p orders-b3v9d -n shop
+  kubectl keyhole approve orders-x7k2p -n shop --dry-run -o yaml
+
+Each request is shown and asked about. What you send names the digest of the terms that you saw. It exits with 1 when any of
+them could not be approved, or you said no.")]
+pub struct ApproveArgs {
+    /// Which, and how.
+    #[command(flatten)]
+    pub which: DecideArgs,
     /// For the record
     #[arg(long)]
     pub comment: Option<String>,
+}
+
+/// See `Command::Deny`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole deny orders-x7k2p -n shop --comment 'use the replica'
+  kubectl keyhole deny orders-x7k2p orders-b3v9d -n shop --yes --comment 'the incident is over'
+
+It exits with 1 when any of them could not be denied, or you said no.")]
+pub struct DenyArgs {
+    /// Which, and how.
+    #[command(flatten)]
+    pub which: DecideArgs,
+    /// Why; the person who asked reads it
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub comment: String,
+}
+
+/// Which requests are decided, and how.
+#[derive(Args)]
+pub struct DecideArgs {
+    /// Names of the AccessRequests
+    #[arg(required = true, value_name = "REQUEST")]
+    pub requests: Vec<String>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -104,8 +146,8 @@ pub struct RevokeArgs {
     /// Do not wait until they are shut
     #[arg(long)]
     pub no_wait: bool,
-    /// How long to wait at most, in seconds
-    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = seconds)]
+    /// How long to wait at most
+    #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = span)]
     pub timeout: Duration,
     /// Whether to send it.
     #[command(flatten)]
@@ -129,8 +171,8 @@ pub struct AbandonArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
-    /// How long to wait at most until it has ended, in seconds
-    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    /// How long to wait at most until it has ended
+    #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = span)]
     pub timeout: Duration,
     /// Whether to send it.
     #[command(flatten)]
@@ -141,23 +183,65 @@ pub struct AbandonArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
+  kubectl keyhole status
+  kubectl keyhole status -A
   kubectl keyhole status orders-x7k2p -n shop
-  kubectl keyhole status orders-x7k2p -n shop --wait && kubectl keyhole connect orders-x7k2p -n shop
+  kubectl keyhole status orders-x7k2p -n shop --wait --timeout 30m && kubectl keyhole connect orders-x7k2p -n shop
   kubectl keyhole status orders-x7k2p -n shop -o json
+
+Without a name it lists what you asked for and what you were granted, with the time that is left.
 
 With --wait it exits with 0 once the grant is ready, and with 1 when it was denied, lapsed or ended, or time ran out.")]
 pub struct StatusArgs {
-    /// Name of the AccessRequest
-    pub request: String,
+    /// Name of the AccessRequest; without one, all of your own
+    #[arg(conflicts_with = "all_namespaces")]
+    pub request: Option<String>,
+    /// Where to look for your own.
+    #[command(flatten)]
+    pub within: Within,
     /// Wait until the grant is ready
-    #[arg(long)]
+    #[arg(long, requires = "request")]
     pub wait: bool,
-    /// With --wait: how long at most, in seconds
-    #[arg(long, default_value = "3600", value_name = "SECONDS", value_parser = seconds, requires = "wait")]
+    /// With --wait: how long at most: 90s, 30m, 2h
+    #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = span, requires = "wait")]
     pub timeout: Duration,
     /// Print it as JSON or YAML
     #[arg(short, long, value_enum, value_name = "FORMAT", conflicts_with = "wait")]
     pub output: Option<Format>,
+}
+
+/// What `connect` asks for when there is no grant for the database.
+#[derive(Args, Default)]
+pub struct Asking {
+    /// Without a grant for the Database: ask for one of this length
+    #[arg(long = "for", value_name = "DURATION", value_parser = minutes, requires = "reason")]
+    pub duration: Option<String>,
+    /// Why; approvers read it
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new(), requires = "duration")]
+    pub reason: Option<String>,
+}
+
+impl Asking {
+    /// What `request` would be given, if the person said enough.
+    pub fn complete(&self, database: &str) -> Option<RequestArgs> {
+        Some(RequestArgs {
+            database: database.to_owned(),
+            duration: self.duration.clone()?,
+            reason: self.reason.clone()?,
+            name: None,
+            wait: true,
+            sending: Sending { dry_run: false, output: None },
+        })
+    }
+}
+
+/// How an open port is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PortFormat {
+    /// Shell variables, `KEYHOLE_HOST` and so on.
+    Env,
+    /// One line of JSON.
+    Json,
 }
 
 /// See `Command::Connect`.
@@ -165,23 +249,36 @@ pub struct StatusArgs {
 #[command(after_help = "\
 Examples:
   kubectl keyhole connect orders-x7k2p -n shop
+  kubectl keyhole connect orders -n shop
+  kubectl keyhole connect orders -n shop --for 30m --reason 'order 7 shows the wrong total'
   kubectl keyhole connect orders-x7k2p -n shop -- -e 'SELECT id, total FROM orders LIMIT 5'
   kubectl keyhole connect orders-x7k2p -n shop --listen 3307
+  kubectl keyhole connect orders-x7k2p -n shop --listen 0 --output json
+
+The name of a Database stands for your one live grant for it. If there is none, and --for and --reason are given, it asks you
+whether to ask for one, and connects as soon as it is ready.
 
 Without --listen it makes a key in memory, has it certified for this grant, and starts your `mariadb` or `mysql` on a
 UNIX socket that only your own user can open. Everything after `--` goes to that client, and its exit code is ours.
 
 With --listen it opens a local port for a tool of your choice and writes an option file with all that the tool needs:
 address, user, the authority to check the proxy by, and a token that stands in for the password, good for this grant
-until it ends. The file is yours alone and goes when this command ends. The proxy asks every connection for TLS and that
+until it ends. A second file holds the token alone. Both are yours alone and go when this command ends. With --output it prints
+host, port, user and these files for scripts, and never the token unless --show-token. The proxy asks every connection for TLS and that
 token, so the open port gives nothing to other users of this machine.")]
 pub struct ConnectArgs {
-    /// Name of the AccessGrant, or of its AccessRequest
+    /// Name of the AccessGrant, of its AccessRequest, or of the Database
     pub grant: String,
+    /// What is asked for if there is no grant.
+    #[command(flatten)]
+    pub asking: Asking,
     /// Open a local port instead of starting a client: PORT, ADDRESS:PORT, or 0 for any port
     #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
-    /// With --listen: print the token, for tools that read no option file
+    /// With --listen: print what a tool needs as shell variables (env) or as one line of JSON
+    #[arg(short, long, value_enum, value_name = "FORMAT", requires = "listen")]
+    pub output: Option<PortFormat>,
+    /// With --listen: print the token, for tools that read no file
     #[arg(long, requires = "listen")]
     pub show_token: bool,
     /// Arguments of the client, after `--`
@@ -202,12 +299,8 @@ pub struct TokenArgs {
     /// Name of the AccessGrant, or of its AccessRequest
     pub grant: String,
     /// How long it is good; default: as long as the grant
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = minutes)]
     pub duration: Option<String>,
-}
-
-fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_secs)
 }
 
 /// Without an address only this machine is meant.

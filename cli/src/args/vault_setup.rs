@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::duration::minutes;
 use crate::vault_setup::{Administrator, Binary, DatabaseSetup, OperatorSetup, ServiceAccount, VaultName};
 
 const EXAMPLES: &str = "\
@@ -60,7 +61,7 @@ struct DatabaseOptions {
     #[arg(long, value_name = "SCHEMA")]
     schema: Vec<String>,
     /// The longest a credential lives; a longer grant gets a new one then, and its sessions are cut
-    #[arg(long, default_value = "2h", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "2h", value_name = "DURATION", value_parser = minutes)]
     max_ttl: String,
     /// Namespace of the proxies
     #[arg(long, default_value = "keyhole-proxies", value_name = "NAMESPACE")]
@@ -118,9 +119,4 @@ impl VaultSetupArgs {
             account: ServiceAccount { namespace: operator_namespace, name: operator_service_account },
         }
     }
-}
-
-/// A duration as objects write them, `30m`, `2h`, `1h30m`; it is passed on as written.
-pub(super) fn duration(text: &str) -> Result<String, crds::BadDuration> {
-    crds::minutes(text).map(|_| text.to_owned())
 }

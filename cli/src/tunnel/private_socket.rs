@@ -13,6 +13,9 @@ use tokio::task::JoinSet;
 use super::forward::ProxyTls;
 use super::{Forward, ForwardError};
 
+/// The most bytes of a socket's path: the kernel keeps 108 with the zero at the end (unix(7)).
+const LONGEST_SOCKET_PATH: usize = 107;
+
 /// A folder of mode 0700, deleted when it goes out of scope.
 pub struct PrivateFolder {
     folder: TempDir,
@@ -78,9 +81,18 @@ pub struct PrivateSocket {
 }
 
 impl PrivateSocket {
+    /// Listens in a new private folder in `parent`, or in `otherwise` where the path would be too long for a socket.
+    pub fn listen_in(parent: &Path, otherwise: &Path) -> Result<Self, PrivateFolderError> {
+        let folder = PrivateFolder::make_in(parent)?;
+        if socket_path(&folder).as_os_str().len() > LONGEST_SOCKET_PATH {
+            return Self::listen(PrivateFolder::make_in(otherwise)?);
+        }
+        Self::listen(folder)
+    }
+
     /// Listens in this folder.
     pub fn listen(folder: PrivateFolder) -> Result<Self, PrivateFolderError> {
-        let path = folder.folder.path().join("s");
+        let path = socket_path(&folder);
         let listener = UnixListener::bind(&path)
             .map_err(|source| PrivateFolderError::Put { path: path.clone(), source })?;
         Ok(Self { listener, path, folder })
@@ -118,6 +130,10 @@ impl PrivateSocket {
         let ours = local.peer_cred().is_ok_and(|peer| peer.uid() == self.folder.owner);
         Ok(ours.then_some(local))
     }
+}
+
+fn socket_path(folder: &PrivateFolder) -> PathBuf {
+    folder.folder.path().join("s")
 }
 
 async fn pipe(mut local: UnixStream, forward: &Forward, tls: &ProxyTls) -> Result<(), ForwardError> {
@@ -160,5 +176,23 @@ mod tests {
         assert!(socket.accept().await.unwrap().is_some());
         drop(socket);
         assert!(!path.exists() && parent.path().read_dir().unwrap().next().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_folder_too_deep_for_a_socket_is_passed_over() {
+        let (parent, otherwise) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        // The longest path that fits, and one byte more.
+        for (spare, inside) in [(0, parent.path()), (1, otherwise.path())] {
+            let own = parent.path().as_os_str().len() + "/".len() + "/keyhole-123456/s".len();
+            let deep = parent.path().join("d".repeat(LONGEST_SOCKET_PATH - own + spare));
+            std::fs::create_dir(&deep).unwrap();
+            let socket = PrivateSocket::listen_in(&deep, otherwise.path()).unwrap();
+            assert!(socket.path().starts_with(inside), "{:?}", socket.path());
+            let _peer = UnixStream::connect(socket.path()).await.unwrap();
+            assert!(socket.accept().await.unwrap().is_some());
+            drop(socket);
+            assert!(deep.read_dir().unwrap().next().is_none(), "nothing is left in the deep folder");
+        }
+        assert!(otherwise.path().read_dir().unwrap().next().is_none());
     }
 }

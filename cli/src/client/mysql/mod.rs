@@ -2,6 +2,8 @@
 
 mod option_file;
 mod program;
+mod told;
 
-pub use option_file::{OptionFile, instructions};
+pub use option_file::OptionFile;
 pub use program::Program;
+pub use told::Told;

@@ -1,9 +1,7 @@
-//! The option file that `connect --listen` writes, and what it tells the person.
+//! The option file that `connect --listen` writes.
 
 use std::net::SocketAddr;
 use std::path::Path;
-
-use crate::grants::OpenGrant;
 
 /// What a client needs, but for the token.
 pub struct OptionFile<'a> {
@@ -30,7 +28,7 @@ impl OptionFile<'_> {
     }
 
     /// Where a client on this machine finds the port.
-    fn host(&self) -> String {
+    pub fn host(&self) -> String {
         match self.address.ip() {
             ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
             ip => ip.to_string(),
@@ -43,50 +41,12 @@ fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " "))
 }
 
-/// What is printed.
-pub fn instructions(grant: &OpenGrant, file: &OptionFile<'_>, path: &Path, token: Option<&str>) -> String {
-    let OptionFile { address, user, ca } = file;
-    let mut text = format!(
-        "Listening on {address} for grant {} until {}. Stop with Ctrl-C.\n\n  \
-         host       {}\n  port       {}\n  user       {user}\n  password   in {}\n  authority  {}\n\n\
-         Run one of\n  mariadb --defaults-extra-file={}\n  \
-         mysql --defaults-extra-file={} --ssl-mode=VERIFY_IDENTITY --enable-cleartext-plugin\n\n\
-         Other tools: TLS with that authority, and the password sent in clear text inside it.\n",
-        grant.name,
-        grant.expires_at,
-        file.host(),
-        address.port(),
-        path.display(),
-        ca.display(),
-        path.display(),
-        path.display(),
-    );
-    if !address.ip().is_loopback() {
-        text.push_str("Other machines can reach this port. They need the token all the same.\n");
-    }
-    if let Some(token) = token {
-        text.push_str(&format!("\n{token}\n"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     fn file(address: &str) -> OptionFile<'static> {
         OptionFile { address: address.parse().unwrap(), user: "requester", ca: Path::new("/run/k/ca.crt") }
-    }
-
-    #[test]
-    fn the_token_is_told_only_when_asked_for() {
-        let grant = OpenGrant::for_tests(Timestamp::UNIX_EPOCH);
-        let file = file("127.0.0.1:3307");
-        let path = Path::new("/run/k/client.cnf");
-        assert!(!instructions(&grant, &file, path, None).contains("ey.token"));
-        assert!(instructions(&grant, &file, path, Some("ey.token")).ends_with("\ney.token\n"));
     }
 
     #[test]
@@ -96,13 +56,5 @@ mod tests {
         let text = file.text("t");
         assert_eq!(text.lines().filter(|line| line.starts_with("host")).count(), 1, "{text}");
         assert!(text.contains("user=\"a\\\" host=elsewhere\\\\\""), "{text}");
-    }
-
-    #[test]
-    fn a_port_open_to_other_machines_is_said_to_be() {
-        let grant = OpenGrant::for_tests(Timestamp::UNIX_EPOCH);
-        let open = file("0.0.0.0:3307");
-        let text = instructions(&grant, &open, Path::new("/x"), None);
-        assert!(text.contains("Other machines can reach this port") && text.contains("host       127.0.0.1"));
     }
 }

@@ -1,0 +1,62 @@
+//! Arguments of what shows and changes nothing.
+
+use clap::Args;
+
+use super::people::Format;
+use crate::cluster::Scope;
+
+/// Where to look.
+#[derive(Args)]
+pub struct Within {
+    /// Look in all namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+}
+
+impl Within {
+    /// As the calls want it.
+    pub fn scope(&self) -> Scope {
+        if self.all_namespaces { Scope::Everywhere } else { Scope::Namespace }
+    }
+}
+
+/// See `Command::Databases` and `Command::Pending`.
+#[derive(Args)]
+pub struct ListArgs {
+    /// Where to look.
+    #[command(flatten)]
+    pub within: Within,
+    /// Print the objects as JSON or YAML
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// See `Command::Receipt`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole receipt orders-x7k2p -n shop
+  kubectl keyhole receipt orders-x7k2p -n shop -o json
+
+It exits with 0 when the grant has ended and everything is shut, and with 1 while something is open or the grant has not ended.")]
+pub struct ReceiptArgs {
+    /// Name of the AccessGrant, or of its AccessRequest
+    pub grant: String,
+    /// Print it as JSON or YAML
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// See `Command::Doctor`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole doctor -n shop
+  kubectl keyhole doctor orders-x7k2p -n shop
+
+It looks at the request, its grant, the Database, its AccessPolicy, your own rights and your client program, and says what is in
+the way, the likeliest first, each with the command that mends it or shows more. It exits with 1 when something is in the way.")]
+pub struct DoctorArgs {
+    /// Name of the AccessRequest, AccessGrant or Database; without one, only you are looked at
+    pub name: Option<String>,
+}

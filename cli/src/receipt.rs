@@ -1,0 +1,162 @@
+//! `receipt`: what is known about a grant being shut, item by item. The exit code says whether everything is.
+
+use std::process::ExitCode;
+
+use access::{Item, Outcome};
+use crds::{AccessGrant, GrantPhase, ReceiptLine};
+use kube::ResourceExt;
+use serde::Serialize;
+
+use crate::args::ReceiptArgs;
+use crate::cluster::Cluster;
+use crate::grants;
+use crate::table::{Cell, Colour, Paint, Table};
+use crate::terminal::tell;
+
+/// A receipt, for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    grant: String,
+    user: String,
+    database: String,
+    phase: GrantPhase,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_reason: Option<String>,
+    /// Whether nothing is left to be shut.
+    shut: bool,
+    receipt: Vec<ReceiptLine>,
+}
+
+/// See `Command::Receipt`.
+pub async fn receipt(cluster: &Cluster, args: ReceiptArgs) -> anyhow::Result<ExitCode> {
+    let receipt = of(&grants::find(cluster, &args.grant).await?);
+    match args.output {
+        Some(format) => crate::show(&receipt, format)?,
+        None => {
+            tell(&heading(&receipt));
+            crate::print(&table(&receipt).text(Paint::of_output()))?
+        }
+    };
+    Ok(if receipt.shut { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The lines in the order of `Item::ALL`.
+fn of(grant: &AccessGrant) -> Receipt {
+    let status = grant.status.clone().unwrap_or_default();
+    let mut receipt = status.receipt;
+    receipt.sort_by_key(|line| Item::from_word(&line.item).map_or(usize::MAX, place));
+    Receipt {
+        grant: grant.name_any(),
+        user: grant.spec.user.clone(),
+        database: grant.spec.terms.database.clone(),
+        phase: status.phase,
+        end_reason: status.end_reason,
+        shut: status.phase == GrantPhase::Ended && is_shut(&receipt),
+        receipt,
+    }
+}
+
+/// Whether each item is known, and none is open. A word that we don't know is open.
+fn is_shut(lines: &[ReceiptLine]) -> bool {
+    let outcome = |line: &ReceiptLine| Item::from_word(&line.item).and(Outcome::from_word(&line.outcome));
+    let is_closed = |line: &ReceiptLine| outcome(line).is_some_and(|outcome| outcome != Outcome::Open);
+    let is_told = |item: Item| lines.iter().any(|line| line.item == item.word());
+    lines.iter().all(is_closed) && Item::ALL.into_iter().all(is_told)
+}
+
+fn place(item: Item) -> usize {
+    Item::ALL.iter().position(|other| *other == item).unwrap_or(usize::MAX)
+}
+
+fn heading(receipt: &Receipt) -> String {
+    let Receipt { grant, user, database, phase, end_reason, shut, receipt: _ } = receipt;
+    let why = end_reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+    let stands = match (phase, shut) {
+        (GrantPhase::Opening | GrantPhase::Ready, _) => "has not ended, so nothing is shut".to_owned(),
+        (GrantPhase::Ending | GrantPhase::Ended, false) => format!("ends{why}; something is still open"),
+        (GrantPhase::Ending | GrantPhase::Ended, true) => format!("has ended{why}; everything is shut"),
+    };
+    format!("grant {grant} of {user} for {database} {stands}")
+}
+
+/// A line for each item that must be shut, known of or not, and for each that we don't know.
+fn table(receipt: &Receipt) -> Table {
+    let mut table = Table::new(["ITEM", "OUTCOME", "AFTER", "DETAIL"]);
+    let is_told = |item: &Item| receipt.receipt.iter().any(|line| line.item == item.word());
+    for line in &receipt.receipt {
+        let colour = match Outcome::from_word(&line.outcome) {
+            Some(Outcome::Proved) => Colour::Green,
+            Some(Outcome::Unprovable) => Colour::Yellow,
+            Some(Outcome::Open) | None => Colour::Red,
+        };
+        let outcome = Cell::coloured(line.outcome.clone(), Some(colour));
+        let after = line.after_millis.map_or_else(String::new, |millis| format!("{millis} ms"));
+        table.row(vec![line.item.clone().into(), outcome, after.into(), line.detail.clone().into()]);
+    }
+    for item in Item::ALL.into_iter().filter(|item| !is_told(item)) {
+        table.row(vec![item.word().into(), "".into(), "".into(), "nothing is known yet".into()]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sample;
+
+    fn receipt(phase: &str, lines: &[(&str, &str)]) -> Receipt {
+        let lines: Vec<Value> = lines
+            .iter()
+            .map(|(item, outcome)| json!({"item": item, "outcome": outcome, "detail": "seen"}))
+            .collect();
+        of(&sample::grant(
+            "shop",
+            "look-1",
+            json!({"phase": phase, "endReason": "Revoked", "receipt": lines}),
+        ))
+    }
+
+    /// Every item proved, but for these.
+    fn all(phase: &str, but: &[(&str, &str)]) -> Receipt {
+        let outcome =
+            |item: Item| but.iter().find(|(word, _)| *word == item.word()).map_or("Proved", |(_, word)| word);
+        let mut lines: Vec<(&str, &str)> =
+            Item::ALL.into_iter().map(|item| (item.word(), outcome(item))).collect();
+        lines.extend(but.iter().filter(|(word, _)| Item::from_word(word).is_none()));
+        receipt(phase, &lines)
+    }
+
+    #[test]
+    fn a_grant_is_shut_only_when_it_ended_and_no_item_is_open_missing_or_strange() {
+        for phase in ["Opening", "Ready", "Ending"] {
+            assert!(!all(phase, &[]).shut, "{phase}");
+        }
+        assert!(!all("Ended", &[("lease", "Open")]).shut);
+        assert!(!all("Ended", &[("lease", "Perhaps")]).shut, "a word that we don't know");
+        assert!(!all("Ended", &[("tunnels", "Proved")]).shut, "an item that we don't know");
+        assert!(!receipt("Ended", &[("lease", "Proved")]).shut, "the others are missing");
+        assert!(all("Ended", &[("login", "Unprovable")]).shut);
+    }
+
+    #[test]
+    fn every_item_has_a_line_in_its_place_and_what_is_not_told_is_not_known() {
+        let text = table(&receipt("Ending", &[("pod", "Open"), ("sockets", "Proved")])).text(Paint::Plain);
+        let rows: Vec<Vec<&str>> =
+            text.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0], ["sockets", "Proved", "-", "seen"]);
+        assert_eq!(rows[1], ["pod", "Open", "-", "seen"]);
+        assert_eq!(rows[2], ["serverSessions", "-", "-", "nothing", "is", "known", "yet"]);
+        assert_eq!(rows.len(), Item::ALL.len());
+    }
+
+    #[test]
+    fn the_heading_says_whether_everything_is_shut() {
+        let said = |phase, lines: &[(&str, &str)]| heading(&receipt(phase, lines));
+        assert!(said("Ready", &[]).ends_with("has not ended, so nothing is shut"));
+        assert!(said("Ended", &[("pod", "Open")]).ends_with("ends (Revoked); something is still open"));
+        assert!(heading(&all("Ended", &[])).ends_with("has ended (Revoked); everything is shut"));
+    }
+}
