@@ -1,6 +1,6 @@
 //! Several requests are decided in one call; each is told of by itself.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake::{Answer, Asked, FakeApi, refusal};
 use crate::objects::{list, request, who_am_i};
@@ -12,12 +12,54 @@ fn api() -> FakeApi {
         None if asked.method == "POST" => Answer::Json(201, asked.body.clone()),
         None if asked.path.ends_with("/gone") => refusal(404, "accessrequests \"gone\" not found"),
         None => match asked.path.rsplit('/').next().unwrap() {
-            name @ ("one" | "two") => {
-                Answer::Json(200, request(name, json!({"phase": "Pending", "terms": "sha256:1"})))
-            }
+            name @ ("one" | "two") => Answer::Json(200, offered(name)),
+            "lies" => Answer::Json(200, request("lies", json!({"terms": NOBODYS, "rule": "readers/one"}))),
+            "orders" => Answer::Json(200, database()),
+            "readers" => Answer::Json(200, policy()),
             _ => list(&[]),
         },
     })
+}
+
+/// The digest of no terms at all.
+const NOBODYS: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+fn database() -> Value {
+    json!({
+        "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "Database",
+        "metadata": {"name": "orders", "namespace": "shop", "uid": "d"},
+        "spec": {
+            "engine": "mariadb", "host": "orders", "tls": {"mode": "Disabled"}, "accessPolicy": "readers",
+            "credentials": {"vault": {"role": "orders-read"}}, "network": {"to": {"cidr": "10.0.0.1/32"}}
+        },
+    })
+}
+
+fn policy() -> Value {
+    let approvals = json!({"required": 1, "approvers": {"users": ["approver"]}});
+    json!({
+        "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessPolicy",
+        "metadata": {"name": "readers", "namespace": "shop", "uid": "p"},
+        "spec": {"rules": [{"name": "one", "approvals": approvals}]},
+    })
+}
+
+/// A request with the terms that its objects have.
+fn offered(name: &str) -> Value {
+    let made: crds::AccessRequest = serde_json::from_value(request(name, json!({}))).unwrap();
+    let policy: crds::AccessPolicy = serde_json::from_value(policy()).unwrap();
+    let database: crds::Database = serde_json::from_value(database()).unwrap();
+    let terms = crds::terms(&made, &database, &policy, &policy.spec.rules[0]).unwrap();
+    request(name, json!({"phase": "Pending", "terms": terms.digest().as_str(), "rule": "readers/one"}))
+}
+
+#[test]
+fn a_digest_that_the_objects_do_not_have_is_not_approved_whatever_is_said() {
+    let api = api();
+    let run = api.keyhole(&["approve", "lies", "--yes"]);
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(!run.status.success() && said.contains("are not those of its objects"), "{said}");
+    assert_eq!(decided(&api), []);
 }
 
 fn decided(api: &FakeApi) -> Vec<(String, String)> {
