@@ -214,7 +214,7 @@ how_to_use() {
   cat <<J
 
 The cluster $KH_NS is left up. To use it:
-  KH_NS=$KH_NS tests/cluster/bed kubectl get accessgrants -A
+  KH_NS=$KH_NS tests/cluster/bed kubectl get khgrant -A
   ip netns exec $KH_NS env KUBECONFIG=$KUBECONFIG bash        # a shell in which kubectl and $KEYHOLE_CLI work
   KH_NS=$KH_NS tests/cluster/bed down                         # take it away
 J

@@ -21,13 +21,15 @@ pub enum EndReason {
     Violation,
     /// The proxy was told to stop by its node (SIGTERM) without a reason.
     Stopped,
+    /// It was made to see whether people could connect, and they could.
+    Probed,
     /// The proxy could not be made ready.
     Failed,
 }
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Expired,
         Self::Revoked,
         Self::Deleted,
@@ -37,6 +39,7 @@ impl EndReason {
         Self::ApprovalWithdrawn,
         Self::Violation,
         Self::Stopped,
+        Self::Probed,
         Self::Failed,
     ];
 
@@ -52,6 +55,7 @@ impl EndReason {
             Self::ApprovalWithdrawn => "ApprovalWithdrawn",
             Self::Violation => "Violation",
             Self::Stopped => "Stopped",
+            Self::Probed => "Probed",
             Self::Failed => "Failed",
         }
     }
@@ -65,7 +69,7 @@ impl EndReason {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Expired => "grant expired: ask for a new one with an AccessRequest",
-            Self::Revoked => "grant revoked: see `kubectl describe accessgrant` for who and why",
+            Self::Revoked => "grant revoked: see `kubectl describe khgrant` for who and why",
             Self::Deleted => "grant deleted: its request or the grant itself was removed",
             Self::DatabaseGone => "grant ended: its Database object was removed",
             Self::DatabaseChanged => {
@@ -75,6 +79,7 @@ impl EndReason {
             Self::PolicyGone => "grant ended: its AccessPolicy was removed",
             Self::Violation => "grant ended: something happened that its terms do not allow",
             Self::Stopped => "grant interrupted: its proxy was stopped; connect again in a moment",
+            Self::Probed => "grant ended: it was a probe of its database",
             Self::Failed => "grant ended: its proxy could not be made ready",
         }
     }

@@ -50,7 +50,7 @@ pub enum FindGrantError {
     Call(CallError),
     /// Neither a grant nor a request.
     #[error(
-        "namespace {namespace} has neither an AccessGrant nor an AccessRequest named {name}: see `kubectl get accessrequests -n {namespace}`, or name another namespace with -n"
+        "namespace {namespace} has neither an AccessGrant nor an AccessRequest named {name}: see `kubectl get khreq -n {namespace}`, or name another namespace with -n"
     )]
     Missing {
         /// What was asked for.

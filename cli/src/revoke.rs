@@ -26,7 +26,7 @@ pub async fn revoke(cluster: &Cluster, args: RevokeArgs) -> anyhow::Result<ExitC
     let person = Person::ask(cluster).await?;
     let meant = meant(cluster, &args).await?;
     if meant.is_empty() {
-        bail!("no live grant is meant: see `kubectl get accessgrants`");
+        bail!("no live grant is meant: see `kubectl get khgrant`");
     }
     if args.sending.dry_run || args.sending.output.is_some() {
         let [grant] = meant.as_slice() else { bail!("--dry-run and -o show one grant: name it") };

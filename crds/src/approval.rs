@@ -1,5 +1,6 @@
 //! `AccessApproval`: an approver's word on one request, for exactly these terms. Immutable.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,10 @@ use crate::text::{PLAIN_TEXT, PLAIN_TEXT_SAYS};
     version = "v1alpha1",
     kind = "AccessApproval",
     namespaced,
-    shortname = "aapp",
+    shortname = "khapp",
     category = "keyhole",
     doc = "An approval or denial of one `AccessRequest`, for exactly the terms whose digest it names.",
+    status = "ApprovalStatus",
     derive = "PartialEq",
     selectable = ".spec.request.name",
     selectable = ".spec.request.uid",
@@ -25,6 +27,7 @@ use crate::text::{PLAIN_TEXT, PLAIN_TEXT_SAYS};
     printcolumn = r#"{"name": "Requester", "type": "string", "jsonPath": ".spec.requester"}"#,
     printcolumn = r#"{"name": "Decision", "type": "string", "jsonPath": ".spec.decision"}"#,
     printcolumn = r#"{"name": "Approver", "type": "string", "jsonPath": ".spec.approver"}"#,
+    printcolumn = r#"{"name": "Counts", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Counted')].status"}"#,
     printcolumn = r#"{"name": "Comment", "type": "string", "jsonPath": ".spec.comment", "priority": 1}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
@@ -65,6 +68,16 @@ pub struct AccessApprovalSpec {
     /// Where this was reviewed, when it is submitted on behalf of somebody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+}
+
+/// What the operator made of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalStatus {
+    /// `Counted`: whether it counts for its request, and if not, why. As it was when the request was last decided about.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
 }
 
 /// A request by name and uid: a new request of the same name is another one.

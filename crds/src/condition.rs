@@ -10,6 +10,8 @@ use crate::Reason;
 pub enum ConditionType {
     /// Enough people approved exactly these terms. False: not yet, denied or lapsed. Never changes back.
     Approved,
+    /// Of an approval or denial: it counts for its request.
+    Counted,
     /// Of a request: people can connect. Not `Ready`, by which GitOps tools would wait for what only approvers can bring about, and
     /// for ever once it is over.
     Open,
@@ -24,6 +26,7 @@ impl ConditionType {
     pub fn word(self) -> &'static str {
         match self {
             Self::Approved => "Approved",
+            Self::Counted => "Counted",
             Self::Open => "Open",
             Self::Ready => "Ready",
             Self::Ended => "Ended",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,11 +17,13 @@ use crate::text::{HOST, HOST_SAYS};
     version = "v1alpha1",
     kind = "Database",
     namespaced,
-    shortname = "db",
+    shortname = "khdb",
     category = "keyhole",
     doc = "A database that people may ask to read.",
+    status = "DatabaseStatus",
     derive = "PartialEq",
     selectable = ".spec.accessPolicy",
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
     printcolumn = r#"{"name": "Engine", "type": "string", "jsonPath": ".spec.engine"}"#,
     printcolumn = r#"{"name": "Host", "type": "string", "jsonPath": ".spec.host"}"#,
     printcolumn = r#"{"name": "Policy", "type": "string", "jsonPath": ".spec.accessPolicy"}"#,
@@ -72,8 +75,40 @@ pub struct DatabaseSpec {
         )
     )]
     pub columns: Vec<ColumnRuleSpec>,
+    /// How often a proxy tries whether people could connect, beside once after each change: whole minutes, 10m to 168h, or `never`.
+    /// Default: what the release says. Each try makes a database user and ends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = Rule::new(
+        "self == 'never' || (self.matches('^([1-9][0-9]{0,2}h)?([1-9][0-9]{0,2}m)?$') && self != '' && \
+         duration(self) >= duration('10m') && duration(self) <= duration('168h'))"
+    ).message("write 10m to 168h in whole minutes, or never"))]
+    pub probe_every: Option<String>,
     /// Where the server is on the network; becomes the egress rule of each grant's NetworkPolicy.
     pub network: NetworkSpec,
+}
+
+/// What the operator found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseStatus {
+    /// The newest `metadata.generation` that this is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When a proxy last tried whether people could connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probed_at: Option<Time>,
+    /// How often in a row it could not.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub failures: u32,
+    /// `Ready`: a proxy got a credential, connected, and found that it may read and nothing more.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The kind of server.

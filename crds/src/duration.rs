@@ -61,6 +61,14 @@ pub fn keep_ended_for(text: &str) -> Result<Duration, BadDuration> {
     Ok(Duration::from_secs(minutes.saturating_mul(60)))
 }
 
+/// How often a database is probed; `None`: never.
+pub fn probe_every(text: &str) -> Result<Option<Duration>, BadDuration> {
+    if text == "never" {
+        return Ok(None);
+    }
+    keep_ended_for(text).map(Some)
+}
+
 /// `None` when the text is not spelled like a duration.
 fn whole_minutes(text: &str) -> Option<i64> {
     let (hours, rest) = text.split_once('h').map_or((None, text), |(hours, rest)| (Some(hours), rest));

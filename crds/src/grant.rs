@@ -15,7 +15,7 @@ use crate::{DatabaseSpec, Evidence, LimitsSpec, RequestRef};
     version = "v1alpha1",
     kind = "AccessGrant",
     namespaced,
-    shortname = "agr",
+    shortname = "khgrant",
     category = "keyhole",
     doc = "What was granted, and how it goes. The operator writes it; a person may only set spec.revocation.",
     status = "AccessGrantStatus",
@@ -102,6 +102,9 @@ pub struct GrantedTerms {
     /// Whole minutes.
     #[schemars(range(min = 1, max = 720))]
     pub minutes: u16,
+    /// Whether nobody is to read by it: it is made to see whether people could connect, and ends then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub probe: bool,
     /// Why, in the requester's words.
     #[serde(default)]
     #[schemars(length(max = 1024))]
@@ -201,10 +204,25 @@ pub struct AccessGrantStatus {
     /// it no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub settled: bool,
+    /// Of a probe: what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probed: Option<ProbeStatus>,
     /// `Ready`, `Ended`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What came of a probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeStatus {
+    /// Whether people could have connected.
+    pub ready: bool,
+    /// If not, the reason of `Ready` when it ended.
+    pub reason: String,
+    /// And its sentence.
+    pub message: String,
 }
 
 /// The token and lease of one proxy pod. Names and ids only.

@@ -20,17 +20,17 @@ mod target;
 mod terms;
 mod text;
 
-pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
+pub use approval::{AccessApproval, AccessApprovalSpec, ApprovalStatus, Decision, RequestRef};
 pub use condition::{Because, ConditionType, condition, find_condition, is_true, set_condition};
 pub use database::{
-    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, EngineSpec,
-    NetworkPeer, NetworkSpec, StoredFunction, TlsMode, TlsSpec, VaultCredentials,
+    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, DatabaseStatus,
+    EngineSpec, NetworkPeer, NetworkSpec, StoredFunction, TlsMode, TlsSpec, VaultCredentials,
 };
 pub use definitions::definitions;
-pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout};
+pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout, probe_every};
 pub use grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantPhase, GrantedBy, GrantedTerms, LeaseStatus,
-    ProofStatus, ReceiptLine, Revocation, UsageStatus,
+    ProbeStatus, ProofStatus, ReceiptLine, Revocation, UsageStatus,
 };
 pub use how::How;
 pub use limits::LimitsSpec;

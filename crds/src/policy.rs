@@ -15,7 +15,7 @@ use crate::text::{GRANT_DURATION, GRANT_DURATION_SAYS};
     version = "v1alpha1",
     kind = "AccessPolicy",
     namespaced,
-    shortname = "apol",
+    shortname = "khpol",
     category = "keyhole",
     doc = "Who may read what, and who must approve.",
     status = "PolicyStatus",

@@ -77,6 +77,9 @@ reasons! {
     AlreadyGranted Warning "What this commit asks for was granted before: an object that comes back from git is granted once."
     GrantNameTaken Warning "Another request's grant has this one's name."
     NoAnswer Warning "The operator came to no decision, so nothing is granted: a fault of ours."
+    // Of an AccessApproval's `Counted`.
+    Counted Normal "It counts for its request."
+    NotCounted Warning "It does not count for its request; the message says why."
     // Of `Ready`, on the way there.
     Ready Normal "People can connect; of an AccessPolicy: everything in it can be read."
     PodMissing Silent "The proxy pod is being made."
@@ -105,6 +108,9 @@ reasons! {
     Privileges Warning "The credential may do more than read; the message names the privilege."
     ServerUnknown Warning "The server is not what the Database says, or a version that the gate does not know."
     GrantFile Warning "The proxy's grant file or identity files are wrong."
+    // Of a Database's `Ready`, beside those of a grant.
+    Probing Silent "A proxy is trying whether people could connect."
+    NotProbed Normal "Nothing was tried: the release, or the Database, says that it is not to be."
     // Of an AccessPolicy's `Ready`.
     Settling Warning "The policy's groups are checked only from a moment on that is still to come; what is older does not count."
     Expression Warning "An expression of the policy does not compile."
@@ -120,6 +126,7 @@ reasons! {
     ApprovalWithdrawn Warning "An approval that the grant stands on was deleted."
     PolicyGone Warning "The AccessPolicy was deleted."
     Violation Warning "The client, the proxy or the database did what the terms do not allow."
+    Probed Silent "The grant was made to see whether people could connect, and they could."
     Stopped Warning "In a proxy's own last report: it was told to stop, or what Vault lent it ran out."
     Failed Warning "In a proxy's own last report: it could not be made ready."
 }
@@ -143,6 +150,7 @@ impl From<EndReason> for Reason {
             EndReason::ApprovalWithdrawn => Self::ApprovalWithdrawn,
             EndReason::Violation => Self::Violation,
             EndReason::Stopped => Self::Stopped,
+            EndReason::Probed => Self::Probed,
             EndReason::Failed => Self::Failed,
         }
     }

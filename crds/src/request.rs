@@ -14,7 +14,7 @@ use crate::text::{GRANT_DURATION, GRANT_DURATION_SAYS, PLAIN_TEXT, PLAIN_TEXT_SA
     version = "v1alpha1",
     kind = "AccessRequest",
     namespaced,
-    shortname = "areq",
+    shortname = "khreq",
     category = "keyhole",
     doc = "A person asks to read a database for a while.",
     status = "AccessRequestStatus",

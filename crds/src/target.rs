@@ -62,6 +62,7 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
         columns,
         access_policy: _,
         limits: _,
+        probe_every: _,
         network: _,
     } = spec;
     let Credentials { vault } = credentials;
@@ -149,6 +150,7 @@ mod tests {
                 vault: VaultCredentials { mount: "database".into(), role: "orders-read".into() },
             },
             access_policy: "default".into(),
+            probe_every: None,
             limits: LimitsSpec::default(),
             allow: AllowSpec {
                 functions: vec![StoredFunction { schema: "shop".into(), name: "net_price".into() }],

@@ -48,6 +48,9 @@ pub struct Config {
     /// How long what is over is kept: `720h`.
     #[serde(default = "thirty_days")]
     pub keep_ended_for: String,
+    /// How often a database is probed that does not say: `24h`, or `never`.
+    #[serde(default = "daily")]
+    pub probe_every: String,
     /// Threads of a proxy that relay sessions, 1 to 8.
     #[serde(default = "one")]
     pub proxy_threads: u8,
@@ -117,6 +120,10 @@ pub struct DnsConfig {
 
 fn if_not_present() -> String {
     "IfNotPresent".to_owned()
+}
+
+fn daily() -> String {
+    "24h".to_owned()
 }
 
 fn one_thousand() -> u32 {

@@ -21,7 +21,7 @@ use kube::{Api, Resource, ResourceExt};
 use crate::api::{Kind, Metadata, Namespaced};
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
-use crate::{certificates, glance, grant, policy, request, retention, sweep, watchdog};
+use crate::{certificates, database, glance, grant, policy, request, retention, sweep, watchdog};
 
 /// The most objects of one kind that are looked at at once.
 const AT_ONCE: u16 = 16;
@@ -43,6 +43,7 @@ pub async fn run(context: Arc<Context>) {
         () = requests(Arc::clone(&context)) => {}
         () = grants(Arc::clone(&context)) => {}
         () = policies(Arc::clone(&context)) => {}
+        () = databases(Arc::clone(&context)) => {}
         () = sessions(Arc::clone(&context)) => {}
         () = sweep::run(&context) => {}
         () = watchdog::run(&context) => {}
@@ -203,6 +204,29 @@ async fn policies(context: Arc<Context>) {
     Controller::for_stream(policies, store)
         .with_config(few())
         .run(policy::reconcile, policy::failed, Arc::clone(&context))
+        .for_each(|turn| turned(&context, turn))
+        .await;
+}
+
+async fn databases(context: Arc<Context>) {
+    let (store, databases) = followed::<Database>(&context, anything());
+    let [by_policy, by_grant] = [(); 2].map(|()| store.clone());
+    Controller::for_stream(databases, store)
+        .with_config(few())
+        .watches_stream(changes::<AccessPolicy>(&context, anything()), move |policy| {
+            let (namespace, name) = (policy.namespace(), policy.name_any());
+            let known = by_policy.state().into_iter();
+            let named =
+                known.filter(|known| known.namespace() == namespace && known.spec.access_policy == name);
+            named.map(|database| ObjectRef::from_obj(&*database)).collect::<Vec<_>>()
+        })
+        // One that is settled goes out of sight, and is so heard of for the last time.
+        .watches_stream(changes::<AccessGrant>(&context, anything().fields(LIVE_GRANTS)), move |grant| {
+            let probed = ObjectRef::new(&grant.spec.terms.database).within(&grant.namespace()?);
+            // One that is not known is no database any more.
+            by_grant.get(&probed).map(|_| probed).filter(|_| grant.spec.terms.probe)
+        })
+        .run(database::reconcile, database::failed, Arc::clone(&context))
         .for_each(|turn| turned(&context, turn))
         .await;
 }

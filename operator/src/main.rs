@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod context;
 mod controllers;
+mod database;
 mod end_all;
 mod events;
 mod glance;

@@ -89,6 +89,7 @@ dns: {{- toYaml .Values.dns | nindent 2 }}
 clientNamespaces: {{- toYaml .Values.proxies.clientNamespaces | nindent 2 }}
 proxyResources: {{- toYaml .Values.proxies.resources | nindent 2 }}
 proxyThreads: {{ .Values.proxies.threads }}
+probeEvery: {{ .Values.databases.probeEvery | quote }}
 maxLiveGrants: {{ .Values.grants.maxLive }}
 keepEndedFor: {{ .Values.retention.ended | quote }}
 proxyPod:

@@ -141,7 +141,7 @@ fn platform(facts: &Facts) -> Vec<Finding> {
         let (name, policy) = (database.name_any(), &database.spec.access_policy);
         let text =
             format!("there is no AccessPolicy {policy}, which Database {name} names, so nothing is granted");
-        found.push(finding(text, format!("kubectl get accesspolicies -n {}", facts.namespace)));
+        found.push(finding(text, format!("kubectl get khpol -n {}", facts.namespace)));
     }
     let conditions = facts.policy.there().and_then(|policy| policy.status.as_ref()).map(|s| &s.conditions);
     let ready = conditions.and_then(|conditions| find_condition(conditions, ConditionType::Ready));
@@ -168,7 +168,7 @@ fn of_request(facts: &Facts, request: &AccessRequest) -> Vec<Finding> {
     for seen in status.seen.iter().filter(|seen| !seen.counts) {
         let why = seen.why_not.as_deref().unwrap_or("no reason given");
         let text = format!("the approval {} of {} does not count: {why}", seen.name, seen.approver);
-        found.push(finding(text, format!("kubectl describe accessapproval {} -n {namespace}", seen.name)));
+        found.push(finding(text, format!("kubectl describe khapp {} -n {namespace}", seen.name)));
     }
     if let Some(denied) = &status.denied {
         let text = format!("denied by {}: {}. A denial is final", denied.by, denied.message);

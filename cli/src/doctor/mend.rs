@@ -66,19 +66,19 @@ impl Names {
     /// Everything that Kubernetes knows of it.
     pub fn describe(&self) -> String {
         match (&self.grant, &self.request) {
-            (Some(grant), _) => format!("kubectl describe accessgrant {grant} -n {}", self.namespace),
+            (Some(grant), _) => format!("kubectl describe khgrant {grant} -n {}", self.namespace),
             (None, request) => {
-                format!("kubectl describe accessrequest {} -n {}", or(request, "NAME"), self.namespace)
+                format!("kubectl describe khreq {} -n {}", or(request, "NAME"), self.namespace)
             }
         }
     }
 
     fn policy(&self, verb: &str) -> String {
-        format!("kubectl {verb} accesspolicy {} -n {}", or(&self.policy, "POLICY"), self.namespace)
+        format!("kubectl {verb} khpol {} -n {}", or(&self.policy, "POLICY"), self.namespace)
     }
 
     fn edit_database(&self) -> String {
-        format!("kubectl edit database {} -n {}", or(&self.database, "DATABASE"), self.namespace)
+        format!("kubectl edit khdb {} -n {}", or(&self.database, "DATABASE"), self.namespace)
     }
 
     fn vault_setup(&self) -> String {
@@ -107,11 +107,13 @@ pub fn mend(reason: Reason, names: &Names) -> String {
         Reason::SubmitterNotTrusted | Reason::SubmitterInTeamNamespace | Reason::EvidenceMissing => {
             names.policy("get -o yaml")
         }
+        Reason::Counted | Reason::NotCounted | Reason::Probing | Reason::Probed => names.wait(),
+        Reason::NotProbed => names.edit_database(),
         Reason::TooManyLive => format!("kubectl keyhole status -n {}", names.namespace),
         Reason::PolicyError | Reason::Settling => names.policy("describe"),
         Reason::Expression | Reason::MaxDuration | Reason::PendingTimeout => names.policy("edit"),
         Reason::PolicyUnknown | Reason::PolicyGone => {
-            format!("kubectl get accesspolicies -n {}", names.namespace)
+            format!("kubectl get khpol -n {}", names.namespace)
         }
         Reason::DatabaseUnknown | Reason::DatabaseGone | Reason::DatabaseChanged => {
             format!("kubectl keyhole databases -n {}", names.namespace)

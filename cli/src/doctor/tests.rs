@@ -69,7 +69,7 @@ fn a_policy_that_is_not_there_or_not_ready_is_told() {
     .unwrap();
     let (text, mend) = one(&Facts { policy: Seen::There(broken), ..healthy() });
     assert_eq!(text, "AccessPolicy readers: rule one: no such variable (Expression)");
-    assert_eq!(mend, "kubectl edit accesspolicy readers -n shop");
+    assert_eq!(mend, "kubectl edit khpol readers -n shop");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_grant_that_does_not_open_says_why_in_the_operators_words() {
     // A word of a newer release.
     assert_eq!(
         one(&opening("Brandnew", "look there")),
-        ("look there (Brandnew)".into(), "kubectl describe accessgrant look-1 -n shop".into())
+        ("look there (Brandnew)".into(), "kubectl describe khgrant look-1 -n shop".into())
     );
 }
 

@@ -83,6 +83,7 @@ pub fn judge(
     let theirs = grant.filter(|grant| {
         !user.is_empty()
             && grant.spec.user == user
+            && !grant.spec.terms.probe
             && grant.uid().as_deref() == Some(asked.grant_uid.as_str())
             && lives(grant, now)
     });

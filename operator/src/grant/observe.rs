@@ -77,8 +77,12 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
     let requests: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
     let mut unread = Unread::default();
     let request = unread.read("the AccessRequest", requests.get_opt(&grant.spec.request.name).await);
+    let request = match grant.spec.terms.probe {
+        true => RequestLink::Closed,
+        false => request_link(&request, &grant.spec.request.uid),
+    };
     Observed {
-        request: request_link(&request, &grant.spec.request.uid),
+        request,
         database: Link::Unknown,
         policy: Link::Unknown,
         approvals: Link::Unknown,
@@ -170,7 +174,11 @@ impl ReadLinks {
         let policy = unread.read("the AccessPolicy", policy);
         let terms = &grant.spec.terms;
         Links {
-            request: request_link(&request, &grant.spec.request.uid),
+            // Nobody asked for a probe.
+            request: match terms.probe {
+                true => RequestLink::Closed,
+                false => request_link(&request, &grant.spec.request.uid),
+            },
             database: match (link(&database, &terms.database_uid), &database) {
                 (Link::Same, Known::Seen(Some(database))) if database_changed(grant, &database.spec) => {
                     Link::Changed

@@ -1,6 +1,6 @@
 //! Obeys a plan: the status, then the grant. Decides nothing.
 
-use crds::{AccessGrant, AccessRequest, ConditionType};
+use crds::{AccessApproval, AccessGrant, AccessRequest, ConditionType};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
@@ -18,7 +18,7 @@ pub async fn obey(
     before: &AccessRequest,
     plan: Plan,
 ) -> Result<(), RequestError> {
-    let Plan { status, create, look_again: _ } = plan;
+    let Plan { status, create, told, look_again: _ } = plan;
     if before.status.as_ref() != Some(&status) {
         let mut after = before.clone();
         after.status = Some(status);
@@ -26,6 +26,7 @@ pub async fn obey(
         api.replace_status(&before.name_any(), &posted, &after).await.map_err(RequestError::Record)?;
         tell(context, before, &after);
     }
+    tell_approvers(context, &told).await;
     let Some(grant) = create else { return Ok(()) };
     let grants: Api<AccessGrant> =
         Api::namespaced(context.client.clone(), &before.namespace().unwrap_or_default());
@@ -37,6 +38,20 @@ pub async fn obey(
         // It is there already: a crash came between creating it and seeing it.
         Err(error) if is_conflict(&error) => Ok(()),
         Err(error) => Err(RequestError::Create(error)),
+    }
+}
+
+/// Lets approvals say whether they count. What can't be written now is written with the next look: nothing hangs on it.
+async fn tell_approvers(context: &Context, told: &[AccessApproval]) {
+    for approval in told {
+        let api: Api<AccessApproval> =
+            Api::namespaced(context.client.clone(), &approval.namespace().unwrap_or_default());
+        let written = api.replace_status(&approval.name_any(), &PostParams::default(), approval).await;
+        if let Err(error) =
+            written.map(drop).or_else(|error| if is_conflict(&error) { Ok(()) } else { Err(error) })
+        {
+            tracing::warn!(error = %access::chain(&error), "an approval was not told whether it counts");
+        }
     }
 }
 

@@ -46,6 +46,7 @@ pub fn build(
                 rule: terms.rule.rule.clone(),
                 limits: terms.limits.into(),
                 minutes: terms.minutes.get(),
+                probe: false,
                 reason: terms.reason.clone(),
                 submitted_by: terms.request.submitted_by.clone(),
                 evidence: request.spec.evidence.clone(),

@@ -2,8 +2,9 @@
 //! to create.
 
 use crds::{
-    AccessGrant, AccessPolicy, AccessRequest, AccessRequestStatus, ApprovalSummary, Because, ConditionType,
-    Decision, DenialLatch, GrantPhase, Reason, RequestPhase, condition, find_condition, set_condition,
+    AccessApproval, AccessGrant, AccessPolicy, AccessRequest, AccessRequestStatus, ApprovalSummary, Because,
+    ConditionType, Decision, DenialLatch, GrantPhase, Reason, RequestPhase, condition, find_condition,
+    set_condition,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -28,6 +29,8 @@ pub struct Plan {
     pub status: AccessRequestStatus,
     /// The grant, when it is to be created.
     pub create: Option<Box<AccessGrant>>,
+    /// Approvals, each with a status that says whether it counts, as far as it does not say so yet.
+    pub told: Vec<AccessApproval>,
     /// When to look again even if nothing changes.
     pub look_again: Option<Timestamp>,
 }
@@ -43,9 +46,12 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
 pub fn of_grant(request: &AccessRequest, grant: Option<&AccessGrant>, now: Timestamp) -> Option<Plan> {
     let status = request.status.clone().unwrap_or_default();
     match grant {
-        Some(grant) if grant.spec.request.uid == request.uid().unwrap_or_default() => {
-            Some(Plan { status: mirrored(request, status, grant, now), create: None, look_again: None })
-        }
+        Some(grant) if grant.spec.request.uid == request.uid().unwrap_or_default() => Some(Plan {
+            status: mirrored(request, status, grant, now),
+            create: None,
+            told: Vec::new(),
+            look_again: None,
+        }),
         Some(_) => Some(foreign_grant(request, status, now)),
         None => match status.phase {
             // Its grant was seen, and is gone: there is never a second one.
@@ -60,7 +66,7 @@ pub fn of_grant(request: &AccessRequest, grant: Option<&AccessGrant>, now: Times
 fn over(mut status: AccessRequestStatus) -> Plan {
     status.phase = RequestPhase::Ended;
     status.endpoint = None;
-    Plan { status, create: None, look_again: None }
+    Plan { status, create: None, told: Vec::new(), look_again: None }
 }
 
 fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
@@ -86,29 +92,56 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
     };
     let verdict = decide(&case);
     show(&mut status, &offer, &judged);
+    let plan = by_verdict(request, status, (verdict, offer, &judged), (lapses_at, now));
+    Plan { told: told(approvals, &judged, now), ..plan }
+}
+
+/// Approvals that do not say yet what became of them.
+fn told(approvals: &[AccessApproval], judged: &[Judged], now: Timestamp) -> Vec<AccessApproval> {
+    let says = |approval: &AccessApproval| {
+        let judged = judged.iter().find(|judged| Some(&judged.uid) == approval.metadata.uid.as_ref())?;
+        let because = match &judged.why_not {
+            None => Because::new(Reason::Counted, "it counts for its request."),
+            Some(why_not) => Because::new(Reason::NotCounted, why_not.to_string()),
+        };
+        let mut told = approval.clone();
+        let status = told.status.get_or_insert_default();
+        let new = condition(ConditionType::Counted, judged.why_not.is_none(), &because);
+        set_condition(&mut status.conditions, new, approval.metadata.generation, now);
+        (told.status != approval.status).then_some(told)
+    };
+    approvals.iter().filter_map(says).collect()
+}
+
+fn by_verdict(
+    request: &AccessRequest,
+    mut status: AccessRequestStatus,
+    (verdict, offer, judged): (Verdict, Result<Offer, NoOffer>, &[Judged]),
+    (lapses_at, now): (Timestamp, Timestamp),
+) -> Plan {
     match verdict {
         Verdict::Waiting(why) => {
             status.phase = RequestPhase::Pending;
             (status.grant, status.expires_at) = (None, None);
             let again = if changes_unseen(why.reason) { soon(now) } else { lapses_at };
             approved(&mut status, request, (false, why), now);
-            Plan { status, create: None, look_again: Some(again.min(lapses_at)) }
+            Plan { status, create: None, told: Vec::new(), look_again: Some(again.min(lapses_at)) }
         }
         Verdict::Denied { by, why } => {
             status.phase = RequestPhase::Denied;
             status.denied = Some(DenialLatch { by, message: why.sentence.clone() });
             approved(&mut status, request, (false, why), now);
-            Plan { status, create: None, look_again: None }
+            Plan { status, create: None, told: Vec::new(), look_again: None }
         }
         Verdict::Lapsed => {
             status.phase = RequestPhase::Lapsed;
             let why = Because::new(Reason::Lapsed, "nobody decided in time: delete it and ask again.");
             approved(&mut status, request, (false, why), now);
-            Plan { status, create: None, look_again: None }
+            Plan { status, create: None, told: Vec::new(), look_again: None }
         }
         Verdict::Granted => match offer {
-            Ok(offer) => grant(request, status, &offer, &judged, now),
-            Err(_) => Plan { status, create: None, look_again: None },
+            Ok(offer) => grant(request, status, &offer, judged, now),
+            Err(_) => Plan { status, create: None, told: Vec::new(), look_again: None },
         },
     }
 }
@@ -141,14 +174,14 @@ fn grant(
     status.expires_at = Some(Time(expires_at));
     if expires_at <= now {
         status.phase = RequestPhase::Ended;
-        return Plan { status, create: None, look_again: None };
+        return Plan { status, create: None, told: Vec::new(), look_again: None };
     }
     let why = Because::new(Reason::Approved, "enough people approved these terms; the grant is on its way.");
     approved(&mut status, request, (true, why), now);
     let counted: Vec<&Judged> =
         judged.iter().filter(|j| j.why_not.is_none() && j.decision == Decision::Approve).collect();
     let create = Some(Box::new(grant_object::build(request, offer, &counted, expires_at)));
-    Plan { status, create, look_again: None }
+    Plan { status, create, told: Vec::new(), look_again: None }
 }
 
 /// The status of a request with this grant.
@@ -190,7 +223,7 @@ fn foreign_grant(request: &AccessRequest, mut status: AccessRequestStatus, now: 
         "another request's grant has this one's name: ask again under another name.",
     );
     approved(&mut status, request, (false, why), now);
-    Plan { status, create: None, look_again: None }
+    Plan { status, create: None, told: Vec::new(), look_again: None }
 }
 
 fn show(status: &mut AccessRequestStatus, offer: &Result<Offer, NoOffer>, judged: &[Judged]) {

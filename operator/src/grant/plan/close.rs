@@ -3,7 +3,7 @@
 
 use access::EndReason;
 use access::report::Phase;
-use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, Reason};
+use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, ProbeStatus, Reason, find_condition};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -70,11 +70,26 @@ fn order(draft: &Draft<'_>, elapsed: SignedDuration) -> Order {
 
 /// Why, since when, and that nobody can connect.
 fn begin(draft: &mut Draft<'_>, reason: EndReason) {
+    if draft.observed.grant.spec.terms.probe && draft.status.probed.is_none() {
+        draft.status.probed = Some(probed(&draft.status));
+    }
     draft.status.phase = GrantPhase::Ending;
     draft.status.end_reason = Some(reason.word().to_owned());
     draft.status.ending_since.get_or_insert(Time(draft.now));
     draft.status.endpoint = None;
     draft.is_not(ConditionType::Ready, &Because::new(reason.into(), reason.sentence()));
+}
+
+/// What a probe came to, as its condition `Ready` said last.
+fn probed(status: &AccessGrantStatus) -> ProbeStatus {
+    match find_condition(&status.conditions, ConditionType::Ready) {
+        Some(ready) => ProbeStatus {
+            ready: ready.status == "True",
+            reason: ready.reason.clone(),
+            message: ready.message.clone(),
+        },
+        None => ProbeStatus::default(),
+    }
 }
 
 fn shut(draft: &mut Draft<'_>, reason: EndReason) {

@@ -19,6 +19,8 @@ mod faults;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod proofs;
 #[cfg(test)]
 mod tests;
@@ -130,6 +132,10 @@ pub fn ended(observed: &Observed, now: Timestamp) -> Option<EndReason> {
     let grant = &observed.grant;
     if let Some(reason) = own_end(grant, now) {
         return Some(reason);
+    }
+    let is_ready = grant.status.as_ref().is_some_and(|status| status.phase == GrantPhase::Ready);
+    if grant.spec.terms.probe && is_ready {
+        return Some(EndReason::Probed);
     }
     if observed.request == RequestLink::Gone {
         return Some(EndReason::Deleted);

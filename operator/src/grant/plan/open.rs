@@ -229,6 +229,7 @@ fn pace(
     let failed = report.is_some_and(|report| report.failure.is_some());
     let is_new = pod.started_at.is_none_or(|started| now.duration_since(started) < NEW);
     match (&pod.state, is_ready) {
+        (PodState::Running, true) if grant.spec.terms.probe => STARTING,
         (PodState::Running, true) if report.is_none() => SILENT,
         (PodState::Running, true) => earlier(SETTLED, &grant.uid().unwrap_or_default()),
         (PodState::Running, false) if !failed && is_new => STARTING,

@@ -20,3 +20,21 @@ fn an_approval_that_was_changed_does_not_count() {
         does_not_count(&world, "changed after it was written");
     }
 }
+
+#[test]
+fn each_approval_says_on_itself_whether_it_counts_and_says_it_once() {
+    let mut world = approved_with(json!({}));
+    let own = json!({"metadata": {"name": "own", "uid": "a2"}, "spec": {"approver": "requester", "submittedBy": "requester"}});
+    world.approvals.push(approval(&world, own));
+    let told = plan(&world, now()).told;
+    let said: Vec<(&str, &str)> = told
+        .iter()
+        .map(|approval| {
+            let condition = &approval.status.as_ref().unwrap().conditions[0];
+            (condition.status.as_str(), condition.reason.as_str())
+        })
+        .collect();
+    assert_eq!(said, [("True", "Counted"), ("False", "NotCounted")]);
+    world.approvals = told;
+    assert!(plan(&world, now()).told.is_empty());
+}
