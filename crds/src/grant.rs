@@ -242,9 +242,10 @@ pub struct LeaseStatus {
     /// When Vault ends it at the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// Whether its proxy was told that its accessor is on record, and so was let on to a credential.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub confirmed: bool,
+    /// Whether its proxy was told that its accessor is on record, and so was let on to a credential. Absent: an earlier release did not
+    /// say, so it may have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<bool>,
     /// Whether Vault said that it is gone, and its token with it.
     #[serde(default)]
     pub revoked: bool,
@@ -260,6 +261,13 @@ pub struct LeaseStatus {
     /// What its proxy proved as it ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<ProofStatus>,
+}
+
+impl LeaseStatus {
+    /// Whether its proxy may have had a credential.
+    pub fn had_credential(&self) -> bool {
+        self.confirmed != Some(false) || self.lease_id.is_some()
+    }
 }
 
 /// What a proxy said about one item as it ended.

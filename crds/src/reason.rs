@@ -116,6 +116,8 @@ reasons! {
     Expression Warning "An expression of the policy does not compile."
     MaxDuration Warning "A `maxDuration` of the policy cannot be read."
     PendingTimeout Warning "The policy's `pendingTimeout` cannot be read."
+    // Of an event alone.
+    BudgetLow Warning "The grant has used four fifths of the rows or bytes of its budget."
     // Of the end.
     Closing Normal "The grant ends; what is still open is being shut."
     Expired Normal "The grant's deadline came."

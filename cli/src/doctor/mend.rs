@@ -142,7 +142,7 @@ pub fn mend(reason: Reason, names: &Names) -> String {
         Reason::OlderThanAdmission | Reason::OlderThanPolicy | Reason::Changed => names.ask_anew(),
         Reason::AlreadyGranted | Reason::ApprovalWithdrawn => names.ask_anew(),
         Reason::Expired | Reason::Revoked | Reason::Deleted | Reason::Stopped => names.ask_anew(),
-        Reason::Violation | Reason::Failed => names.describe(),
+        Reason::Violation | Reason::Failed | Reason::BudgetLow => names.describe(),
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Strays {
 impl Strays {
     /// Nothing seen yet. A token that was let on to a credential, and of which no lease was reported, may be getting one still.
     pub fn of(lease: &LeaseStatus) -> Self {
-        Self { left: None, since: None, in_flight: lease.confirmed && lease.lease_id.is_none() }
+        Self { left: None, since: None, in_flight: lease.had_credential() && lease.lease_id.is_none() }
     }
 
     /// What a look shows: `listed` is what Vault lists of the role, `recorded` what grants have on record of it.
@@ -103,7 +103,7 @@ mod tests {
 
     fn strays(confirmed: bool, lease_id: Option<&str>) -> Strays {
         let lease_id = lease_id.map(str::to_owned);
-        Strays::of(&LeaseStatus { confirmed, lease_id, ..LeaseStatus::default() })
+        Strays::of(&LeaseStatus { confirmed: Some(confirmed), lease_id, ..LeaseStatus::default() })
     }
 
     #[test]

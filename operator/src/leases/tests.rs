@@ -45,6 +45,7 @@ fn to_shut(database: &str, number: usize) -> ToShut {
         lease: LeaseStatus {
             pod_uid: database.into(),
             token_accessor: format!("{database}-{number}"),
+            confirmed: Some(false),
             ..LeaseStatus::default()
         },
         role: VaultLease { mount: "database".into(), role: "role".into() },

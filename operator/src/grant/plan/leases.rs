@@ -35,6 +35,7 @@ pub fn record(grant: &AccessGrant, status: &mut AccessGrantStatus, pod: Option<&
         status.leases.push(LeaseStatus {
             pod_uid: pod.map(|pod| pod.uid.clone()).unwrap_or_default(),
             token_accessor: accessor.clone(),
+            confirmed: Some(false),
             ..LeaseStatus::default()
         });
     }

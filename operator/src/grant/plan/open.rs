@@ -170,7 +170,7 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
     if let Some(accessor) = custody(&draft.status, report).filter(|_| why_not(observed).is_none()) {
         // From here on it may read a credential: that goes on record first, too.
         for line in draft.status.leases.iter_mut().filter(|line| line.token_accessor == accessor) {
-            line.confirmed = true;
+            line.confirmed = Some(true);
         }
         draft.then([Action::TellCustody { token_accessor: accessor }]);
     }

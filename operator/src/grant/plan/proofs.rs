@@ -83,6 +83,20 @@ fn with_its_database_down_a_dead_proxys_lease_is_open_though_its_token_is_revoke
     everything_is_shut(&world);
 }
 
+#[test]
+fn a_line_of_an_earlier_release_may_have_had_a_credential() {
+    let mut world = World::ready();
+    world.grant.status.as_mut().unwrap().leases[0].confirmed = None;
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at) = (true, Some(world.now));
+    world.revoke();
+    world.run(30, 500);
+    everything_is_shut(&world);
+    is(&world, "login", "Unprovable", "LeftToVault");
+    world.grant.status.as_mut().unwrap().leases[0].lease_id = None;
+    assert!(world.status().leases[0].had_credential());
+}
+
 /// A world whose proxy died, and whose lease's end nobody can see.
 fn unseen() -> World {
     let mut world = World::ready();
@@ -133,7 +147,7 @@ fn a_proxy_that_was_never_let_on_leaves_nothing_to_prove() {
     let pod = world.pod.as_mut().unwrap();
     (pod.died, pod.finished_at, pod.custody) = (true, Some(world.now), false);
     let lease = &mut world.grant.status.as_mut().unwrap().leases[0];
-    lease.confirmed = false;
+    lease.confirmed = Some(false);
     world.revoke();
     world.run(30, 500);
     everything_is_shut(&world);

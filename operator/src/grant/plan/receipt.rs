@@ -83,7 +83,7 @@ pub fn receipt(observed: &Observed, status: &AccessGrantStatus) -> Receipt {
     }
     Receipt {
         lines,
-        had_credential: status.leases.iter().any(|lease| lease.confirmed),
+        had_credential: status.leases.iter().any(LeaseStatus::had_credential),
         is_given_up: abandon.is_some(),
     }
 }
@@ -109,7 +109,7 @@ impl Facts<'_> {
 
     /// Proxies that could have served, and what is known of each; the worst counts.
     fn worst(&self, item: Item, of_one: impl Fn(&LeaseStatus) -> Line) -> Line {
-        let served = self.status.leases.iter().filter(|lease| lease.confirmed);
+        let served = self.status.leases.iter().filter(|lease| lease.had_credential());
         let worst = served.map(of_one).max_by_key(|line| match line.outcome {
             Outcome::Proved => 0,
             Outcome::Unprovable => 1,
@@ -281,7 +281,7 @@ mod tests {
         let outcomes = ["Proved", "Open", "Unprovable"];
         let lease = |outcome: &str| {
             let proof = ProofStatus { item: "login".into(), outcome: outcome.into(), detail: String::new() };
-            LeaseStatus { confirmed: true, proofs: vec![proof], ..LeaseStatus::default() }
+            LeaseStatus { confirmed: Some(true), proofs: vec![proof], ..LeaseStatus::default() }
         };
         for (first, second) in outcomes.into_iter().flat_map(|first| outcomes.map(|second| (first, second))) {
             let leases = vec![lease(first), lease(second)];
