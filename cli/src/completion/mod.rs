@@ -28,12 +28,7 @@ pub const QUESTION: &str = "__complete";
 
 /// What kubectl runs: `kubectl_complete-<plug-in>`, found in PATH
 /// (https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/).
-const KUBECTL: &str = "\
-#!/bin/sh
-# kubectl runs this file, kubectl_complete-keyhole, to complete `kubectl keyhole`. Put it into a folder of PATH and make it
-# executable.
-exec kubectl-keyhole __complete \"$@\"
-";
+const KUBECTL: &str = include_str!("kubectl_complete-keyhole.sh");
 
 /// A directive of cobra's: these are all candidates, and files are none (ShellCompDirectiveNoFileComp).
 const NO_FILES: &str = ":4";
