@@ -54,7 +54,7 @@ async fn meant(cluster: &Cluster, args: &RevokeArgs) -> anyhow::Result<Vec<Acces
         return Ok(meant);
     }
     let mut selected = vec!["status.settled!=true".to_owned()];
-    selected.extend(args.user.as_ref().map(|user| format!("spec.user={}", escaped(user))));
+    selected.extend(args.person.as_ref().map(|user| format!("spec.user={}", escaped(user))));
     selected.extend(args.database.as_ref().map(|name| format!("spec.terms.database={}", escaped(name))));
     let params = ListParams::default().fields(&selected.join(","));
     let api = if args.all_namespaces { cluster.api_all::<AccessGrant>() } else { cluster.api() };

@@ -191,7 +191,7 @@ pub struct AccessGrantStatus {
     /// What all proxies of the grant together used, as last reported. It never shrinks: the next proxy counts on from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,
-    /// Why it ends or ended: a word of the design's list.
+    /// Why it ends or ended, in one word (`Expired`, `Revoked`, `DatabaseChanged`, …): docs/reasons.md.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_reason: Option<String>,
     /// When its end began.

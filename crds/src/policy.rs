@@ -47,7 +47,8 @@ pub struct AccessPolicySpec {
          duration(self) >= duration('1m') && duration(self) <= duration('168h')"
     ).message("write 1m to 168h in whole minutes: 30m, 24h, 168h"))]
     pub pending_timeout: Option<String>,
-    /// How long what is over is kept, where shorter than the release keeps it: whole minutes, up to 999 hours.
+    /// How long ended grants are kept, where shorter than the release keeps them (`retention.ended`): whole minutes, up to 999 hours.
+    /// Requests and approvals follow the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]
     #[x_kube(validation = Rule::new(

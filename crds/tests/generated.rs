@@ -58,8 +58,8 @@ fn the_definitions_and_their_copy_in_the_chart_are_fresh() -> Outcome {
 /// What stands above the table of reasons.
 const REASONS: &str = "# Reasons of conditions
 
-The `reason` of a condition of `AccessRequest`, `AccessGrant` and `AccessPolicy`, and of the event that tells of it. The condition's
-`message` says what to do: `kubectl keyhole status NAME`, or `kubectl describe`. The words stay as they are; new releases may add some. This page is generated:
+The `reason` of a condition of `AccessRequest`, `AccessApproval`, `AccessGrant`, `AccessPolicy` and `Database`, and of the event that tells of
+it. The condition's `message` says what to do: `kubectl keyhole doctor NAME` for a request, grant or database, `kubectl describe` for all. The words stay as they are; new releases may add some. This page is generated:
 `BLESS=1 cargo test -p crds`.
 
 | reason | event | meaning |

@@ -45,7 +45,7 @@ Examples:
   kubectl keyhole pending -A
   kubectl keyhole pending -n shop -o json
 
-`yes` says that the policy names you or one of your groups as an approver of that request. Your own requests others approve.";
+`yes`: the policy names you or one of your groups as an approver of that request. `your own` are requests that others must approve.";
 
 const COMPLETION: &str = "\
 Examples:
@@ -145,7 +145,16 @@ mod tests {
     #[test]
     fn the_commands_of_the_user_documents_are_understood() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        for name in ["README.md", "docs/requests.md", "docs/policies.md", "docs/vault.md", "docs/gitops.md"] {
+        for name in [
+            "README.md",
+            "docs/requests.md",
+            "docs/policies.md",
+            "docs/vault.md",
+            "docs/gitops.md",
+            "docs/operating.md",
+            "charts/keyhole/README.md",
+            "CHANGELOG.md",
+        ] {
             let text = fs::read_to_string(root.join(name)).unwrap();
             let found = commands(&text).into_iter().filter(|words| words.len() > 1);
             for words in found {
@@ -173,6 +182,20 @@ mod tests {
             }
         }
         assert!(understood > 15, "only {understood} examples were found");
+    }
+
+    /// Where an option of a command has the id of a global one, each is taken for the other.
+    #[test]
+    fn no_option_of_a_command_is_taken_for_one_of_kubectls() {
+        let command = <Cli as clap::CommandFactory>::command();
+        let global: Vec<_> =
+            command.get_arguments().filter(|arg| arg.is_global_set()).map(clap::Arg::get_id).collect();
+        assert!(global.len() > 8, "{global:?}");
+        for sub in command.get_subcommands() {
+            for own in sub.get_arguments() {
+                assert!(!global.contains(&own.get_id()), "{}: {}", sub.get_name(), own.get_id());
+            }
+        }
     }
 
     #[test]

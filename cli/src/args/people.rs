@@ -118,24 +118,24 @@ pub struct DecideArgs {
 #[command(after_help = "\
 Examples:
   kubectl keyhole revoke orders-x7k2p -n shop --reason 'incident is over'
-  kubectl keyhole revoke --user requester@example.com -A --reason 'the laptop is lost'
+  kubectl keyhole revoke --person requester@example.com -A --reason 'the laptop is lost'
   kubectl keyhole revoke --database orders -n shop --reason 'maintenance' --no-wait
 
 It waits until each grant is shut, and shows how long after its end began sockets, lease and pod were seen to be gone. It exits with 1
 when something is still open, and says what to do about it.")]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["grants", "user", "database", "all"]))]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["grants", "person", "database", "all"]))]
 pub struct RevokeArgs {
     /// Names of AccessGrants, or of their AccessRequests
-    #[arg(value_name = "GRANT", conflicts_with_all = ["user", "database", "all"])]
+    #[arg(value_name = "GRANT", conflicts_with_all = ["person", "database", "all"])]
     pub grants: Vec<String>,
     /// All live grants of this person
     #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
+    pub person: Option<String>,
     /// All live grants of this Database
     #[arg(long, value_name = "NAME")]
     pub database: Option<String>,
     /// All live grants
-    #[arg(long, conflicts_with_all = ["user", "database"])]
+    #[arg(long, conflicts_with_all = ["person", "database"])]
     pub all: bool,
     /// In every namespace
     #[arg(short = 'A', long, conflicts_with = "grants")]
@@ -146,7 +146,7 @@ pub struct RevokeArgs {
     /// Do not wait until they are shut
     #[arg(long)]
     pub no_wait: bool,
-    /// How long to wait at most
+    /// How long to wait at most: 90s, 10m
     #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = span)]
     pub timeout: Duration,
     /// Whether to send it.
@@ -160,7 +160,8 @@ pub struct RevokeArgs {
 Example:
   kubectl keyhole abandon orders-x7k2p -n shop --reason 'the server was thrown away, change 4711'
 
-Each item of the receipt that is open becomes Unprovable, with your name and reason, and the grant ends. It needs the verb abandon on
+Each item of the receipt that is open becomes Unprovable, with your name and reason, and the grant ends. A grant that has not ended is
+revoked first. Use it only when the server or node is gone for good: nothing makes these items Proved afterwards. It needs the verb abandon on
 accessgrants (ClusterRole keyhole-platform).")]
 pub struct AbandonArgs {
     /// Name of the AccessGrant, or of its AccessRequest
@@ -171,7 +172,7 @@ pub struct AbandonArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
-    /// How long to wait at most until it has ended
+    /// How long to wait at most until it has ended: 90s, 10m
     #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = span)]
     pub timeout: Duration,
     /// Whether to send it.
