@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::config::InferConfigError;
 use kube::{Client, Config};
+use prometheus_client::metrics::counter::Counter;
+use tower::util::MapRequestLayer;
 
 /// How long the API server may take to go on with an answer. A connection that hangs costs no more than this.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -17,6 +20,8 @@ const WATCH_SPEAKS_WITHIN: Duration = Duration::from_secs(75);
 /// Both.
 #[derive(Clone)]
 pub struct Clients {
+    /// How many requests both have sent.
+    pub sent: Counter,
     /// For calls.
     pub calls: Client,
     /// For watches.
@@ -37,6 +42,7 @@ pub enum FindApiServerError {
 /// Finds the API server, as kubectl or a pod does. Nothing is asked yet.
 pub async fn find() -> Result<Clients, FindApiServerError> {
     let found = Config::infer().await.map_err(FindApiServerError::Infer)?;
+    let sent = Counter::default();
     let client = |read_timeout| {
         let mut config = found.clone();
         config.connect_timeout = Some(CONNECTS_WITHIN);
@@ -46,7 +52,14 @@ pub async fn find() -> Result<Clients, FindApiServerError> {
         config.reset_reader_on_write = true;
         // Whoever calls tries again, and knows how urgent it is.
         config.default_retry = false;
-        Client::try_from(config).map_err(FindApiServerError::Client)
+        let builder = ClientBuilder::try_from(config).map_err(FindApiServerError::Client)?;
+        let counter: Counter = sent.clone();
+        let counted = MapRequestLayer::new(move |request| {
+            counter.inc();
+            request
+        });
+        Ok(builder.with_layer(&counted).build())
     };
-    Ok(Clients { calls: client(ANSWERS_WITHIN)?, watches: client(WATCH_SPEAKS_WITHIN)? })
+    let (calls, watches) = (client(ANSWERS_WITHIN)?, client(WATCH_SPEAKS_WITHIN)?);
+    Ok(Clients { sent, calls, watches })
 }

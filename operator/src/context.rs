@@ -124,7 +124,7 @@ pub struct Parts {
 impl Context {
     /// Puts the means together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { clients: Clients { calls: client, watches }, config, authorities, vault, replica } =
+        let Parts { clients: Clients { sent, calls: client, watches }, config, authorities, vault, replica } =
             parts;
         let (woken, wakes) = mpsc::unbounded_channel();
         let grants = Arc::new(OnceLock::new());
@@ -140,7 +140,7 @@ impl Context {
             authorities,
             identity: Identity::default(),
             leases,
-            metrics: Metrics::default(),
+            metrics: Metrics::of(sent),
             rates: Rates::default(),
             granting: Granting::default(),
             failures: Failures::none(TRY_AGAIN),

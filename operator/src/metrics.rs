@@ -19,6 +19,7 @@ type Labels = [(&'static str, &'static str); 1];
 /// All figures.
 pub struct Metrics {
     registry: Registry,
+    api_requests: Counter,
     /// What failed, by reason.
     errors: Family<Labels, Counter>,
     leading: Gauge<i64, AtomicI64>,
@@ -31,12 +32,14 @@ pub struct Metrics {
     cut_seconds: Histogram,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// None yet, but for the requests to the API server, which are counted where they are sent.
+    pub fn of(api_requests: Counter) -> Self {
         let ready_seconds = Histogram::new([0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 120.0]);
         let cut_seconds = Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0]);
         let new = Self {
             registry: Registry::with_prefix("keyhole_operator"),
+            api_requests,
             errors: Family::default(),
             leading: Gauge::default(),
             admission_in_force: Gauge::default(),
@@ -49,12 +52,15 @@ impl Default for Metrics {
         };
         new.registered()
     }
-}
 
-impl Metrics {
     fn registered(mut self) -> Self {
         let all = &mut self.registry;
         all.register("reconcile_errors", "What failed, by reason", self.errors.clone());
+        all.register(
+            "api_requests",
+            "Requests to the API server, calls and watches",
+            self.api_requests.clone(),
+        );
         all.register("leading", "Whether this replica leads: 1 or 0", self.leading.clone());
         all.register(
             "admission_in_force",
@@ -168,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_page_names_every_figure() {
-        let metrics = Metrics::default();
+        let metrics = Metrics::of(Counter::default());
         metrics.failed("Conflict");
         metrics.became_ready(1.2);
         metrics.cut(3);
@@ -184,6 +190,7 @@ mod tests {
         for line in [
             "keyhole_operator_reconcile_errors_total{reason=\"Conflict\"} 1",
             "keyhole_operator_leading 1",
+            "keyhole_operator_api_requests_total 0",
             "keyhole_operator_admission_in_force 1",
             "keyhole_operator_grants{phase=\"Ready\"} 0",
             "keyhole_operator_grants{phase=\"Ending\"} 1",
@@ -199,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_replica_that_waits_for_its_turn_has_no_grants() {
-        let page = Metrics::default().page(None, "2026-01-01T12:31:30Z".parse().unwrap());
+        let page = Metrics::of(Counter::default()).page(None, "2026-01-01T12:31:30Z".parse().unwrap());
         assert!(page.contains("keyhole_operator_leading 0"), "{page}");
         assert!(!page.contains("keyhole_operator_grants{"), "{page}");
     }
