@@ -274,7 +274,7 @@ impl LeaseStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProofStatus {
-    /// `sockets`, `serverSessions` or `login`.
+    /// `sockets`, `serverSessions`, `lease` or `login`.
     pub item: String,
     /// `Proved`, `Open` or `Unprovable`.
     pub outcome: String,

@@ -143,11 +143,13 @@ impl Metrics {
             let status = grant.status.as_ref();
             let phase = status.map(|status| status.phase).unwrap_or_default();
             self.grants.get_or_create(&[("phase", word(phase))]).inc();
-            if phase != GrantPhase::Ended && grant.spec.expires_at.0 < now {
+            // Nobody reads by a probe.
+            let is_probe = grant.spec.terms.probe;
+            if phase != GrantPhase::Ended && grant.spec.expires_at.0 < now && !is_probe {
                 past_deadline = past_deadline.saturating_add(1);
             }
             let since = status.and_then(|status| status.ending_since.as_ref());
-            if let Some(since) = since.filter(|_| phase == GrantPhase::Ending) {
+            if let Some(since) = since.filter(|_| phase == GrantPhase::Ending && !is_probe) {
                 oldest_open = oldest_open.max(now.duration_since(since.0).as_secs_f64());
             }
         }

@@ -9,9 +9,10 @@ use anyhow::{Context, bail, ensure};
 use harness::cluster::impersonating;
 use harness::wait::{Look, until};
 use harness::{Bed, Cluster};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Request};
-use kube::{Client, Error};
+use kube::{Client, Error, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -108,8 +109,11 @@ async fn a_namespace_without_policy_takes_nothing() -> anyhow::Result<()> {
 async fn all_hold(name: &str) -> anyhow::Result<()> {
     let cluster = Cluster::fresh(&format!("cases-{name}")).await?;
     let people: People = serde_norway::from_str(&text("people", &cluster)?)?;
-    let file: File =
-        serde_norway::from_str(&text(name, &cluster)?).with_context(|| format!("cases of {name}"))?;
+    let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
+    let pods = cluster.system::<Pod>().list(&operators).await?.items;
+    let pod = pods.first().context("no pod of the operator")?.name_any();
+    let cases = text(name, &cluster)?.replace("@OPERATOR_POD@", &pod);
+    let file: File = serde_norway::from_str(&cases).with_context(|| format!("cases of {name}"))?;
     for given in people.given.iter().chain(&file.given) {
         cluster.applies(&given.to_string()).await?;
     }

@@ -81,6 +81,7 @@ pub fn release_policies(
         operators::pods(release),
         operators::entered(release),
         operators::tokens(release),
+        operators::secrets(release),
         sessions::asked_for(),
     ]
     .into_iter()

@@ -15,6 +15,7 @@ pub(super) fn pods(release: &Release) -> Draft {
     let (account, image) = (release.service_account(), &release.operator_image);
     Draft::in_operators("operator-pods", release)
         .on("", &["pods"], &["CREATE", "UPDATE"])
+        .on("", &["pods/ephemeralcontainers"], &["UPDATE"])
         .variable("operators", &format!("object.spec.?serviceAccountName.orValue('') == '{account}'"))
         // What `helm test` runs looks and ends.
         .check(
@@ -48,9 +49,11 @@ pub(super) fn entered(release: &Release) -> Draft {
     let account = release.service_account();
     Draft::in_operators("operator-memory", release)
         .on("", &["pods/exec", "pods/attach"], &["CONNECT"])
-        .on("", &["pods/ephemeralcontainers"], &["UPDATE"])
         .check(
-            &format!("!request.name.startsWith('{account}-')"),
+            &format!(
+                "!request.name.startsWith('{account}-') && !request.name.startsWith('keyhole-end-all-') && \
+                 request.name != 'keyhole-check'"
+            ),
             "nobody enters the operator, attaches to it or debugs it: its memory holds the keys of both authorities",
         )
 }
@@ -63,5 +66,17 @@ pub(super) fn tokens(release: &Release) -> Draft {
              (has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups)"
         ),
         "only the node of an operator's pod gets a token of its service account",
+    )
+}
+
+/// Kubernetes fills in a token that never ends.
+pub(super) fn secrets(release: &Release) -> Draft {
+    let account = release.service_account();
+    Draft::in_operators("operator-secrets", release).on("", &["secrets"], &["CREATE", "UPDATE"]).check(
+        &format!(
+            "object.?type.orValue('') != 'kubernetes.io/service-account-token' || \
+             object.metadata.?annotations.orValue({{}})[?'kubernetes.io/service-account.name'].orValue('') != '{account}'"
+        ),
+        "no Secret holds a token of the operator's service account",
     )
 }

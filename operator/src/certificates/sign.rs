@@ -109,7 +109,7 @@ async fn verdict(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let user = csr.spec.username.as_deref().unwrap_or_default();
-    if let Err(wait) = context.rates.take(user, Instant::now()) {
+    if let Err(wait) = context.rates.take(user, &csr.uid().unwrap_or_default(), Instant::now()) {
         return Ok(Err(Refusal::TooMany { seconds: wait.as_secs().saturating_add(1) }));
     }
     let named = csr.annotations().get(GRANT_ANNOTATION).and_then(|named| named.split_once('/'));

@@ -94,7 +94,7 @@ async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantEr
         Some(GrantPhase::Ready) => &context.ready,
         Some(GrantPhase::Opening | GrantPhase::Ending | GrantPhase::Ended) | None => &context.openings,
     };
-    let _turn = turns.acquire().await;
+    let turn = turns.acquire().await.ok();
     let api: Api<AccessGrant> =
         Api::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
     let time = now();
@@ -115,7 +115,8 @@ async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantEr
     let is_shut = grant.status.as_ref().is_some_and(|status| status.phase == GrantPhase::Ended);
     let observed = match is_shut {
         true => observe::observe_shut(context, grant).await,
-        false => observe::observe(context, grant, time).await,
+        // The API server's part alone: a proxy that does not answer keeps no other grant waiting.
+        false => observe::observe(context, grant, (time, turn)).await,
     };
     if let Some(reason) = plan::ended(&observed, time) {
         context.note_ending(&cached.uid().unwrap_or_default(), Ending { since: time, reason });

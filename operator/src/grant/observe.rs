@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{Api, Resource, ResourceExt};
+use tokio::sync::SemaphorePermit;
 
 use super::observed::{Child, Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
 use super::plan;
@@ -20,8 +21,12 @@ use crate::admission;
 use crate::api::{Metadata, Namespaced};
 use crate::context::Context;
 
-/// Observes the grant. Never fails: a grant that ends must not wait for what its end does not need.
-pub async fn observe(context: &Context, grant: AccessGrant, now: Timestamp) -> Observed {
+/// Observes the grant; gives `turn` back when the API server has answered. Never fails: a grant that ends must not wait for what its end does not need.
+pub async fn observe(
+    context: &Context,
+    grant: AccessGrant,
+    (now, turn): (Timestamp, Option<SemaphorePermit<'_>>),
+) -> Observed {
     let leases = grant.status.as_ref().map(|status| status.leases.as_slice()).unwrap_or_default();
     let findings = context.leases.findings(leases);
     let name = ChildName::of(&grant.uid().unwrap_or_default());
@@ -35,6 +40,7 @@ pub async fn observe(context: &Context, grant: AccessGrant, now: Timestamp) -> O
         Known::Seen(pod) => Known::Seen(pod.filter(|pod| owner(pod) == grant.uid())),
         Known::Unknown => Known::Unknown,
     };
+    drop(turn);
     let report = match &pod {
         Known::Seen(Some(pod)) => report(context, &grant, pod, now).await,
         Known::Seen(None) => last_words(context, &grant),

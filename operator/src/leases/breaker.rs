@@ -45,10 +45,11 @@ impl Breaker {
         }
     }
 
-    /// The database answered: whoever waits to try again need not wait longer.
+    /// The database answered: where it had failed before, whoever waits to try again need not wait longer.
     pub fn went_well(&self) {
-        *self.locked() = Failing::default();
-        self.back.notify_waiters();
+        if std::mem::take(&mut *self.locked()).in_a_row > 0 {
+            self.back.notify_waiters();
+        }
     }
 
     /// It failed.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use access::VaultLease;
-use crds::{AccessGrant, LeaseStatus};
+use access::{Item, Outcome, VaultLease};
+use crds::{AccessGrant, LeaseStatus, ProofStatus};
 use kube::runtime::reflector::Store;
 use tokio::time::Instant;
 
@@ -47,9 +47,14 @@ pub struct Strays {
 }
 
 impl Strays {
-    /// Nothing seen yet. A token that was let on to a credential, and of which no lease was reported, may be getting one still.
+    /// Nothing seen yet. A token that was let on to a credential may be getting one still where no lease was reported, and where its
+    /// proxy says that it is not sure of all it asked for.
     pub fn of(lease: &LeaseStatus) -> Self {
-        Self { left: None, since: None, in_flight: lease.had_credential() && lease.lease_id.is_none() }
+        let of_lease = |proof: &&ProofStatus| proof.item == Item::Lease.word();
+        let proof = lease.proofs.iter().find(of_lease);
+        let is_unsure = proof.is_some_and(|proof| proof.outcome != Outcome::Proved.word());
+        let in_flight = lease.had_credential() && (lease.lease_id.is_none() || is_unsure);
+        Self { left: None, since: None, in_flight }
     }
 
     /// What a look shows: `listed` is what Vault lists of the role, `recorded` what grants have on record of it.
@@ -142,6 +147,22 @@ mod tests {
         assert!(matches!(look(&["late"], 94), Shut::Open(_)));
         assert!(matches!(look(&["late"], 95), Shut::Unseen(_)));
         assert_eq!(look(&[], 96), Shut::Gone);
+    }
+
+    #[test]
+    fn a_proxy_that_is_not_sure_of_all_it_asked_for_is_waited_for_though_it_reported_a_lease() {
+        let unsure =
+            ProofStatus { item: "lease".into(), outcome: "Unprovable".into(), detail: String::new() };
+        let lease = LeaseStatus {
+            confirmed: Some(true),
+            lease_id: Some("x".into()),
+            proofs: vec![unsure],
+            ..LeaseStatus::default()
+        };
+        let (mut strays, now) = (Strays::of(&lease), Instant::now());
+        assert!(matches!(strays.look(&ids(&[]), &BTreeSet::new(), now), Shut::Open(_)));
+        let late = strays.look(&ids(&["late"]), &BTreeSet::new(), now + Duration::from_secs(20));
+        assert!(matches!(late, Shut::Open(why) if why.contains("role/late")));
     }
 
     #[test]

@@ -163,3 +163,15 @@ async fn where_the_list_is_refused_it_is_said_until_it_is_allowed() {
     sleep(AGAIN.longest + CALL).await;
     assert_eq!(found(), Shut::Gone);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_leases_whose_end_nobody_sees_do_not_wake_each_other() {
+    let vault = FakeVault::default();
+    vault.refuses_lists.store(true, Ordering::Relaxed);
+    let desk = LeaseDesk::new(vault.clone(), Records::default(), mpsc::unbounded_channel().0);
+    desk.shut(to_shut("other", 1));
+    desk.shut(to_shut("other", 2));
+    sleep(Duration::from_secs(60)).await;
+    let calls = vault.calls.load(Ordering::Relaxed);
+    assert!(calls < 30, "{calls} calls in a minute");
+}

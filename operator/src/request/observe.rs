@@ -2,6 +2,7 @@
 
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database};
 use kube::api::ListParams;
+use kube::runtime::reflector::Store;
 use kube::{Api, ResourceExt};
 
 use super::grant_object;
@@ -59,8 +60,9 @@ async fn of_person(context: &Context, request: &AccessRequest) -> Result<u32, ku
 
 /// By what is cached: a few more or less are no harm, and to count them all anew each time would be.
 fn of_all(context: &Context) -> u32 {
-    let known = context.grants.get().map(|store| store.state().len()).unwrap_or_default();
-    u32::try_from(known).unwrap_or(u32::MAX)
+    let known = context.grants.get().map(Store::state).unwrap_or_default();
+    let read_by = known.iter().filter(|grant| !grant.spec.terms.probe).count();
+    u32::try_from(read_by).unwrap_or(u32::MAX)
 }
 
 /// The grant of an earlier request of this name that carried the same commit.

@@ -178,8 +178,13 @@ fn grant(
     }
     let why = Because::new(Reason::Approved, "enough people approved these terms; the grant is on its way.");
     approved(&mut status, request, (true, why), now);
-    let counted: Vec<&Judged> =
-        judged.iter().filter(|j| j.why_not.is_none() && j.decision == Decision::Approve).collect();
+    // As many as were needed: the grant stands on these.
+    let enough = usize::try_from(offer.terms.rule.quorum.required).unwrap_or(usize::MAX);
+    let counted: Vec<&Judged> = judged
+        .iter()
+        .filter(|j| j.why_not.is_none() && j.decision == Decision::Approve)
+        .take(enough)
+        .collect();
     let create = Some(Box::new(grant_object::build(request, offer, &counted, expires_at)));
     Plan { status, create, told: Vec::new(), look_again: None }
 }

@@ -69,7 +69,8 @@ pub fn note_end(status: &mut AccessGrantStatus, pod: Option<&PodSeen>, report: O
     }
 }
 
-/// Of what a proxy says, what only a proxy can see. Lease, pod and rules we look at ourselves.
+/// Of what a proxy says, what only a proxy can see; and how it left its lease, for what it saw after that is the last word. Whether
+/// the lease is gone, the pod, and the rules we look at ourselves.
 fn proofs(end: &End) -> Vec<ProofStatus> {
     if EndReason::from_word(&end.reason).is_none() {
         return Vec::new();
@@ -77,7 +78,7 @@ fn proofs(end: &End) -> Vec<ProofStatus> {
     let of_proxy = end.proofs.iter().filter_map(|line| {
         let item = Item::from_word(&line.item)?;
         let outcome = Outcome::from_word(&line.outcome)?;
-        let is_proxys = matches!(item, Item::Sockets | Item::ServerSessions | Item::Login);
+        let is_proxys = matches!(item, Item::Sockets | Item::ServerSessions | Item::Lease | Item::Login);
         is_proxys.then(|| ProofStatus {
             item: item.word().to_owned(),
             outcome: outcome.word().to_owned(),

@@ -45,7 +45,7 @@ fn of_several_pods_the_worst_counts() {
     world.run(30, 200);
     everything_is_shut(&world);
     let proofs: Vec<usize> = world.status().leases.iter().map(|lease| lease.proofs.len()).collect();
-    assert_eq!(proofs, [0, 3], "the second proved everything, the first nothing");
+    assert_eq!(proofs, [0, 4], "the second proved everything, the first nothing");
     is(&world, "login", "Unprovable", "LeftToVault");
     is(&world, "serverSessions", "Unprovable", "LeftToVault");
     is(&world, "sockets", "Proved", "ProxySaw");
@@ -95,6 +95,17 @@ fn a_line_of_an_earlier_release_may_have_had_a_credential() {
     is(&world, "login", "Unprovable", "LeftToVault");
     world.grant.status.as_mut().unwrap().leases[0].lease_id = None;
     assert!(world.status().leases[0].had_credential());
+}
+
+#[test]
+fn a_login_that_was_seen_to_work_after_its_lease_was_gone_stays_open() {
+    let mut world = World::ready();
+    world.pod.as_mut().unwrap().login_works = true;
+    world.revoke();
+    world.run(60, 1000);
+    is(&world, "lease", "Proved", "LeaseGone");
+    is(&world, "login", "Open", "ProxySaw");
+    assert_eq!(world.status().phase, GrantPhase::Ending, "the old password works");
 }
 
 /// A world whose proxy died, and whose lease's end nobody can see.

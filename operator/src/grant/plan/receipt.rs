@@ -155,6 +155,11 @@ impl Facts<'_> {
             if let Some(line) = proof.clone().filter(is_final) {
                 return line;
             }
+            // What it still saw working after its lease was gone does work: nothing that comes later ends it.
+            let looked_after = proof_of(lease, Item::Lease) == Some(Outcome::Proved);
+            if let Some(line) = proof.clone().filter(|_| looked_after) {
+                return line;
+            }
             if lease.revoked && lease.unseen.is_none() && !self.is_here(lease) {
                 let said_before = proof.map_or_else(String::new, |line| format!("; it said: {}", line.detail));
                 let detail = format!(
@@ -226,6 +231,10 @@ const POD_OPEN: &str = "the proxy pod is still there. It goes by itself; if its 
 
 fn said(item: Item, outcome: Outcome, how: How, detail: &str) -> Line {
     Line { item, outcome, how, detail: detail.to_owned() }
+}
+
+fn proof_of(lease: &LeaseStatus, item: Item) -> Option<Outcome> {
+    proof(lease, item).map(|line| line.outcome)
 }
 
 /// What the proxy itself said about the item.
