@@ -76,7 +76,7 @@ pub struct DatabaseSpec {
     )]
     pub columns: Vec<ColumnRuleSpec>,
     /// How often a proxy tries whether people could connect, beside once after each change: whole minutes, 10m to 168h, or `never`.
-    /// Default: what the release says. Each try makes a database user and ends it.
+    /// Default, and as often as it gets: what the release says. Each try makes a database user and ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]
     #[x_kube(validation = Rule::new(

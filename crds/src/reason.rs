@@ -110,7 +110,6 @@ reasons! {
     GrantFile Warning "The proxy's grant file or identity files are wrong."
     // Of a Database's `Ready`, beside those of a grant.
     Probing Silent "A proxy is trying whether people could connect."
-    NotProbed Normal "Nothing was tried: the release, or the Database, says that it is not to be."
     // Of an AccessPolicy's `Ready`.
     Settling Warning "The policy's groups are checked only from a moment on that is still to come; what is older does not count."
     Expression Warning "An expression of the policy does not compile."

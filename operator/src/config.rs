@@ -48,7 +48,7 @@ pub struct Config {
     /// How long what is over is kept: `720h`.
     #[serde(default = "thirty_days")]
     pub keep_ended_for: String,
-    /// How often a database is probed that does not say: `24h`, or `never`.
+    /// How often a database is probed at the most: `24h`, or `never`.
     #[serde(default = "daily")]
     pub probe_every: String,
     /// Threads of a proxy that relay sessions, 1 to 8.

@@ -164,6 +164,12 @@ impl Context {
         let _ = self.woken.send(grant);
     }
 
+    /// Lets every grant be looked at that is not settled.
+    pub fn wake_all(&self) {
+        let known = self.grants.get().map(Store::state).unwrap_or_default();
+        known.iter().for_each(|grant| self.wake(ObjectRef::from_obj(&**grant)));
+    }
+
     /// Grants that shall be looked at. Once: the next call answers `None`.
     pub fn take_wakes(&self) -> Option<UnboundedReceiver<ObjectRef<AccessGrant>>> {
         locked(&self.wakes).take()

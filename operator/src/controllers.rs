@@ -37,18 +37,25 @@ pub const LIVE_GRANTS: &str = "status.settled!=true";
 
 /// Runs every loop until dropped.
 pub async fn run(context: Arc<Context>) {
+    tokio::select! {
+        () = closing(Arc::clone(&context)) => {}
+        () = databases(Arc::clone(&context)) => {}
+        () = retention::run(&context) => {}
+    }
+}
+
+/// Runs the loops without which nothing ends, until dropped: no probe is made beside them.
+pub async fn closing(context: Arc<Context>) {
     context.progress.made();
     // Each runs for ever: one that ends is a fault of ours, and ends them all.
     tokio::select! {
         () = requests(Arc::clone(&context)) => {}
         () = grants(Arc::clone(&context)) => {}
         () = policies(Arc::clone(&context)) => {}
-        () = databases(Arc::clone(&context)) => {}
         () = sessions(Arc::clone(&context)) => {}
         () = sweep::run(&context) => {}
         () = watchdog::run(&context) => {}
         () = glance::run(&context) => {}
-        () = retention::run(&context) => {}
     }
 }
 
@@ -73,14 +80,45 @@ fn changes<K: Kind>(context: &Arc<Context>, selected: watcher::Config) -> Object
 }
 
 fn changes_in<K: Kind>(context: &Arc<Context>, api: Api<K>, selected: watcher::Config) -> Objects<K> {
-    without_failures(context, watcher(api, lasting(selected)).default_backoff().touched_objects())
+    let events = after_gaps(context, watcher(api, lasting(selected)).default_backoff());
+    without_failures(context, events.touched_objects())
+}
+
+/// A watch that was broken for too long begins with a list anew, and of what went meanwhile nobody hears: every grant is looked at.
+fn after_gaps<K, S>(
+    context: &Arc<Context>,
+    events: S,
+) -> impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + use<K, S>
+where
+    S: Stream<Item = Result<watcher::Event<K>, watcher::Error>>,
+{
+    let context = Arc::clone(context);
+    let mut gaps = Gaps::default();
+    events.inspect(move |event| {
+        if event.as_ref().is_ok_and(|event| gaps.ends_one(event)) {
+            context.wake_all();
+        }
+    })
+}
+
+/// The lists of one watch.
+#[derive(Default)]
+struct Gaps {
+    has_begun: bool,
+}
+
+impl Gaps {
+    /// Whether this event ends a list that is not the first: at the start everything is looked at anyhow.
+    fn ends_one<K>(&mut self, event: &watcher::Event<K>) -> bool {
+        matches!(event, watcher::Event::InitDone) && std::mem::replace(&mut self.has_begun, true)
+    }
 }
 
 /// Objects of the proxies namespace with this label that come, change or go: their names and labels alone.
 fn names<K: Namespaced>(context: &Arc<Context>, label: &str) -> Objects<Metadata<K>> {
     let api = Api::<Metadata<K>>::namespaced(context.watches.clone(), &context.config.proxies_namespace);
-    let objects = watcher(api, lasting(anything().labels(label))).default_backoff().touched_objects();
-    without_failures(context, objects)
+    let events = after_gaps(context, watcher(api, lasting(anything().labels(label))).default_backoff());
+    without_failures(context, events.touched_objects())
 }
 
 /// The API server ends each watch after this time, and a connection that hangs is noticed soon after.
@@ -297,6 +335,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_list_after_the_first_may_hide_that_something_went() {
+        let mut gaps = Gaps::default();
+        let events = [
+            (watcher::Event::Init, false),
+            (watcher::Event::InitApply("policy"), false),
+            (watcher::Event::InitDone, false),
+            (watcher::Event::Delete("policy"), false),
+            (watcher::Event::Init, false),
+            (watcher::Event::InitDone, true),
+            (watcher::Event::InitDone, true),
+        ];
+        for (event, ends) in events {
+            assert_eq!(gaps.ends_one(&event), ends, "{event:?}");
+        }
+    }
 
     #[test]
     fn a_child_finds_its_grant_by_its_annotation() {

@@ -63,7 +63,7 @@ async fn stand_in(context: Arc<Context>) {
     let since = candidate.acquire().await;
     tracing::info!("no operator leads: closing here");
     tokio::select! {
-        () = controllers::run(context) => {}
+        () = controllers::closing(context) => {}
         () = candidate.hold(since) => {}
     }
 }

@@ -3,15 +3,15 @@
 //!
 //! What was brought from git stays as long as git has it: taken away here it would only come back, as if it were new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, ConditionType, RequestPhase};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{DeleteParams, ListParams, Preconditions};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 
-use crate::api::{Namespaced, created, gone_is_good};
+use crate::api::{Metadata, Namespaced, created, gone_is_good};
 use crate::clock::now;
 use crate::context::Context;
 use access::chain;
@@ -19,20 +19,28 @@ use access::chain;
 /// How often it is looked for.
 const EVERY: Duration = Duration::from_secs(30 * 60);
 
+/// How long after the start it is looked for first: a start has more urgent things to do.
+const FIRST: Duration = Duration::from_secs(2 * 60);
+
 /// How long it is kept where nothing that says so can be read.
 const LONGEST: SignedDuration = SignedDuration::from_hours(999);
+
+/// How often what stays is looked at again.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The most objects of one list.
 const PAGE: u32 = 200;
 
 /// Looks until dropped.
 pub async fn run(context: &Context) {
+    tokio::time::sleep(FIRST).await;
     let mut every = tokio::time::interval(EVERY);
+    let mut not_before = HashMap::new();
     loop {
         every.tick().await;
-        if let Err(error) = round(context, now()).await {
+        if let Err(error) = round(context, &mut not_before, now()).await {
             context.metrics.failed("Retention");
-            tracing::warn!(error = %chain(&error), "what is over is not taken away");
+            tracing::warn!(error = %chain(&error), "not everything that is over is taken away");
         }
     }
 }
@@ -40,29 +48,32 @@ pub async fn run(context: &Context) {
 /// How long what is over is kept.
 struct Keeps {
     release: SignedDuration,
-    /// By namespace and name of the policy.
-    policies: BTreeMap<(String, String), SignedDuration>,
+    /// By namespace, and there by name of the policy.
+    policies: BTreeMap<String, BTreeMap<String, SignedDuration>>,
 }
 
 impl Keeps {
     async fn read(context: &Context) -> Result<Self, kube::Error> {
         let release = span(&context.config.keep_ended_for);
-        let policies = Api::<AccessPolicy>::all(context.client.clone()).list(&ListParams::default()).await?;
-        let of = |policy: AccessPolicy| {
-            let keep = span(policy.spec.keep_ended_for.as_deref()?).min(release);
-            Some(((policy.namespace()?, policy.name_any()), keep))
-        };
-        Ok(Self { release, policies: policies.items.into_iter().filter_map(of).collect() })
+        let mut policies: BTreeMap<String, BTreeMap<String, SignedDuration>> = BTreeMap::new();
+        let found = Api::<AccessPolicy>::all(context.client.clone()).list(&ListParams::default()).await?;
+        for policy in found {
+            let Some(keep) = policy.spec.keep_ended_for.as_deref() else { continue };
+            let own = policies.entry(policy.namespace().unwrap_or_default()).or_default();
+            own.insert(policy.name_any(), span(keep).min(release));
+        }
+        Ok(Self { release, policies })
     }
 
-    fn of(&self, namespace: Option<String>, policy: &str) -> SignedDuration {
-        let named = (namespace.unwrap_or_default(), policy.to_owned());
-        self.policies.get(&named).copied().unwrap_or(self.release)
+    fn of(&self, namespace: &str, policy: &str) -> SignedDuration {
+        let own = self.policies.get(namespace).and_then(|own| own.get(policy));
+        own.copied().unwrap_or(self.release)
     }
 
-    /// Nothing younger than this has to be looked at.
-    fn shortest(&self) -> SignedDuration {
-        self.policies.values().copied().fold(self.release, SignedDuration::min)
+    /// Nothing younger than this has to be looked at in the namespace.
+    fn shortest(&self, namespace: &str) -> SignedDuration {
+        let own = self.policies.get(namespace).into_iter().flat_map(BTreeMap::values);
+        own.copied().fold(self.release, SignedDuration::min)
     }
 }
 
@@ -71,35 +82,128 @@ fn span(text: &str) -> SignedDuration {
     kept.and_then(|kept| SignedDuration::try_from(kept).ok()).unwrap_or(LONGEST)
 }
 
-async fn round(context: &Context, now: Timestamp) -> Result<(), kube::Error> {
-    let keeps = Keeps::read(context).await?;
-    let before = now.checked_sub(keeps.shortest()).unwrap_or(Timestamp::MIN);
-    for grant in old::<AccessGrant>(context, "status.settled=true", before).await? {
-        let keep = keeps.of(grant.namespace(), &grant.spec.terms.policy);
-        let request = &grant.spec.request;
-        let from_git = grant.spec.terms.evidence.is_some();
-        let stays =
-            from_git && is_there::<AccessRequest>(context, &grant, &request.name, &request.uid).await?;
-        if !stays && is_due(ended(&grant), keep, now) {
-            delete(context, &grant).await?;
-        }
+/// One look at everything. What can't be taken away keeps nothing else.
+struct Round<'a> {
+    context: &'a Context,
+    keeps: Keeps,
+    now: Timestamp,
+    /// By uid: when what stays has to be looked at again.
+    not_before: &'a mut HashMap<String, Timestamp>,
+    failed: Option<kube::Error>,
+}
+
+async fn round(
+    context: &Context,
+    not_before: &mut HashMap<String, Timestamp>,
+    now: Timestamp,
+) -> Result<(), kube::Error> {
+    not_before.retain(|_, at| *at > now);
+    let mut round = Round { context, keeps: Keeps::read(context).await?, now, not_before, failed: None };
+    round.each::<AccessGrant>().await;
+    round.each::<AccessRequest>().await;
+    round.each::<AccessApproval>().await;
+    round.failed.map_or(Ok(()), Err)
+}
+
+/// A kind whose objects are over some time.
+trait Over: Namespaced {
+    /// Field selectors of those that may be.
+    const SELECTED: &'static [&'static str];
+
+    /// When it may go; `None`: not for now.
+    async fn goes_at(&self, round: &Round<'_>) -> Result<Option<Timestamp>, kube::Error>;
+}
+
+impl Over for AccessGrant {
+    const SELECTED: &'static [&'static str] = &["status.settled=true"];
+
+    async fn goes_at(&self, round: &Round<'_>) -> Result<Option<Timestamp>, kube::Error> {
+        let keep = round.keeps.of(&self.namespace().unwrap_or_default(), &self.spec.terms.policy);
+        let goes_at = ended(self).and_then(|ended| ended.checked_add(keep).ok());
+        let (Some(evidence), Some(_)) = (&self.spec.terms.evidence, goes_at) else { return Ok(goes_at) };
+        // It is how a request that comes back from git is known to have been granted.
+        let requests = within::<AccessRequest>(round.context, self.namespace());
+        let request = requests.get_opt(&self.spec.request.name).await?;
+        let in_git = request.and_then(|request| request.spec.evidence);
+        Ok(goes_at.filter(|_| in_git.is_none_or(|now| now.commit != evidence.commit)))
     }
-    for phase in ["Ended", "Denied", "Lapsed"] {
-        for request in old::<AccessRequest>(context, &format!("status.phase={phase}"), before).await? {
-            if request.spec.evidence.is_none() && is_due(over(&request), keeps.release, now) {
-                delete(context, &request).await?;
+}
+
+impl Over for AccessRequest {
+    const SELECTED: &'static [&'static str] =
+        &["status.phase=Ended", "status.phase=Denied", "status.phase=Lapsed"];
+
+    async fn goes_at(&self, round: &Round<'_>) -> Result<Option<Timestamp>, kube::Error> {
+        let goes_at = over(self).and_then(|since| since.checked_add(round.keeps.release).ok());
+        Ok(goes_at.filter(|_| self.spec.evidence.is_none()))
+    }
+}
+
+impl Over for AccessApproval {
+    const SELECTED: &'static [&'static str] = &[""];
+
+    async fn goes_at(&self, round: &Round<'_>) -> Result<Option<Timestamp>, kube::Error> {
+        let goes_at = created(self).checked_add(round.keeps.release).ok();
+        let requests = within::<AccessRequest>(round.context, self.namespace());
+        let request = requests.get_metadata_opt(&self.spec.request.name).await?;
+        let is_there = request
+            .is_some_and(|request| request.metadata.uid.as_deref() == Some(self.spec.request.uid.as_str()));
+        Ok(goes_at.filter(|_| self.spec.evidence.is_none() && !is_there))
+    }
+}
+
+impl Round<'_> {
+    async fn each<K: Over>(&mut self) {
+        for selected in K::SELECTED {
+            if let Err(error) = self.pages::<K>(selected).await {
+                self.failed.get_or_insert(error);
             }
         }
     }
-    for approval in old::<AccessApproval>(context, "", before).await? {
-        let request = &approval.spec.request;
-        let stays = approval.spec.evidence.is_some()
-            || is_there::<AccessRequest>(context, &approval, &request.name, &request.uid).await?;
-        if !stays && is_due(Some(created(&approval)), keeps.release, now) {
-            delete(context, &approval).await?;
+
+    /// Only the names are asked for, page by page; what is old enough is read in full.
+    async fn pages<K: Over>(&mut self, selected: &str) -> Result<(), kube::Error> {
+        let api = Api::<K>::all(self.context.client.clone());
+        let mut params = ListParams::default().fields(selected).limit(PAGE);
+        loop {
+            let page = api.list_metadata(&params).await?;
+            for object in page.items {
+                if !self.may_be_due(&object) {
+                    continue;
+                }
+                if let Err(error) = self.one::<K>(&object).await {
+                    self.failed.get_or_insert(error);
+                }
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(()),
+            }
         }
     }
-    Ok(())
+
+    fn may_be_due<K>(&self, object: &Metadata<K>) -> bool {
+        let meta = &object.metadata;
+        let shortest = self.keeps.shortest(meta.namespace.as_deref().unwrap_or_default());
+        let made = meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
+        let waits = meta.uid.as_ref().is_some_and(|uid| self.not_before.contains_key(uid));
+        !waits && is_due(Some(made), shortest, self.now)
+    }
+
+    async fn one<K: Over>(&mut self, named: &Metadata<K>) -> Result<(), kube::Error> {
+        let meta = &named.metadata;
+        let api = within::<K>(self.context, meta.namespace.clone());
+        let name = meta.name.as_deref().unwrap_or_default();
+        let Some(object) = api.get_opt(name).await? else { return Ok(()) };
+        let goes_at = object.goes_at(self).await?;
+        if goes_at.is_some_and(|at| at <= self.now) {
+            return delete(self.context, &object).await;
+        }
+        // Meanwhile a policy may say another time.
+        let at = goes_at.into_iter().chain(self.now.checked_add(DAY).ok()).min();
+        self.not_before.extend(object.uid().zip(at));
+        Ok(())
+    }
 }
 
 fn is_due(over_since: Option<Timestamp>, keep: SignedDuration, now: Timestamp) -> bool {
@@ -119,38 +223,6 @@ fn over(request: &AccessRequest) -> Option<Timestamp> {
     let is_over = matches!(status.phase, RequestPhase::Ended | RequestPhase::Denied | RequestPhase::Lapsed);
     let newest = status.conditions.iter().map(|condition| condition.last_transition_time.0).max();
     newest.filter(|_| is_over)
-}
-
-/// Objects that were made before then, read in full; of the others only the names are asked for.
-async fn old<K: Namespaced>(
-    context: &Context,
-    selected: &str,
-    before: Timestamp,
-) -> Result<Vec<K>, kube::Error> {
-    let api = Api::<K>::all(context.client.clone());
-    let mut params = ListParams::default().fields(selected).limit(PAGE);
-    let mut found = Vec::new();
-    loop {
-        let page = api.list_metadata(&params).await?;
-        for object in page.items.iter().filter(|object| created(*object) <= before) {
-            let own = within::<K>(context, object.namespace());
-            found.extend(own.get_opt(&object.name_any()).await?);
-        }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
-}
-
-async fn is_there<K: Namespaced>(
-    context: &Context,
-    beside: &impl Resource,
-    name: &str,
-    uid: &str,
-) -> Result<bool, kube::Error> {
-    let found = within::<K>(context, beside.meta().namespace.clone()).get_metadata_opt(name).await?;
-    Ok(found.is_some_and(|object| object.metadata.uid.as_deref() == Some(uid)))
 }
 
 /// The very object that was judged.
@@ -201,11 +273,17 @@ mod tests {
 
     #[test]
     fn a_policy_shortens_and_what_cannot_be_read_keeps_for_longer() {
-        let policies = [(("shop".to_owned(), "readers".to_owned()), SignedDuration::from_hours(2))].into();
+        let own = [("readers".to_owned(), SignedDuration::from_hours(2))].into();
+        let policies = [("shop".to_owned(), own)].into();
         let keeps = Keeps { release: SignedDuration::from_hours(720), policies };
-        assert_eq!(keeps.of(Some("shop".into()), "readers"), SignedDuration::from_hours(2));
-        assert_eq!(keeps.of(Some("shops".into()), "readers"), SignedDuration::from_hours(720));
-        assert_eq!(keeps.shortest(), SignedDuration::from_hours(2));
+        assert_eq!(keeps.of("shop", "readers"), SignedDuration::from_hours(2));
+        assert_eq!(keeps.of("shops", "readers"), SignedDuration::from_hours(720));
+        assert_eq!(keeps.shortest("shop"), SignedDuration::from_hours(2));
+        assert_eq!(
+            keeps.shortest("shops"),
+            SignedDuration::from_hours(720),
+            "a short one elsewhere costs nothing here"
+        );
         assert_eq!(span("720h"), SignedDuration::from_hours(720));
         assert_eq!(span("soon"), LONGEST);
     }

@@ -39,7 +39,6 @@ async fn a_database_says_whether_people_could_connect_and_why_not() -> anyhow::R
                 let patch = json!({ "spec": spec }).to_string();
                 cluster.kubectl().args(["patch", "khdb", "orders", "--type=merge", "-p", &patch])
             };
-            awaits(&cluster, "False", &["NotProbed"]).await?;
             patch(json!({"probeEvery": "1h"})).succeeds().await?;
             awaits(&cluster, "True", &["Ready"]).await?;
 

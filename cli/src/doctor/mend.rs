@@ -108,7 +108,6 @@ pub fn mend(reason: Reason, names: &Names) -> String {
             names.policy("get -o yaml")
         }
         Reason::Counted | Reason::NotCounted | Reason::Probing | Reason::Probed => names.wait(),
-        Reason::NotProbed => names.edit_database(),
         Reason::TooManyLive => format!("kubectl keyhole status -n {}", names.namespace),
         Reason::PolicyError | Reason::Settling => names.policy("describe"),
         Reason::Expression | Reason::MaxDuration | Reason::PendingTimeout => names.policy("edit"),

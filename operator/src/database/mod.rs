@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{
-    AccessGrant, AccessGrantSpec, AccessPolicy, Because, ConditionType, Database, DatabaseStatus, GrantPhase,
-    GrantedTerms, ProbeStatus, Reason, RequestRef, Weight, condition, find_condition, set_condition,
+    AccessGrant, AccessGrantSpec, AccessGrantStatus, AccessPolicy, Because, ConditionType, Database,
+    DatabaseSpec, DatabaseStatus, GrantPhase, GrantedTerms, ProbeStatus, Reason, RequestRef, Weight,
+    condition, find_condition, set_condition,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,7 +17,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use sha2::{Digest, Sha256};
 
-use crate::api::{gone_is_good, is_conflict, until};
+use crate::api::{created, gone_is_good, is_conflict, until};
 use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::context::Context;
@@ -34,6 +35,9 @@ const AGAIN: Backoff = Backoff { first: Duration::from_secs(5 * 60), longest: Du
 
 /// How often a probe that goes is looked at; its end is seen by itself.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How many probes go at once, about: each is a proxy and a database user, and many databases may be changed together.
+const AT_ONCE: usize = 8;
 
 /// What can go wrong; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,8 @@ struct Seen {
     probe: Option<AccessGrant>,
     /// How often it is to be probed; `None`: never.
     every: Option<Duration>,
+    /// How many probes of all databases go.
+    going: usize,
 }
 
 /// What happens next.
@@ -87,10 +93,11 @@ pub async fn reconcile(cached: Arc<Database>, context: Arc<Context>) -> Result<A
     };
     let policy =
         policies.get_metadata_opt(&database.spec.access_policy).await.map_err(DatabaseError::Observe)?;
+    let policy = policy.filter(|policy| policy.metadata.deletion_timestamp.is_none());
     let probe = grants.get_opt(&name(&database)).await.map_err(DatabaseError::Observe)?;
-    let said = database.spec.probe_every.as_deref().unwrap_or(&context.config.probe_every);
-    let every = crds::probe_every(said).unwrap_or(None);
-    let seen = Seen { has_policy: policy.is_some(), every, probe, database };
+    let every = how_often(&context.config.probe_every, database.spec.probe_every.as_deref());
+    let going = going(&context);
+    let seen = Seen { has_policy: policy.is_some(), every, probe, going, database };
     let Next { status, step, again } = next(&seen, now());
     let database = &seen.database;
     if database.status.as_ref() != Some(&status) {
@@ -120,6 +127,18 @@ pub async fn reconcile(cached: Arc<Database>, context: Arc<Context>) -> Result<A
     Ok(again.map_or_else(Action::await_change, Action::requeue))
 }
 
+/// The release says how often at the most, and whether at all; a database only makes it rarer.
+fn how_often(release: &str, own: Option<&str>) -> Option<Duration> {
+    let release = crds::probe_every(release).ok()??;
+    let Some(own) = own else { return Some(release) };
+    Some(crds::probe_every(own).ok()??.max(release))
+}
+
+fn going(context: &Context) -> usize {
+    let known = context.grants.get().map(kube::runtime::reflector::Store::state).unwrap_or_default();
+    known.iter().filter(|grant| grant.spec.terms.probe).count()
+}
+
 /// After a failure.
 pub fn failed(database: Arc<Database>, error: &DatabaseError, context: Arc<Context>) -> Action {
     context.metrics.failed("Database");
@@ -140,44 +159,53 @@ fn name(database: &Database) -> String {
 
 /// Decides. Pure.
 fn next(seen: &Seen, now: Timestamp) -> Next {
-    let Seen { database, has_policy, probe, every } = seen;
+    let Seen { database, has_policy, probe, every, going } = seen;
     let mut status = database.status.clone().unwrap_or_default();
     let generation = database.metadata.generation;
     let is_new = status.observed_generation != generation;
-    let told = |status: &mut DatabaseStatus, holds: bool, because: &Because| {
-        let new = condition(ConditionType::Ready, holds, because);
-        set_condition(&mut status.conditions, new, generation, now);
-    };
     if let Some(because) = unfit(database, *has_policy) {
-        told(&mut status, false, &because);
-        status.observed_generation = generation;
-        return Next { status, step: Step::Nothing, again: None };
+        let new = condition(ConditionType::Ready, false, &because);
+        set_condition(&mut status.conditions, new, generation, now);
+        return Next { status: untried(status, generation), step: left_behind(probe.as_ref()), again: None };
     }
     if let Some(probe) = probe {
-        return while_probed(probe, status, (generation, now));
+        return while_probed(database, probe, status, now);
     }
     let Some(every) = every else {
-        let because =
-            Because::new(Reason::NotProbed, "everything that it names is there; nobody tried to connect.");
-        told(&mut status, false, &because);
-        status.observed_generation = generation;
-        return Next { status, step: Step::Nothing, again: None };
+        status.conditions.retain(|condition| condition.type_ != ConditionType::Ready.word());
+        return Next { status: untried(status, generation), step: Step::Nothing, again: None };
     };
+    // Databases that came together are not tried together for ever.
+    let spread = Backoff { first: *every, longest: *every };
     let wait = match status.failures {
-        0 => *every,
+        0 => spread.wait(1, &database.uid().unwrap_or_default()),
         failures => AGAIN.wait(failures, &database.name_any()),
     };
     let due = status.probed_at.as_ref().and_then(|at| at.0.checked_add(wait).ok()).filter(|_| !is_new);
-    match due {
-        Some(due) if due > now => Next { status, step: Step::Nothing, again: Some(until(due)) },
-        _ => {
-            if is_new {
-                told(&mut status, false, &probing());
-            }
-            status.observed_generation = generation;
-            Next { status, step: Step::Probe, again: Some(LOOK) }
-        }
+    if let Some(due) = due.filter(|due| *due > now) {
+        return Next { status, step: Step::Nothing, again: Some(until(due)) };
     }
+    if is_new || status.probed_at.is_none() {
+        set_condition(
+            &mut status.conditions,
+            condition(ConditionType::Ready, false, &probing()),
+            generation,
+            now,
+        );
+    }
+    let step = if *going < AT_ONCE { Step::Probe } else { Step::Nothing };
+    Next { status, step, again: Some(LOOK) }
+}
+
+/// Nothing of an earlier try counts any more.
+fn untried(status: DatabaseStatus, generation: Option<i64>) -> DatabaseStatus {
+    DatabaseStatus { observed_generation: generation, probed_at: None, failures: 0, ..status }
+}
+
+/// What is done with a probe whose result is of no use.
+fn left_behind(probe: Option<&AccessGrant>) -> Step {
+    let is_settled = |probe: &AccessGrant| probe.status.as_ref().is_some_and(|status| status.settled);
+    if probe.is_some_and(is_settled) { Step::DeleteProbe } else { Step::Nothing }
 }
 
 fn probing() -> Because {
@@ -208,66 +236,82 @@ fn unfit(database: &Database, has_policy: bool) -> Option<Because> {
 
 /// There is a probe: what it says so far, or what came of it.
 fn while_probed(
+    database: &Database,
     probe: &AccessGrant,
     mut status: DatabaseStatus,
-    (generation, now): (Option<i64>, Timestamp),
+    now: Timestamp,
 ) -> Next {
+    let generation = database.metadata.generation;
     let grant = probe.status.clone().unwrap_or_default();
-    let of_probe = find_condition(&grant.conditions, ConditionType::Ready);
-    let is_over = grant.phase == GrantPhase::Ended || grant.phase == GrantPhase::Ending;
-    let came_to = match (&grant.probed, is_over) {
-        (Some(probed), true) => Some(probed.clone()),
-        (None, true) => Some(ProbeStatus::default()),
-        (_, false) => None,
+    let is_of_this = is_same(&probe.spec.terms.database_spec, &database.spec);
+    let was_ready = crds::is_true(&status.conditions, ConditionType::Ready);
+    let result = result(&grant).filter(|_| is_of_this);
+    let told = match (&result, wrong(&grant).filter(|_| is_of_this)) {
+        (Some(probed), _) => Some((probed.ready, in_words(probed))),
+        // What goes wrong is told at once, and not when the probe gives up.
+        (None, Some(because)) => Some((false, because)),
+        // One that was ready stays so while it is tried again.
+        (None, None) => (!was_ready || !is_of_this).then(|| (false, probing())),
     };
-    if let Some(ProbeStatus { ready, reason, message }) = came_to {
-        let because = match ready {
-            true => Because::new(
-                Reason::Ready,
-                "a proxy got a credential, connected, and found that it may only read.",
-            ),
-            false => Because::new(Reason::from_word(&reason).unwrap_or(Reason::ProxyFailed), message),
-        };
-        set_condition(
-            &mut status.conditions,
-            condition(ConditionType::Ready, ready, &because),
-            generation,
-            now,
-        );
-        if grant.settled {
-            let ended = find_condition(&grant.conditions, ConditionType::Ended);
-            status.probed_at = ended.map(|ended| ended.last_transition_time.clone()).or(Some(Time(now)));
-            status.failures = if ready { 0 } else { status.failures.saturating_add(1) };
-            return Next { status, step: Step::DeleteProbe, again: Some(LOOK) };
-        }
+    if let Some((holds, because)) = told {
+        let new = condition(ConditionType::Ready, holds, &because);
+        set_condition(&mut status.conditions, new, generation, now);
+    }
+    let is_over = grant.settled || probe.metadata.deletion_timestamp.is_some();
+    if !is_over {
         return Next { status, step: Step::Nothing, again: Some(LOOK) };
     }
-    // What goes wrong is told at once, and not when the probe gives up.
-    let wrong = of_probe.and_then(|ready| {
-        let reason = Reason::from_word(&ready.reason)?;
-        (reason.weight() == Weight::Warning).then(|| Because::new(reason, ready.message.clone()))
-    });
-    let was_ready = crds::is_true(&status.conditions, ConditionType::Ready);
-    match wrong {
-        Some(because) => {
-            set_condition(
-                &mut status.conditions,
-                condition(ConditionType::Ready, false, &because),
-                generation,
-                now,
-            );
-        }
-        None if !was_ready => {
-            set_condition(
-                &mut status.conditions,
-                condition(ConditionType::Ready, false, &probing()),
-                generation,
-                now,
-            );
-        }
-        None => {}
+    // Once for each probe, also for one that came to nothing: whoever ends probes does not make new ones.
+    let is_counted = status.probed_at.as_ref().is_some_and(|at| at.0 >= created(probe));
+    if !is_counted {
+        status.probed_at = Some(Time(now));
+        status.failures = match result.is_some_and(|probed| probed.ready) {
+            true => 0,
+            false => status.failures.saturating_add(1),
+        };
     }
-    Next { status, step: Step::Nothing, again: Some(LOOK) }
+    if is_of_this {
+        status.observed_generation = generation;
+    }
+    Next { status, step: left_behind(Some(probe)), again: Some(LOOK) }
+}
+
+/// Whether a probe of the one says something about the other.
+fn is_same(tried: &DatabaseSpec, now: &DatabaseSpec) -> bool {
+    let any_time = |spec: &DatabaseSpec| DatabaseSpec { probe_every: None, ..spec.clone() };
+    any_time(tried) == any_time(now)
+}
+
+/// What a probe came to: it could connect, or it tried until its time was over. One that somebody ended says nothing.
+fn result(grant: &AccessGrantStatus) -> Option<ProbeStatus> {
+    let probed = grant.probed.clone()?;
+    let failed = || Reason::from_word(&probed.reason).is_none_or(|reason| reason.weight() == Weight::Warning);
+    match grant.end_reason.as_deref() {
+        Some("Probed") => Some(probed),
+        Some("Expired") if failed() => Some(probed),
+        _ => None,
+    }
+}
+
+fn in_words(probed: &ProbeStatus) -> Because {
+    match probed.ready {
+        true => Because::new(
+            Reason::Ready,
+            "a proxy got a credential, connected, and found that it may only read.",
+        ),
+        false => Because::new(
+            Reason::from_word(&probed.reason).unwrap_or(Reason::ProxyFailed),
+            probed.message.clone(),
+        ),
+    }
+}
+
+/// What stands in the way of a probe that goes.
+fn wrong(grant: &AccessGrantStatus) -> Option<Because> {
+    let ready = find_condition(&grant.conditions, ConditionType::Ready)?;
+    let reason = Reason::from_word(&ready.reason).filter(|reason| reason.weight() == Weight::Warning)?;
+    let goes = grant.phase != GrantPhase::Ended && grant.phase != GrantPhase::Ending;
+    goes.then(|| Because::new(reason, ready.message.clone()))
 }
 
 /// A grant that nobody reads by.

@@ -11,6 +11,7 @@ mod vault;
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub use keys::{Authority, Leaf, session_params, signed_by};
@@ -31,10 +32,26 @@ impl std::error::Error for Failed {}
 /// How long a server may take to start.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// A port of loopback that nobody listens on.
+/// A port of loopback that nobody listens on, each asked for once by this process. It is none of those that the kernel gives to
+/// connections (32768 and above, `ip(7)`): one of these could be taken before the server that shall have it listens.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    // Tests of two processes that run at once begin at different places.
+    let first = u16::try_from(std::process::id() % PORTS).unwrap_or(0);
+    loop {
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        assert!(u32::from(asked) < PORTS, "no port is free");
+        let port = LOWEST_PORT + u16::try_from((u32::from(first) + u32::from(asked)) % PORTS).unwrap_or(0);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
+
+/// The lowest port of a server.
+const LOWEST_PORT: u16 = 20_000;
+/// How many there are.
+const PORTS: u32 = 10_000;
 
 /// Looks again until `condition` holds.
 ///
