@@ -91,8 +91,8 @@ fn ruled(rule: &PolicyRule) -> [Line; 4] {
     ]
 }
 
-fn bounds(limits: &Limits) -> [Line; 4] {
-    let Limits { statement, budget, idle_transaction_seconds, sessions } = limits;
+fn bounds(limits: &Limits) -> [Line; 5] {
+    let Limits { statement, budget, idle_transaction_seconds, sessions, refusals } = limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: all_rows, bytes: all_bytes } = budget;
     [
@@ -100,6 +100,10 @@ fn bounds(limits: &Limits) -> [Line; 4] {
         line("in all", &format!("{all_rows} rows, {all_bytes} bytes at most")),
         line("idle transaction", &format!("{idle_transaction_seconds} s at most")),
         line("sessions at once", &sessions.to_string()),
+        line(
+            "refused statements",
+            &refusals.map_or_else(|| "any number".to_owned(), |most| format!("{most} end the grant")),
+        ),
     ]
 }
 

@@ -177,7 +177,7 @@ fn digest_rule(fields: &mut Fields, rule: &PolicyRule) {
 }
 
 fn digest_limits(fields: &mut Fields, limits: &Limits) {
-    let Limits { statement, budget, idle_transaction_seconds, sessions } = limits;
+    let Limits { statement, budget, idle_transaction_seconds, sessions, refusals } = limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: all_rows, bytes: all_bytes } = budget;
     fields
@@ -187,9 +187,12 @@ fn digest_limits(fields: &mut Fields, limits: &Limits) {
         .number("limits.budget.rows", *all_rows)
         .number("limits.budget.bytes", *all_bytes)
         .number("limits.sessions", *sessions);
-    // Terms that were approved before there was this limit keep their digest.
+    // Terms that were approved before there were these limits keep their digest.
     if *idle_transaction_seconds != Limits::DEFAULT.idle_transaction_seconds {
         fields.number("limits.idleTransactionSeconds", *idle_transaction_seconds);
+    }
+    if let Some(refusals) = refusals {
+        fields.number("limits.refusals", *refusals);
     }
 }
 
@@ -245,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 42] = [
+        let changes: [fn(&mut Terms); 43] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -282,6 +285,7 @@ mod tests {
             |t| t.limits.budget.bytes = 1,
             |t| t.limits.idle_transaction_seconds = 1,
             |t| t.limits.sessions = 1,
+            |t| t.limits.refusals = Some(1),
             |t| t.request.namespace = "other".into(),
             |t| t.request.name = "other".into(),
             |t| t.target.namespace = "other".into(),

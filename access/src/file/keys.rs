@@ -106,6 +106,8 @@ pub(super) struct LimitsFile {
     #[serde(default = "idle_by_default")]
     pub(super) idle_transaction_seconds: u32,
     pub(super) sessions: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refusals: Option<u32>,
 }
 
 fn idle_by_default() -> u32 {

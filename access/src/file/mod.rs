@@ -209,8 +209,23 @@ fn write_column(rule: ColumnRule) -> ColumnFile {
 }
 
 fn read_limits(file: LimitsFile) -> Result<Limits, BadGrantFile> {
-    let LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions } =
-        file;
+    let LimitsFile {
+        rows,
+        seconds,
+        bytes,
+        grant_rows,
+        grant_bytes,
+        idle_transaction_seconds,
+        sessions,
+        refusals,
+    } = file;
+    if let Some(number) = refusals.filter(|number| !(1..=1_000_000).contains(number)) {
+        return Err(BadGrantFile::Value {
+            field: "limits.refusals",
+            value: number.to_string(),
+            expected: "write 1 to 1000000; leave it out where no number of refused statements ends the grant",
+        });
+    }
     if seconds == 0 || idle_transaction_seconds == 0 || sessions == 0 || sessions > 1_000 {
         return Err(BadGrantFile::Value {
             field: "limits",
@@ -225,14 +240,15 @@ fn read_limits(file: LimitsFile) -> Result<Limits, BadGrantFile> {
         budget: Budget { rows: grant_rows, bytes: grant_bytes },
         idle_transaction_seconds,
         sessions,
+        refusals,
     })
 }
 
 fn write_limits(limits: &Limits) -> LimitsFile {
-    let Limits { statement, budget, idle_transaction_seconds, sessions } = *limits;
+    let Limits { statement, budget, idle_transaction_seconds, sessions, refusals } = *limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: grant_rows, bytes: grant_bytes } = budget;
-    LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions }
+    LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions, refusals }
 }
 
 fn read_used(file: UsedFile) -> Result<Used, BadGrantFile> {
@@ -428,6 +444,19 @@ mod tests {
         json["limits"]["idleTransactionSeconds"] = 7.into();
         let limits = Limits { idle_transaction_seconds: 7, ..Limits::DEFAULT };
         assert_eq!(read(json.to_string().as_bytes()).unwrap().limits, limits);
+    }
+
+    #[test]
+    fn a_bound_of_refusals_is_read_back_and_a_file_without_one_is_as_it_was_before_there_was_the_key() {
+        let mut bounded = grant();
+        bounded.limits.refusals = Some(50);
+        assert_eq!(read(&write(&bounded)).unwrap(), bounded);
+        let json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
+        assert_eq!(json["limits"].get("refusals"), None, "older proxies know no such key");
+        for number in [0, 1_000_001] {
+            let message = refused(|json| json["limits"]["refusals"] = number.into());
+            assert!(message.contains("limits.refusals"), "{message}");
+        }
     }
 
     #[test]

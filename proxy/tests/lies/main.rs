@@ -205,6 +205,7 @@ fn grant(port: u16) -> Grant {
             statement: StatementLimits { rows: 1_000, seconds: 30, bytes: 1_000_000 },
             budget: Budget { rows: 1_000, bytes: 1_000_000 },
             idle_transaction_seconds: 30,
+            refusals: None,
             sessions: 5,
         },
         used: Used::default(),

@@ -353,3 +353,16 @@ fn a_rule_narrows_the_limits_of_its_database_and_never_widens_them() {
     world.database.as_mut().unwrap().spec.limits.idle_transaction_seconds = Some(4);
     assert_eq!(granted(&world).spec.terms.limits.idle_transaction_seconds, Some(4));
 }
+
+#[test]
+fn a_rule_narrows_how_many_refusals_end_a_grant() {
+    let mut world = approved_with(json!({}));
+    assert_eq!(granted(&world).spec.terms.limits.refusals, None);
+    for (database, rule, both) in [(None, 7, 7), (Some(50), 7, 7), (Some(5), 7, 5)] {
+        world.database.as_mut().unwrap().spec.limits.refusals = database;
+        world.policy = Some(policy(json!([{
+            "name": "all", "approvals": {"required": 0}, "limits": {"refusals": rule}
+        }])));
+        assert_eq!(granted(&world).spec.terms.limits.refusals, Some(both));
+    }
+}

@@ -58,7 +58,8 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
                 Err(error) => return Err(TurnedAway::NotRecorded(error)),
             };
             recorded.end(&outcome(began, Some(&refused)));
-            Err(refused)
+            // It may have been the last refusal that the grant's terms bear.
+            Err(shared.ending.cause().map_or(refused, TurnedAway::Ended))
         }
     }
 }
