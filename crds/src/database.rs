@@ -6,8 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::LimitsSpec;
 use crate::text::{HOST, HOST_SAYS};
+use crate::{LimitsSpec, TlsSpec};
 
 /// A database that people may ask to read.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -86,37 +86,6 @@ pub enum EngineSpec {
     Mariadb,
     /// PostgreSQL 14 and later.
     Postgresql,
-}
-
-/// How the proxy checks that it talks to the right server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("self.mode != 'Verify' || has(self.ca)")
-    .message("mode Verify needs ca: the server's certificate authorities, PEM"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TlsSpec {
-    /// `Verify` (chain and name are checked) or `Disabled` (no TLS at all).
-    pub mode: TlsMode,
-    /// Certificate authorities of the server, PEM. Needed with `Verify`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 65536))]
-    #[x_kube(validation = Rule::new(
-        "self.contains('-----BEGIN CERTIFICATE-----') && !self.contains('PRIVATE KEY-----')"
-    ).message("write certificates in PEM, and never a private key"))]
-    pub ca: Option<String>,
-    /// The name the certificate must carry. Default: the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]
-    pub server_name: Option<String>,
-}
-
-/// Modes of `TlsSpec`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum TlsMode {
-    /// TLS, with chain and name checked.
-    Verify,
-    /// No TLS.
-    Disabled,
 }
 
 /// Where credentials come from. Exactly one source.

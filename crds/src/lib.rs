@@ -6,6 +6,7 @@ pub mod admission;
 pub mod namespace;
 
 mod approval;
+mod authorities;
 mod condition;
 mod database;
 mod definitions;
@@ -19,12 +20,14 @@ mod request;
 mod target;
 mod terms;
 mod text;
+mod tls;
 
 pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
+pub use authorities::{BadAuthorities, resolved};
 pub use condition::{Because, ConditionType, condition, find_condition, is_true, set_condition};
 pub use database::{
     AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, EngineSpec,
-    NetworkPeer, NetworkSpec, StoredFunction, TlsMode, TlsSpec, VaultCredentials,
+    NetworkPeer, NetworkSpec, StoredFunction, VaultCredentials,
 };
 pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout};
@@ -44,6 +47,7 @@ pub use request::{
 };
 pub use target::{BadDatabase, target};
 pub use terms::{NoTerms, peer, terms};
+pub use tls::{AuthoritiesKind, AuthoritiesPlace, AuthoritiesSource, KeyReference, TlsMode, TlsSpec};
 
 /// API group of all kinds.
 pub const GROUP: &str = "access.keyhole.dev";

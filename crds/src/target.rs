@@ -20,8 +20,16 @@ pub enum BadDatabase {
         source: BadServerAddress,
     },
     /// `Verify` without certificate authorities.
-    #[error("spec.tls.mode is Verify: write the server's certificate authorities (PEM) into spec.tls.ca")]
+    #[error(
+        "spec.tls.mode is Verify: write the server's certificate authorities (PEM) into spec.tls.ca, or where they stand into spec.tls.caFrom"
+    )]
     NoCa,
+    /// They stand elsewhere, and were not read: [`crds::resolved`](crate::resolved) comes first.
+    #[error("spec.tls.caFrom of the Database was not read")]
+    UnreadCa,
+    /// They stand elsewhere too.
+    #[error("spec.tls has ca and caFrom: write one of them")]
+    TwoCas,
     /// Column rules where the gate has none.
     #[error("spec.columns is for mysql and mariadb: the proxy does not serve PostgreSQL yet")]
     ColumnsEngine,
@@ -83,14 +91,16 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
 }
 
 fn read_tls(spec: &TlsSpec, host: &str) -> Result<Tls, BadDatabase> {
-    let TlsSpec { mode, ca, server_name } = spec;
-    match (mode, ca) {
-        (TlsMode::Disabled, _) => Ok(Tls::Disabled),
-        (TlsMode::Verify, Some(ca)) if !ca.trim().is_empty() => Ok(Tls::Verify {
+    let TlsSpec { mode, ca, ca_from, server_name } = spec;
+    match (mode, ca, ca_from) {
+        (TlsMode::Disabled, _, _) => Ok(Tls::Disabled),
+        (TlsMode::Verify, None, Some(_)) => Err(BadDatabase::UnreadCa),
+        (TlsMode::Verify, Some(_), Some(_)) => Err(BadDatabase::TwoCas),
+        (TlsMode::Verify, Some(ca), None) if !ca.trim().is_empty() => Ok(Tls::Verify {
             ca_pem: ca.clone(),
             server_name: server_name.clone().unwrap_or_else(|| host.to_owned()),
         }),
-        (TlsMode::Verify, _) => Err(BadDatabase::NoCa),
+        (TlsMode::Verify, _, None) => Err(BadDatabase::NoCa),
     }
 }
 
@@ -136,14 +146,14 @@ fn path_segment(field: &'static str, value: &str) -> Result<String, BadDatabase>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LimitsSpec, NetworkPeer, NetworkSpec};
+    use crate::{AuthoritiesSource, KeyReference, LimitsSpec, NetworkPeer, NetworkSpec};
 
     fn spec() -> DatabaseSpec {
         DatabaseSpec {
             engine: EngineSpec::Mariadb,
             host: "orders.shop.svc".into(),
             port: None,
-            tls: TlsSpec { mode: TlsMode::Verify, ca: Some("PEM".into()), server_name: None },
+            tls: TlsSpec { mode: TlsMode::Verify, ca: Some("PEM".into()), ca_from: None, server_name: None },
             schema: Some("shop".into()),
             credentials: Credentials {
                 vault: VaultCredentials { mount: "database".into(), role: "orders-read".into() },
@@ -186,6 +196,16 @@ mod tests {
             bad.tls.ca = ca;
             assert_eq!(target("shop", "orders", &bad), Err(BadDatabase::NoCa));
         }
+    }
+
+    #[test]
+    fn authorities_that_nobody_read_are_none() {
+        let mut bad = spec();
+        let key = KeyReference { name: "orders-ca".into(), key: "ca.crt".into() };
+        bad.tls.ca_from = Some(AuthoritiesSource { config_map_key_ref: Some(key), secret_key_ref: None });
+        assert_eq!(target("shop", "orders", &bad), Err(BadDatabase::TwoCas));
+        bad.tls.ca = None;
+        assert_eq!(target("shop", "orders", &bad), Err(BadDatabase::UnreadCa));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
+use super::authorities::Authorities;
 use super::decision::offer::{NoOffer, Offer, Sources, offer};
 use super::decision::quorum::{Judged, judge};
 use super::decision::rules::{Case, Verdict, counting, decide};
@@ -64,9 +65,19 @@ fn over(mut status: AccessRequestStatus) -> Plan {
 }
 
 fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
-    let Observed { request, database, policy, approvals, grant: _, admission, live, granted_before } =
-        observed;
-    let offer = offer(Sources { request, database: database.as_ref(), policy: policy.as_ref() }, now);
+    let Observed {
+        request,
+        database,
+        authorities,
+        policy,
+        approvals,
+        grant: _,
+        admission,
+        live,
+        granted_before,
+    } = observed;
+    let sources = Sources { request, database: database.as_ref(), authorities, policy: policy.as_ref() };
+    let offer = offer(sources, now);
     let groups_since = policy.as_ref().and_then(groups_checked_since);
     let since = admission.since().unwrap_or(Timestamp::MAX).max(groups_since.unwrap_or(Timestamp::MIN));
     let judged = offer.as_ref().map(|offer| judge(offer, request, approvals, since)).unwrap_or_default();
@@ -90,7 +101,7 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
         Verdict::Waiting(why) => {
             status.phase = RequestPhase::Pending;
             (status.grant, status.expires_at) = (None, None);
-            let again = if changes_unseen(why.reason) { soon(now) } else { lapses_at };
+            let again = if changes_unseen(why.reason, authorities) { soon(now) } else { lapses_at };
             approved(&mut status, request, (false, why), now);
             Plan { status, create: None, look_again: Some(again.min(lapses_at)) }
         }
@@ -114,8 +125,9 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
 }
 
 /// Whether what is waited for changes without an object of ours that is watched.
-fn changes_unseen(reason: Reason) -> bool {
-    matches!(reason, Reason::AdmissionNotInForce | Reason::TooManyLive | Reason::NoRuleMatches)
+fn changes_unseen(reason: Reason, authorities: &Authorities) -> bool {
+    *authorities != Authorities::Own
+        || matches!(reason, Reason::AdmissionNotInForce | Reason::TooManyLive | Reason::NoRuleMatches)
 }
 
 fn soon(now: Timestamp) -> Timestamp {

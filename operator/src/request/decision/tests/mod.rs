@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod authorities;
 mod changed;
 mod live;
 mod on_behalf;
