@@ -19,8 +19,8 @@ pub mod report;
 
 pub use chain::chain;
 pub use database::{
-    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Target,
-    Tls, VaultLease,
+    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Standby,
+    Target, Tls, VaultLease,
 };
 pub use digest::TermsDigest;
 pub use end::{EndReason, Item, Outcome};

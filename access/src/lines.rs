@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Allowances, Budget, ColumnRule, Limits, Peer, PolicyRule, QualifiedName, Quorum, RequestIdentity,
-    StatementLimits, Target, Terms, Tls, VaultLease,
+    Standby, StatementLimits, Target, Terms, Tls, VaultLease,
 };
 
 /// One thing that an approval covers. `Display` writes `name: value`.
@@ -46,7 +46,8 @@ impl Terms {
 
 /// What a grant reaches, how, and within which bounds: what two grants of one database have in common, or not.
 pub fn reach(target: &Target, peer: &Peer, limits: &Limits) -> Vec<Line> {
-    let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
+    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, lease } =
+        target;
     let Allowances { functions, schemas } = allowances;
     let VaultLease { mount, role } = lease;
     let function = |QualifiedName { schema, name }: &QualifiedName| format!("{schema}.{name}");
@@ -59,6 +60,7 @@ pub fn reach(target: &Target, peer: &Peer, limits: &Limits) -> Vec<Line> {
         line("database", &format!("{namespace}/{name}")),
         line("engine", engine.word()),
         line("server", &format!("{}:{}", address.host(), address.port())),
+        line("other servers", &others(standbys, tls)),
         line("TLS", &encryption(tls)),
         line("network", &network(peer)),
         line("schema", schema.as_deref().unwrap_or(NONE)),
@@ -117,6 +119,15 @@ fn encryption(tls: &Tls) -> String {
             format!("verified for {server_name}, by authorities with SHA-256 {hex}")
         }
     }
+}
+
+/// Those that stand in, in their order, each with the name that is verified.
+fn others(standbys: &[Standby], tls: &Tls) -> String {
+    let shown = |Standby { address, server_name }: &Standby| match tls {
+        Tls::Verify { .. } => format!("{}:{} (verified for {server_name})", address.host(), address.port()),
+        Tls::Disabled => format!("{}:{}", address.host(), address.port()),
+    };
+    listed(&standbys.iter().map(shown).collect::<Vec<_>>())
 }
 
 fn network(peer: &Peer) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::Fields;
 use crate::{
-    Allowances, Budget, ColumnRule, GrantMinutes, Limits, QualifiedName, StatementLimits, Target,
+    Allowances, Budget, ColumnRule, GrantMinutes, Limits, QualifiedName, Standby, StatementLimits, Target,
     TermsDigest, Tls, VaultLease,
 };
 
@@ -110,7 +110,8 @@ fn digest_request(fields: &mut Fields, request: &RequestIdentity) {
 }
 
 fn digest_target(fields: &mut Fields, target: &Target) {
-    let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
+    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, lease } =
+        target;
     let Allowances { functions, schemas } = allowances;
     let VaultLease { mount, role } = lease;
     fields
@@ -132,6 +133,14 @@ fn digest_target(fields: &mut Fields, target: &Target) {
         .list("database.schemas", schemas.iter().map(String::as_str))
         .text("database.vault.mount", mount)
         .text("database.vault.role", role);
+    // Terms of one server keep the digest that they had before there could be several.
+    if !standbys.is_empty() {
+        let ports: Vec<String> = standbys.iter().map(|standby| standby.address.port().to_string()).collect();
+        fields
+            .list("database.standbys.host", standbys.iter().map(|standby| parts_of_standby(standby)[0]))
+            .list("database.standbys.serverName", standbys.iter().map(|standby| parts_of_standby(standby)[1]))
+            .list("database.standbys.port", ports.iter().map(String::as_str));
+    }
     // Terms without column rules keep the digest that they had before there were any.
     if !columns.is_empty() {
         fields
@@ -140,6 +149,11 @@ fn digest_target(fields: &mut Fields, target: &Target) {
             .list("database.columns.column", columns.iter().map(|rule| parts_of_rule(rule)[2]))
             .list("database.columns.access", columns.iter().map(|rule| parts_of_rule(rule)[3]));
     }
+}
+
+fn parts_of_standby(standby: &Standby) -> [&str; 2] {
+    let Standby { address, server_name } = standby;
+    [address.host(), server_name]
 }
 
 fn parts_of_function(function: &QualifiedName) -> [&str; 2] {
@@ -218,6 +232,7 @@ mod tests {
                 name: "orders".into(),
                 engine: Engine::MariaDb,
                 address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
+                standbys: Vec::new(),
                 tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
                 schema: Some("shop".into()),
                 allowances: Allowances::default(),
@@ -248,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 43] = [
+        let changes: [fn(&mut Terms); 44] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -257,6 +272,7 @@ mod tests {
             |t| t.minutes = GrantMinutes::try_from(31).unwrap(),
             |t| t.target.address = ServerAddress::new("other.shop.svc", 3306).unwrap(),
             |t| t.target.tls = Tls::Disabled,
+            |t| t.target.standbys.push(standby("second.shop.svc", 3306, "orders.shop.svc")),
             |t| t.target.schema = None,
             |t| t.target.engine = Engine::MySql,
             |t| {
@@ -306,6 +322,29 @@ mod tests {
         assert_eq!(terms().digest(), terms().digest());
         let names: std::collections::BTreeSet<&str> = terms().lines().iter().map(|line| line.name).collect();
         assert_eq!(names.len(), terms().lines().len(), "each line has a name of its own");
+    }
+
+    fn standby(host: &str, port: i64, server_name: &str) -> Standby {
+        Standby { address: ServerAddress::new(host, port).unwrap(), server_name: server_name.into() }
+    }
+
+    #[test]
+    fn each_of_several_servers_counts_and_so_does_their_order() {
+        let of = |standbys: &[Standby]| {
+            let mut terms = terms();
+            terms.target.standbys = standbys.to_vec();
+            (terms.digest(), terms.lines())
+        };
+        let (second, third) = (standby("second", 3306, "name"), standby("third", 3306, "name"));
+        let several = of(&[second.clone(), third.clone()]);
+        for other in [
+            of(&[third.clone(), second.clone()]),
+            of(&[second.clone(), standby("third", 3307, "name")]),
+            of(&[second.clone(), standby("third", 3306, "other")]),
+            of(&[second]),
+        ] {
+            assert!(other.0 != several.0 && other.1 != several.1, "{other:?}");
+        }
     }
 
     #[test]

@@ -33,15 +33,25 @@ use crate::{LimitsSpec, TlsSpec};
 #[x_kube(validation = Rule::new(
     "self.engine != 'postgresql' || !has(self.columns) || self.columns.size() == 0"
 ).message("column rules are for mysql and mariadb: the proxy does not serve PostgreSQL yet"))]
+#[x_kube(validation = Rule::new("has(self.host) != has(self.hosts)")
+    .message("write either host or hosts"))]
+#[x_kube(validation = Rule::new("!has(self.port) || has(self.host)")
+    .message("port is host's: each of hosts has a port of its own"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatabaseSpec {
     /// The kind of server: `mysql`, `mariadb` or `postgresql`.
     pub engine: EngineSpec,
-    /// DNS name or IP address of the server.
+    /// DNS name or IP address of the server. This or `hosts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]
-    pub host: String,
-    /// Port of the server, 1 to 65535. Default: the engine's own.
+    pub host: Option<String>,
+    /// Several servers with the same data and users, tried in this order: the first that answers and passes the checks serves
+    /// the grant's sessions, and where it answers no more new sessions go to the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 2, max = 5))]
+    pub hosts: Vec<HostSpec>,
+    /// Port of `host`, 1 to 65535. Default: the engine's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
@@ -74,6 +84,20 @@ pub struct DatabaseSpec {
     pub columns: Vec<ColumnRuleSpec>,
     /// Where the server is on the network; becomes the egress rule of each grant's NetworkPolicy.
     pub network: NetworkSpec,
+}
+
+/// One of several servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HostSpec {
+    /// DNS name or IP address.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]
+    pub host: String,
+    /// Its port, 1 to 65535. Default: the engine's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
 }
 
 /// The kind of server.

@@ -26,7 +26,7 @@ pub use approval::{AccessApproval, AccessApprovalSpec, Decision, RequestRef};
 pub use authorities::{BadAuthorities, resolved};
 pub use condition::{Because, ConditionType, condition, find_condition, is_true, set_condition};
 pub use database::{
-    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, EngineSpec,
+    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, EngineSpec, HostSpec,
     NetworkPeer, NetworkSpec, StoredFunction, VaultCredentials,
 };
 pub use definitions::definitions;

@@ -1,24 +1,27 @@
 //! From a `Database` object to the `access::Target` that a grant reaches. Parses; decides nothing.
 
 use access::{
-    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Target,
-    Tls, VaultLease,
+    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Standby,
+    Target, Tls, VaultLease,
 };
 
 use crate::{
-    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, StoredFunction,
-    TlsMode, TlsSpec, VaultCredentials,
+    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, HostSpec,
+    StoredFunction, TlsMode, TlsSpec, VaultCredentials,
 };
 
 /// Why a `Database` is no target. The schema refuses all of these; an object older than its schema may still hold them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDatabase {
     /// No server can have this address.
-    #[error("cannot use spec.host and spec.port of the Database")]
+    #[error("cannot use the host and port of the Database")]
     Address {
         /// Why.
         source: BadServerAddress,
     },
+    /// No server, or by both forms.
+    #[error("write either spec.host or spec.hosts of the Database")]
+    Hosts,
     /// `Verify` without certificate authorities.
     #[error(
         "spec.tls.mode is Verify: write the server's certificate authorities (PEM) into spec.tls.ca, or where they stand into spec.tls.caFrom"
@@ -62,6 +65,7 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
     let DatabaseSpec {
         engine,
         host,
+        hosts,
         port,
         tls,
         schema,
@@ -74,20 +78,35 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
     } = spec;
     let Credentials { vault } = credentials;
     let engine = Engine::from(*engine);
-    let port = port.unwrap_or(engine.native_port());
-    let address =
-        ServerAddress::new(host, i64::from(port)).map_err(|source| BadDatabase::Address { source })?;
+    let one = host.as_ref().map(|host| HostSpec { host: host.clone(), port: *port });
+    let (first, others) = match (&one, hosts.as_slice()) {
+        (Some(one), []) => (one, &[][..]),
+        (None, [first, others @ ..]) => (first, others),
+        (Some(_), [..]) | (None, []) => return Err(BadDatabase::Hosts),
+    };
     Ok(Target {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         engine,
-        tls: read_tls(tls, host)?,
-        address,
+        tls: read_tls(tls, &first.host)?,
+        address: address(engine, first)?,
+        standbys: others.iter().map(|host| standby(engine, tls, host)).collect::<Result<_, _>>()?,
         schema: schema.clone(),
         allowances: allowances(allow),
         columns: column_rules(engine, columns)?,
         lease: lease(vault)?,
     })
+}
+
+fn address(engine: Engine, spec: &HostSpec) -> Result<ServerAddress, BadDatabase> {
+    let HostSpec { host, port } = spec;
+    let port = port.unwrap_or(engine.native_port());
+    ServerAddress::new(host, i64::from(port)).map_err(|source| BadDatabase::Address { source })
+}
+
+fn standby(engine: Engine, tls: &TlsSpec, spec: &HostSpec) -> Result<Standby, BadDatabase> {
+    let server_name = tls.server_name.clone().unwrap_or_else(|| spec.host.clone());
+    Ok(Standby { address: address(engine, spec)?, server_name })
 }
 
 fn read_tls(spec: &TlsSpec, host: &str) -> Result<Tls, BadDatabase> {
@@ -151,7 +170,8 @@ mod tests {
     fn spec() -> DatabaseSpec {
         DatabaseSpec {
             engine: EngineSpec::Mariadb,
-            host: "orders.shop.svc".into(),
+            host: Some("orders.shop.svc".into()),
+            hosts: Vec::new(),
             port: None,
             tls: TlsSpec { mode: TlsMode::Verify, ca: Some("PEM".into()), ca_from: None, server_name: None },
             schema: Some("shop".into()),
@@ -219,11 +239,32 @@ mod tests {
     #[test]
     fn a_host_that_no_server_can_have_is_refused() {
         let mut bad = spec();
-        bad.host = "db example.com".into();
+        bad.host = Some("db example.com".into());
         assert!(matches!(target("shop", "orders", &bad), Err(BadDatabase::Address { .. })));
         bad = spec();
         bad.port = Some(0);
         assert!(matches!(target("shop", "orders", &bad), Err(BadDatabase::Address { .. })));
+    }
+
+    #[test]
+    fn of_several_servers_the_first_is_the_first_and_each_has_its_own_name() {
+        let host = |host: &str, port| HostSpec { host: host.into(), port };
+        let mut several = spec();
+        several.hosts = vec![host("one.shop.svc", None), host("two.shop.svc", Some(3307))];
+        assert_eq!(target("shop", "orders", &several), Err(BadDatabase::Hosts));
+        several.host = None;
+        let made = target("shop", "orders", &several).unwrap();
+        let addresses: Vec<String> = made.addresses().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["one.shop.svc:3306", "two.shop.svc:3307"]);
+        let names = |made: &Target| match &made.tls {
+            Tls::Verify { server_name, .. } => [server_name.clone(), made.standbys[0].server_name.clone()],
+            Tls::Disabled => panic!("it is verified"),
+        };
+        assert_eq!(names(&made), ["one.shop.svc", "two.shop.svc"]);
+        several.tls.server_name = Some("orders.example.com".into());
+        assert_eq!(names(&target("shop", "orders", &several).unwrap()), ["orders.example.com"; 2]);
+        several.hosts.clear();
+        assert_eq!(target("shop", "orders", &several), Err(BadDatabase::Hosts));
     }
 
     #[test]

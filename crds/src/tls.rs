@@ -28,7 +28,7 @@ pub struct TlsSpec {
     /// the certificates themselves in its snapshot. Whoever may write there says whom proxies trust.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_from: Option<AuthoritiesSource>,
-    /// The name the certificate must carry. Default: the host.
+    /// The name the certificate must carry, that of each server where there are several. Default: the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]

@@ -195,6 +195,7 @@ fn grant(port: u16) -> Grant {
             name: "orders".into(),
             engine: Engine::MariaDb,
             address: ServerAddress::new("127.0.0.1", port.into()).unwrap(),
+            standbys: Vec::new(),
             tls: Tls::Disabled,
             schema: None,
             allowances: Allowances::default(),

@@ -1,8 +1,8 @@
 //! The only way in and the only way out of one proxy pod.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use access::{Engine, GRANT_UID_LABEL, PORT_STATUS, PORT_TLS};
+use access::{Engine, GRANT_UID_LABEL, PORT_STATUS, PORT_TLS, ServerAddress, Target};
 use crds::{AccessGrant, NetworkPeer};
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -32,7 +32,7 @@ pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
             ingress: Some(ingress(parent.config, parent.target.engine)),
             egress: Some(
                 [
-                    out(std::slice::from_ref(database), vec![tcp(parent.target.address.port())]),
+                    out(std::slice::from_ref(database), ports(parent.target)),
                     out(std::slice::from_ref(&vault.to), vec![tcp(vault.port)]),
                     out(
                         &dns.to,
@@ -109,6 +109,12 @@ fn peer(peer: &NetworkPeer) -> NetworkPolicyPeer {
 
 fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
     LabelSelector { match_labels: Some(labels), match_expressions: None }
+}
+
+/// Those of all its servers, each once.
+fn ports(target: &Target) -> Vec<NetworkPolicyPort> {
+    let numbers: BTreeSet<u16> = target.addresses().map(ServerAddress::port).collect();
+    numbers.into_iter().map(tcp).collect()
 }
 
 fn tcp(number: u16) -> NetworkPolicyPort {

@@ -120,6 +120,23 @@ fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault
 }
 
 #[test]
+fn the_ports_of_all_servers_are_open_and_each_once() {
+    let address = |port| access::ServerAddress::new("second.shop.svc", port).unwrap();
+    let standby = |port| access::Standby { address: address(port), server_name: "second.shop.svc".into() };
+    let policy = with_parent(|parent| {
+        let mut target = parent.target.clone();
+        target.standbys = vec![standby(3307), standby(3306)];
+        network_policy::network_policy(Parent { target: &target, ..parent })
+    });
+    let rules = as_json(policy)["spec"]["egress"].clone();
+    assert_eq!(rules.as_array().unwrap().len(), 3);
+    assert_eq!(
+        rules[0]["ports"],
+        json!([{"port": 3306, "protocol": "TCP"}, {"port": 3307, "protocol": "TCP"}])
+    );
+}
+
+#[test]
 fn a_dns_that_is_nowhere_or_has_no_ports_opens_nothing() {
     let (mut nowhere, mut no_ports) = (example(), example());
     nowhere.dns.to.clear();

@@ -288,7 +288,7 @@ fn a_request_that_nobody_decides_lapses_and_stays_lapsed() {
 fn a_changed_database_or_rule_needs_a_new_approval() {
     let mut world = approved_with(json!({}));
     granted(&world);
-    world.database.as_mut().unwrap().spec.host = "other.shop.svc".into();
+    world.database.as_mut().unwrap().spec.host = Some("other.shop.svc".into());
     does_not_count(&world, "other terms");
     let mut world = approved_with(json!({}));
     world.policy.as_mut().unwrap().spec.rules[0].approvals.as_mut().unwrap().approvers.users.push("x".into());
