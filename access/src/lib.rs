@@ -12,6 +12,7 @@ mod limits;
 mod lines;
 mod minutes;
 mod names;
+mod peer;
 mod terms;
 
 pub mod file;
@@ -32,4 +33,5 @@ pub use names::{
     ChildName, GRANT_ANNOTATION, GRANT_UID_LABEL, PORT_HEALTH, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri,
     session_uri,
 };
-pub use terms::{Peer, PolicyRule, Quorum, RequestIdentity, Terms};
+pub use peer::{LabelExpression, LabelOperator, Peer};
+pub use terms::{PolicyRule, Quorum, RequestIdentity, Terms};

@@ -1,12 +1,13 @@
 //! Terms in words, line by line: whatever an approval covers is shown to who approves. Pure.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Allowances, Budget, ColumnRule, Limits, Peer, PolicyRule, QualifiedName, Quorum, RequestIdentity,
-    Standby, StatementLimits, Target, Terms, Tls, VaultLease,
+    Allowances, Budget, ColumnRule, LabelExpression, Limits, Peer, PolicyRule, QualifiedName, Quorum,
+    RequestIdentity, Standby, StatementLimits, Target, Terms, Tls, VaultLease,
 };
 
 /// One thing that an approval covers. `Display` writes `name: value`.
@@ -131,20 +132,33 @@ fn others(standbys: &[Standby], tls: &Tls) -> String {
 }
 
 fn network(peer: &Peer) -> String {
-    let Peer { cidr, namespace_labels, pod_labels } = peer;
-    let labels = |labels: &std::collections::BTreeMap<String, String>| {
-        let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        listed(&pairs)
-    };
-    match cidr {
-        Some(cidr) if namespace_labels.is_empty() && pod_labels.is_empty() => format!("addresses {cidr}"),
-        cidr => format!(
-            "pods labelled {} in namespaces labelled {}{}",
-            labels(pod_labels),
-            labels(namespace_labels),
-            cidr.as_ref().map_or_else(String::new, |cidr| format!(", and addresses {cidr}"))
-        ),
+    let Peer { cidr, except, namespace_labels, namespace_expressions, pod_labels, pod_expressions } = peer;
+    let mut parts = Vec::new();
+    let (pods, namespaces) =
+        (selected(pod_labels, pod_expressions), selected(namespace_labels, namespace_expressions));
+    if cidr.is_none() || pods != NONE || namespaces != NONE {
+        parts.push(format!("pods labelled {pods} in namespaces labelled {namespaces}"));
     }
+    if cidr.is_some() || !except.is_empty() {
+        let without = if except.is_empty() { String::new() } else { format!(" but not {}", listed(except)) };
+        parts.push(format!("addresses {}{without}", cidr.as_deref().unwrap_or(NONE)));
+    }
+    parts.join(", and ")
+}
+
+/// What must be true of labels, as selectors are written.
+fn selected(labels: &BTreeMap<String, String>, expressions: &[LabelExpression]) -> String {
+    let pairs = labels.iter().map(|(key, value)| format!("{key}={value}"));
+    listed(&pairs.chain(expressions.iter().map(written)).collect::<Vec<_>>())
+}
+
+/// A value that could be taken for two is quoted.
+fn written(expression: &LabelExpression) -> String {
+    let LabelExpression { key, operator, values } = expression;
+    let quoted =
+        |value: &String| if value.contains([',', '"']) { format!("{value:?}") } else { value.clone() };
+    let values = values.iter().map(quoted).collect();
+    LabelExpression { key: key.clone(), operator: *operator, values }.to_string()
 }
 
 /// What stands where there is nothing.

@@ -1,11 +1,9 @@
 //! What is asked for, and exactly what an approver approves.
 
-use std::collections::BTreeMap;
-
 use crate::digest::Fields;
 use crate::{
-    Allowances, Budget, ColumnRule, GrantMinutes, Limits, QualifiedName, Standby, StatementLimits, Target,
-    TermsDigest, Tls, VaultLease,
+    Allowances, Budget, ColumnRule, GrantMinutes, Limits, Peer, QualifiedName, Standby, StatementLimits,
+    Target, TermsDigest, Tls, VaultLease,
 };
 
 /// Which request, from whom.
@@ -53,17 +51,6 @@ pub struct PolicyRule {
     pub quorum: Quorum,
 }
 
-/// Where on the network the database is: addresses by CIDR, or pods by labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
-    /// Addresses.
-    pub cidr: Option<String>,
-    /// Labels of the pods' namespace.
-    pub namespace_labels: BTreeMap<String, String>,
-    /// Labels of the pods.
-    pub pod_labels: BTreeMap<String, String>,
-}
-
 /// Everything that an approval covers. Changing any of it gives another digest, and needs a new approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -91,7 +78,7 @@ impl Terms {
         digest_request(&mut fields, request);
         fields.text("reason", reason).number("minutes", minutes.get());
         digest_target(&mut fields, target);
-        digest_peer(&mut fields, peer);
+        peer.digest_into(&mut fields);
         digest_rule(&mut fields, rule);
         digest_limits(&mut fields, limits);
         fields.finish()
@@ -166,16 +153,6 @@ fn parts_of_rule(rule: &ColumnRule) -> [&str; 4] {
     [schema, table, column, access.word()]
 }
 
-fn digest_peer(fields: &mut Fields, peer: &Peer) {
-    let Peer { cidr, namespace_labels, pod_labels } = peer;
-    fields
-        .list("database.network.cidr", cidr.as_deref().into_iter().collect::<Vec<_>>().into_iter())
-        .list("database.network.namespaceLabels", namespace_labels.keys().map(String::as_str))
-        .list("database.network.namespaceLabels", namespace_labels.values().map(String::as_str))
-        .list("database.network.podLabels", pod_labels.keys().map(String::as_str))
-        .list("database.network.podLabels", pod_labels.values().map(String::as_str));
-}
-
 fn digest_rule(fields: &mut Fields, rule: &PolicyRule) {
     let PolicyRule { policy, policy_uid, rule, quorum } = rule;
     let Quorum { required, users, groups, on_behalf_by, both_by } = quorum;
@@ -213,7 +190,7 @@ fn digest_limits(fields: &mut Fields, limits: &Limits) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ColumnAccess, Engine, ServerAddress};
+    use crate::{ColumnAccess, Engine, LabelExpression, LabelOperator, ServerAddress};
 
     fn terms() -> Terms {
         Terms {
@@ -261,9 +238,33 @@ mod tests {
         }
     }
 
+    fn each_counts_and_is_shown(changes: &[fn(&mut Terms)]) {
+        for (index, change) in changes.iter().enumerate() {
+            let mut changed = terms();
+            change(&mut changed);
+            assert_ne!(changed.digest(), terms().digest(), "change {index}");
+            assert_ne!(changed.lines(), terms().lines(), "change {index} is not shown to who approves");
+        }
+    }
+
+    #[test]
+    fn the_whole_way_to_the_server_counts() {
+        each_counts_and_is_shown(&[
+            |t| t.peer.cidr = Some("10.1.2.3/32".into()),
+            |t| {
+                t.peer.pod_labels.insert("app".into(), "other".into());
+            },
+            |t| t.peer.except.push("10.1.2.8/29".into()),
+            |t| t.peer.pod_expressions.push(expression("app", LabelOperator::Exists, &[])),
+            |t| t.peer.namespace_expressions.push(expression("app", LabelOperator::Exists, &[])),
+            |t| (t.peer.cidr, t.peer.except) = (Some("10.1.2.0/24".into()), vec!["10.1.2.8/29".into()]),
+            |t| t.peer.namespace_labels = std::mem::take(&mut t.peer.pod_labels),
+        ]);
+    }
+
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 44] = [
+        let changes: [fn(&mut Terms); 41] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -286,11 +287,6 @@ mod tests {
             |t| t.target.columns[0].access = ColumnAccess::Hide,
             |t| t.target.lease.mount = "other".into(),
             |t| t.target.lease.role = "admin".into(),
-            |t| t.peer.cidr = Some("10.1.2.3/32".into()),
-            |t| {
-                t.peer.pod_labels.insert("app".into(), "other".into());
-            },
-            |t| t.peer.namespace_labels = std::mem::take(&mut t.peer.pod_labels),
             |t| t.rule.rule = "other".into(),
             |t| t.rule.quorum.required = 0,
             |t| t.rule.quorum.users.push("requester".into()),
@@ -313,15 +309,42 @@ mod tests {
             |t| t.rule.quorum.groups.push("leads".into()),
             |t| t.rule.quorum.on_behalf_by.push("gitops".into()),
         ];
-        for (index, change) in changes.into_iter().enumerate() {
-            let mut changed = terms();
-            change(&mut changed);
-            assert_ne!(changed.digest(), terms().digest(), "change {index}");
-            assert_ne!(changed.lines(), terms().lines(), "change {index} is not shown to who approves");
-        }
+        each_counts_and_is_shown(&changes);
         assert_eq!(terms().digest(), terms().digest());
         let names: std::collections::BTreeSet<&str> = terms().lines().iter().map(|line| line.name).collect();
         assert_eq!(names.len(), terms().lines().len(), "each line has a name of its own");
+    }
+
+    fn expression(key: &str, operator: LabelOperator, values: &[&str]) -> LabelExpression {
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        LabelExpression { key: key.into(), operator, values }
+    }
+
+    #[test]
+    fn every_part_of_an_expression_counts_and_is_shown() {
+        use LabelOperator::{DoesNotExist, Exists, In, NotIn};
+        let of = |expressions: &[LabelExpression]| {
+            let mut terms = terms();
+            terms.peer.pod_expressions = expressions.to_vec();
+            (terms.digest(), terms.lines())
+        };
+        let (app, tier) = (expression("app", In, &["a", "b"]), expression("tier", Exists, &[]));
+        let all = [
+            of(&[]),
+            of(std::slice::from_ref(&app)),
+            of(&[expression("app", NotIn, &["a", "b"])]),
+            of(&[expression("app", In, &["a, b"])]),
+            of(&[expression("app", In, &["a"])]),
+            of(&[expression("app", Exists, &[])]),
+            of(&[expression("app", DoesNotExist, &[])]),
+            of(&[app, tier.clone()]),
+            of(&[expression("app", In, &["a"]), expression("b", Exists, &[]), tier]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            for other in all.iter().skip(index.saturating_add(1)) {
+                assert!(one.0 != other.0 && one.1 != other.1, "{one:?} {other:?}");
+            }
+        }
     }
 
     fn standby(host: &str, port: i64, server_name: &str) -> Standby {

@@ -1,13 +1,11 @@
 //! `Database`: where a database is, where its credentials come from, and which policy applies. Platform team.
 
-use std::collections::BTreeMap;
-
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::{HOST, HOST_SAYS};
-use crate::{LimitsSpec, TlsSpec};
+use crate::{LimitsSpec, NetworkSpec, TlsSpec};
 
 /// A database that people may ask to read.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -194,37 +192,4 @@ pub enum ColumnAccessSpec {
     Hide,
     /// It may be selected, and each value arrives as NULL.
     Mask,
-}
-
-/// Where the server is on the network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NetworkSpec {
-    /// Where connections to the server go.
-    pub to: NetworkPeer,
-}
-
-/// One peer: pods by labels, or addresses by CIDR. Exactly one of the two forms.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.cidr) != has(self.namespaceLabels)")
-    .message("write either cidr, or namespaceLabels with podLabels"))]
-#[x_kube(validation = Rule::new("!has(self.podLabels) || has(self.namespaceLabels)")
-    .message("podLabels need namespaceLabels: say whose pods"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NetworkPeer {
-    /// Addresses, for a server outside the cluster: `10.1.2.3/32`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new(
-        "isCIDR(self) && cidr(self) == cidr(self).masked() && cidr(self).prefixLength() > 0"
-    ).message("write the network's own address and prefix length: 10.1.2.3/32, 10.1.2.0/24; not every address there is"))]
-    pub cidr: Option<String>,
-    /// Labels of the server's namespace, for a server inside the cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
-    pub namespace_labels: Option<BTreeMap<String, String>>,
-    /// Labels of the server's pods.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
-    pub pod_labels: Option<BTreeMap<String, String>>,
 }

@@ -14,6 +14,7 @@ mod duration;
 mod grant;
 mod how;
 mod limits;
+mod network;
 mod policy;
 mod reason;
 mod request;
@@ -27,7 +28,7 @@ pub use authorities::{BadAuthorities, resolved};
 pub use condition::{Because, ConditionType, condition, find_condition, is_true, set_condition};
 pub use database::{
     AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, EngineSpec, HostSpec,
-    NetworkPeer, NetworkSpec, StoredFunction, VaultCredentials,
+    StoredFunction, VaultCredentials,
 };
 pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout};
@@ -37,6 +38,7 @@ pub use grant::{
 };
 pub use how::How;
 pub use limits::LimitsSpec;
+pub use network::{ExpressionSpec, IpBlockSpec, NetworkPeer, NetworkSpec, OperatorSpec, SelectorSpec, peer};
 pub use policy::{
     AccessPolicy, AccessPolicySpec, ApprovalsSpec, ApproversSpec, DenySpec, OnBehalfBy, PolicyStatus, Rule,
 };
@@ -46,7 +48,7 @@ pub use request::{
     RequestPhase,
 };
 pub use target::{BadDatabase, target};
-pub use terms::{NoTerms, peer, terms};
+pub use terms::{NoTerms, terms};
 pub use tls::{AuthoritiesKind, AuthoritiesPlace, AuthoritiesSource, KeyReference, TlsMode, TlsSpec};
 
 /// API group of all kinds.

@@ -191,11 +191,7 @@ mod tests {
                 access: ColumnAccessSpec::Mask,
             }],
             network: NetworkSpec {
-                to: NetworkPeer {
-                    cidr: Some("10.1.2.3/32".into()),
-                    namespace_labels: None,
-                    pod_labels: None,
-                },
+                to: NetworkPeer { cidr: Some("10.1.2.3/32".into()), ..NetworkPeer::default() },
             },
         }
     }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use access::{Engine, GRANT_UID_LABEL, PORT_STATUS, PORT_TLS, ServerAddress, Target};
+use access::{Engine, GRANT_UID_LABEL, LabelExpression, PORT_STATUS, PORT_TLS, Peer, ServerAddress, Target};
 use crds::{AccessGrant, NetworkPeer};
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
@@ -92,19 +92,34 @@ fn out(to: &[NetworkPeer], ports: Vec<NetworkPolicyPort>) -> Option<NetworkPolic
 }
 
 /// A peer without a CIDR selects pods; the schema demands exactly one of the forms.
-fn peer(peer: &NetworkPeer) -> NetworkPolicyPeer {
-    let NetworkPeer { cidr, namespace_labels, pod_labels } = peer;
+fn peer(to: &NetworkPeer) -> NetworkPolicyPeer {
+    let Peer { cidr, except, namespace_labels, namespace_expressions, pod_labels, pod_expressions } =
+        crds::peer(to);
     match cidr {
         Some(cidr) => NetworkPolicyPeer {
-            ip_block: Some(IPBlock { cidr: cidr.clone(), except: None }),
+            ip_block: Some(IPBlock { cidr, except: (!except.is_empty()).then_some(except) }),
             ..NetworkPolicyPeer::default()
         },
-        None => NetworkPolicyPeer {
-            namespace_selector: namespace_labels.clone().map(selector),
-            pod_selector: Some(selector(pod_labels.clone().unwrap_or_default())),
-            ip_block: None,
-        },
+        None => {
+            let names_one = !namespace_labels.is_empty() || !namespace_expressions.is_empty();
+            NetworkPolicyPeer {
+                namespace_selector: names_one.then(|| selecting(namespace_labels, &namespace_expressions)),
+                pod_selector: Some(selecting(pod_labels, &pod_expressions)),
+                ip_block: None,
+            }
+        }
     }
+}
+
+fn selecting(labels: BTreeMap<String, String>, expressions: &[LabelExpression]) -> LabelSelector {
+    let requirement = |expression: &LabelExpression| {
+        let LabelExpression { key, operator, values } = expression.clone();
+        let values = (!values.is_empty()).then_some(values);
+        LabelSelectorRequirement { key, operator: operator.word().to_owned(), values }
+    };
+    let expressions: Vec<LabelSelectorRequirement> = expressions.iter().map(requirement).collect();
+    let match_labels = (expressions.is_empty() || !labels.is_empty()).then_some(labels);
+    LabelSelector { match_labels, match_expressions: (!expressions.is_empty()).then_some(expressions) }
 }
 
 fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
