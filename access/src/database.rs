@@ -106,6 +106,15 @@ impl fmt::Display for ServerAddress {
     }
 }
 
+/// A server that stands in where those before it do not answer: with the same data, users and authorities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standby {
+    /// Where it listens.
+    pub address: ServerAddress,
+    /// The name that its certificate must carry, where certificates are verified.
+    pub server_name: String,
+}
+
 /// How the proxy checks that it talks to the right server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
@@ -113,7 +122,7 @@ pub enum Tls {
     Verify {
         /// Certificate authorities, PEM, one or more.
         ca_pem: String,
-        /// The name the certificate must carry.
+        /// The name that the first server's certificate must carry.
         server_name: String,
     },
     /// No TLS: for a database on the same machine or behind an encrypting network. Written out, never a default.
@@ -216,6 +225,8 @@ pub struct Target {
     pub engine: Engine,
     /// Where the server listens.
     pub address: ServerAddress,
+    /// The servers that stand in for it, in the order in which they are tried; none for most databases.
+    pub standbys: Vec<Standby>,
     /// How its identity is checked.
     pub tls: Tls,
     /// The schema a session starts in, if any (PostgreSQL: the database).
@@ -229,6 +240,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The addresses of all its servers, in the order in which they are tried.
+    pub fn addresses(&self) -> impl Iterator<Item = &ServerAddress> {
+        std::iter::once(&self.address).chain(self.standbys.iter().map(|standby| &standby.address))
+    }
+
     /// The name of the database's own service account, Vault roles and policy suffix: `<namespace>.<database>`.
     pub fn identity(&self) -> String {
         format!("{}.{}", self.namespace, self.name)

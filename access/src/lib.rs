@@ -12,6 +12,7 @@ mod limits;
 mod lines;
 mod minutes;
 mod names;
+mod peer;
 mod terms;
 
 pub mod file;
@@ -19,8 +20,8 @@ pub mod report;
 
 pub use chain::chain;
 pub use database::{
-    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Target,
-    Tls, VaultLease,
+    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Standby,
+    Target, Tls, VaultLease,
 };
 pub use digest::TermsDigest;
 pub use end::{EndReason, Item, Outcome};
@@ -32,4 +33,5 @@ pub use names::{
     ChildName, GRANT_ANNOTATION, GRANT_UID_LABEL, PORT_HEALTH, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri,
     session_uri,
 };
-pub use terms::{Peer, PolicyRule, Quorum, RequestIdentity, Terms};
+pub use peer::{LabelExpression, LabelOperator, Peer};
+pub use terms::{PolicyRule, Quorum, RequestIdentity, Terms};

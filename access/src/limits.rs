@@ -11,6 +11,8 @@ pub struct Limits {
     pub idle_transaction_seconds: u32,
     /// How many client sessions may be open at the same time, 1 to 1,000.
     pub sessions: u32,
+    /// How many refused statements of the whole grant end it, 1 to 1,000,000. `None`: no number of them does.
+    pub refusals: Option<u32>,
 }
 
 /// What one statement may use before it is stopped and its client told which limit it met.
@@ -47,12 +49,14 @@ pub struct Used {
 }
 
 impl Limits {
-    /// 10,000 rows, 30 s and 10 MB for a statement; a hundred times that for the grant; 30 s for an idle transaction; 20 sessions.
+    /// 10,000 rows, 30 s and 10 MB for a statement; a hundred times that for the grant; 30 s for an idle transaction; 20 sessions; any number
+    /// of refused statements.
     pub const DEFAULT: Self = Self {
         statement: StatementLimits { rows: 10_000, seconds: 30, bytes: 10_000_000 },
         budget: Budget { rows: 1_000_000, bytes: 1_000_000_000 },
         idle_transaction_seconds: 30,
         sessions: 20,
+        refusals: None,
     };
 
     /// For each bound the smaller of the two: a rule can narrow what its database allows, never widen it.
@@ -70,6 +74,7 @@ impl Limits {
             },
             idle_transaction_seconds: self.idle_transaction_seconds.min(other.idle_transaction_seconds),
             sessions: self.sessions.min(other.sessions),
+            refusals: self.refusals.into_iter().chain(other.refusals).min(),
         }
     }
 }
@@ -85,12 +90,15 @@ mod tests {
             budget: Budget { rows: 1, bytes: u64::MAX },
             idle_transaction_seconds: u32::MAX,
             sessions: 1,
+            refusals: Some(5),
         };
         let both = Limits::DEFAULT.narrowed_by(wide);
         assert_eq!(both.statement, Limits::DEFAULT.statement);
         assert_eq!(both.budget, Budget { rows: 1, bytes: Limits::DEFAULT.budget.bytes });
         assert_eq!(both.idle_transaction_seconds, Limits::DEFAULT.idle_transaction_seconds);
-        assert_eq!(both.sessions, 1);
+        assert_eq!((both.sessions, both.refusals), (1, Some(5)));
+        let fewer = Limits { refusals: Some(4), ..wide };
+        assert_eq!([wide.narrowed_by(fewer), fewer.narrowed_by(wide)], [fewer; 2]);
         assert_eq!(both, wide.narrowed_by(Limits::DEFAULT));
     }
 }

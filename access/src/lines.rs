@@ -1,12 +1,13 @@
 //! Terms in words, line by line: whatever an approval covers is shown to who approves. Pure.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Allowances, Budget, ColumnRule, Limits, Peer, PolicyRule, QualifiedName, Quorum, RequestIdentity,
-    StatementLimits, Target, Terms, Tls, VaultLease,
+    Allowances, Budget, ColumnRule, LabelExpression, Limits, Peer, PolicyRule, QualifiedName, Quorum,
+    RequestIdentity, Standby, StatementLimits, Target, Terms, Tls, VaultLease,
 };
 
 /// One thing that an approval covers. `Display` writes `name: value`.
@@ -46,7 +47,8 @@ impl Terms {
 
 /// What a grant reaches, how, and within which bounds: what two grants of one database have in common, or not.
 pub fn reach(target: &Target, peer: &Peer, limits: &Limits) -> Vec<Line> {
-    let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
+    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, lease } =
+        target;
     let Allowances { functions, schemas } = allowances;
     let VaultLease { mount, role } = lease;
     let function = |QualifiedName { schema, name }: &QualifiedName| format!("{schema}.{name}");
@@ -59,6 +61,7 @@ pub fn reach(target: &Target, peer: &Peer, limits: &Limits) -> Vec<Line> {
         line("database", &format!("{namespace}/{name}")),
         line("engine", engine.word()),
         line("server", &format!("{}:{}", address.host(), address.port())),
+        line("other servers", &others(standbys, tls)),
         line("TLS", &encryption(tls)),
         line("network", &network(peer)),
         line("schema", schema.as_deref().unwrap_or(NONE)),
@@ -91,8 +94,8 @@ fn ruled(rule: &PolicyRule) -> [Line; 4] {
     ]
 }
 
-fn bounds(limits: &Limits) -> [Line; 4] {
-    let Limits { statement, budget, idle_transaction_seconds, sessions } = limits;
+fn bounds(limits: &Limits) -> [Line; 5] {
+    let Limits { statement, budget, idle_transaction_seconds, sessions, refusals } = limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: all_rows, bytes: all_bytes } = budget;
     [
@@ -100,6 +103,10 @@ fn bounds(limits: &Limits) -> [Line; 4] {
         line("in all", &format!("{all_rows} rows, {all_bytes} bytes at most")),
         line("idle transaction", &format!("{idle_transaction_seconds} s at most")),
         line("sessions at once", &sessions.to_string()),
+        line(
+            "refused statements",
+            &refusals.map_or_else(|| "any number".to_owned(), |most| format!("{most} end the grant")),
+        ),
     ]
 }
 
@@ -115,21 +122,43 @@ fn encryption(tls: &Tls) -> String {
     }
 }
 
-fn network(peer: &Peer) -> String {
-    let Peer { cidr, namespace_labels, pod_labels } = peer;
-    let labels = |labels: &std::collections::BTreeMap<String, String>| {
-        let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        listed(&pairs)
+/// Those that stand in, in their order, each with the name that is verified.
+fn others(standbys: &[Standby], tls: &Tls) -> String {
+    let shown = |Standby { address, server_name }: &Standby| match tls {
+        Tls::Verify { .. } => format!("{}:{} (verified for {server_name})", address.host(), address.port()),
+        Tls::Disabled => format!("{}:{}", address.host(), address.port()),
     };
-    match cidr {
-        Some(cidr) if namespace_labels.is_empty() && pod_labels.is_empty() => format!("addresses {cidr}"),
-        cidr => format!(
-            "pods labelled {} in namespaces labelled {}{}",
-            labels(pod_labels),
-            labels(namespace_labels),
-            cidr.as_ref().map_or_else(String::new, |cidr| format!(", and addresses {cidr}"))
-        ),
+    listed(&standbys.iter().map(shown).collect::<Vec<_>>())
+}
+
+fn network(peer: &Peer) -> String {
+    let Peer { cidr, except, namespace_labels, namespace_expressions, pod_labels, pod_expressions } = peer;
+    let mut parts = Vec::new();
+    let (pods, namespaces) =
+        (selected(pod_labels, pod_expressions), selected(namespace_labels, namespace_expressions));
+    if cidr.is_none() || pods != NONE || namespaces != NONE {
+        parts.push(format!("pods labelled {pods} in namespaces labelled {namespaces}"));
     }
+    if cidr.is_some() || !except.is_empty() {
+        let without = if except.is_empty() { String::new() } else { format!(" but not {}", listed(except)) };
+        parts.push(format!("addresses {}{without}", cidr.as_deref().unwrap_or(NONE)));
+    }
+    parts.join(", and ")
+}
+
+/// What must be true of labels, as selectors are written.
+fn selected(labels: &BTreeMap<String, String>, expressions: &[LabelExpression]) -> String {
+    let pairs = labels.iter().map(|(key, value)| format!("{key}={value}"));
+    listed(&pairs.chain(expressions.iter().map(written)).collect::<Vec<_>>())
+}
+
+/// A value that could be taken for two is quoted.
+fn written(expression: &LabelExpression) -> String {
+    let LabelExpression { key, operator, values } = expression;
+    let quoted =
+        |value: &String| if value.contains([',', '"']) { format!("{value:?}") } else { value.clone() };
+    let values = values.iter().map(quoted).collect();
+    LabelExpression { key: key.clone(), operator: *operator, values }.to_string()
 }
 
 /// What stands where there is nothing.

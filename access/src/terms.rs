@@ -1,11 +1,9 @@
 //! What is asked for, and exactly what an approver approves.
 
-use std::collections::BTreeMap;
-
 use crate::digest::Fields;
 use crate::{
-    Allowances, Budget, ColumnRule, GrantMinutes, Limits, QualifiedName, StatementLimits, Target,
-    TermsDigest, Tls, VaultLease,
+    Allowances, Budget, ColumnRule, GrantMinutes, Limits, Peer, QualifiedName, Standby, StatementLimits,
+    Target, TermsDigest, Tls, VaultLease,
 };
 
 /// Which request, from whom.
@@ -53,17 +51,6 @@ pub struct PolicyRule {
     pub quorum: Quorum,
 }
 
-/// Where on the network the database is: addresses by CIDR, or pods by labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
-    /// Addresses.
-    pub cidr: Option<String>,
-    /// Labels of the pods' namespace.
-    pub namespace_labels: BTreeMap<String, String>,
-    /// Labels of the pods.
-    pub pod_labels: BTreeMap<String, String>,
-}
-
 /// Everything that an approval covers. Changing any of it gives another digest, and needs a new approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -91,7 +78,7 @@ impl Terms {
         digest_request(&mut fields, request);
         fields.text("reason", reason).number("minutes", minutes.get());
         digest_target(&mut fields, target);
-        digest_peer(&mut fields, peer);
+        peer.digest_into(&mut fields);
         digest_rule(&mut fields, rule);
         digest_limits(&mut fields, limits);
         fields.finish()
@@ -110,7 +97,8 @@ fn digest_request(fields: &mut Fields, request: &RequestIdentity) {
 }
 
 fn digest_target(fields: &mut Fields, target: &Target) {
-    let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
+    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, lease } =
+        target;
     let Allowances { functions, schemas } = allowances;
     let VaultLease { mount, role } = lease;
     fields
@@ -132,6 +120,14 @@ fn digest_target(fields: &mut Fields, target: &Target) {
         .list("database.schemas", schemas.iter().map(String::as_str))
         .text("database.vault.mount", mount)
         .text("database.vault.role", role);
+    // Terms of one server keep the digest that they had before there could be several.
+    if !standbys.is_empty() {
+        let ports: Vec<String> = standbys.iter().map(|standby| standby.address.port().to_string()).collect();
+        fields
+            .list("database.standbys.host", standbys.iter().map(|standby| parts_of_standby(standby)[0]))
+            .list("database.standbys.serverName", standbys.iter().map(|standby| parts_of_standby(standby)[1]))
+            .list("database.standbys.port", ports.iter().map(String::as_str));
+    }
     // Terms without column rules keep the digest that they had before there were any.
     if !columns.is_empty() {
         fields
@@ -142,6 +138,11 @@ fn digest_target(fields: &mut Fields, target: &Target) {
     }
 }
 
+fn parts_of_standby(standby: &Standby) -> [&str; 2] {
+    let Standby { address, server_name } = standby;
+    [address.host(), server_name]
+}
+
 fn parts_of_function(function: &QualifiedName) -> [&str; 2] {
     let QualifiedName { schema, name } = function;
     [schema, name]
@@ -150,16 +151,6 @@ fn parts_of_function(function: &QualifiedName) -> [&str; 2] {
 fn parts_of_rule(rule: &ColumnRule) -> [&str; 4] {
     let ColumnRule { schema, table, column, access } = rule;
     [schema, table, column, access.word()]
-}
-
-fn digest_peer(fields: &mut Fields, peer: &Peer) {
-    let Peer { cidr, namespace_labels, pod_labels } = peer;
-    fields
-        .list("database.network.cidr", cidr.as_deref().into_iter().collect::<Vec<_>>().into_iter())
-        .list("database.network.namespaceLabels", namespace_labels.keys().map(String::as_str))
-        .list("database.network.namespaceLabels", namespace_labels.values().map(String::as_str))
-        .list("database.network.podLabels", pod_labels.keys().map(String::as_str))
-        .list("database.network.podLabels", pod_labels.values().map(String::as_str));
 }
 
 fn digest_rule(fields: &mut Fields, rule: &PolicyRule) {
@@ -177,7 +168,7 @@ fn digest_rule(fields: &mut Fields, rule: &PolicyRule) {
 }
 
 fn digest_limits(fields: &mut Fields, limits: &Limits) {
-    let Limits { statement, budget, idle_transaction_seconds, sessions } = limits;
+    let Limits { statement, budget, idle_transaction_seconds, sessions, refusals } = limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: all_rows, bytes: all_bytes } = budget;
     fields
@@ -187,16 +178,19 @@ fn digest_limits(fields: &mut Fields, limits: &Limits) {
         .number("limits.budget.rows", *all_rows)
         .number("limits.budget.bytes", *all_bytes)
         .number("limits.sessions", *sessions);
-    // Terms that were approved before there was this limit keep their digest.
+    // Terms that were approved before there were these limits keep their digest.
     if *idle_transaction_seconds != Limits::DEFAULT.idle_transaction_seconds {
         fields.number("limits.idleTransactionSeconds", *idle_transaction_seconds);
+    }
+    if let Some(refusals) = refusals {
+        fields.number("limits.refusals", *refusals);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ColumnAccess, Engine, ServerAddress};
+    use crate::{ColumnAccess, Engine, LabelExpression, LabelOperator, ServerAddress};
 
     fn terms() -> Terms {
         Terms {
@@ -215,6 +209,7 @@ mod tests {
                 name: "orders".into(),
                 engine: Engine::MariaDb,
                 address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
+                standbys: Vec::new(),
                 tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
                 schema: Some("shop".into()),
                 allowances: Allowances::default(),
@@ -243,9 +238,33 @@ mod tests {
         }
     }
 
+    fn each_counts_and_is_shown(changes: &[fn(&mut Terms)]) {
+        for (index, change) in changes.iter().enumerate() {
+            let mut changed = terms();
+            change(&mut changed);
+            assert_ne!(changed.digest(), terms().digest(), "change {index}");
+            assert_ne!(changed.lines(), terms().lines(), "change {index} is not shown to who approves");
+        }
+    }
+
+    #[test]
+    fn the_whole_way_to_the_server_counts() {
+        each_counts_and_is_shown(&[
+            |t| t.peer.cidr = Some("10.1.2.3/32".into()),
+            |t| {
+                t.peer.pod_labels.insert("app".into(), "other".into());
+            },
+            |t| t.peer.except.push("10.1.2.8/29".into()),
+            |t| t.peer.pod_expressions.push(expression("app", LabelOperator::Exists, &[])),
+            |t| t.peer.namespace_expressions.push(expression("app", LabelOperator::Exists, &[])),
+            |t| (t.peer.cidr, t.peer.except) = (Some("10.1.2.0/24".into()), vec!["10.1.2.8/29".into()]),
+            |t| t.peer.namespace_labels = std::mem::take(&mut t.peer.pod_labels),
+        ]);
+    }
+
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 42] = [
+        let changes: [fn(&mut Terms); 41] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -254,6 +273,7 @@ mod tests {
             |t| t.minutes = GrantMinutes::try_from(31).unwrap(),
             |t| t.target.address = ServerAddress::new("other.shop.svc", 3306).unwrap(),
             |t| t.target.tls = Tls::Disabled,
+            |t| t.target.standbys.push(standby("second.shop.svc", 3306, "orders.shop.svc")),
             |t| t.target.schema = None,
             |t| t.target.engine = Engine::MySql,
             |t| {
@@ -267,11 +287,6 @@ mod tests {
             |t| t.target.columns[0].access = ColumnAccess::Hide,
             |t| t.target.lease.mount = "other".into(),
             |t| t.target.lease.role = "admin".into(),
-            |t| t.peer.cidr = Some("10.1.2.3/32".into()),
-            |t| {
-                t.peer.pod_labels.insert("app".into(), "other".into());
-            },
-            |t| t.peer.namespace_labels = std::mem::take(&mut t.peer.pod_labels),
             |t| t.rule.rule = "other".into(),
             |t| t.rule.quorum.required = 0,
             |t| t.rule.quorum.users.push("requester".into()),
@@ -282,6 +297,7 @@ mod tests {
             |t| t.limits.budget.bytes = 1,
             |t| t.limits.idle_transaction_seconds = 1,
             |t| t.limits.sessions = 1,
+            |t| t.limits.refusals = Some(1),
             |t| t.request.namespace = "other".into(),
             |t| t.request.name = "other".into(),
             |t| t.target.namespace = "other".into(),
@@ -293,15 +309,65 @@ mod tests {
             |t| t.rule.quorum.groups.push("leads".into()),
             |t| t.rule.quorum.on_behalf_by.push("gitops".into()),
         ];
-        for (index, change) in changes.into_iter().enumerate() {
-            let mut changed = terms();
-            change(&mut changed);
-            assert_ne!(changed.digest(), terms().digest(), "change {index}");
-            assert_ne!(changed.lines(), terms().lines(), "change {index} is not shown to who approves");
-        }
+        each_counts_and_is_shown(&changes);
         assert_eq!(terms().digest(), terms().digest());
         let names: std::collections::BTreeSet<&str> = terms().lines().iter().map(|line| line.name).collect();
         assert_eq!(names.len(), terms().lines().len(), "each line has a name of its own");
+    }
+
+    fn expression(key: &str, operator: LabelOperator, values: &[&str]) -> LabelExpression {
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        LabelExpression { key: key.into(), operator, values }
+    }
+
+    #[test]
+    fn every_part_of_an_expression_counts_and_is_shown() {
+        use LabelOperator::{DoesNotExist, Exists, In, NotIn};
+        let of = |expressions: &[LabelExpression]| {
+            let mut terms = terms();
+            terms.peer.pod_expressions = expressions.to_vec();
+            (terms.digest(), terms.lines())
+        };
+        let (app, tier) = (expression("app", In, &["a", "b"]), expression("tier", Exists, &[]));
+        let all = [
+            of(&[]),
+            of(std::slice::from_ref(&app)),
+            of(&[expression("app", NotIn, &["a", "b"])]),
+            of(&[expression("app", In, &["a, b"])]),
+            of(&[expression("app", In, &["a"])]),
+            of(&[expression("app", Exists, &[])]),
+            of(&[expression("app", DoesNotExist, &[])]),
+            of(&[app, tier.clone()]),
+            of(&[expression("app", In, &["a"]), expression("b", Exists, &[]), tier]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            for other in all.iter().skip(index.saturating_add(1)) {
+                assert!(one.0 != other.0 && one.1 != other.1, "{one:?} {other:?}");
+            }
+        }
+    }
+
+    fn standby(host: &str, port: i64, server_name: &str) -> Standby {
+        Standby { address: ServerAddress::new(host, port).unwrap(), server_name: server_name.into() }
+    }
+
+    #[test]
+    fn each_of_several_servers_counts_and_so_does_their_order() {
+        let of = |standbys: &[Standby]| {
+            let mut terms = terms();
+            terms.target.standbys = standbys.to_vec();
+            (terms.digest(), terms.lines())
+        };
+        let (second, third) = (standby("second", 3306, "name"), standby("third", 3306, "name"));
+        let several = of(&[second.clone(), third.clone()]);
+        for other in [
+            of(&[third.clone(), second.clone()]),
+            of(&[second.clone(), standby("third", 3307, "name")]),
+            of(&[second.clone(), standby("third", 3306, "other")]),
+            of(&[second]),
+        ] {
+            assert!(other.0 != several.0 && other.1 != several.1, "{other:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod authorities;
 mod certificates;
 mod choose;
 mod client;

@@ -4,7 +4,7 @@ use anyhow::bail;
 
 use crate::args::{Place, VaultSetupArgs};
 use crate::cluster::{CallError, Cluster};
-use crate::{databases, vault_setup};
+use crate::{authorities, databases, vault_setup};
 
 /// The text to print.
 pub async fn set_up_vault(place: &Place, args: VaultSetupArgs) -> anyhow::Result<String> {
@@ -17,6 +17,7 @@ pub async fn set_up_vault(place: &Place, args: VaultSetupArgs) -> anyhow::Result
             let cluster = Cluster::reach(place).await?;
             let read = cluster.api().get(name).await;
             let database = read.map_err(CallError::of(format!("read Database {name}")))?;
+            let database = authorities::with_authorities(&cluster, database).await?;
             databases::target(cluster.namespace(), &database)?
         }
         (None, None) => bail!("name a Database, or a file with -f"),

@@ -6,6 +6,7 @@ use crds::{AccessGrant, AccessPolicy, AccessRequest, Database, Rule};
 use kube::ResourceExt;
 use kube::api::ListParams;
 
+use crate::authorities::with_authorities;
 use crate::cluster::{CallError, Cluster};
 
 /// Why there is nothing to say yes to.
@@ -54,6 +55,7 @@ pub async fn read(cluster: &Cluster, request: &AccessRequest) -> anyhow::Result<
     let name = &request.spec.database;
     let read = cluster.api::<Database>().get(name).await;
     let database = read.map_err(CallError::of(format!("read Database {name}, which is approved")))?;
+    let database = with_authorities(cluster, database).await?;
     let name = &database.spec.access_policy;
     let read = cluster.api::<AccessPolicy>().get(name).await;
     let policy = read.map_err(CallError::of(format!("read AccessPolicy {name}, by which it is approved")))?;
@@ -149,7 +151,7 @@ mod tests {
         let mut other = database.clone();
         other.spec.tls.server_name = Some("elsewhere".into());
         assert!(checked(&request, &other, &policy).is_ok(), "no TLS has no name");
-        other.spec.host = "elsewhere".into();
+        other.spec.host = Some("elsewhere".into());
         let error = checked(&request, &other, &policy).unwrap_err().to_string();
         assert!(error.contains("are not those of its objects"), "{error}");
         let mut other = policy.clone();
@@ -166,7 +168,7 @@ mod tests {
     fn what_differs_from_the_last_grant_stands_out() {
         let (request, mut database, policy) = world();
         let last = sample::grant("shop", "look-0", json!({}));
-        database.spec.host = "other".into();
+        database.spec.host = Some("other".into());
         let terms = crds::terms(&request, &database, &policy, &policy.spec.rules[0]).unwrap();
         let shown = Shown {
             lines: terms.lines(),

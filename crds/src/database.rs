@@ -1,14 +1,12 @@
 //! `Database`: where a database is, where its credentials come from, and which policy applies. Platform team.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::LimitsSpec;
 use crate::text::{HOST, HOST_SAYS};
+use crate::{LimitsSpec, NetworkSpec, TlsSpec};
 
 /// A database that people may ask to read.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -36,15 +34,25 @@ use crate::text::{HOST, HOST_SAYS};
 #[x_kube(validation = Rule::new(
     "self.engine != 'postgresql' || !has(self.columns) || self.columns.size() == 0"
 ).message("column rules are for mysql and mariadb: the proxy does not serve PostgreSQL yet"))]
+#[x_kube(validation = Rule::new("has(self.host) != has(self.hosts)")
+    .message("write either host or hosts"))]
+#[x_kube(validation = Rule::new("!has(self.port) || has(self.host)")
+    .message("port is host's: each of hosts has a port of its own"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatabaseSpec {
     /// The kind of server: `mysql`, `mariadb` or `postgresql`.
     pub engine: EngineSpec,
-    /// DNS name or IP address of the server.
+    /// DNS name or IP address of the server. This or `hosts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]
-    pub host: String,
-    /// Port of the server, 1 to 65535. Default: the engine's own.
+    pub host: Option<String>,
+    /// Several servers with the same data and users, tried in this order: the first that answers and passes the checks serves
+    /// the grant's sessions, and where it answers no more new sessions go to the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 2, max = 5))]
+    pub hosts: Vec<HostSpec>,
+    /// Port of `host`, 1 to 65535. Default: the engine's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
@@ -111,6 +119,20 @@ fn is_none(number: &u32) -> bool {
     *number == 0
 }
 
+/// One of several servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HostSpec {
+    /// DNS name or IP address.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]
+    pub host: String,
+    /// Its port, 1 to 65535. Default: the engine's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+}
+
 /// The kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -121,37 +143,6 @@ pub enum EngineSpec {
     Mariadb,
     /// PostgreSQL 14 and later.
     Postgresql,
-}
-
-/// How the proxy checks that it talks to the right server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("self.mode != 'Verify' || has(self.ca)")
-    .message("mode Verify needs ca: the server's certificate authorities, PEM"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TlsSpec {
-    /// `Verify` (chain and name are checked) or `Disabled` (no TLS at all).
-    pub mode: TlsMode,
-    /// Certificate authorities of the server, PEM. Needed with `Verify`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 65536))]
-    #[x_kube(validation = Rule::new(
-        "self.contains('-----BEGIN CERTIFICATE-----') && !self.contains('PRIVATE KEY-----')"
-    ).message("write certificates in PEM, and never a private key"))]
-    pub ca: Option<String>,
-    /// The name the certificate must carry. Default: the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(HOST).message(HOST_SAYS))]
-    pub server_name: Option<String>,
-}
-
-/// Modes of `TlsSpec`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum TlsMode {
-    /// TLS, with chain and name checked.
-    Verify,
-    /// No TLS.
-    Disabled,
 }
 
 /// Where credentials come from. Exactly one source.
@@ -236,37 +227,4 @@ pub enum ColumnAccessSpec {
     Hide,
     /// It may be selected, and each value arrives as NULL.
     Mask,
-}
-
-/// Where the server is on the network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NetworkSpec {
-    /// Where connections to the server go.
-    pub to: NetworkPeer,
-}
-
-/// One peer: pods by labels, or addresses by CIDR. Exactly one of the two forms.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.cidr) != has(self.namespaceLabels)")
-    .message("write either cidr, or namespaceLabels with podLabels"))]
-#[x_kube(validation = Rule::new("!has(self.podLabels) || has(self.namespaceLabels)")
-    .message("podLabels need namespaceLabels: say whose pods"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NetworkPeer {
-    /// Addresses, for a server outside the cluster: `10.1.2.3/32`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new(
-        "isCIDR(self) && cidr(self) == cidr(self).masked() && cidr(self).prefixLength() > 0"
-    ).message("write the network's own address and prefix length: 10.1.2.3/32, 10.1.2.0/24; not every address there is"))]
-    pub cidr: Option<String>,
-    /// Labels of the server's namespace, for a server inside the cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
-    pub namespace_labels: Option<BTreeMap<String, String>>,
-    /// Labels of the server's pods.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
-    pub pod_labels: Option<BTreeMap<String, String>>,
 }

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod namespace;
 
 mod approval;
+mod authorities;
 mod condition;
 mod database;
 mod definitions;
@@ -13,18 +14,21 @@ mod duration;
 mod grant;
 mod how;
 mod limits;
+mod network;
 mod policy;
 mod reason;
 mod request;
 mod target;
 mod terms;
 mod text;
+mod tls;
 
 pub use approval::{AccessApproval, AccessApprovalSpec, ApprovalStatus, Decision, RequestRef};
+pub use authorities::{BadAuthorities, resolved};
 pub use condition::{Because, ConditionType, condition, find_condition, is_true, set_condition};
 pub use database::{
     AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, DatabaseStatus,
-    EngineSpec, NetworkPeer, NetworkSpec, StoredFunction, TlsMode, TlsSpec, VaultCredentials,
+    EngineSpec, HostSpec, StoredFunction, VaultCredentials,
 };
 pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout, probe_every};
@@ -34,6 +38,7 @@ pub use grant::{
 };
 pub use how::How;
 pub use limits::LimitsSpec;
+pub use network::{ExpressionSpec, IpBlockSpec, NetworkPeer, NetworkSpec, OperatorSpec, SelectorSpec, peer};
 pub use policy::{
     AccessPolicy, AccessPolicySpec, ApprovalsSpec, ApproversSpec, DenySpec, OnBehalfBy, PolicyStatus, Rule,
 };
@@ -43,7 +48,8 @@ pub use request::{
     RequestPhase,
 };
 pub use target::{BadDatabase, target};
-pub use terms::{NoTerms, peer, terms};
+pub use terms::{NoTerms, terms};
+pub use tls::{AuthoritiesKind, AuthoritiesPlace, AuthoritiesSource, KeyReference, TlsMode, TlsSpec};
 
 /// API group of all kinds.
 pub const GROUP: &str = "access.keyhole.dev";

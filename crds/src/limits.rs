@@ -36,12 +36,25 @@ pub struct LimitsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub sessions: Option<u32>,
+    /// Refused statements of the whole grant that end it, 1 to 1,000,000. Default: any number of them may be refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub refusals: Option<u32>,
 }
 
 impl LimitsSpec {
     /// These limits, each absent one from `default`.
     pub fn over(&self, default: Limits) -> Limits {
-        let Self { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions } = self;
+        let Self {
+            rows,
+            seconds,
+            bytes,
+            grant_rows,
+            grant_bytes,
+            idle_transaction_seconds,
+            sessions,
+            refusals,
+        } = self;
         Limits {
             statement: StatementLimits {
                 rows: rows.unwrap_or(default.statement.rows),
@@ -54,13 +67,14 @@ impl LimitsSpec {
             },
             idle_transaction_seconds: idle_transaction_seconds.unwrap_or(default.idle_transaction_seconds),
             sessions: sessions.unwrap_or(default.sessions),
+            refusals: refusals.or(default.refusals),
         }
     }
 }
 
 impl From<Limits> for LimitsSpec {
     fn from(limits: Limits) -> Self {
-        let Limits { statement, budget, idle_transaction_seconds, sessions } = limits;
+        let Limits { statement, budget, idle_transaction_seconds, sessions, refusals } = limits;
         let StatementLimits { rows, seconds, bytes } = statement;
         let Budget { rows: grant_rows, bytes: grant_bytes } = budget;
         Self {
@@ -71,6 +85,7 @@ impl From<Limits> for LimitsSpec {
             grant_bytes: Some(grant_bytes),
             idle_transaction_seconds: Some(idle_transaction_seconds),
             sessions: Some(sessions),
+            refusals,
         }
     }
 }

@@ -1,27 +1,38 @@
 //! From a `Database` object to the `access::Target` that a grant reaches. Parses; decides nothing.
 
 use access::{
-    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Target,
-    Tls, VaultLease,
+    Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Standby,
+    Target, Tls, VaultLease,
 };
 
 use crate::{
-    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, StoredFunction,
-    TlsMode, TlsSpec, VaultCredentials,
+    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, HostSpec,
+    StoredFunction, TlsMode, TlsSpec, VaultCredentials,
 };
 
 /// Why a `Database` is no target. The schema refuses all of these; an object older than its schema may still hold them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDatabase {
     /// No server can have this address.
-    #[error("cannot use spec.host and spec.port of the Database")]
+    #[error("cannot use the host and port of the Database")]
     Address {
         /// Why.
         source: BadServerAddress,
     },
+    /// No server, or by both forms.
+    #[error("write either spec.host or spec.hosts of the Database")]
+    Hosts,
     /// `Verify` without certificate authorities.
-    #[error("spec.tls.mode is Verify: write the server's certificate authorities (PEM) into spec.tls.ca")]
+    #[error(
+        "spec.tls.mode is Verify: write the server's certificate authorities (PEM) into spec.tls.ca, or where they stand into spec.tls.caFrom"
+    )]
     NoCa,
+    /// They stand elsewhere, and were not read: [`crds::resolved`](crate::resolved) comes first.
+    #[error("spec.tls.caFrom of the Database was not read")]
+    UnreadCa,
+    /// They stand elsewhere too.
+    #[error("spec.tls has ca and caFrom: write one of them")]
+    TwoCas,
     /// Column rules where the gate has none.
     #[error("spec.columns is for mysql and mariadb: the proxy does not serve PostgreSQL yet")]
     ColumnsEngine,
@@ -54,6 +65,7 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
     let DatabaseSpec {
         engine,
         host,
+        hosts,
         port,
         tls,
         schema,
@@ -67,15 +79,19 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
     } = spec;
     let Credentials { vault } = credentials;
     let engine = Engine::from(*engine);
-    let port = port.unwrap_or(engine.native_port());
-    let address =
-        ServerAddress::new(host, i64::from(port)).map_err(|source| BadDatabase::Address { source })?;
+    let one = host.as_ref().map(|host| HostSpec { host: host.clone(), port: *port });
+    let (first, others) = match (&one, hosts.as_slice()) {
+        (Some(one), []) => (one, &[][..]),
+        (None, [first, others @ ..]) => (first, others),
+        (Some(_), [..]) | (None, []) => return Err(BadDatabase::Hosts),
+    };
     Ok(Target {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         engine,
-        tls: read_tls(tls, host)?,
-        address,
+        tls: read_tls(tls, &first.host)?,
+        address: address(engine, first)?,
+        standbys: others.iter().map(|host| standby(engine, tls, host)).collect::<Result<_, _>>()?,
         schema: schema.clone(),
         allowances: allowances(allow),
         columns: column_rules(engine, columns)?,
@@ -83,15 +99,28 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
     })
 }
 
+fn address(engine: Engine, spec: &HostSpec) -> Result<ServerAddress, BadDatabase> {
+    let HostSpec { host, port } = spec;
+    let port = port.unwrap_or(engine.native_port());
+    ServerAddress::new(host, i64::from(port)).map_err(|source| BadDatabase::Address { source })
+}
+
+fn standby(engine: Engine, tls: &TlsSpec, spec: &HostSpec) -> Result<Standby, BadDatabase> {
+    let server_name = tls.server_name.clone().unwrap_or_else(|| spec.host.clone());
+    Ok(Standby { address: address(engine, spec)?, server_name })
+}
+
 fn read_tls(spec: &TlsSpec, host: &str) -> Result<Tls, BadDatabase> {
-    let TlsSpec { mode, ca, server_name } = spec;
-    match (mode, ca) {
-        (TlsMode::Disabled, _) => Ok(Tls::Disabled),
-        (TlsMode::Verify, Some(ca)) if !ca.trim().is_empty() => Ok(Tls::Verify {
+    let TlsSpec { mode, ca, ca_from, server_name } = spec;
+    match (mode, ca, ca_from) {
+        (TlsMode::Disabled, _, _) => Ok(Tls::Disabled),
+        (TlsMode::Verify, None, Some(_)) => Err(BadDatabase::UnreadCa),
+        (TlsMode::Verify, Some(_), Some(_)) => Err(BadDatabase::TwoCas),
+        (TlsMode::Verify, Some(ca), None) if !ca.trim().is_empty() => Ok(Tls::Verify {
             ca_pem: ca.clone(),
             server_name: server_name.clone().unwrap_or_else(|| host.to_owned()),
         }),
-        (TlsMode::Verify, _) => Err(BadDatabase::NoCa),
+        (TlsMode::Verify, _, None) => Err(BadDatabase::NoCa),
     }
 }
 
@@ -137,14 +166,15 @@ fn path_segment(field: &'static str, value: &str) -> Result<String, BadDatabase>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LimitsSpec, NetworkPeer, NetworkSpec};
+    use crate::{AuthoritiesSource, KeyReference, LimitsSpec, NetworkPeer, NetworkSpec};
 
     fn spec() -> DatabaseSpec {
         DatabaseSpec {
             engine: EngineSpec::Mariadb,
-            host: "orders.shop.svc".into(),
+            host: Some("orders.shop.svc".into()),
+            hosts: Vec::new(),
             port: None,
-            tls: TlsSpec { mode: TlsMode::Verify, ca: Some("PEM".into()), server_name: None },
+            tls: TlsSpec { mode: TlsMode::Verify, ca: Some("PEM".into()), ca_from: None, server_name: None },
             schema: Some("shop".into()),
             credentials: Credentials {
                 vault: VaultCredentials { mount: "database".into(), role: "orders-read".into() },
@@ -163,11 +193,7 @@ mod tests {
                 access: ColumnAccessSpec::Mask,
             }],
             network: NetworkSpec {
-                to: NetworkPeer {
-                    cidr: Some("10.1.2.3/32".into()),
-                    namespace_labels: None,
-                    pod_labels: None,
-                },
+                to: NetworkPeer { cidr: Some("10.1.2.3/32".into()), ..NetworkPeer::default() },
             },
         }
     }
@@ -191,6 +217,16 @@ mod tests {
     }
 
     #[test]
+    fn authorities_that_nobody_read_are_none() {
+        let mut bad = spec();
+        let key = KeyReference { name: "orders-ca".into(), key: "ca.crt".into() };
+        bad.tls.ca_from = Some(AuthoritiesSource { config_map_key_ref: Some(key), secret_key_ref: None });
+        assert_eq!(target("shop", "orders", &bad), Err(BadDatabase::TwoCas));
+        bad.tls.ca = None;
+        assert_eq!(target("shop", "orders", &bad), Err(BadDatabase::UnreadCa));
+    }
+
+    #[test]
     fn column_rules_where_the_gate_has_none_are_refused() {
         let mut bad = spec();
         bad.engine = EngineSpec::Postgresql;
@@ -201,11 +237,32 @@ mod tests {
     #[test]
     fn a_host_that_no_server_can_have_is_refused() {
         let mut bad = spec();
-        bad.host = "db example.com".into();
+        bad.host = Some("db example.com".into());
         assert!(matches!(target("shop", "orders", &bad), Err(BadDatabase::Address { .. })));
         bad = spec();
         bad.port = Some(0);
         assert!(matches!(target("shop", "orders", &bad), Err(BadDatabase::Address { .. })));
+    }
+
+    #[test]
+    fn of_several_servers_the_first_is_the_first_and_each_has_its_own_name() {
+        let host = |host: &str, port| HostSpec { host: host.into(), port };
+        let mut several = spec();
+        several.hosts = vec![host("one.shop.svc", None), host("two.shop.svc", Some(3307))];
+        assert_eq!(target("shop", "orders", &several), Err(BadDatabase::Hosts));
+        several.host = None;
+        let made = target("shop", "orders", &several).unwrap();
+        let addresses: Vec<String> = made.addresses().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["one.shop.svc:3306", "two.shop.svc:3307"]);
+        let names = |made: &Target| match &made.tls {
+            Tls::Verify { server_name, .. } => [server_name.clone(), made.standbys[0].server_name.clone()],
+            Tls::Disabled => panic!("it is verified"),
+        };
+        assert_eq!(names(&made), ["one.shop.svc", "two.shop.svc"]);
+        several.tls.server_name = Some("orders.example.com".into());
+        assert_eq!(names(&target("shop", "orders", &several).unwrap()), ["orders.example.com"; 2]);
+        several.hosts.clear();
+        assert_eq!(target("shop", "orders", &several), Err(BadDatabase::Hosts));
     }
 
     #[test]

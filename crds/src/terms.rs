@@ -1,12 +1,12 @@
 //! The terms of a request, from the objects they are made of. Whoever can read these objects can work out what an approval covers, and
 //! compare it with what the operator says. Parses; decides nothing.
 
-use access::{Limits, Peer, PolicyRule, Quorum, RequestIdentity, Terms};
+use access::{Limits, PolicyRule, Quorum, RequestIdentity, Terms};
 use kube::ResourceExt;
 
 use crate::{
-    AccessPolicy, AccessRequest, ApprovalsSpec, BadDatabase, BadDuration, Database, DatabaseSpec,
-    NetworkPeer, Rule, minutes, target,
+    AccessPolicy, AccessRequest, ApprovalsSpec, BadDatabase, BadDuration, Database, DatabaseSpec, Rule,
+    minutes, peer, target,
 };
 
 /// Why there are no terms.
@@ -60,14 +60,6 @@ fn identity(request: &AccessRequest) -> RequestIdentity {
         groups: request.spec.groups.clone(),
         submitted_by: request.spec.submitted_by.clone(),
     }
-}
-
-/// Where on the network a database is.
-pub fn peer(to: &NetworkPeer) -> Peer {
-    let NetworkPeer { cidr, namespace_labels, pod_labels } = to.clone();
-    let (namespace_labels, pod_labels) =
-        (namespace_labels.unwrap_or_default(), pod_labels.unwrap_or_default());
-    Peer { cidr, namespace_labels, pod_labels }
 }
 
 fn quorum(rule: &Rule, approvals: &ApprovalsSpec) -> Quorum {

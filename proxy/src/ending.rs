@@ -17,6 +17,14 @@ pub struct EndCause {
 }
 
 impl EndCause {
+    /// So many statements were refused as the terms of the grant bear.
+    pub fn refused_too_often(most: u32) -> Self {
+        let message = format!(
+            "grant ended: {most} statements were refused, the most that its terms bear (limits.refusals of its Database or rule)"
+        );
+        Self { reason: EndReason::Violation, message }
+    }
+
     /// The cause with the sentence that its reason always has.
     pub fn of(reason: EndReason) -> Self {
         Self { reason, message: reason.sentence().to_owned() }

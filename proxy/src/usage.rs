@@ -1,13 +1,14 @@
 //! Counts what the sessions of the grant use, on from what they used on earlier proxies: shared by all sessions and by
 //! the report.
 //!
-//! It counts and nothing else: whether a budget is used up is decided where statements are relayed.
+//! It ends nothing: whether a budget is used up is decided where statements are relayed, and what becomes of too many refusals
+//! where they go on record.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use access::Used;
 use access::report::Usage;
+use access::{Limits, Used};
 
 /// The counters of one grant. Every method may be called from any session at any time.
 #[derive(Debug, Default)]
@@ -18,6 +19,7 @@ pub struct UsageMeter {
     refused: AtomicU64,
     rows: AtomicU64,
     bytes: AtomicU64,
+    most_refused: Option<u32>,
     turn: Mutex<()>,
 }
 
@@ -38,12 +40,18 @@ impl From<Used> for UsageMeter {
             refused: refused.into(),
             rows: rows.into(),
             bytes: bytes.into(),
+            most_refused: None,
             turn: Mutex::default(),
         }
     }
 }
 
 impl UsageMeter {
+    /// Counts on from what was used before, and knows how many statements may be refused.
+    pub fn of(used: Used, limits: &Limits) -> Self {
+        Self { most_refused: limits.refusals, ..Self::from(used) }
+    }
+
     /// Takes a place for one more session, unless `limit` are open.
     pub fn open_session(self: &Arc<Self>, limit: u32) -> Option<OpenSession> {
         let one_more = |open: u32| if open < limit { open.checked_add(1) } else { None };
@@ -60,6 +68,11 @@ impl UsageMeter {
     /// One statement was refused.
     pub fn count_refusal(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many statements may be refused, once so many were, or more.
+    pub fn refused_too_often(&self) -> Option<u32> {
+        self.most_refused.filter(|most| self.refused.load(Ordering::Relaxed) >= u64::from(*most))
     }
 
     /// The turn of one session to see whether more fits into the budget, and to count it: two that saw the same rest would both
@@ -122,6 +135,20 @@ mod tests {
         let Usage { open_sessions, sessions, statements, refused, rows, bytes } = meter.so_far();
         assert_eq!((statements, refused, rows, bytes), (1_001, 101, 10_003, 100_040));
         assert_eq!((open_sessions, sessions), (0, 0));
+    }
+
+    #[test]
+    fn refusals_of_earlier_proxies_count_towards_the_most_that_may_be() {
+        let limits = |refusals| Limits { refusals, ..Limits::DEFAULT };
+        let meter = UsageMeter::of(Used { refused: 2, ..Used::default() }, &limits(Some(4)));
+        meter.count_refusal();
+        assert_eq!(meter.refused_too_often(), None);
+        meter.count_refusal();
+        assert_eq!(meter.refused_too_often(), Some(4));
+        meter.count_refusal();
+        assert_eq!(meter.refused_too_often(), Some(4));
+        let unbounded = UsageMeter::of(Used { refused: u64::MAX, ..Used::default() }, &limits(None));
+        assert_eq!(unbounded.refused_too_often(), None);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct DatabaseFile {
     pub(super) engine: String,
     pub(super) host: String,
     pub(super) port: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) standbys: Vec<StandbyFile>,
     pub(super) tls: TlsFile,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) schema: Option<String>,
@@ -50,6 +52,14 @@ pub(super) struct DatabaseFile {
     #[serde(default)]
     pub(super) columns: Vec<ColumnFile>,
     pub(super) credentials: CredentialsFile,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct StandbyFile {
+    pub(super) host: String,
+    pub(super) port: i64,
+    pub(super) server_name: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,6 +116,8 @@ pub(super) struct LimitsFile {
     #[serde(default = "idle_by_default")]
     pub(super) idle_transaction_seconds: u32,
     pub(super) sessions: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refusals: Option<u32>,
 }
 
 fn idle_by_default() -> u32 {

@@ -6,12 +6,12 @@ mod keys;
 
 use keys::{
     AllowFile, ColumnFile, CredentialsFile, CustodyFile, DatabaseFile, FunctionFile, GrantFile, IdentityFile,
-    LimitsFile, LoginFile, TlsFile, UsedFile, VaultFile,
+    LimitsFile, LoginFile, StandbyFile, TlsFile, UsedFile, VaultFile,
 };
 
 use crate::{
     Allowances, BadServerAddress, Budget, ColumnAccess, ColumnRule, Custody, Engine, Grant, GrantIdentity,
-    Limits, Login, QualifiedName, ServerAddress, StatementLimits, Target, TermsDigest, Tls, Used,
+    Limits, Login, QualifiedName, ServerAddress, Standby, StatementLimits, Target, TermsDigest, Tls, Used,
     VaultAccess, VaultLease,
 };
 
@@ -120,7 +120,19 @@ fn write_identity(identity: &GrantIdentity) -> IdentityFile {
 }
 
 fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
-    let DatabaseFile { namespace, name, engine, host, port, tls, schema, allow, columns, credentials } = file;
+    let DatabaseFile {
+        namespace,
+        name,
+        engine,
+        host,
+        port,
+        standbys,
+        tls,
+        schema,
+        allow,
+        columns,
+        credentials,
+    } = file;
     let engine = Engine::from_word(&engine).ok_or(BadGrantFile::Value {
         field: "database.engine",
         value: engine,
@@ -132,6 +144,7 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
         name,
         engine,
         address: ServerAddress::new(&host, port).map_err(BadGrantFile::Address)?,
+        standbys: standbys.into_iter().map(read_standby).collect::<Result<_, _>>()?,
         tls: match tls {
             TlsFile::Verify { ca, server_name } => Tls::Verify { ca_pem: ca, server_name },
             TlsFile::Disabled {} => Tls::Disabled,
@@ -147,6 +160,20 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
         columns: columns.into_iter().map(read_column).collect::<Result<_, _>>()?,
         lease: read_lease(credentials)?,
     })
+}
+
+fn read_standby(file: StandbyFile) -> Result<Standby, BadGrantFile> {
+    let StandbyFile { host, port, server_name } = file;
+    Ok(Standby { address: ServerAddress::new(&host, port).map_err(BadGrantFile::Address)?, server_name })
+}
+
+fn write_standby(standby: &Standby) -> StandbyFile {
+    let Standby { address, server_name } = standby;
+    StandbyFile {
+        host: address.host().to_owned(),
+        port: i64::from(address.port()),
+        server_name: server_name.clone(),
+    }
 }
 
 fn read_lease(file: CredentialsFile) -> Result<VaultLease, BadGrantFile> {
@@ -175,7 +202,8 @@ fn read_column(file: ColumnFile) -> Result<ColumnRule, BadGrantFile> {
 }
 
 fn write_target(target: &Target) -> DatabaseFile {
-    let Target { namespace, name, engine, address, tls, schema, allowances, columns, lease } = target;
+    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, lease } =
+        target;
     let Allowances { functions, schemas } = allowances.clone();
     let VaultLease { mount, role } = lease.clone();
     DatabaseFile {
@@ -184,6 +212,7 @@ fn write_target(target: &Target) -> DatabaseFile {
         engine: engine.word().to_owned(),
         host: address.host().to_owned(),
         port: i64::from(address.port()),
+        standbys: standbys.iter().map(write_standby).collect(),
         tls: match tls {
             Tls::Verify { ca_pem, server_name } => {
                 TlsFile::Verify { ca: ca_pem.clone(), server_name: server_name.clone() }
@@ -209,8 +238,23 @@ fn write_column(rule: ColumnRule) -> ColumnFile {
 }
 
 fn read_limits(file: LimitsFile) -> Result<Limits, BadGrantFile> {
-    let LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions } =
-        file;
+    let LimitsFile {
+        rows,
+        seconds,
+        bytes,
+        grant_rows,
+        grant_bytes,
+        idle_transaction_seconds,
+        sessions,
+        refusals,
+    } = file;
+    if let Some(number) = refusals.filter(|number| !(1..=1_000_000).contains(number)) {
+        return Err(BadGrantFile::Value {
+            field: "limits.refusals",
+            value: number.to_string(),
+            expected: "write 1 to 1000000; leave it out where no number of refused statements ends the grant",
+        });
+    }
     if seconds == 0 || idle_transaction_seconds == 0 || sessions == 0 || sessions > 1_000 {
         return Err(BadGrantFile::Value {
             field: "limits",
@@ -225,14 +269,15 @@ fn read_limits(file: LimitsFile) -> Result<Limits, BadGrantFile> {
         budget: Budget { rows: grant_rows, bytes: grant_bytes },
         idle_transaction_seconds,
         sessions,
+        refusals,
     })
 }
 
 fn write_limits(limits: &Limits) -> LimitsFile {
-    let Limits { statement, budget, idle_transaction_seconds, sessions } = *limits;
+    let Limits { statement, budget, idle_transaction_seconds, sessions, refusals } = *limits;
     let StatementLimits { rows, seconds, bytes } = statement;
     let Budget { rows: grant_rows, bytes: grant_bytes } = budget;
-    LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions }
+    LimitsFile { rows, seconds, bytes, grant_rows, grant_bytes, idle_transaction_seconds, sessions, refusals }
 }
 
 fn read_used(file: UsedFile) -> Result<Used, BadGrantFile> {
@@ -317,6 +362,7 @@ mod tests {
                 name: "orders".into(),
                 engine: Engine::MariaDb,
                 address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
+                standbys: Vec::new(),
                 tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
                 schema: None,
                 allowances: Allowances::default(),
@@ -431,10 +477,40 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_of_refusals_is_read_back_and_a_file_without_one_is_as_it_was_before_there_was_the_key() {
+        let mut bounded = grant();
+        bounded.limits.refusals = Some(50);
+        assert_eq!(read(&write(&bounded)).unwrap(), bounded);
+        let json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
+        assert_eq!(json["limits"].get("refusals"), None, "older proxies know no such key");
+        for number in [0, 1_000_001] {
+            let message = refused(|json| json["limits"]["refusals"] = number.into());
+            assert!(message.contains("limits.refusals"), "{message}");
+        }
+    }
+
+    #[test]
     fn numbers_that_nobody_can_count_on_from_are_refused() {
         for number in [serde_json::json!(-1), serde_json::json!(u64::MAX), serde_json::json!(1_u64 << 63)] {
             refused(|json| json["used"]["bytes"] = number.clone());
         }
+    }
+
+    #[test]
+    fn servers_that_stand_in_are_read_back_and_a_file_of_one_server_is_as_it_was_before_there_was_the_key() {
+        let mut several = grant();
+        let address = ServerAddress::new("second.shop.svc", 3307).unwrap();
+        several.target.standbys = vec![Standby { address, server_name: "second.example.com".into() }];
+        assert_eq!(read(&write(&several)).unwrap(), several);
+        let json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
+        assert_eq!(json["database"].get("standbys"), None, "older proxies know no such key");
+        let standby = |key: &str, value: serde_json::Value| {
+            let mut one = serde_json::json!({"host": "second.shop.svc", "port": 3306, "serverName": "x"});
+            one[key] = value;
+            refused(|json| json["database"]["standbys"] = serde_json::json!([one]))
+        };
+        assert!(standby("port", 0.into()).contains("Address"));
+        assert!(standby("surprise", 1.into()).contains("surprise"));
     }
 
     #[test]

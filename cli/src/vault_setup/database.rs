@@ -266,6 +266,7 @@ mod tests {
                 name: "orders".into(),
                 engine,
                 address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
+                standbys: Vec::new(),
                 tls: Tls::Verify { ca_pem: "-----BEGIN".into(), server_name: "orders.shop.svc".into() },
                 schema: Some("my_shop".into()),
                 allowances: Allowances::default(),

@@ -1,4 +1,4 @@
-//! Authorities that the installation brings.
+//! Authorities that the installation brings, and those of a team's databases.
 
 use serde_json::{Value, json};
 
@@ -42,5 +42,32 @@ fn authorities_that_are_given_may_be_read_and_nothing_else() -> Outcome {
 fn one_secret_is_not_taken_for_both_authorities() -> Outcome {
     let said = refusal(&["--set=authorities.internal=ours", "--set=authorities.session=ours"])?;
     assert!(said.contains("they must be two"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn what_stands_in_a_teams_namespace_the_operator_may_read_only_where_somebody_lets_it() -> Outcome {
+    let opens = |rule: &Value| {
+        let resources = rule["resources"].as_array().into_iter().flatten();
+        resources
+            .into_iter()
+            .any(|resource| resource == "configmaps" || resource == "secrets" || resource == "*")
+    };
+    let all = objects(&[])?;
+    let of_kind =
+        |kind: &str| all.iter().filter(|object| object["kind"] == kind).cloned().collect::<Vec<_>>();
+    let opening: Vec<Value> = of_kind("ClusterRole")
+        .into_iter()
+        .filter(|role| role["rules"].as_array().into_iter().flatten().any(opens))
+        .collect();
+    let names: Vec<&Value> = opening.iter().map(|role| &role["metadata"]["name"]).collect();
+    assert_eq!(names, ["keyhole-ca-reader"]);
+    assert_eq!(
+        opening.first().map(|role| &role["rules"]),
+        Some(&json!([{"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["get"]}]))
+    );
+    for binding in [of_kind("ClusterRoleBinding"), of_kind("RoleBinding")].concat() {
+        assert_ne!(binding["roleRef"]["name"], "keyhole-ca-reader", "{binding}");
+    }
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::api::{created, gone_is_good, is_conflict, until};
 use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::context::Context;
+use crate::request::authorities::{Authorities, with_authorities};
 use crate::request::plan::whole_seconds;
 use access::{Limits, chain};
 
@@ -55,7 +56,10 @@ pub enum DatabaseError {
 
 /// Everything that is looked at.
 struct Seen {
+    /// With the authorities in it that stand elsewhere.
     database: Database,
+    /// Where they come from.
+    authorities: Authorities,
     /// Whether the policy that it names is there.
     has_policy: bool,
     /// Its probe, if there is one.
@@ -95,11 +99,13 @@ pub async fn reconcile(cached: Arc<Database>, context: Arc<Context>) -> Result<A
         policies.get_metadata_opt(&database.spec.access_policy).await.map_err(DatabaseError::Observe)?;
     let policy = policy.filter(|policy| policy.metadata.deletion_timestamp.is_none());
     let probe = grants.get_opt(&name(&database)).await.map_err(DatabaseError::Observe)?;
+    let (resolved, authorities) = with_authorities(context.client.clone(), &context.config, database.clone())
+        .await
+        .map_err(DatabaseError::Observe)?;
     let every = how_often(&context.config.probe_every, database.spec.probe_every.as_deref());
     let going = going(&context);
-    let seen = Seen { has_policy: policy.is_some(), every, probe, going, database };
+    let seen = Seen { has_policy: policy.is_some(), every, probe, going, authorities, database: resolved };
     let Next { status, step, again } = next(&seen, now());
-    let database = &seen.database;
     if database.status.as_ref() != Some(&status) {
         let after = Database { status: Some(status), ..database.clone() };
         let written = databases.replace_status(&database.name_any(), &PostParams::default(), &after).await;
@@ -112,14 +118,16 @@ pub async fn reconcile(cached: Arc<Database>, context: Arc<Context>) -> Result<A
     match step {
         Step::Nothing => {}
         Step::Probe => {
-            match grants.create(&PostParams::default(), &probe_of(database, policy_uid(policy), now())).await
+            match grants
+                .create(&PostParams::default(), &probe_of(&seen.database, policy_uid(policy), now()))
+                .await
             {
                 Err(error) if is_conflict(&error) => {}
                 other => drop(other.map_err(DatabaseError::Probe)?),
             }
         }
         Step::DeleteProbe => {
-            let deleted = grants.delete(&name(database), &DeleteParams::background()).await;
+            let deleted = grants.delete(&name(&database), &DeleteParams::background()).await;
             gone_is_good(deleted.map(drop)).map_err(DatabaseError::Probe)?;
         }
     }
@@ -159,14 +167,16 @@ fn name(database: &Database) -> String {
 
 /// Decides. Pure.
 fn next(seen: &Seen, now: Timestamp) -> Next {
-    let Seen { database, has_policy, probe, every, going } = seen;
+    let Seen { database, authorities, has_policy, probe, every, going } = seen;
     let mut status = database.status.clone().unwrap_or_default();
     let generation = database.metadata.generation;
     let is_new = status.observed_generation != generation;
-    if let Some(because) = unfit(database, *has_policy) {
+    if let Some(because) = unfit(database, authorities, *has_policy) {
         let new = condition(ConditionType::Ready, false, &because);
         set_condition(&mut status.conditions, new, generation, now);
-        return Next { status: untried(status, generation), step: left_behind(probe.as_ref()), again: None };
+        // Nobody tells when authorities appear that stand elsewhere.
+        let again = (*authorities != Authorities::Own).then_some(AGAIN.first);
+        return Next { status: untried(status, generation), step: left_behind(probe.as_ref()), again };
     }
     if let Some(probe) = probe {
         return while_probed(database, probe, status, now);
@@ -213,7 +223,10 @@ fn probing() -> Because {
 }
 
 /// What stands in the way before anything is tried.
-fn unfit(database: &Database, has_policy: bool) -> Option<Because> {
+fn unfit(database: &Database, authorities: &Authorities, has_policy: bool) -> Option<Because> {
+    if let Authorities::Missing(why) = authorities {
+        return Some(Because::new(Reason::DatabaseInvalid, why.to_string()));
+    }
     let namespace = database.namespace().unwrap_or_default();
     let target = match crds::target(&namespace, &database.name_any(), &database.spec) {
         Ok(target) => target,

@@ -24,6 +24,7 @@ fn seen() -> Seen {
     });
     Seen {
         database: serde_json::from_value(database).unwrap(),
+        authorities: Authorities::Own,
         has_policy: true,
         probe: None,
         every: Some(Duration::from_secs(24 * 3600)),
@@ -55,9 +56,10 @@ fn condition_of(kind: &str, status: &str, reason: &str) -> Value {
 #[test]
 fn what_cannot_be_used_is_not_tried() {
     type Spoil = fn(&mut Seen);
-    let spoils: [(Spoil, &str); 3] = [
+    let spoils: [(Spoil, &str); 4] = [
+        (|seen| seen.authorities = crate::request::authorities::missing(), "DatabaseInvalid"),
         (|seen| seen.has_policy = false, "PolicyUnknown"),
-        (|seen| seen.database.spec.host = "no host".into(), "DatabaseInvalid"),
+        (|seen| seen.database.spec.host = Some("no host".into()), "DatabaseInvalid"),
         (|seen| seen.database.spec.engine = crds::EngineSpec::Postgresql, "EngineUnsupported"),
     ];
     for (spoil, reason) in spoils {

@@ -1,6 +1,7 @@
 //! Requests: observe, decide, apply.
 
 pub mod apply;
+pub mod authorities;
 pub mod decision;
 pub mod error;
 pub mod grant_object;

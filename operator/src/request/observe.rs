@@ -5,6 +5,7 @@ use kube::api::ListParams;
 use kube::runtime::reflector::Store;
 use kube::{Api, ResourceExt};
 
+use super::authorities::{Authorities, with_authorities};
 use super::grant_object;
 use super::observed::{Live, Observed};
 use crate::admission;
@@ -37,8 +38,16 @@ pub async fn observe(context: &Context, request: AccessRequest) -> Result<Observ
         Some(database) => policies.get_opt(&database.spec.access_policy).await?,
         None => None,
     };
+    let (database, authorities) = match database {
+        Some(database) => {
+            let (database, authorities) = with_authorities(client(), &context.config, database).await?;
+            (Some(database), authorities)
+        }
+        None => (None, Authorities::Own),
+    };
     Ok(Observed {
         database,
+        authorities,
         policy,
         approvals: approvals.items,
         grant: None,

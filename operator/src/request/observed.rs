@@ -2,6 +2,7 @@
 
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database};
 
+use super::authorities::Authorities;
 use crate::admission::Admission;
 
 /// The objects of one request, read from the API server.
@@ -9,8 +10,10 @@ use crate::admission::Admission;
 pub struct Observed {
     /// The request.
     pub request: AccessRequest,
-    /// The database it names.
+    /// The database it names, with the authorities in it that stand elsewhere.
     pub database: Option<Database>,
+    /// Where those come from.
+    pub authorities: Authorities,
     /// The policy that the database names.
     pub policy: Option<AccessPolicy>,
     /// Every approval in its namespace that names it.

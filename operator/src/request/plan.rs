@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
+use super::authorities::Authorities;
 use super::decision::offer::{NoOffer, Offer, Sources, offer};
 use super::decision::quorum::{Judged, judge};
 use super::decision::rules::{Case, Verdict, counting, decide};
@@ -70,9 +71,19 @@ fn over(mut status: AccessRequestStatus) -> Plan {
 }
 
 fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
-    let Observed { request, database, policy, approvals, grant: _, admission, live, granted_before } =
-        observed;
-    let offer = offer(Sources { request, database: database.as_ref(), policy: policy.as_ref() }, now);
+    let Observed {
+        request,
+        database,
+        authorities,
+        policy,
+        approvals,
+        grant: _,
+        admission,
+        live,
+        granted_before,
+    } = observed;
+    let sources = Sources { request, database: database.as_ref(), authorities, policy: policy.as_ref() };
+    let offer = offer(sources, now);
     let groups_since = policy.as_ref().and_then(groups_checked_since);
     let since = admission.since().unwrap_or(Timestamp::MAX).max(groups_since.unwrap_or(Timestamp::MIN));
     let judged = offer.as_ref().map(|offer| judge(offer, request, approvals, since)).unwrap_or_default();
@@ -93,7 +104,10 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
     let verdict = decide(&case);
     show(&mut status, &offer, &judged);
     let plan = by_verdict(request, status, (verdict, offer, &judged), (lapses_at, now));
-    Plan { told: told(approvals, &judged, now), ..plan }
+    // Nobody tells when authorities change that stand elsewhere.
+    let waits = plan.status.phase == RequestPhase::Pending && *authorities != Authorities::Own;
+    let look_again = plan.look_again.map(|at| if waits { at.min(soon(now)) } else { at });
+    Plan { told: told(approvals, &judged, now), look_again, ..plan }
 }
 
 /// Approvals that do not say yet what became of them.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Decision, Intent, Outcome, Record};
-use crate::ending::Ending;
+use crate::ending::{EndCause, Ending};
 use crate::metrics::Metrics;
 use crate::usage::UsageMeter;
 
@@ -192,6 +192,7 @@ impl Journal {
             Decision::Refused { rule } => {
                 self.kept.usage.count_refusal();
                 self.kept.metrics.refused(rule);
+                self.end_if_refused_too_often();
             }
         }
         Ok(Ticket { open: self.opened(Some(of)), kind: PhantomData })
@@ -230,6 +231,14 @@ impl Journal {
         let stream = self.kept.stream();
         let acknowledged = self.kept.acknowledged.told.kept.load(Ordering::Acquire);
         Completeness { taken: stream.next, acknowledged, owed: stream.owed }
+    }
+
+    /// The grant ends with the last refusal that its terms bear: here, for it counts whatever becomes of its session.
+    fn end_if_refused_too_often(&self) {
+        if let Some(most) = self.kept.usage.refused_too_often() {
+            tracing::warn!(most, "so many statements were refused that the grant ends");
+            self.kept.ending.begin(EndCause::refused_too_often(most));
+        }
     }
 
     fn opened(&self, of: Option<Number>) -> Open {

@@ -154,6 +154,23 @@ async fn refusals_are_counted_apart() {
     assert_eq!((bench.usage.so_far().statements, bench.usage.so_far().refused), (1, 1));
 }
 
+#[tokio::test]
+async fn the_last_refusal_ends_the_grant_whatever_becomes_of_its_session() {
+    let mut bench = bench();
+    let limits = access::Limits { refusals: Some(2), ..access::Limits::DEFAULT };
+    bench.usage = Arc::new(UsageMeter::of(access::Used::default(), &limits));
+    let kept = Box::new(bench.keeper.clone());
+    let (usage, ending) = (Arc::clone(&bench.usage), bench.ending.clone());
+    bench.journal = Journal::new(usage, ending, bench.acknowledged.clone(), kept);
+    let refused = Decision::Refused { rule: crate::rule::Rule::Command };
+    for cause in [None, Some(EndCause::refused_too_often(2))] {
+        drop(bench.journal.answers(bench.intent(), refused).unwrap());
+        assert_eq!(bench.ending.cause(), cause);
+    }
+    assert_eq!(bench.given(), ["0 COM_QUERY", "1 0 was cut", "2 COM_QUERY", "3 2 was cut"]);
+    assert!(EndCause::refused_too_often(1_000_000).message.len() <= 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_passes_is_in_the_figures() {
     let bench = bench();

@@ -6,7 +6,7 @@ mod probe;
 mod sessions_end;
 mod tls;
 
-pub use connections::{Connections, Listed, Opened, ServerName, SessionId};
+pub use connections::{Connections, Listed, Opened, Place, ServerName, SessionId};
 pub use probe::LoginProbe;
 pub use sessions_end::{SeenGone, SessionsEnd, judge};
 pub use tls::{BadTlsSettings, ServerTls};

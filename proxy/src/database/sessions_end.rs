@@ -70,14 +70,15 @@ impl Connections {
     }
 }
 
-/// What a server's own list without others says of the connections that were not seen to be gone (`left`): it speaks for that
-/// one server. `killed`: how many were ended while looking.
-pub fn judge(killed: usize, server: &ServerName, left: &[Opened]) -> SessionsEnd {
-    let is_elsewhere = |opened: &&Opened| opened.server.as_ref().is_some_and(|name| name != server);
+/// What servers' own lists without others say of the connections that were not seen to be gone (`left`): they speak for those very
+/// servers. `killed`: how many were ended while looking.
+pub fn judge(killed: usize, servers: &[ServerName], left: &[Opened]) -> SessionsEnd {
+    let is_elsewhere = |opened: &&Opened| opened.server.as_ref().is_some_and(|name| !servers.contains(name));
+    let read = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and of ");
     let elsewhere: Vec<Opened> = left.iter().filter(is_elsewhere).cloned().collect();
     if let Some(Opened { server: Some(other), .. }) = elsewhere.first() {
         let why = format!(
-            "several servers answer at the address: the process list of {server} was read, and some were on {other}"
+            "several servers answer at the address: the process list of {read} was read, and some were on {other}"
         );
         return SessionsEnd::Open { why, ids: ids(&elsewhere) };
     }
@@ -85,7 +86,7 @@ pub fn judge(killed: usize, server: &ServerName, left: &[Opened]) -> SessionsEnd
     if nameless > 0 {
         return SessionsEnd::Unprovable(format!(
             "{nameless} broke off before the server said which one it is, so no list can be said to be theirs; nothing \
-             was ever asked on them. The process list of {server} has none"
+             was ever asked on them. The process list of {read} has none"
         ));
     }
     SessionsEnd::Gone(SeenGone(How::NotListed { killed }))
@@ -98,15 +99,16 @@ fn ids(opened: &[Opened]) -> Vec<SessionId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::Place;
 
     fn opened(id: u64, server: Option<&str>) -> Opened {
-        Opened { id: SessionId(id), server: server.map(ServerName::new) }
+        Opened { place: Place::FIRST, id: SessionId(id), server: server.map(ServerName::new) }
     }
 
     #[test]
     fn a_list_speaks_for_the_server_that_it_is_of_and_for_no_other() {
         let here = ServerName::new("here 3306 1");
-        let judged = |left: &[Opened]| judge(1, &here, left);
+        let judged = |left: &[Opened]| judge(1, std::slice::from_ref(&here), left);
         assert!(matches!(judged(&[]), SessionsEnd::Gone(_)));
         let ours = opened(7, Some("here 3306 1"));
         assert!(
@@ -114,6 +116,8 @@ mod tests {
             "the list does not show it"
         );
         let theirs = opened(8, Some("there 3306 2"));
+        let both = [here.clone(), ServerName::new("there 3306 2")];
+        assert!(matches!(judge(2, &both, &[ours.clone(), theirs.clone()]), SessionsEnd::Gone(_)));
         let SessionsEnd::Open { why, ids } = judged(&[ours, theirs, opened(9, None)]) else {
             panic!("what is on another server may still be there")
         };

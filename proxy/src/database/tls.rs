@@ -26,13 +26,21 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
+    /// The same authorities, for a server of another name.
+    pub fn named(&self, name: &str) -> Result<Self, BadTlsSettings> {
+        Ok(Self { connector: self.connector.clone(), name: server_name(name)? })
+    }
+
     /// Reads the settings of a target; `None` where it has TLS disabled.
     pub fn read(tls: &Tls) -> Result<Option<Self>, BadTlsSettings> {
         let Tls::Verify { ca_pem, server_name } = tls else { return Ok(None) };
-        let name = ServerName::try_from(server_name.clone())
-            .map_err(|_| BadTlsSettings { what: "the server name is not one" })?;
+        let name = self::server_name(server_name)?;
         Ok(Some(Self { connector: TlsConnector::from(Arc::new(client_config(ca_pem)?)), name }))
     }
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, BadTlsSettings> {
+    ServerName::try_from(name.to_owned()).map_err(|_| BadTlsSettings { what: "the server name is not one" })
 }
 
 fn client_config(ca_pem: &str) -> Result<ClientConfig, BadTlsSettings> {

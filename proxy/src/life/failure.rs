@@ -77,9 +77,11 @@ pub fn of_unfit(unfit: &Unfit, grant: &Grant) -> Setback {
             format!(". Take it out of the creation statements of Vault role {}", grant.target.lease.role)
         }
         failure::DATABASE_UNREACHABLE => {
-            format!(". Is {} the right address, and do its own firewall and policies let us in", {
-                &grant.target.address
-            })
+            let addresses: Vec<String> = grant.target.addresses().map(ToString::to_string).collect();
+            format!(
+                ". Is {} the right address, and do its own firewall and policies let us in",
+                addresses.join(" or ")
+            )
         }
         _ => String::new(),
     };

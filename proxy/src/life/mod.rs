@@ -114,7 +114,7 @@ pub(crate) fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (E
 
 async fn live_on<E: Engine>(setup: Setup<E>) -> (Exit, Report) {
     let Setup { grant, vault, engine, serving, listeners, health, status } = setup;
-    let usage = Arc::new(UsageMeter::from(grant.used));
+    let usage = Arc::new(UsageMeter::of(grant.used, &grant.limits));
     let board = Board::new(grant.identity.uid.clone(), Arc::clone(&usage));
     let ending = Ending::new();
     tokio::spawn(serve_health(health, board.clone()));
@@ -128,6 +128,10 @@ async fn live_on<E: Engine>(setup: Setup<E>) -> (Exit, Report) {
     let life = Life { grant, vault, engine: Arc::new(engine), board, ending, usage, journal, deadline };
     tokio::spawn(deadline::end_in_time(life.ending.clone(), deadline));
     tokio::spawn(end_on_signal(life.ending.clone()));
+    // An earlier proxy may have gone before it could say so.
+    if let Some(most) = life.usage.refused_too_often() {
+        life.ending.begin(EndCause::refused_too_often(most));
+    }
 
     let mut held = Held::default();
     let sessions = match left.map_err(|skew| of_skew(&skew)) {

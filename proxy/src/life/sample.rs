@@ -23,6 +23,7 @@ pub fn grant() -> Grant {
             name: "orders".into(),
             engine: Engine::MariaDb,
             address: ServerAddress::new("orders.example.com", 3306).unwrap(),
+            standbys: Vec::new(),
             tls: Tls::Disabled,
             schema: None,
             allowances: Allowances::default(),

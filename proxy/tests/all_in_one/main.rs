@@ -97,6 +97,31 @@ fn at_its_deadline_a_grant_ends_by_itself_and_nothing_is_left() -> anyhow::Resul
 }
 
 #[test]
+fn the_last_refusal_that_the_terms_bear_ends_the_grant_and_the_next_proxy_of_it_opens_nothing()
+-> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut grant = grant(&machine, 600)?;
+    grant.limits.refusals = Some(2);
+    let mut proxy = Proxy::start(&machine, &grant)?;
+    proxy.is_ready()?;
+    for said in ["ERROR 1792", "2 statements were refused"] {
+        let refused = proxy.runs("DELETE FROM shop.orders")?;
+        let heard = String::from_utf8_lossy(&refused.stderr);
+        assert!(heard.contains(said), "{heard}\n{}", proxy.log());
+    }
+    let ended = proxy.ends()?;
+    assert_eq!(outcomes(&ended), ALL_PROVED, "{}", ended.log);
+    assert_eq!(ended.report.end.context("end")?.reason, "Violation");
+    assert_eq!(ended.report.usage.refused, 2);
+
+    grant.used.refused = ended.report.usage.refused;
+    let ended = Proxy::start(&machine, &grant)?.ends()?;
+    assert_eq!(ended.report.end.context("end")?.reason, "Violation", "{}", ended.log);
+    assert_eq!(ended.report.lease, None, "nothing was opened");
+    Ok(())
+}
+
+#[test]
 fn a_lease_that_is_shorter_than_its_grant_stops_the_proxy_in_time_to_say_so() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
     machine.bao(&["write", "database/roles/orders-read", "db_name=orders", "default_ttl=12s"], "")?;

@@ -59,6 +59,7 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
             name: "orders".into(),
             engine: Engine::MariaDb,
             address: ServerAddress::new("127.0.0.1", i64::from(machine.database.port))?,
+            standbys: Vec::new(),
             tls: Tls::Verify { ca_pem: machine.database.ca_pem.clone(), server_name: "localhost".into() },
             schema: Some("shop".into()),
             allowances: Allowances::default(),

@@ -165,7 +165,7 @@ async fn a_list_of_another_server_behind_the_same_address_proves_nothing() {
     let _busy = busy(&proxy, server, "e-moved").await;
     let there = server.admin(&listed("e-moved").replace("COUNT(*)", "id")).parse().map(SessionId).unwrap();
     let beside = proxy.engine.dialer.connect(&reader, Capabilities::NONE).await.unwrap();
-    let session = Opened { id: there, server: beside.opened().server };
+    let session = Opened { id: there, ..beside.opened() };
     beside.quit().await;
     leads_to.store(other.port, Ordering::SeqCst);
     let killed = proxy.engine.dialer.kill_query(&reader, &session).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::clients::Person;
 use crate::support::databases::mariadb;
 use crate::support::proxy::{Proxy, grant, wide};
-use access::Used;
+use access::{EndReason, Used};
 use wire::mysql::command;
 
 use crate::support::raw::{self, error};
@@ -121,6 +121,42 @@ async fn the_budget_goes_on_where_an_earlier_proxy_of_the_grant_left_it() {
     left.used.rows = 100;
     let said = Person::of(&Proxy::of(left).await).runs("SELECT 1").await;
     assert!(said.err.contains("the grant's budget of 100 rows is used up"), "{said:?}");
+}
+
+#[tokio::test]
+async fn the_last_refusal_that_the_terms_bear_ends_the_grant_and_every_session_hears_why() {
+    const WHY: &str = "3 statements were refused, the most that its terms bear";
+    let mut bounded = grant(wide());
+    (bounded.limits.refusals, bounded.used.refused) = (Some(3), 1);
+    let proxy = Proxy::of(bounded).await;
+    let (mut raw, mut beside) = (raw::session(&proxy).await, raw::session(&proxy).await);
+    let delete = command::encode_query(b"DELETE FROM shop.numbers");
+    let (code, message) = error(&raw.asks(&delete).await.unwrap());
+    assert!(code == 1792 && !message.contains("grant ended"), "{code} {message}");
+    assert_eq!(raw.asks(&command::encode_ping()).await.unwrap()[0], 0, "the session goes on");
+    assert_eq!(proxy.ending.cause(), None);
+
+    let (code, message) = error(&beside.asks(&delete).await.unwrap());
+    assert!(code == 1053 && message.contains(WHY), "{code} {message}");
+    beside.is_closed().await;
+    let (code, message) = error(&raw.reads_out_of_band().await);
+    assert!(code == 1053 && message.contains(WHY), "{code} {message}");
+    raw.is_closed().await;
+    let cause = proxy.ending.cause().unwrap();
+    assert!(cause.reason == EndReason::Violation && cause.message.contains(WHY), "{cause:?}");
+    assert_eq!(proxy.usage.so_far().refused, 3);
+}
+
+#[tokio::test]
+async fn a_schema_that_is_refused_at_the_door_counts_too() {
+    let mut limits = wide();
+    limits.refusals = Some(1);
+    let proxy = Proxy::with_limits(limits).await;
+    let mut raw = raw::secured(&proxy, Some(&proxy.session_certificate())).await;
+    raw.responds_in(b"mysql").await;
+    let (code, message) = raw.hears_error().await;
+    assert!(code == 1053 && message.contains("1 statements were refused"), "{code} {message}");
+    assert_eq!(proxy.ending.cause().map(|cause| cause.reason), Some(EndReason::Violation));
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod reading;
 mod record;
 mod secrets;
 mod several;
+mod standbys;
 mod support;
 #[path = "../../src/test_log.rs"]
 mod test_log;

@@ -1,14 +1,14 @@
 //! The only way in and the only way out of one proxy pod.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use access::{Engine, GRANT_UID_LABEL, PORT_STATUS, PORT_TLS};
+use access::{Engine, GRANT_UID_LABEL, LabelExpression, PORT_STATUS, PORT_TLS, Peer, ServerAddress, Target};
 use crds::{AccessGrant, NetworkPeer};
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
@@ -32,7 +32,7 @@ pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
             ingress: Some(ingress(parent.config, parent.target.engine)),
             egress: Some(
                 [
-                    out(std::slice::from_ref(database), vec![tcp(parent.target.address.port())]),
+                    out(std::slice::from_ref(database), ports(parent.target)),
                     out(std::slice::from_ref(&vault.to), vec![tcp(vault.port)]),
                     out(
                         &dns.to,
@@ -92,23 +92,44 @@ fn out(to: &[NetworkPeer], ports: Vec<NetworkPolicyPort>) -> Option<NetworkPolic
 }
 
 /// A peer without a CIDR selects pods; the schema demands exactly one of the forms.
-fn peer(peer: &NetworkPeer) -> NetworkPolicyPeer {
-    let NetworkPeer { cidr, namespace_labels, pod_labels } = peer;
+fn peer(to: &NetworkPeer) -> NetworkPolicyPeer {
+    let Peer { cidr, except, namespace_labels, namespace_expressions, pod_labels, pod_expressions } =
+        crds::peer(to);
     match cidr {
         Some(cidr) => NetworkPolicyPeer {
-            ip_block: Some(IPBlock { cidr: cidr.clone(), except: None }),
+            ip_block: Some(IPBlock { cidr, except: (!except.is_empty()).then_some(except) }),
             ..NetworkPolicyPeer::default()
         },
-        None => NetworkPolicyPeer {
-            namespace_selector: namespace_labels.clone().map(selector),
-            pod_selector: Some(selector(pod_labels.clone().unwrap_or_default())),
-            ip_block: None,
-        },
+        None => {
+            let names_one = !namespace_labels.is_empty() || !namespace_expressions.is_empty();
+            NetworkPolicyPeer {
+                namespace_selector: names_one.then(|| selecting(namespace_labels, &namespace_expressions)),
+                pod_selector: Some(selecting(pod_labels, &pod_expressions)),
+                ip_block: None,
+            }
+        }
     }
+}
+
+fn selecting(labels: BTreeMap<String, String>, expressions: &[LabelExpression]) -> LabelSelector {
+    let requirement = |expression: &LabelExpression| {
+        let LabelExpression { key, operator, values } = expression.clone();
+        let values = (!values.is_empty()).then_some(values);
+        LabelSelectorRequirement { key, operator: operator.word().to_owned(), values }
+    };
+    let expressions: Vec<LabelSelectorRequirement> = expressions.iter().map(requirement).collect();
+    let match_labels = (expressions.is_empty() || !labels.is_empty()).then_some(labels);
+    LabelSelector { match_labels, match_expressions: (!expressions.is_empty()).then_some(expressions) }
 }
 
 fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
     LabelSelector { match_labels: Some(labels), match_expressions: None }
+}
+
+/// Those of all its servers, each once.
+fn ports(target: &Target) -> Vec<NetworkPolicyPort> {
+    let numbers: BTreeSet<u16> = target.addresses().map(ServerAddress::port).collect();
+    numbers.into_iter().map(tcp).collect()
 }
 
 fn tcp(number: u16) -> NetworkPolicyPort {

@@ -120,6 +120,52 @@ fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault
 }
 
 #[test]
+fn the_ports_of_all_servers_are_open_and_each_once() {
+    let address = |port| access::ServerAddress::new("second.shop.svc", port).unwrap();
+    let standby = |port| access::Standby { address: address(port), server_name: "second.shop.svc".into() };
+    let policy = with_parent(|parent| {
+        let mut target = parent.target.clone();
+        target.standbys = vec![standby(3307), standby(3306)];
+        network_policy::network_policy(Parent { target: &target, ..parent })
+    });
+    let rules = as_json(policy)["spec"]["egress"].clone();
+    assert_eq!(rules.as_array().unwrap().len(), 3);
+    assert_eq!(
+        rules[0]["ports"],
+        json!([{"port": 3306, "protocol": "TCP"}, {"port": 3307, "protocol": "TCP"}])
+    );
+}
+
+#[test]
+fn the_way_to_the_database_is_as_its_database_says_in_kubernetes_own_words() {
+    let to_database = |to: Value| {
+        let mut grant = tests_grant();
+        grant.spec.terms.database_spec.network.to = serde_json::from_value(to).unwrap();
+        let config = example();
+        let policy = with_parent(|parent| {
+            network_policy::network_policy(Parent { grant: &grant, config: &config, ..parent })
+        });
+        as_json(policy)["spec"]["egress"][0]["to"].clone()
+    };
+    for own in [
+        json!({"ipBlock": {"cidr": "10.1.2.0/24", "except": ["10.1.2.8/29"]}}),
+        json!({
+            "namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["shop", "web"]}]},
+            "podSelector": {
+                "matchLabels": {"app": "orders"},
+                "matchExpressions": [{"key": "old", "operator": "DoesNotExist"}]
+            }
+        }),
+    ] {
+        assert_eq!(to_database(own.clone()), json!([own]));
+    }
+    assert_eq!(
+        to_database(json!({"namespaceSelector": {"matchLabels": {"team": "shop"}}})),
+        to_database(json!({"namespaceLabels": {"team": "shop"}}))
+    );
+}
+
+#[test]
 fn a_dns_that_is_nowhere_or_has_no_ports_opens_nothing() {
     let (mut nowhere, mut no_ports) = (example(), example());
     nowhere.dns.to.clear();

@@ -64,7 +64,10 @@ fn order(draft: &Draft<'_>, elapsed: SignedDuration) -> Order {
     let grant = &observed.grant;
     let leases = grant.status.as_ref().map(|status| status.leases.as_slice()).unwrap_or_default();
     let is_finished = observed.pod.there().is_some_and(|pod| matches!(pod.state, PodState::Finished { .. }));
-    let is_new = own_end(grant, *now).is_none() || status.leases != leases;
+    // Of a pod that nobody sees, this may be the last that is ever known.
+    let is_unseen = matches!(observed.pod, Known::Unknown)
+        && grant.status.as_ref().is_none_or(|status| status.end_reason.is_none());
+    let is_new = own_end(grant, *now).is_none() || status.leases != leases || is_unseen;
     if is_finished || (is_new && elapsed < TO_LEAVE) { Order::RecordFirst } else { Order::AtOnce }
 }
 

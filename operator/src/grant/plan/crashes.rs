@@ -120,3 +120,30 @@ proptest! {
         everything_is_shut(&world);
     }
 }
+
+/// An order of events that once deleted a pod before anything about its end was written.
+#[test]
+fn of_a_pod_that_nobody_sees_the_end_is_on_record_before_it_is_deleted() {
+    let mut world = World::new();
+    let events = [
+        Event::Crash(7),
+        Event::Tick(50),
+        Event::WritesFail(true),
+        Event::Revoke,
+        Event::Violation,
+        Event::Crash(2),
+        Event::Tick(1037),
+        Event::Tick(677),
+        Event::WritesFail(false),
+        Event::Tick(1463),
+        Event::Tick(2588),
+        Event::Tick(2318),
+        Event::Tick(1917),
+        Event::ReadsFail(true),
+        Event::Crash(1),
+    ];
+    events.iter().for_each(|event| happen(&mut world, event));
+    [Event::Tick(10_000), Event::Reconcile].iter().for_each(|event| happen(&mut world, event));
+    assert_eq!(world.status().end_reason.as_deref(), Some("Revoked"));
+    assert!(world.pod.as_ref().is_none_or(|pod| pod.deleting_since.is_some()));
+}

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 
 use super::expression::{self, Inputs};
 use crate::api::created;
+use crate::request::authorities::Authorities;
 use access::chain;
 
 /// How many live grants of one database one person may have where the rule does not say.
@@ -64,15 +65,17 @@ fn deny(reason: Reason, message: String) -> NoOffer {
 pub struct Sources<'a> {
     /// The request.
     pub request: &'a AccessRequest,
-    /// Its database, if there is one of that name.
+    /// Its database, if there is one of that name, with the authorities in it that stand elsewhere.
     pub database: Option<&'a Database>,
+    /// Where its authorities come from.
+    pub authorities: &'a Authorities,
     /// The database's policy, if there is one of that name.
     pub policy: Option<&'a AccessPolicy>,
 }
 
 /// Finds the rule and computes the terms.
 pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
-    let Sources { request, database, policy } = sources;
+    let Sources { request, database, authorities, policy } = sources;
     let namespace = request.namespace().unwrap_or_default();
     let minutes = crds::minutes(&request.spec.duration).map_err(|error| {
         deny(Reason::DurationInvalid, format!("spec.duration: {}. Ask again.", chain(&error)))
@@ -86,6 +89,9 @@ pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
             ),
         )
     })?;
+    if let Authorities::Missing(why) = authorities {
+        return Err(wait(Reason::DatabaseInvalid, why.to_string()));
+    }
     let target = crds::target(&namespace, &database.name_any(), &database.spec).map_err(|error| {
         wait(Reason::DatabaseInvalid, format!("the Database cannot be used: {}.", chain(&error)))
     })?;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::admission::Admission;
+use crate::request::authorities::Authorities;
 use crate::request::observed::{Live, Observed};
 use crate::request::plan::plan;
 
@@ -23,6 +24,7 @@ pub(super) fn world() -> Observed {
     Observed {
         request: request(json!({})),
         database: Some(database()),
+        authorities: Authorities::Own,
         policy: Some(policy(json!([{
             "name": "one approver",
             "approvals": {"required": 1, "approvers": {"users": ["approver", "second"], "groups": ["leads"]}},

@@ -44,6 +44,7 @@ pub fn wide() -> Limits {
         budget: Budget { rows: u64::MAX, bytes: u64::MAX },
         idle_transaction_seconds: 30,
         sessions: 50,
+        refusals: None,
     }
 }
 
@@ -69,6 +70,7 @@ pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
             name: "orders".into(),
             engine: server.engine(),
             address: ServerAddress::new("127.0.0.1", server.port.into()).unwrap(),
+            standbys: Vec::new(),
             tls: Tls::Verify { ca_pem: server.ca_pem.clone(), server_name: "db.example.com".into() },
             schema: None,
             allowances: Allowances::default(),
@@ -152,7 +154,7 @@ impl Proxy {
             key_pem: Zeroizing::new(key.into_bytes()),
             session_ca_pem: session_ca.pem.clone().into_bytes(),
         };
-        let (usage, ending) = (Arc::new(UsageMeter::from(grant.used)), Ending::new());
+        let (usage, ending) = (Arc::new(UsageMeter::of(grant.used, &grant.limits)), Ending::new());
         let engine = Arc::new(MySql::new(&grant.target).unwrap());
         let checked = Checked::new(server, &grant).unwrap();
         let parts = SharedParts {

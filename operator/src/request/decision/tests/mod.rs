@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod authorities;
 mod changed;
 mod live;
 mod on_behalf;
@@ -287,7 +288,7 @@ fn a_request_that_nobody_decides_lapses_and_stays_lapsed() {
 fn a_changed_database_or_rule_needs_a_new_approval() {
     let mut world = approved_with(json!({}));
     granted(&world);
-    world.database.as_mut().unwrap().spec.host = "other.shop.svc".into();
+    world.database.as_mut().unwrap().spec.host = Some("other.shop.svc".into());
     does_not_count(&world, "other terms");
     let mut world = approved_with(json!({}));
     world.policy.as_mut().unwrap().spec.rules[0].approvals.as_mut().unwrap().approvers.users.push("x".into());
@@ -352,4 +353,17 @@ fn a_rule_narrows_the_limits_of_its_database_and_never_widens_them() {
     assert_eq!(limits.idle_transaction_seconds, Some(9));
     world.database.as_mut().unwrap().spec.limits.idle_transaction_seconds = Some(4);
     assert_eq!(granted(&world).spec.terms.limits.idle_transaction_seconds, Some(4));
+}
+
+#[test]
+fn a_rule_narrows_how_many_refusals_end_a_grant() {
+    let mut world = approved_with(json!({}));
+    assert_eq!(granted(&world).spec.terms.limits.refusals, None);
+    for (database, rule, both) in [(None, 7, 7), (Some(50), 7, 7), (Some(5), 7, 5)] {
+        world.database.as_mut().unwrap().spec.limits.refusals = database;
+        world.policy = Some(policy(json!([{
+            "name": "all", "approvals": {"required": 0}, "limits": {"refusals": rule}
+        }])));
+        assert_eq!(granted(&world).spec.terms.limits.refusals, Some(both));
+    }
 }

@@ -58,7 +58,8 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
                 Err(error) => return Err(TurnedAway::NotRecorded(error)),
             };
             recorded.end(&outcome(began, Some(&refused)));
-            Err(refused)
+            // It may have been the last refusal that the grant's terms bear.
+            Err(shared.ending.cause().map_or(refused, TurnedAway::Ended))
         }
     }
 }
@@ -98,13 +99,36 @@ async fn admit(shared: &Shared, database: &mut Connection) -> Result<(), TurnedA
     Err(TurnedAway::OtherServer { what })
 }
 
+/// A connection to the first server that lets it and may be used. That one is tried first from here on.
+async fn connect(shared: &Shared, agreed: Capabilities) -> Result<Connection, TurnedAway> {
+    let dialer = &shared.engine.dialer;
+    let mut failed = None;
+    for place in dialer.places() {
+        let connected = dialer.connect_to(place, &shared.credential, agreed).await;
+        let error = match connected {
+            Ok(mut database) => match admit(shared, &mut database).await {
+                Ok(()) => {
+                    dialer.serves(place);
+                    return Ok(database);
+                }
+                Err(error) => {
+                    database.quit().await;
+                    error
+                }
+            },
+            Err(error) => TurnedAway::Connect(error),
+        };
+        failed = failed.or(Some(error));
+    }
+    // There is always one.
+    Err(failed.unwrap_or(TurnedAway::Ours { what: "the database has no server" }))
+}
+
 /// The database's side, given up when the grant ends meanwhile.
 async fn open(shared: &Arc<Shared>, named: Named) -> Result<Started, TurnedAway> {
     let Named { agreed, collation, schema } = named;
     let open = async {
-        let connected = shared.engine.dialer.connect(&shared.credential, agreed).await;
-        let mut database = connected.map_err(TurnedAway::Connect)?;
-        admit(shared, &mut database).await?;
+        let mut database = connect(shared, agreed).await?;
         shared.checked.pins.apply(&mut database, collation).await.map_err(TurnedAway::Setup)?;
         if let Some(schema) = &schema {
             let used = database.simple(COMMAND, &command::encode_init_db(schema.as_bytes())).await;

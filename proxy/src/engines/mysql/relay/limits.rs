@@ -39,8 +39,8 @@ pub(super) struct After {
 /// Whether one more frame would go beyond a limit; a limit itself may be reached. `used`: by the grant, before it.
 pub(super) fn met(limits: &Limits, used: &Usage, after: After) -> Option<Met> {
     let After { rows, bytes, more_rows, more_bytes } = after;
-    // Sessions are counted when one opens, and seconds are watched while nothing comes.
-    let Limits { statement, budget, idle_transaction_seconds: _, sessions: _ } = *limits;
+    // Sessions are counted when one opens, refusals where one goes on record, and seconds are watched while nothing comes.
+    let Limits { statement, budget, idle_transaction_seconds: _, sessions: _, refusals: _ } = *limits;
     let StatementLimits { rows: most_rows, seconds: _, bytes: most_bytes } = statement;
     if rows > most_rows {
         Some(Met::Rows(most_rows))
@@ -109,6 +109,7 @@ mod tests {
         budget: Budget { rows: 20, bytes: 200 },
         idle_transaction_seconds: 1,
         sessions: 1,
+        refusals: None,
     };
 
     fn one_row(rows: u64, bytes: u64, used: (u64, u64)) -> Option<Met> {

@@ -269,6 +269,10 @@ impl Relay {
     async fn refuse(&mut self, request: Request<'_>, refused: Refused) -> Result<(), Ended> {
         let decision = Decision::Refused { rule: refused.rule };
         self.begin(request, decision).await?;
+        // It may have been the last that the grant's terms bear; its client hears that in the answer's place.
+        if let Some(cause) = self.shared.ending.cause() {
+            return Err(Ended::Grant(cause));
+        }
         self.answer_error(&refused)?;
         self.finish().await
     }

@@ -13,7 +13,7 @@ use wire::mysql::connect::capabilities::Capabilities;
 use super::connection::{CommandError, Connection, LISTS};
 use super::dial::{ConnectError, Dialer};
 use crate::credential::Credential;
-use crate::database::{LoginProbe, Opened, SeenGone, SessionId, SessionsEnd, judge};
+use crate::database::{LoginProbe, Opened, Place, SeenGone, ServerName, SessionId, SessionsEnd, judge};
 
 /// "Unknown thread id": it is gone already.
 const NO_SUCH_THREAD: u16 = 1094;
@@ -23,6 +23,10 @@ const ACCESS_DENIED: u16 = 1045;
 /// The same without a word about a password. MariaDB hides which users exist: for one that is gone it plays the plug-in
 /// of another user, and when that one takes no password (`unix_socket`), the refusal has this code.
 const ACCESS_DENIED_NO_PASSWORD: u16 = 1698;
+
+/// Of a server that the credential no longer opens.
+const NOBODY_CAN_LOOK: &str =
+    "the user is gone or locked, so that nobody can look, and the server was not seen to close";
 
 /// How long we watch killed sessions go.
 const GOING: Duration = Duration::from_secs(2);
@@ -59,30 +63,91 @@ pub enum KillError {
     },
 }
 
-/// Kills every session of the credential's user but the one that asks, and looks until none is left.
+/// Kills every session of the credential's user but the one that asks, and looks until none is left: on each server that a
+/// connection was ever opened to, and whatever comes of the others.
 pub async fn end_sessions(dialer: &Dialer, credential: &Credential) -> SessionsEnd {
-    let mut asker = match dialer.connect(credential, Capabilities::NONE).await {
-        Ok(asker) => asker,
-        Err(ConnectError::Refused { code }) if is_denied(code) => {
-            return match SeenGone::each_closed(&dialer.connections) {
-                Some(seen) => SessionsEnd::Gone(seen),
-                None => dialer.connections.may_be_left(
-                    "the user is gone or locked, so that nobody can look, and the server was not seen to close",
-                ),
-            };
+    let Asking { askers, mut open } = ask_all(dialer, credential).await;
+    let (mut killed, mut servers) = (0_usize, Vec::new());
+    for mut asker in askers {
+        match watch(dialer, &mut asker, &credential.user).await {
+            Ok(Looked { server, killed: there }) => {
+                killed = killed.saturating_add(there);
+                servers.push(server);
+            }
+            Err(may_be) => open.push(may_be),
         }
-        Err(error) => return dialer.connections.may_be_left(&chain(&error)),
-    };
-    let end = watch(dialer, &mut asker, &credential.user).await;
-    asker.quit().await;
-    end
+        asker.quit().await;
+    }
+    if open.is_empty() && servers.is_empty() {
+        return match SeenGone::each_closed(&dialer.connections) {
+            Some(seen) => SessionsEnd::Gone(seen),
+            None => dialer.connections.may_be_left(NOBODY_CAN_LOOK),
+        };
+    }
+    let judged = judge(killed, &servers, &dialer.connections.left());
+    if open.is_empty() {
+        return judged;
+    }
+    let mut ids: BTreeSet<SessionId> = open.iter().flat_map(|may_be| &may_be.ids).copied().collect();
+    // Those on servers that were not looked at are among them.
+    if let SessionsEnd::Open { why: _, ids: elsewhere } = judged {
+        ids.extend(elsewhere);
+    }
+    let mut why: Vec<String> = open.into_iter().map(|may_be| may_be.why).collect();
+    why.dedup();
+    SessionsEnd::Open { why: why.join("; "), ids: ids.into_iter().collect() }
 }
 
-async fn watch(dialer: &Dialer, asker: &mut Connection, user: &str) -> SessionsEnd {
-    let open = |why: String, ids: Vec<SessionId>| SessionsEnd::Open { why, ids };
-    let unseen = |why: &str| dialer.connections.may_be_left(why);
+/// Those who ask for the lists, one on each server, and what may be left on those that nobody can ask.
+struct Asking {
+    askers: Vec<Connection>,
+    open: Vec<MayBe>,
+}
+
+/// What may be left on one server, and why nobody knows.
+struct MayBe {
+    why: String,
+    ids: Vec<SessionId>,
+}
+
+/// What the list of one server showed: none, after so many were killed.
+struct Looked {
+    server: ServerName,
+    killed: usize,
+}
+
+/// What was opened to this place and not seen to be gone.
+fn left_at(dialer: &Dialer, place: Place, why: &str) -> MayBe {
+    let left = dialer.connections.left().into_iter().filter(|opened| opened.place == place);
+    MayBe { why: why.to_owned(), ids: left.map(|opened| opened.id).collect() }
+}
+
+async fn ask_all(dialer: &Dialer, credential: &Credential) -> Asking {
+    let mut asking = Asking { askers: Vec::new(), open: Vec::new() };
+    for place in dialer.connections.places() {
+        match dialer.connect_to(place, credential, Capabilities::NONE).await {
+            // Two addresses may lead to one server; two who ask there would end each other.
+            Ok(asker) if asking.askers.iter().any(|other| is_beside(other, &asker)) => asker.quit().await,
+            Ok(asker) => asking.askers.push(asker),
+            Err(ConnectError::Refused { code }) if is_denied(code) => {
+                let left = left_at(dialer, place, NOBODY_CAN_LOOK);
+                asking.open.extend((!left.ids.is_empty()).then_some(left));
+            }
+            Err(error) => asking.open.push(left_at(dialer, place, &chain(&error))),
+        }
+    }
+    asking
+}
+
+fn is_beside(one: &Connection, other: &Connection) -> bool {
+    one.listed.server().is_some() && one.listed.server() == other.listed.server()
+}
+
+async fn watch(dialer: &Dialer, asker: &mut Connection, user: &str) -> Result<Looked, MayBe> {
+    let place = asker.place;
+    let unseen = |why: &str| left_at(dialer, place, why);
     let Some(server) = asker.listed.server() else {
-        return unseen("what answers is not the server itself, so its list is not the server's");
+        return Err(unseen("what answers is not the server itself, so its list is not the server's"));
     };
     let deadline = Instant::now().checked_add(GOING);
     let mut killed = BTreeSet::new();
@@ -91,22 +156,21 @@ async fn watch(dialer: &Dialer, asker: &mut Connection, user: &str) -> SessionsE
         let ever = dialer.connections.ever();
         let others = match others(asker, user).await {
             Ok(Some(others)) => others,
-            Ok(None) => {
-                return unseen("the process list does not show the session that asks for it");
-            }
-            Err(error) => return unseen(&chain(&error)),
+            Ok(None) => return Err(unseen("the process list does not show the session that asks for it")),
+            Err(error) => return Err(unseen(&chain(&error))),
         };
         if others.is_empty() && ever == dialer.connections.ever() {
-            return judge(killed.len(), &server, &dialer.connections.left());
+            return Ok(Looked { server, killed: killed.len() });
         }
         if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
-            return open("still there 2 seconds after they were killed".to_owned(), others);
+            let why = "still there 2 seconds after they were killed".to_owned();
+            return Err(MayBe { why, ids: others });
         }
         for id in &others {
             if killed.insert(*id)
                 && let Err(error) = kill(asker, "KILL CONNECTION", *id).await
             {
-                return open(chain(&error), others);
+                return Err(MayBe { why: chain(&error), ids: others });
             }
         }
         sleep(LOOK_AGAIN).await;
@@ -117,16 +181,20 @@ fn is_denied(code: u16) -> bool {
     matches!(code, ACCESS_DENIED | ACCESS_DENIED_NO_PASSWORD)
 }
 
-/// Tries to log in, as somebody would who had kept the credential.
+/// Tries to log in, as somebody would who had kept the credential: on each server that a connection was ever opened to.
 pub async fn try_login(dialer: &Dialer, credential: &Credential) -> LoginProbe {
-    match dialer.only_log_in(credential).await {
-        Ok(database) => {
-            database.quit().await;
-            LoginProbe::Accepted
+    let mut seen = LoginProbe::Refused;
+    for place in dialer.connections.places() {
+        match dialer.only_log_in(place, credential).await {
+            Ok(database) => {
+                database.quit().await;
+                return LoginProbe::Accepted;
+            }
+            Err(ConnectError::Refused { code }) if is_denied(code) => {}
+            Err(error) => seen = LoginProbe::Unknown(chain(&error)),
         }
-        Err(ConnectError::Refused { code }) if is_denied(code) => LoginProbe::Refused,
-        Err(error) => LoginProbe::Unknown(chain(&error)),
     }
+    seen
 }
 
 impl Dialer {
@@ -178,7 +246,8 @@ impl Dialer {
 
     /// One more connection to the server that a connection is on.
     async fn beside(&self, credential: &Credential, one: &Opened) -> Result<Connection, KillError> {
-        let database = self.connect(credential, Capabilities::NONE).await.map_err(KillError::Connect)?;
+        let connected = self.connect_to(one.place, credential, Capabilities::NONE).await;
+        let database = connected.map_err(KillError::Connect)?;
         // One server gives each number once, but two may give the same one: the name decides.
         if database.listed.server() == one.server {
             Ok(database)

@@ -17,7 +17,7 @@ use wire::mysql::rows::text_row::TextRow;
 
 use super::proof::Answerer;
 use crate::bytes::{Inbound, Stream};
-use crate::database::{Listed, Opened, SessionId};
+use crate::database::{Listed, Opened, Place, SessionId};
 use crate::engines::mysql::belief::{Belief, Violation};
 use crate::engines::mysql::packets::{PacketError, write_packet};
 
@@ -110,6 +110,8 @@ pub struct Connection {
     pub stream: Stream,
     /// What came from it and was not used yet.
     pub inbound: Inbound,
+    /// Which of the database's addresses it was opened to.
+    pub place: Place,
     /// The number to kill it by.
     pub id: SessionId,
     /// The version in its greeting, which is not to be believed.
@@ -133,10 +135,11 @@ impl Connection {
         stream: Stream,
         greeting: &Greeting<'_>,
         (capabilities, ok): (Capabilities, OkSummary),
-        listed: Listed,
+        (place, listed): (Place, Listed),
     ) -> Self {
         Self {
             stream,
+            place,
             inbound: Inbound::bounded(INBOUND),
             id: SessionId(greeting.connection_id.into()),
             greeted: String::from_utf8_lossy(greeting.server_version).into_owned(),
@@ -151,7 +154,7 @@ impl Connection {
 
     /// Its number, and the server on which that is its number.
     pub fn opened(&self) -> Opened {
-        Opened { id: self.id, server: self.listed.server() }
+        Opened { place: self.place, id: self.id, server: self.listed.server() }
     }
 
     /// Which server it is on, in its own words. `None` if nothing but the login was asked of it.

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::dial::{ConnectError, HANDSHAKE_PACKET};
 use crate::bytes::Stream;
 use crate::credential::Credential;
-use crate::database::Listed;
+use crate::database::{Listed, Place};
 use crate::engines::mysql::packets::{PacketError, read_packet, write_packet};
 
 /// A login takes two or three steps; a server that wants more is not one.
@@ -23,6 +23,8 @@ pub(super) struct Hello<'a> {
     pub greeting: &'a Greeting<'a>,
     pub head: SslRequest,
     pub transport: Transport,
+    /// Which of the database's servers it is said to.
+    pub place: Place,
     /// The connection's place on the list.
     pub listed: Listed,
 }
@@ -34,7 +36,7 @@ pub(super) async fn log_in(
     hello: Hello<'_>,
     credential: &Credential,
 ) -> Result<Connection, ConnectError> {
-    let Hello { greeting, head, transport, listed } = hello;
+    let Hello { greeting, head, transport, place, listed } = hello;
     let start = |plugin: &[u8]| Authenticator::start(plugin, &credential.password, transport);
     // The server's default plugin says nothing about our user: where we don't speak it, we name one that we do, and
     // the server asks us to switch to the user's own.
@@ -67,7 +69,12 @@ pub(super) async fn log_in(
         })?;
         let answer = match AuthReply::decode(&reply, head.capabilities).map_err(ConnectError::Malformed)? {
             AuthReply::Ok(ok) => {
-                return Ok(Connection::new(stream, greeting, (head.capabilities, ok.summary), listed));
+                return Ok(Connection::new(
+                    stream,
+                    greeting,
+                    (head.capabilities, ok.summary),
+                    (place, listed),
+                ));
             }
             AuthReply::Err(refusal) => {
                 listed.is_gone();

@@ -29,7 +29,7 @@ impl Pins {
     /// The pins for a server and the grant's limits.
     pub fn new(flavour: Flavour, limits: &Limits) -> Self {
         // Rows, bytes and sessions are counted here, and so is idling; no server bounds them as a grant means it.
-        let Limits { statement, budget: _, idle_transaction_seconds: _, sessions: _ } = limits;
+        let Limits { statement, budget: _, idle_transaction_seconds: _, sessions: _, refusals: _ } = limits;
         let StatementLimits { rows: _, seconds, bytes: _ } = statement;
         // One second more than our own clock: it is ours that tells the client which limit it met.
         let seconds = seconds.saturating_add(1);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use access::{Engine, Grant};
+use access::{Engine, Grant, chain};
 use sql::mysql::{Flavour, SECRET_VARIABLES, Server, UnknownServer};
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::response::status_flags::StatusFlags;
@@ -15,6 +15,8 @@ use super::pin::Pins;
 use super::privileges::{self, Granted, Refused};
 use super::proof::{Answerer, prove};
 use crate::credential::Credential;
+use crate::database::Place;
+use crate::engines::mysql::unfit::of_preflight;
 
 /// How deep roles within roles are followed; a credential for reading has no need of more.
 const MOST_ROLES: usize = 16;
@@ -96,14 +98,45 @@ pub enum PreflightError {
     NotReadOnly,
 }
 
-/// Checks server, credential and lock with one connection. Column rules that fit nothing are told of in the log.
+/// Checks server, credential and lock with one connection. Column rules that fit nothing are told of in the log. Of several servers
+/// the first that passes serves the grant from here on.
+///
+/// # Errors
+/// None passes; what the first of them lacks, or the first of those for which waiting may help.
 pub async fn preflight(
     dialer: &Dialer,
     grant: &Grant,
     credential: &Credential,
 ) -> Result<ServerInfo, PreflightError> {
-    let mut database =
-        dialer.connect(credential, Capabilities::NONE).await.map_err(PreflightError::Connect)?;
+    let mut failed: Option<PreflightError> = None;
+    for place in dialer.places() {
+        let error = match preflight_of(dialer, place, grant, credential).await {
+            Ok(info) => {
+                dialer.serves(place);
+                return Ok(info);
+            }
+            Err(error) => error,
+        };
+        if !grant.target.standbys.is_empty() {
+            tracing::warn!(server = %dialer.address(place), cause = chain(&error), "it does not pass the checks");
+        }
+        failed = match failed {
+            Some(before) if of_preflight(&before).may_pass || !of_preflight(&error).may_pass => Some(before),
+            _ => Some(error),
+        };
+    }
+    // There is always one.
+    Err(failed.unwrap_or(PreflightError::Nameless))
+}
+
+async fn preflight_of(
+    dialer: &Dialer,
+    place: Place,
+    grant: &Grant,
+    credential: &Credential,
+) -> Result<ServerInfo, PreflightError> {
+    let connected = dialer.connect_to(place, credential, Capabilities::NONE).await;
+    let mut database = connected.map_err(PreflightError::Connect)?;
     let info = examine(&mut database, grant).await?;
     if !grant.target.columns.is_empty() {
         warn_of_misfits(&mut database, &grant.target.columns).await;

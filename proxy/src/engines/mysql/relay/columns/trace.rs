@@ -126,7 +126,8 @@ impl Relay {
         if !in_the_past {
             return look_up(&mut self.database, wanted, catalogue).await;
         }
-        let connected = self.shared.engine.dialer.connect(&self.shared.credential, Capabilities::NONE).await;
+        let (dialer, credential) = (&self.shared.engine.dialer, &self.shared.credential);
+        let connected = dialer.connect_to(self.database.place, credential, Capabilities::NONE).await;
         let mut database = connected.map_err(|_| LookUpError::Untold)?;
         let session = self.database.answerer().cloned();
         let told = told_by(&self.shared, session, &mut database, wanted, catalogue).await;
