@@ -36,8 +36,8 @@ const STARTING: Duration = Duration::from_secs(60);
 /// connections (32768 and above, `ip(7)`): one of these could be taken before the server that shall have it listens.
 pub fn free_port() -> u16 {
     static ASKED: AtomicU16 = AtomicU16::new(0);
-    // Tests of two processes that run at once begin at different places.
-    let first = u16::try_from(std::process::id() % PORTS).unwrap_or(0);
+    // Tests of two processes that run at once begin far from each other.
+    let first = u16::try_from(u64::from(std::process::id()) * APART % u64::from(PORTS)).unwrap_or(0);
     loop {
         let asked = ASKED.fetch_add(1, Ordering::Relaxed);
         assert!(u32::from(asked) < PORTS, "no port is free");
@@ -52,6 +52,8 @@ pub fn free_port() -> u16 {
 const LOWEST_PORT: u16 = 20_000;
 /// How many there are.
 const PORTS: u32 = 10_000;
+/// How far from each other processes begin whose numbers follow each other: prime to the number of ports.
+const APART: u64 = 997;
 
 /// Looks again until `condition` holds.
 ///
