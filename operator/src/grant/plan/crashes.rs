@@ -77,8 +77,9 @@ fn happen(world: &mut World, event: &Event) {
                 pod.finished_at.get_or_insert(world.now);
             }
         }
+        // What a pod said as it finished, Kubernetes keeps.
         Event::PodSticks => {
-            if let Some(pod) = &mut world.pod {
+            if let Some(pod) = world.pod.as_mut().filter(|pod| pod.finished_at.is_none()) {
                 pod.stuck = true;
             }
         }
