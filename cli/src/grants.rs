@@ -74,6 +74,16 @@ pub enum FindGrantError {
         /// A word.
         reason: String,
     },
+    /// Nobody asked for it.
+    #[error(
+        "grant {grant} only tries whether people could connect, and nobody reads by it: ask with `kubectl keyhole request {database}`"
+    )]
+    Probe {
+        /// The grant.
+        grant: String,
+        /// Its database.
+        database: String,
+    },
     /// It does not open.
     #[error("grant {grant} is not ready: {why}")]
     NotReady {
@@ -167,6 +177,10 @@ fn ready_condition(grant: &AccessGrant) -> Option<String> {
 
 /// `None` while it is being opened.
 fn settled(grant: &AccessGrant) -> Option<Result<OpenGrant, FindGrantError>> {
+    if grant.spec.terms.probe {
+        let (grant, database) = (grant.name_any(), grant.spec.terms.database.clone());
+        return Some(Err(FindGrantError::Probe { grant, database }));
+    }
     if let Some(reason) = end_reason(grant) {
         return Some(Err(FindGrantError::Ended { grant: grant.name_any(), reason }));
     }
@@ -244,6 +258,13 @@ pub mod tests {
         assert!(
             matches!(settled(&ending), Some(Err(FindGrantError::Ended { reason, .. })) if reason == "Revoked")
         );
+    }
+
+    #[test]
+    fn nobody_waits_for_a_probe() {
+        let mut probe = grant(serde_json::json!({"phase": "Opening"}));
+        probe.spec.terms.probe = true;
+        assert!(matches!(settled(&probe), Some(Err(FindGrantError::Probe { .. }))));
     }
 
     #[test]

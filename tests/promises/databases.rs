@@ -51,6 +51,7 @@ async fn a_database_says_whether_people_could_connect_and_why_not() -> anyhow::R
                 let requester = cluster.requester().await?;
                 let tried = requester.keyhole("connect").arg(probe.name_any()).run().await?;
                 ensure!(tried.code != Some(0), "a probe was connected to: {}", tried.out);
+                ensure!(tried.err.contains("nobody reads by it"), "{}", tried.err);
             }
 
             patch(json!({"accessPolicy": "nobody-wrote-it"})).succeeds().await?;
