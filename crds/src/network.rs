@@ -28,8 +28,8 @@ pub struct NetworkSpec {
 #[x_kube(validation = Rule::new(
     "!has(self.namespaceSelector) || has(self.namespaceSelector.matchLabels) || \
      (has(self.namespaceSelector.matchExpressions) && self.namespaceSelector.matchExpressions.exists(expression, \
-     expression.operator == 'In' || expression.operator == 'Exists'))"
-).message("namespaceSelector must name a label that is there: by what is not there alone it selects nearly every namespace"))]
+     expression.operator == 'In'))"
+).message("namespaceSelector must name the value of a label, by matchLabels or by In: without one it selects nearly every namespace"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkPeer {
     /// Addresses, for a server outside the cluster: `10.1.2.3/32`.

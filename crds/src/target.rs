@@ -106,7 +106,9 @@ fn address(engine: Engine, spec: &HostSpec) -> Result<ServerAddress, BadDatabase
 }
 
 fn standby(engine: Engine, tls: &TlsSpec, spec: &HostSpec) -> Result<Standby, BadDatabase> {
-    let server_name = tls.server_name.clone().unwrap_or_else(|| spec.host.clone());
+    // No TLS has no name.
+    let named = tls.server_name.clone().filter(|_| tls.mode == TlsMode::Verify);
+    let server_name = named.unwrap_or_else(|| spec.host.clone());
     Ok(Standby { address: address(engine, spec)?, server_name })
 }
 

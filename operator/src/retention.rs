@@ -230,8 +230,9 @@ async fn delete<K: Namespaced>(context: &Context, object: &K) -> Result<(), kube
     let only_this = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
     let params = DeleteParams::background().preconditions(only_this);
     let deleted = within::<K>(context, object.namespace()).delete(&object.name_any(), &params).await;
+    gone_is_good(deleted.map(drop))?;
     tracing::info!(kind = %K::kind(&()), name = %object.name_any(), "taken away: it is over, and was kept as long as it has to be");
-    gone_is_good(deleted.map(drop))
+    Ok(())
 }
 
 fn within<K: Namespaced>(context: &Context, namespace: Option<String>) -> Api<K> {

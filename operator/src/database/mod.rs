@@ -40,6 +40,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How many probes go at once, about: each is a proxy and a database user, and many databases may be changed together.
 const AT_ONCE: usize = 8;
 
+/// How long one waits for the others.
+const TURN: Backoff = Backoff { first: Duration::from_secs(60), longest: Duration::from_secs(60) };
+
 /// What can go wrong; it is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -142,9 +145,15 @@ fn how_often(release: &str, own: Option<&str>) -> Option<Duration> {
     Some(crds::probe_every(own).ok()??.max(release))
 }
 
+/// Probes that open. While nobody knows, there is room for none.
 fn going(context: &Context) -> usize {
-    let known = context.grants.get().map(kube::runtime::reflector::Store::state).unwrap_or_default();
-    known.iter().filter(|grant| grant.spec.terms.probe).count()
+    let Some(known) = context.grants.get() else { return AT_ONCE };
+    let goes = |grant: &AccessGrant| grant.status.as_ref().is_none_or(|status| !is_over(status.phase));
+    known.state().iter().filter(|grant| grant.spec.terms.probe && goes(grant)).count()
+}
+
+fn is_over(phase: GrantPhase) -> bool {
+    matches!(phase, GrantPhase::Ending | GrantPhase::Ended)
 }
 
 /// After a failure.
@@ -203,8 +212,11 @@ fn next(seen: &Seen, now: Timestamp) -> Next {
             now,
         );
     }
-    let step = if *going < AT_ONCE { Step::Probe } else { Step::Nothing };
-    Next { status, step, again: Some(LOOK) }
+    if *going >= AT_ONCE {
+        let turn = TURN.wait(1, &database.uid().unwrap_or_default());
+        return Next { status, step: Step::Nothing, again: Some(turn) };
+    }
+    Next { status, step: Step::Probe, again: Some(LOOK) }
 }
 
 /// Nothing of an earlier try counts any more.
@@ -298,10 +310,9 @@ fn is_same(tried: &DatabaseSpec, now: &DatabaseSpec) -> bool {
 /// What a probe came to: it could connect, or it tried until its time was over. One that somebody ended says nothing.
 fn result(grant: &AccessGrantStatus) -> Option<ProbeStatus> {
     let probed = grant.probed.clone()?;
-    let failed = || Reason::from_word(&probed.reason).is_none_or(|reason| reason.weight() == Weight::Warning);
     match grant.end_reason.as_deref() {
         Some("Probed") => Some(probed),
-        Some("Expired") if failed() => Some(probed),
+        Some("Expired") if !probed.ready => Some(probed),
         _ => None,
     }
 }
@@ -323,8 +334,7 @@ fn in_words(probed: &ProbeStatus) -> Because {
 fn wrong(grant: &AccessGrantStatus) -> Option<Because> {
     let ready = find_condition(&grant.conditions, ConditionType::Ready)?;
     let reason = Reason::from_word(&ready.reason).filter(|reason| reason.weight() == Weight::Warning)?;
-    let goes = grant.phase != GrantPhase::Ended && grant.phase != GrantPhase::Ending;
-    goes.then(|| Because::new(reason, ready.message.clone()))
+    (!is_over(grant.phase)).then(|| Because::new(reason, ready.message.clone()))
 }
 
 /// A grant that nobody reads by.

@@ -146,7 +146,7 @@ fn a_probe_that_somebody_ends_says_nothing_and_another_does_not_follow_at_once()
     assert_eq!(next(&seen, at("2026-01-01T12:00:05Z")).status.failures, 1, "it counts once");
     seen.probe = None;
     assert_eq!(next(&seen, at("2026-01-01T12:01:00Z")).step, Step::Nothing);
-    for reason in ["Revoked", "DatabaseChanged", "Expired"] {
+    for reason in ["Revoked", "DatabaseChanged"] {
         let probed = json!({"ready": false, "reason": "Leasing", "message": "why"});
         seen.probe = Some(probe(json!({
             "phase": "Ended", "settled": true, "endReason": reason, "probed": probed,
@@ -221,6 +221,7 @@ fn a_probe_is_taken_away_when_it_is_settled_and_what_it_came_to_stays() {
         (true, "Ready", "Ready", 0),
         (false, "Privileges", "Privileges", 1),
         (false, "strange", "ProxyFailed", 1),
+        (false, "Leasing", "Leasing", 1),
     ] {
         let mut seen = seen();
         let probed = json!({"ready": is_ready, "reason": reason, "message": "why"});

@@ -106,8 +106,8 @@ fn judged(database: Database, found: Found, config: &Config) -> (Database, Autho
 
 /// The commands that let the operator read this one object.
 fn permitting(place: AuthoritiesPlace<'_>, database: &Database, config: &Config) -> String {
-    let (role, namespace) =
-        (format!("keyhole-ca-{}", database.name_any()), database.namespace().unwrap_or_default());
+    let namespace = database.namespace().unwrap_or_default();
+    let role = format!("keyhole-ca-{}-{}", place.kind.word().to_lowercase(), place.name);
     let Config { namespace: home, service_account, .. } = config;
     let (resource, object) = (place.kind.resource(), place.name);
     format!(
@@ -180,8 +180,8 @@ mod tests {
             (Found::Text(key), "a private key"),
             (
                 Found::Forbidden,
-                "kubectl -n shop create role keyhole-ca-orders --verb=get --resource=configmaps --resource-name=orders-ca && \
-                 kubectl -n shop create rolebinding keyhole-ca-orders --role=keyhole-ca-orders \
+                "kubectl -n shop create role keyhole-ca-configmap-orders-ca --verb=get --resource=configmaps --resource-name=orders-ca && \
+                 kubectl -n shop create rolebinding keyhole-ca-configmap-orders-ca --role=keyhole-ca-configmap-orders-ca \
                  --serviceaccount=keyhole-system:keyhole-operator",
             ),
         ] {

@@ -99,12 +99,13 @@ async fn ends(proxy: &mut Proxy, credential: &Credential) -> SessionsEnd {
 
 #[tokio::test]
 async fn the_first_that_answers_and_passes_serves() {
-    let user = reader("s-first", "SELECT, SHOW VIEW, INSERT", READING);
-    let (grant, _way) = two().await;
+    let user = reader("s-first", READING, READING);
+    let (grant, way) = two().await;
     let dialer = Dialer::new(&grant.target).unwrap();
     assert_eq!(dialer.places(), [Place(0), Place(1)]);
+    way.cut().await;
     let info = keyhole_proxy::engines::mysql::server::preflight(&dialer, &grant, &user).await.unwrap();
-    assert_eq!(dialer.places(), [Place(1), Place(0)], "the first one's credential may write");
+    assert_eq!(dialer.places(), [Place(1), Place(0)]);
     assert!(info.version_text.contains("MariaDB"));
 
     let user = reader("s-down", READING, READING);
@@ -113,6 +114,14 @@ async fn the_first_that_answers_and_passes_serves() {
     let proxy = Proxy::of_user(grant, user).await;
     let said = Person::of(&proxy).runs("SELECT @@GLOBAL.port").await;
     assert_eq!(said.out, second().port.to_string(), "{}", said.err);
+}
+
+#[tokio::test]
+async fn a_credential_that_may_write_on_the_first_is_used_on_none() {
+    let user = reader("s-writes", "SELECT, SHOW VIEW, INSERT", READING);
+    let (grant, _way) = two().await;
+    let refused = preflight(&grant, &user).await;
+    assert!(refused.is_err(), "the second may only read, and was taken");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ mod vault;
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use keys::{Authority, Leaf, session_params, signed_by};
@@ -32,17 +32,19 @@ impl std::error::Error for Failed {}
 /// How long a server may take to start.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// A port of loopback that nobody listens on, each asked for once by this process. It is none of those that the kernel gives to
-/// connections (32768 and above, `ip(7)`): one of these could be taken before the server that shall have it listens.
+/// A port of loopback that nobody listens on, each asked for once by this process, and the one above it too: Vault takes that for its
+/// cluster. It is none of those that the kernel gives to connections (32768 and above, `ip(7)`): one of these could be taken before the
+/// server that shall have it listens.
 pub fn free_port() -> u16 {
-    static ASKED: AtomicU16 = AtomicU16::new(0);
+    static ASKED: AtomicU64 = AtomicU64::new(0);
     // Tests of two processes that run at once begin far from each other.
-    let first = u16::try_from(u64::from(std::process::id()) * APART % u64::from(PORTS)).unwrap_or(0);
+    let first = u64::from(std::process::id()) * APART;
     loop {
         let asked = ASKED.fetch_add(1, Ordering::Relaxed);
-        assert!(u32::from(asked) < PORTS, "no port is free");
-        let port = LOWEST_PORT + u16::try_from((u32::from(first) + u32::from(asked)) % PORTS).unwrap_or(0);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        assert!(asked < PAIRS, "no port is free");
+        let pair = u16::try_from((first + asked) % PAIRS).unwrap_or(0);
+        let port = LOWEST_PORT + 2 * pair;
+        if [port, port + 1].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
             return port;
         }
     }
@@ -50,9 +52,9 @@ pub fn free_port() -> u16 {
 
 /// The lowest port of a server.
 const LOWEST_PORT: u16 = 20_000;
-/// How many there are.
-const PORTS: u32 = 10_000;
-/// How far from each other processes begin whose numbers follow each other: prime to the number of ports.
+/// How many pairs of ports there are from there on.
+const PAIRS: u64 = 6_000;
+/// How many pairs apart processes begin whose numbers follow each other: prime to the number of pairs.
 const APART: u64 = 997;
 
 /// Looks again until `condition` holds.

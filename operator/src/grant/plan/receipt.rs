@@ -155,8 +155,9 @@ impl Facts<'_> {
             if let Some(line) = proof.clone().filter(is_final) {
                 return line;
             }
-            // What it still saw working after its lease was gone does work: nothing that comes later ends it.
-            let looked_after = proof_of(lease, Item::Lease) == Some(Outcome::Proved);
+            // A login that it still saw working after its lease was gone does work: nothing that comes later ends it. Sessions it
+            // looked for before.
+            let looked_after = item == Item::Login && proof_of(lease, Item::Lease) == Some(Outcome::Proved);
             if let Some(line) = proof.clone().filter(|_| looked_after) {
                 return line;
             }

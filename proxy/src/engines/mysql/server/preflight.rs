@@ -102,7 +102,8 @@ pub enum PreflightError {
 /// the first that passes serves the grant from here on.
 ///
 /// # Errors
-/// None passes; what the first of them lacks, or the first of those for which waiting may help.
+/// None passes; what the first of them lacks, or the first of those for which waiting may help. Or one of them says that the
+/// credential may do more than read.
 pub async fn preflight(
     dialer: &Dialer,
     grant: &Grant,
@@ -115,6 +116,8 @@ pub async fn preflight(
                 dialer.serves(place);
                 return Ok(info);
             }
+            // Known to be able to write on one of them, the credential is used on none.
+            Err(error @ (PreflightError::Privileges(_) | PreflightError::Role { .. })) => return Err(error),
             Err(error) => error,
         };
         if !grant.target.standbys.is_empty() {
