@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// How long a probe may take on a busy machine.
 const PROBED: Duration = Duration::from_secs(90);
 
+/// How long a probe may take to end: where Vault gave no credential, an answer that is on its way is waited for, a minute and a half.
+const ENDED: Duration = Duration::from_secs(180);
+
 /// Waits until `Ready` of the database has this status and one of these reasons.
 async fn awaits(cluster: &Cluster, is: &str, reasons: &[&str]) -> anyhow::Result<String> {
     let api = cluster.api::<Database>();
@@ -58,7 +61,7 @@ async fn a_database_says_whether_people_could_connect_and_why_not() -> anyhow::R
             awaits(&cluster, "False", &["PolicyUnknown", "VaultRoleMissing", "VaultDenied"]).await?;
             patch(json!({"probeEvery": "never", "accessPolicy": "readers"})).succeeds().await?;
             patch(json!({"credentials": {"vault": {"role": orders.vault_role()}}})).succeeds().await?;
-            until("the probes to be gone, and the database's users with them", PROBED, || async {
+            until("the probes to be gone, and the database's users with them", ENDED, || async {
                 let left = cluster.api::<AccessGrant>().list(&ListParams::default()).await?.items;
                 let users = orders.lease_users().await?;
                 let seen =
