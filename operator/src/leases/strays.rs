@@ -47,13 +47,16 @@ pub struct Strays {
 }
 
 impl Strays {
-    /// Nothing seen yet. A token that was let on to a credential may be getting one still where no lease was reported, and where its
-    /// proxy says that it is not sure of all it asked for.
+    /// Nothing seen yet. A token that was let on to a credential may be getting one still where its proxy says that it is not sure of
+    /// all it asked for, and where it left no word and no lease was reported.
     pub fn of(lease: &LeaseStatus) -> Self {
         let of_lease = |proof: &&ProofStatus| proof.item == Item::Lease.word();
         let proof = lease.proofs.iter().find(of_lease);
-        let is_unsure = proof.is_some_and(|proof| proof.outcome != Outcome::Proved.word());
-        let in_flight = lease.had_credential() && (lease.lease_id.is_none() || is_unsure);
+        let is_unsure = match proof {
+            Some(proof) => proof.outcome != Outcome::Proved.word(),
+            None => lease.lease_id.is_none(),
+        };
+        let in_flight = lease.had_credential() && is_unsure;
         Self { left: None, since: None, in_flight }
     }
 
@@ -134,6 +137,22 @@ mod tests {
         assert!(matches!(look(&["strange"], 29), Shut::Open(_)));
         assert!(matches!(look(&["strange"], 30), Shut::Unseen(why) if why.contains("role/strange")));
         assert_eq!(look(&[], 31), Shut::Gone);
+    }
+
+    #[test]
+    fn a_proxy_that_is_sure_that_it_got_none_is_not_waited_for() {
+        let proof = ProofStatus {
+            item: Item::Lease.word().to_owned(),
+            outcome: Outcome::Proved.word().to_owned(),
+            detail: "no lease was made".to_owned(),
+        };
+        let lease = LeaseStatus { confirmed: Some(true), proofs: vec![proof], ..LeaseStatus::default() };
+        let now = Instant::now();
+        assert_eq!(Strays::of(&lease).look(&ids(&[]), &ids(&[]), now), Shut::Gone);
+        assert!(matches!(Strays::of(&lease).look(&ids(&["hidden"]), &ids(&[]), now), Shut::Open(_)));
+        let mut unsure = lease;
+        unsure.proofs[0].outcome = Outcome::Open.word().to_owned();
+        assert!(matches!(Strays::of(&unsure).look(&ids(&[]), &ids(&[]), now), Shut::Open(_)));
     }
 
     #[test]
