@@ -257,10 +257,11 @@ async fn in_vault(cluster: &Cluster, role: &str, grant: &OpenGrant) -> anyhow::R
         "-l",
         "app.kubernetes.io/component=operator",
         "-o",
-        "jsonpath={.items[0].metadata.name}",
+        "jsonpath={.items[0].metadata.name} {.items[0].metadata.uid}",
     ];
     let pod = bed.kubectl().args(["-n", &bed.system]).args(pods).succeeds().await?;
-    let bound = ["--bound-object-kind=Pod", "--bound-object-name", pod.trim()];
+    let (pod, uid) = pod.trim().split_once(' ').context("no pod of the operator")?;
+    let bound = ["--bound-object-kind=Pod", "--bound-object-name", pod, "--bound-object-uid", uid];
     let node = ["--as=system:node:keyhole-node", "--as-group=system:nodes"];
     let jwt = by_hand().args(bound).args(node).succeeds().await?;
     let login = |role: &str| {
