@@ -124,9 +124,13 @@ impl Over for AccessGrant {
         // It is how a request that comes back from git is known to have been granted.
         let requests = within::<AccessRequest>(round.context, self.namespace());
         let request = requests.get_opt(&self.spec.request.name).await?;
-        let in_git = request.and_then(|request| request.spec.evidence);
-        Ok(goes_at.filter(|_| in_git.is_none_or(|now| now.commit != evidence.commit)))
+        Ok(goes_at.filter(|_| !brings(request.as_ref(), &evidence.commit)))
     }
+}
+
+/// Whether this request still brings the same commit, whichever object it is.
+fn brings(request: Option<&AccessRequest>, commit: &str) -> bool {
+    request.and_then(|request| request.spec.evidence.as_ref()).is_some_and(|now| now.commit == commit)
 }
 
 impl Over for AccessRequest {
@@ -270,6 +274,33 @@ mod tests {
         assert!(!is_due(since, day, at("2026-01-02T12:59:59Z")));
         assert!(is_due(since, day, at("2026-01-02T13:00:00Z")));
         assert!(!is_due(None, SignedDuration::ZERO, at("2026-01-02T13:00:00Z")));
+    }
+
+    #[test]
+    fn a_grant_from_git_stays_while_any_request_brings_its_commit() {
+        let request = |uid: &str, commit: Option<&str>| -> AccessRequest {
+            let evidence = commit.map(|commit| {
+                serde_json::json!({"pullRequest": "https://git.example.com/1", "commit": commit, "author": "one", "reviewer": "two"})
+            });
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessRequest",
+                "metadata": {"name": "look", "namespace": "shop", "uid": uid},
+                "spec": {
+                    "user": "requester", "submittedBy": "robot", "database": "orders", "reason": "why",
+                    "duration": "30m", "groups": [], "evidence": evidence
+                }
+            }))
+            .unwrap()
+        };
+        for (uid, commit, stays) in [
+            ("one", Some("a"), true),
+            ("another", Some("a"), true),
+            ("one", Some("b"), false),
+            ("one", None, false),
+        ] {
+            assert_eq!(brings(Some(&request(uid, commit)), "a"), stays, "{uid} {commit:?}");
+        }
+        assert!(!brings(None, "a"));
     }
 
     #[test]

@@ -181,6 +181,14 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_signs_nothing_whoever_asks() {
+        let mut probe = tests_grant();
+        assert!(verdict(&good(), Some(&probe)).is_ok());
+        probe.spec.terms.probe = true;
+        assert_eq!(verdict(&good(), Some(&probe)).unwrap_err(), no_grant("requester"));
+    }
+
+    #[test]
     fn a_grant_that_ends_signs_nothing_more() {
         let changes: [fn(&mut AccessGrant); 4] = [
             |grant| grant.spec.expires_at.0 = now(),

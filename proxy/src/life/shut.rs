@@ -84,30 +84,58 @@ async fn end_sessions<E: Engine>(life: &Life<E>, held: &Held) -> SessionsEnd {
 
 async fn try_old_login<E: Engine>(life: &Life<E>, held: &Held) -> OldLogin {
     let Some(Leased { credential, .. }) = &held.lease else { return OldLogin::None };
-    let mut last = OldLogin::Unknown("the database did not answer in time".to_owned());
+    until_refused(async || life.engine.try_login(credential).await).await
+}
+
+/// One that works is tried again: a server that follows another one drops the user a moment later. It counts until it is refused.
+async fn until_refused(try_login: impl AsyncFn() -> LoginProbe) -> OldLogin {
+    let mut known = OldLogin::Unknown("the database did not answer in time".to_owned());
     let tried = async {
         loop {
-            last = match life.engine.try_login(credential).await {
-                LoginProbe::Refused => OldLogin::Refused,
-                LoginProbe::Accepted => OldLogin::Accepted,
-                LoginProbe::Unknown(why) => OldLogin::Unknown(why),
+            known = match (try_login().await, &known) {
+                (LoginProbe::Refused, _) => return OldLogin::Refused,
+                (LoginProbe::Accepted, _) | (LoginProbe::Unknown(_), OldLogin::Accepted) => {
+                    OldLogin::Accepted
+                }
+                (LoginProbe::Unknown(why), _) => return OldLogin::Unknown(why),
             };
-            // A server that follows another one drops the user a moment later.
-            if !matches!(last, OldLogin::Accepted) {
-                break;
-            }
             sleep(TRY_AGAIN).await;
         }
     };
-    // Out of time, the last answer counts.
-    let _ = timeout(TRYING, tried).await;
-    last
+    match timeout(TRYING, tried).await {
+        Ok(seen) => seen,
+        Err(_) => known,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_log::Log;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_worked_counts_until_it_is_refused() {
+        use LoginProbe::{Accepted, Refused, Unknown};
+        let unknown = || Unknown("no answer".to_owned());
+        let cases = [
+            (vec![Refused], OldLogin::Refused),
+            (vec![Accepted, Accepted, Refused], OldLogin::Refused),
+            (vec![Accepted, unknown(), Refused], OldLogin::Refused),
+            (vec![Accepted, unknown()], OldLogin::Accepted),
+            (vec![unknown(), Refused], OldLogin::Unknown("no answer".to_owned())),
+        ];
+        for (answers, wanted) in cases {
+            let said = format!("{answers:?}");
+            let answers = std::cell::RefCell::new(std::collections::VecDeque::from(answers));
+            let tried = until_refused(async || match answers.borrow_mut().pop_front() {
+                Some(answer) => answer,
+                None => Accepted,
+            });
+            assert_eq!(tried.await, wanted, "{said}");
+        }
+        let silent = until_refused(async || std::future::pending().await).await;
+        assert_eq!(silent, OldLogin::Unknown("the database did not answer in time".to_owned()));
+    }
 
     #[tokio::test]
     async fn sessions_whose_task_broke_are_not_said_to_be_closed_and_its_words_are_not_in_the_log() {

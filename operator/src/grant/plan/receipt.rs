@@ -157,8 +157,8 @@ impl Facts<'_> {
             }
             // A login that it still saw working after its lease was gone does work: nothing that comes later ends it. Sessions it
             // looked for before.
-            let looked_after = item == Item::Login && proof_of(lease, Item::Lease) == Some(Outcome::Proved);
-            if let Some(line) = proof.clone().filter(|_| looked_after) {
+            let lease_went = self::proof(lease, Item::Lease).is_some_and(|line| line.outcome == Outcome::Proved);
+            if let Some(line) = proof.clone().filter(|_| item == Item::Login && lease_went) {
                 return line;
             }
             if lease.revoked && lease.unseen.is_none() && !self.is_here(lease) {
@@ -234,10 +234,6 @@ fn said(item: Item, outcome: Outcome, how: How, detail: &str) -> Line {
     Line { item, outcome, how, detail: detail.to_owned() }
 }
 
-fn proof_of(lease: &LeaseStatus, item: Item) -> Option<Outcome> {
-    proof(lease, item).map(|line| line.outcome)
-}
-
 /// What the proxy itself said about the item.
 fn proof(lease: &LeaseStatus, item: Item) -> Option<Line> {
     let proof = lease.proofs.iter().find(|proof| proof.item == item.word())?;
@@ -301,6 +297,30 @@ mod tests {
                 ["Open", "Unprovable", "Proved"].into_iter().find(|word| [first, second].contains(word));
             assert_eq!(Some(worst.word()), wanted, "{first} and {second}");
         }
+    }
+
+    #[test]
+    fn what_a_proxy_looked_for_before_its_lease_went_is_left_to_vault_and_a_login_that_worked_after_it_is_not()
+     {
+        let world = crate::grant::plan::model::World::new();
+        let observed = world.observe();
+        let proof = |item: &str, outcome: &str| ProofStatus {
+            item: item.into(),
+            outcome: outcome.into(),
+            detail: String::new(),
+        };
+        let lease = LeaseStatus {
+            confirmed: Some(true),
+            pod_uid: "gone".into(),
+            revoked: true,
+            proofs: vec![proof("lease", "Proved"), proof("serverSessions", "Open"), proof("login", "Open")],
+            ..LeaseStatus::default()
+        };
+        let status = AccessGrantStatus { leases: vec![lease], ..AccessGrantStatus::default() };
+        let facts = Facts { observed: &observed, status: &status };
+        let known = |item| (facts.by_proxies(item).outcome, facts.by_proxies(item).how);
+        assert_eq!(known(Item::ServerSessions), (Outcome::Unprovable, How::LeftToVault));
+        assert_eq!(known(Item::Login), (Outcome::Open, How::ProxySaw));
     }
 
     #[test]
