@@ -79,13 +79,38 @@ async fn granted_before(context: &Context, request: &AccessRequest) -> Result<Op
     let Some(evidence) = &request.spec.evidence else { return Ok(None) };
     let of_name = format!("spec.request.name={}", request.name_any());
     let found = grants(context, request).list(&ListParams::default().fields(&of_name)).await?.items;
-    let same = found.into_iter().find(|grant| {
-        let commit = grant.spec.terms.evidence.as_ref().map(|before| &before.commit);
-        Some(&grant.spec.request.uid) != request.metadata.uid.as_ref() && commit == Some(&evidence.commit)
-    });
-    Ok(same.map(|grant| grant.name_any()))
+    let uid = request.uid().unwrap_or_default();
+    let same = found.iter().find(|grant| is_of_earlier(grant, &uid, &evidence.commit));
+    Ok(same.map(ResourceExt::name_any))
+}
+
+fn is_of_earlier(grant: &AccessGrant, uid: &str, commit: &str) -> bool {
+    let before = grant.spec.terms.evidence.as_ref();
+    grant.spec.request.uid != uid && before.is_some_and(|before| before.commit == commit)
 }
 
 fn grants(context: &Context, request: &AccessRequest) -> Api<AccessGrant> {
     Api::namespaced(context.client.clone(), &request.namespace().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grant::plan::tests_grant;
+
+    #[test]
+    fn a_commit_was_granted_before_only_to_another_request() {
+        let mut grant = tests_grant();
+        let own = grant.spec.request.uid.clone();
+        assert!(!is_of_earlier(&grant, "another", "a"), "nobody brought it from git");
+        let evidence = serde_json::json!({
+            "pullRequest": "https://git.example.com/1", "commit": "a", "author": "one", "reviewer": "two"
+        });
+        grant.spec.terms.evidence = Some(serde_json::from_value(evidence).unwrap());
+        for (uid, commit, earlier) in
+            [("another", "a", true), ("another", "b", false), (own.as_str(), "a", false)]
+        {
+            assert_eq!(is_of_earlier(&grant, uid, commit), earlier, "{uid} {commit}");
+        }
+    }
 }

@@ -144,7 +144,9 @@ fn of_a_pod_that_nobody_sees_the_end_is_on_record_before_it_is_deleted() {
         Event::Crash(1),
     ];
     events.iter().for_each(|event| happen(&mut world, event));
-    [Event::Tick(10_000), Event::Reconcile].iter().for_each(|event| happen(&mut world, event));
+    let is_there = |world: &World| world.pod.as_ref().is_some_and(|pod| pod.deleting_since.is_none());
+    assert!(is_there(&world), "the first step of the last look was to write");
     assert_eq!(world.status().end_reason.as_deref(), Some("Revoked"));
-    assert!(world.pod.as_ref().is_none_or(|pod| pod.deleting_since.is_some()));
+    [Event::Tick(10_000), Event::Reconcile].iter().for_each(|event| happen(&mut world, event));
+    assert!(!is_there(&world));
 }
