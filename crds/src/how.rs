@@ -1,36 +1,10 @@
 //! How an item of a receipt is known, in one word each. The words are part of the API; the sentence beside them is for people.
 
-/// One line for each word: the word, and what it means.
-macro_rules! words {
-    ($($word:ident $meaning:literal)+) => {
-        /// How an item of a receipt is known.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum How {
-            $(#[doc = $meaning] $word,)+
-        }
-
-        impl How {
-            /// Every word.
-            pub const ALL: &[Self] = &[$(Self::$word,)+];
-
-            /// CamelCase, as it stands in `reason` of a line of `status.receipt`.
-            pub fn word(self) -> &'static str {
-                match self {
-                    $(Self::$word => stringify!($word),)+
-                }
-            }
-
-            /// What it means: a sentence.
-            pub fn meaning(self) -> &'static str {
-                match self {
-                    $(Self::$word => $meaning,)+
-                }
-            }
-        }
-    };
-}
+use crate::words::words;
 
 words! {
+    /// How an item of a receipt is known, as it stands in `reason` of a line of `status.receipt`.
+    How
     ProxySaw "The proxy saw it itself; the detail is its own."
     NeverOpened "No proxy of the grant was ever let on to a credential, so there was nothing to shut."
     ProcessEnded "The node said that the proxy's process has ended, and its sockets with it."
@@ -47,17 +21,4 @@ words! {
     RulesGone "NetworkPolicy, Role, RoleBinding and Secret are gone."
     RulesStand "NetworkPolicy, Role, RoleBinding or Secret are still there, or cannot be read."
     GivenUp "A person with the verb `abandon` gave it up; the detail says who and why."
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn no_word_means_two_things() {
-        let words: BTreeSet<&str> = How::ALL.iter().map(|how| how.word()).collect();
-        assert_eq!(words.len(), How::ALL.len());
-    }
 }

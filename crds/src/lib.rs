@@ -22,6 +22,7 @@ mod target;
 mod terms;
 mod text;
 mod tls;
+mod words;
 
 pub use approval::{AccessApproval, AccessApprovalSpec, ApprovalStatus, Decision, RequestRef};
 pub use authorities::{BadAuthorities, resolved};

@@ -2,6 +2,8 @@
 
 use access::EndReason;
 
+use crate::words::words;
+
 /// How much it is told about beyond the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
@@ -16,30 +18,13 @@ pub enum Weight {
 /// One line for each reason: word, weight, meaning.
 macro_rules! reasons {
     ($($word:ident $weight:ident $meaning:literal)+) => {
-        /// The reason of a condition.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Reason {
-            $(#[doc = $meaning] $word,)+
+        words! {
+            /// The reason of a condition, as it stands in conditions and events.
+            Reason
+            $($word $meaning)+
         }
 
         impl Reason {
-            /// Every reason.
-            pub const ALL: &[Self] = &[$(Self::$word,)+];
-
-            /// CamelCase, as it stands in conditions and events.
-            pub fn word(self) -> &'static str {
-                match self {
-                    $(Self::$word => stringify!($word),)+
-                }
-            }
-
-            /// What it means: a sentence.
-            pub fn meaning(self) -> &'static str {
-                match self {
-                    $(Self::$word => $meaning,)+
-                }
-            }
-
             /// How much it is told about.
             pub fn weight(self) -> Weight {
                 match self {
@@ -159,17 +144,9 @@ impl From<EndReason> for Reason {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use access::report::failure;
 
     use super::*;
-
-    #[test]
-    fn no_word_means_two_things() {
-        let words: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
-        assert_eq!(words.len(), Reason::ALL.len());
-    }
 
     #[test]
     fn every_word_of_the_proxys_and_of_an_end_is_known() {

@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use crds::{AccessGrant, AccessRequest, Database, RequestPhase};
-use kube::api::ListParams;
-use kube::core::NamespaceResourceScope;
-use kube::{Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::ResourceExt;
 
 use crate::args::{Cli, CompletionFor};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Scope};
 use crate::grants::end_reason;
+use crate::lists::list;
 
 use words::{Candidate, Kind, Wanted, wanted};
 
@@ -102,35 +100,37 @@ async fn asked(kinds: &[Kind], place: Vec<String>) -> Option<Vec<Candidate>> {
     let mut found = Vec::new();
     for kind in kinds {
         found.extend(match kind {
-            Kind::Database => all::<Database>(&cluster, None).await?.iter().map(of_database).collect(),
+            Kind::Database => list::<Database>(&cluster, Scope::Namespace, None)
+                .await
+                .ok()?
+                .iter()
+                .map(of_database)
+                .collect(),
             Kind::Undecided => {
-                let requests = all::<AccessRequest>(&cluster, Some("status.phase=Pending")).await?;
+                let requests =
+                    list::<AccessRequest>(&cluster, Scope::Namespace, Some("status.phase=Pending"))
+                        .await
+                        .ok()?;
                 requests.iter().map(of_request).collect()
             }
             Kind::Request => {
-                let requests = all::<AccessRequest>(&cluster, None).await?;
+                let requests = list::<AccessRequest>(&cluster, Scope::Namespace, None).await.ok()?;
                 requests.iter().filter(|request| !is_over(request)).map(of_request).collect()
             }
             Kind::LiveGrant => {
-                let grants = all::<AccessGrant>(&cluster, None).await?;
+                let grants = list::<AccessGrant>(&cluster, Scope::Namespace, None).await.ok()?;
                 let live = grants.iter().filter(|grant| end_reason(grant).is_none());
                 live.map(of_grant).collect::<Vec<_>>()
             }
-            Kind::Grant => all::<AccessGrant>(&cluster, None).await?.iter().map(of_grant).collect(),
+            Kind::Grant => list::<AccessGrant>(&cluster, Scope::Namespace, None)
+                .await
+                .ok()?
+                .iter()
+                .map(of_grant)
+                .collect(),
         });
     }
     Some(found)
-}
-
-async fn all<K>(cluster: &Cluster, fields: Option<&str>) -> Option<Vec<K>>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + DeserializeOwned,
-{
-    let params = fields.map_or_else(ListParams::default, |fields| ListParams::default().fields(fields));
-    Some(cluster.api::<K>().list(&params).await.ok()?.items)
 }
 
 fn is_over(request: &AccessRequest) -> bool {

@@ -21,7 +21,7 @@ pub use mine::{mine, selected};
 pub use pending::pending;
 
 /// Every object of a kind that the fields select, by namespace and name.
-async fn list<K>(cluster: &Cluster, scope: Scope, fields: Option<&str>) -> Result<Vec<K>, CallError>
+pub async fn list<K>(cluster: &Cluster, scope: Scope, fields: Option<&str>) -> Result<Vec<K>, CallError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone

@@ -4,15 +4,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
 use super::*;
+use crate::config::tests::example;
 
 fn release() -> Release {
-    Release {
-        operator_user: "system:serviceaccount:keyhole-system:keyhole-operator".into(),
-        operator_namespace: "keyhole-system".into(),
-        operator_image: "registry.example.com/keyhole-operator:0.1.0".into(),
-        proxies_namespace: "keyhole-proxies".into(),
-        proxy_image: "registry.example.com/keyhole-proxy:0.1.0".into(),
-    }
+    example().release()
 }
 
 fn at(text: &str) -> Time {
