@@ -136,6 +136,10 @@ pub struct End {
     pub cut_millis: u64,
     /// What the proxy could prove: sockets, server sessions, lease, login.
     pub proofs: Vec<ProofLine>,
+    /// Whether a credential was asked for and the answer was lost, so that there may be a lease that nobody knows. Absent: an earlier
+    /// release did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<bool>,
 }
 
 /// Everything a proxy knows about itself.

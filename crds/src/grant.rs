@@ -261,6 +261,10 @@ pub struct LeaseStatus {
     /// What its proxy proved as it ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<ProofStatus>,
+    /// Whether its proxy asked for a credential and never heard the answer, so that its token may own a lease that nobody knows.
+    /// Absent: it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<bool>,
 }
 
 impl LeaseStatus {

@@ -64,6 +64,7 @@ mod tests {
                 cut_at: "2026-01-01T00:00:00Z".parse().unwrap(),
                 cut_millis: 3,
                 proofs: vec![line; 4],
+                unanswered: Some(true),
             }),
         };
         let text = message(&report);

@@ -138,7 +138,7 @@ fn can_be_recorded(report: &Report) -> bool {
     let failure = failure
         .as_ref()
         .is_none_or(|Failure { reason, message }| is_name(reason) && message.len() <= LONGEST_SENTENCE);
-    let end = end.as_ref().is_none_or(|End { reason, cut_at: _, cut_millis: _, proofs }| {
+    let end = end.as_ref().is_none_or(|End { reason, cut_at: _, cut_millis: _, proofs, unanswered: _ }| {
         is_name(reason) && proofs.len() <= MOST_PROOFS
     });
     counted && accessor && lease && failure && end

@@ -47,14 +47,14 @@ pub struct Strays {
 }
 
 impl Strays {
-    /// Nothing seen yet. A token that was let on to a credential may be getting one still where its proxy says that it is not sure of
-    /// all it asked for, and where it left no word and no lease was reported.
+    /// Nothing seen yet. A token that was let on to a credential may be getting one still where its proxy says so, and where it left
+    /// no word and no lease was reported. Of a proxy of an earlier release, only one that proved the end of its lease is sure.
     pub fn of(lease: &LeaseStatus) -> Self {
         let of_lease = |proof: &&ProofStatus| proof.item == Item::Lease.word();
-        let proof = lease.proofs.iter().find(of_lease);
-        let is_unsure = match proof {
-            Some(proof) => proof.outcome != Outcome::Proved.word(),
-            None => lease.lease_id.is_none(),
+        let is_unsure = match (lease.unanswered, lease.proofs.iter().find(of_lease)) {
+            (Some(unanswered), _) => unanswered,
+            (None, Some(proof)) => proof.outcome != Outcome::Proved.word(),
+            (None, None) => lease.lease_id.is_none(),
         };
         let in_flight = lease.had_credential() && is_unsure;
         Self { left: None, since: None, in_flight }
@@ -182,6 +182,23 @@ mod tests {
         assert!(matches!(strays.look(&ids(&[]), &BTreeSet::new(), now), Shut::Open(_)));
         let late = strays.look(&ids(&["late"]), &BTreeSet::new(), now + Duration::from_secs(20));
         assert!(matches!(late, Shut::Open(why) if why.contains("role/late")));
+    }
+
+    #[test]
+    fn a_proxy_that_could_not_end_its_lease_and_knows_of_no_other_is_not_waited_for() {
+        let open = ProofStatus { item: "lease".into(), outcome: "Open".into(), detail: String::new() };
+        let told = |unanswered| LeaseStatus {
+            confirmed: Some(true),
+            lease_id: Some("x".into()),
+            proofs: vec![open.clone()],
+            unanswered,
+            ..LeaseStatus::default()
+        };
+        let look =
+            |unanswered| Strays::of(&told(unanswered)).look(&ids(&[]), &BTreeSet::new(), Instant::now());
+        assert_eq!(look(Some(false)), Shut::Gone);
+        assert!(matches!(look(Some(true)), Shut::Open(_)));
+        assert!(matches!(look(None), Shut::Open(_)), "an earlier release did not say");
     }
 
     #[test]

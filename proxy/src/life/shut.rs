@@ -48,10 +48,11 @@ pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving
     let lease = end_lease(life, &held).await;
     let token = give_back(life, &held).await;
     let login = try_old_login(life, &held).await;
+    let unanswered = Some(held.unanswered);
     let user = held.lease.map(|leased| leased.credential.user.clone()).unwrap_or_default();
     let proofs = Shown { sockets, sessions, lease, token, login, user }.lines(E::remedies());
     let EndCause { reason, .. } = cause;
-    End { reason: reason.word().to_owned(), cut_at, cut_millis, proofs }
+    End { reason: reason.word().to_owned(), cut_at, cut_millis, proofs, unanswered }
 }
 
 async fn cut(serving: Option<Serving>) -> Sockets {

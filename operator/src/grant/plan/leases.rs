@@ -65,7 +65,7 @@ pub fn note_end(status: &mut AccessGrantStatus, pod: Option<&PodSeen>, report: O
     let Some((report, end)) = report.and_then(|report| Some((report, report.end.as_ref()?))) else { return };
     let accessor = report.token_accessor.as_ref();
     if let Some(line) = status.leases.iter_mut().find(|line| Some(&line.token_accessor) == accessor) {
-        line.proofs = proofs(end);
+        (line.proofs, line.unanswered) = (proofs(end), end.unanswered);
     }
 }
 

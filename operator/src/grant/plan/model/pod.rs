@@ -87,6 +87,7 @@ pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
                 true => vec![proof("sockets"), proof("serverSessions"), proof("lease"), proof("login")],
                 false => vec![proof("sockets")],
             },
+            unanswered: Some(false),
         }),
     })
 }
