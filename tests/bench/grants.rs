@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use crds::{AccessApproval, AccessGrant, ConditionType, is_true};
 use futures_util::{Stream, TryStreamExt};
 use harness::OpenGrant;
+use harness::figures::{Figure, Figures};
 use harness::grant::approval;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
@@ -17,7 +18,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Bench;
-use crate::figures::{Figure, Figures};
 
 const GRANTS: usize = 20;
 const PODS: usize = 20;

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use harness::OpenGrant;
+use harness::figures::{Figure, Figures};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Statement};
 use tokio::task::JoinSet;
 
 use crate::Bench;
-use crate::figures::{Figure, Figures};
 
 const ROUNDS: usize = 20;
 /// How long one path is under load in one round.

@@ -2,7 +2,6 @@
 //!
 //! Each figure is a median of at least 20 samples, or says of how many. No test depends on them.
 
-mod figures;
 mod grants;
 mod load;
 mod paths;
@@ -10,11 +9,10 @@ mod paths;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use harness::figures::{Figure, Figures};
 use harness::{Cluster, Person, TestDatabase};
 use kube::Client;
 use serde_json::json;
-
-use crate::figures::{Figure, Figures};
 
 /// The whole benchmark takes this long at most.
 const LIMIT: Duration = Duration::from_secs(25 * 60);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use crds::{ConditionType, is_true};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
@@ -42,6 +43,17 @@ impl Cluster {
             .succeeds()
             .await?;
         Ok(())
+    }
+
+    /// Name of the operator's pod that leads.
+    pub async fn leader(&self) -> anyhow::Result<String> {
+        until("a leader", PATIENCE, || async {
+            let lease: Lease = self.system::<Lease>().get("keyhole-operator").await?;
+            let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+            let lives = self.system::<Pod>().get_opt(&holder).await;
+            Ok(if matches!(lives, Ok(Some(_))) { Look::Found(holder) } else { Look::NotYet(holder) })
+        })
+        .await
     }
 
     /// `stop`, `start`, `seal` or `unseal` for Vault.

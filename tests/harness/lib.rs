@@ -7,6 +7,7 @@ pub mod bed;
 pub mod cluster;
 pub mod database;
 pub mod faults;
+pub mod figures;
 pub mod grant;
 pub mod person;
 pub mod session;

@@ -10,7 +10,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use harness::Cluster;
 use harness::cluster::impersonating;
 use harness::wait::{Look, until};
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
@@ -42,7 +41,7 @@ async fn what_is_over_costs_nothing_and_a_new_leader_ends_what_is_open() -> anyh
             all_are_settled(&cluster).await?;
 
             session.sends("SELECT SUM(a.total) FROM orders a, orders b, orders c, orders d;\n").await?;
-            let leader = leader(&cluster).await?;
+            let leader = cluster.leader().await?;
             cluster.pod_fault(&cluster.bed.system, &leader, "freeze").await?;
             let silent = Instant::now();
             cluster.revokes(&approver, &live).await?;
@@ -56,16 +55,6 @@ async fn what_is_over_costs_nothing_and_a_new_leader_ends_what_is_open() -> anyh
             Ok(())
         })
         .await
-}
-
-async fn leader(cluster: &Cluster) -> anyhow::Result<String> {
-    until("a leader", Duration::from_secs(60), || async {
-        let lease: Lease = cluster.system::<Lease>().get("keyhole-operator").await?;
-        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-        let lives = cluster.system::<Pod>().get_opt(&holder).await;
-        Ok(if matches!(lives, Ok(Some(_))) { Look::Found(holder) } else { Look::NotYet(holder) })
-    })
-    .await
 }
 
 /// How often any container of the operator was started again.
