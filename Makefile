@@ -1,5 +1,5 @@
 # make: the list of targets. Nothing here needs more than Debian, Rust, Go, Python and, for clusters and packages, root.
-.PHONY: help demo test check bench fuzz images install cluster-up cluster-down
+.PHONY: help demo test check bench scale fuzz images install cluster-up cluster-down
 BED := tests/cluster/bed
 
 # A cluster that you name on the command line is used instead of the test bed's own. A KUBECONFIG that merely stands in the
@@ -22,6 +22,9 @@ check: ## the part of the tests that needs no cluster
 
 bench: ## measures what docs/figures.md gives
 	tests/run.sh bench
+
+scale: ## measures what docs/figures.md gives of many live grants; GRANTS=10000
+	tests/run.sh scale $(GRANTS)
 
 fuzz: ## generated statements through the gate on real servers, where nothing may change; SECONDS=3600
 	tests/run.sh fuzz $(SECONDS)

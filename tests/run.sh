@@ -4,6 +4,7 @@
 # run.sh waiting            the part of them that has a cluster of its own
 # run.sh demo               the story
 # run.sh bench [--json]     the figures
+# run.sh scale [GRANTS]     the figures with many live grants, 10000 unless said; only on a cluster of its own
 # run.sh fuzz [SECONDS]     the memory of texts of every shape; then generated statements on real servers, an hour of them, with a new seed
 # KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
 set -euo pipefail
@@ -45,6 +46,7 @@ tests-built() { step tests-built "unit tests, built"; cargo test --workspace --l
 binaries() { step binaries "images and plug-in"; images/build.sh; }
 demo-built() { step demo-built "demo, built"; released --bin demo; }
 bench-built() { step bench-built "bench, built"; released --bin bench --features end-to-end/bench; }
+scale-built() { step scale-built "scale, built"; released -p scale --bin scale; }
 
 # released ARGUMENTS: a program of the tests, built beside the three binaries of the images and as they are: then cargo chooses the
 # same features for every library, and all of them are built already.
@@ -81,7 +83,7 @@ promises() {
 is_built() {
   case $1 in
     binaries) [ "$(images/build.sh --key 2>/dev/null || echo none)" = "$(cat "$KEYHOLE_CACHE/images/key" 2>/dev/null)" ] ;;
-    demo-built | bench-built) [ -e "$CARGO_TARGET_DIR/$TARGET/release/${1%-built}" ] ;;
+    demo-built | bench-built | scale-built) [ -e "$CARGO_TARGET_DIR/$TARGET/release/${1%-built}" ] ;;
     *) [ -e "$CARGO_TARGET_DIR/debug/deps" ] ;;
   esac
 }
@@ -176,7 +178,7 @@ cluster_up() {
   fi
   export KEYHOLE_BED=$BED KEYHOLE_PEOPLE=$CLUSTER_DIR/people KEYHOLE_DATABASE_CA=$PKI/db-ca.crt
   "$BED" vault up
-  "$BED" keyhole install
+  "$BED" keyhole install "$@"
 }
 
 # Starts the waiting ones in the background, as a process group that can be ended; what they say goes into a file meanwhile.
@@ -273,11 +275,26 @@ case $what in
     step figures "figures"
     "${WITHIN[@]}" "$CARGO_TARGET_DIR/$TARGET/release/bench" "$@"
     ;;
+  scale)
+    PARTS=(binaries scale-built) THEN=(cluster figures)
+    prepare
+    plan "${THEN[@]}"
+    # Who may reach whom is measured nowhere here, and a network plugin would be busy with ten thousand pods that are none.
+    CILIUM_FLAGS="--enable-policy=never --enable-k8s-networkpolicy=false" cluster_up --set grants.maxLive=100000 \
+      --set-string 'proxies.nodeSelector.keyhole\.test/stand-ins=true' \
+      --set-json 'proxies.tolerations=[{"key": "keyhole.test/stand-ins", "operator": "Exists"}]'
+    # The addresses of all stand-ins.
+    ip -n "$OUTSIDE_NS" route add local 10.77.0.0/16 dev lo
+    step figures "figures"
+    # shellcheck disable=SC2016 # the inner shell's
+    KEYHOLE_OUTSIDE=/run/netns/$OUTSIDE_NS "${WITHIN[@]}" unshare --mount bash -c 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"' _ \
+      "$CLUSTER_DIR/resolv.conf" "$CARGO_TARGET_DIR/$TARGET/release/scale" "$@"
+    ;;
   fuzz)
     "$BED" install fuzz
     tests/mysql/rootfs.sh >/dev/null
     cargo test --release -p sql --test memory --locked -- --all   # the memory of a text
     cargo run -p differential --bin fuzz --locked -- "$@"
     ;;
-  *) echo "usage: run.sh check | test | demo | bench | fuzz" >&2; exit 2 ;;
+  *) echo "usage: run.sh check | test | demo | bench | scale | fuzz" >&2; exit 2 ;;
 esac

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("end-to-end", &["crds"]),
     ("servers", &[]),
     ("differential", &["access", "servers", "sql"]),
+    ("scale", &["access", "crds", "end-to-end", "vault"]),
 ];
 
 /// Libraries that read clocks, sockets or clusters: the pure crates name none of them.

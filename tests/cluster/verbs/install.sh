@@ -1,6 +1,6 @@
 # bed install [TARGET...]                the Debian packages that these targets of make need; all of them by default
 #
-# TARGET: demo, test, check, bench, fuzz, images, cluster. For Debian bookworm with Rust, Go and Python. Does nothing when
+# TARGET: demo, test, check, bench, scale, fuzz, images, cluster. For Debian bookworm with Rust, Go and Python. Does nothing when
 # everything is there; else it needs root and a Debian mirror.
 
 # Not Debian's: these are there, or nothing can be done.
@@ -21,6 +21,7 @@ declare -A NEEDS=(
   [cluster]="programs node"
   [demo]="rust images programs node client"
   [bench]="rust images programs node client yardstick"
+  [scale]="rust images programs node client"
   [fuzz]="rust servers"
   [check]="rust programs servers checks"
   [test]="rust images programs node client servers checks"

@@ -1,0 +1,262 @@
+//! `make scale`: what many live grants cost, and how late their ends become, on a real API server, Vault and databases.
+//!
+//! Nothing runs in the pods: one process serves the status ports of all proxies, and does for their node what a kubelet does.
+
+mod fleet;
+mod grants;
+mod node;
+mod operator;
+mod stand_in;
+mod team;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use crds::GrantPhase;
+use futures_util::future::try_join_all;
+use harness::Cluster;
+use harness::figures::{Figure, Figures};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+
+use crate::fleet::Fleet;
+use crate::grants::{Grants, Seen};
+use crate::node::Node;
+use crate::team::{People, TEAMS, Team};
+
+/// How many live grants there are at last, unless said.
+const MANY: usize = 10_000;
+
+/// How many there are at first.
+const FEW: usize = 100;
+
+/// How many revocations are measured one after the other, and how many at once.
+const REVOKED: usize = 200;
+
+/// How many grants of a database that is down end beside others.
+const OF_THE_DEAD: usize = 60;
+
+/// How long a grant may take to be proved shut.
+const PROVED: Duration = Duration::from_secs(180);
+
+/// How long a revocation may take to reach a proxy.
+const TOLD: Duration = Duration::from_secs(60);
+
+/// How long one grant may take to open, beside all others.
+const OPENED: Duration = Duration::from_millis(500);
+
+/// Everything that the measurements need.
+struct Scale {
+    teams: Vec<Team>,
+    people: Arc<People>,
+    grants: Arc<Grants>,
+    fleet: Fleet,
+    figures: Figures,
+    asked: usize,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let many = match std::env::args().nth(1) {
+        None => MANY,
+        Some(number) => number.parse().context("write how many grants, or nothing")?,
+    };
+    ensure!(many > FEW, "write more than {FEW} grants");
+    let all = many + 4 * REVOKED + OF_THE_DEAD * TEAMS;
+    let teams = try_join_all((0..TEAMS).map(Team::made)).await?;
+    let cluster = Cluster::fresh("scale").await?;
+    let people = Arc::new(People::made(&cluster.bed, all).await?);
+    let (grants, fleet) = (Arc::new(Grants::default()), Fleet::default());
+    let node = Node::joins(&cluster, fleet.clone(), vault(&cluster).await?).await?;
+    let outside = std::env::var_os("KEYHOLE_OUTSIDE").map(PathBuf::from);
+    let listener = fleet::listens_in(&outside.context("KEYHOLE_OUTSIDE is not set: use `make scale`")?)?;
+    let authority = cluster.system::<Secret>().get("keyhole-internal-ca").await?.data.unwrap_or_default();
+    let authority = authority.get("tls.crt").context("no authority")?.0.clone();
+
+    let mut scale = Scale {
+        teams,
+        people: Arc::clone(&people),
+        grants: Arc::clone(&grants),
+        fleet: fleet.clone(),
+        figures: Figures::default(),
+        asked: 0,
+    };
+    // Each runs for ever: one that ends has failed.
+    tokio::select! {
+        ended = fleet.serves(listener, &authority) => ended.context("the fleet")?,
+        ended = node.lives() => ended.context("the node")?,
+        ended = Arc::clone(&node).runs() => ended.context("the node's pods")?,
+        ended = grants.follow(cluster.client.clone()) => ended.context("the grants")?,
+        ended = people.approve(cluster.client.clone()) => ended.context("the approver")?,
+        measured = scale.measures(&cluster, many) => measured?,
+    }
+    println!("{}", scale.figures.table());
+    Ok(())
+}
+
+/// Vault, as the release's proxies know it.
+async fn vault(cluster: &Cluster) -> anyhow::Result<vault::Vault> {
+    let config = cluster.system::<ConfigMap>().get("keyhole-operator").await?.data.unwrap_or_default();
+    let config: serde_json::Value =
+        serde_norway::from_str(config.get("config.yaml").context("no configuration")?)?;
+    let text = |name: &str| config["vault"][name].as_str().context("no Vault in the configuration");
+    Ok(vault::Vault::new(text("address")?, text("ca")?, None)?)
+}
+
+impl Scale {
+    async fn measures(&mut self, cluster: &Cluster, many: usize) -> anyhow::Result<()> {
+        for count in [FEW, many] {
+            self.opens(count + REVOKED).await?;
+            self.idle(cluster, count).await?;
+            self.revokes_one_by_one(count).await?;
+        }
+        self.opens(many).await?;
+        self.revokes_at_once().await?;
+        self.ends_beside_a_dead_database().await
+    }
+
+    /// Asks for as many as are missing, and waits until all are ready.
+    async fn opens(&mut self, live: usize) -> anyhow::Result<()> {
+        let missing = live - self.grants.of(GrantPhase::Ready).len();
+        eprintln!("{missing} grants are opened");
+        let began = Instant::now();
+        let numbers = self.asked..self.asked + missing;
+        self.asked += missing;
+        let within = OPENED * u32::try_from(missing)? + Duration::from_secs(120);
+        let what = format!("{live} grants to be ready");
+        let ready = self.grants.until(&what, within, |known| {
+            let ready = known.values().filter(|seen| seen.phase == GrantPhase::Ready).count();
+            (ready >= live).then_some(())
+        });
+        tokio::try_join!(self.people.ask(&self.teams, numbers), ready)?;
+        let rate = missing as f64 / began.elapsed().as_secs_f64();
+        self.figures.add(Figure::of(
+            &format!("up to {live} live: grants opened in a second"),
+            "/s",
+            vec![rate],
+        ));
+        Ok(())
+    }
+
+    async fn idle(&mut self, cluster: &Cluster, count: usize) -> anyhow::Result<()> {
+        eprintln!("the operator at rest");
+        let idle = operator::idle(cluster).await?;
+        let mut add = |what: &str, unit, value| {
+            self.figures.add(Figure::of(
+                &format!("{} live, idle: {what}", count + REVOKED),
+                unit,
+                vec![value],
+            ));
+        };
+        add("requests to the API server", "/s", idle.requests);
+        add("processor of the leader", "cores", idle.cores);
+        add("memory of the leader, the most", "MiB", idle.memory);
+        Ok(())
+    }
+
+    /// From the revocation sent until the proxy is told, and until the receipt is whole.
+    async fn revokes_one_by_one(&mut self, count: usize) -> anyhow::Result<()> {
+        eprintln!("{REVOKED} revocations, one after the other");
+        let chosen = self.some_ready();
+        let (mut told, mut ended) = (Vec::new(), Vec::new());
+        for grant in chosen {
+            let began = Instant::now();
+            told.push(self.tells(&grant, began).await?.as_secs_f64() * 1e3);
+            ended.push(self.ends(&grant).await?.duration_since(began).as_secs_f64());
+        }
+        self.figures.add(Figure::of(
+            &format!("{count} live: revocation sent → proxy told, p50"),
+            "ms",
+            told.clone(),
+        ));
+        self.figures.add(Figure::of(&format!("{count} live: the same, p99"), "ms", vec![p99(told)]));
+        self.figures.add(Figure::of(&format!("{count} live: revocation sent → Ended"), "s", ended));
+        Ok(())
+    }
+
+    /// As they come by their uids, which are random.
+    fn some_ready(&self) -> Vec<Seen> {
+        self.grants.of(GrantPhase::Ready).into_iter().take(REVOKED).collect()
+    }
+
+    async fn tells(&self, grant: &Seen, began: Instant) -> anyhow::Result<Duration> {
+        let stand_in = self.fleet.of(&grant.uid).context("a grant without stand-in")?;
+        self.people.revoke(&grant.namespace, &grant.name).await?;
+        let told = tokio::time::timeout(TOLD, stand_in.told()).await.context("nobody told the proxy")?;
+        Ok(told.at.saturating_duration_since(began))
+    }
+
+    async fn ends(&self, grant: &Seen) -> anyhow::Result<Instant> {
+        let ended = self.grants.until("a grant to end", PROVED, |known| {
+            let seen = known.get(&grant.uid)?;
+            (seen.phase == GrantPhase::Ended).then(|| seen.clone())
+        });
+        let ended = ended.await?;
+        ensure!(ended.lease_proved, "the end of a lease is not proved: {ended:?}");
+        Ok(ended.since)
+    }
+
+    async fn revokes_at_once(&mut self) -> anyhow::Result<()> {
+        eprintln!("{REVOKED} revocations at once");
+        let chosen = self.some_ready();
+        let began = Instant::now();
+        let told = try_join_all(chosen.iter().map(|grant| self.tells(grant, began))).await?;
+        let sent_to_last = told.into_iter().max().unwrap_or_default();
+        let ended = try_join_all(chosen.iter().map(|grant| self.ends(grant))).await?;
+        let last = ended.into_iter().max().context("no grant ended")?.duration_since(began);
+        let mut add = |what: &str, value: Duration| {
+            self.figures.add(Figure::of(what, "s", vec![value.as_secs_f64()]));
+        };
+        add("200 revoked at once: the first sent → the last proxy told", sent_to_last);
+        add("200 revoked at once: the first sent → the last Ended", last);
+        Ok(())
+    }
+
+    /// How long a lease takes to be proved gone, alone and beside those of a server that does not answer.
+    async fn ends_beside_a_dead_database(&mut self) -> anyhow::Result<()> {
+        eprintln!("{OF_THE_DEAD} grants end whose database is down");
+        let [dead, living] = [TEAMS - 1, 0].map(|number| {
+            let namespace = self.teams[number].cluster.namespace.clone();
+            let live = self.grants.of(GrantPhase::Ready).into_iter();
+            live.filter(|grant| grant.namespace == namespace).collect::<Vec<_>>()
+        });
+        let (alone, beside) = living.split_at(living.len().min(20) / 2);
+        let before = self.leases_shut(alone).await?;
+        let team = &self.teams[TEAMS - 1];
+        team.database.stops(&team.cluster).await?;
+        let measured = async {
+            let dead: Vec<&Seen> = dead.iter().take(OF_THE_DEAD).collect();
+            ensure!(dead.len() == OF_THE_DEAD, "too few grants of one database");
+            let began = Instant::now();
+            try_join_all(dead.iter().map(|grant| self.tells(grant, began))).await?;
+            self.leases_shut(&beside[..beside.len().min(10)]).await
+        }
+        .await;
+        team.database.starts(&team.cluster).await?;
+        self.figures.add(Figure::of("revocation sent → lease proved gone, alone", "s", before));
+        self.figures.add(Figure::of("the same beside 60 of a dead database", "s", measured?));
+        Ok(())
+    }
+
+    async fn leases_shut(&self, grants: &[Seen]) -> anyhow::Result<Vec<f64>> {
+        let mut seconds = Vec::new();
+        for grant in grants {
+            let began = Instant::now();
+            self.tells(grant, began).await?;
+            let shut =
+                self.grants.until("a lease to be shut", PROVED, |known| known.get(&grant.uid)?.lease_shut);
+            seconds.push(shut.await?.duration_since(began).as_secs_f64());
+        }
+        if seconds.is_empty() {
+            bail!("no grant to measure")
+        }
+        Ok(seconds)
+    }
+}
+
+/// The value that one in a hundred exceeds.
+fn p99(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples.get(samples.len().saturating_mul(99) / 100).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,60 @@
+//! What the operator costs: its own figures, and those that the kernel keeps of its process.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use harness::Cluster;
+
+/// How long one figure is taken for.
+const SAMPLE: Duration = Duration::from_secs(120);
+
+/// What the leader took while nothing was asked of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// Requests to the API server in a second.
+    pub requests: f64,
+    /// Cores.
+    pub cores: f64,
+    /// The most resident memory that was seen, in MiB.
+    pub memory: f64,
+}
+
+/// Measures for two minutes.
+pub async fn idle(cluster: &Cluster) -> anyhow::Result<Idle> {
+    let leader = cluster.leader().await?;
+    let began = Instant::now();
+    let (requests, seconds) = (requests(cluster, &leader).await?, processor(cluster, &leader).await?);
+    let mut memory = resident(cluster, &leader).await?;
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    while began.elapsed() < SAMPLE {
+        every.tick().await;
+        memory = memory.max(resident(cluster, &leader).await?);
+    }
+    let took = began.elapsed().as_secs_f64();
+    Ok(Idle {
+        requests: (self::requests(cluster, &leader).await? - requests) / took,
+        cores: (processor(cluster, &leader).await? - seconds) / took,
+        memory,
+    })
+}
+
+/// Requests that it has sent to the API server.
+async fn requests(cluster: &Cluster, pod: &str) -> anyhow::Result<f64> {
+    let path = format!("/api/v1/namespaces/{}/pods/{pod}:8080/proxy/metrics", cluster.bed.system);
+    let page = cluster.bed.kubectl().args(["get", "--raw", &path]).succeeds().await?;
+    let line = page.lines().find_map(|line| line.strip_prefix("keyhole_operator_api_requests_total "));
+    Ok(line.context("no figure of its requests")?.trim().parse()?)
+}
+
+/// Seconds of processor time that it has used.
+async fn processor(cluster: &Cluster, pod: &str) -> anyhow::Result<f64> {
+    let verb = cluster.bed.verb("pod").args([&cluster.bed.system, pod, "processor"]);
+    Ok(verb.succeeds().await?.trim().parse()?)
+}
+
+/// MiB that it holds now.
+async fn resident(cluster: &Cluster, pod: &str) -> anyhow::Result<f64> {
+    let printed = cluster.bed.verb("pod").args([&cluster.bed.system, pod, "memory"]).succeeds().await?;
+    let (resident, _) = printed.trim().split_once(' ').context("no memory")?;
+    Ok(resident.parse::<f64>()? / 1024.0)
+}

@@ -1,0 +1,191 @@
+//! A proxy's life without sessions: the same token, lease and report, and the same end, but nobody can connect.
+//!
+//! Vault and the database are asked as a proxy asks them, so what the operator finds there is real.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use access::report::{End, Lease, Phase, ProofLine, Report, Usage};
+use access::{EndReason, Grant, Item, Login, Outcome};
+use anyhow::{Context, bail};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+use vault::{Secret, Vault};
+
+/// How long the operator may take to have an accessor on record: it may have thousands to look at.
+const ON_RECORD: Duration = Duration::from_secs(600);
+
+/// How long giving one thing back to Vault may take, as with a proxy.
+const GIVING_BACK: Duration = Duration::from_secs(3);
+
+/// What the operator sees of one proxy, and what it told it.
+pub struct StandIn {
+    grant: Grant,
+    report: Mutex<Report>,
+    on_record: watch::Sender<bool>,
+    told: watch::Sender<Option<Told>>,
+}
+
+/// The order to end.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// When it came.
+    pub at: Instant,
+    /// A word of `access::EndReason`.
+    pub reason: String,
+}
+
+/// What it holds in Vault.
+struct Held {
+    owner: Secret,
+    lease_id: Option<String>,
+}
+
+impl StandIn {
+    /// A proxy that has just started.
+    pub fn new(grant: Grant) -> Arc<Self> {
+        let report = Report {
+            grant_uid: grant.identity.uid.clone(),
+            version: "stand-in".to_owned(),
+            phase: Phase::Starting,
+            token_accessor: None,
+            lease: None,
+            server_version: None,
+            failure: None,
+            usage: Usage::default(),
+            end: None,
+        };
+        let (on_record, told) = (watch::Sender::new(false), watch::Sender::new(None));
+        Arc::new(Self { grant, report: Mutex::new(report), on_record, told })
+    }
+
+    /// What it says about itself.
+    pub fn report(&self) -> Report {
+        self.shown().clone()
+    }
+
+    /// The accessor is on record, if it is this one's.
+    pub fn confirm(&self, accessor: &str) -> bool {
+        let is_ours = self.shown().token_accessor.as_deref() == Some(accessor);
+        if is_ours {
+            self.on_record.send_replace(true);
+        }
+        is_ours
+    }
+
+    /// It shall end. The first order counts.
+    pub fn end(&self, reason: &str) {
+        let told = Told { at: Instant::now(), reason: reason.to_owned() };
+        self.told.send_if_modified(|first| first.is_none().then(|| *first = Some(told)).is_some());
+    }
+
+    /// Waits for the order to end.
+    pub async fn told(&self) -> Told {
+        let mut told = self.told.subscribe();
+        loop {
+            // The sender lives as long as `self`.
+            if let Ok(told) = told.wait_for(Option::is_some).await
+                && let Some(told) = told.clone()
+            {
+                return told;
+            }
+        }
+    }
+
+    /// Everything until people could connect.
+    async fn opens(&self, vault: &Vault, jwt: &Secret) -> anyhow::Result<Held> {
+        let Login::Kubernetes { mount, role, .. } = &self.grant.vault.login else {
+            bail!("a grant in a cluster logs in with its service account");
+        };
+        let login = vault.login_kubernetes(mount, role, jwt).await?.value.token;
+        let seconds = self.grant.seconds_left;
+        let owner = vault.create_token(&login, &self.grant.vault.token_role, seconds).await?.value;
+        let mut held = Held { owner: owner.token, lease_id: None };
+        {
+            let mut shown = self.shown();
+            shown.phase = Phase::Custody;
+            shown.token_accessor = Some(owner.accessor);
+        }
+        let mut on_record = self.on_record.subscribe();
+        tokio::time::timeout(ON_RECORD, on_record.wait_for(|known| *known))
+            .await
+            .context("nobody had the accessor on record in time")??;
+        vault.revoke_self(&login).await?;
+        self.shown().phase = Phase::Leasing;
+        let path = self.grant.target.lease.credentials_path();
+        let lent = vault.read_credentials(&held.owner, &path).await?.value;
+        held.lease_id = Some(lent.lease_id.clone());
+        let seconds = SignedDuration::from_secs(i64::try_from(lent.seconds)?);
+        let mut shown = self.shown();
+        shown.lease = Some(Lease {
+            lease_id: lent.lease_id,
+            user_name: lent.user,
+            expires_at: Timestamp::now().checked_add(seconds)?,
+        });
+        shown.phase = Phase::Ready;
+        Ok(held)
+    }
+
+    /// Opens, says so, waits for the order to end, and gives back what it holds. Answers its last report.
+    pub async fn lives(&self, vault: &Vault, jwt: &Secret, ready: impl AsyncFnOnce()) -> Report {
+        let held = tokio::select! {
+            held = self.opens(vault, jwt) => held.inspect_err(|error| eprintln!("a stand-in: {error:#}")).ok(),
+            _ = self.told() => None,
+        };
+        if held.is_some() {
+            ready().await;
+        }
+        let told = match &held {
+            Some(_) => self.told().await,
+            None => Told { at: Instant::now(), reason: EndReason::Failed.word().to_owned() },
+        };
+        let cut_at = Timestamp::now();
+        self.shown().phase = Phase::Ending;
+        let given_back = match &held {
+            Some(held) => gives_back(vault, held).await,
+            None => Err(anyhow::anyhow!("it was not opened")),
+        };
+        let mut shown = self.shown();
+        shown.phase = Phase::Ended;
+        shown.end = Some(End {
+            reason: told.reason,
+            cut_at,
+            cut_millis: 0,
+            proofs: proofs(&given_back),
+            unanswered: Some(false),
+        });
+        shown.clone()
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lease, then the token that owns it.
+async fn gives_back(vault: &Vault, held: &Held) -> anyhow::Result<()> {
+    if let Some(id) = &held.lease_id {
+        tokio::time::timeout(GIVING_BACK, vault.revoke_lease(&held.owner, id)).await??;
+    }
+    tokio::time::timeout(GIVING_BACK, vault.revoke_self(&held.owner)).await??;
+    Ok(())
+}
+
+/// Nobody ever connected; whether the old login is refused it does not try.
+fn proofs(given_back: &anyhow::Result<()>) -> Vec<ProofLine> {
+    let line = |item: Item, outcome: Outcome, detail: &str| ProofLine {
+        item: item.word().to_owned(),
+        outcome: outcome.word().to_owned(),
+        detail: detail.to_owned(),
+    };
+    let lease = match given_back {
+        Ok(()) => line(Item::Lease, Outcome::Proved, "it was revoked"),
+        Err(_) => line(Item::Lease, Outcome::Open, "Vault did not answer in time"),
+    };
+    vec![
+        line(Item::Sockets, Outcome::Proved, "nobody could ever connect"),
+        line(Item::ServerSessions, Outcome::Proved, "none was ever opened"),
+        lease,
+        line(Item::Login, Outcome::Unprovable, "a stand-in does not try it"),
+    ]
+}
