@@ -8,8 +8,9 @@ use crate::{authorities, databases, vault_setup};
 
 /// The text to print.
 pub async fn set_up_vault(place: &Place, args: VaultSetupArgs) -> anyhow::Result<String> {
+    let purpose = args.purpose();
     if args.operator {
-        return Ok(vault_setup::operator_script(&args.operator_setup())?);
+        return Ok(vault_setup::operator_script(&args.operator_setup(), purpose)?);
     }
     let target = match (&args.file, &args.database) {
         (Some(file), name) => databases::from_file(file, name.as_deref(), place.namespace.as_deref())?,
@@ -24,5 +25,9 @@ pub async fn set_up_vault(place: &Place, args: VaultSetupArgs) -> anyhow::Result
     };
     let sql = args.sql;
     let setup = args.database_setup(target);
-    Ok(if sql { vault_setup::administrator_sql(&setup)? } else { vault_setup::database_script(&setup)? })
+    Ok(if sql {
+        vault_setup::administrator_sql(&setup)?
+    } else {
+        vault_setup::database_script(&setup, purpose)?
+    })
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::duration::minutes;
-use crate::vault_setup::{Administrator, Binary, DatabaseSetup, OperatorSetup, ServiceAccount, VaultName};
+use crate::vault_setup::{
+    Administrator, Binary, DatabaseSetup, OperatorSetup, Purpose, ServiceAccount, VaultName,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +18,11 @@ Examples:
   # the same without a cluster
   kubectl keyhole vault-setup -f database.yaml --binary vault | sh
   # once per cluster: what the operator may do
-  kubectl keyhole vault-setup --operator | sh";
+  kubectl keyhole vault-setup --operator | sh
+  # does Vault still have what this release would write? Changes nothing
+  kubectl keyhole vault-setup orders -n shop --check | sh
+  # when a Database goes: its leases, roles and policies in Vault; the connection too with --admin-user
+  kubectl keyhole vault-setup -f database.yaml --admin-user vaultadmin --remove | sh";
 
 /// See `Command::VaultSetup`.
 #[derive(Args)]
@@ -34,6 +40,12 @@ pub struct VaultSetupArgs {
     /// Print the SQL for the database administrator instead of the commands for Vault
     #[arg(long, requires = "admin_user")]
     pub sql: bool,
+    /// Print commands that compare Vault with the set-up, say what differs, and change nothing
+    #[arg(long, conflicts_with = "sql")]
+    check: bool,
+    /// Print commands that take the set-up away again, what was lent first
+    #[arg(long, conflicts_with_all = ["sql", "check"])]
+    remove: bool,
     /// The program that the commands call
     #[arg(long, value_enum, default_value = "bao")]
     pub binary: Binary,
@@ -85,6 +97,15 @@ struct OperatorOptions {
 }
 
 impl VaultSetupArgs {
+    /// What the printed commands shall do.
+    pub fn purpose(&self) -> Purpose {
+        match (self.check, self.remove) {
+            (true, _) => Purpose::Check,
+            (false, true) => Purpose::Remove,
+            (false, false) => Purpose::SetUp,
+        }
+    }
+
     /// The set-up of this database.
     pub fn database_setup(self, target: access::Target) -> DatabaseSetup {
         let DatabaseOptions {

@@ -4,7 +4,7 @@ use access::{Engine, Target, Tls, VaultLease};
 use serde::Serialize;
 
 use super::policies::{lease_policy, login_policy};
-use super::script::Script;
+use super::script::{Purpose, Script};
 use super::statements::{NoSchema, Schemas, Statements, statements};
 use super::{AuthRole, BadParameters, BadVaultName, Binary, VaultName};
 
@@ -98,16 +98,17 @@ pub fn administrator_sql(setup: &DatabaseSetup) -> Result<String, SetupError> {
     Ok(super::statements::administrator_sql(&setup.target, &schemas, administrator.user.as_str()))
 }
 
-/// What the platform team runs with rights on Vault: the database role, policies, token role and auth role.
-pub fn database_script(setup: &DatabaseSetup) -> Result<String, SetupError> {
+/// What the platform team runs with rights on Vault: it makes, compares or takes away the database role, policies, token role and auth
+/// role; with an administrator the connection, too.
+pub fn database_script(setup: &DatabaseSetup, purpose: Purpose) -> Result<String, SetupError> {
     let names = Names::of(setup)?;
     let schemas = Schemas::of(&setup.target, &setup.schemas).map_err(SetupError::NoSchema)?;
     let Target { namespace, name, engine, .. } = &setup.target;
-    let purpose = format!("Vault set-up of Database {namespace}/{name} ({}).", engine.word());
-    let mut script = Script::new(setup.binary, &purpose);
+    let about = format!("Database {namespace}/{name} ({}).", engine.word());
+    let mut script = Script::new(setup.binary, &about);
     write_role(&mut script, setup, &names, &schemas).map_err(SetupError::Parameters)?;
     write_identity(&mut script, setup, &names).map_err(SetupError::Parameters)?;
-    Ok(script.to_string())
+    Ok(script.text(purpose))
 }
 
 #[derive(Serialize)]
@@ -184,6 +185,7 @@ fn write_role(
         revocation_statements: revocation,
     };
     script.write(&format!("{}/roles/{}", names.mount, names.role), None, &role)?;
+    script.lends(names.credentials.as_str());
     Ok(())
 }
 
@@ -255,6 +257,7 @@ fn write_identity(script: &mut Script, setup: &DatabaseSetup, names: &Names) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::Purpose::SetUp;
     use access::{Allowances, QualifiedName, ServerAddress, VaultLease};
 
     use super::*;
@@ -290,11 +293,11 @@ mod tests {
     fn a_database_without_a_schema_is_refused_rather_than_opened_whole() {
         let mut without = setup(Engine::MariaDb);
         without.target.schema = None;
-        assert!(matches!(database_script(&without), Err(SetupError::NoSchema(_))));
+        assert!(matches!(database_script(&without, SetUp), Err(SetupError::NoSchema(_))));
         without.target.allowances.schemas.push("INFORMATION_SCHEMA".into());
-        assert!(matches!(database_script(&without), Err(SetupError::NoSchema(_))));
+        assert!(matches!(database_script(&without, SetUp), Err(SetupError::NoSchema(_))));
         without.schemas.push("shop".into());
-        assert!(database_script(&without).unwrap().contains("SELECT, SHOW VIEW ON `shop`.* TO"));
+        assert!(database_script(&without, SetUp).unwrap().contains("SELECT, SHOW VIEW ON `shop`.* TO"));
     }
 
     #[test]
@@ -302,13 +305,13 @@ mod tests {
         for role in ["../admin", "a b", "a'; id; '", "x\nKEYHOLE\nid", "*"] {
             let mut bad = setup(Engine::MariaDb);
             bad.target.lease.role = role.into();
-            assert!(matches!(database_script(&bad), Err(SetupError::Name { .. })), "{role}");
+            assert!(matches!(database_script(&bad, SetUp), Err(SetupError::Name { .. })), "{role}");
         }
     }
 
     #[test]
     fn an_underscore_in_a_schema_does_not_open_its_neighbours() {
-        let script = database_script(&setup(Engine::MariaDb)).unwrap();
+        let script = database_script(&setup(Engine::MariaDb), SetUp).unwrap();
         assert!(script.contains(r"SELECT, SHOW VIEW ON `my\\_shop`.* TO"), "{script}");
         assert!(!script.contains("`my_shop`"));
     }
@@ -316,12 +319,12 @@ mod tests {
     #[test]
     fn a_user_is_locked_and_cut_off_before_it_is_dropped() {
         for engine in [Engine::MariaDb, Engine::MySql] {
-            let script = database_script(&setup(engine)).unwrap();
+            let script = database_script(&setup(engine), SetUp).unwrap();
             let place = |what: &str| script.find(what).unwrap_or_else(|| panic!("{what} in {script}"));
             let cut = if engine == Engine::MariaDb { "KILL HARD USER" } else { "CALL keyhole.end_sessions" };
             assert!(place("ACCOUNT LOCK") < place(cut) && place(cut) < place("DROP USER"));
         }
-        let script = database_script(&setup(Engine::PostgreSql)).unwrap_err();
+        let script = database_script(&setup(Engine::PostgreSql), SetUp).unwrap_err();
         assert!(matches!(script, SetupError::NoSchema(_)), "a PostgreSQL database is not a schema");
     }
 
@@ -344,17 +347,20 @@ mod tests {
 
     #[test]
     fn the_password_is_read_from_its_file_and_never_printed() {
-        let script = database_script(&setup(Engine::MariaDb)).unwrap();
+        let script = database_script(&setup(Engine::MariaDb), SetUp).unwrap();
         assert!(script.contains(r"password=@'it'\''s secret' - <<'KEYHOLE'"), "{script}");
         let mut there = setup(Engine::MariaDb);
         there.administrator = None;
-        assert!(!database_script(&there).unwrap().contains("password=@"));
+        assert!(!database_script(&there, SetUp).unwrap().contains("password=@"));
         assert!(matches!(administrator_sql(&there), Err(SetupError::NoAdministrator)));
     }
 
     #[test]
     fn the_script_is_this() {
-        insta::assert_snapshot!("mariadb_script", database_script(&setup(Engine::MariaDb)).unwrap());
+        insta::assert_snapshot!("mariadb_script", database_script(&setup(Engine::MariaDb), SetUp).unwrap());
+        let of = |purpose| database_script(&setup(Engine::MariaDb), purpose).unwrap();
+        insta::assert_snapshot!("mariadb_check", of(Purpose::Check));
+        insta::assert_snapshot!("mariadb_remove", of(Purpose::Remove));
         insta::assert_snapshot!("mariadb_sql", administrator_sql(&setup(Engine::MariaDb)).unwrap());
         insta::assert_snapshot!("mysql_sql", administrator_sql(&setup(Engine::MySql)).unwrap());
     }

@@ -14,7 +14,7 @@ mod statements;
 pub use database::{Administrator, DatabaseSetup, administrator_sql, database_script};
 pub use name::{BadVaultName, VaultName};
 pub use operator::{OperatorSetup, ServiceAccount, operator_script};
-pub use script::{BadParameters, Binary};
+pub use script::{BadParameters, Binary, Purpose};
 
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::policies::operator_policy;
-use super::script::Script;
+use super::script::{Purpose, Script};
 use super::{AuthRole, BadParameters, Binary, VaultName};
 
 /// The one name of the operator's policy.
@@ -38,10 +38,10 @@ struct KubernetesConfig<'a> {
     kubernetes_host: &'a str,
 }
 
-/// What the platform team runs once per cluster.
-pub fn operator_script(setup: &OperatorSetup) -> Result<String, BadParameters> {
+/// What the platform team runs once per cluster: it makes, compares or takes away what the operator may do.
+pub fn operator_script(setup: &OperatorSetup, purpose: Purpose) -> Result<String, BadParameters> {
     let OperatorSetup { binary, mounts, kubernetes_mount, kubernetes_host, account } = setup;
-    let mut script = Script::new(*binary, "Vault set-up of the Keyhole operator; once per cluster.");
+    let mut script = Script::new(*binary, "the Keyhole operator; once per cluster.");
     script.note(
         "Vault asks the API server whether a pod's token is good. It does so with a token of its own, so Vault's\n\
          service account needs the ClusterRole system:auth-delegator. A configuration that is there already stays\n\
@@ -58,7 +58,7 @@ pub fn operator_script(setup: &OperatorSetup) -> Result<String, BadParameters> {
     script.policy(POLICY, &operator_policy(mounts));
     let role = AuthRole::of(account.namespace.as_str(), account.name.as_str(), POLICY, "1h");
     script.write(&format!("auth/{kubernetes_mount}/role/{}", account.name), None, &role)?;
-    Ok(script.to_string())
+    Ok(script.text(purpose))
 }
 
 #[cfg(test)]
@@ -77,6 +77,6 @@ mod tests {
                 name: "keyhole-operator".parse().unwrap(),
             },
         };
-        insta::assert_snapshot!(operator_script(&setup).unwrap());
+        insta::assert_snapshot!(operator_script(&setup, Purpose::SetUp).unwrap());
     }
 }

@@ -1,8 +1,10 @@
-//! A shell script as a list of steps. Everything that is not a checked name travels in quoted here-documents.
-
-use std::fmt;
+//! What stands in Vault as a list of steps, and three shell scripts of it: one that makes it, one that tells what differs, and one that
+//! takes it away. Everything that is not a checked name travels in quoted here-documents.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::VaultName;
 
 /// Which program talks to Vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -20,12 +22,46 @@ impl Binary {
             Self::Vault => "vault",
         }
     }
+
+    fn variables(self) -> &'static str {
+        match self {
+            Self::Bao => "BAO_ADDR and BAO_TOKEN",
+            Self::Vault => "VAULT_ADDR and VAULT_TOKEN",
+        }
+    }
 }
 
-/// The script so far.
+/// What a script does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Makes everything, or brings it up to date.
+    SetUp,
+    /// Changes nothing, tells what differs, and fails if anything does.
+    Check,
+    /// Takes everything away that is this one's alone, what it has lent first.
+    Remove,
+}
+
+/// What stands in Vault, in the order in which it is made.
 pub struct Script {
     binary: Binary,
-    text: String,
+    about: String,
+    steps: Vec<Step>,
+}
+
+enum Step {
+    /// A comment above what comes next.
+    Note(String),
+    /// An engine is mounted; others may use it too. `list` and `kind` are Vault's words.
+    Mounted { list: &'static str, kind: &'static str, mount: VaultName },
+    /// A policy.
+    Policy { name: String, text: String },
+    /// Parameters at a path. `secret` is one more, and the file its value is read from.
+    Written { path: String, secret: Option<(&'static str, String)>, json: String },
+    /// The same, unless something is there: what is, is somebody's decision.
+    WrittenOnce { path: String, json: String },
+    /// Leases may hang on what stands before.
+    Lends { path: String },
 }
 
 /// What can't be written: a value without a JSON form. It does not happen with the types here.
@@ -37,81 +73,180 @@ pub struct BadParameters {
 }
 
 impl Script {
-    /// Starts a script; `purpose` is one line.
-    pub fn new(binary: Binary, purpose: &str) -> Self {
-        let program = binary.word();
-        let variables = match binary {
-            Binary::Bao => "BAO_ADDR and BAO_TOKEN",
-            Binary::Vault => "VAULT_ADDR and VAULT_TOKEN",
-        };
-        let text = format!(
-            "#!/bin/sh\n# {purpose}\n# Made by `kubectl keyhole vault-setup`. Needs `{program}` with {variables} set. \
-             Running it again changes nothing.\nset -eu\n"
-        );
-        Self { binary, text }
+    /// Starts a script; `about` says whose set-up it is.
+    pub fn new(binary: Binary, about: &str) -> Self {
+        Self { binary, about: about.to_owned(), steps: Vec::new() }
     }
 
     /// A comment above what comes next; each line of `text` becomes one.
-    pub fn note(&mut self, text: &str) -> &mut Self {
-        self.text.push('\n');
-        for line in text.lines() {
-            self.text.push_str(&format!("# {line}\n"));
-        }
-        self
+    pub fn note(&mut self, text: &str) {
+        self.steps.push(Step::Note(text.to_owned()));
     }
 
     /// Mounts an engine where it is not mounted yet. `list` and `kind` are Vault's words.
-    pub fn enable(&mut self, list: &str, kind: &str, mount: &super::VaultName) -> &mut Self {
-        let program = self.binary.word();
-        self.text.push_str(&format!(
-            "{program} {list} list -format=json | grep -q '\"{mount}/\"' || {program} {list} enable -path='{mount}' {kind}\n"
-        ));
-        self
+    pub fn enable(&mut self, list: &'static str, kind: &'static str, mount: &VaultName) {
+        self.steps.push(Step::Mounted { list, kind, mount: mount.clone() });
     }
 
     /// Writes a policy.
-    pub fn policy(&mut self, name: &str, policy: &str) -> &mut Self {
-        let program = self.binary.word();
-        self.here(&format!("{program} policy write '{name}' -"), policy);
-        self
+    pub fn policy(&mut self, name: &str, text: &str) {
+        self.steps.push(Step::Policy { name: name.to_owned(), text: text.to_owned() });
     }
 
     /// Writes `parameters` to a path. `secret` is a parameter and the file its value is read from.
     pub fn write(
         &mut self,
         path: &str,
-        secret: Option<(&str, &str)>,
+        secret: Option<(&'static str, &str)>,
         parameters: &impl Serialize,
-    ) -> Result<&mut Self, BadParameters> {
-        let json = serde_json::to_string_pretty(parameters)
-            .map_err(|source| BadParameters { path: path.to_owned(), source })?;
-        let secret = secret.map_or_else(String::new, |(key, file)| format!(" {key}=@{}", quoted(file)));
-        let program = self.binary.word();
-        self.here(&format!("{program} write '{path}'{secret} -"), &format!("{json}\n"));
-        Ok(self)
+    ) -> Result<(), BadParameters> {
+        let (path, json) = (path.to_owned(), json(path, parameters)?);
+        let secret = secret.map(|(key, file)| (key, file.to_owned()));
+        self.steps.push(Step::Written { path, secret, json });
+        Ok(())
     }
 
-    /// The same, where nothing can be read at that path yet: what is there is somebody's decision.
-    pub fn write_once(
-        &mut self,
-        path: &str,
-        parameters: &impl Serialize,
-    ) -> Result<&mut Self, BadParameters> {
-        let program = self.binary.word();
-        self.text.push_str(&format!("{program} read '{path}' >/dev/null 2>&1 || "));
-        self.write(path, None, parameters)
+    /// The same, where nothing can be read at that path yet.
+    pub fn write_once(&mut self, path: &str, parameters: &impl Serialize) -> Result<(), BadParameters> {
+        self.steps.push(Step::WrittenOnce { path: path.to_owned(), json: json(path, parameters)? });
+        Ok(())
     }
 
-    /// JSON has no line of its own that reads `KEYHOLE`, and neither have our policies: names hold no line breaks.
-    fn here(&mut self, command: &str, content: &str) {
-        self.text.push_str(&format!("{command} <<'KEYHOLE'\n{content}KEYHOLE\n"));
+    /// Says that leases under this path hang on what was written before.
+    pub fn lends(&mut self, path: &str) {
+        self.steps.push(Step::Lends { path: path.to_owned() });
+    }
+
+    /// The script for this purpose.
+    pub fn text(&self, purpose: Purpose) -> String {
+        let (program, variables, about) = (self.binary.word(), self.binary.variables(), &self.about);
+        let (title, promise) = match purpose {
+            Purpose::SetUp => ("Vault set-up of", "Running it again changes nothing."),
+            Purpose::Check => {
+                ("Compares Vault with the set-up of", "It changes nothing, and fails if anything differs.")
+            }
+            Purpose::Remove => (
+                "Takes away from Vault the set-up of",
+                "It ends what was lent. Running it again changes nothing.",
+            ),
+        };
+        let head = format!(
+            "#!/bin/sh\n# {title} {about}\n# Made by `kubectl keyhole vault-setup`. Needs `{program}` with {variables} set. \
+             {promise}\nset -eu\n"
+        );
+        let steps = self.steps.iter();
+        let body: String = match purpose {
+            Purpose::SetUp => steps.map(|step| step.made(program)).collect(),
+            Purpose::Check => {
+                let compared: String = steps.map(|step| step.compared(program)).collect();
+                format!(
+                    "{COMPARE}{compared}\n[ $differs = 0 ] || exit 1\necho 'All of it is in Vault, as it should be.'\n"
+                )
+            }
+            Purpose::Remove => steps.rev().map(|step| step.removed(program)).collect(),
+        };
+        head + &body
     }
 }
 
-impl fmt::Display for Script {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+/// What is wanted comes from standard input.
+const COMPARE: &str = r#"
+differs=0
+compare() {
+  what=$1
+  shift
+  wanted=$(cat)
+  found=$("$@" 2>/dev/null) || found='(nothing)'
+  [ "$wanted" = "$found" ] && return
+  differs=1
+  printf '%s differs\n  wanted: %s\n  found:  %s\n' "$what" "$wanted" "$found"
+}
+
+"#;
+
+impl Step {
+    fn made(&self, program: &str) -> String {
+        match self {
+            Self::Note(text) => {
+                let lines: String = text.lines().map(|line| format!("# {line}\n")).collect();
+                format!("\n{lines}")
+            }
+            Self::Mounted { list, kind, mount } => format!(
+                "{program} {list} list -format=json | grep -q '\"{mount}/\"' || {program} {list} enable -path='{mount}' {kind}\n"
+            ),
+            Self::Policy { name, text } => here(&format!("{program} policy write '{name}' -"), text),
+            Self::Written { path, secret, json } => {
+                let secret = secret.as_ref().map(|(key, file)| format!(" {key}=@{}", quoted(file)));
+                here(&format!("{program} write '{path}'{} -", secret.unwrap_or_default()), json)
+            }
+            Self::WrittenOnce { path, json } => {
+                let once = format!("{program} read '{path}' >/dev/null 2>&1 || {program} write '{path}' -");
+                here(&once, json)
+            }
+            Self::Lends { .. } => String::new(),
+        }
     }
+
+    fn compared(&self, program: &str) -> String {
+        match self {
+            Self::Note(_) | Self::WrittenOnce { .. } | Self::Lends { .. } => String::new(),
+            Self::Mounted { list, kind, mount } => format!(
+                "{program} {list} list -format=json | grep -q '\"{mount}/\"' || \
+                 {{ differs=1; echo 'no {kind} engine is mounted at {mount}'; }}\n"
+            ),
+            Self::Policy { name, text } => {
+                here(&format!("compare 'policy {name}' {program} policy read '{name}'"), text)
+            }
+            Self::Written { path, json, .. } => {
+                let parameters: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
+                let shown = parameters.iter().filter_map(|(key, value)| Some((key, shown(key, value)?)));
+                let each = shown.map(|(key, wanted)| {
+                    let compare = format!("compare '{path}: {key}' {program} read -field={key} '{path}'");
+                    here(&compare, &format!("{wanted}\n"))
+                });
+                each.collect()
+            }
+        }
+    }
+
+    fn removed(&self, program: &str) -> String {
+        match self {
+            Self::Note(_) | Self::Mounted { .. } | Self::WrittenOnce { .. } => String::new(),
+            Self::Policy { name, .. } => format!("{program} policy delete '{name}'\n"),
+            Self::Written { path, .. } => format!("{program} delete '{path}'\n"),
+            Self::Lends { path } => format!("{program} lease revoke -sync -prefix '{path}'\n"),
+        }
+    }
+}
+
+/// Parameters of a connection that Vault shows in another form than it takes, or nowhere.
+const NOT_SHOWN: [&str; 5] = ["connection_url", "username", "username_template", "tls_ca", "tls_server_name"];
+
+/// How `read -field` prints a parameter: lists as Go does, times in seconds.
+fn shown(key: &str, value: &Value) -> Option<String> {
+    match value {
+        _ if NOT_SHOWN.contains(&key) => None,
+        Value::String(text) if key.ends_with("ttl") => {
+            Some(text.parse::<jiff::SignedDuration>().ok()?.as_secs().to_string())
+        }
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => {
+            let words: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            Some(format!("[{}]", words.join(" ")))
+        }
+        other => Some(other.to_string()),
+    }
+}
+
+fn json(path: &str, parameters: &impl Serialize) -> Result<String, BadParameters> {
+    let json = serde_json::to_string_pretty(parameters);
+    let json = json.map_err(|source| BadParameters { path: path.to_owned(), source })?;
+    Ok(format!("{json}\n"))
+}
+
+/// JSON has no line of its own that reads `KEYHOLE`, and neither have our policies: names hold no line breaks.
+fn here(command: &str, content: &str) -> String {
+    format!("{command} <<'KEYHOLE'\n{content}KEYHOLE\n")
 }
 
 /// One word for a POSIX shell, whatever it holds.

@@ -145,3 +145,87 @@ fn revoking_a_lease_cuts_an_open_session_and_drops_the_user() -> anyhow::Result<
     }
     Ok(())
 }
+
+const ORDERS: [&str; 4] = ["-f", "database.yaml", "--admin-user", "vaultadmin"];
+
+#[test]
+fn what_was_set_up_is_found_and_what_differs_is_told() -> anyhow::Result<()> {
+    let machine = Machine::set_up("mariadb")?;
+    let check = machine.prints(&[&ORDERS[..], &["--check"]].concat())?;
+    assert!(machine.runs(&check)?.ends_with("All of it is in Vault, as it should be."));
+    // A failing script answers what it said on standard error.
+    let told = |args: &[&str]| -> anyhow::Result<String> {
+        machine.administrator(args)?;
+        let told = machine
+            .runs(&format!("exec 1>&2\n{check}"))
+            .map_or_else(|error| error.to_string(), |_| String::new());
+        machine.runs(&machine.prints(&ORDERS)?)?;
+        machine.runs(&check)?;
+        Ok(told)
+    };
+    for (change, differs) in [
+        (&["policy", "delete", "keyhole.shop.orders"][..], "policy keyhole.shop.orders differs"),
+        (
+            &["delete", "auth/token/roles/keyhole.shop.orders"],
+            "auth/token/roles/keyhole.shop.orders: orphan differs",
+        ),
+        (
+            &["write", "auth/token/roles/keyhole.shop.orders", "allowed_policies=root"],
+            "wanted: [keyhole.shop.orders]\n  found:  [root]",
+        ),
+        (
+            &["write", "auth/token/roles/keyhole.shop.orders", "token_explicit_max_ttl=9h"],
+            "token_explicit_max_ttl differs\n  wanted: 7200\n  found:  32400",
+        ),
+        (
+            &["write", "auth/kubernetes/role/keyhole.shop.orders", "bound_service_account_names=*"],
+            "bound_service_account_names differs",
+        ),
+        (
+            &[
+                "write",
+                "database/roles/orders-read",
+                "db_name=shop.orders",
+                "creation_statements=GRANT ALL ON *.* TO x",
+            ],
+            "creation_statements differs",
+        ),
+        (&["write", "database/config/shop.orders", "allowed_roles=*"], "allowed_roles differs"),
+    ] {
+        let told = told(change)?;
+        assert!(told.contains(differs), "{change:?}: {told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_taken_away_takes_what_was_lent_with_it_and_nothing_of_others() -> anyhow::Result<()> {
+    let machine = Machine::set_up("mariadb")?;
+    machine.administrator(&["write", "auth/token/roles/somebodys", "orphan=true"])?;
+    let credential = machine.credential(&machine.owner()?)?;
+    let remove = machine.prints(&[&ORDERS[..], &["--remove"]].concat())?;
+    machine.runs(&remove)?;
+    assert_eq!(
+        machine.sql("SELECT user FROM mysql.user WHERE user LIKE 'v-kh-%'")?,
+        "",
+        "{}",
+        credential.user
+    );
+    for path in [
+        "auth/kubernetes/role/keyhole.shop.orders",
+        "auth/token/roles/keyhole.shop.orders",
+        "sys/policies/acl/keyhole.shop.orders",
+        "sys/policies/acl/keyhole.shop.orders.login",
+        "database/roles/orders-read",
+        "database/config/shop.orders",
+    ] {
+        assert!(machine.administrator(&["read", path]).is_err(), "{path} is left");
+    }
+    machine.administrator(&["read", "auth/token/roles/somebodys"])?;
+    assert!(machine.administrator(&["secrets", "list"])?.contains("database/"));
+    machine.runs(&remove)?;
+    // Another's connection stays.
+    let without = machine.prints(&["-f", "database.yaml", "--remove"])?;
+    assert!(!without.contains("database/config/"), "{without}");
+    Ok(())
+}
