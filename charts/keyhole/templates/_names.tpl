@@ -5,6 +5,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
+{{/* A warning where Kubernetes has CVE-2026-2270; versions with a suffix of a distribution are compared by their numbers. */}}
+{{- define "keyhole.unpatched" -}}
+{{- $version := .Capabilities.KubeVersion.Version }}
+{{- if semverCompare "<1.34.12-0 || >=1.35.0-0 <1.35.9-0 || >=1.36.0-0 <1.36.5-0 || >=1.37.0-0 <1.37.1-0" $version }}
+KUBERNETES {{ $version }} HAS CVE-2026-2270: whoever may write StatefulSets and ControllerRevisions in one namespace can have pods made in
+another. Upgrade to 1.34.12, 1.35.9, 1.36.5, 1.37.1 or later of its line.
+{{ end }}
+{{- end }}
+
 {{/* Labels of every pod of this release in its own namespace; the operator's NetworkPolicy selects them. */}}
 {{- define "keyhole.podLabels" -}}
 app.kubernetes.io/name: keyhole-operator
