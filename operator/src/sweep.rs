@@ -15,7 +15,7 @@ use kube::runtime::reflector::Store;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::admission;
-use crate::api::{Metadata, Namespaced, gone_is_good};
+use crate::api::{Kind, Metadata, Namespaced, gone_is_good};
 use crate::context::Context;
 use crate::controllers::LIVE_GRANTS;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
@@ -23,6 +23,9 @@ use crate::grant::pull_secrets::{self, PULL_SECRET_LABEL, copy_name};
 use access::chain;
 
 const EVERY: Duration = Duration::from_secs(60);
+
+/// How many objects are asked for at once.
+const PAGE: u32 = 500;
 
 /// Sweeps until dropped.
 pub async fn run(context: &Context) {
@@ -56,34 +59,42 @@ pub async fn sweep(context: &Context) -> Result<(), kube::Error> {
     let secrets = children::<Secret>(context).await?;
     let roles = children::<Role>(context).await?;
     let bindings = children::<RoleBinding>(context).await?;
-    let copies = list::<Secret>(context, PULL_SECRET_LABEL).await?;
-    let accounts = list::<ServiceAccount>(context, DATABASE_NAME_LABEL).await?;
-    let all = ListParams::default();
-    let databases = Api::<Database>::all(context.client.clone()).list_metadata(&all).await?.items;
+    let copies = labelled::<Secret>(context, PULL_SECRET_LABEL, |copy| Some(copy.name_any())).await?;
+    let accounts = labelled::<ServiceAccount>(context, DATABASE_NAME_LABEL, database_of).await?;
+    let databases = Api::<Database>::all(context.client.clone());
+    let databases = names(&databases, ListParams::default(), |database| Some(named(database))).await?;
     let unsettled = ListParams::default().fields(LIVE_GRANTS);
-    let grants = Api::<AccessGrant>::all(context.client.clone()).list_metadata(&unsettled).await?.items;
-    let live: BTreeSet<String> = grants.iter().filter_map(ResourceExt::uid).collect();
-    let bodies: BTreeSet<String> = pods.iter().filter_map(grant_of).collect();
+    let grants = names(&Api::<AccessGrant>::all(context.client.clone()), unsettled, ResourceExt::uid).await?;
+    let live: BTreeSet<String> = grants.into_iter().collect();
+    let bodies: BTreeSet<String> = pods.iter().map(|pod| pod.of.clone()).collect();
     // A pod that is still there keeps its rules until the next round.
     let kept: BTreeSet<String> = live.union(&bodies).cloned().collect();
-    let known: BTreeSet<String> = databases.iter().map(of_database).chain(used(context)).collect();
+    let known: BTreeSet<String> = databases.into_iter().chain(used(context)).collect();
     let pulled: BTreeSet<String> =
         context.config.image_pull_secrets.iter().map(|name| copy_name(name)).collect();
     // One that does not go keeps no other.
     [
-        delete_orphans(context, &pods, &live).await,
-        delete_orphans(context, &bindings, &kept).await,
-        delete_orphans(context, &roles, &kept).await,
-        delete_orphans(context, &policies, &kept).await,
-        delete_orphans(context, &secrets, &kept).await,
-        delete_unknown(context, &accounts, labelled, &known).await,
-        delete_unknown(context, &copies, ResourceExt::name_any, &pulled).await,
+        delete_others::<Pod>(context, &pods, &live).await,
+        delete_others::<RoleBinding>(context, &bindings, &kept).await,
+        delete_others::<Role>(context, &roles, &kept).await,
+        delete_others::<NetworkPolicy>(context, &policies, &kept).await,
+        delete_others::<Secret>(context, &secrets, &kept).await,
+        delete_others::<ServiceAccount>(context, &accounts, &known).await,
+        delete_others::<Secret>(context, &copies, &pulled).await,
     ]
     .into_iter()
     .collect()
 }
 
-fn of_database<K: Resource>(database: &K) -> String {
+/// An object that stands for something. Nothing else of it is kept: there may be ten thousand.
+struct Stands {
+    name: String,
+    uid: Option<String>,
+    /// What for: the uid of a grant, a database, a Secret.
+    of: String,
+}
+
+fn named<K: Resource>(database: &K) -> String {
     format!("{}.{}", database.namespace().unwrap_or_default(), database.name_any())
 }
 
@@ -94,57 +105,63 @@ fn used(context: &Context) -> impl Iterator<Item = String> {
         .map(|grant| format!("{}.{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database))
 }
 
-fn labelled<K: Resource>(account: &K) -> String {
+fn database_of<K: Resource>(account: &K) -> Option<String> {
     let label = |name: &str| account.labels().get(name).cloned().unwrap_or_default();
-    format!("{}.{}", label(DATABASE_NAMESPACE_LABEL), label(DATABASE_NAME_LABEL))
+    Some(format!("{}.{}", label(DATABASE_NAMESPACE_LABEL), label(DATABASE_NAME_LABEL)))
 }
 
-fn grant_of<K: Resource>(child: &K) -> Option<String> {
-    child.labels().get(GRANT_UID_LABEL).cloned()
+async fn children<K: Namespaced>(context: &Context) -> Result<Vec<Stands>, kube::Error> {
+    labelled::<K>(context, GRANT_UID_LABEL, |child| child.labels().get(GRANT_UID_LABEL).cloned()).await
 }
 
-async fn children<K: Namespaced>(context: &Context) -> Result<Vec<Metadata<K>>, kube::Error> {
-    list::<K>(context, GRANT_UID_LABEL).await
-}
-
-async fn list<K: Namespaced>(context: &Context, label: &str) -> Result<Vec<Metadata<K>>, kube::Error> {
-    let api = Api::<K>::namespaced(context.client.clone(), &context.config.proxies_namespace);
-    Ok(api.list_metadata(&ListParams::default().labels(label)).await?.items)
-}
-
-async fn delete_orphans<K: Namespaced>(
+async fn labelled<K: Namespaced>(
     context: &Context,
-    found: &[Metadata<K>],
-    kept: &BTreeSet<String>,
-) -> Result<(), kube::Error> {
-    let mut first = Ok(());
-    for child in found {
-        if grant_of(child).is_some_and(|uid| !kept.contains(&uid)) {
-            tracing::warn!(kind = %K::kind(&()), name = %child.name_any(), "swept: its grant is gone");
-            first = first.and(delete(context, child).await);
+    label: &str,
+    of: impl Fn(&Metadata<K>) -> Option<String>,
+) -> Result<Vec<Stands>, kube::Error> {
+    let api = Api::<K>::namespaced(context.client.clone(), &context.config.proxies_namespace);
+    let selected = ListParams::default().labels(label);
+    names(&api, selected, |object| {
+        Some(Stands { name: object.name_any(), uid: object.uid(), of: of(object)? })
+    })
+    .await
+}
+
+/// What is kept of everything that is selected, asked for by name and labels, a page at a time.
+async fn names<K: Kind, T>(
+    api: &Api<K>,
+    selected: ListParams,
+    keep: impl Fn(&Metadata<K>) -> Option<T>,
+) -> Result<Vec<T>, kube::Error> {
+    let (mut params, mut kept) = (selected.limit(PAGE), Vec::new());
+    loop {
+        let page = api.list_metadata(&params).await?;
+        kept.extend(page.items.iter().filter_map(&keep));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(kept),
         }
     }
-    first
 }
 
-/// What stands for something that nobody knows any more: a database, a Secret.
-async fn delete_unknown<K: Namespaced>(
+/// Deletes what stands for none of these.
+async fn delete_others<K: Namespaced>(
     context: &Context,
-    found: &[Metadata<K>],
-    of: impl Fn(&Metadata<K>) -> String,
+    found: &[Stands],
     known: &BTreeSet<String>,
 ) -> Result<(), kube::Error> {
     let mut first = Ok(());
-    for object in found.iter().filter(|object| !known.contains(&of(object))) {
-        first = first.and(delete(context, object).await);
+    for object in found.iter().filter(|object| !known.contains(&object.of)) {
+        tracing::warn!(kind = %K::kind(&()), name = object.name, "swept: what it stood for is gone");
+        first = first.and(delete::<K>(context, object).await);
     }
     first
 }
 
 /// This very object, not a later one of its name.
-async fn delete<K: Namespaced>(context: &Context, object: &Metadata<K>) -> Result<(), kube::Error> {
+async fn delete<K: Namespaced>(context: &Context, object: &Stands) -> Result<(), kube::Error> {
     let api = Api::<K>::namespaced(context.client.clone(), &context.config.proxies_namespace);
-    let only_this = Preconditions { uid: object.uid(), resource_version: None };
+    let only_this = Preconditions { uid: object.uid.clone(), resource_version: None };
     let params = DeleteParams::background().preconditions(only_this);
-    gone_is_good(api.delete(&object.name_any(), &params).await.map(drop))
+    gone_is_good(api.delete(&object.name, &params).await.map(drop))
 }
