@@ -136,9 +136,12 @@ pub struct AccessRequestStatus {
     /// `1/2`: approvals that count, of those needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approvals: Option<String>,
-    /// Approvals seen, and whether each counts.
+    /// Approvals seen, and whether each counts: 64 at most, those that count first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<ApprovalSummary>,
+    /// How many more were seen. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_seen: Option<u32>,
     /// A denial is final: deleting it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denied: Option<DenialLatch>,

@@ -235,6 +235,9 @@ pub fn mirrored(
     status
 }
 
+/// The most approvals that a status lists, those that count first: whoever may approve could write so many that it could not be stored.
+const MOST_SEEN: usize = 64;
+
 fn foreign_grant(request: &AccessRequest, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
     status.phase = RequestPhase::Pending;
     let why = Because::new(
@@ -259,15 +262,20 @@ fn show(status: &mut AccessRequestStatus, offer: &Result<Offer, NoOffer>, judged
             status.details.clear();
         }
     }
-    status.seen = judged
-        .iter()
-        .map(|judged| ApprovalSummary {
-            name: judged.name.clone(),
-            approver: judged.approver.clone(),
-            counts: judged.why_not.is_none(),
-            why_not: judged.why_not.as_ref().map(ToString::to_string),
-        })
-        .collect();
+    let mut shown: Vec<&Judged> = judged.iter().collect();
+    let more = shown.len().saturating_sub(MOST_SEEN);
+    if more > 0 {
+        shown.sort_by_key(|judged| judged.why_not.is_some());
+        shown.truncate(MOST_SEEN);
+    }
+    status.more_seen = u32::try_from(more).ok().filter(|more| *more > 0);
+    let one = |judged: &Judged| ApprovalSummary {
+        name: judged.name.clone(),
+        approver: judged.approver.clone(),
+        counts: judged.why_not.is_none(),
+        why_not: judged.why_not.as_ref().map(ToString::to_string),
+    };
+    status.seen = shown.into_iter().map(one).collect();
 }
 
 fn approved(status: &mut AccessRequestStatus, request: &AccessRequest, is: (bool, Because), now: Timestamp) {

@@ -124,6 +124,25 @@ fn one_person_approves_once() {
 }
 
 #[test]
+fn a_hundred_approvals_that_do_not_count_leave_room_for_the_one_that_does() {
+    let mut world = world();
+    let rules = json!([{"name": "two", "approvals": {"required": 2, "approvers": {"users": ["approver", "second"]}}}]);
+    world.policy = Some(policy(rules));
+    let stranger = |number: usize| {
+        json!({
+            "metadata": {"name": format!("yes-{number}"), "uid": format!("s{number}")},
+            "spec": {"approver": "stranger", "submittedBy": "stranger"},
+        })
+    };
+    world.approvals = (0..100).map(|number| approval(&world, stranger(number))).collect();
+    world.approvals.push(approval(&world, json!({})));
+    let status = plan(&world, now()).status;
+    assert_eq!(status.approvals.as_deref(), Some("1/2"));
+    assert_eq!((status.seen.len(), status.more_seen), (64, Some(37)));
+    assert!(status.seen[0].counts && !status.seen[63].counts);
+}
+
+#[test]
 fn a_stranger_and_a_member_of_another_group_do_not_approve() {
     does_not_count(
         &approved_with(json!({"spec": {"approver": "stranger", "submittedBy": "stranger"}})),
