@@ -1,8 +1,9 @@
 //! `when` of a rule: a CEL expression that is true, false, or an error. It never means "true" by accident.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use cel::{Context, Program, Value};
@@ -57,32 +58,61 @@ const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Whether `when` is CEL at all.
 pub fn compiles(when: &str) -> Result<(), ExpressionError> {
-    let when = when.to_owned();
-    aside(move || compile(&when).map(drop))
+    let text = when.to_owned();
+    aside(when, move || compile(&text).map(drop))
 }
 
 /// Whether the rule matches. Runs on a thread of its own, so that neither depth nor length can hurt the operator.
 pub fn matches(when: &str, inputs: &Inputs) -> Result<bool, ExpressionError> {
-    let (when, inputs) = (when.to_owned(), inputs.clone());
-    aside(move || evaluate(&when, inputs))
+    let (text, inputs) = (when.to_owned(), inputs.clone());
+    aside(when, move || evaluate(&text, inputs))
+}
+
+/// Expressions that took too long. A thread cannot be stopped: each of these has one that still runs, and gets no other before it ends.
+static LEFT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// How many of them there may be: with more, no expression is looked at until one of them ends.
+const MOST_LEFT: usize = 16;
+
+fn left() -> MutexGuard<'static, BTreeSet<String>> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn aside<T: Send + 'static>(
+    when: &str,
     work: impl FnOnce() -> Result<T, ExpressionError> + Send + 'static,
 ) -> Result<T, ExpressionError> {
+    {
+        let left = left();
+        if left.contains(when) || left.len() >= MOST_LEFT {
+            return Err(ExpressionError::TooLong);
+        }
+    }
     let (tell, told) = mpsc::channel();
+    let (text, has_ended) = (when.to_owned(), Arc::new(AtomicBool::new(false)));
+    let ended = Arc::clone(&has_ended);
     let caught = move || {
         let answer = std::panic::catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(ExpressionError::Evaluate("the evaluator gave up".to_owned())));
         // Nobody listens any more when it took too long.
         tell.send(answer).ok();
+        let mut left = left();
+        ended.store(true, Ordering::Relaxed);
+        left.remove(&text);
     };
     std::thread::Builder::new()
         .name("expression".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(caught)
         .map_err(|_| ExpressionError::TooLong)?;
-    told.recv_timeout(PATIENCE).unwrap_or(Err(ExpressionError::TooLong))
+    told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        let mut left = left();
+        // It may have ended between.
+        if !has_ended.load(Ordering::Relaxed) {
+            left.insert(when.to_owned());
+        }
+        Err(ExpressionError::TooLong)
+    })
 }
 
 fn compile(when: &str) -> Result<Program, ExpressionError> {
@@ -185,6 +215,11 @@ pub mod tests {
         let endless =
             format!("{list}.all(a, {list}.all(b, {list}.all(c, {list}.all(d, a + b + c + d > 0))))");
         assert_eq!(answer(&endless), Err(ExpressionError::TooLong));
+        // The second time it is not tried.
+        let began = std::time::Instant::now();
+        assert_eq!(answer(&endless), Err(ExpressionError::TooLong));
+        assert!(began.elapsed() < PATIENCE / 2);
+        assert_eq!(answer("request.user == 'requester'"), Ok(true), "others are");
     }
 
     #[test]
