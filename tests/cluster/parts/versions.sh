@@ -3,7 +3,7 @@
 
 # Kubernetes 1.34 is the last line that runs on cgroup v1 with Debian's containerd 1.6. The module versions themselves stand in
 # tools/*/go.mod, their checksums in go.sum beside it; this is only what the binaries report as their version.
-KUBERNETES_VERSION=v1.34.4
+KUBERNETES_VERSION=v1.34.12
 
 # Later Cilium minors need modules that the Go module proxy does not have.
 CILIUM_VERSION=v1.15.19
