@@ -7,6 +7,7 @@ use crds::{ConditionType, is_true};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::ListParams;
 use serde_json::json;
 
 use crate::wait::{Look, until};
@@ -20,6 +21,15 @@ const OPERATORS_POLICY: &str = "keyhole.operator";
 
 /// Held by a test that takes away what the other tests of its file need too, and by those: `let _alone = ALONE.lock().await`.
 pub static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// What of a pod's traffic to a port goes nowhere.
+#[derive(Clone, Copy, Debug)]
+pub enum Silence {
+    /// That of the connections that are open now.
+    OpenConnections,
+    /// All of it.
+    Everything,
+}
 
 impl Cluster {
     /// Takes the operator away: no replica is left.
@@ -45,6 +55,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// Waits until the API server answers.
+    pub async fn answers(&self, within: Duration) -> anyhow::Result<()> {
+        until("the API server to answer", within, || async {
+            let asked =
+                self.bed.kubectl().args(["get", "--raw", "/readyz", "--request-timeout=5s"]).run().await?;
+            Ok(if asked.code == Some(0) { Look::Found(()) } else { Look::NotYet(asked.err) })
+        })
+        .await
+    }
+
     /// Name of the operator's pod that leads.
     pub async fn leader(&self) -> anyhow::Result<String> {
         until("a leader", PATIENCE, || async {
@@ -54,6 +74,12 @@ impl Cluster {
             Ok(if matches!(lives, Ok(Some(_))) { Look::Found(holder) } else { Look::NotYet(holder) })
         })
         .await
+    }
+
+    /// How often the lead of the operator has changed hands: what a grant must say whose maker leads.
+    pub async fn transition(&self) -> anyhow::Result<i32> {
+        let lease: Lease = self.system::<Lease>().get("keyhole-operator").await?;
+        lease.spec.and_then(|spec| spec.lease_transitions).context("nobody has led yet")
     }
 
     /// `stop`, `start`, `seal` or `unseal` for Vault.
@@ -89,6 +115,33 @@ impl Cluster {
     pub async fn pod_fault(&self, namespace: &str, pod: &str, what: &str) -> anyhow::Result<()> {
         self.bed.verb("fault").args(["pod", namespace, pod, what]).succeeds().await?;
         Ok(())
+    }
+
+    /// A pod's connections to this port carry nothing any more, and nobody is told: those that are open, or new ones too.
+    pub async fn silences(
+        &self,
+        (namespace, pod): (&str, &str),
+        port: u16,
+        silence: Silence,
+    ) -> anyhow::Result<()> {
+        let what = match silence {
+            Silence::OpenConnections => "hang",
+            Silence::Everything => "mute",
+        };
+        self.bed.verb("fault").args(["pod", namespace, pod, what, &port.to_string()]).succeeds().await?;
+        Ok(())
+    }
+
+    /// Whatever was silenced in a pod goes on.
+    pub async fn hears_again(&self, (namespace, pod): (&str, &str)) -> anyhow::Result<()> {
+        self.pod_fault(namespace, pod, "free").await
+    }
+
+    /// Names of the operator's pods.
+    pub async fn operators(&self) -> anyhow::Result<Vec<String>> {
+        let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
+        let pods = self.system::<Pod>().list(&operators).await?.items;
+        Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
     }
 
     /// Whether a TCP connection from within the network of the grant's proxy is answered.
@@ -208,6 +261,18 @@ impl Cluster {
             let status = self.grant(&grant.name).await?.status.unwrap_or_default();
             let lease = status.leases.iter().find(|lease| lease.pod_uid == uid);
             let has_user = lease.is_some_and(|lease| lease.user_name.is_some());
+            let is_ready = has_user && is_true(&status.conditions, ConditionType::Ready);
+            Ok(if is_ready { Look::Found(()) } else { Look::NotYet(format!("{status:?}")) })
+        })
+        .await
+    }
+
+    /// Waits until another proxy than the one of this pod, by uid, serves the grant.
+    pub async fn awaits_another_proxy(&self, grant: &OpenGrant, before: &str) -> anyhow::Result<()> {
+        until("another proxy to be ready", PATIENCE, || async {
+            let status = self.grant(&grant.name).await?.status.unwrap_or_default();
+            let newest = status.leases.last().filter(|lease| lease.pod_uid != before);
+            let has_user = newest.is_some_and(|lease| lease.user_name.is_some());
             let is_ready = has_user && is_true(&status.conditions, ConditionType::Ready);
             Ok(if is_ready { Look::Found(()) } else { Look::NotYet(format!("{status:?}")) })
         })

@@ -9,6 +9,7 @@ pub mod database;
 pub mod faults;
 pub mod figures;
 pub mod grant;
+pub mod past;
 pub mod person;
 pub mod session;
 pub mod shell;

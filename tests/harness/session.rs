@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::{Finished, OpenGrant, Person};
+use crate::{Cluster, Finished, OpenGrant, Person};
 
 /// How long one statement may take.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -67,10 +67,38 @@ impl Person {
     /// Opens a client that stays open.
     pub async fn connects(&self, grant: &OpenGrant) -> anyhow::Result<Session> {
         let runtime = tempfile::tempdir()?;
-        let mut child = Command::new(self.cli())
-            .env("KUBECONFIG", self.kubeconfig())
-            .env("XDG_RUNTIME_DIR", runtime.path())
-            .args(["connect", "-n", self.namespace(), &grant.name, "--"])
+        let mut client = Command::new(self.cli());
+        client.env("KUBECONFIG", self.kubeconfig()).env("XDG_RUNTIME_DIR", runtime.path()).args([
+            "connect",
+            "-n",
+            self.namespace(),
+            &grant.name,
+            "--",
+        ]);
+        Session::of(client, runtime).await
+    }
+
+    /// The same from within the cluster's network, with a token in the place of a password: no tunnel through the API server.
+    pub async fn connects_from_within(
+        &self,
+        cluster: &Cluster,
+        grant: &OpenGrant,
+    ) -> anyhow::Result<Session> {
+        let token = self.keyhole("token").arg(&grant.name).succeeds().await?;
+        let address = cluster.pod(grant).await?.status.and_then(|status| status.pod_ip);
+        let mut client = Command::new("mariadb");
+        client
+            .env("MYSQL_PWD", token.trim())
+            .args(["--no-defaults", "--protocol=TCP", "--ssl", "--port=3306", "--database=shop"])
+            .arg(format!("--host={}", address.context("a pod without address")?))
+            .arg(format!("--user={}", self.name));
+        Session::of(client, tempfile::tempdir()?).await
+    }
+}
+
+impl Session {
+    async fn of(mut client: Command, runtime: TempDir) -> anyhow::Result<Self> {
+        let mut child = client
             .args(["--batch", "--skip-column-names", "--unbuffered", "--force", "--skip-reconnect"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -80,15 +108,13 @@ impl Person {
         let statements = child.stdin.take().context("no stdin")?;
         let rows = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let complaints = BufReader::new(child.stderr.take().context("no stderr")?).lines();
-        let mut session = Session { child, statements, rows, complaints, marks: 0, _runtime: runtime };
+        let mut session = Self { child, statements, rows, complaints, marks: 0, _runtime: runtime };
         match session.asks("SELECT 1").await? {
             Answer::Rows(rows) if rows == ["1"] => Ok(session),
             other => bail!("the first statement brought {other:?}"),
         }
     }
-}
 
-impl Session {
     /// Sends a statement and waits for its answer, which ends where a marker row of ours comes back.
     pub async fn asks(&mut self, sql: &str) -> anyhow::Result<Answer> {
         self.marks = self.marks.wrapping_add(1);

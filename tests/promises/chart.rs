@@ -49,6 +49,13 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             session.reads("SELECT COUNT(*) FROM orders").await.context("after the upgrade")?;
             let after = cluster.lease_user(&grant).await?;
             ensure!(user == after, "the upgrade replaced the proxy: {user} {after}");
+
+            let before = cluster.pod(&grant).await?.metadata.uid.context("a pod without uid")?;
+            drains(&cluster).await.context("drain")?;
+            ensure!(session.is_over().await, "the session outlived its proxy");
+            cluster.awaits_another_proxy(&grant, &before).await.context("after the drain")?;
+            let mut session = requester.connects(&grant).await?;
+            session.reads("SELECT COUNT(*) FROM orders").await.context("through the new proxy")?;
             ensure!(
                 !left_behind(&cluster).await?.is_empty(),
                 "the search finds nothing of an installed Keyhole"
@@ -74,6 +81,20 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             Ok(())
         })
         .await
+}
+
+/// All that is Keyhole's leaves the node, as when it is maintained, and may come back.
+async fn drains(cluster: &Cluster) -> anyhow::Result<()> {
+    let kubectl = || cluster.bed.kubectl().within(Duration::from_secs(120));
+    let ours = "--pod-selector=app.kubernetes.io/name in (keyhole-operator,keyhole-proxy)";
+    let drain = ["drain", TEST_BEDS[0], ours, "--force", "--delete-emptydir-data", "--timeout=100s"];
+    let drained = kubectl().args(drain).succeeds().await;
+    kubectl().args(["uncordon", TEST_BEDS[0]]).succeeds().await?;
+    drained?;
+    let rollout =
+        ["-n", &cluster.bed.system, "rollout", "status", "deployment/keyhole-operator", "--timeout=100s"];
+    kubectl().args(rollout).succeeds().await?;
+    Ok(())
 }
 
 /// The namespace of the proxies goes in its own time: Kubernetes empties it first.

@@ -24,6 +24,8 @@ pub struct Seen {
     pub phase: GrantPhase,
     /// Since when.
     pub since: Instant,
+    /// Whether nothing will ever change about it.
+    pub is_settled: bool,
     /// When the receipt first said that the lease is over.
     pub lease_shut: Option<Instant>,
     /// Whether what the receipt says of the lease is `Proved`.
@@ -59,12 +61,14 @@ impl Grants {
             uid,
             phase: status.phase,
             since: now,
+            is_settled: false,
             lease_shut: None,
             lease_proved: false,
         });
         if seen.phase != status.phase {
             (seen.phase, seen.since) = (status.phase, now);
         }
+        seen.is_settled = status.settled;
         if let Some(line) = lease {
             seen.lease_shut.get_or_insert(now);
             seen.lease_proved = line.outcome == "Proved";
@@ -98,6 +102,15 @@ impl Grants {
         match tokio::time::timeout(within, found).await {
             Ok(found) => Ok(found),
             Err(_) => bail!("waited {within:?} for {what}: {}", self.summary()),
+        }
+    }
+
+    /// Tells now and then how many there are, until dropped.
+    pub async fn tell(&self) {
+        let mut every = tokio::time::interval(Duration::from_secs(30));
+        loop {
+            every.tick().await;
+            eprintln!("  {}", self.summary());
         }
     }
 

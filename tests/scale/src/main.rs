@@ -16,9 +16,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use crds::GrantPhase;
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use harness::Cluster;
 use harness::figures::{Figure, Figures};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use harness::past::plants;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::api::DeleteParams;
 
 use crate::fleet::Fleet;
 use crate::grants::{Grants, Seen};
@@ -43,6 +46,9 @@ const PROVED: Duration = Duration::from_secs(180);
 /// How long a revocation may take to reach a proxy.
 const TOLD: Duration = Duration::from_secs(60);
 
+/// How long a new leader may take to have looked at everything that an earlier release left.
+const SETTLED: Duration = Duration::from_secs(1_200);
+
 /// How long one grant may take to open, beside all others.
 const OPENED: Duration = Duration::from_millis(500);
 
@@ -64,7 +70,9 @@ async fn main() -> anyhow::Result<()> {
     };
     ensure!(many > FEW, "write more than {FEW} grants");
     let all = many + 4 * REVOKED + OF_THE_DEAD * TEAMS;
-    let teams = try_join_all((0..TEAMS).map(Team::made)).await?;
+    eprintln!("{TEAMS} teams, each with a database");
+    // More servers at once would starve each other.
+    let teams: Vec<Team> = stream::iter(0..TEAMS).map(Team::made).buffered(2).try_collect().await?;
     let cluster = Cluster::fresh("scale").await?;
     let people = Arc::new(People::made(&cluster.bed, all).await?);
     let (grants, fleet) = (Arc::new(Grants::default()), Fleet::default());
@@ -106,11 +114,13 @@ async fn vault(cluster: &Cluster) -> anyhow::Result<vault::Vault> {
 
 impl Scale {
     async fn measures(&mut self, cluster: &Cluster, many: usize) -> anyhow::Result<()> {
-        for count in [FEW, many] {
-            self.opens(count + REVOKED).await?;
-            self.idle(cluster, count).await?;
-            self.revokes_one_by_one(count).await?;
-        }
+        self.opens(FEW + REVOKED).await?;
+        self.idle(cluster, &format!("{} live", FEW + REVOKED)).await?;
+        self.revokes_one_by_one(FEW).await?;
+        self.dies_beside_history(cluster, many).await?;
+        self.opens(many + REVOKED).await?;
+        self.idle(cluster, &format!("{} live", many + REVOKED)).await?;
+        self.revokes_one_by_one(many).await?;
         self.opens(many).await?;
         self.revokes_at_once().await?;
         self.ends_beside_a_dead_database().await
@@ -129,7 +139,10 @@ impl Scale {
             let ready = known.values().filter(|seen| seen.phase == GrantPhase::Ready).count();
             (ready >= live).then_some(())
         });
-        tokio::try_join!(self.people.ask(&self.teams, numbers), ready)?;
+        tokio::select! {
+            done = async { tokio::try_join!(self.people.ask(&self.teams, numbers), ready) } => done.map(drop)?,
+            () = self.grants.tell() => {}
+        }
         let rate = missing as f64 / began.elapsed().as_secs_f64();
         self.figures.add(Figure::of(
             &format!("up to {live} live: grants opened in a second"),
@@ -139,19 +152,44 @@ impl Scale {
         Ok(())
     }
 
-    async fn idle(&mut self, cluster: &Cluster, count: usize) -> anyhow::Result<()> {
+    async fn idle(&mut self, cluster: &Cluster, of: &str) -> anyhow::Result<()> {
         eprintln!("the operator at rest");
         let idle = operator::idle(cluster).await?;
         let mut add = |what: &str, unit, value| {
-            self.figures.add(Figure::of(
-                &format!("{} live, idle: {what}", count + REVOKED),
-                unit,
-                vec![value],
-            ));
+            self.figures.add(Figure::of(&format!("{of}, idle: {what}"), unit, vec![value]));
         };
         add("requests to the API server", "/s", idle.requests);
         add("processor of the leader", "cores", idle.cores);
         add("memory of the leader, the most", "MiB", idle.memory);
+        Ok(())
+    }
+
+    /// How much a past costs, and how late a revocation is that is sent to a leader that is dead.
+    async fn dies_beside_history(&mut self, cluster: &Cluster, over: usize) -> anyhow::Result<()> {
+        eprintln!("{over} requests, approvals and grants that have ended are made");
+        cluster.stops_the_operator().await?;
+        let planted = plants(&self.teams[0].cluster, over).await;
+        cluster.starts_the_operator().await?;
+        planted?;
+        let all = over + REVOKED;
+        let settled = self.grants.until("all that is over to be settled", SETTLED, |known| {
+            let settled = known.values().filter(|seen| seen.is_settled).count();
+            (settled >= all).then_some(())
+        });
+        settled.await?;
+        let of = format!("{FEW} live beside {over} that have ended");
+        self.idle(cluster, &of).await?;
+        let leader = cluster.leader().await?;
+        let chosen = self.some_ready().into_iter().next().context("no grant")?;
+        cluster.pod_fault(&cluster.bed.system, &leader, "freeze").await?;
+        let told = self.tells(&chosen, Instant::now()).await;
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        cluster.system::<Pod>().delete(&leader, &at_once).await?;
+        self.figures.add(Figure::of(
+            &format!("{of}: leader dead and revoked → proxy told"),
+            "s",
+            vec![told?.as_secs_f64()],
+        ));
         Ok(())
     }
 

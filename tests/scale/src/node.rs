@@ -11,6 +11,7 @@ use anyhow::Context;
 use futures_util::TryStreamExt;
 use harness::Cluster;
 use harness::cluster::impersonating;
+use harness::wait::{Look, until};
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -174,7 +175,8 @@ impl Node {
     /// The Secret that the pod mounts.
     async fn files(&self, pod: &Pod) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let secret = secrets.get(&pod.name_any()).await.context("its Secret")?;
+        let name = pod.name_any();
+        let secret = once_allowed("its Secret", || secrets.get(&name)).await?;
         Ok(secret.data.unwrap_or_default().into_iter().map(|(name, bytes)| (name, bytes.0)).collect())
     }
 
@@ -195,11 +197,9 @@ impl Node {
             },
             ..TokenRequest::default()
         };
-        let account = account.context("a pod without service account")?;
-        let answer = accounts
-            .create_token_request(account, &PostParams::default(), &request)
-            .await
-            .context("its token")?;
+        let (account, posted) = (account.context("a pod without service account")?, PostParams::default());
+        let asked = || accounts.create_token_request(account, &posted, &request);
+        let answer = once_allowed("its token", asked).await?;
         Ok(vault::Secret::new(answer.status.context("no token")?.token))
     }
 
@@ -208,6 +208,26 @@ impl Node {
         pods.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
         Ok(())
     }
+}
+
+/// What a node may read follows from its pods, which the API server itself learns of a moment after they are bound.
+async fn once_allowed<T, F: Future<Output = kube::Result<T>>>(
+    what: &str,
+    mut call: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    until(what, Duration::from_secs(20), || {
+        let call = call();
+        async {
+            match call.await {
+                Ok(found) => Ok(Look::Found(found)),
+                Err(kube::Error::Api(status)) if status.code == 403 => {
+                    Ok(Look::NotYet(status.message.clone()))
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
+    })
+    .await
 }
 
 /// How the pod's container goes.
