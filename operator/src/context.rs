@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use access::TRANSITION_ANNOTATION;
 use access::report::Report;
 use crds::admission::Release;
 use crds::{AccessGrant, Because};
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -82,6 +83,8 @@ pub struct Context {
     pub ends: Semaphore,
     /// Cached grants: for figures and for finding what to look at, never for deciding.
     pub grants: Arc<OnceLock<Store<AccessGrant>>>,
+    /// The number of the leadership, once this replica leads.
+    transition: OnceLock<i32>,
     woken: UnboundedSender<ObjectRef<AccessGrant>>,
     wakes: Mutex<Option<UnboundedReceiver<ObjectRef<AccessGrant>>>>,
     memory: Mutex<HashMap<String, Memory>>,
@@ -150,12 +153,27 @@ impl Context {
             ends: Semaphore::new(ENDS_AT_ONCE),
             grants,
             progress: Progress::default(),
+            transition: OnceLock::new(),
             woken,
             wakes: Mutex::new(Some(wakes)),
             memory: Mutex::default(),
             last_words: Mutex::default(),
             addresses: Mutex::default(),
         }
+    }
+
+    /// This replica leads from now on, in the leadership of this number.
+    pub fn leads(&self, transition: i32) {
+        // Once: the process that loses its turn ends.
+        self.transition.set(transition).ok();
+    }
+
+    /// The object with the number of this leadership. Without one, nobody takes it.
+    pub fn by_leader<K: Resource>(&self, mut object: K) -> K {
+        if let Some(transition) = self.transition.get() {
+            object.annotations_mut().insert(TRANSITION_ANNOTATION.to_owned(), transition.to_string());
+        }
+        object
     }
 
     /// Lets this grant be looked at.

@@ -15,6 +15,7 @@ use kube::{Api, Client, ResourceExt};
 use crate::api::gone_is_good;
 use crate::context::Context;
 use crate::controllers;
+use crate::leader::Lead;
 use crate::run::{candidate, means};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -60,7 +61,8 @@ async fn until_gone(client: &Client) -> Result<(), kube::Error> {
 /// Does an operator's work when no operator leads.
 async fn stand_in(context: Arc<Context>) {
     let mut candidate = candidate(&context);
-    let since = candidate.acquire().await;
+    let Lead { since, transition } = candidate.acquire().await;
+    context.leads(transition);
     tracing::info!("no operator leads: closing here");
     tokio::select! {
         () = controllers::closing(context) => {}

@@ -38,6 +38,17 @@ pub struct Candidate {
 struct View {
     me: String,
     seen: Option<Seen>,
+    /// What was claimed last.
+    transition: i32,
+}
+
+/// A leadership that has begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Lead {
+    /// Since when, at the latest.
+    pub since: Instant,
+    /// Its number: how often the Lease has changed hands.
+    pub transition: i32,
 }
 
 /// The lease as it was when it last changed.
@@ -65,18 +76,18 @@ impl Candidate {
         Self {
             leases: Api::namespaced(client.clone(), &config.namespace),
             name: config.service_account.clone(),
-            view: View { me: me.to_owned(), seen: None },
+            view: View { me: me.to_owned(), seen: None, transition: 0 },
         }
     }
 
-    /// Returns when we lead: since when, at the latest.
-    pub async fn acquire(&mut self) -> Instant {
+    /// Returns when we lead.
+    pub async fn acquire(&mut self) -> Lead {
         let mut every = tokio::time::interval(EVERY);
         loop {
             every.tick().await;
             let asked = Instant::now();
             match timeout(ONE_TRY, self.try_once()).await {
-                Ok(Ok(Standing::Ours)) => return asked,
+                Ok(Ok(Standing::Ours)) => return Lead { since: asked, transition: self.view.transition },
                 Ok(Ok(Standing::Theirs | Standing::Unclear)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot take part in the election"),
                 Err(_) => tracing::warn!("cannot take part in the election: no answer in time"),
@@ -84,7 +95,7 @@ impl Candidate {
         }
     }
 
-    /// Renews; returns when we lead no more. `since`: what [`Self::acquire`] said.
+    /// Renews; returns when we lead no more. `since`: [`Lead::since`].
     pub async fn hold(&mut self, since: Instant) {
         let mut renewed = since;
         let mut every = tokio::time::interval(EVERY);
@@ -142,6 +153,8 @@ impl Candidate {
         }
         // With the resourceVersion we read: of two who try at once, one meets a conflict.
         let claimed = Lease { metadata: lease.metadata, spec: Some(self.view.claim(&spec, now())) };
+        let transition = claimed.spec.as_ref().and_then(|spec| spec.lease_transitions);
+        self.view.transition = transition.unwrap_or_default();
         won(self.leases.replace(&self.name, &PostParams::default(), &claimed).await.map(drop))
     }
 }
@@ -186,7 +199,7 @@ mod tests {
     use super::*;
 
     fn candidate() -> View {
-        View { me: "me".into(), seen: None }
+        View { me: "me".into(), seen: None, transition: 0 }
     }
 
     fn held_by(holder: &str, renewed: &str) -> LeaseSpec {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::clock::now;
 use crate::config;
 use crate::context::{Context, Parts};
-use crate::leader::Candidate;
+use crate::leader::{Candidate, Lead};
 use crate::leases::VaultDesk;
 use crate::pki::store;
 use crate::serve::Readiness;
@@ -67,11 +67,12 @@ pub async fn run(path: &Path, pages: Pages) -> anyhow::Result<()> {
 async fn lead(context: Arc<Context>) -> anyhow::Result<()> {
     let mut candidate = candidate(&context);
     let mut stop = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    let since = tokio::select! {
-        since = candidate.acquire() => since,
+    let Lead { since, transition } = tokio::select! {
+        lead = candidate.acquire() => lead,
         _ = stop.recv() => return Ok(()),
     };
-    tracing::info!("leading");
+    context.leads(transition);
+    tracing::info!(transition, "leading");
     // In a task of its own: whatever the loops are busy with, the lease is renewed in time.
     let (stopped, told_to_stop) = oneshot::channel();
     let mut holding = tokio::spawn(candidate.hold_until(since, told_to_stop));

@@ -112,7 +112,11 @@ async fn all_hold(name: &str) -> anyhow::Result<()> {
     let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
     let pods = cluster.system::<Pod>().list(&operators).await?.items;
     let pod = pods.first().context("no pod of the operator")?.name_any();
-    let cases = text(name, &cluster)?.replace("@OPERATOR_POD@", &pod);
+    let transition = cluster.transition().await?;
+    let cases = text(name, &cluster)?
+        .replace("@OPERATOR_POD@", &pod)
+        .replace("@TRANSITION@", &transition.to_string())
+        .replace("@BEFORE@", &(transition - 1).to_string());
     let file: File = serde_norway::from_str(&cases).with_context(|| format!("cases of {name}"))?;
     for given in people.given.iter().chain(&file.given) {
         cluster.applies(&given.to_string()).await?;

@@ -25,7 +25,7 @@ pub(super) struct Draft {
     name: &'static str,
     namespace: Option<String>,
     rules: Vec<NamedRuleWithOperations>,
-    with_policies: bool,
+    params: Params,
     variables: Vec<Variable>,
     validations: Vec<Validation>,
 }
@@ -38,7 +38,7 @@ impl Draft {
             name,
             namespace: None,
             rules: Vec::new(),
-            with_policies: false,
+            params: Params::None,
             variables: Vec::new(),
             validations: Vec::new(),
         };
@@ -57,7 +57,13 @@ impl Draft {
 
     /// Evaluates once for each `AccessPolicy` of the object's namespace, as `params`. Where there is none, it refuses.
     pub(super) fn for_each_access_policy(self) -> Self {
-        Self { with_policies: true, ..self }
+        Self { params: Params::EveryAccessPolicy, ..self }
+    }
+
+    /// Evaluates with the Lease of the operator's leader as `params`. Where there is none, it refuses.
+    pub(super) fn with_leaders_lease(self, release: &Release) -> Self {
+        let (namespace, name) = (release.operator_namespace.clone(), release.service_account().to_owned());
+        Self { params: Params::LeadersLease { namespace, name }, ..self }
     }
 
     /// Adds `variables.operator` and `variables.cleaner`: whether the caller is the operator, or one of Kubernetes' own
@@ -116,7 +122,7 @@ impl Draft {
     }
 
     pub(super) fn finish(self) -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
-        let Self { name, namespace, rules, with_policies, variables, validations } = self;
+        let Self { name, namespace, rules, params, variables, validations } = self;
         let (key, value) = super::RELEASE_LABEL;
         let metadata = ObjectMeta {
             name: Some(format!("{name}.{}", crate::GROUP)),
@@ -127,7 +133,7 @@ impl Draft {
             metadata: metadata.clone(),
             spec: Some(ValidatingAdmissionPolicyBindingSpec {
                 match_resources: None,
-                param_ref: with_policies.then(every_access_policy),
+                param_ref: params.reference(),
                 policy_name: metadata.name.clone(),
                 validation_actions: Some(vec!["Deny".to_owned()]),
             }),
@@ -143,10 +149,7 @@ impl Draft {
                 object_selector: Some(LabelSelector::default()),
                 resource_rules: Some(rules),
             }),
-            param_kind: with_policies.then(|| ParamKind {
-                api_version: Some(format!("{}/{}", crate::GROUP, crate::VERSION)),
-                kind: Some("AccessPolicy".to_owned()),
-            }),
+            param_kind: params.kind(),
             validations: Some(validations),
             variables: Some(variables),
         };
@@ -154,12 +157,43 @@ impl Draft {
     }
 }
 
-fn every_access_policy() -> ParamRef {
-    ParamRef {
-        name: None,
-        namespace: None,
-        parameter_not_found_action: Some("Deny".to_owned()),
-        selector: Some(LabelSelector::default()),
+/// What an expression knows as `params`.
+enum Params {
+    /// Nothing.
+    None,
+    /// Each `AccessPolicy` of the object's namespace.
+    EveryAccessPolicy,
+    /// The Lease of the operator's leader.
+    LeadersLease { namespace: String, name: String },
+}
+
+impl Params {
+    fn kind(&self) -> Option<ParamKind> {
+        let (api_version, kind) = match self {
+            Self::None => return None,
+            Self::EveryAccessPolicy => (format!("{}/{}", crate::GROUP, crate::VERSION), "AccessPolicy"),
+            Self::LeadersLease { .. } => ("coordination.k8s.io/v1".to_owned(), "Lease"),
+        };
+        Some(ParamKind { api_version: Some(api_version), kind: Some(kind.to_owned()) })
+    }
+
+    fn reference(&self) -> Option<ParamRef> {
+        let parameter_not_found_action = Some("Deny".to_owned());
+        match self {
+            Self::None => None,
+            Self::EveryAccessPolicy => Some(ParamRef {
+                name: None,
+                namespace: None,
+                parameter_not_found_action,
+                selector: Some(LabelSelector::default()),
+            }),
+            Self::LeadersLease { namespace, name } => Some(ParamRef {
+                name: Some(name.clone()),
+                namespace: Some(namespace.clone()),
+                parameter_not_found_action,
+                selector: None,
+            }),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod approvals;
 mod draft;
 mod grants;
 mod groups;
+mod leader;
 mod metadata;
 mod operators;
 mod pods;
@@ -78,6 +79,9 @@ pub fn release_policies(
         pods::reported(release),
         proxies::tokens(release),
         proxies::objects(release),
+        leader::grants(release),
+        leader::children(release),
+        leader::reopened(release),
         operators::pods(release),
         operators::entered(release),
         operators::tokens(release),

@@ -11,6 +11,32 @@ const FURNISHERS: &str = "['system:kube-controller-manager', \
      'system:serviceaccount:kube-system:root-ca-cert-publisher', \
      'system:serviceaccount:kube-system:service-account-controller']";
 
+/// By API group. A network plugin's own policies add to what the NetworkPolicy of a grant lets through.
+const KINDS: [(&str, &[&str]); 10] = [
+    (
+        "",
+        &[
+            "secrets",
+            "serviceaccounts",
+            "services",
+            "endpoints",
+            "configmaps",
+            "podtemplates",
+            "replicationcontrollers",
+            "persistentvolumeclaims",
+        ],
+    ),
+    ("apps", &["*"]),
+    ("batch", &["*"]),
+    ("networking.k8s.io", &["*"]),
+    ("rbac.authorization.k8s.io", &["*"]),
+    ("discovery.k8s.io", &["endpointslices"]),
+    ("cilium.io", &["ciliumnetworkpolicies", "ciliumlocalredirectpolicies"]),
+    ("crd.projectcalico.org", &["networkpolicies"]),
+    ("projectcalico.org", &["networkpolicies"]),
+    ("k8s.ovn.org", &["*"]),
+];
+
 pub(super) fn tokens(release: &Release) -> Draft {
     Draft::in_proxies("proxy-tokens", release).on("", &["serviceaccounts/token"], &["CREATE"]).check(
         "has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups",
@@ -21,27 +47,11 @@ pub(super) fn tokens(release: &Release) -> Draft {
 pub(super) fn objects(release: &Release) -> Draft {
     let namespace = &release.operator_namespace;
     let account = release.service_account();
+    let draft = Draft::in_proxies("proxy-objects", release);
     let all = ["CREATE", "UPDATE", "DELETE"];
-    let core = [
-        "secrets",
-        "serviceaccounts",
-        "services",
-        "endpoints",
-        "configmaps",
-        "podtemplates",
-        "replicationcontrollers",
-        "persistentvolumeclaims",
-    ];
-    Draft::in_proxies("proxy-objects", release)
-        .on("", &core, &all)
-        .on("apps", &["*"], &all)
-        .on("batch", &["*"], &all)
-        .on("networking.k8s.io", &["*"], &all)
-        .on("rbac.authorization.k8s.io", &["*"], &all)
-        // A network plugin's own policies add to what the NetworkPolicy of a grant lets through.
-        .on("cilium.io", &["ciliumnetworkpolicies"], &all)
-        .on("crd.projectcalico.org", &["networkpolicies"], &all)
-        .on("projectcalico.org", &["networkpolicies"], &all)
+    KINDS
+        .iter()
+        .fold(draft, |draft, (group, resources)| draft.on(group, resources, &all))
         .variable("named", "(object == null ? oldObject : object).metadata.?name.orValue('')")
         .variable(
             "furnishing",

@@ -121,10 +121,8 @@ pub async fn reconcile(cached: Arc<Database>, context: Arc<Context>) -> Result<A
     match step {
         Step::Nothing => {}
         Step::Probe => {
-            match grants
-                .create(&PostParams::default(), &probe_of(&seen.database, policy_uid(policy), now()))
-                .await
-            {
+            let probe = probe_of(&seen.database, policy_uid(policy), now());
+            match grants.create(&PostParams::default(), &context.by_leader(probe)).await {
                 Err(error) if is_conflict(&error) => {}
                 other => drop(other.map_err(DatabaseError::Probe)?),
             }

@@ -135,7 +135,7 @@ impl Steps<'_> {
 
     /// Server-side apply: doing it twice changes nothing.
     async fn put<K: Namespaced + Serialize>(&self, object: K) -> Result<(), GrantError> {
-        let what = K::kind(&()).into_owned();
+        let (what, object) = (K::kind(&()).into_owned(), self.context.by_leader(object));
         let patch = PatchParams::apply(MANAGER).force();
         self.in_proxies::<K>()
             .patch(&object.name_any(), &patch, &Patch::Apply(&object))

@@ -30,7 +30,7 @@ pub async fn obey(
     let Some(grant) = create else { return Ok(()) };
     let grants: Api<AccessGrant> =
         Api::namespaced(context.client.clone(), &before.namespace().unwrap_or_default());
-    match grants.create(&PostParams::default(), &grant).await {
+    match grants.create(&PostParams::default(), &context.by_leader(*grant)).await {
         Ok(made) => {
             context.remember_created(&made.uid().unwrap_or_default(), now());
             Ok(())
