@@ -13,6 +13,8 @@ BED=$ROOT/tests/cluster/bed TARGET=x86_64-unknown-linux-gnu
 what=$1
 shift
 export KH_NS=${KH_NS:-keyhole-$what}
+# In memory, where thousands are measured: they would wait for the disk of etcd, Vault and the databases.
+if [ "$what" = scale ]; then export CLUSTER_DIR=${CLUSTER_DIR:-/dev/shm/$KH_NS}; fi
 # shellcheck disable=SC1091 # checked by itself
 source "$ROOT/tests/cluster/parts/paths.sh"
 # shellcheck disable=SC1091

@@ -37,6 +37,9 @@ const FEW: usize = 100;
 /// How many revocations are measured one after the other, and how many at once.
 const REVOKED: usize = 200;
 
+/// How long one revocation follows another at least.
+const PACE: Duration = Duration::from_millis(250);
+
 /// How many grants of a database that is down end beside others.
 const OF_THE_DEAD: usize = 60;
 
@@ -195,14 +198,20 @@ impl Scale {
 
     /// From the revocation sent until the proxy is told, and until the receipt is whole.
     async fn revokes_one_by_one(&mut self, count: usize) -> anyhow::Result<()> {
-        eprintln!("{REVOKED} revocations, one after the other");
+        eprintln!("{REVOKED} revocations, four a second");
         let chosen = self.some_ready();
-        let (mut told, mut ended) = (Vec::new(), Vec::new());
-        for grant in chosen {
+        let (mut told, mut began_at) = (Vec::new(), Vec::new());
+        let mut every = tokio::time::interval(PACE);
+        for grant in &chosen {
+            every.tick().await;
             let began = Instant::now();
-            told.push(self.tells(&grant, began).await?.as_secs_f64() * 1e3);
-            ended.push(self.ends(&grant).await?.duration_since(began).as_secs_f64());
+            told.push(self.tells(grant, began).await?.as_secs_f64() * 1e3);
+            began_at.push(began);
         }
+        let ends = chosen.iter().zip(began_at).map(async |(grant, began)| {
+            anyhow::Ok(self.ends(grant).await?.duration_since(began).as_secs_f64())
+        });
+        let ended = try_join_all(ends).await?;
         self.figures.add(Figure::of(
             &format!("{count} live: revocation sent → proxy told, p50"),
             "ms",
