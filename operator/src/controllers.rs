@@ -1,5 +1,6 @@
 //! The loops: which change leads to which object being looked at again. Decides nothing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use access::{GRANT_ANNOTATION, GRANT_UID_LABEL, SIGNER, chain};
@@ -114,11 +115,45 @@ impl Gaps {
     }
 }
 
-/// Objects of the proxies namespace with this label that come, change or go: their names and labels alone.
+/// Objects of the proxies namespace with this label that change or go: their names and labels alone. What comes was made by a look that
+/// does not wait for it.
 fn names<K: Namespaced>(context: &Arc<Context>, label: &str) -> Objects<Metadata<K>> {
     let api = Api::<Metadata<K>>::namespaced(context.watches.clone(), &context.config.proxies_namespace);
     let events = after_gaps(context, watcher(api, lasting(anything().labels(label))).default_backoff());
-    without_failures(context, events.touched_objects())
+    let mut known = Known::default();
+    let news = events.filter_map(move |event| {
+        std::future::ready(match event {
+            Ok(event) => known.news(event).map(Ok),
+            Err(error) => Some(Err(error)),
+        })
+    });
+    without_failures(context, news)
+}
+
+/// The objects of one watch, by uid.
+#[derive(Default)]
+struct Known(HashSet<String>);
+
+impl Known {
+    /// The object, if it is one that was known before.
+    fn news<K: ResourceExt>(&mut self, event: watcher::Event<K>) -> Option<K> {
+        match event {
+            watcher::Event::Init => self.0.clear(),
+            watcher::Event::InitDone => {}
+            watcher::Event::InitApply(object) => {
+                self.0.extend(object.uid());
+            }
+            watcher::Event::Apply(object) => {
+                let is_new = object.uid().is_some_and(|uid| self.0.insert(uid));
+                return Some(object).filter(|_| !is_new);
+            }
+            watcher::Event::Delete(object) => {
+                object.uid().map(|uid| self.0.remove(&uid));
+                return Some(object);
+            }
+        }
+        None
+    }
 }
 
 /// The API server ends each watch after this time, and a connection that hangs is noticed soon after.
@@ -350,6 +385,29 @@ mod tests {
         ];
         for (event, ends) in events {
             assert_eq!(gaps.ends_one(&event), ends, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_child_that_comes_is_no_news_and_one_that_changes_or_goes_is() {
+        let role = |uid: &str| Role {
+            metadata: kube::core::ObjectMeta { uid: Some(uid.to_owned()), ..Default::default() },
+            ..Role::default()
+        };
+        let mut known = Known::default();
+        let events = [
+            (watcher::Event::Init, false),
+            (watcher::Event::InitApply(role("old")), false),
+            (watcher::Event::InitDone, false),
+            (watcher::Event::Apply(role("old")), true),
+            (watcher::Event::Apply(role("new")), false),
+            (watcher::Event::Apply(role("new")), true),
+            (watcher::Event::Delete(role("new")), true),
+            (watcher::Event::Apply(role("new")), false),
+            (watcher::Event::Delete(role("unknown")), true),
+        ];
+        for (number, (event, is_news)) in events.into_iter().enumerate() {
+            assert_eq!(known.news(event).is_some(), is_news, "event {number}");
         }
     }
 

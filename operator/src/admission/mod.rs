@@ -7,7 +7,7 @@ mod found;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use crds::admission::{Release, release_policies};
 use crds::{AccessPolicy, namespace};
@@ -17,6 +17,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Client, Resource, ResourceExt};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use self::found::{Found, Marks};
 use crate::context::Context;
@@ -50,9 +52,16 @@ impl Admission {
     }
 }
 
-/// The last comparison, and what it was of. It is made again only when something changed.
+/// The last look, and the comparison, which is made again only when something changed.
 #[derive(Default)]
-pub struct LastLook(Mutex<Option<(Marks, Admission)>>);
+pub struct LastLook(Mutex<Option<Looked>>);
+
+struct Looked {
+    /// When it began: it tells nothing of what came later.
+    began: Instant,
+    /// What was compared last, if the look succeeded, and what came of it.
+    seen: Result<(Marks, Admission), Arc<kube::Error>>,
+}
 
 /// Looks, and puts the answer into the figures. What is there is asked for each time; it is read and compared when it changed.
 pub async fn look(context: &Context) -> Result<Admission, kube::Error> {
@@ -62,18 +71,40 @@ pub async fn look(context: &Context) -> Result<Admission, kube::Error> {
 }
 
 impl LastLook {
-    /// Looks.
+    /// Looks. One at a time: whoever asks while somebody looks waits for the next look, and all who wait share that one.
     pub async fn look(&self, client: &Client, release: &Release) -> Result<Admission, kube::Error> {
-        let marks = found::marks(client, release).await?;
-        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, admission)) = before.filter(|(before, _)| *before == marks) {
-            return Ok(admission);
+        let asked = Instant::now();
+        let mut last = self.0.lock().await;
+        if let Some(shared) = last.as_ref().filter(|last| last.began >= asked) {
+            return shared.admission();
         }
-        let found = found::read(client, release).await?;
-        let admission = compare(release, &found);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((found.marks(), admission.clone()));
-        Ok(admission)
+        let began = Instant::now();
+        let before = last.take().and_then(|last| last.seen.ok());
+        let seen = see(client, release, before).await.map_err(Arc::new);
+        last.insert(Looked { began, seen }).admission()
     }
+}
+
+impl Looked {
+    fn admission(&self) -> Result<Admission, kube::Error> {
+        match &self.seen {
+            Ok((_, admission)) => Ok(admission.clone()),
+            Err(error) => Err(kube::Error::Service(Box::new(Arc::clone(error)))),
+        }
+    }
+}
+
+async fn see(
+    client: &Client,
+    release: &Release,
+    before: Option<(Marks, Admission)>,
+) -> Result<(Marks, Admission), kube::Error> {
+    let marks = found::marks(client, release).await?;
+    if let Some(before) = before.filter(|(before, _)| *before == marks) {
+        return Ok(before);
+    }
+    let found = found::read(client, release).await?;
+    Ok((found.marks(), compare(release, &found)))
 }
 
 /// Compares them with the release's own. Pure.
