@@ -168,8 +168,11 @@ impl Node {
         self.says(&pod, status(address, started, Container::Ended(&words))).await?;
         deleted.wait_for(|deleted| *deleted).await?;
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
-        Ok(())
+        match pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await {
+            // A pod whose containers have ended goes with its deletion.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            deleted => deleted.map(drop).map_err(Into::into),
+        }
     }
 
     /// The Secret that the pod mounts.
