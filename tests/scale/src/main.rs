@@ -94,16 +94,17 @@ async fn main() -> anyhow::Result<()> {
         asked: 0,
     };
     // Each runs for ever: one that ends has failed.
-    tokio::select! {
-        ended = fleet.serves(listener, &authority) => ended.context("the fleet")?,
-        ended = node.lives() => ended.context("the node")?,
-        ended = Arc::clone(&node).runs() => ended.context("the node's pods")?,
-        ended = grants.follow(cluster.client.clone()) => ended.context("the grants")?,
-        ended = people.approve(cluster.client.clone()) => ended.context("the approver")?,
-        measured = scale.measures(&cluster, many) => measured?,
-    }
+    let measured = tokio::select! {
+        ended = fleet.serves(listener, &authority) => ended.context("the fleet"),
+        ended = node.lives() => ended.context("the node"),
+        ended = Arc::clone(&node).runs() => ended.context("the node's pods"),
+        ended = grants.follow(cluster.client.clone()) => ended.context("the grants"),
+        ended = people.approve(cluster.client.clone()) => ended.context("the approver"),
+        measured = scale.measures(&cluster, many) => measured,
+    };
+    // What was measured so far is worth something also after a failure.
     println!("{}", scale.figures.table());
-    Ok(())
+    measured
 }
 
 /// Vault, as the release's proxies know it.
