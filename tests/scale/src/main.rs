@@ -31,6 +31,9 @@ use crate::team::{People, TEAMS, Team};
 /// How many live grants there are at last, unless said.
 const MANY: usize = 10_000;
 
+/// The fewest that leave enough of each database for every measurement.
+const FEWEST: usize = 1_000;
+
 /// How many there are at first.
 const FEW: usize = 100;
 
@@ -71,7 +74,7 @@ async fn main() -> anyhow::Result<()> {
         None => MANY,
         Some(number) => number.parse().context("write how many grants, or nothing")?,
     };
-    ensure!(many > FEW, "write more than {FEW} grants");
+    ensure!(many >= FEWEST, "write {FEWEST} grants or more: of each database some must be left");
     let all = many + 4 * REVOKED + OF_THE_DEAD * TEAMS;
     eprintln!("{TEAMS} teams, each with a database");
     // More servers at once would starve each other.
