@@ -21,8 +21,8 @@ Examples:
   kubectl keyhole vault-setup --operator | sh
   # does Vault still have what this release would write? Changes nothing
   kubectl keyhole vault-setup orders -n shop --check | sh
-  # when a Database goes: its leases, roles and policies in Vault; the connection too with --admin-user
-  kubectl keyhole vault-setup -f database.yaml --admin-user vaultadmin --remove | sh";
+  # when a Database goes: its auth role, token role and policies in Vault; and, if nobody else uses them, role, leases, connection
+  kubectl keyhole vault-setup -f database.yaml --admin-user vaultadmin --remove --with-role | sh";
 
 /// See `Command::VaultSetup`.
 #[derive(Args)]
@@ -43,9 +43,12 @@ pub struct VaultSetupArgs {
     /// Print commands that compare Vault with the set-up, say what differs, and change nothing
     #[arg(long, conflicts_with = "sql")]
     check: bool,
-    /// Print commands that take the set-up away again, what was lent first
+    /// Print commands that take the set-up away again: what is this Database's alone by its name
     #[arg(long, conflicts_with_all = ["sql", "check"])]
     remove: bool,
+    /// With --remove: the database role too, and every lease of it; with --admin-user the connection. Nobody else may use them
+    #[arg(long, requires = "remove")]
+    with_role: bool,
     /// The program that the commands call
     #[arg(long, value_enum, default_value = "bao")]
     pub binary: Binary,
@@ -99,10 +102,11 @@ struct OperatorOptions {
 impl VaultSetupArgs {
     /// What the printed commands shall do.
     pub fn purpose(&self) -> Purpose {
-        match (self.check, self.remove) {
-            (true, _) => Purpose::Check,
-            (false, true) => Purpose::Remove,
-            (false, false) => Purpose::SetUp,
+        match (self.check, self.remove, self.with_role) {
+            (true, _, _) => Purpose::Check,
+            (false, true, false) => Purpose::Remove,
+            (false, true, true) => Purpose::RemoveAll,
+            (false, false, _) => Purpose::SetUp,
         }
     }
 

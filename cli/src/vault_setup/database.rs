@@ -131,11 +131,14 @@ struct DatabaseRole<'a> {
     max_ttl: &'a str,
     creation_statements: Vec<String>,
     revocation_statements: Vec<String>,
+    renew_statements: [&'static str; 0],
+    rollback_statements: [&'static str; 0],
 }
 
 #[derive(Serialize)]
 struct TokenRole<'a> {
     allowed_policies: [&'a str; 1],
+    allowed_policies_glob: [&'static str; 0],
     orphan: bool,
     renewable: bool,
     token_type: &'static str,
@@ -166,6 +169,7 @@ fn write_role(
             let path = format!("{}/config/{}", names.mount, names.connection);
             let password = Some(("password", administrator.password_file.as_str()));
             script.write(&path, password, &connection(&setup.target, administrator, &names.role))?;
+            script.chosen();
             script.note(&format!(
                 "Better still: let Vault alone know that password, with\n  write -force '{}/rotate-root/{}'",
                 names.mount, names.connection
@@ -183,8 +187,11 @@ fn write_role(
         max_ttl: &setup.max_ttl,
         creation_statements: creation,
         revocation_statements: revocation,
+        renew_statements: [],
+        rollback_statements: [],
     };
     script.write(&format!("{}/roles/{}", names.mount, names.role), None, &role)?;
+    script.chosen();
     script.lends(names.credentials.as_str());
     Ok(())
 }
@@ -239,6 +246,7 @@ fn write_identity(script: &mut Script, setup: &DatabaseSetup, names: &Names) -> 
     script.policy(login, &login_policy(token_role));
     let role = TokenRole {
         allowed_policies: [token_role],
+        allowed_policies_glob: [],
         orphan: true,
         renewable: false,
         token_type: "service",
@@ -310,6 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn names_from_a_database_are_no_commands_of_any_script() {
+        let mut hostile = setup(Engine::MariaDb);
+        let text = "x\nKEYHOLE\nid '; id; '\n";
+        hostile.target.schema = Some(text.into());
+        let function = QualifiedName { schema: text.into(), name: text.into() };
+        hostile.target.allowances.functions.push(function);
+        for purpose in [SetUp, Purpose::Check, Purpose::Remove, Purpose::RemoveAll] {
+            let script = database_script(&hostile, purpose).unwrap();
+            let words = std::process::Command::new("sh").args(["-n", "-c", &script]).status().unwrap();
+            assert!(words.success(), "{purpose:?}");
+            // Every program is one that stands for nothing: what else is called shows.
+            let stub = format!(
+                "bao() {{ cat >/dev/null; echo '\"database/\"'; }}\nid() {{ echo called >&2; }}\n{script}"
+            );
+            let run = std::process::Command::new("sh").args(["-c", &stub]).output().unwrap();
+            assert!(!String::from_utf8_lossy(&run.stderr).contains("called"), "{purpose:?}: {script}");
+        }
+    }
+
+    #[test]
     fn an_underscore_in_a_schema_does_not_open_its_neighbours() {
         let script = database_script(&setup(Engine::MariaDb), SetUp).unwrap();
         assert!(script.contains(r"SELECT, SHOW VIEW ON `my\\_shop`.* TO"), "{script}");
@@ -361,6 +389,7 @@ mod tests {
         let of = |purpose| database_script(&setup(Engine::MariaDb), purpose).unwrap();
         insta::assert_snapshot!("mariadb_check", of(Purpose::Check));
         insta::assert_snapshot!("mariadb_remove", of(Purpose::Remove));
+        insta::assert_snapshot!("mariadb_remove_all", of(Purpose::RemoveAll));
         insta::assert_snapshot!("mariadb_sql", administrator_sql(&setup(Engine::MariaDb)).unwrap());
         insta::assert_snapshot!("mysql_sql", administrator_sql(&setup(Engine::MySql)).unwrap());
     }

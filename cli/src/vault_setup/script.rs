@@ -38,8 +38,10 @@ pub enum Purpose {
     SetUp,
     /// Changes nothing, tells what differs, and fails if anything does.
     Check,
-    /// Takes everything away that is this one's alone, what it has lent first.
+    /// Takes away what is this one's alone by its name.
     Remove,
+    /// The same, and what its owner chose a name for, so that others may use it too: what that has lent first.
+    RemoveAll,
 }
 
 /// What stands in Vault, in the order in which it is made.
@@ -56,8 +58,9 @@ enum Step {
     Mounted { list: &'static str, kind: &'static str, mount: VaultName },
     /// A policy.
     Policy { name: String, text: String },
-    /// Parameters at a path. `secret` is one more, and the file its value is read from.
-    Written { path: String, secret: Option<(&'static str, String)>, json: String },
+    /// Parameters at a path. `secret` is one more, and the file its value is read from. `chosen`: its name is somebody's choice, and may
+    /// be others' too.
+    Written { path: String, secret: Option<(&'static str, String)>, json: String, chosen: bool },
     /// The same, unless something is there: what is, is somebody's decision.
     WrittenOnce { path: String, json: String },
     /// Leases may hang on what stands before.
@@ -102,8 +105,15 @@ impl Script {
     ) -> Result<(), BadParameters> {
         let (path, json) = (path.to_owned(), json(path, parameters)?);
         let secret = secret.map(|(key, file)| (key, file.to_owned()));
-        self.steps.push(Step::Written { path, secret, json });
+        self.steps.push(Step::Written { path, secret, json, chosen: false });
         Ok(())
+    }
+
+    /// Says that the name of what was written last is somebody's choice: others may use it too.
+    pub fn chosen(&mut self) {
+        if let Some(Step::Written { chosen, .. }) = self.steps.last_mut() {
+            *chosen = true;
+        }
     }
 
     /// The same, where nothing can be read at that path yet.
@@ -125,9 +135,10 @@ impl Script {
             Purpose::Check => {
                 ("Compares Vault with the set-up of", "It changes nothing, and fails if anything differs.")
             }
-            Purpose::Remove => (
-                "Takes away from Vault the set-up of",
-                "It ends what was lent. Running it again changes nothing.",
+            Purpose::Remove => ("Takes away from Vault the set-up of", "Running it again changes nothing."),
+            Purpose::RemoveAll => (
+                "Takes away from Vault the whole set-up of",
+                "It ends every lease of the role, whoever has it. Running it again changes nothing.",
             ),
         };
         let head = format!(
@@ -143,21 +154,29 @@ impl Script {
                     "{COMPARE}{compared}\n[ $differs = 0 ] || exit 1\necho 'All of it is in Vault, as it should be.'\n"
                 )
             }
-            Purpose::Remove => steps.rev().map(|step| step.removed(program)).collect(),
+            Purpose::Remove => {
+                steps.rev().filter(|step| !step.is_chosen()).map(|step| step.removed(program)).collect()
+            }
+            Purpose::RemoveAll => steps.rev().map(|step| step.removed(program)).collect(),
         };
         head + &body
     }
 }
 
-/// What is wanted comes from standard input.
+/// What is not there has no other error than that; with any other, nothing is known and the script ends.
 const COMPARE: &str = r#"
 differs=0
 compare() {
-  what=$1
-  shift
-  wanted=$(cat)
-  found=$("$@" 2>/dev/null) || found='(nothing)'
-  [ "$wanted" = "$found" ] && return
+  what=$1 wanted=$2
+  shift 2
+  if ! found=$("$@" 2>/dev/null); then
+    why=$("$@" 2>&1) || true
+    case $why in
+      *'No value found'* | *'No policy named'* | *'not present in secret'* | *'Code: 404'*) found='(nothing)' ;;
+      *) printf 'cannot look at %s: %s\n' "$what" "$why" >&2; exit 2 ;;
+    esac
+  fi
+  case $wanted:$found in "$found:$wanted" | ':(nothing)' | '[]:(nothing)') return ;; esac
   differs=1
   printf '%s differs\n  wanted: %s\n  found:  %s\n' "$what" "$wanted" "$found"
 }
@@ -175,7 +194,7 @@ impl Step {
                 "{program} {list} list -format=json | grep -q '\"{mount}/\"' || {program} {list} enable -path='{mount}' {kind}\n"
             ),
             Self::Policy { name, text } => here(&format!("{program} policy write '{name}' -"), text),
-            Self::Written { path, secret, json } => {
+            Self::Written { path, secret, json, .. } => {
                 let secret = secret.as_ref().map(|(key, file)| format!(" {key}=@{}", quoted(file)));
                 here(&format!("{program} write '{path}'{} -", secret.unwrap_or_default()), json)
             }
@@ -191,20 +210,25 @@ impl Step {
         match self {
             Self::Note(_) | Self::WrittenOnce { .. } | Self::Lends { .. } => String::new(),
             Self::Mounted { list, kind, mount } => format!(
-                "{program} {list} list -format=json | grep -q '\"{mount}/\"' || \
-                 {{ differs=1; echo 'no {kind} engine is mounted at {mount}'; }}\n"
+                "mounted=$({program} {list} list -format=json)\n\
+                 case $mounted in *'\"{mount}/\"'*) ;; *) differs=1; echo 'no {kind} engine is mounted at {mount}' ;; esac\n"
             ),
             Self::Policy { name, text } => {
-                here(&format!("compare 'policy {name}' {program} policy read '{name}'"), text)
+                format!(
+                    "compare 'policy {name}' {} {program} policy read '{name}'\n",
+                    quoted(text.trim_end())
+                )
             }
             Self::Written { path, json, .. } => {
                 let parameters: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
                 let shown = parameters.iter().filter_map(|(key, value)| Some((key, shown(key, value)?)));
-                let each = shown.map(|(key, wanted)| {
-                    let compare = format!("compare '{path}: {key}' {program} read -field={key} '{path}'");
-                    here(&compare, &format!("{wanted}\n"))
-                });
-                each.collect()
+                let compare = |(key, wanted): (&String, String)| {
+                    format!(
+                        "compare '{path}: {key}' {} {program} read -field={key} '{path}'\n",
+                        quoted(&wanted)
+                    )
+                };
+                shown.map(compare).collect()
             }
         }
     }
@@ -214,8 +238,16 @@ impl Step {
             Self::Note(_) | Self::Mounted { .. } | Self::WrittenOnce { .. } => String::new(),
             Self::Policy { name, .. } => format!("{program} policy delete '{name}'\n"),
             Self::Written { path, .. } => format!("{program} delete '{path}'\n"),
-            Self::Lends { path } => format!("{program} lease revoke -sync -prefix '{path}'\n"),
+            Self::Lends { path } => format!(
+                "{program} lease revoke -sync -prefix '{path}' || {{\n  \
+                 echo 'If the server is gone for good, run: {program} lease revoke -force -prefix {path}, and this again.' >&2\n  \
+                 exit 1\n}}\n"
+            ),
         }
+    }
+
+    fn is_chosen(&self) -> bool {
+        matches!(self, Self::Lends { .. } | Self::Written { chosen: true, .. })
     }
 }
 
@@ -244,7 +276,7 @@ fn json(path: &str, parameters: &impl Serialize) -> Result<String, BadParameters
     Ok(format!("{json}\n"))
 }
 
-/// JSON has no line of its own that reads `KEYHOLE`, and neither have our policies: names hold no line breaks.
+/// JSON escapes line breaks, and our policies are made of names without any: no line of theirs reads `KEYHOLE`.
 fn here(command: &str, content: &str) -> String {
     format!("{command} <<'KEYHOLE'\n{content}KEYHOLE\n")
 }

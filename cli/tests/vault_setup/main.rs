@@ -163,6 +163,12 @@ fn what_was_set_up_is_found_and_what_differs_is_told() -> anyhow::Result<()> {
         machine.runs(&check)?;
         Ok(told)
     };
+    let blind = machine.token("keyhole.shop.orders.login")?;
+    let cannot = machine.runs(&format!("export BAO_TOKEN={blind} VAULT_TOKEN={blind}\n{check}"));
+    assert!(
+        cannot.is_err_and(|error| error.to_string().contains("403")),
+        "it is not known, and so no difference"
+    );
     for (change, differs) in [
         (&["policy", "delete", "keyhole.shop.orders"][..], "policy keyhole.shop.orders differs"),
         (
@@ -191,6 +197,10 @@ fn what_was_set_up_is_found_and_what_differs_is_told() -> anyhow::Result<()> {
             "creation_statements differs",
         ),
         (&["write", "database/config/shop.orders", "allowed_roles=*"], "allowed_roles differs"),
+        (
+            &["write", "auth/token/roles/keyhole.shop.orders", "allowed_policies_glob=*"],
+            "allowed_policies_glob differs\n  wanted: []\n  found:  [*]",
+        ),
     ] {
         let told = told(change)?;
         assert!(told.contains(differs), "{change:?}: {told}");
@@ -203,7 +213,11 @@ fn what_is_taken_away_takes_what_was_lent_with_it_and_nothing_of_others() -> any
     let machine = Machine::set_up("mariadb")?;
     machine.administrator(&["write", "auth/token/roles/somebodys", "orphan=true"])?;
     let credential = machine.credential(&machine.owner()?)?;
-    let remove = machine.prints(&[&ORDERS[..], &["--remove"]].concat())?;
+    // What others may use stays, and so does what it lent.
+    machine.runs(&machine.prints(&[&ORDERS[..], &["--remove"]].concat())?)?;
+    machine.administrator(&["read", "database/roles/orders-read"])?;
+    machine.reads(&credential, "SELECT id FROM my_shop.orders")?;
+    let remove = machine.prints(&[&ORDERS[..], &["--remove", "--with-role"]].concat())?;
     machine.runs(&remove)?;
     assert_eq!(
         machine.sql("SELECT user FROM mysql.user WHERE user LIKE 'v-kh-%'")?,
@@ -225,7 +239,7 @@ fn what_is_taken_away_takes_what_was_lent_with_it_and_nothing_of_others() -> any
     assert!(machine.administrator(&["secrets", "list"])?.contains("database/"));
     machine.runs(&remove)?;
     // Another's connection stays.
-    let without = machine.prints(&["-f", "database.yaml", "--remove"])?;
+    let without = machine.prints(&["-f", "database.yaml", "--remove", "--with-role"])?;
     assert!(!without.contains("database/config/"), "{without}");
     Ok(())
 }
