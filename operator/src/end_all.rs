@@ -15,7 +15,6 @@ use kube::{Api, Client, ResourceExt};
 use crate::api::gone_is_good;
 use crate::context::Context;
 use crate::controllers;
-use crate::leader::Lead;
 use crate::run::{candidate, means};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -61,12 +60,12 @@ async fn until_gone(client: &Client) -> Result<(), kube::Error> {
 /// Does an operator's work when no operator leads.
 async fn stand_in(context: Arc<Context>) {
     let mut candidate = candidate(&context);
-    let Lead { since, transition } = candidate.acquire().await;
-    context.leads(transition);
+    let lead = candidate.acquire().await;
+    context.leads(lead.transition);
     tracing::info!("no operator leads: closing here");
     tokio::select! {
         () = controllers::closing(context) => {}
-        () = candidate.hold(since) => {}
+        () = candidate.hold(lead) => {}
     }
 }
 

@@ -95,32 +95,33 @@ impl Candidate {
         }
     }
 
-    /// Renews; returns when we lead no more. `since`: [`Lead::since`].
-    pub async fn hold(&mut self, since: Instant) {
-        let mut renewed = since;
+    /// Renews; returns when we lead no more. Leading anew is another leadership: whoever was away begins from the start.
+    pub async fn hold(&mut self, lead: Lead) {
+        let mut renewed = lead.since;
         let mut every = tokio::time::interval(EVERY);
         loop {
             every.tick().await;
+            // A process that was paused may have been followed, and its follower may be gone again.
+            if renewed.elapsed() >= GIVES_UP {
+                return;
+            }
             // Others count from when they see it, which is after it was asked for.
             let asked = Instant::now();
             // An API server that does not answer must not make us miss our own deadline.
             match timeout(EVERY, self.try_once()).await {
-                Ok(Ok(Standing::Ours)) => renewed = asked,
-                Ok(Ok(Standing::Theirs)) => return,
+                Ok(Ok(Standing::Ours)) if self.view.transition == lead.transition => renewed = asked,
+                Ok(Ok(Standing::Ours | Standing::Theirs)) => return,
                 Ok(Ok(Standing::Unclear)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot renew the leader's lease"),
                 Err(_) => tracing::warn!("cannot renew the leader's lease in time"),
-            }
-            if renewed.elapsed() >= GIVES_UP {
-                return;
             }
         }
     }
 
     /// Renews until it is told to stop, and lets go then; or returns when we lead no more.
-    pub async fn hold_until(mut self, since: Instant, told_to_stop: oneshot::Receiver<()>) {
+    pub async fn hold_until(mut self, lead: Lead, told_to_stop: oneshot::Receiver<()>) {
         let stops = tokio::select! {
-            () = self.hold(since) => false,
+            () = self.hold(lead) => false,
             // A sender that is gone has not said so.
             told = told_to_stop => told.is_ok(),
         };

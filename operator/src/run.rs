@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::clock::now;
 use crate::config;
 use crate::context::{Context, Parts};
-use crate::leader::{Candidate, Lead};
+use crate::leader::Candidate;
 use crate::leases::VaultDesk;
 use crate::pki::store;
 use crate::serve::Readiness;
@@ -67,15 +67,15 @@ pub async fn run(path: &Path, pages: Pages) -> anyhow::Result<()> {
 async fn lead(context: Arc<Context>) -> anyhow::Result<()> {
     let mut candidate = candidate(&context);
     let mut stop = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    let Lead { since, transition } = tokio::select! {
+    let lead = tokio::select! {
         lead = candidate.acquire() => lead,
         _ = stop.recv() => return Ok(()),
     };
-    context.leads(transition);
-    tracing::info!(transition, "leading");
+    context.leads(lead.transition);
+    tracing::info!(transition = lead.transition, "leading");
     // In a task of its own: whatever the loops are busy with, the lease is renewed in time.
     let (stopped, told_to_stop) = oneshot::channel();
-    let mut holding = tokio::spawn(candidate.hold_until(since, told_to_stop));
+    let mut holding = tokio::spawn(candidate.hold_until(lead, told_to_stop));
     tokio::select! {
         () = controllers::run(context) => anyhow::bail!("the loops ended by themselves"),
         _ = &mut holding => anyhow::bail!("another replica leads, or the API server does not answer"),

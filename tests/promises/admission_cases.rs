@@ -261,6 +261,7 @@ fn api_of<'a>(
         "secret" => ("", "v1", "Secret"),
         "serviceaccount" => ("", "v1", "ServiceAccount"),
         "networkpolicy" => ("networking.k8s.io", "v1", "NetworkPolicy"),
+        "lease" => ("coordination.k8s.io", "v1", "Lease"),
         "role" => ("rbac.authorization.k8s.io", "v1", "Role"),
         "rolebinding" => ("rbac.authorization.k8s.io", "v1", "RoleBinding"),
         other => bail!("no case has spoken of a {other} before: add it here"),

@@ -82,6 +82,7 @@ pub fn release_policies(
         leader::grants(release),
         leader::children(release),
         leader::reopened(release),
+        leader::lease(release),
         operators::pods(release),
         operators::entered(release),
         operators::tokens(release),

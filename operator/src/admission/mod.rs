@@ -8,6 +8,7 @@ mod found;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::admission::{Release, release_policies};
 use crds::{AccessPolicy, namespace};
@@ -18,7 +19,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::found::{Found, Marks};
 use crate::context::Context;
@@ -52,6 +53,9 @@ impl Admission {
     }
 }
 
+/// How long one look may take: others wait for it.
+const LOOKS_WITHIN: Duration = Duration::from_secs(15);
+
 /// The last look, and the comparison, which is made again only when something changed.
 #[derive(Default)]
 pub struct LastLook(Mutex<Option<Looked>>);
@@ -79,8 +83,11 @@ impl LastLook {
             return shared.admission();
         }
         let began = Instant::now();
-        let before = last.take().and_then(|last| last.seen.ok());
-        let seen = see(client, release, before).await.map_err(Arc::new);
+        let before = last.as_ref().and_then(|last| last.seen.clone().ok());
+        let seen = match timeout(LOOKS_WITHIN, see(client, release, before)).await {
+            Ok(seen) => seen.map_err(Arc::new),
+            Err(late) => Err(Arc::new(kube::Error::Service(Box::new(late)))),
+        };
         last.insert(Looked { began, seen }).admission()
     }
 }

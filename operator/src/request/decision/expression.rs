@@ -1,6 +1,6 @@
 //! `when` of a rule: a CEL expression that is true, false, or an error. It never means "true" by accident.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -68,13 +68,11 @@ pub fn matches(when: &str, inputs: &Inputs) -> Result<bool, ExpressionError> {
     aside(when, move || evaluate(&text, inputs))
 }
 
-/// Expressions that took too long. A thread cannot be stopped: each of these has one that still runs, and gets no other before it ends.
-static LEFT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// Expressions that took too long, and how many threads still run for each: a thread cannot be stopped, and as long as one runs the
+/// expression gets no other.
+static LEFT: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
-/// How many of them there may be: with more, no expression is looked at until one of them ends.
-const MOST_LEFT: usize = 16;
-
-fn left() -> MutexGuard<'static, BTreeSet<String>> {
+fn left() -> MutexGuard<'static, BTreeMap<String, usize>> {
     LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -82,11 +80,8 @@ fn aside<T: Send + 'static>(
     when: &str,
     work: impl FnOnce() -> Result<T, ExpressionError> + Send + 'static,
 ) -> Result<T, ExpressionError> {
-    {
-        let left = left();
-        if left.contains(when) || left.len() >= MOST_LEFT {
-            return Err(ExpressionError::TooLong);
-        }
+    if left().contains_key(when) {
+        return Err(ExpressionError::TooLong);
     }
     let (tell, told) = mpsc::channel();
     let (text, has_ended) = (when.to_owned(), Arc::new(AtomicBool::new(false)));
@@ -98,7 +93,10 @@ fn aside<T: Send + 'static>(
         tell.send(answer).ok();
         let mut left = left();
         ended.store(true, Ordering::Relaxed);
-        left.remove(&text);
+        if let Some(running) = left.get_mut(&text) {
+            *running = running.saturating_sub(1);
+        }
+        left.retain(|_, running| *running > 0);
     };
     std::thread::Builder::new()
         .name("expression".to_owned())
@@ -109,7 +107,8 @@ fn aside<T: Send + 'static>(
         let mut left = left();
         // It may have ended between.
         if !has_ended.load(Ordering::Relaxed) {
-            left.insert(when.to_owned());
+            let running = left.entry(when.to_owned()).or_default();
+            *running = running.saturating_add(1);
         }
         Err(ExpressionError::TooLong)
     })
