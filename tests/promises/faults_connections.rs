@@ -9,6 +9,7 @@ use crds::{ConditionType, is_true};
 use harness::faults::{ALONE, Silence};
 use harness::grant::{all_proved, lease_proved};
 use harness::{Cluster, OpenGrant, Session};
+use serde_json::json;
 
 /// A look at what is revoked comes every 15 s, and a call that hangs is given up after ten.
 const SEEN_ALL_THE_SAME: Duration = Duration::from_secs(35);
@@ -138,6 +139,10 @@ async fn a_pod_whose_object_goes_while_it_runs_loses_its_credential_and_is_never
     cluster
         .told(async {
             let orders = cluster.orders().await?;
+            // No limit of the proxy's own ends the statement meanwhile.
+            let mut long = orders.object();
+            long["spec"]["limits"] = json!({"seconds": 600});
+            cluster.applies(&long.to_string()).await?;
             let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
             let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
             // Without the kubelet there is no tunnel.

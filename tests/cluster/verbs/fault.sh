@@ -45,9 +45,12 @@ open_to() {
 }
 
 pod() {
-  local pid local_port; pid=$(main_pid "$1" "$2")
+  local pid open local_port; pid=$(main_pid "$1" "$2")
   case $3 in
-    hang) for local_port in $(open_to "$pid" "$4"); do silence "$pid" "$4" "$local_port"; done ;;
+    hang)
+      open=$(open_to "$pid" "$4")
+      [ -n "$open" ] || { echo "no connection to port $4 is open" >&2; exit 1; }
+      for local_port in $open; do silence "$pid" "$4" "$local_port"; done ;;
     mute) silence "$pid" "$4" ;;
     free) inside nsenter -t "$pid" --net -- iptables -F ;;
     freeze) inside kill -STOP "$pid" ;;

@@ -22,6 +22,7 @@ use harness::figures::{Figure, Figures};
 use harness::past::plants;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::DeleteParams;
+use tokio::time::MissedTickBehavior;
 
 use crate::fleet::Fleet;
 use crate::grants::{Grants, Seen};
@@ -135,7 +136,10 @@ impl Scale {
 
     /// Asks for as many as are missing, and waits until all are ready.
     async fn opens(&mut self, live: usize) -> anyhow::Result<()> {
-        let missing = live - self.grants.of(GrantPhase::Ready).len();
+        let missing = live.saturating_sub(self.grants.of(GrantPhase::Ready).len());
+        if missing == 0 {
+            return Ok(());
+        }
         eprintln!("{missing} grants are opened");
         let began = Instant::now();
         let numbers = self.asked..self.asked + missing;
@@ -206,6 +210,7 @@ impl Scale {
         let chosen = self.some_ready();
         let (mut told, mut began_at) = (Vec::new(), Vec::new());
         let mut every = tokio::time::interval(PACE);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for grant in &chosen {
             every.tick().await;
             let began = Instant::now();
