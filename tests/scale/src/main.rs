@@ -196,6 +196,8 @@ impl Scale {
         let told = self.tells(&chosen, Instant::now()).await;
         let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
         cluster.system::<Pod>().delete(&leader, &at_once).await?;
+        // Whoever counts what is ready counts it no more.
+        self.ends(&chosen).await?;
         self.figures.add(Figure::of(
             &format!("{of}: leader dead and revoked → proxy told"),
             "s",
