@@ -66,13 +66,34 @@ type Objects<K> = BoxStream<'static, Result<K, watcher::Error>>;
 
 /// The objects of a kind, and a store that follows them. Who wrote which field is half of an object, and nothing to us.
 fn followed<K: Kind>(context: &Arc<Context>, selected: watcher::Config) -> (Store<K>, Objects<K>) {
+    listed(context, selected, || {})
+}
+
+/// The same; `tell` hears of each time that the store has all of them. (A store can be waited for by one task alone, which is the loop's.)
+fn listed<K: Kind>(
+    context: &Arc<Context>,
+    selected: watcher::Config,
+    tell: impl Fn() + Send + 'static,
+) -> (Store<K>, Objects<K>) {
     let (store, writer) = reflector::store();
-    let objects = watcher(Api::all(context.watches.clone()), lasting(selected))
+    let events = watcher(Api::all(context.watches.clone()), lasting(selected))
         .modify(|object: &mut K| object.managed_fields_mut().clear())
         .default_backoff()
-        .reflect(writer)
-        .applied_objects();
+        .reflect(writer);
+    let objects = telling(events, tell).applied_objects();
     (store, without_failures(context, objects))
+}
+
+/// The events; `tell` hears of the end of each list.
+fn telling<K, S: Stream<Item = watcher::Result<watcher::Event<K>>>>(
+    events: S,
+    tell: impl Fn() + Send + 'static,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> {
+    events.inspect(move |event| {
+        if matches!(event, Ok(watcher::Event::InitDone)) {
+            tell();
+        }
+    })
 }
 
 /// The objects of a kind that come, change or go.
@@ -219,16 +240,11 @@ async fn requests(context: Arc<Context>) {
 }
 
 async fn grants(context: Arc<Context>) {
-    let (store, grants) = followed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS));
+    let following = Arc::clone(&context);
+    let (store, grants) =
+        listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), move || following.progress.follows());
     let [by_database, by_policy, by_approval, by_account] = [(); 4].map(|()| store.clone());
     context.grants.set(store.clone()).ok();
-    let (ready, following) = (store.clone(), Arc::clone(&context));
-    tokio::spawn(async move {
-        // It fails when the loop ended before.
-        if ready.wait_until_ready().await.is_ok() {
-            following.progress.follows();
-        }
-    });
     let proxies = Api::<Pod>::namespaced(context.watches.clone(), &context.config.proxies_namespace);
     let proxies = changes_in(&context, proxies, anything().labels(GRANT_UID_LABEL));
     let listening = Arc::clone(&context);
@@ -386,6 +402,24 @@ mod tests {
         for (event, ends) in events {
             assert_eq!(gaps.ends_one(&event), ends, "{event:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_list_is_told_though_somebody_waits_for_the_store_too() {
+        let (store, writer) = reflector::store::<Role>();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (begin, begins) = tokio::sync::oneshot::channel::<()>();
+        let events = stream::once(async move {
+            begins.await.ok();
+            Ok(watcher::Event::InitDone)
+        });
+        let events = telling(events.reflect(writer), move || tell.send(()).unwrap());
+        let loops = tokio::spawn(events.for_each(|_| std::future::ready(())));
+        let waits = tokio::spawn(async move { store.wait_until_ready().await.is_ok() });
+        begin.send(()).unwrap();
+        assert_eq!(told.recv().await, Some(()));
+        assert!(waits.await.unwrap());
+        loops.await.unwrap();
     }
 
     #[test]

@@ -43,6 +43,7 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
             let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
             let user = cluster.lease_user(&grant).await?;
+            nobody_found_the_operator_stuck(&cluster).await?;
             let mut session = requester.connects(&grant).await?;
 
             keyhole(&cluster, &["install", "--set", "operator.replicas=1"]).await.context("upgrade")?;
@@ -81,6 +82,20 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             Ok(())
         })
         .await
+}
+
+/// While all other tests ran, no leader said of itself that it gets nowhere. (A frozen one says nothing.)
+async fn nobody_found_the_operator_stuck(cluster: &Cluster) -> anyhow::Result<()> {
+    let events = cluster.bed.kubectl().args(["-n", &cluster.bed.system, "get", "events", "-o", "json"]);
+    let events: Value = serde_json::from_str(&events.succeeds().await?)?;
+    let told = events["items"].as_array().cloned().unwrap_or_default();
+    let stuck = told.iter().filter(|event| {
+        let said = event["message"].as_str().unwrap_or_default();
+        said.contains("Liveness probe failed: HTTP probe failed with statuscode: 503")
+    });
+    let stuck: Vec<String> = stuck.map(|event| event["involvedObject"]["name"].to_string()).collect();
+    ensure!(stuck.is_empty(), "the kubelet ended leaders that got nowhere: {stuck:?}");
+    Ok(())
 }
 
 /// All that is Keyhole's leaves the node, as when it is maintained, and may come back.
