@@ -60,7 +60,7 @@ impl Draft {
         Self { params: Params::EveryAccessPolicy, ..self }
     }
 
-    /// Evaluates with the Lease of the operator's leader as `params`. Where there is none, it refuses.
+    /// Evaluates with the Lease of the operator's leader as `params`. Where the API server sees none, it lets through.
     pub(super) fn with_leaders_lease(self, release: &Release) -> Self {
         let (namespace, name) = (release.operator_namespace.clone(), release.service_account().to_owned());
         Self { params: Params::LeadersLease { namespace, name }, ..self }
@@ -178,19 +178,21 @@ impl Params {
     }
 
     fn reference(&self) -> Option<ParamRef> {
-        let parameter_not_found_action = Some("Deny".to_owned());
+        let or_else = |action: &str| Some(action.to_owned());
         match self {
             Self::None => None,
             Self::EveryAccessPolicy => Some(ParamRef {
                 name: None,
                 namespace: None,
-                parameter_not_found_action,
+                parameter_not_found_action: or_else("Deny"),
                 selector: Some(LabelSelector::default()),
             }),
             Self::LeadersLease { namespace, name } => Some(ParamRef {
                 name: Some(name.clone()),
                 namespace: Some(namespace.clone()),
-                parameter_not_found_action,
+                // An API server may lose sight of it when the release is taken away and comes back: then nothing is fenced, and
+                // everything else still holds.
+                parameter_not_found_action: or_else("Allow"),
                 selector: None,
             }),
         }

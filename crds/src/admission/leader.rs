@@ -2,7 +2,7 @@
 //! it was about to open.
 //!
 //! Its writes carry the number of the leadership they were made in, `leaseTransitions` of the leader's Lease, which never goes back.
-//! Lower numbers than the Lease's, as the API server last saw it, are refused. What closes something is never refused for its number.
+//! Lower numbers than the Lease's, as the API server last saw it, are refused; where it sees no Lease, nothing is. What closes something is never refused for its number.
 
 use access::{GRANT_UID_LABEL, TRANSITION_ANNOTATION};
 
