@@ -21,9 +21,10 @@ pub const GRANT_UID_LABEL: &str = "access.keyhole.dev/grant-uid";
 /// says where its grant is to be found. What it is granted is told by its uid alone.
 pub const GRANT_ANNOTATION: &str = "access.keyhole.dev/grant";
 
-/// Annotation with `leaseTransitions` of the leader's Lease, as the operator that made the object knew it: on each grant and on each of
-/// its children. Admission refuses what a replica makes that leads no more.
-pub const TRANSITION_ANNOTATION: &str = "access.keyhole.dev/leader-transition";
+/// Annotation with the number of a leadership of the operator: on the leader's Lease, on each grant and on each of its children. It is
+/// when the leadership began, in milliseconds since 1970, or one more than the number before, if that is larger. Admission refuses what
+/// a replica makes that leads no more.
+pub const LEADERSHIP_ANNOTATION: &str = "access.keyhole.dev/leadership";
 
 /// The URI SAN of a person's session certificate: `keyhole://session/<grant uid>`.
 pub fn session_uri(grant_uid: &str) -> String {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use access::TRANSITION_ANNOTATION;
+use access::LEADERSHIP_ANNOTATION;
 use access::report::Report;
 use crds::admission::Release;
 use crds::{AccessGrant, Because};
@@ -84,7 +84,7 @@ pub struct Context {
     /// Cached grants: for figures and for finding what to look at, never for deciding.
     pub grants: Arc<OnceLock<Store<AccessGrant>>>,
     /// The number of the leadership, once this replica leads.
-    transition: OnceLock<i32>,
+    leadership: OnceLock<u64>,
     woken: UnboundedSender<ObjectRef<AccessGrant>>,
     wakes: Mutex<Option<UnboundedReceiver<ObjectRef<AccessGrant>>>>,
     memory: Mutex<HashMap<String, Memory>>,
@@ -153,7 +153,7 @@ impl Context {
             ends: Semaphore::new(ENDS_AT_ONCE),
             grants,
             progress: Progress::default(),
-            transition: OnceLock::new(),
+            leadership: OnceLock::new(),
             woken,
             wakes: Mutex::new(Some(wakes)),
             memory: Mutex::default(),
@@ -163,15 +163,15 @@ impl Context {
     }
 
     /// This replica leads from now on, in the leadership of this number.
-    pub fn leads(&self, transition: i32) {
+    pub fn leads(&self, leadership: u64) {
         // Once: the process that loses its turn ends.
-        self.transition.set(transition).ok();
+        self.leadership.set(leadership).ok();
     }
 
     /// The object with the number of this leadership. Without one, nobody takes it.
     pub fn by_leader<K: Resource>(&self, mut object: K) -> K {
-        if let Some(transition) = self.transition.get() {
-            object.annotations_mut().insert(TRANSITION_ANNOTATION.to_owned(), transition.to_string());
+        if let Some(leadership) = self.leadership.get() {
+            object.annotations_mut().insert(LEADERSHIP_ANNOTATION.to_owned(), leadership.to_string());
         }
         object
     }

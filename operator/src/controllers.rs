@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::{GRANT_ANNOTATION, GRANT_UID_LABEL, SIGNER, chain};
 use crds::admission::RELEASE_LABEL;
@@ -16,6 +17,8 @@ use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::DefaultBackoff;
 use kube::runtime::{Controller, WatchStreamExt, controller, reflector, watcher};
 use kube::{Api, Resource, ResourceExt};
 
@@ -26,6 +29,9 @@ use crate::{certificates, database, glance, grant, policy, request, retention, s
 
 /// The most objects of one kind that are looked at at once.
 const AT_ONCE: u16 = 16;
+
+/// The longest wait before a watch that failed is tried again.
+const AGAIN_AT_MOST: Duration = Duration::from_secs(4);
 
 /// How long the API server lets a watch last, in seconds.
 const WATCH_SECONDS: u32 = 60;
@@ -78,7 +84,7 @@ fn listed<K: Kind>(
     let (store, writer) = reflector::store();
     let events = watcher(Api::all(context.watches.clone()), lasting(selected))
         .modify(|object: &mut K| object.managed_fields_mut().clear())
-        .default_backoff()
+        .backoff(Soon::default())
         .reflect(writer);
     let objects = telling(events, tell).applied_objects();
     (store, without_failures(context, objects))
@@ -102,7 +108,7 @@ fn changes<K: Kind>(context: &Arc<Context>, selected: watcher::Config) -> Object
 }
 
 fn changes_in<K: Kind>(context: &Arc<Context>, api: Api<K>, selected: watcher::Config) -> Objects<K> {
-    let events = after_gaps(context, watcher(api, lasting(selected)).default_backoff());
+    let events = after_gaps(context, watcher(api, lasting(selected)).backoff(Soon::default()));
     without_failures(context, events.touched_objects())
 }
 
@@ -140,7 +146,8 @@ impl Gaps {
 /// does not wait for it.
 fn names<K: Namespaced>(context: &Arc<Context>, label: &str) -> Objects<Metadata<K>> {
     let api = Api::<Metadata<K>>::namespaced(context.watches.clone(), &context.config.proxies_namespace);
-    let events = after_gaps(context, watcher(api, lasting(anything().labels(label))).default_backoff());
+    let events =
+        after_gaps(context, watcher(api, lasting(anything().labels(label))).backoff(Soon::default()));
     let mut known = Known::default();
     let news = events.filter_map(move |event| {
         std::future::ready(match event {
@@ -174,6 +181,25 @@ impl Known {
             }
         }
         None
+    }
+}
+
+/// How long to wait before a watch that failed is tried again: as kube has it, but never long. A revocation may wait for it, and an API
+/// server that comes back refuses the first.
+#[derive(Default)]
+struct Soon(DefaultBackoff);
+
+impl Iterator for Soon {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|wait| wait.min(AGAIN_AT_MOST))
+    }
+}
+
+impl Backoff for Soon {
+    fn reset(&mut self) {
+        self.0.reset();
     }
 }
 
@@ -443,6 +469,13 @@ mod tests {
         for (number, (event, is_news)) in events.into_iter().enumerate() {
             assert_eq!(known.news(event).is_some(), is_news, "event {number}");
         }
+    }
+
+    #[test]
+    fn a_watch_is_never_long_away() {
+        let waits: Vec<Duration> = Soon::default().take(12).collect();
+        assert_eq!(waits.len(), 12, "it is tried for ever");
+        assert!(waits.iter().all(|wait| *wait <= AGAIN_AT_MOST), "{waits:?}");
     }
 
     #[test]

@@ -61,7 +61,7 @@ async fn until_gone(client: &Client) -> Result<(), kube::Error> {
 async fn stand_in(context: Arc<Context>) {
     let mut candidate = candidate(&context);
     let lead = candidate.acquire().await;
-    context.leads(lead.transition);
+    context.leads(lead.leadership);
     tracing::info!("no operator leads: closing here");
     tokio::select! {
         () = controllers::closing(context) => {}

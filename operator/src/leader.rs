@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::api::is_conflict;
 use crate::clock::now;
 use crate::config::Config;
-use access::chain;
+use access::{LEADERSHIP_ANNOTATION, chain};
 
 /// After this long without a change another replica may take over.
 const LASTS: Duration = Duration::from_secs(15);
@@ -38,8 +38,8 @@ pub struct Candidate {
 struct View {
     me: String,
     seen: Option<Seen>,
-    /// What was claimed last.
-    transition: i32,
+    /// The number of what was claimed last.
+    leadership: u64,
 }
 
 /// A leadership that has begun.
@@ -47,8 +47,8 @@ struct View {
 pub struct Lead {
     /// Since when, at the latest.
     pub since: Instant,
-    /// Its number: how often the Lease has changed hands.
-    pub transition: i32,
+    /// Its number: see [`LEADERSHIP_ANNOTATION`].
+    pub leadership: u64,
 }
 
 /// The lease as it was when it last changed.
@@ -76,7 +76,7 @@ impl Candidate {
         Self {
             leases: Api::namespaced(client.clone(), &config.namespace),
             name: config.service_account.clone(),
-            view: View { me: me.to_owned(), seen: None, transition: 0 },
+            view: View { me: me.to_owned(), seen: None, leadership: 0 },
         }
     }
 
@@ -87,7 +87,7 @@ impl Candidate {
             every.tick().await;
             let asked = Instant::now();
             match timeout(ONE_TRY, self.try_once()).await {
-                Ok(Ok(Standing::Ours)) => return Lead { since: asked, transition: self.view.transition },
+                Ok(Ok(Standing::Ours)) => return Lead { since: asked, leadership: self.view.leadership },
                 Ok(Ok(Standing::Theirs | Standing::Unclear)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot take part in the election"),
                 Err(_) => tracing::warn!("cannot take part in the election: no answer in time"),
@@ -109,7 +109,7 @@ impl Candidate {
             let asked = Instant::now();
             // An API server that does not answer must not make us miss our own deadline.
             match timeout(EVERY, self.try_once()).await {
-                Ok(Ok(Standing::Ours)) if self.view.transition == lead.transition => renewed = asked,
+                Ok(Ok(Standing::Ours)) if self.view.leadership == lead.leadership => renewed = asked,
                 Ok(Ok(Standing::Ours | Standing::Theirs)) => return,
                 Ok(Ok(Standing::Unclear)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot renew the leader's lease"),
@@ -153,9 +153,7 @@ impl Candidate {
             return Ok(Standing::Theirs);
         }
         // With the resourceVersion we read: of two who try at once, one meets a conflict.
-        let claimed = Lease { metadata: lease.metadata, spec: Some(self.view.claim(&spec, now())) };
-        let transition = claimed.spec.as_ref().and_then(|spec| spec.lease_transitions);
-        self.view.transition = transition.unwrap_or_default();
+        let claimed = self.view.claim(lease, now());
         won(self.leases.replace(&self.name, &PostParams::default(), &claimed).await.map(drop))
     }
 }
@@ -172,18 +170,32 @@ impl View {
         if time.duration_since(at) >= LASTS { Standing::Ours } else { Standing::Theirs }
     }
 
-    fn claim(&self, before: &LeaseSpec, time: Timestamp) -> LeaseSpec {
+    fn claim(&mut self, before: Lease, time: Timestamp) -> Lease {
+        let Lease { mut metadata, spec } = before;
+        let before = spec.unwrap_or_default();
         let was_ours = before.holder_identity.as_deref() == Some(&self.me);
         let transitions = before.lease_transitions.unwrap_or(0);
-        LeaseSpec {
+        let annotations = metadata.annotations.get_or_insert_default();
+        let number = annotations.get(LEADERSHIP_ANNOTATION).and_then(|number| number.parse().ok());
+        self.leadership = match number {
+            Some(number) if was_ours => number,
+            number => number.unwrap_or(0).saturating_add(1).max(millis(time)),
+        };
+        annotations.insert(LEADERSHIP_ANNOTATION.to_owned(), self.leadership.to_string());
+        let spec = LeaseSpec {
             acquire_time: if was_ours { before.acquire_time.clone() } else { Some(MicroTime(time)) },
             holder_identity: Some(self.me.clone()),
             lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
             lease_transitions: Some(if was_ours { transitions } else { transitions.saturating_add(1) }),
             renew_time: Some(MicroTime(time)),
             ..LeaseSpec::default()
-        }
+        };
+        Lease { metadata, spec: Some(spec) }
     }
+}
+
+fn millis(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or(0)
 }
 
 /// A conflict is no loss yet: the next look tells whose it is.
@@ -200,7 +212,7 @@ mod tests {
     use super::*;
 
     fn candidate() -> View {
-        View { me: "me".into(), seen: None, transition: 0 }
+        View { me: "me".into(), seen: None, leadership: 0 }
     }
 
     fn held_by(holder: &str, renewed: &str) -> LeaseSpec {
@@ -245,8 +257,30 @@ mod tests {
         let (mut candidate, began) = (candidate(), Instant::now());
         assert_eq!(candidate.judge(&held_by("", "2026-01-01T00:00:00Z"), began), Standing::Ours);
         assert_eq!(candidate.judge(&held_by("me", "2026-01-01T00:00:00Z"), began), Standing::Ours);
-        let claim = candidate
-            .claim(&held_by("other", "2026-01-01T00:00:00Z"), "2026-01-01T00:01:00Z".parse().unwrap());
-        assert_eq!((claim.holder_identity.as_deref(), claim.lease_transitions), (Some("me"), Some(1)));
+    }
+
+    fn claimed(candidate: &mut View, before: Lease, time: &str) -> (Lease, u64) {
+        let claimed = candidate.claim(before, time.parse().unwrap());
+        let number = claimed.metadata.annotations.as_ref().unwrap()[LEADERSHIP_ANNOTATION].parse().unwrap();
+        assert_eq!(candidate.leadership, number);
+        (claimed, number)
+    }
+
+    #[test]
+    fn each_leadership_has_a_larger_number_than_all_before_and_keeps_it() {
+        let mut candidate = candidate();
+        let (lease, first) = claimed(&mut candidate, Lease::default(), "2026-01-01T00:00:00Z");
+        assert_eq!(first, 1_767_225_600_000, "a Lease that nobody held, or that was made anew");
+        let (lease, renewed) = claimed(&mut candidate, lease, "2026-01-01T00:00:02Z");
+        assert_eq!(renewed, first);
+        let mut let_go = lease;
+        let_go.spec.as_mut().unwrap().holder_identity = Some(String::new());
+        let (lease, again) = claimed(&mut candidate, let_go.clone(), "2026-01-01T00:00:04Z");
+        assert_eq!(again, first + 4_000, "leading anew is another leadership");
+        assert_eq!(lease.spec.unwrap().lease_transitions, Some(2));
+        // A clock that is behind makes no smaller number.
+        assert_eq!(claimed(&mut candidate, let_go.clone(), "2025-01-01T00:00:00Z").1, first + 1);
+        let_go.metadata.annotations = None;
+        assert_eq!(claimed(&mut candidate, let_go, "2026-01-01T00:00:06Z").1, first + 6_000, "written over");
     }
 }

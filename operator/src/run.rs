@@ -71,8 +71,8 @@ async fn lead(context: Arc<Context>) -> anyhow::Result<()> {
         lead = candidate.acquire() => lead,
         _ = stop.recv() => return Ok(()),
     };
-    context.leads(lead.transition);
-    tracing::info!(transition = lead.transition, "leading");
+    context.leads(lead.leadership);
+    tracing::info!(leadership = lead.leadership, "leading");
     // In a task of its own: whatever the loops are busy with, the lease is renewed in time.
     let (stopped, told_to_stop) = oneshot::channel();
     let mut holding = tokio::spawn(candidate.hold_until(lead, told_to_stop));

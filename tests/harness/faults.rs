@@ -76,10 +76,12 @@ impl Cluster {
         .await
     }
 
-    /// How often the lead of the operator has changed hands: what a grant must say whose maker leads.
-    pub async fn transition(&self) -> anyhow::Result<i32> {
+    /// The number of the operator's leadership: what a grant must say whose maker leads.
+    pub async fn leadership(&self) -> anyhow::Result<u64> {
         let lease: Lease = self.system::<Lease>().get("keyhole-operator").await?;
-        lease.spec.and_then(|spec| spec.lease_transitions).context("nobody has led yet")
+        let annotations = lease.metadata.annotations.unwrap_or_default();
+        let number = annotations.get("access.keyhole.dev/leadership").context("nobody has led yet")?;
+        Ok(number.parse()?)
     }
 
     /// `stop`, `start`, `seal` or `unseal` for Vault.

@@ -21,7 +21,7 @@ struct Writers {
     operator: Client,
     namespace: String,
     /// Of the operator that leads, as its objects say it.
-    transition: String,
+    leadership: String,
 }
 
 /// Makes so many of each kind in the namespace, where `requester` may ask and `approver` approve. Call it while no operator runs.
@@ -37,7 +37,7 @@ pub async fn plants(cluster: &Cluster, how_many: usize) -> anyhow::Result<()> {
         )
         .await?,
         namespace: cluster.namespace.clone(),
-        transition: cluster.transition().await?.to_string(),
+        leadership: cluster.leadership().await?.to_string(),
     };
     let all = stream::iter(0..how_many).map(|number| writers.plants_one(number));
     all.buffer_unordered(AT_ONCE).try_collect::<()>().await
@@ -77,7 +77,7 @@ impl Writers {
             Some(AccessRequestStatus { phase: RequestPhase::Ended, ..AccessRequestStatus::default() });
         requests.replace_status(&name, &PostParams::default(), &request).await.context("its end")?;
         let grant: AccessGrant = serde_json::from_value(json!({
-            "metadata": {"name": format!("{name}-1"), "annotations": {"access.keyhole.dev/leader-transition": self.transition}},
+            "metadata": {"name": format!("{name}-1"), "annotations": {"access.keyhole.dev/leadership": self.leadership}},
             "spec": {
                 "request": {"name": name, "uid": uid}, "user": "requester",
                 "terms": {

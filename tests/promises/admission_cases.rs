@@ -112,11 +112,11 @@ async fn all_hold(name: &str) -> anyhow::Result<()> {
     let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
     let pods = cluster.system::<Pod>().list(&operators).await?.items;
     let pod = pods.first().context("no pod of the operator")?.name_any();
-    let transition = cluster.transition().await?;
+    let leadership = cluster.leadership().await?;
     let cases = text(name, &cluster)?
         .replace("@OPERATOR_POD@", &pod)
-        .replace("@TRANSITION@", &transition.to_string())
-        .replace("@BEFORE@", &(transition - 1).to_string());
+        .replace("@LEADERSHIP@", &leadership.to_string())
+        .replace("@BEFORE@", &(leadership - 1).to_string());
     let file: File = serde_norway::from_str(&cases).with_context(|| format!("cases of {name}"))?;
     for given in people.given.iter().chain(&file.given) {
         cluster.applies(&given.to_string()).await?;
@@ -261,7 +261,6 @@ fn api_of<'a>(
         "secret" => ("", "v1", "Secret"),
         "serviceaccount" => ("", "v1", "ServiceAccount"),
         "networkpolicy" => ("networking.k8s.io", "v1", "NetworkPolicy"),
-        "lease" => ("coordination.k8s.io", "v1", "Lease"),
         "role" => ("rbac.authorization.k8s.io", "v1", "Role"),
         "rolebinding" => ("rbac.authorization.k8s.io", "v1", "RoleBinding"),
         other => bail!("no case has spoken of a {other} before: add it here"),

@@ -86,11 +86,11 @@ async fn is_taken_away(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<(
 
 /// Everything but a pod that carries the label of no grant at all.
 async fn plants(cluster: &Cluster) -> anyhow::Result<()> {
-    let transition = cluster.transition().await?.to_string();
+    let leadership = cluster.leadership().await?.to_string();
     let metadata = json!({
         "name": "leftover",
         "labels": {"access.keyhole.dev/grant-uid": NOBODYS},
-        "annotations": {"access.keyhole.dev/leader-transition": transition},
+        "annotations": {"access.keyhole.dev/leadership": leadership},
     });
     let open = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]});
     let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "leftover"});

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 /// How long it is gone.
 const GONE: Duration = Duration::from_secs(60);
 
-/// Whoever leads then watches again after a back-off of half a minute at most, and of the kubelet's where it is started anew.
-const OBEYED: Duration = Duration::from_secs(90);
+/// Whoever leads then looks at its Lease every 2 s and watches again within four; what is revoked is looked for every 15, and an API
+/// server that was just started is slow.
+const OBEYED: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn nothing_stays_open_and_nobody_is_cut_for_an_api_server_that_is_gone() -> anyhow::Result<()> {

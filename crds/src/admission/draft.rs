@@ -190,8 +190,7 @@ impl Params {
             Self::LeadersLease { namespace, name } => Some(ParamRef {
                 name: Some(name.clone()),
                 namespace: Some(namespace.clone()),
-                // An API server may lose sight of it when the release is taken away and comes back: then nothing is fenced, and
-                // everything else still holds.
+                // See `leader.rs`.
                 parameter_not_found_action: or_else("Allow"),
                 selector: None,
             }),

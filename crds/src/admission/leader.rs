@@ -1,10 +1,14 @@
 //! What an operator opens that leads no more: it was paused between two steps, and wakes after another replica took over and ended what
 //! it was about to open.
 //!
-//! Its writes carry the number of the leadership they were made in, `leaseTransitions` of the leader's Lease, which never goes back.
-//! Lower numbers than the Lease's, as the API server last saw it, are refused; where it sees no Lease, nothing is. What closes something is never refused for its number.
+//! Its writes carry the number of the leadership they were made in. Lower numbers than the Lease's, as the API server last saw it, are
+//! refused. What closes something is never refused for its number.
+//!
+//! An API server that has dropped every policy about Leases, as when a release is taken away, never looks at Leases again until it is
+//! started anew (it stops an informer that cannot be started twice; `generic/policy_source.go` of Kubernetes 1.34). So a Lease that it
+//! does not see refuses nothing, and an old one refuses nothing new: numbers are times, and a later release's are larger.
 
-use access::{GRANT_UID_LABEL, TRANSITION_ANNOTATION};
+use access::{GRANT_UID_LABEL, LEADERSHIP_ANNOTATION};
 
 use super::Release;
 use super::draft::{Draft, OURS};
@@ -18,8 +22,8 @@ pub(super) fn grants(release: &Release) -> Draft {
         .operator(release)
         .with_leaders_lease(release)
         .on(OURS, &["accessgrants"], &["CREATE"])
-        .variable("transition", &transition("object"))
-        .check(&format!("!variables.operator || {IS_THE_LEADERS}"), FOLLOWED)
+        .variable("leadership", &leadership("object"))
+        .check(&format!("!variables.operator || {}", is_the_leaders()), FOLLOWED)
 }
 
 pub(super) fn children(release: &Release) -> Draft {
@@ -28,11 +32,11 @@ pub(super) fn children(release: &Release) -> Draft {
         .on("", &["pods", "secrets"], &["CREATE"])
         .on("networking.k8s.io", &["networkpolicies"], &["CREATE"])
         .on("rbac.authorization.k8s.io", &["roles", "rolebindings"], &["CREATE"])
-        .variable("transition", &transition("object"))
+        .variable("leadership", &leadership("object"))
         .variable("closes", CLOSES)
         .variable("child", &format!("'{GRANT_UID_LABEL}' in object.metadata.?labels.orValue({{}})"))
         .check(
-            &format!("!variables.operator || !variables.child || variables.closes || {IS_THE_LEADERS}"),
+            &format!("!variables.operator || !variables.child || variables.closes || {}", is_the_leaders()),
             FOLLOWED,
         )
 }
@@ -43,37 +47,12 @@ pub(super) fn reopened(release: &Release) -> Draft {
         .on("", &["secrets"], &["UPDATE"])
         .on("networking.k8s.io", &["networkpolicies"], &["UPDATE"])
         .on("rbac.authorization.k8s.io", &["roles", "rolebindings"], &["UPDATE"])
-        .variable("transition", &transition("object"))
-        .variable("before", &transition("oldObject"))
+        .variable("leadership", &leadership("object"))
+        .variable("before", &leadership("oldObject"))
         .variable("closes", CLOSES)
         .check(
-            "!variables.operator || variables.closes || variables.transition >= variables.before",
+            "!variables.operator || variables.closes || variables.leadership >= variables.before",
             FOLLOWED,
-        )
-}
-
-/// How often the lead has changed hands is the operator's to say, and only grows. Whoever takes the release away takes the Lease with it.
-pub(super) fn lease(release: &Release) -> Draft {
-    let account = release.service_account();
-    Draft::in_operators("leader-lease", release)
-        .operator(release)
-        .on("coordination.k8s.io", &["leases"], &["UPDATE", "DELETE"])
-        .variable("ours", &format!("request.name == '{account}'"))
-        .variable(
-            "uninstalls",
-            &format!(
-                "authorizer.group('rbac.authorization.k8s.io').resource('clusterroles').name('{account}')\
-                 .check('delete').allowed()"
-            ),
-        )
-        .check(
-            "!variables.ours || request.operation != 'DELETE' || variables.cleaner || variables.uninstalls",
-            "the Lease of the operator's leader stays for as long as the release: what was opened carries its number",
-        )
-        .check(
-            "!variables.ours || request.operation != 'UPDATE' || \
-             object.spec.?leaseTransitions.orValue(0) >= oldObject.spec.?leaseTransitions.orValue(0)",
-            "leaseTransitions never goes back: leave the spec of this Lease to the operator",
         )
 }
 
@@ -81,11 +60,13 @@ pub(super) fn lease(release: &Release) -> Draft {
 const CLOSES: &str = "request.resource.resource == 'networkpolicies' && \
      dyn(object).spec.?ingress.orValue([]).size() == 0 && dyn(object).spec.?egress.orValue([]).size() == 0";
 
-/// A Lease that nobody ever held has no number.
-const IS_THE_LEADERS: &str = "variables.transition >= int(params.spec.?leaseTransitions.orValue(1))";
+/// A Lease that nobody ever held has no number, and neither has one that somebody wrote over.
+fn is_the_leaders() -> String {
+    format!("variables.leadership >= {}", leadership("params"))
+}
 
 /// The number that an object carries; 0 for none, or what is no number.
-fn transition(object: &str) -> String {
-    let written = format!("{object}.metadata.?annotations[?'{TRANSITION_ANNOTATION}'].orValue('0')");
-    format!("{written}.matches('^[0-9]{{1,9}}$') ? int({written}) : 0")
+fn leadership(object: &str) -> String {
+    let written = format!("{object}.metadata.?annotations[?'{LEADERSHIP_ANNOTATION}'].orValue('0')");
+    format!("({written}.matches('^[0-9]{{1,18}}$') ? int({written}) : 0)")
 }

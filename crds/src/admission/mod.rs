@@ -82,7 +82,6 @@ pub fn release_policies(
         leader::grants(release),
         leader::children(release),
         leader::reopened(release),
-        leader::lease(release),
         operators::pods(release),
         operators::entered(release),
         operators::tokens(release),
