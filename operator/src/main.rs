@@ -29,6 +29,7 @@ mod run;
 mod serve;
 mod sweep;
 mod watchdog;
+mod watches;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
