@@ -209,6 +209,12 @@ fn won(written: Result<(), kube::Error>) -> Result<Standing, kube::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use axum::http::{Method, Request, Response};
+    use kube::client::Body;
+
     use super::*;
 
     fn candidate() -> View {
@@ -282,5 +288,58 @@ mod tests {
         assert_eq!(claimed(&mut candidate, let_go.clone(), "2025-01-01T00:00:00Z").1, first + 1);
         let_go.metadata.annotations = None;
         assert_eq!(claimed(&mut candidate, let_go, "2026-01-01T00:00:06Z").1, first + 6_000, "written over");
+    }
+
+    /// An API server that has one Lease and takes whatever is written; and how often it was asked.
+    fn api_server(lease: &Arc<Mutex<Lease>>) -> (Client, Arc<AtomicUsize>) {
+        let (lease, asked) = (Arc::clone(lease), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&asked);
+        let answers = tower::service_fn(move |request: Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let lease = Arc::clone(&lease);
+            async move {
+                if request.method() == Method::PUT {
+                    let written = request.into_body().collect_bytes().await?;
+                    *lease.lock().unwrap() = serde_json::from_slice(&written)?;
+                }
+                let now = serde_json::to_vec(&*lease.lock().unwrap())?;
+                Ok::<_, tower::BoxError>(Response::new(Body::from(now)))
+            }
+        });
+        (Client::new(answers, "keyhole-system"), asked)
+    }
+
+    fn held(holder: &str, number: u64) -> Arc<Mutex<Lease>> {
+        let lease = serde_json::json!({
+            "metadata": {"name": "keyhole-operator", "annotations": {LEADERSHIP_ANNOTATION: number.to_string()}},
+            "spec": {"holderIdentity": holder},
+        });
+        Arc::new(Mutex::new(serde_json::from_value(lease).unwrap()))
+    }
+
+    /// Whether a leader whose number is 7 still leads after half a minute, and how often it asked.
+    async fn leads_on(lease: &Arc<Mutex<Lease>>, since: Instant) -> (bool, usize) {
+        let (client, asked) = api_server(lease);
+        let leases = Api::namespaced(client, "keyhole-system");
+        let mut candidate = Candidate { leases, name: "keyhole-operator".to_owned(), view: candidate() };
+        let held = timeout(Duration::from_secs(30), candidate.hold(Lead { since, leadership: 7 })).await;
+        (held.is_err(), asked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_leads_on_in_the_leadership_that_it_began_and_in_no_other() {
+        let ours = held("me", 7);
+        assert!(leads_on(&ours, Instant::now()).await.0);
+        // Somebody sent it away, or a follower came and went: it could lead again, and what it knows is of before.
+        assert_eq!(leads_on(&held("", 7), Instant::now()).await, (false, 2));
+        assert_eq!(leads_on(&held("me", 8), Instant::now()).await, (false, 2));
+        assert!(!leads_on(&held("other", 8), Instant::now()).await.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_away_for_too_long_asks_for_nothing_more() {
+        let began = Instant::now();
+        tokio::time::advance(GIVES_UP).await;
+        assert_eq!(leads_on(&held("me", 7), began).await, (false, 0));
     }
 }

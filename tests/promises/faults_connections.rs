@@ -52,25 +52,39 @@ impl Reading {
     }
 }
 
+/// The leader's way to the API server is silenced, and a grant revoked: that is obeyed and proved all the same. Who led before, and then.
+async fn revoked_while_the_leader_is_silenced(
+    cluster: &Cluster,
+    silence: Silence,
+    within: Duration,
+) -> anyhow::Result<(String, String)> {
+    let mut reading = Reading::begins(cluster).await?;
+    let leader = cluster.leader().await?;
+    let pod = (cluster.bed.system.as_str(), leader.as_str());
+    cluster.silences(pod, API_SERVER, silence).await?;
+    let ended = async {
+        reading.is_cut_when_revoked(cluster, within).await?;
+        let ended = cluster.awaits_ended(&reading.grant, Duration::from_secs(60)).await?;
+        anyhow::Ok((ended, cluster.leader().await?))
+    }
+    .await;
+    // Also after a failure: the replica is everybody's.
+    cluster.hears_again(pod).await?;
+    let (ended, leads) = ended?;
+    all_proved(&ended)?;
+    Ok((leader, leads))
+}
+
 #[tokio::test]
 async fn a_watch_that_hangs_hides_no_revocation() -> anyhow::Result<()> {
     let _alone = ALONE.lock().await;
     let cluster = Cluster::fresh("watch-hangs").await?;
     cluster
         .told(async {
-            let mut reading = Reading::begins(&cluster).await?;
-            let leader = cluster.leader().await?;
-            let pod = (cluster.bed.system.as_str(), leader.as_str());
-            cluster.silences(pod, API_SERVER, Silence::OpenConnections).await?;
-            let ended = async {
-                reading.is_cut_when_revoked(&cluster, SEEN_ALL_THE_SAME).await?;
-                cluster.awaits_ended(&reading.grant, Duration::from_secs(60)).await
-            }
-            .await;
-            let still_leads = cluster.leader().await?;
-            cluster.hears_again(pod).await?;
-            all_proved(&ended?)?;
-            ensure!(still_leads == leader, "{leader} could have gone on: new connections worked");
+            let silence = Silence::OpenConnections;
+            let (leader, leads) =
+                revoked_while_the_leader_is_silenced(&cluster, silence, SEEN_ALL_THE_SAME).await?;
+            ensure!(leads == leader, "{leader} could have gone on: new connections worked");
             Ok(())
         })
         .await
@@ -82,19 +96,9 @@ async fn a_leader_that_hears_nothing_from_the_api_server_is_followed() -> anyhow
     let cluster = Cluster::fresh("leader-deaf").await?;
     cluster
         .told(async {
-            let mut reading = Reading::begins(&cluster).await?;
-            let leader = cluster.leader().await?;
-            let pod = (cluster.bed.system.as_str(), leader.as_str());
-            cluster.silences(pod, API_SERVER, Silence::Everything).await?;
-            let ended = async {
-                reading.is_cut_when_revoked(&cluster, TAKEN_OVER).await?;
-                cluster.awaits_ended(&reading.grant, Duration::from_secs(60)).await
-            }
-            .await;
-            let successor = cluster.leader().await?;
-            cluster.hears_again(pod).await?;
-            all_proved(&ended?)?;
-            ensure!(successor != leader, "{leader} is said to lead, and reaches no API server");
+            let silence = Silence::Everything;
+            let (leader, leads) = revoked_while_the_leader_is_silenced(&cluster, silence, TAKEN_OVER).await?;
+            ensure!(leads != leader, "{leader} is said to lead, and reaches no API server");
             Ok(())
         })
         .await

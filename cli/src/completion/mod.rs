@@ -117,17 +117,11 @@ async fn asked(kinds: &[Kind], place: Vec<String>) -> Option<Vec<Candidate>> {
                 let requests = list::<AccessRequest>(&cluster, Scope::Namespace, None).await.ok()?;
                 requests.iter().filter(|request| !is_over(request)).map(of_request).collect()
             }
-            Kind::LiveGrant => {
+            Kind::LiveGrant | Kind::Grant => {
                 let grants = list::<AccessGrant>(&cluster, Scope::Namespace, None).await.ok()?;
-                let live = grants.iter().filter(|grant| end_reason(grant).is_none());
-                live.map(of_grant).collect::<Vec<_>>()
+                let shown = |grant: &&AccessGrant| *kind == Kind::Grant || end_reason(grant).is_none();
+                grants.iter().filter(shown).map(of_grant).collect::<Vec<_>>()
             }
-            Kind::Grant => list::<AccessGrant>(&cluster, Scope::Namespace, None)
-                .await
-                .ok()?
-                .iter()
-                .map(of_grant)
-                .collect(),
         });
     }
     Some(found)

@@ -1,7 +1,12 @@
 //! What is in force, and from when.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::http::{Request, Response};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+
+use kube::client::Body;
 
 use super::*;
 use crate::config::tests::example;
@@ -203,4 +208,39 @@ fn whatever_is_written_changes_the_marks() {
         assert_ne!(found.marks(), before);
     }
     assert_eq!(installed().marks(), before);
+}
+
+/// An API server that takes a second for each answer, and refuses; and how many looks began.
+fn refusing() -> (Client, Arc<AtomicUsize>) {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&begun);
+    let answers = tower::service_fn(move |request: Request<Body>| {
+        // Each look asks for the namespace once.
+        if request.uri().path() == "/api/v1/namespaces/keyhole-proxies" {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+        async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let refused = Response::builder().status(500).body(Body::from(b"{}".to_vec()));
+            refused.map_err(tower::BoxError::from)
+        }
+    });
+    (Client::new(answers, "default"), begun)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_while_somebody_looks_shares_the_next_look_and_never_that_one() {
+    let (client, begun) = refusing();
+    let (last, release) = (LastLook::default(), release());
+    let first = last.look(&client, &release);
+    let others = async {
+        // The first has begun by now.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::join!(last.look(&client, &release), last.look(&client, &release), last.look(&client, &release))
+    };
+    let (first, (one, two, three)) = tokio::join!(first, others);
+    assert!(first.is_err() && one.is_err() && two.is_err() && three.is_err());
+    assert_eq!(begun.load(Ordering::Relaxed), 2, "one for the first, and one for all who asked meanwhile");
+    assert!(last.look(&client, &release).await.is_err());
+    assert_eq!(begun.load(Ordering::Relaxed), 3, "what was seen before says nothing of now");
 }

@@ -130,6 +130,7 @@ fn leases_whose_answers_were_lost_on_the_way_are_not_said_to_be_gone() -> anyhow
     proxy.terminate()?;
     let ended = proxy.ends()?;
     assert_eq!(outcomes(&ended), LEASE_UNKNOWN, "{:?}\n{}", ended.report, ended.log);
+    assert_eq!(ended.report.end.as_ref().and_then(|end| end.unanswered), Some(true));
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     until("the end of their token ends them all", Duration::from_secs(30), || {
         machine.users().is_ok_and(|users| users.is_empty())

@@ -337,6 +337,8 @@ fn a_sealed_vault_is_waited_for_and_a_lease_it_cannot_revoke_is_told_as_open() -
     let expected =
         [("sockets", "Proved"), ("serverSessions", "Proved"), ("lease", "Open"), ("login", "Open")];
     assert_eq!(outcomes(&ended), expected, "{}", ended.log);
+    // Nobody waits for a credential that it did not ask for.
+    assert_eq!(ended.report.end.as_ref().and_then(|end| end.unanswered), Some(false));
     assert_eq!(ended.code, Some(3), "{}", ended.log);
 
     let custody = std::fs::read_to_string(machine.path("custody"))?;
