@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use harness::Cluster;
+use k8s_openapi::api::core::v1::Pod;
 
 /// How long one figure is taken for.
 const SAMPLE: Duration = Duration::from_secs(120);
@@ -22,6 +23,7 @@ pub struct Idle {
 /// Measures for two minutes.
 pub async fn idle(cluster: &Cluster) -> anyhow::Result<Idle> {
     let leader = cluster.leader().await?;
+    let restarts = restarts(cluster, &leader).await?;
     let began = Instant::now();
     let (requests, seconds) = (requests(cluster, &leader).await?, processor(cluster, &leader).await?);
     let mut memory = resident(cluster, &leader).await?;
@@ -31,11 +33,20 @@ pub async fn idle(cluster: &Cluster) -> anyhow::Result<Idle> {
         memory = memory.max(resident(cluster, &leader).await?);
     }
     let took = began.elapsed().as_secs_f64();
-    Ok(Idle {
+    let idle = Idle {
         requests: (self::requests(cluster, &leader).await? - requests) / took,
         cores: (processor(cluster, &leader).await? - seconds) / took,
         memory,
-    })
+    };
+    ensure!(self::restarts(cluster, &leader).await? == restarts, "the operator was started again meanwhile");
+    ensure!(cluster.leader().await? == leader, "another operator leads now");
+    Ok(idle)
+}
+
+/// How often its container was started again.
+async fn restarts(cluster: &Cluster, pod: &str) -> anyhow::Result<i32> {
+    let status = cluster.system::<Pod>().get(pod).await?.status.unwrap_or_default();
+    Ok(status.container_statuses.unwrap_or_default().iter().map(|container| container.restart_count).sum())
 }
 
 /// Requests that it has sent to the API server.
