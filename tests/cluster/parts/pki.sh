@@ -22,7 +22,8 @@ new_certificate() {
 # server_secret NAMESPACE SECRET CA HOST: a Secret with tls.crt, tls.key and ca.crt for a Service's names, made once.
 server_secret() {
   local file=$1.$2
-  [ -e "$PKI/$3.crt" ] || new_ca "$3" "keyhole test bed $3"
+  # Two servers may be made at once.
+  (flock 8; [ -e "$PKI/$3.crt" ] || new_ca "$3" "keyhole test bed $3") 8>"$PKI/$3.lock"
   [ -e "$PKI/$file.crt" ] || new_certificate "$file" "$3" "/CN=$4" serverAuth "DNS:$4,DNS:$4.cluster.local"
   kc create secret generic "$2" -n "$1" --dry-run=client -o yaml --from-file=tls.crt=/dev/stdin --from-file=tls.key="$PKI/$file.key" \
     --from-file=ca.crt="$PKI/$3.crt" <"$PKI/$file.crt" | kc apply -f - >/dev/null
