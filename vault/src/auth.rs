@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::Request;
-use crate::{Answer, Call, Secret, Vault, VaultError};
+use crate::{Answer, Call, Index, Secret, Vault, VaultError};
 
 /// A token from a login.
 pub struct LoginToken {
@@ -32,15 +32,6 @@ pub struct AppRole {
     pub role_id: Secret,
     /// The secret that proves it.
     pub secret_id: Secret,
-}
-
-/// What revoking a token by its accessor did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revocation {
-    /// The token and everything it owns are revoked.
-    Revoked,
-    /// There was no such token any more.
-    AlreadyGone,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +87,7 @@ impl Vault {
         body: serde_json::Value,
     ) -> Result<Answer<LoginToken>, VaultError> {
         let path = format!("auth/{mount}/login");
-        let request = Request { call, path, token: None, body: Some(body), policy: None };
+        let request = Request { call, path, token: None, body: Some(body), policy: None, after: None };
         let Answer { value: AuthAnswer { auth }, date } = self.read(request).await?;
         let value = LoginToken { token: auth.client_token, seconds: auth.lease_duration };
         Ok(Answer { value, date })
@@ -119,6 +110,7 @@ impl Vault {
             path,
             token: Some(token),
             body: Some(json!({ "explicit_max_ttl": format!("{seconds}s"), "renewable": false })),
+            after: None,
         };
         let Answer { value: AuthAnswer { auth }, date } = self.read(request).await?;
         if let Some(fault) = fault_of(&auth, seconds) {
@@ -131,8 +123,8 @@ impl Vault {
         Ok(Answer { value, date })
     }
 
-    /// Revokes a token and what it owns, knowing only its accessor.
-    pub async fn revoke_accessor(&self, token: &Secret, accessor: &str) -> Result<Revocation, VaultError> {
+    /// Revokes a token and what it owns, knowing only its accessor. Also succeeds when it was gone before.
+    pub async fn revoke_accessor(&self, token: &Secret, accessor: &str) -> Result<Index, VaultError> {
         self.is_here(Call::RevokeAccessor, accessor)?;
         let path = "auth/token/revoke-accessor";
         let request = Request {
@@ -141,12 +133,13 @@ impl Vault {
             token: Some(token),
             body: Some(json!({ "accessor": accessor })),
             policy: Some(allow(path, "update")),
+            after: None,
         };
         let answer = self.ask(&request).await?;
         let gone = answer.says("No token found with this accessor") || answer.says("invalid accessor");
         match answer.status {
-            200 | 400 if gone => Ok(Revocation::AlreadyGone),
-            204 => Ok(Revocation::Revoked),
+            200 | 400 if gone => Ok(answer.index),
+            204 => Ok(answer.index),
             _ => Err(answer.into_error(request)),
         }
     }
@@ -160,6 +153,7 @@ impl Vault {
             token: Some(token),
             body: None,
             policy: Some(allow(path, "update")),
+            after: None,
         };
         let answer = self.ask(&request).await?;
         match answer.status {

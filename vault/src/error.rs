@@ -121,7 +121,7 @@ impl VaultError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Sealed { .. } => true,
-            Self::Unexpected { status, .. } => *status == 429 || *status >= 500,
+            Self::Unexpected { status, .. } => matches!(*status, 412 | 429) || *status >= 500,
             Self::Denied { .. }
             | Self::Missing { .. }
             | Self::UnfitToken { .. }

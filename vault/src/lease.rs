@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::auth::allow;
 use crate::client::Request;
-use crate::{Answer, Call, Secret, Vault, VaultError};
+use crate::{Answer, Call, Index, Secret, Vault, VaultError};
 
 /// A database user that Vault made, and the lease that ends it.
 pub struct Credentials {
@@ -21,12 +21,15 @@ pub struct Credentials {
 }
 
 /// What Vault knows about a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseState {
     /// It stands.
     Live {
         /// When it ends by itself, if it does; its token may end it earlier.
         expires_at: Option<Timestamp>,
+        /// Why Vault ends it by itself no more (an "irrevocable" lease), where it says so (OpenBao from 2.6). At most 300 characters, of
+        /// one line.
+        given_up: Option<String>,
     },
     /// There is none of this id: it was revoked and its user dropped, or it never was.
     Gone,
@@ -53,7 +56,13 @@ struct LookupAnswer {
 #[derive(Deserialize)]
 struct LookupData {
     expire_time: Option<Timestamp>,
+    /// A text, where there is one.
+    #[serde(default)]
+    revoke_error: serde_json::Value,
 }
+
+/// The longest reason of Vault's that is passed on, in characters.
+const LONGEST_REASON: usize = 300;
 
 #[derive(Deserialize)]
 struct ListAnswer {
@@ -79,6 +88,7 @@ impl Vault {
             token: Some(token),
             body: None,
             policy: Some(allow(path, "read")),
+            after: None,
         };
         let Answer { value, date } = self.read::<CredentialsAnswer>(request).await?;
         let CredentialsAnswer { lease_id, lease_duration, data: CredentialsData { username, password } } =
@@ -90,8 +100,13 @@ impl Vault {
         Ok(Answer { value, date })
     }
 
-    /// Whether a lease stands.
-    pub async fn lookup_lease(&self, token: &Secret, lease_id: &str) -> Result<LeaseState, VaultError> {
+    /// Whether a lease stands, as a node sees it that has come as far as `after`.
+    pub async fn lookup_lease(
+        &self,
+        token: &Secret,
+        lease_id: &str,
+        after: &Index,
+    ) -> Result<LeaseState, VaultError> {
         self.is_here(Call::LookupLease, lease_id)?;
         let path = "sys/leases/lookup";
         let request = Request {
@@ -100,26 +115,35 @@ impl Vault {
             token: Some(token),
             body: Some(json!({ "lease_id": lease_id })),
             policy: Some(allow_for_leases(path, lease_id, "")),
+            after: Some(after),
         };
         let answer = self.ask(&request).await?;
         match answer.status {
             200 => {
-                let LookupAnswer { data } = answer.json(request.call)?;
-                Ok(LeaseState::Live { expires_at: data.expire_time })
+                let LookupAnswer { data: LookupData { expire_time, revoke_error } } =
+                    answer.json(request.call)?;
+                Ok(LeaseState::Live { expires_at: expire_time, given_up: reason(&revoke_error) })
             }
             400 if answer.says("invalid lease") => Ok(LeaseState::Gone),
             _ => Err(answer.into_error(request)),
         }
     }
 
-    /// The full ids of all leases of a role, whose `path` is `<mount>/creds/<role>`. Ids alone: they open nothing.
-    pub async fn list_leases(&self, token: &Secret, path: &str) -> Result<Vec<String>, VaultError> {
+    /// The full ids of all leases of a role, whose `path` is `<mount>/creds/<role>`, as a node sees them that has come as far as
+    /// `after`. Ids alone: they open nothing.
+    pub async fn list_leases(
+        &self,
+        token: &Secret,
+        path: &str,
+        after: &Index,
+    ) -> Result<Vec<String>, VaultError> {
         let request = Request {
             call: Call::ListLeases,
             path: format!("sys/leases/lookup/{path}"),
             token: Some(token),
             body: None,
             policy: Some(allow_to_list(path)),
+            after: Some(after),
         };
         let answer = self.ask(&request).await?;
         match answer.status {
@@ -135,7 +159,7 @@ impl Vault {
 
     /// Revokes a lease and waits until Vault has run the role's revocation statements. Also succeeds when it was
     /// gone before. While Vault can't reach the database this takes until the timeout, and the lease stands.
-    pub async fn revoke_lease(&self, token: &Secret, lease_id: &str) -> Result<(), VaultError> {
+    pub async fn revoke_lease(&self, token: &Secret, lease_id: &str) -> Result<Index, VaultError> {
         self.is_here(Call::RevokeLease, lease_id)?;
         let path = "sys/leases/revoke";
         let request = Request {
@@ -144,13 +168,20 @@ impl Vault {
             token: Some(token),
             body: Some(json!({ "lease_id": lease_id, "sync": true })),
             policy: Some(allow_for_leases(path, lease_id, ", \"sync\" = []")),
+            after: None,
         };
         let answer = self.ask(&request).await?;
         match answer.status {
-            204 => Ok(()),
+            204 => Ok(answer.index),
             _ => Err(answer.into_error(request)),
         }
     }
+}
+
+fn reason(revoke_error: &serde_json::Value) -> Option<String> {
+    let said = revoke_error.as_str().filter(|said| !said.is_empty())?;
+    let one_line = said.chars().map(|c| if c.is_control() { ' ' } else { c });
+    Some(one_line.take(LONGEST_REASON).collect())
 }
 
 /// The narrow policy text: the leases of one role.
@@ -184,6 +215,18 @@ mod tests {
         let read: CredentialsAnswer = serde_json::from_str(answer).unwrap();
         assert_eq!((read.lease_duration, read.data.username.as_str()), (7200, "v-jit"));
         let lookup = r#"{"data":{"expire_time":"2026-11-22T01:02:54.063285515Z","ttl":7200}}"#;
-        assert!(serde_json::from_str::<LookupAnswer>(lookup).unwrap().data.expire_time.is_some());
+        let LookupData { expire_time, revoke_error } =
+            serde_json::from_str::<LookupAnswer>(lookup).unwrap().data;
+        assert_eq!((expire_time.is_some(), reason(&revoke_error)), (true, None));
+        for (said, reason) in [
+            (r#""failed to revoke entry:\n denied""#, Some("failed to revoke entry:  denied")),
+            (r#""""#, None),
+            ("null", None),
+            ("7", None),
+        ] {
+            let lookup = format!(r#"{{"data":{{"expire_time":null,"revoke_error":{said}}}}}"#);
+            let data = serde_json::from_str::<LookupAnswer>(&lookup).unwrap().data;
+            assert_eq!(self::reason(&data.revoke_error).as_deref(), reason, "{said}");
+        }
     }
 }

@@ -11,8 +11,8 @@ mod error;
 mod lease;
 mod secret;
 
-pub use auth::{AppRole, LoginToken, OwningToken, Revocation};
-pub use client::{Answer, BadVaultAddress, Vault};
+pub use auth::{AppRole, LoginToken, OwningToken};
+pub use client::{Answer, BadVaultAddress, Index, Vault};
 pub use error::{Call, VaultError};
 pub use lease::{Credentials, LeaseState};
 pub use secret::Secret;

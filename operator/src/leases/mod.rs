@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ::vault::Index;
 use access::VaultLease;
 use crds::{AccessGrant, LeaseStatus};
 use kube::runtime::reflector::ObjectRef;
@@ -90,10 +91,12 @@ pub enum Listing {
 /// Whoever can shut a lease.
 pub trait ShutsLeases: Send + Sync + 'static {
     /// Revokes it, and the token that owns it, and looks whether it is gone. What else that token owns Vault ends in its own time.
-    fn shut(&self, lease: &LeaseStatus) -> impl Future<Output = Result<(), NotShut>> + Send;
+    /// Gives how far Vault had come then.
+    fn shut(&self, lease: &LeaseStatus) -> impl Future<Output = Result<Index, NotShut>> + Send;
 
-    /// The leases of a role.
-    fn list(&self, role: &VaultLease) -> impl Future<Output = Result<Listing, NotShut>> + Send;
+    /// The leases of a role, as Vault sees them when it has come as far as `after`.
+    fn list(&self, role: &VaultLease, after: &Index)
+    -> impl Future<Output = Result<Listing, NotShut>> + Send;
 }
 
 /// The leases that are being shut.
@@ -233,7 +236,7 @@ impl<V: ShutsLeases> Work<V> {
         let _call = self.calls.acquire().await;
         let ToShut { lease, role, .. } = &self.to_shut;
         let shut = match self.vault.shut(lease).await {
-            Ok(()) => self.vault.list(role).await,
+            Ok(revoked) => self.vault.list(role, &revoked).await,
             Err(not_shut) => Err(not_shut),
         };
         let shut = shut.map(|listing| match listing {

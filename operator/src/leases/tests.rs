@@ -19,7 +19,7 @@ struct FakeVault {
 const CALL: Duration = Duration::from_secs(10);
 
 impl ShutsLeases for FakeVault {
-    async fn shut(&self, lease: &LeaseStatus) -> Result<(), NotShut> {
+    async fn shut(&self, lease: &LeaseStatus) -> Result<Index, NotShut> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let is_down = |vault: &Self| locked(&vault.down).iter().any(|name| lease.pod_uid == *name);
         if is_down(self) {
@@ -27,10 +27,10 @@ impl ShutsLeases for FakeVault {
             return Err(NotShut { how_to_fix: "start it".into(), is_general: true });
         }
         sleep(Duration::from_millis(20)).await;
-        Ok(())
+        Ok(Index::default())
     }
 
-    async fn list(&self, _: &VaultLease) -> Result<Listing, NotShut> {
+    async fn list(&self, _: &VaultLease, _: &Index) -> Result<Listing, NotShut> {
         let refused = self.refuses_lists.load(Ordering::Relaxed);
         Ok(if refused {
             Listing::Refused("add a policy".into())

@@ -9,7 +9,7 @@ use access::{VaultLease, chain};
 use crds::LeaseStatus;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
-use vault::{LeaseState, LoginToken, Revocation, Secret, Vault, VaultError};
+use vault::{Index, LeaseState, LoginToken, Secret, Vault, VaultError};
 
 use super::{Listing, NotShut, ShutsLeases};
 use crate::clock::now;
@@ -29,6 +29,9 @@ enum DeskError {
     /// Vault's answer.
     #[error(transparent)]
     Vault(VaultError),
+    /// Vault tries no more to end a lease by itself, and why.
+    #[error("Vault has given up on this lease (\"irrevocable\"): {0}")]
+    GivenUp(String),
 }
 
 /// Vault, and the login that is still good. Calls do not wait for each other, only for a login that is being made.
@@ -45,16 +48,20 @@ struct Login {
 }
 
 impl ShutsLeases for VaultDesk {
-    async fn shut(&self, lease: &LeaseStatus) -> Result<(), NotShut> {
+    async fn shut(&self, lease: &LeaseStatus) -> Result<Index, NotShut> {
         let login = self.login(now()).await.map_err(not_shut)?;
         // All of them, also when one is refused: each alone may end the credential.
-        let mut first = Ok(());
+        let mut first = Ok(Index::default());
         for call in calls(lease) {
             let shut = match call {
                 Call::Lease(id) => self.shut_lease(&login.token, id).await,
-                Call::Token(accessor) => self.shut_token(&login.token, accessor).await,
+                // Its end is the end of every lease it owns, also of those that nobody reported.
+                Call::Token(accessor) => {
+                    self.vault.revoke_accessor(&login.token, accessor).await.map_err(DeskError::Vault)
+                }
             };
-            first = first.and(shut.map_err(DeskError::Vault));
+            // The last one's index: what was done before it has been seen by whoever has seen that.
+            first = first.and(shut);
         }
         if let Err(DeskError::Vault(VaultError::Denied { .. })) = &first {
             self.drop_login(&login).await;
@@ -62,9 +69,9 @@ impl ShutsLeases for VaultDesk {
         first.map_err(not_shut)
     }
 
-    async fn list(&self, role: &VaultLease) -> Result<Listing, NotShut> {
+    async fn list(&self, role: &VaultLease, after: &Index) -> Result<Listing, NotShut> {
         let login = self.login(now()).await.map_err(not_shut)?;
-        match self.vault.list_leases(&login.token, &role.credentials_path()).await {
+        match self.vault.list_leases(&login.token, &role.credentials_path(), after).await {
             Ok(ids) => Ok(Listing::Ids(ids.into_iter().collect())),
             Err(refused @ VaultError::Denied { .. }) => {
                 self.drop_login(&login).await;
@@ -106,20 +113,29 @@ impl VaultDesk {
         held.take_if(|login| Arc::ptr_eq(login, refused));
     }
 
-    async fn shut_lease(&self, token: &Secret, id: &str) -> Result<(), VaultError> {
-        self.vault.revoke_lease(token, id).await?;
-        match self.vault.lookup_lease(token, id).await? {
-            LeaseState::Gone => Ok(()),
+    async fn shut_lease(&self, token: &Secret, id: &str) -> Result<Index, DeskError> {
+        let revoked = match self.vault.revoke_lease(token, id).await {
+            Ok(revoked) => revoked,
+            Err(error) => return Err(self.why_it_stands(token, id, error).await),
+        };
+        match self.vault.lookup_lease(token, id, &revoked).await.map_err(DeskError::Vault)? {
+            LeaseState::Gone => Ok(revoked),
             LeaseState::Live { .. } => {
-                Err(VaultError::Unexpected { call: vault::Call::RevokeLease, status: 200 })
+                Err(DeskError::Vault(VaultError::Unexpected { call: vault::Call::RevokeLease, status: 200 }))
             }
         }
     }
 
-    /// The token's end is the end of every lease it owns, also of those that nobody reported.
-    async fn shut_token(&self, token: &Secret, accessor: &str) -> Result<(), VaultError> {
-        match self.vault.revoke_accessor(token, accessor).await? {
-            Revocation::Revoked | Revocation::AlreadyGone => Ok(()),
+    /// What Vault says of a lease that it could not end: it may have given up on it.
+    async fn why_it_stands(&self, token: &Secret, id: &str, error: VaultError) -> DeskError {
+        if !matches!(error, VaultError::Unexpected { .. }) {
+            return DeskError::Vault(error);
+        }
+        match self.vault.lookup_lease(token, id, &Index::default()).await {
+            Ok(LeaseState::Live { given_up: Some(why), .. }) => DeskError::GivenUp(why),
+            Ok(LeaseState::Live { given_up: None, .. } | LeaseState::Gone) | Err(_) => {
+                DeskError::Vault(error)
+            }
         }
     }
 
@@ -155,6 +171,7 @@ fn calls(lease: &LeaseStatus) -> impl Iterator<Item = Call<'_>> {
 fn not_shut(error: DeskError) -> NotShut {
     let is_general = match &error {
         DeskError::Token(_) => true,
+        DeskError::GivenUp(_) => false,
         DeskError::Vault(error) => !matches!(
             error,
             VaultError::Denied { .. } | VaultError::BadPath { .. } | VaultError::Elsewhere { .. }
@@ -165,7 +182,16 @@ fn not_shut(error: DeskError) -> NotShut {
 
 /// One sentence for the receipt.
 fn how_to_fix(error: &DeskError) -> String {
-    let DeskError::Vault(refused) = error else { return format!("{}; tried again soon", chain(error)) };
+    let refused = match error {
+        DeskError::Vault(refused) => refused,
+        DeskError::Token(_) => return format!("{}; tried again soon", chain(error)),
+        DeskError::GivenUp(_) => {
+            return format!(
+                "{}; mend the role's revocation statements or the server: it is asked again all the same",
+                chain(error)
+            );
+        }
+    };
     match refused {
         VaultError::Denied { policy: Some(policy), .. } => {
             format!("{}; add to the operator's policy in Vault: {policy}", chain(error))

@@ -59,8 +59,8 @@ async fn revoke<E>(life: &Life<E>, owner: &Owner, lease_id: &str) -> Result<Leas
 }
 
 async fn revoke_with<E>(life: &Life<E>, token: &Secret, lease_id: &str) -> Result<LeaseState, VaultError> {
-    life.vault.revoke_lease(token, lease_id).await?;
-    life.vault.lookup_lease(token, lease_id).await
+    let revoked = life.vault.revoke_lease(token, lease_id).await?;
+    life.vault.lookup_lease(token, lease_id, &revoked).await
 }
 
 async fn another_token<E>(life: &Life<E>) -> Result<Secret, LoginError> {

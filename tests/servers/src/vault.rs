@@ -1,6 +1,6 @@
-//! OpenBao with TLS, unsealed, its storage in memory.
+//! OpenBao with TLS, unsealed: one, its storage in memory, or three of which two stand by.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::keeper::Keeper;
@@ -23,6 +23,36 @@ pub struct Vault {
 impl Vault {
     /// Starts one, initialises and unseals it.
     pub fn start() -> Self {
+        let mut vault = Self::serves(|_| "storage \"inmem\" {}".to_owned());
+        vault.initialise();
+        vault
+    }
+
+    /// Starts three of one cluster, with OpenBao's own storage. The first is active; the others answer what only reads by themselves.
+    pub fn cluster() -> [Self; 3] {
+        let [mut first, mut second, mut third] = ["1", "2", "3"].map(|id| {
+            Self::serves(|folder| {
+                format!("storage \"raft\" {{\n path = {folder:?}\n node_id = {id:?}\n performance_multiplier = 1\n}}")
+            })
+        });
+        first.initialise();
+        for follower in [&mut second, &mut third] {
+            follower.root_token.clone_from(&first.root_token);
+            follower.unseal_key.clone_from(&first.unseal_key);
+            let authority = format!("-leader-ca-cert={}", first.ca_pem);
+            let join = ["operator", "raft", "join", &authority, &first.address];
+            until("a follower joins", STARTING, || follower.administrator(&join).is_ok()).unwrap();
+            until("it is unsealed", STARTING, || {
+                follower.administrator(&["operator", "unseal", &follower.unseal_key]).is_ok()
+            })
+            .unwrap();
+            until("it answers", STARTING, || follower.administrator(&["secrets", "list"]).is_ok()).unwrap();
+        }
+        [first, second, third]
+    }
+
+    /// One that is sealed and knows nothing. `storage`: what its configuration says of its storage, in this folder.
+    fn serves(storage: impl Fn(&Path) -> String) -> Self {
         let folder = tempfile::Builder::new().prefix("keyhole-vault-").tempdir().unwrap().keep();
         let authority = Authority::new("test vault");
         let (certificate, key) = authority.server("vault.example.com");
@@ -30,10 +60,12 @@ impl Vault {
         for (name, pem) in [("ca.pem", &authority.pem), ("crt.pem", &certificate), ("key.pem", &key)] {
             std::fs::write(folder.join(name), pem).unwrap();
         }
-        let address = format!("https://127.0.0.1:{}", free_port());
+        let port = free_port();
+        let [address, cluster] = [port, port + 1].map(|port| format!("https://127.0.0.1:{port}"));
         let config = format!(
-            "storage \"inmem\" {{}}\napi_addr = {address:?}\ndisable_mlock = true\nlistener \"tcp\" {{\n \
+            "{}\napi_addr = {address:?}\ncluster_addr = {cluster:?}\ndisable_mlock = true\nlistener \"tcp\" {{\n \
              address = {:?}\n tls_cert_file = {:?}\n tls_key_file = {:?}\n}}\n",
+            storage(&folder),
             address.trim_start_matches("https://"),
             folder.join("crt.pem"),
             folder.join("key.pem")
@@ -42,10 +74,7 @@ impl Vault {
         let program = [bao_path().display().to_string(), "server".into(), "-config=bao.hcl".into()];
         let keeper = Keeper::start(&folder, &program);
         let (root_token, unseal_key) = (String::new(), String::new());
-        let mut vault =
-            Self { address, ca_pem: authority.pem, ca_path, root_token, unseal_key, _keeper: keeper };
-        vault.initialise();
-        vault
+        Self { address, ca_pem: authority.pem, ca_path, root_token, unseal_key, _keeper: keeper }
     }
 
     fn initialise(&mut self) {
