@@ -21,6 +21,7 @@ use crate::backoff::Failures;
 use crate::certificates::rate::Rates;
 use crate::clients::Clients;
 use crate::config::Config;
+use crate::grant::awaited::Awaited;
 use crate::grant::observed::Ending;
 use crate::leases::{LeaseDesk, Records, VaultDesk};
 use crate::metrics::Metrics;
@@ -87,6 +88,8 @@ pub struct Context {
     leadership: OnceLock<u64>,
     woken: UnboundedSender<ObjectRef<AccessGrant>>,
     wakes: Mutex<Option<UnboundedReceiver<ObjectRef<AccessGrant>>>>,
+    /// Looks at grants that wait.
+    pub awaited: Awaited,
     memory: Mutex<HashMap<String, Memory>>,
     last_words: Mutex<HashMap<String, LastWords>>,
     addresses: Mutex<HashMap<String, IpAddr>>,
@@ -156,6 +159,7 @@ impl Context {
             leadership: OnceLock::new(),
             woken,
             wakes: Mutex::new(Some(wakes)),
+            awaited: Awaited::default(),
             memory: Mutex::default(),
             last_words: Mutex::default(),
             addresses: Mutex::default(),

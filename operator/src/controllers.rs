@@ -91,6 +91,13 @@ async fn grants(context: Arc<Context>) {
     let following = Arc::clone(&context);
     let (store, grants) =
         listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), move || following.progress.follows());
+    let telling = Arc::clone(&context);
+    // The store has it already.
+    let grants = grants.inspect(move |grant| {
+        if let Ok(grant) = grant {
+            telling.awaited.tell(&grant.uid().unwrap_or_default());
+        }
+    });
     let [by_database, by_policy, by_approval, by_account] = [(); 4].map(|()| store.clone());
     context.grants.set(store.clone()).ok();
     let proxies = Api::<Pod>::namespaced(context.watches.clone(), &context.config.proxies_namespace);

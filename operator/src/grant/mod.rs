@@ -1,6 +1,7 @@
 //! Grants: observe, plan, apply.
 
 pub mod apply;
+pub mod awaited;
 pub mod children;
 pub mod error;
 pub mod identity;
@@ -19,6 +20,7 @@ use crds::{AccessGrant, GrantPhase};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
+use tokio::sync::SemaphorePermit;
 
 use self::apply::Steps;
 use self::error::GrantError;
@@ -32,10 +34,11 @@ use access::chain;
 /// The longest wait before a grant that ends is looked at again after a failure.
 const ENDING_AGAIN: Duration = Duration::from_secs(5);
 
-/// How long it takes at most until a look notices that its grant ends.
-const NOTICED: Duration = Duration::from_millis(200);
+/// How often the clock is read whether a grant ends: timers stand still while a machine sleeps.
+const CLOCK: Duration = Duration::from_secs(30);
 
-/// One look at one grant.
+/// One look at one grant. After a start there are as many as grants, and most of them wait: so what a look needs beyond its turn is made
+/// when it has it.
 pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Result<Action, GrantError> {
     if is_over(&cached) {
         context.forget(&cached);
@@ -66,7 +69,7 @@ async fn tell_first(cached: &AccessGrant, context: &Context) {
         && context.is_first_told(&uid)
         && let Some(proxy) = observe::proxy(context, &uid, address, time)
     {
-        apply::tell_end(&proxy, cached, reason).await;
+        Box::pin(apply::tell_end(&proxy, cached, reason)).await;
     }
 }
 
@@ -75,15 +78,16 @@ async fn begins_to_end(cached: &AccessGrant, context: &Context) {
     if plan::own_end(cached, now()).is_some() {
         return std::future::pending().await;
     }
+    let awaiting = context.awaited.of(&cached.uid().unwrap_or_default());
     let reference = ObjectRef::from_obj(cached);
     let ends = |grant: &AccessGrant| plan::own_end(grant, now()).is_some();
-    let mut every = tokio::time::interval(NOTICED);
     loop {
-        every.tick().await;
         let newest = context.grants.get().and_then(|store| store.get(&reference));
         if ends(cached) || newest.is_some_and(|grant| ends(&grant)) {
             return;
         }
+        // Somebody tells, or its time is over.
+        tokio::time::timeout(until(cached.spec.expires_at.0).min(CLOCK), awaiting.told()).await.ok();
     }
 }
 
@@ -95,6 +99,14 @@ async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantEr
         Some(GrantPhase::Opening | GrantPhase::Ending | GrantPhase::Ended) | None => &context.openings,
     };
     let turn = turns.acquire().await.ok();
+    Box::pin(look_now(cached, context, turn)).await
+}
+
+async fn look_now(
+    cached: &AccessGrant,
+    context: &Context,
+    turn: Option<SemaphorePermit<'_>>,
+) -> Result<Action, GrantError> {
     let api: Api<AccessGrant> =
         Api::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
     let time = now();
