@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use harness::grant::all_proved;
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person, TestDatabase};
@@ -69,6 +69,28 @@ async fn a_revocation_cuts_a_running_statement_and_everything_is_proved_shut() -
             nothing_is_left(&open).await?;
             let tried = open.requester.runs(&open.grant, "SELECT 1").await?;
             ensure!(tried.code != Some(0), "the ended grant was used: {}", tried.out);
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_user_that_somebody_renamed_is_not_called_gone() -> anyhow::Result<()> {
+    let open = open("renamed", "30m").await?;
+    open.cluster
+        .told(async {
+            let users = open.orders.lease_users().await?;
+            let [user] = users.as_slice() else { bail!("one user of a lease, not {users:?}") };
+            open.orders.as_root(&format!("RENAME USER '{user}'@'%' TO 'kept'@'%'")).await?;
+            open.cluster.revokes(&open.approver, &open.grant).await?;
+            let ended = open.cluster.awaits_ended(&open.grant, SHUT).await?;
+            let receipt = &ended.status.as_ref().context("no status")?.receipt;
+            let login = receipt.iter().find(|line| line.item == "login").context("no login")?;
+            ensure!(login.outcome == "Unprovable" && login.detail.contains(user), "{login:?}");
+            ensure!(login.detail.contains("renamed"), "it does not say what to look for: {login:?}");
+            let left = open.orders.as_root("SELECT user FROM mysql.user WHERE user = 'kept'").await?;
+            ensure!(left.trim() == "kept", "the renamed user did not survive, so nothing was tried: {left}");
+            open.orders.as_root("DROP USER 'kept'@'%'").await?;
             Ok(())
         })
         .await

@@ -61,6 +61,8 @@ pub enum OldLogin {
     None,
     /// Refused: "access denied".
     Refused,
+    /// Refused, as it was already while the lease stood: another user may have its password.
+    RefusedBefore,
     /// It worked.
     Accepted,
     /// It could not be tried, and why.
@@ -160,6 +162,14 @@ impl Shown {
             OldLogin::None if self.lease == LeaseEnd::None => proved(item, "no credential was ever read"),
             OldLogin::None => unprovable(item, "the password never reached the proxy"),
             OldLogin::Refused => proved(item, "the server refused the old credential: access denied"),
+            OldLogin::RefusedBefore => unprovable(
+                item,
+                &format!(
+                    "the server refused the credential before its lease was ended: somebody renamed, changed or dropped user {}. \
+                     Vault drops nobody else: look for a user of another name with its rights",
+                    self.user
+                ),
+            ),
             OldLogin::Accepted => open(
                 item,
                 &format!(
@@ -242,6 +252,7 @@ mod tests {
             (Shown { lease: LeaseEnd::TokenOver, ..shut() }, [Proved, Proved, Unprovable, Proved]),
             (Shown { lease: LeaseEnd::Failed("x".into()), ..shut() }, [Proved, Proved, Open, Proved]),
             (Shown { login: OldLogin::Accepted, ..shut() }, [Proved, Proved, Proved, Open]),
+            (Shown { login: OldLogin::RefusedBefore, ..shut() }, [Proved, Proved, Proved, Unprovable]),
             (Shown { login: OldLogin::Unknown("x".into()), ..shut() }, [Proved, Proved, Proved, Unprovable]),
         ];
         for (shown, expected) in cases {

@@ -29,6 +29,8 @@ const RECORDING: Duration = Duration::from_secs(1);
 const KILLING: Duration = Duration::from_secs(4);
 /// The same of logins with the old credential.
 const TRYING: Duration = Duration::from_secs(3);
+/// The same of a login with the credential before its lease is given back.
+const TRYING_BEFORE: Duration = Duration::from_secs(1);
 /// How long after one that worked the next is tried.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 
@@ -45,9 +47,13 @@ pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving
     tracing::info!(taken, acknowledged, owed, "the record is closed");
 
     let sessions = end_sessions(life, &held).await;
+    let was_refused = is_refused_already(life, &held).await;
     let lease = end_lease(life, &held).await;
     let token = give_back(life, &held).await;
-    let login = try_old_login(life, &held).await;
+    let login = match try_old_login(life, &held).await {
+        OldLogin::Refused if was_refused => OldLogin::RefusedBefore,
+        seen => seen,
+    };
     let unanswered = Some(held.unanswered);
     let user = held.lease.map(|leased| leased.credential.user.clone()).unwrap_or_default();
     let proofs = Shown { sockets, sessions, lease, token, login, user }.lines(E::remedies());
@@ -81,6 +87,15 @@ async fn end_sessions<E: Engine>(life: &Life<E>, held: &Held) -> SessionsEnd {
     let Some(Leased { credential, .. }) = &held.lease else { return not_looked() };
     let ended = timeout(KILLING, life.engine.end_sessions(credential)).await;
     ended.unwrap_or_else(|_| not_looked())
+}
+
+/// Whether the server refuses the credential though its lease stands: somebody renamed its user, changed its password or dropped it.
+/// What Vault ends then may be another one, or none.
+async fn is_refused_already<E: Engine>(life: &Life<E>, held: &Held) -> bool {
+    let (Some(Leased { credential, .. }), Some(owner)) = (&held.lease, &held.owner) else { return false };
+    let seen = timeout(TRYING_BEFORE, life.engine.try_login(credential)).await;
+    // Its token's own end would drop the user, too.
+    seen == Ok(LoginProbe::Refused) && !owner.ends_at.has_come()
 }
 
 async fn try_old_login<E: Engine>(life: &Life<E>, held: &Held) -> OldLogin {
