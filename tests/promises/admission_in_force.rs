@@ -91,8 +91,9 @@ async fn missing(
     requester: &Person,
 ) -> anyhow::Result<()> {
     let gone = "status.access.keyhole.dev";
-    release.bindings.delete(gone, &DeleteParams::default()).await?;
-    let said = format!("{BINDING} {gone} is missing");
+    let binding = release.binding_of(gone)?;
+    release.bindings.delete(&binding, &DeleteParams::default()).await?;
+    let said = format!("{BINDING} {binding} is missing");
     helm_test(cluster).is_refused(&said).await?;
     nothing_is_granted(cluster, orders, requester, ("no-binding", &said)).await?;
     release.policies.delete(gone, &DeleteParams::default()).await?;
@@ -120,7 +121,8 @@ async fn changed(
         (BINDING, "grants.access.keyhole.dev", json!({"validationActions": ["Audit"]})),
         (BINDING, "marks.access.keyhole.dev", json!({"matchResources": {"namespaceSelector": elsewhere}})),
     ];
-    for (number, (kind, name, spec)) in changes.into_iter().enumerate() {
+    for (number, (kind, policy, spec)) in changes.into_iter().enumerate() {
+        let name = &if kind == POLICY { policy.to_owned() } else { release.binding_of(policy)? };
         let patch = Patch::Merge(json!({"spec": spec}));
         let params = PatchParams::default();
         if kind == POLICY {
@@ -205,7 +207,7 @@ async fn written_in_the_gap(
     let stranger = cluster.stranger().await?;
     let forged = orders.request("forged", "30m").to_string();
     for open in ["requests.access.keyhole.dev", "groups.access.keyhole.dev"] {
-        release.bindings.delete(open, &DeleteParams::default()).await?;
+        release.bindings.delete(&release.binding_of(open)?, &DeleteParams::default()).await?;
     }
     until("the API server to let a forged request in", Duration::from_secs(30), || async {
         let tried = stranger.kubectl().args(["create", "-f", "-"]).input(forged.as_str()).run().await?;
@@ -277,6 +279,14 @@ impl Release {
             Ok(if now > trusted { Look::Found(()) } else { Look::NotYet(now.to_string()) })
         })
         .await
+    }
+
+    /// The name of a policy's binding.
+    fn binding_of(&self, policy: &str) -> anyhow::Result<String> {
+        let of_policy = |binding: &&ValidatingAdmissionPolicyBinding| {
+            binding.spec.as_ref().is_some_and(|spec| spec.policy_name.as_deref() == Some(policy))
+        };
+        Ok(self.were.1.iter().find(of_policy).context("a policy without binding")?.name_any())
     }
 
     async fn is_edited_back(&self, name: &str) -> anyhow::Result<()> {

@@ -215,7 +215,6 @@ async fn in_kubernetes(cluster: &Cluster, child: &str, request: &Value) -> anyho
     let kubectl = |args: &[&str]| cluster.bed.kubectl().arg(&operator).args(args);
     let pod = format!("pod/{child}");
     let account = format!("{team}.orders");
-    let release = "validatingadmissionpolicybinding/requests.access.keyhole.dev";
     for args in [
         vec!["-n", team, "get", "secret", "orders-admin"],
         vec!["-n", "vault", "get", "secrets"],
@@ -225,7 +224,8 @@ async fn in_kubernetes(cluster: &Cluster, child: &str, request: &Value) -> anyho
         vec!["-n", proxies, "run", "intruder", "--image=keyhole.test/ktool:1"],
         vec!["-n", team, "run", "intruder", "--image=keyhole.test/ktool:1"],
         vec!["-n", team, "delete", "networkpolicy", "lockdown"],
-        vec!["delete", release],
+        vec!["delete", "validatingadmissionpolicy/requests.access.keyhole.dev"],
+        vec!["delete", "validatingadmissionpolicybindings", "--all"],
         vec!["create", "clusterrolebinding", "mine", "--clusterrole=cluster-admin", "--user=stranger"],
         vec![
             "-n",

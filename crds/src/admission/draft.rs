@@ -8,6 +8,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     Validation, Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use sha2::{Digest, Sha256};
 
 use super::Release;
 
@@ -129,14 +130,18 @@ impl Draft {
             labels: Some(BTreeMap::from([(key.to_owned(), value.to_owned())])),
             ..ObjectMeta::default()
         };
+        let bound = ValidatingAdmissionPolicyBindingSpec {
+            match_resources: None,
+            param_ref: params.reference(),
+            policy_name: metadata.name.clone(),
+            validation_actions: Some(vec!["Deny".to_owned()]),
+        };
         let binding = ValidatingAdmissionPolicyBinding {
-            metadata: metadata.clone(),
-            spec: Some(ValidatingAdmissionPolicyBindingSpec {
-                match_resources: None,
-                param_ref: params.reference(),
-                policy_name: metadata.name.clone(),
-                validation_actions: Some(vec!["Deny".to_owned()]),
-            }),
+            metadata: ObjectMeta {
+                name: Some(format!("{name}-{}.{}", shape(&bound), crate::GROUP)),
+                ..metadata.clone()
+            },
+            spec: Some(bound),
         };
         let spec = ValidatingAdmissionPolicySpec {
             audit_annotations: None,
@@ -196,6 +201,18 @@ impl Params {
             }),
         }
     }
+}
+
+/// Eight hex digits that are others where a binding says something else. One that ever changed is not trusted, for nothing tells when it
+/// did: so a release that says something else has another binding, beside the old one until that goes, and nobody waits.
+pub(super) fn shape(bound: &ValidatingAdmissionPolicyBindingSpec) -> String {
+    let ValidatingAdmissionPolicyBindingSpec { match_resources, param_ref, policy_name, validation_actions } =
+        bound;
+    // Of the parameters all but their place, which is the installation's own.
+    let of_params =
+        param_ref.as_ref().map(|found| (found.parameter_not_found_action.as_ref(), found.selector.as_ref()));
+    let said = format!("{:?}", (match_resources, of_params, policy_name, validation_actions));
+    Sha256::digest(said).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The API server sets this label on every namespace and lets nobody change it.

@@ -63,7 +63,7 @@ impl Release {
     }
 }
 
-/// All policies of this release, each with its one binding of the same name.
+/// All policies of this release, each with its one binding.
 pub fn release_policies(
     release: &Release,
 ) -> Vec<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)> {
@@ -116,7 +116,27 @@ mod tests {
             assert_eq!(bound.validation_actions, Some(vec!["Deny".to_owned()]));
             assert_eq!(bound.match_resources, None);
             assert_eq!(bound.policy_name, policy.metadata.name);
-            assert_eq!(binding.metadata.name, policy.metadata.name);
+        }
+    }
+
+    #[test]
+    fn a_binding_that_says_something_else_has_another_name_and_an_installation_elsewhere_the_same() {
+        let bindings = |release: &Release| release_policies(release).into_iter().map(|(_, binding)| binding);
+        let names = |release: &Release| -> Vec<_> {
+            bindings(release).map(|binding| binding.metadata.name.unwrap()).collect()
+        };
+        let elsewhere =
+            Release { operator_namespace: "x".into(), proxies_namespace: "y".into(), ..release() };
+        assert_eq!(names(&release()), names(&elsewhere));
+        for binding in bindings(&release()) {
+            let name = binding.metadata.name.unwrap();
+            let mut said = binding.spec.unwrap();
+            assert!(name.contains(&draft::shape(&said)), "{name}");
+            match &mut said.param_ref {
+                Some(found) => found.parameter_not_found_action = Some("Other".to_owned()),
+                None => said.validation_actions = Some(vec!["Audit".to_owned()]),
+            }
+            assert!(!name.contains(&draft::shape(&said)), "{name}");
         }
     }
 
