@@ -49,7 +49,7 @@ use crate::{DatabaseSpec, Evidence, LimitsSpec, RequestRef};
 ).message("what was given up stays given up"))]
 #[x_kube(validation = Rule::new("!has(self.abandon) || has(self.revocation)")
     .message("revoke the grant first: only what ends can be given up"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct AccessGrantSpec {
     /// The request it answers.
     pub request: RequestRef,
@@ -78,7 +78,7 @@ pub struct AccessGrantSpec {
 
 /// The approved terms, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct GrantedTerms {
     /// Name of the `Database`.
     #[schemars(length(min = 1, max = 50))]
@@ -120,7 +120,7 @@ pub struct GrantedTerms {
 
 /// One approval that counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct GrantedBy {
     /// Name of the `AccessApproval`.
     #[schemars(length(min = 1, max = 253))]
@@ -135,7 +135,7 @@ pub struct GrantedBy {
 
 /// A person ends the grant, or gives up the proof of its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Revocation {
     /// Your own user name.
     #[schemars(length(min = 1, max = 384))]
@@ -188,7 +188,8 @@ pub struct AccessGrantStatus {
     /// Uid of the newest of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
-    /// What all proxies of the grant together used, as last reported. It never shrinks: the next proxy counts on from here.
+    /// What all proxies of the grant together used, as last reported, and what was charged for those that died unheard. It never
+    /// shrinks: the next proxy counts on from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,
     /// Why it ends or ended, in one word (`Expired`, `Revoked`, `DatabaseChanged`, …): docs/reasons.md.
@@ -265,6 +266,9 @@ pub struct LeaseStatus {
     /// Absent: it did not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<bool>,
+    /// What was counted as used because its proxy died unheard: the most that it may have read after its last report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charged: Option<ChargedStatus>,
 }
 
 impl LeaseStatus {
@@ -284,6 +288,16 @@ pub struct ProofStatus {
     pub outcome: String,
     /// How it was seen, how to fix it, or why it can't be known.
     pub detail: String,
+}
+
+/// What was counted as used though nobody saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChargedStatus {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// What was used.

@@ -34,8 +34,8 @@ pub use database::{
 pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout, probe_every};
 pub use grant::{
-    AccessGrant, AccessGrantSpec, AccessGrantStatus, GrantPhase, GrantedBy, GrantedTerms, LeaseStatus,
-    ProbeStatus, ProofStatus, ReceiptLine, Revocation, UsageStatus,
+    AccessGrant, AccessGrantSpec, AccessGrantStatus, ChargedStatus, GrantPhase, GrantedBy, GrantedTerms,
+    LeaseStatus, ProbeStatus, ProofStatus, ReceiptLine, Revocation, UsageStatus,
 };
 pub use how::How;
 pub use limits::LimitsSpec;

@@ -1,7 +1,7 @@
 //! The plan of a grant that has time left: rules first, then the pod, then custody, then ready.
 
 use access::report::{Phase, Report};
-use access::{ChildName, Used};
+use access::{ChildName, Limits, Used};
 use crds::{AccessGrant, AccessGrantStatus, Because, ConditionType, GrantPhase, Reason};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -90,6 +90,7 @@ fn serves(pod: &PodSeen) -> bool {
 fn without_pod(draft: &mut Draft<'_>) {
     let observed = draft.observed;
     draft.status.phase = GrantPhase::Opening;
+    usage::charge(&mut draft.status, &observed.grant.spec.terms.limits.over(Limits::DEFAULT));
     if standing(&draft.status).next().is_some() {
         if let Some(detail) = open_detail(&observed.findings) {
             let sentence = format!("the earlier proxy's lease must be shut first: {detail}");

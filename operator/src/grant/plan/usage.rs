@@ -1,8 +1,8 @@
 //! What a grant used, whatever pod served it. It never shrinks: a report that says less is an older one, or a lie.
 
-use access::Used;
 use access::report::Usage;
-use crds::{AccessGrantStatus, UsageStatus};
+use access::{Limits, Used};
+use crds::{AccessGrantStatus, ChargedStatus, LeaseStatus, UsageStatus};
 
 /// Puts what a proxy reports on record.
 pub fn note(status: &mut AccessGrantStatus, reported: &Usage) {
@@ -22,6 +22,35 @@ pub fn used(status: &AccessGrantStatus) -> Used {
     let UsageStatus { open_sessions: _, statements, refused, rows, bytes } =
         status.usage.clone().unwrap_or_default();
     Used { statements, refused, rows, bytes }
+}
+
+/// Counts as used what pods that are gone may have read after their last report, once for each: the most that one statement may
+/// answer, for each session that was open. What stands in their last words is known, and is not counted again.
+pub fn charge(status: &mut AccessGrantStatus, limits: &Limits) {
+    let Some(gone) = status.leases.iter().position(died_unseen) else { return };
+    let before = used(status);
+    let sessions = status.usage.as_ref().map_or(0, |usage| usage.open_sessions);
+    // One may have come and gone between two reports.
+    let sessions = u64::from(sessions.min(limits.sessions).max(1));
+    let most = |of_one: u64, used: u64, budget: u64| {
+        of_one.saturating_mul(sessions).min(budget.saturating_sub(used))
+    };
+    let charged = ChargedStatus {
+        rows: most(limits.statement.rows, before.rows, limits.budget.rows),
+        bytes: most(limits.statement.bytes, before.bytes, limits.budget.bytes),
+    };
+    let usage = status.usage.get_or_insert_default();
+    usage.rows = usage.rows.saturating_add(charged.rows);
+    usage.bytes = usage.bytes.saturating_add(charged.bytes);
+    usage.open_sessions = 0;
+    if let Some(line) = status.leases.get_mut(gone) {
+        line.charged = Some(charged);
+    }
+}
+
+/// It had a credential, and nobody heard how it ended.
+fn died_unseen(line: &LeaseStatus) -> bool {
+    line.lease_id.is_some() && line.proofs.is_empty() && line.charged.is_none()
 }
 
 #[cfg(test)]
@@ -51,8 +80,13 @@ mod tests {
 
     #[test]
     fn a_pod_after_one_that_died_begins_with_the_budget_that_is_left() {
-        let budget = Limits::DEFAULT.budget.rows;
-        for (read, left) in [(0, budget), (budget - 1, 1), (budget, 0)] {
+        let Limits { statement, budget, .. } = Limits::DEFAULT;
+        for (read, left) in [
+            (0, budget.rows - statement.rows),
+            (budget.rows - statement.rows - 1, 1),
+            (budget.rows - 1, 0),
+            (budget.rows, 0),
+        ] {
             let mut world = World::ready();
             world.reads(read);
             world.run(1, 200);
@@ -62,10 +96,42 @@ mod tests {
             assert_eq!((world.made, world.status().phase), (2, GrantPhase::Ready));
             let file = world.file.as_ref().unwrap();
             assert_eq!(file.limits.budget.rows - file.used.rows, left);
-            assert_eq!(world.status().usage.unwrap().rows, read, "the new pod's report counts on from there");
+            let charged = world.status().leases[0].charged.unwrap();
+            assert_eq!((charged.rows, charged.bytes), (budget.rows - read - left, statement.bytes));
+            assert_eq!(
+                world.status().usage.unwrap().rows,
+                read + charged.rows,
+                "the new pod counts on from there"
+            );
             world.reads(5);
             world.run(1, 200);
-            assert_eq!(world.status().usage.unwrap().rows, read + 5);
+            assert_eq!(world.status().usage.unwrap().rows, read + charged.rows + 5);
+            assert_eq!(world.status().leases[1].charged, None);
+        }
+    }
+
+    #[test]
+    fn each_session_of_a_pod_that_died_is_charged_and_one_that_told_its_end_is_not() {
+        let line = |lease_id: Option<&str>, proofs: usize| LeaseStatus {
+            lease_id: lease_id.map(str::to_owned),
+            proofs: vec![crds::ProofStatus::default(); proofs],
+            ..LeaseStatus::default()
+        };
+        let one = Limits::DEFAULT.statement.rows;
+        for (line, sessions, rows) in [
+            (line(Some("id"), 0), 0, one),
+            (line(Some("id"), 0), 3, 3 * one),
+            (line(Some("id"), 0), u32::MAX, u64::from(Limits::DEFAULT.sessions) * one),
+            (line(Some("id"), 4), 3, 0),
+            (line(None, 0), 3, 0),
+        ] {
+            let usage = UsageStatus { open_sessions: sessions, ..UsageStatus::default() };
+            let leases = vec![line.clone()];
+            let mut status = AccessGrantStatus { usage: Some(usage), leases, ..AccessGrantStatus::default() };
+            for _ in 0..2 {
+                charge(&mut status, &Limits::DEFAULT);
+                assert_eq!(used(&status).rows, rows, "{line:?} with {sessions}");
+            }
         }
     }
 
