@@ -33,7 +33,7 @@ use crate::text::{GRANT_DURATION, GRANT_DURATION_SAYS};
     "self.rules.all(rule, !has(rule.approvals) || !has(rule.approvals.approvers.groups) || \
      rule.approvals.approvers.groups.all(group, has(self.groups) && group in self.groups))"
 ).message("each group of approvers must stand in spec.groups"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct AccessPolicySpec {
     /// The groups the rules may speak of. Requests and approvals must say truthfully which of them the person is in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -68,13 +68,13 @@ pub struct AccessPolicySpec {
     "!has(self.onBehalfBy) || !has(self.approvals) || self.approvals.required <= 1 || \
      !self.onBehalfBy.exists(trusted, has(trusted.both) && trusted.both)"
 ).message("onBehalfBy with both is for rules that want one approval: one submitter carries no request and several approvals of it"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Rule {
     /// What people call it; shown in the request's status.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// CEL over `request` (`user`, `groups`, `submittedBy`, `reason`, `minutes`), `database` (`name`, `namespace`,
-    /// `engine`, `labels`) and `now` (timestamp); true when the rule matches. Default: it matches.
+    /// CEL over `request` (`user`, `groups`, `submittedBy`, `reason`, `minutes`, and the timestamp `createdAt`) and `database`
+    /// (`name`, `namespace`, `engine`, `labels`); true when the rule matches. Default: it matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,
@@ -105,7 +105,7 @@ pub struct Rule {
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct DenySpec {
     /// Why, and what to do instead.
     #[schemars(length(min = 1, max = 1024))]
@@ -118,7 +118,7 @@ pub struct DenySpec {
     "self.required == 0 || (has(self.approvers.groups) && self.approvers.groups.size() > 0) || \
      (has(self.approvers.users) && self.approvers.users.size() >= self.required)"
 ).message("approvers must name at least as many people as required, or a group"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ApprovalsSpec {
     /// Number of approvals of different people. 0 grants at once.
     #[schemars(range(max = 16))]
@@ -130,7 +130,7 @@ pub struct ApprovalsSpec {
 
 /// People and groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ApproversSpec {
     /// User names, as the API server knows them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -144,7 +144,7 @@ pub struct ApproversSpec {
 
 /// A submitter that may act for others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct OnBehalfBy {
     /// Its user name, for example `system:serviceaccount:argocd:argocd-application-controller`.
     #[schemars(length(min = 1, max = 384))]

@@ -22,6 +22,8 @@ pub struct Inputs {
     pub reason: String,
     /// `request.minutes`.
     pub minutes: u16,
+    /// `request.createdAt`. There is no other time: what is judged again later is judged as it was.
+    pub created_at: Timestamp,
     /// `database.name`.
     pub database: String,
     /// `database.namespace`.
@@ -30,8 +32,6 @@ pub struct Inputs {
     pub engine: &'static str,
     /// `database.labels`.
     pub labels: HashMap<String, String>,
-    /// `now`.
-    pub now: Timestamp,
 }
 
 /// Why an expression has no answer. The text of the expression is the platform team's, not a secret.
@@ -121,10 +121,20 @@ fn compile(when: &str) -> Result<Program, ExpressionError> {
 fn evaluate(when: &str, inputs: Inputs) -> Result<bool, ExpressionError> {
     let program = compile(when)?;
     let mut context = Context::default();
-    let Inputs { user, groups, submitted_by, reason, minutes, database, namespace, engine, labels, now } =
-        inputs;
+    let Inputs {
+        user,
+        groups,
+        submitted_by,
+        reason,
+        minutes,
+        created_at,
+        database,
+        namespace,
+        engine,
+        labels,
+    } = inputs;
     // The library's own `timestamp()` makes the value, so that ours is the same kind.
-    let moment = Program::compile(&format!("timestamp('{now:.0}')"))
+    let moment = Program::compile(&format!("timestamp('{created_at:.0}')"))
         .map_err(|_| ExpressionError::Evaluate("there is no time".to_owned()))?
         .execute(&context)
         .map_err(|_| ExpressionError::Evaluate("there is no time".to_owned()))?;
@@ -136,6 +146,7 @@ fn evaluate(when: &str, inputs: Inputs) -> Result<bool, ExpressionError> {
             ("submittedBy", Value::from(submitted_by)),
             ("reason", Value::from(reason)),
             ("minutes", Value::Int(i64::from(minutes))),
+            ("createdAt", moment),
         ]),
     );
     context.add_variable_from_value(
@@ -147,7 +158,6 @@ fn evaluate(when: &str, inputs: Inputs) -> Result<bool, ExpressionError> {
             ("labels", Value::from(labels)),
         ]),
     );
-    context.add_variable_from_value("now", moment);
     match program.execute(&context) {
         Ok(Value::Bool(answer)) => Ok(answer),
         Ok(_) => Err(ExpressionError::NotBool),
@@ -174,7 +184,7 @@ pub mod tests {
             namespace: "shop".into(),
             engine: "mariadb",
             labels: HashMap::from([("tier".into(), "production".into())]),
-            now: "2026-01-01T12:30:00Z".parse().unwrap(),
+            created_at: "2026-01-01T12:30:00Z".parse().unwrap(),
         }
     }
 
@@ -229,7 +239,7 @@ pub mod tests {
             "request.minutes <= 30 && request.reason.size() > 5 && request.submittedBy == request.user",
             "database.name == 'orders' && database.namespace == 'shop' && database.engine == 'mariadb'",
             "database.labels['tier'] == 'production' && !has(database.labels.team)",
-            "now.getHours() == 12 && now > timestamp('2025-12-31T00:00:00Z')",
+            "request.createdAt.getHours() == 12 && request.createdAt > timestamp('2025-12-31T00:00:00Z')",
             "request.reason.matches('^order [0-9]+')",
         ] {
             assert_eq!(answer(when), Ok(true), "{when}");

@@ -105,7 +105,7 @@ pub fn offer(sources: Sources<'_>, now: Timestamp) -> Result<Offer, NoOffer> {
         wait(Reason::PolicyUnknown, format!("there is no AccessPolicy {name:?}, which the Database names: nobody can approve until it is there."))
     })?;
     let groups = known_groups(request, policy);
-    let rule = matching(policy, &Inputs { groups, ..inputs(request, database, minutes, now) })?;
+    let rule = matching(policy, &Inputs { groups, ..inputs(request, database, minutes) }, now)?;
     not_denied(rule)?;
     on_behalf(request, rule)?;
     short_enough(rule, minutes)?;
@@ -149,18 +149,18 @@ fn live<K: kube::Resource>(object: Option<&K>) -> Option<&K> {
     object.filter(|object| object.meta().deletion_timestamp.is_none())
 }
 
-fn inputs(request: &AccessRequest, database: &Database, minutes: GrantMinutes, now: Timestamp) -> Inputs {
+fn inputs(request: &AccessRequest, database: &Database, minutes: GrantMinutes) -> Inputs {
     Inputs {
         user: request.spec.user.clone(),
         groups: Vec::new(),
         submitted_by: request.spec.submitted_by.clone(),
         reason: request.spec.reason.clone(),
         minutes: minutes.get(),
+        created_at: created(request),
         database: database.name_any(),
         namespace: database.namespace().unwrap_or_default(),
         engine: access::Engine::from(database.spec.engine).word(),
         labels: database.labels().clone().into_iter().collect(),
-        now,
     }
 }
 
@@ -171,7 +171,7 @@ fn known_groups(request: &AccessRequest, policy: &AccessPolicy) -> Vec<String> {
 }
 
 /// The first rule that matches. An error in any `when` before that refuses.
-fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs) -> Result<&'a Rule, NoOffer> {
+fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs, now: Timestamp) -> Result<&'a Rule, NoOffer> {
     for rule in &policy.spec.rules {
         let matches = match &rule.when {
             None => true,
@@ -187,7 +187,7 @@ fn matching<'a>(policy: &'a AccessPolicy, inputs: &Inputs) -> Result<&'a Rule, N
     }
     let message = format!("no rule of AccessPolicy {:?} matches this request.", policy.name_any());
     // What is applied with it in one go, its other objects and their labels, may not be there yet.
-    let is_new = inputs.now.duration_since(created(policy)) < ARRIVING;
+    let is_new = now.duration_since(created(policy)) < ARRIVING;
     Err(if is_new { wait(Reason::NoRuleMatches, message) } else { deny(Reason::NoRuleMatches, message) })
 }
 

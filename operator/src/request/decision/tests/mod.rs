@@ -253,6 +253,25 @@ fn no_matching_rule_a_denying_rule_and_a_too_long_duration_are_final() {
 }
 
 #[test]
+fn a_request_is_judged_by_the_hour_at_which_it_was_made_whenever_it_is_looked_at() {
+    let mut world = world();
+    world.policy = Some(policy(json!([
+        {"name": "at night", "when": "request.createdAt.getHours() < 6", "approvals": {"required": 0}},
+        {"name": "by day", "approvals": {"required": 1, "approvers": {"users": ["approver"]}}}
+    ])));
+    for hour in [12, 20, 26] {
+        let later = time("2026-01-01T00:00:00Z") + jiff::SignedDuration::from_hours(hour);
+        let plan = plan(&world, later);
+        assert_eq!((plan.create, plan.status.rule.as_deref()), (None, Some("readers/by day")), "{later}");
+    }
+    world.request = request(json!({"metadata": {"creationTimestamp": "2026-01-01T05:59:59Z"}}));
+    world.admission = Admission::InForce { since: time("2026-01-01T01:00:00Z") };
+    granted(&world);
+    let plan = plan(&world, time("2026-01-01T05:59:59Z"));
+    assert!(plan.create.is_some());
+}
+
+#[test]
 fn a_rule_that_says_nothing_grants_nothing() {
     let mut world = world();
     world.policy = Some(policy(json!([{"name": "empty"}])));
