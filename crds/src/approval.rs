@@ -33,7 +33,7 @@ use crate::text::{PLAIN_TEXT, PLAIN_TEXT_SAYS};
 )]
 #[x_kube(validation = Rule::new("self == oldSelf")
     .message("an approval never changes: delete it and apply another one"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct AccessApprovalSpec {
     /// The request.
     pub request: RequestRef,
@@ -82,7 +82,7 @@ pub struct ApprovalStatus {
 
 /// A request by name and uid: a new request of the same name is another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RequestRef {
     /// Its name.
     #[schemars(length(min = 1, max = 50))]

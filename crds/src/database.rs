@@ -38,7 +38,7 @@ use crate::{LimitsSpec, NetworkSpec, TlsSpec};
     .message("write either host or hosts"))]
 #[x_kube(validation = Rule::new("!has(self.port) || has(self.host)")
     .message("port is host's: each of hosts has a port of its own"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct DatabaseSpec {
     /// The kind of server: `mysql`, `mariadb` or `postgresql`.
     pub engine: EngineSpec,
@@ -121,7 +121,7 @@ fn is_none(number: &u32) -> bool {
 
 /// One of several servers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct HostSpec {
     /// DNS name or IP address.
     #[schemars(length(max = 253))]
@@ -147,7 +147,7 @@ pub enum EngineSpec {
 
 /// Where credentials come from. Exactly one source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Credentials {
     /// Vault's database secrets engine.
     pub vault: VaultCredentials,
@@ -156,7 +156,7 @@ pub struct Credentials {
 /// A role of Vault's database secrets engine. The auth role, token role and policy are not here: they are always
 /// `keyhole.<namespace>.<database>`, so that naming another database's `role` gets nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct VaultCredentials {
     /// Mount path of the database secrets engine. Default `database`.
     #[serde(default = "default_mount")]
@@ -179,7 +179,7 @@ fn default_mount() -> String {
 
 /// What the gate lets pass beyond its defaults, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct AllowSpec {
     /// Stored functions. They run with their definer's rights: read each before you list it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -193,7 +193,7 @@ pub struct AllowSpec {
 
 /// A stored function by its full name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct StoredFunction {
     /// Its schema.
     #[schemars(length(min = 1, max = 64))]
@@ -205,7 +205,7 @@ pub struct StoredFunction {
 
 /// What a reader gets of one column. Names are compared without case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ColumnRuleSpec {
     /// Schema of the table.
     #[schemars(length(min = 1, max = 64))]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Bounds of what a grant may use. A rule's limits narrow those of its database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct LimitsSpec {
     /// Rows in the answer of one statement. Default 10,000.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where the server is on the network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NetworkSpec {
     /// Where connections to the server go.
     pub to: NetworkPeer,
@@ -30,7 +30,7 @@ pub struct NetworkSpec {
      (has(self.namespaceSelector.matchExpressions) && self.namespaceSelector.matchExpressions.exists(expression, \
      expression.operator == 'In'))"
 ).message("namespaceSelector must name the value of a label, by matchLabels or by In: without one it selects nearly every namespace"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NetworkPeer {
     /// Addresses, for a server outside the cluster: `10.1.2.3/32`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +62,7 @@ pub struct NetworkPeer {
     "!has(self.except) || self.except.all(part, isCIDR(part) && cidr(part) == cidr(part).masked() && \
      cidr(self.cidr).containsCIDR(part) && cidr(part).prefixLength() > cidr(self.cidr).prefixLength())"
 ).message("each exception is a part of cidr, by the network's own address and prefix length"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct IpBlockSpec {
     /// Addresses: `10.1.2.0/24`.
     #[schemars(length(max = 64))]
@@ -78,7 +78,7 @@ pub struct IpBlockSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.matchLabels) || has(self.matchExpressions)")
     .message("a selector without labels selects everything: write matchLabels or matchExpressions"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct SelectorSpec {
     /// Labels with these values.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ pub struct SelectorSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("(self.operator == 'In' || self.operator == 'NotIn') == has(self.values)")
     .message("In and NotIn have values; Exists and DoesNotExist have none"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ExpressionSpec {
     /// The label's key.
     #[schemars(length(min = 1, max = 317))]

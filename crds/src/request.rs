@@ -38,7 +38,7 @@ use crate::text::{GRANT_DURATION, GRANT_DURATION_SAYS, PLAIN_TEXT, PLAIN_TEXT_SA
 )]
 #[x_kube(validation = Rule::new("self == oldSelf")
     .message("a request never changes: delete it and apply another one"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct AccessRequestSpec {
     /// Name of the `Database` in this namespace.
     #[schemars(length(min = 1, max = 50))]
@@ -72,7 +72,7 @@ pub struct AccessRequestSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("self.author.lowerAscii() != self.reviewer.lowerAscii()")
     .message("author and reviewer must be two different people"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// Address of the pull request.
     #[schemars(length(max = 1024))]

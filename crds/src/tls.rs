@@ -13,7 +13,7 @@ use crate::text::{HOST, HOST_SAYS};
 ))]
 #[x_kube(validation = Rule::new("self.mode == 'Verify' || !has(self.caFrom)")
     .message("caFrom is for mode Verify: nothing is verified here"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct TlsSpec {
     /// `Verify` (chain and name are checked) or `Disabled` (no TLS at all).
     pub mode: TlsMode,
@@ -48,7 +48,7 @@ pub enum TlsMode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.configMapKeyRef) != has(self.secretKeyRef)")
     .message("write either configMapKeyRef or secretKeyRef"))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct AuthoritiesSource {
     /// A key of a ConfigMap.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ pub struct AuthoritiesSource {
 
 /// A key of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct KeyReference {
     /// Name of the object.
     #[schemars(length(max = 253))]
