@@ -76,6 +76,31 @@ mod tests {
         }
     }
 
+    /// One that can't be read would hide all others of its kind. While the schemas are not this release's own nothing is granted.
+    #[test]
+    fn an_object_of_a_later_release_is_read() {
+        let spec = serde_json::json!({
+            "engine": "mariadb", "host": "orders.shop.svc", "later": 1, "tls": {"mode": "Disabled", "later": 1},
+            "credentials": {"vault": {"role": "r", "later": 1}, "later": 1}, "accessPolicy": "readers",
+            "network": {"to": {"cidr": "10.0.0.1/32", "later": 1}, "later": 1}, "limits": {"later": 1}
+        });
+        let database =
+            serde_json::json!({"metadata": {"name": "orders"}, "spec": spec, "status": {"later": 1}});
+        serde_json::from_value::<crate::Database>(database).unwrap();
+        let policy = serde_json::json!({
+            "metadata": {"name": "readers"},
+            "spec": {"later": 1, "rules": [{"name": "one", "later": 1, "approvals": {"required": 0, "later": 1}}]}
+        });
+        serde_json::from_value::<crate::AccessPolicy>(policy).unwrap();
+        let request = serde_json::json!({
+            "metadata": {"name": "look"},
+            "spec": {
+                "database": "orders", "user": "u", "submittedBy": "u", "groups": [], "reason": "r", "duration": "30m", "later": 1
+            }
+        });
+        serde_json::from_value::<crate::AccessRequest>(request).unwrap();
+    }
+
     #[test]
     fn nothing_that_a_person_writes_is_without_bounds() {
         for definition in definitions() {
