@@ -2,13 +2,18 @@
 //!
 //! It takes Keyhole away from everybody, so it runs after all other tests; it installs it again for whoever comes next.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use harness::Cluster;
+use anyhow::{Context, bail, ensure};
+use futures_util::{StreamExt, TryStreamExt};
 use harness::wait::{Look, until};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
+use harness::{Cluster, OpenGrant, Session};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{WatchEvent, WatchParams};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// What the test bed's own objects are called: the node, Vault's volume and reviewer, the rights of its parts.
@@ -79,9 +84,57 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             let again =
                 cluster.open(&orders, &requester, &approver, "30m").await.context("after all that")?;
             requester.reads(&again, "SELECT COUNT(*) FROM orders").await?;
+            let session = requester.connects(&again).await?;
+            loses_its_namespace(&cluster, &again, session).await.context("without the proxies namespace")?;
+            cluster.revokes(&approver, &again).await?;
+            cluster.awaits_ended(&again, Duration::from_secs(120)).await?;
+            let users = orders.lease_users().await?;
+            ensure!(users.is_empty(), "database users are left: {users:?}");
             Ok(())
         })
         .await
+}
+
+/// Whoever deletes the namespace of the proxies cuts everybody, and opens nothing: no NetworkPolicy goes while its pod is there.
+/// (CVE-2024-7598; Kubernetes deletes pods first since 1.33, KEP-5080.)
+async fn loses_its_namespace(
+    cluster: &Cluster,
+    grant: &OpenGrant,
+    mut session: Session,
+) -> anyhow::Result<()> {
+    let status = cluster.grant(&grant.name).await?.status.context("a grant without status")?;
+    let child = status.pod.context("a grant without pod")?;
+    let (pods, policies) = (cluster.proxies::<Pod>(), cluster.proxies::<NetworkPolicy>());
+    let (pod_goes, policy_goes) = (goes(&pods, &child).await?, goes(&policies, &child).await?);
+    let kubectl = || cluster.bed.kubectl().within(Duration::from_secs(120));
+    kubectl().args(["delete", "namespace", &cluster.bed.proxies, "--wait=false"]).succeeds().await?;
+    ensure!(session.is_over().await, "the session still reads");
+    let (pod, policy) = tokio::try_join!(pod_goes, policy_goes)?;
+    ensure!(pod < policy, "the NetworkPolicy went at {policy}, its pod at {pod}");
+    awaits_no_namespace(cluster).await?;
+    keyhole(cluster, &["install"]).await.context("installed again")
+}
+
+/// The version of the cluster's storage at which the object of this name goes: a later one is a larger number (KEP-5504).
+async fn goes<K>(
+    api: &Api<K>,
+    name: &str,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<u64>> + use<K>>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let only = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(200);
+    let from = api.get(name).await?.meta().resource_version.clone().context("an object without version")?;
+    let mut events = api.watch(&only, &from).await?.boxed();
+    Ok(async move {
+        while let Some(event) = events.try_next().await? {
+            if let WatchEvent::Deleted(object) = event {
+                let version = object.meta().resource_version.clone().unwrap_or_default();
+                return Ok(version.parse()?);
+            }
+        }
+        bail!("it did not go in time")
+    })
 }
 
 /// While all other tests ran, no leader said of itself that it gets nowhere. (A frozen one says nothing.)
@@ -112,14 +165,18 @@ async fn drains(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The namespace of the proxies goes in its own time: Kubernetes empties it first.
-async fn awaits_nothing_left(cluster: &Cluster) -> anyhow::Result<()> {
+async fn awaits_no_namespace(cluster: &Cluster) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     until("the proxies namespace to go", Duration::from_secs(60), || async {
         let found = namespaces.get_opt(&cluster.bed.proxies).await?;
         Ok(if found.is_none() { Look::Found(()) } else { Look::NotYet(format!("{found:?}")) })
     })
-    .await?;
+    .await
+}
+
+/// The namespace of the proxies goes in its own time: Kubernetes empties it first.
+async fn awaits_nothing_left(cluster: &Cluster) -> anyhow::Result<()> {
+    awaits_no_namespace(cluster).await?;
     // What the operator itself made goes with its Deployment, by Kubernetes' garbage collection.
     until("nothing to be left behind", Duration::from_secs(60), || async {
         let left = left_behind(cluster).await?;

@@ -6,6 +6,7 @@ mod authorities;
 mod changed;
 mod live;
 mod on_behalf;
+mod rules;
 
 use crds::{AccessGrant, GrantPhase, RequestPhase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -198,32 +199,6 @@ fn an_approval_older_than_the_policy_does_not_count() {
 }
 
 #[test]
-fn a_group_that_the_policy_does_not_name_is_only_the_requesters_word_and_reaches_no_rule() {
-    let mut world = world();
-    world.policy = Some(policy(json!([
-        {"name": "theirs", "when": "'database-team' in request.groups", "approvals": {"required": 0}}
-    ])));
-    world.request = request(json!({"spec": {"groups": ["database-team"]}}));
-    refused(&world, "NoRuleMatches");
-    world.policy.as_mut().unwrap().spec.groups = vec!["database-team".into()];
-    granted(&world);
-}
-
-#[test]
-fn an_expression_that_fails_on_the_way_refuses_even_when_a_later_rule_would_grant() {
-    for when in ["request.team == 'x'", "request.user ==", "1"] {
-        let mut world = world();
-        world.policy = Some(policy(json!([
-            {"name": "broken", "when": when, "deny": {"message": "no"}},
-            {"name": "all", "approvals": {"required": 0}}
-        ])));
-        refused(&world, "PolicyError");
-        let conditions = plan(&world, now()).status.conditions;
-        assert!(conditions[0].message.contains("\"broken\""), "{}", conditions[0].message);
-    }
-}
-
-#[test]
 fn no_matching_rule_a_denying_rule_and_a_too_long_duration_are_final() {
     let with_rules = |rules: Value| {
         let mut world = world();
@@ -250,32 +225,6 @@ fn no_matching_rule_a_denying_rule_and_a_too_long_duration_are_final() {
         world.policy = Some(policy(json!([{"name": "all", "approvals": {"required": 0}}])));
         refused(&world, why);
     }
-}
-
-#[test]
-fn a_request_is_judged_by_the_hour_at_which_it_was_made_whenever_it_is_looked_at() {
-    let mut world = world();
-    world.policy = Some(policy(json!([
-        {"name": "at night", "when": "request.createdAt.getHours() < 6", "approvals": {"required": 0}},
-        {"name": "by day", "approvals": {"required": 1, "approvers": {"users": ["approver"]}}}
-    ])));
-    for hour in [12, 20, 26] {
-        let later = time("2026-01-01T00:00:00Z") + jiff::SignedDuration::from_hours(hour);
-        let plan = plan(&world, later);
-        assert_eq!((plan.create, plan.status.rule.as_deref()), (None, Some("readers/by day")), "{later}");
-    }
-    world.request = request(json!({"metadata": {"creationTimestamp": "2026-01-01T05:59:59Z"}}));
-    world.admission = Admission::InForce { since: time("2026-01-01T01:00:00Z") };
-    granted(&world);
-    let plan = plan(&world, time("2026-01-01T05:59:59Z"));
-    assert!(plan.create.is_some());
-}
-
-#[test]
-fn a_rule_that_says_nothing_grants_nothing() {
-    let mut world = world();
-    world.policy = Some(policy(json!([{"name": "empty"}])));
-    refused(&world, "PolicyError");
 }
 
 #[test]
