@@ -179,6 +179,9 @@ pub struct AccessGrantStatus {
     /// Certificate authority of the proxy's certificate, PEM (public).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
+    /// Authority whose certificates the proxy takes from people: SHA-256 of its own certificate, 64 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_ca: Option<String>,
     /// Every lease the grant ever had, newest last: a replaced pod brings a new one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<LeaseStatus>,

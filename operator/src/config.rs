@@ -85,6 +85,18 @@ pub struct AuthoritiesConfig {
     pub internal: Option<String>,
     /// For people's sessions.
     pub session: Option<String>,
+    /// Those that came before, for the proxies that trust them.
+    pub previous: PreviousConfig,
+}
+
+/// Secrets that hold authorities whose place others have taken, by name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PreviousConfig {
+    /// For operator and proxies.
+    pub internal: Option<String>,
+    /// For people's sessions.
+    pub session: Option<String>,
 }
 
 /// Where Vault is and how to trust it.
@@ -230,6 +242,7 @@ proxyPod:
         let config: Config = serde_norway::from_str(everything).unwrap();
         assert_eq!(config.vault.namespace.as_deref(), Some("admin/data"));
         assert_eq!(config.authorities.session.as_deref(), Some("ours-session"));
+        assert_eq!(config.authorities.previous.internal.as_deref(), Some("keyhole-internal-ca"));
         assert_eq!(config.dns.ports, [53, 5353]);
         assert_eq!(config.proxy_pod.tolerations.len(), 1);
         assert!(config.proxy_pod.affinity.node_affinity.is_some());

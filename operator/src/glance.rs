@@ -52,7 +52,7 @@ fn is_ready(grant: &AccessGrant) -> bool {
 /// Has the grant looked at when its proxy says something that is not on record. One that does not answer says nothing new.
 async fn ask(context: &Context, grant: &AccessGrant) {
     let uid = grant.uid().unwrap_or_default();
-    let proxy = context.address(&uid).and_then(|address| observe::proxy(context, &uid, address, now()));
+    let proxy = context.address(&uid).and_then(|address| observe::proxy(context, grant, address, now()));
     let Some(proxy) = proxy else { return };
     if let Ok(report) = proxy.report().await
         && is_news(grant, &report)

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt};
+use harness::grant::all_proved;
 use harness::wait::{Look, until};
-use harness::{Cluster, OpenGrant, Session};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use harness::{Cluster, OpenGrant, Person, Session, Shell, TestDatabase};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{WatchEvent, WatchParams};
+use kube::api::{DeleteParams, WatchEvent, WatchParams};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -56,6 +57,10 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             let after = cluster.lease_user(&grant).await?;
             ensure!(user == after, "the upgrade replaced the proxy: {user} {after}");
 
+            let others =
+                Rotated { cluster: &cluster, orders: &orders, requester: &requester, approver: &approver };
+            others.with(&grant, &mut session).await.context("other authorities")?;
+
             let before = cluster.pod(&grant).await?.metadata.uid.context("a pod without uid")?;
             drains(&cluster).await.context("drain")?;
             ensure!(session.is_over().await, "the session outlived its proxy");
@@ -93,6 +98,83 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             Ok(())
         })
         .await
+}
+
+/// Other authorities take the place of those that there were, and the other way round.
+struct Rotated<'a> {
+    cluster: &'a Cluster,
+    orders: &'a TestDatabase,
+    requester: &'a Person,
+    approver: &'a Person,
+}
+
+impl Rotated<'_> {
+    /// Nobody is cut; whoever connects anew gets in, to the proxy that knows the old ones and to the one that knows the new.
+    async fn with(&self, grant: &OpenGrant, session: &mut Session) -> anyhow::Result<()> {
+        let Self { cluster, orders, requester, approver } = *self;
+        self.makes("newer-internal").await?;
+        self.makes("newer-session").await?;
+        let given = [
+            "authorities.internal=newer-internal",
+            "authorities.session=newer-session",
+            "authorities.previous.internal=keyhole-internal-ca",
+            "authorities.previous.session=keyhole-session-ca",
+        ];
+        installs_with(cluster, &given).await?;
+        session.reads("SELECT COUNT(*) FROM orders").await.context("who was connected")?;
+        requester.reads(grant, "SELECT COUNT(*) FROM orders").await.context("who connects to the old")?;
+
+        let newer = cluster.open(orders, requester, approver, "30m").await?;
+        let known = async |grant: &OpenGrant| {
+            let status = cluster.grant(&grant.name).await?.status;
+            status.and_then(|status| status.session_ca).context("no authority")
+        };
+        ensure!(known(grant).await? != known(&newer).await?, "the new proxy knows the old authority");
+        requester.reads(&newer, "SELECT COUNT(*) FROM orders").await.context("who connects to the new")?;
+
+        let back =
+            ["authorities.previous.internal=newer-internal", "authorities.previous.session=newer-session"];
+        installs_with(cluster, &back).await?;
+        // Its end is told to the proxy, which proves it: only an operator that it knows can do that.
+        cluster.revokes(approver, &newer).await?;
+        all_proved(&cluster.awaits_ended(&newer, Duration::from_secs(60)).await?)?;
+        session.reads("SELECT COUNT(*) FROM orders").await.context("after all that")?;
+        requester.reads(grant, "SELECT COUNT(*) FROM orders").await.context("whose own are back")?;
+        installs_with(cluster, &[]).await?;
+        for name in ["newer-internal", "newer-session"] {
+            cluster.system::<Secret>().delete(name, &DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// As a platform team makes one.
+    async fn makes(&self, name: &str) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let [key, certificate] = ["key", "crt"].map(|file| folder.path().join(file).display().to_string());
+        let (subject, curve) = (format!("/CN={name}"), "ec_paramgen_curve:prime256v1");
+        let made =
+            ["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", curve, "-subj", &subject, "-days", "365"];
+        let usage =
+            ["-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", &key, "-out", &certificate];
+        Shell::new("openssl").args(made).args(usage).succeeds().await?;
+        let kubectl = self.cluster.bed.kubectl().args([
+            "-n",
+            &self.cluster.bed.system,
+            "create",
+            "secret",
+            "tls",
+            name,
+        ]);
+        kubectl.args([format!("--cert={certificate}"), format!("--key={key}")]).succeeds().await?;
+        Ok(())
+    }
+}
+
+/// Upgrades to these values beside those of the test bed.
+async fn installs_with(cluster: &Cluster, values: &[&str]) -> anyhow::Result<()> {
+    let set = values.iter().flat_map(|value| ["--set", value]);
+    let args: Vec<&str> = ["install", "--set", "operator.replicas=1"].into_iter().chain(set).collect();
+    keyhole(cluster, &args).await
 }
 
 /// Whoever deletes the namespace of the proxies cuts everybody, and opens nothing: no NetworkPolicy goes while its pod is there.

@@ -83,6 +83,9 @@ imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
 authorities:
   internal: {{ .internal | default nil | toJson }}
   session: {{ .session | default nil | toJson }}
+  previous:
+    internal: {{ .previous.internal | default nil | toJson }}
+    session: {{ .previous.session | default nil | toJson }}
 {{- end }}
 vault:
   address: {{ .Values.vault.address | quote }}

@@ -22,9 +22,10 @@ fn rules_on_secrets(values: &[&str]) -> Outcome<Vec<Value>> {
 fn authorities_that_are_given_may_be_read_and_nothing_else() -> Outcome {
     assert_eq!(
         config(&GIVEN)?["authorities"],
-        json!({"internal": "ours-internal", "session": "ours.session"})
+        json!({"internal": "ours-internal", "session": "ours.session", "previous": {"internal": null, "session": null}})
     );
-    assert_eq!(config(&[])?["authorities"], json!({"internal": null, "session": null}));
+    let none = json!({"internal": null, "session": null});
+    assert_eq!(config(&[])?["authorities"], json!({"internal": null, "session": null, "previous": none}));
     let before = rules_on_secrets(&[])?;
     let added: Vec<Value> =
         rules_on_secrets(&GIVEN)?.into_iter().filter(|rule| !before.contains(rule)).collect();
@@ -35,6 +36,8 @@ fn authorities_that_are_given_may_be_read_and_nothing_else() -> Outcome {
     );
     let one = rules_on_secrets(&["--set=imagePullSecrets={registry}", GIVEN[1]])?;
     assert!(one.iter().any(|rule| rule["resourceNames"] == json!(["registry", "ours.session"])), "{one:?}");
+    let earlier = rules_on_secrets(&["--set=authorities.previous.session=before"])?;
+    assert!(earlier.iter().any(|rule| rule["resourceNames"] == json!(["before"])), "{earlier:?}");
     Ok(())
 }
 

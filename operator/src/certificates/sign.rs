@@ -17,7 +17,7 @@ use super::judge::{Asked, Refusal, asked, judge};
 use crate::api::{LOOK_AGAIN, is_conflict};
 use crate::clock::now;
 use crate::context::Context;
-use crate::pki::authority::{AuthorityError, Leaf};
+use crate::pki::authority::{Authority, AuthorityError, Leaf};
 use access::{GRANT_ANNOTATION, chain};
 use tokio::time::Instant;
 
@@ -60,8 +60,8 @@ pub async fn reconcile(
     let Some(csr) = read.filter(is_unanswered) else { return Ok(Action::await_change()) };
     let time = now();
     match verdict(&context, &csr, time).await? {
-        Ok((leaf, asked)) => {
-            let certificate = context.authorities.session.sign(&leaf, &asked.key).map_err(SignError::Sign)?;
+        Ok((leaf, asked, authority)) => {
+            let certificate = authority.sign(&leaf, &asked.key).map_err(SignError::Sign)?;
             let approved = match has(&csr, "Approved") {
                 true => csr,
                 false => approve(&api, csr, time).await?,
@@ -99,11 +99,14 @@ fn has(csr: &CertificateSigningRequest, kind: &str) -> bool {
     conditions.into_iter().flatten().any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
-async fn verdict(
-    context: &Context,
+/// What is signed, or why nothing is.
+type Verdict<'a> = Result<(Leaf, Asked, &'a Authority), Refusal>;
+
+async fn verdict<'a>(
+    context: &'a Context,
     csr: &CertificateSigningRequest,
     time: Timestamp,
-) -> Result<Result<(Leaf, Asked), Refusal>, SignError> {
+) -> Result<Verdict<'a>, SignError> {
     let asked = match asked(&csr.spec) {
         Ok(asked) => asked,
         Err(refusal) => return Ok(Err(refusal)),
@@ -120,7 +123,9 @@ async fn verdict(
     // From the API server: a grant that was revoked a moment ago signs nothing.
     let grants: Api<AccessGrant> = Api::namespaced(context.client.clone(), namespace);
     let grant = grants.get_opt(name).await.map_err(SignError::Observe)?;
-    Ok(judge(&csr.spec, &asked, grant.as_ref(), time).map(|leaf| (leaf, asked)))
+    let authority = grant.as_ref().map(|grant| context.authorities.session_of(grant));
+    let authority = authority.unwrap_or(&context.authorities.session);
+    Ok(judge(&csr.spec, &asked, grant.as_ref(), time).map(|leaf| (leaf, asked, authority)))
 }
 
 /// A name that an object can have: it becomes a part of a path.

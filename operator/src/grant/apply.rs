@@ -202,7 +202,7 @@ impl Steps<'_> {
     }
 
     fn proxy(&self, address: IpAddr) -> Option<Proxy> {
-        proxy(self.context, &self.uid(), address, self.now)
+        proxy(self.context, &self.observed.grant, address, self.now)
     }
 
     /// The request says that its grant has ended before the grant can go: it never gets a second one.

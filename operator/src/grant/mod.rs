@@ -67,7 +67,7 @@ async fn tell_first(cached: &AccessGrant, context: &Context) {
     if let Some(reason) = plan::own_end(cached, time)
         && let Some(address) = context.address(&uid)
         && context.is_first_told(&uid)
-        && let Some(proxy) = observe::proxy(context, &uid, address, time)
+        && let Some(proxy) = observe::proxy(context, cached, address, time)
     {
         Box::pin(apply::tell_end(&proxy, cached, reason)).await;
     }

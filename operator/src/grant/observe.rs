@@ -111,6 +111,7 @@ fn place(context: &Context) -> Place {
     Place {
         proxies_namespace: context.config.proxies_namespace.clone(),
         internal_ca_pem: context.authorities.internal.certificate_pem().to_owned(),
+        session_ca: context.authorities.session.fingerprint().to_owned(),
     }
 }
 
@@ -321,7 +322,7 @@ async fn report(context: &Context, grant: &AccessGrant, pod: &Pod, now: Timestam
         return ended.message.as_ref().and_then(|message| read_report(message.as_bytes(), &uid));
     }
     container.filter(|container| runs(container))?;
-    match proxy(context, &uid, address(pod)?, now)?.report().await {
+    match proxy(context, grant, address(pod)?, now)?.report().await {
         Ok(report) => Some(report),
         Err(error) => {
             tracing::debug!(grant = %uid, error = %access::chain(&error), "no report");
@@ -331,9 +332,9 @@ async fn report(context: &Context, grant: &AccessGrant, pod: &Pod, now: Timestam
 }
 
 /// The grant's proxy, at this address.
-pub fn proxy(context: &Context, uid: &str, address: IpAddr, now: Timestamp) -> Option<Proxy> {
-    let tls = context.identity.client(&context.authorities.internal, now);
+pub fn proxy(context: &Context, grant: &AccessGrant, address: IpAddr, now: Timestamp) -> Option<Proxy> {
+    let tls = context.identity.client(context.authorities.internal_of(grant), now);
     let tls =
         tls.inspect_err(|error| tracing::error!(error = %access::chain(error), "no client certificate"));
-    Proxy::new(uid, address, &tls.ok()?).ok()
+    Proxy::new(&grant.uid()?, address, &tls.ok()?).ok()
 }

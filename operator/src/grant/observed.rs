@@ -87,6 +87,8 @@ pub struct Place {
     pub proxies_namespace: String,
     /// Certificate authority of their serving certificates, PEM.
     pub internal_ca_pem: String,
+    /// SHA-256 of the authority's certificate that signs for people's sessions, hex.
+    pub session_ca: String,
 }
 
 /// Whether the object that a grant was made from is still the same one.

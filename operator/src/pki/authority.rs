@@ -10,6 +10,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
 };
+use sha2::{Digest, Sha256};
 use x509_parser::pem::Pem;
 
 /// How long an authority lasts: ten years.
@@ -45,6 +46,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
     key_pem: String,
+    fingerprint: String,
 }
 
 /// What a leaf says.
@@ -103,12 +105,18 @@ impl Authority {
         fit(&certificate_pem, &key)?;
         let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)
             .map_err(cannot("read the certificate of an authority"))?;
-        Ok(Self { issuer, certificate_pem, key_pem: key_pem.to_owned() })
+        let fingerprint = fingerprint(&certificate_pem)?;
+        Ok(Self { issuer, certificate_pem, key_pem: key_pem.to_owned(), fingerprint })
     }
 
     /// Whether this is the authority of the same key.
     pub fn has_key_of(&self, other: &Self) -> bool {
         self.issuer.key().public_key_raw() == other.issuer.key().public_key_raw()
+    }
+
+    /// SHA-256 of its certificate, 64 lower-case hex digits.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Its certificate, PEM.
@@ -161,6 +169,13 @@ fn first_certificate(pem: &str) -> String {
     let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
     let body = pem.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map(|(body, _)| body);
     body.map(|body| format!("{begin}{body}{end}\n")).unwrap_or_default()
+}
+
+/// SHA-256 of a certificate in PEM.
+fn fingerprint(certificate_pem: &str) -> Result<String, AuthorityError> {
+    let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next().and_then(Result::ok);
+    let pem = pem.ok_or(AuthorityError::Unfit("holds no certificate in PEM"))?;
+    Ok(Sha256::digest(&pem.contents).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Whether one may sign with this key in this certificate's name, and everybody's tools believe it.

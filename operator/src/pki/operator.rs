@@ -1,5 +1,6 @@
 //! Who the operator is to its proxies: a client certificate of the internal authority. Its key lives in memory only.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,23 +29,24 @@ pub enum IdentityError {
     Pem,
 }
 
-/// The TLS side of the operator, renewed twice a day.
+/// The TLS side of the operator, of each authority: renewed twice a day.
 #[derive(Default)]
 pub struct Identity {
-    current: Mutex<Option<(Timestamp, Arc<ClientConfig>)>>,
+    /// When each was made, by the authority's fingerprint.
+    current: Mutex<HashMap<String, (Timestamp, Arc<ClientConfig>)>>,
 }
 
 impl Identity {
-    /// How to call a proxy, now.
+    /// How to call a proxy that knows this authority, now.
     pub fn client(&self, internal: &Authority, now: Timestamp) -> Result<Arc<ClientConfig>, IdentityError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made, config)) = current.as_ref()
+        if let Some((made, config)) = current.get(internal.fingerprint())
             && now.duration_since(*made) < RENEWED_AFTER
         {
             return Ok(Arc::clone(config));
         }
         let config = Arc::new(make(internal, now)?);
-        *current = Some((now, Arc::clone(&config)));
+        current.insert(internal.fingerprint().to_owned(), (now, Arc::clone(&config)));
         Ok(config)
     }
 }
@@ -93,5 +95,9 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &identity.client(&internal, later).unwrap()));
         let next_day = start.checked_add(SignedDuration::from_hours(12)).unwrap();
         assert!(!Arc::ptr_eq(&first, &identity.client(&internal, next_day).unwrap()));
+        let other = Authority::generate("other", start).unwrap();
+        let first = identity.client(&internal, start).unwrap();
+        assert!(!Arc::ptr_eq(&first, &identity.client(&other, start).unwrap()));
+        assert!(Arc::ptr_eq(&first, &identity.client(&internal, start).unwrap()));
     }
 }

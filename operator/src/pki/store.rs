@@ -1,10 +1,11 @@
 //! The authorities' Secrets in the operator's namespace: those that the installation names are read, the others made where they
-//! are missing.
+//! are missing. A proxy knows those that there were when its pod was made, so that others may take their place without harm to it.
 //!
 //! Two replicas may start at once: both create, one meets a conflict and reads what the other made.
 
 use std::collections::BTreeMap;
 
+use crds::AccessGrant;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -31,6 +32,33 @@ pub struct Authorities {
     pub internal: Authority,
     /// For people's sessions.
     pub session: Authority,
+    /// Those that came before.
+    pub previous: Previous,
+}
+
+/// Authorities that make nothing new: proxies that run may trust them.
+#[derive(Default)]
+pub struct Previous {
+    /// For operator and proxies.
+    pub internal: Option<Authority>,
+    /// For people's sessions.
+    pub session: Option<Authority>,
+}
+
+impl Authorities {
+    /// Whom the proxy of this grant trusts, and is trusted by.
+    pub fn internal_of(&self, grant: &AccessGrant) -> &Authority {
+        let ca = grant.status.as_ref().and_then(|status| status.ca.as_deref());
+        let previous = self.previous.internal.as_ref();
+        previous.filter(|previous| Some(previous.certificate_pem()) == ca).unwrap_or(&self.internal)
+    }
+
+    /// Who signs for people whom the proxy of this grant shall let in.
+    pub fn session_of(&self, grant: &AccessGrant) -> &Authority {
+        let ca = grant.status.as_ref().and_then(|status| status.session_ca.as_deref());
+        let previous = self.previous.session.as_ref();
+        previous.filter(|previous| Some(previous.fingerprint()) == ca).unwrap_or(&self.session)
+    }
 }
 
 /// Why an authority can't be had.
@@ -59,7 +87,7 @@ pub enum LoadAuthorityError {
         name: String,
     },
     /// One authority for both.
-    #[error("the internal and the session authority have the same key: they must be two")]
+    #[error("an internal and a session authority have the same key: they must be two")]
     Same,
     /// The certificate or key in it.
     #[error("cannot use the authority of Secret {name:?}")]
@@ -82,16 +110,26 @@ pub async fn load(
         owner: owner::find(client, config).await,
         now,
     };
-    let AuthoritiesConfig { internal, session } = &config.authorities;
+    let AuthoritiesConfig { internal, session, previous } = &config.authorities;
     apart(Authorities {
         internal: place.given_or_made(internal.as_deref(), INTERNAL).await?,
         session: place.given_or_made(session.as_deref(), SESSION).await?,
+        previous: Previous {
+            internal: place.given(previous.internal.as_deref()).await?,
+            session: place.given(previous.session.as_deref()).await?,
+        },
     })
 }
 
 /// A session certificate must open no status port, and a proxy's certificate no session.
-fn apart(both: Authorities) -> Result<Authorities, LoadAuthorityError> {
-    if both.internal.has_key_of(&both.session) { Err(LoadAuthorityError::Same) } else { Ok(both) }
+fn apart(all: Authorities) -> Result<Authorities, LoadAuthorityError> {
+    let is_same = {
+        let Authorities { internal, session, previous } = &all;
+        let internal: Vec<&Authority> = [internal].into_iter().chain(&previous.internal).collect();
+        let session: Vec<&Authority> = [session].into_iter().chain(&previous.session).collect();
+        session.iter().any(|session| internal.iter().any(|internal| internal.has_key_of(session)))
+    };
+    if is_same { Err(LoadAuthorityError::Same) } else { Ok(all) }
 }
 
 struct Place {
@@ -102,9 +140,16 @@ struct Place {
 
 impl Place {
     async fn given_or_made(&self, given: Option<&str>, made: &str) -> Result<Authority, LoadAuthorityError> {
-        let Some(name) = given else { return self.get_or_make(made).await };
+        match self.given(given).await? {
+            Some(given) => Ok(given),
+            None => self.get_or_make(made).await,
+        }
+    }
+
+    async fn given(&self, name: Option<&str>) -> Result<Option<Authority>, LoadAuthorityError> {
+        let Some(name) = name else { return Ok(None) };
         let missing = || LoadAuthorityError::Missing { name: name.to_owned() };
-        read(name, &self.get(name).await?.ok_or_else(missing)?)
+        read(name, &self.get(name).await?.ok_or_else(missing)?).map(Some)
     }
 
     async fn get_or_make(&self, name: &str) -> Result<Authority, LoadAuthorityError> {
@@ -170,9 +215,38 @@ mod tests {
         let made = || Authority::generate("test", now).unwrap();
         let one = made();
         let again = Authority::read(one.certificate_pem(), one.key_pem()).unwrap();
-        let same = apart(Authorities { internal: one, session: again });
+        let same = apart(Authorities { internal: one, session: again, previous: Previous::default() });
         assert!(matches!(same, Err(LoadAuthorityError::Same)));
-        assert!(apart(Authorities { internal: made(), session: made() }).is_ok());
+        let both = |previous| Authorities { internal: made(), session: made(), previous };
+        assert!(apart(both(Previous::default())).is_ok());
+        let mut both = both(Previous { internal: Some(made()), session: Some(made()) });
+        let again = Authority::read(both.internal.certificate_pem(), both.internal.key_pem()).unwrap();
+        both.previous.session = Some(again);
+        assert!(matches!(apart(both), Err(LoadAuthorityError::Same)), "nor an earlier one");
+    }
+
+    #[test]
+    fn a_proxy_is_spoken_to_by_the_authorities_that_it_knows() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let made = |name: &str| Authority::generate(name, now).unwrap();
+        let old = Previous { internal: Some(made("old internal")), session: Some(made("old session")) };
+        let both = Authorities { internal: made("internal"), session: made("session"), previous: old };
+        let of = |ca: Option<&Authority>, session: Option<&Authority>| {
+            let mut grant = crate::grant::plan::tests_grant();
+            let status = grant.status.get_or_insert_default();
+            status.ca = ca.map(|ca| ca.certificate_pem().to_owned());
+            status.session_ca = session.map(|ca| ca.fingerprint().to_owned());
+            [both.internal_of(&grant), both.session_of(&grant)].map(|found| found.fingerprint().to_owned())
+        };
+        let Previous { internal, session } = &both.previous;
+        let (new, old) = ((&both.internal, &both.session), (internal.as_ref(), session.as_ref()));
+        let fingerprints = |internal: &Authority, session: &Authority| {
+            [internal, session].map(|authority| authority.fingerprint().to_owned())
+        };
+        assert_eq!(of(None, None), fingerprints(new.0, new.1));
+        assert_eq!(of(Some(new.0), Some(new.1)), fingerprints(new.0, new.1));
+        assert_eq!(of(old.0, old.1), fingerprints(old.0.unwrap(), old.1.unwrap()));
+        assert_eq!(of(Some(new.0), old.1), fingerprints(new.0, old.1.unwrap()), "each by itself");
     }
 
     #[test]

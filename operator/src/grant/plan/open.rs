@@ -105,6 +105,8 @@ fn without_pod(draft: &mut Draft<'_>) {
         draft.is_not(ConditionType::Ready, &why);
         return;
     }
+    draft.status.ca = Some(observed.place.internal_ca_pem.clone());
+    draft.status.session_ca = Some(observed.place.session_ca.clone());
     let why = observed.setback.clone().unwrap_or_else(|| not_ready(None, None));
     draft.is_not(ConditionType::Ready, &why);
     draft.then([
@@ -159,11 +161,13 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         draft.is_not(ConditionType::Ready, &why);
     }
     let name = ChildName::of(&observed.grant.uid().unwrap_or_default());
-    let Place { proxies_namespace, internal_ca_pem } = &observed.place;
+    let Place { proxies_namespace, internal_ca_pem, session_ca } = &observed.place;
     draft.status.pod = Some(name.to_string());
     draft.status.endpoint = is_ready.then(|| format!("{proxies_namespace}/{name}"));
     draft.status.server_name = Some(name.server_name());
-    draft.status.ca = Some(internal_ca_pem.clone());
+    // Those that it knows were there when it was made.
+    draft.status.ca.get_or_insert_with(|| internal_ca_pem.clone());
+    draft.status.session_ca.get_or_insert_with(|| session_ca.clone());
     if cannot_read(observed).is_none() {
         draft.then(repairs(&observed.rules, used(&draft.status)));
     }

@@ -36,6 +36,23 @@ pub(super) fn everything_is_shut(world: &World) {
 }
 
 #[test]
+fn a_proxy_keeps_the_authorities_that_it_knows_and_the_next_one_has_the_new() {
+    let mut world = World::ready();
+    world.authorities = "newer";
+    world.run(3, 200);
+    let known = |world: &World| {
+        let status = world.status();
+        (status.ca.unwrap(), status.session_ca.unwrap())
+    };
+    assert_eq!(known(&world), ("pem".to_owned(), "pem".to_owned()));
+    let now = world.now;
+    world.pod.as_mut().unwrap().deleting_since = Some(now);
+    world.run(40, 500);
+    assert_eq!((world.made, world.status().phase), (2, GrantPhase::Ready));
+    assert_eq!(known(&world), ("newer".to_owned(), "newer".to_owned()));
+}
+
+#[test]
 fn a_new_grant_gets_its_rules_before_its_pod() {
     let world = World::new();
     assert_eq!(

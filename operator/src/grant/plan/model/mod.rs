@@ -60,6 +60,8 @@ pub struct World {
     /// What the operator's process saw first of the grant's end.
     pub ending: Option<Ending>,
     pub stuck_pods: bool,
+    /// The authorities, by one name.
+    pub authorities: &'static str,
     /// The API server answers nothing but the grant.
     pub blind: bool,
     /// It takes nothing.
@@ -116,6 +118,7 @@ impl World {
             desk: BTreeMap::new(),
             ending: None,
             stuck_pods: false,
+            authorities: "pem",
             blind: false,
             mute: false,
             made: 0,
@@ -154,7 +157,11 @@ impl World {
             shut: shut.clone(),
         };
         let findings = self.desk.iter().map(finding).collect();
-        let place = Place { proxies_namespace: "keyhole-proxies".into(), internal_ca_pem: "pem".into() };
+        let place = Place {
+            proxies_namespace: "keyhole-proxies".into(),
+            internal_ca_pem: self.authorities.into(),
+            session_ca: self.authorities.into(),
+        };
         if self.blind {
             return Observed {
                 grant: self.grant.clone(),
