@@ -3,6 +3,7 @@
 //! Each figure is a median of at least 20 samples, or says of how many. No test depends on them.
 
 mod grants;
+mod identities;
 mod load;
 mod paths;
 
@@ -62,6 +63,10 @@ async fn measure(cluster: Cluster) -> anyhow::Result<Figures> {
     bench.grants(&mut figures).await?;
     // Late: a node tells of its images some seconds after they came.
     figures.add(bench.image_size().await?);
+    eprintln!("identities of the network");
+    for figure in bench.identities().await? {
+        figures.add(figure);
+    }
     eprintln!("point selects");
     bench.point_selects(&mut figures).await?;
     bench.cluster.leave().await?;
