@@ -203,7 +203,8 @@ impl Scale {
             "s",
             vec![told?.as_secs_f64()],
         ));
-        Ok(())
+        // Everything is settled before it began.
+        self.idle(cluster, &format!("{of}, the next leader")).await
     }
 
     /// From the revocation sent until the proxy is told, and until the receipt is whole.
