@@ -113,7 +113,7 @@ impl Cluster {
         self.pod_fault(&self.bed.proxies, &pod, "freeze").await
     }
 
-    /// `freeze` or `thaw` for the program of a pod.
+    /// `freeze`, `thaw` or `kill` for the program of a pod.
     pub async fn pod_fault(&self, namespace: &str, pod: &str, what: &str) -> anyhow::Result<()> {
         self.bed.verb("fault").args(["pod", namespace, pod, what]).succeeds().await?;
         Ok(())

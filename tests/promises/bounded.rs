@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use harness::Cluster;
 use harness::wait::{Look, until};
 use k8s_openapi::api::core::v1::Pod;
@@ -49,6 +49,32 @@ async fn rows_time_bytes_and_the_budget_are_bounded_and_each_limit_is_named() ->
             .await?;
             cluster.awaits_ready_again(&grant).await?;
             requester.is_refused(&grant, "SELECT 1", "budget of 400 rows").await?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_proxy_that_died_unheard_counts_as_if_it_had_read_what_it_may_have() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("unheard").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let mut object = orders.object();
+            object["spec"]["limits"] = json!({"rows": 50, "grantRows": 200});
+            cluster.applies(&object.to_string()).await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+            let before = cluster.pod(&grant).await?.metadata.uid.context("a pod without uid")?;
+            cluster.pod_fault(&cluster.bed.proxies, &cluster.pod_name(&grant).await?, "kill").await?;
+            cluster.awaits_another_proxy(&grant, &before).await?;
+            let status = cluster.grant(&grant.name).await?.status.context("no status")?;
+            let charged =
+                status.leases.first().and_then(|lease| lease.charged).context("nothing is charged")?;
+            ensure!(charged.rows == 50, "one statement's rows, and not {charged:?}");
+            let left = "SELECT id FROM orders LIMIT 50; ".repeat(3);
+            requester.reads(&grant, &left).await.context("what is left")?;
+            requester.is_refused(&grant, "SELECT 1", "budget of 200 rows").await?;
             Ok(())
         })
         .await

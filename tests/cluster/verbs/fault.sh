@@ -1,5 +1,6 @@
 # bed fault program NAME ACTION          stop, start, restart or kill a program of the cluster; returns when it is gone, or started
 # bed fault pod NAMESPACE POD ACTION     freeze a pod's program where it stands (it keeps its sockets and hears nothing), or thaw it
+# bed fault pod NAMESPACE POD kill       end it at once: it says nothing
 # bed fault pod NAMESPACE POD hang PORT  its connections to this port that are open carry nothing any more, and nobody is told; new ones do
 # bed fault pod NAMESPACE POD mute PORT  the same, and new ones get no answer either
 # bed fault pod NAMESPACE POD free       whatever hung goes on
@@ -55,6 +56,7 @@ pod() {
     free) inside nsenter -t "$pid" --net -- iptables -F ;;
     freeze) inside kill -STOP "$pid" ;;
     thaw) inside kill -CONT "$pid" ;;
+    kill) inside kill -KILL "$pid" ;;
     *) misused ;;
   esac
 }
