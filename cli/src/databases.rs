@@ -27,6 +27,14 @@ pub enum ReadDatabaseError {
         /// Why.
         source: serde_norway::Error,
     },
+    /// A field that a Database does not have.
+    #[error("{path:?} has {field}, which a Database does not have: is it misspelt?")]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Where it stands: `spec.schemas`.
+        field: String,
+    },
     /// None, or none of that name.
     #[error("{path:?} holds no Database{}", named(.name))]
     Missing {
@@ -68,9 +76,12 @@ pub fn from_file(
     namespace: Option<&str>,
 ) -> Result<Target, ReadDatabaseError> {
     let text = read(path).map_err(|source| ReadDatabaseError::File { path: path.to_owned(), source })?;
-    let mut found = parse(&text, name)
-        .map_err(|source| ReadDatabaseError::Yaml { path: path.to_owned(), source })?
-        .into_iter();
+    let yaml = |source| ReadDatabaseError::Yaml { path: path.to_owned(), source };
+    let (found, unknown) = parse(&text, name).map_err(yaml)?;
+    if let Some(field) = unknown {
+        return Err(ReadDatabaseError::Unknown { path: path.to_owned(), field });
+    }
+    let mut found = found.into_iter();
     let Some(database) = found.next() else {
         return Err(ReadDatabaseError::Missing { path: path.to_owned(), name: name.map(str::to_owned) });
     };
@@ -98,19 +109,25 @@ fn read(path: &Path) -> Result<String, std::io::Error> {
     Ok(text)
 }
 
-fn parse(text: &str, name: Option<&str>) -> Result<Vec<Database>, serde_norway::Error> {
-    let mut found = Vec::new();
+/// The databases, and the first field of a spec that none has.
+fn parse(text: &str, name: Option<&str>) -> Result<(Vec<Database>, Option<String>), serde_norway::Error> {
+    let (mut found, mut unknown) = (Vec::new(), None);
     for document in serde_norway::Deserializer::from_str(text) {
         let value = serde_norway::Value::deserialize(document)?;
         if value.get("kind").and_then(|kind| kind.as_str()) != Some("Database") {
             continue;
         }
-        let database: Database = serde_norway::from_value(value)?;
+        let database: Database = serde_ignored::deserialize(value, |field| {
+            let field = field.to_string();
+            if field.starts_with("spec") {
+                unknown.get_or_insert(field);
+            }
+        })?;
         if name.is_none_or(|name| database.metadata.name.as_deref() == Some(name)) {
             found.push(database);
         }
     }
-    Ok(found)
+    Ok((found, unknown))
 }
 
 #[cfg(test)]
@@ -164,6 +181,12 @@ spec:
     #[test]
     fn an_unknown_field_is_an_error_rather_than_passed_over() {
         let wrong = file(&TWO.replace("schema: shop", "schemas: shop"));
-        assert!(matches!(from_file(wrong.path(), Some("orders"), None), Err(ReadDatabaseError::Yaml { .. })));
+        let told = from_file(wrong.path(), Some("orders"), None);
+        assert!(matches!(told, Err(ReadDatabaseError::Unknown { field, .. }) if field == "spec.schemas"));
+        let deep = file(&TWO.replace("{cidr: 10.0.0.1/32}", "{cdir: 10.0.0.1/32}"));
+        let told = from_file(deep.path(), Some("orders"), None);
+        assert!(
+            matches!(told, Err(ReadDatabaseError::Unknown { field, .. }) if field == "spec.network.to.cdir")
+        );
     }
 }
