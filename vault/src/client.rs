@@ -62,6 +62,21 @@ pub struct Answer<T> {
 #[derive(Clone, Debug, Default)]
 pub struct Index(Option<HeaderValue>);
 
+impl Index {
+    /// This one, or the other where there is none.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if self.0.is_some() { self } else { other }
+    }
+}
+
+/// Whether a node that has not come as far shall let the active one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Forwarding {
+    Asked,
+    NotAsked,
+}
+
 /// A request before it is sent.
 pub(crate) struct Request<'a> {
     pub call: Call,
@@ -141,9 +156,17 @@ impl Vault {
 
     /// Sends one request; any status is an answer.
     pub(crate) async fn ask(&self, request: &Request<'_>) -> Result<RawAnswer, VaultError> {
+        let answer = self.send(request, Forwarding::Asked).await?;
+        // Vault Enterprise forwards so only where its configuration allows it (`allow_forwarding_via_header`). A node that is behind
+        // says so then (412).
+        let is_refused = answer.status == 400 && answer.mentions("forwarding via header");
+        if is_refused { self.send(request, Forwarding::NotAsked).await } else { Ok(answer) }
+    }
+
+    async fn send(&self, request: &Request<'_>, forwarding: Forwarding) -> Result<RawAnswer, VaultError> {
         let call = request.call;
         let lost = |error: reqwest::Error| VaultError::Unreachable { call, source: error.without_url() };
-        let mut response = self.prepare(request)?.send().await.map_err(lost)?;
+        let mut response = self.prepare(request, forwarding)?.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         let date = date_of(&response);
         let index = Index(response.headers().get(INDEX).cloned());
@@ -169,7 +192,7 @@ impl Vault {
         }
     }
 
-    fn prepare(&self, request: &Request<'_>) -> Result<RequestBuilder, VaultError> {
+    fn prepare(&self, request: &Request<'_>, forwarding: Forwarding) -> Result<RequestBuilder, VaultError> {
         let bad_path = || VaultError::BadPath { call: request.call, path: request.path.clone() };
         if !request.path.split('/').all(is_segment) {
             return Err(bad_path());
@@ -190,7 +213,10 @@ impl Vault {
             builder = builder.header("X-Vault-Namespace", namespace);
         }
         if let Some(Index(Some(index))) = request.after {
-            builder = builder.header(INDEX, index).header("X-Vault-Inconsistent", "forward-active-node");
+            builder = builder.header(INDEX, index);
+            if forwarding == Forwarding::Asked {
+                builder = builder.header("X-Vault-Inconsistent", "forward-active-node");
+            }
         }
         if let Some(token) = request.token {
             let mut value = HeaderValue::from_str(token.expose())
@@ -212,6 +238,11 @@ impl RawAnswer {
     pub fn says(&self, text: &str) -> bool {
         let Complaint { errors, warnings } = self.complaint();
         errors.iter().chain(warnings.iter().flatten()).any(|said| said == text)
+    }
+
+    /// Whether one of Vault's errors has `text` in it.
+    fn mentions(&self, text: &str) -> bool {
+        self.complaint().errors.iter().any(|said| said.contains(text))
     }
 
     pub fn into_error(self, request: Request<'_>) -> VaultError {
@@ -292,9 +323,27 @@ mod tests {
                 policy: None,
                 after: None,
             };
-            let request = vault.prepare(&request).unwrap().build().unwrap();
+            let request = vault.prepare(&request, Forwarding::Asked).unwrap().build().unwrap();
             let sent = request.headers().get("X-Vault-Namespace").map(|value| value.to_str().unwrap());
             assert_eq!(sent, namespace);
+        }
+    }
+
+    #[test]
+    fn only_what_stands_on_something_earlier_says_so() {
+        let (vault, known) = (vault(None), Index(Some(HeaderValue::from_static("eyJ9"))));
+        for (after, forwarding, index, forwards) in [
+            (None, Forwarding::Asked, false, false),
+            (Some(&Index::default()), Forwarding::Asked, false, false),
+            (Some(&known), Forwarding::Asked, true, true),
+            (Some(&known), Forwarding::NotAsked, true, false),
+        ] {
+            let path = "sys/leases/lookup".to_owned();
+            let request =
+                Request { call: Call::LookupLease, path, token: None, body: None, policy: None, after };
+            let request = vault.prepare(&request, forwarding).unwrap().build().unwrap();
+            let has = |name: &str| request.headers().contains_key(name);
+            assert_eq!((has(INDEX), has("X-Vault-Inconsistent")), (index, forwards));
         }
     }
 

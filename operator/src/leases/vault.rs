@@ -29,8 +29,8 @@ enum DeskError {
     /// Vault's answer.
     #[error(transparent)]
     Vault(VaultError),
-    /// Vault tries no more to end a lease by itself, and why.
-    #[error("Vault has given up on this lease (\"irrevocable\"): {0}")]
+    /// Vault tries no more to end a lease by itself.
+    #[error("Vault has given up on this lease (\"irrevocable\"): `bao lease lookup {0}` says why")]
     GivenUp(String),
 }
 
@@ -50,8 +50,9 @@ struct Login {
 impl ShutsLeases for VaultDesk {
     async fn shut(&self, lease: &LeaseStatus) -> Result<Index, NotShut> {
         let login = self.login(now()).await.map_err(not_shut)?;
-        // All of them, also when one is refused: each alone may end the credential.
-        let mut first = Ok(Index::default());
+        // All of them, also when one is refused: each alone may end the credential. The token comes last: whoever says that it is gone has
+        // seen every lease that it ever owned.
+        let (mut seen, mut first) = (Index::default(), Ok(()));
         for call in calls(lease) {
             let shut = match call {
                 Call::Lease(id) => self.shut_lease(&login.token, id).await,
@@ -60,13 +61,15 @@ impl ShutsLeases for VaultDesk {
                     self.vault.revoke_accessor(&login.token, accessor).await.map_err(DeskError::Vault)
                 }
             };
-            // The last one's index: what was done before it has been seen by whoever has seen that.
-            first = first.and(shut);
+            match shut {
+                Ok(index) => seen = index.or(seen),
+                Err(error) => first = first.and(Err(error)),
+            }
         }
         if let Err(DeskError::Vault(VaultError::Denied { .. })) = &first {
             self.drop_login(&login).await;
         }
-        first.map_err(not_shut)
+        first.map(|()| seen).map_err(not_shut)
     }
 
     async fn list(&self, role: &VaultLease, after: &Index) -> Result<Listing, NotShut> {
@@ -132,8 +135,8 @@ impl VaultDesk {
             return DeskError::Vault(error);
         }
         match self.vault.lookup_lease(token, id, &Index::default()).await {
-            Ok(LeaseState::Live { given_up: Some(why), .. }) => DeskError::GivenUp(why),
-            Ok(LeaseState::Live { given_up: None, .. } | LeaseState::Gone) | Err(_) => {
+            Ok(LeaseState::Live { given_up: true, .. }) => DeskError::GivenUp(id.to_owned()),
+            Ok(LeaseState::Live { given_up: false, .. } | LeaseState::Gone) | Err(_) => {
                 DeskError::Vault(error)
             }
         }
