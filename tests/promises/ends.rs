@@ -87,7 +87,7 @@ async fn a_user_that_somebody_renamed_is_not_called_gone() -> anyhow::Result<()>
             let receipt = &ended.status.as_ref().context("no status")?.receipt;
             let login = receipt.iter().find(|line| line.item == "login").context("no login")?;
             ensure!(login.outcome == "Unprovable" && login.detail.contains(user), "{login:?}");
-            ensure!(login.detail.contains("renamed"), "it does not say what to look for: {login:?}");
+            ensure!(login.detail.contains("was renamed"), "it does not say what to look for: {login:?}");
             let left = open.orders.as_root("SELECT user FROM mysql.user WHERE user = 'kept'").await?;
             ensure!(left.trim() == "kept", "the renamed user did not survive, so nothing was tried: {left}");
             open.orders.as_root("DROP USER 'kept'@'%'").await?;

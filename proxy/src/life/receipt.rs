@@ -60,8 +60,11 @@ pub enum OldLogin {
     /// There was no credential.
     None,
     /// Refused: "access denied".
-    Refused,
-    /// Refused, as it was already while the lease stood: another user may have its password.
+    Refused {
+        /// Whether it worked while the lease stood.
+        worked_before: bool,
+    },
+    /// Refused, as it was already while Vault had the lease: another user may have its password.
     RefusedBefore,
     /// It worked.
     Accepted,
@@ -161,12 +164,19 @@ impl Shown {
         match &self.login {
             OldLogin::None if self.lease == LeaseEnd::None => proved(item, "no credential was ever read"),
             OldLogin::None => unprovable(item, "the password never reached the proxy"),
-            OldLogin::Refused => proved(item, "the server refused the old credential: access denied"),
+            OldLogin::Refused { worked_before: true } => proved(
+                item,
+                "the server refused the old credential: access denied; it had taken it before the lease was ended",
+            ),
+            OldLogin::Refused { worked_before: false } => {
+                proved(item, "the server refused the old credential: access denied")
+            }
             OldLogin::RefusedBefore => unprovable(
                 item,
                 &format!(
-                    "the server refused the credential before its lease was ended: somebody renamed, changed or dropped user {}. \
-                     Vault drops nobody else: look for a user of another name with its rights",
+                    "the server refused the credential while Vault still had its lease: user {} was renamed, changed or dropped \
+                     by somebody, unless Vault was dropping it just then. Vault drops only the user of that name: look for one \
+                     of another name with its rights",
                     self.user
                 ),
             ),
@@ -216,7 +226,7 @@ mod tests {
             sessions: SessionsEnd::Gone(SeenGone::never_opened(&Connections::default()).unwrap()),
             lease: LeaseEnd::Gone,
             token: TokenEnd::Gone,
-            login: OldLogin::Refused,
+            login: OldLogin::Refused { worked_before: true },
             user: "v-orders".into(),
         }
     }

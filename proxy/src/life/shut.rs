@@ -1,7 +1,7 @@
 //! The end of a grant: cut everyone off first, then give back and kill, then try whether anything still opens.
 //!
 //! Each step has its own bound, and no step waits for the proof of the one before: a database or a Vault that does not
-//! answer costs time, not the rest. All of them together take less than fifteen seconds.
+//! answer costs time, not the rest. All of them together take fifteen seconds at the most, or little more.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::database::{LoginProbe, SeenGone, SessionsEnd};
 use crate::ending::EndCause;
 use crate::engine::Engine;
 use crate::sessions::Served;
+use vault::{Index, LeaseState};
 
 /// How long clients have to hear why: those that read nothing are cut without having been told.
 const CUTTING: Duration = Duration::from_millis(1_500);
@@ -29,8 +30,8 @@ const RECORDING: Duration = Duration::from_secs(1);
 const KILLING: Duration = Duration::from_secs(4);
 /// The same of logins with the old credential.
 const TRYING: Duration = Duration::from_secs(3);
-/// The same of a login with the credential before its lease is given back.
-const TRYING_BEFORE: Duration = Duration::from_secs(1);
+/// The same of a login with the credential before its lease is given back, and of asking Vault whether that stands.
+const TRYING_BEFORE: Duration = Duration::from_millis(500);
 /// How long after one that worked the next is tried.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 
@@ -47,13 +48,10 @@ pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving
     tracing::info!(taken, acknowledged, owed, "the record is closed");
 
     let sessions = end_sessions(life, &held).await;
-    let was_refused = is_refused_already(life, &held).await;
+    let before = try_before(life, &held).await;
     let lease = end_lease(life, &held).await;
     let token = give_back(life, &held).await;
-    let login = match try_old_login(life, &held).await {
-        OldLogin::Refused if was_refused => OldLogin::RefusedBefore,
-        seen => seen,
-    };
+    let login = compare(before, try_old_login(life, &held).await);
     let unanswered = Some(held.unanswered);
     let user = held.lease.map(|leased| leased.credential.user.clone()).unwrap_or_default();
     let proofs = Shown { sockets, sessions, lease, token, login, user }.lines(E::remedies());
@@ -89,13 +87,42 @@ async fn end_sessions<E: Engine>(life: &Life<E>, held: &Held) -> SessionsEnd {
     ended.unwrap_or_else(|_| not_looked())
 }
 
-/// Whether the server refuses the credential though its lease stands: somebody renamed its user, changed its password or dropped it.
-/// What Vault ends then may be another one, or none.
-async fn is_refused_already<E: Engine>(life: &Life<E>, held: &Held) -> bool {
-    let (Some(Leased { credential, .. }), Some(owner)) = (&held.lease, &held.owner) else { return false };
-    let seen = timeout(TRYING_BEFORE, life.engine.try_login(credential)).await;
-    // Its token's own end would drop the user, too.
-    seen == Ok(LoginProbe::Refused) && !owner.ends_at.has_come()
+/// What a login with the credential did while its lease stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// It worked.
+    Accepted,
+    /// It was refused, and Vault had the lease still: what Vault ends then is another user, or none.
+    Refused,
+    /// It could not be tried in time, or the lease was over.
+    Unknown,
+}
+
+async fn try_before<E: Engine>(life: &Life<E>, held: &Held) -> Before {
+    let (Some(Leased { credential, lease_id, .. }), Some(owner)) = (&held.lease, &held.owner) else {
+        return Before::Unknown;
+    };
+    let tried = async {
+        match life.engine.try_login(credential).await {
+            LoginProbe::Accepted => Before::Accepted,
+            LoginProbe::Unknown(_) => Before::Unknown,
+            LoginProbe::Refused => {
+                match life.vault.lookup_lease(&owner.token, lease_id, &Index::default()).await {
+                    Ok(LeaseState::Live { .. }) => Before::Refused,
+                    Ok(LeaseState::Gone) | Err(_) => Before::Unknown,
+                }
+            }
+        }
+    };
+    timeout(TRYING_BEFORE, tried).await.unwrap_or(Before::Unknown)
+}
+
+fn compare(before: Before, after: OldLogin) -> OldLogin {
+    match (before, after) {
+        (Before::Refused, OldLogin::Refused { .. }) => OldLogin::RefusedBefore,
+        (Before::Accepted, OldLogin::Refused { .. }) => OldLogin::Refused { worked_before: true },
+        (_, seen) => seen,
+    }
 }
 
 async fn try_old_login<E: Engine>(life: &Life<E>, held: &Held) -> OldLogin {
@@ -109,7 +136,7 @@ async fn until_refused(try_login: impl AsyncFn() -> LoginProbe) -> OldLogin {
     let tried = async {
         loop {
             known = match (try_login().await, &known) {
-                (LoginProbe::Refused, _) => return OldLogin::Refused,
+                (LoginProbe::Refused, _) => return OldLogin::Refused { worked_before: false },
                 (LoginProbe::Accepted, _) | (LoginProbe::Unknown(_), OldLogin::Accepted) => {
                     OldLogin::Accepted
                 }
@@ -133,10 +160,11 @@ mod tests {
     async fn a_login_that_worked_counts_until_it_is_refused() {
         use LoginProbe::{Accepted, Refused, Unknown};
         let unknown = || Unknown("no answer".to_owned());
+        let refused = || OldLogin::Refused { worked_before: false };
         let cases = [
-            (vec![Refused], OldLogin::Refused),
-            (vec![Accepted, Accepted, Refused], OldLogin::Refused),
-            (vec![Accepted, unknown(), Refused], OldLogin::Refused),
+            (vec![Refused], refused()),
+            (vec![Accepted, Accepted, Refused], refused()),
+            (vec![Accepted, unknown(), Refused], refused()),
             (vec![Accepted, unknown()], OldLogin::Accepted),
             (vec![unknown(), Refused], OldLogin::Unknown("no answer".to_owned())),
         ];
@@ -151,6 +179,20 @@ mod tests {
         }
         let silent = until_refused(async || std::future::pending().await).await;
         assert_eq!(silent, OldLogin::Unknown("the database did not answer in time".to_owned()));
+    }
+
+    #[test]
+    fn a_login_that_was_refused_before_proves_nothing() {
+        let refused = || OldLogin::Refused { worked_before: false };
+        for (before, after, seen) in [
+            (Before::Accepted, refused(), OldLogin::Refused { worked_before: true }),
+            (Before::Unknown, refused(), refused()),
+            (Before::Refused, refused(), OldLogin::RefusedBefore),
+            (Before::Refused, OldLogin::Accepted, OldLogin::Accepted),
+            (Before::Accepted, OldLogin::None, OldLogin::None),
+        ] {
+            assert_eq!(compare(before, after), seen, "{before:?}");
+        }
     }
 
     #[tokio::test]
