@@ -23,6 +23,10 @@ use crate::api::created;
 /// How long to wait before a request is looked at again where what it waits for is not watched.
 const SOON: SignedDuration = SignedDuration::from_secs(15);
 
+/// How long after it was made a request that nobody has to approve is granted at the latest. A rule may let people in at certain hours:
+/// nobody keeps its requests for others.
+const UNAPPROVED: SignedDuration = SignedDuration::from_mins(15);
+
 /// What to do, in this order: write the status, create the grant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -87,7 +91,10 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
     let groups_since = policy.as_ref().and_then(groups_checked_since);
     let since = admission.since().unwrap_or(Timestamp::MAX).max(groups_since.unwrap_or(Timestamp::MIN));
     let judged = offer.as_ref().map(|offer| judge(offer, request, approvals, since)).unwrap_or_default();
-    let lapses_at = lapses_at(request, policy.as_ref());
+    let mut lapses_at = lapses_at(request, policy.as_ref());
+    if offer.as_ref().is_ok_and(needs_nobody) {
+        lapses_at = lapses_at.min(created(request).checked_add(UNAPPROVED).unwrap_or(Timestamp::MAX));
+    }
     let granted_before = granted_before.as_deref();
     let (offer_is, live) = (&offer, *live);
     let case = Case {
@@ -149,7 +156,13 @@ fn by_verdict(
         }
         Verdict::Lapsed => {
             status.phase = RequestPhase::Lapsed;
-            let why = Because::new(Reason::Lapsed, "nobody decided in time: delete it and ask again.");
+            let sentence = match offer.as_ref().is_ok_and(needs_nobody) {
+                true => {
+                    "nobody has to approve it, and yet it could not be granted in time: delete it and ask again."
+                }
+                false => "nobody decided in time: delete it and ask again.",
+            };
+            let why = Because::new(Reason::Lapsed, sentence);
             approved(&mut status, request, (false, why), now);
             Plan { status, create: None, told: Vec::new(), look_again: None }
         }
@@ -283,6 +296,10 @@ fn approved(status: &mut AccessRequestStatus, request: &AccessRequest, is: (bool
     status.observed_generation = request.metadata.generation;
     let new = condition(ConditionType::Approved, holds, &because);
     set_condition(&mut status.conditions, new, request.metadata.generation, now);
+}
+
+fn needs_nobody(offer: &Offer) -> bool {
+    offer.terms.rule.quorum.required == 0
 }
 
 /// A `pendingTimeout` that cannot be read counts as the default, 24 h; the time runs from the request's own creation.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use cel::{Context, Program, Value};
+use cel::{Context, ExecutionError, Program, Value};
 use jiff::Timestamp;
 
 /// What an expression may speak of.
@@ -56,10 +56,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The parser descends; its stack must hold the longest expression that the schema lets in.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
-/// Whether `when` is CEL at all.
+/// Whether `when` is CEL at all, and speaks of nothing that there is not, as far as one run over a request tells.
 pub fn compiles(when: &str) -> Result<(), ExpressionError> {
     let text = when.to_owned();
-    aside(when, move || compile(&text).map(drop))
+    aside(when, move || match run(&compile(&text)?, sample())? {
+        Err(error @ ExecutionError::UndeclaredReference(_)) => Err(stopped(&error)),
+        Ok(_) | Err(_) => Ok(()),
+    })
 }
 
 /// Whether the rule matches. Runs on a thread of its own, so that neither depth nor length can hurt the operator.
@@ -119,7 +122,34 @@ fn compile(when: &str) -> Result<Program, ExpressionError> {
 }
 
 fn evaluate(when: &str, inputs: Inputs) -> Result<bool, ExpressionError> {
-    let program = compile(when)?;
+    match run(&compile(when)?, inputs)? {
+        Ok(Value::Bool(answer)) => Ok(answer),
+        Ok(_) => Err(ExpressionError::NotBool),
+        Err(error) => Err(stopped(&error)),
+    }
+}
+
+fn stopped(error: &ExecutionError) -> ExpressionError {
+    ExpressionError::Evaluate(first_line(&error.to_string()))
+}
+
+/// A request of nobody.
+fn sample() -> Inputs {
+    Inputs {
+        user: String::new(),
+        groups: Vec::new(),
+        submitted_by: String::new(),
+        reason: String::new(),
+        minutes: 1,
+        created_at: Timestamp::UNIX_EPOCH,
+        database: String::new(),
+        namespace: String::new(),
+        engine: "",
+        labels: HashMap::new(),
+    }
+}
+
+fn run(program: &Program, inputs: Inputs) -> Result<Result<Value, ExecutionError>, ExpressionError> {
     let mut context = Context::default();
     let Inputs {
         user,
@@ -158,11 +188,7 @@ fn evaluate(when: &str, inputs: Inputs) -> Result<bool, ExpressionError> {
             ("labels", Value::from(labels)),
         ]),
     );
-    match program.execute(&context) {
-        Ok(Value::Bool(answer)) => Ok(answer),
-        Ok(_) => Err(ExpressionError::NotBool),
-        Err(error) => Err(ExpressionError::Evaluate(first_line(&error.to_string()))),
-    }
+    Ok(program.execute(&context))
 }
 
 fn first_line(text: &str) -> String {
@@ -210,6 +236,22 @@ pub mod tests {
     }
 
     #[test]
+    fn a_name_that_there_is_not_is_told_before_anybody_asks() {
+        for when in ["now.getHours() < 6", "request.minutes <= 30 && user == 'x'"] {
+            assert!(
+                matches!(compiles(when), Err(ExpressionError::Evaluate(_))),
+                "{when}: {:?}",
+                compiles(when)
+            );
+        }
+        for when in
+            ["database.labels.tier == 'a'", "request.groups.exists(group, group == 'a')", "1 / 0 == 1"]
+        {
+            assert_eq!(compiles(when), Ok(()), "{when}");
+        }
+    }
+
+    #[test]
     fn what_is_neither_true_nor_false_is_an_error() {
         for when in ["1", "'true'", "request", "null"] {
             assert_eq!(answer(when), Err(ExpressionError::NotBool), "{when}");
@@ -239,7 +281,7 @@ pub mod tests {
             "request.minutes <= 30 && request.reason.size() > 5 && request.submittedBy == request.user",
             "database.name == 'orders' && database.namespace == 'shop' && database.engine == 'mariadb'",
             "database.labels['tier'] == 'production' && !has(database.labels.team)",
-            "request.createdAt.getHours() == 12 && request.createdAt > timestamp('2025-12-31T00:00:00Z')",
+            "request.createdAt.getHours() == 12 && request.createdAt.getHours('Europe/Berlin') == 13 && request.createdAt > timestamp('2025-12-31T00:00:00Z')",
             "request.reason.matches('^order [0-9]+')",
         ] {
             assert_eq!(answer(when), Ok(true), "{when}");

@@ -75,7 +75,7 @@ pub(super) fn merge(into: &mut Value, from: Value) {
 pub(super) fn request(change: Value) -> AccessRequest {
     let mut object = json!({
         "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessRequest",
-        "metadata": {"name": "look", "namespace": "shop", "uid": "r1", "generation": 1, "creationTimestamp": "2026-01-01T12:00:00Z"},
+        "metadata": {"name": "look", "namespace": "shop", "uid": "r1", "generation": 1, "creationTimestamp": "2026-01-01T12:20:00Z"},
         "spec": {
             "database": "orders", "user": "requester", "submittedBy": "requester", "groups": [],
             "reason": "order 7 looks wrong", "duration": "30m"
@@ -96,7 +96,7 @@ pub(super) fn approval(world: &Observed, change: Value) -> AccessApproval {
     let digest = plan(world, now()).status.terms.unwrap_or_default();
     let mut object = json!({
         "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessApproval",
-        "metadata": {"name": "yes", "namespace": "shop", "uid": "a1", "generation": 1, "creationTimestamp": "2026-01-01T12:10:00Z"},
+        "metadata": {"name": "yes", "namespace": "shop", "uid": "a1", "generation": 1, "creationTimestamp": "2026-01-01T12:25:00Z"},
         "spec": {
             "request": {"name": "look", "uid": "r1"}, "requester": "requester", "approver": "approver", "groups": [],
             "submittedBy": "approver", "decision": "Approve", "terms": digest

@@ -182,10 +182,10 @@ fn what_is_older_than_the_policy_or_as_old_was_not_held_to_its_groups() {
         world.policy.as_mut().unwrap().metadata.creation_timestamp = Some(Time(time(text)));
         world
     };
-    granted(&with_policy_of("2026-01-01T11:59:00Z"));
-    // The request is of 12:00:00, and the API server takes a policy up within three seconds.
-    refused(&with_policy_of("2026-01-01T11:59:57Z"), "OlderThanPolicy");
-    refused(&with_policy_of("2026-01-01T12:05:00Z"), "OlderThanPolicy");
+    granted(&with_policy_of("2026-01-01T12:19:00Z"));
+    // The request is of 12:20:00, and the API server takes a policy up within three seconds.
+    refused(&with_policy_of("2026-01-01T12:19:57Z"), "OlderThanPolicy");
+    refused(&with_policy_of("2026-01-01T12:25:00Z"), "OlderThanPolicy");
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_denial_counts_for_any_terms_but_only_from_an_approver() {
 #[test]
 fn a_request_that_nobody_decides_lapses_and_stays_lapsed() {
     let mut world = world();
-    let late = time("2026-01-02T12:00:00Z");
+    let late = time("2026-01-02T12:20:00Z");
     assert_eq!(plan(&world, late - jiff::SignedDuration::from_secs(1)).status.phase, RequestPhase::Pending);
     let status = plan(&world, late).status;
     assert_eq!(status.phase, RequestPhase::Lapsed);

@@ -48,9 +48,7 @@ fn a_request_is_judged_by_the_hour_at_which_it_was_made_whenever_it_is_looked_at
     }
     world.request = request(json!({"metadata": {"creationTimestamp": "2026-01-01T05:59:59Z"}}));
     world.admission = Admission::InForce { since: time("2026-01-01T01:00:00Z") };
-    granted(&world);
-    let plan = plan(&world, time("2026-01-01T05:59:59Z"));
-    assert!(plan.create.is_some());
+    assert!(plan(&world, time("2026-01-01T06:10:00Z")).create.is_some(), "it was made by night");
 }
 
 #[test]
@@ -58,4 +56,19 @@ fn a_rule_that_says_nothing_grants_nothing() {
     let mut world = world();
     world.policy = Some(policy(json!([{"name": "empty"}])));
     refused(&world, "PolicyError");
+}
+
+#[test]
+fn a_request_that_nobody_has_to_approve_is_not_kept_for_later() {
+    let mut world = world();
+    world.policy = Some(policy(json!([{"name": "all", "approvals": {"required": 0}}])));
+    world.live.of_person = 1;
+    refused(&world, "TooManyLive");
+    let again = plan(&world, now()).look_again.unwrap();
+    assert!(again < time("2026-01-01T12:35:00Z"), "{again}");
+    world.live.of_person = 0;
+    assert!(plan(&world, time("2026-01-01T12:34:59Z")).create.is_some());
+    let late = plan(&world, time("2026-01-01T12:35:00Z"));
+    assert_eq!((late.create, late.status.phase), (None, crds::RequestPhase::Lapsed));
+    assert!(late.status.conditions[0].message.contains("nobody has to approve it"));
 }
