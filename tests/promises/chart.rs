@@ -130,13 +130,15 @@ impl Rotated<'_> {
             status.and_then(|status| status.session_ca).context("no authority")
         };
         ensure!(known(grant).await? != known(&newer).await?, "the new proxy knows the old authority");
-        requester.reads(&newer, "SELECT COUNT(*) FROM orders").await.context("who connects to the new")?;
+        let mut to_new = requester.connects(&newer).await?;
+        to_new.reads("SELECT COUNT(*) FROM orders").await.context("who connects to the new")?;
 
         let back =
             ["authorities.previous.internal=newer-internal", "authorities.previous.session=newer-session"];
         installs_with(cluster, &back).await?;
-        // Its end is told to the proxy, which proves it: only an operator that it knows can do that.
         cluster.revokes(approver, &newer).await?;
+        // Only an operator that the proxy knows can tell it why: others have its pod deleted.
+        to_new.is_cut("Keyhole: grant revoked", Duration::from_secs(15)).await?;
         all_proved(&cluster.awaits_ended(&newer, Duration::from_secs(60)).await?)?;
         session.reads("SELECT COUNT(*) FROM orders").await.context("after all that")?;
         requester.reads(grant, "SELECT COUNT(*) FROM orders").await.context("whose own are back")?;
@@ -190,11 +192,13 @@ async fn loses_its_namespace(
     let (pod_goes, policy_goes) = (goes(&pods, &child).await?, goes(&policies, &child).await?);
     let kubectl = || cluster.bed.kubectl().within(Duration::from_secs(120));
     kubectl().args(["delete", "namespace", &cluster.bed.proxies, "--wait=false"]).succeeds().await?;
-    ensure!(session.is_over().await, "the session still reads");
-    let (pod, policy) = tokio::try_join!(pod_goes, policy_goes)?;
-    ensure!(pod < policy, "the NetworkPolicy went at {policy}, its pod at {pod}");
+    let went = async { tokio::try_join!(pod_goes, policy_goes) }.await;
     awaits_no_namespace(cluster).await?;
-    keyhole(cluster, &["install"]).await.context("installed again")
+    keyhole(cluster, &["install"]).await.context("installed again")?;
+    let (pod, policy) = went?;
+    ensure!(pod < policy, "the NetworkPolicy went at {policy}, its pod at {pod}");
+    ensure!(session.is_over().await, "the session still reads");
+    Ok(())
 }
 
 /// The version of the cluster's storage at which the object of this name goes: a later one is a larger number (KEP-5504).

@@ -106,7 +106,10 @@ impl Steps<'_> {
         match kind {
             ChildKind::NetworkPolicy => self.put(network_policy::network_policy(parent)).await,
             ChildKind::ServiceAccount => self.put(service_account::service_account(parent)).await,
-            ChildKind::Secret(used) => self.put(identity::identity_secret(self.context, parent, used)?).await,
+            ChildKind::Secret(used, knows) => {
+                let authorities = identity::known(&self.context.authorities, grant, knows);
+                self.put(identity::identity_secret(authorities, parent, used)?).await
+            }
             ChildKind::Role => self.put(role::role(parent)).await,
             ChildKind::RoleBinding => self.put(role::role_binding(parent)).await,
             ChildKind::Pod => {

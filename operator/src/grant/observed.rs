@@ -87,7 +87,7 @@ pub struct Place {
     pub proxies_namespace: String,
     /// Certificate authority of their serving certificates, PEM.
     pub internal_ca_pem: String,
-    /// SHA-256 of the authority's certificate that signs for people's sessions, hex.
+    /// SHA-256 of the public key of the authority that signs for people's sessions, hex.
     pub session_ca: String,
 }
 

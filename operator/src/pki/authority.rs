@@ -114,7 +114,7 @@ impl Authority {
         self.issuer.key().public_key_raw() == other.issuer.key().public_key_raw()
     }
 
-    /// SHA-256 of its certificate, 64 lower-case hex digits.
+    /// SHA-256 of its public key (SubjectPublicKeyInfo, RFC 5280), 64 lower-case hex digits: a certificate that is renewed has the same.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -171,11 +171,14 @@ fn first_certificate(pem: &str) -> String {
     body.map(|body| format!("{begin}{body}{end}\n")).unwrap_or_default()
 }
 
-/// SHA-256 of a certificate in PEM.
-fn fingerprint(certificate_pem: &str) -> Result<String, AuthorityError> {
+/// The fingerprint of the first certificate in PEM.
+pub fn fingerprint(certificate_pem: &str) -> Result<String, AuthorityError> {
+    let unreadable = || AuthorityError::Unfit("holds no certificate in PEM");
     let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next().and_then(Result::ok);
-    let pem = pem.ok_or(AuthorityError::Unfit("holds no certificate in PEM"))?;
-    Ok(Sha256::digest(&pem.contents).iter().map(|byte| format!("{byte:02x}")).collect())
+    let pem = pem.ok_or_else(unreadable)?;
+    let certificate = pem.parse_x509().map_err(|_| unreadable())?;
+    let key = Sha256::digest(certificate.public_key().raw);
+    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Whether one may sign with this key in this certificate's name, and everybody's tools believe it.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use access::chain;
 use crds::AccessGrant;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -14,7 +15,7 @@ use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
 
-use super::authority::{Authority, AuthorityError};
+use super::authority::{self, Authority, AuthorityError};
 use crate::api::is_conflict;
 use crate::config::{AuthoritiesConfig, Config};
 use crate::owner;
@@ -48,17 +49,29 @@ pub struct Previous {
 impl Authorities {
     /// Whom the proxy of this grant trusts, and is trusted by.
     pub fn internal_of(&self, grant: &AccessGrant) -> &Authority {
-        let ca = grant.status.as_ref().and_then(|status| status.ca.as_deref());
-        let previous = self.previous.internal.as_ref();
-        previous.filter(|previous| Some(previous.certificate_pem()) == ca).unwrap_or(&self.internal)
+        match &self.previous.internal {
+            Some(previous) if knows(grant, previous) => previous,
+            Some(_) | None => &self.internal,
+        }
     }
 
-    /// Who signs for people whom the proxy of this grant shall let in.
+    /// Who signs for people whom the proxy of this grant shall let in. Where its record is of a release that noted none, those that it
+    /// knows came together.
     pub fn session_of(&self, grant: &AccessGrant) -> &Authority {
-        let ca = grant.status.as_ref().and_then(|status| status.session_ca.as_deref());
-        let previous = self.previous.session.as_ref();
-        previous.filter(|previous| Some(previous.fingerprint()) == ca).unwrap_or(&self.session)
+        let noted = grant.status.as_ref().and_then(|status| status.session_ca.as_deref());
+        let Some(previous) = &self.previous.session else { return &self.session };
+        let is_previous = match noted {
+            Some(noted) => noted == previous.fingerprint(),
+            None => self.previous.internal.as_ref().is_some_and(|internal| knows(grant, internal)),
+        };
+        if is_previous { previous } else { &self.session }
     }
+}
+
+/// Whether the proxy of this grant knows that internal authority, by its key.
+fn knows(grant: &AccessGrant, internal: &Authority) -> bool {
+    let ca = grant.status.as_ref().and_then(|status| status.ca.as_deref());
+    ca.and_then(|ca| authority::fingerprint(ca).ok()).is_some_and(|key| key == internal.fingerprint())
 }
 
 /// Why an authority can't be had.
@@ -115,8 +128,8 @@ pub async fn load(
         internal: place.given_or_made(internal.as_deref(), INTERNAL).await?,
         session: place.given_or_made(session.as_deref(), SESSION).await?,
         previous: Previous {
-            internal: place.given(previous.internal.as_deref()).await?,
-            session: place.given(previous.session.as_deref()).await?,
+            internal: place.given_before(previous.internal.as_deref()).await?,
+            session: place.given_before(previous.session.as_deref()).await?,
         },
     })
 }
@@ -143,6 +156,18 @@ impl Place {
         match self.given(given).await? {
             Some(given) => Ok(given),
             None => self.get_or_make(made).await,
+        }
+    }
+
+    /// One that is not there, or unfit, makes nothing new: it keeps nobody from ending anything.
+    async fn given_before(&self, name: Option<&str>) -> Result<Option<Authority>, LoadAuthorityError> {
+        match self.given(name).await {
+            Err(error @ LoadAuthorityError::Api { .. }) => Err(error),
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "authorities.previous: proxies that know it are not reached");
+                Ok(None)
+            }
+            given => given,
         }
     }
 
@@ -247,6 +272,7 @@ mod tests {
         assert_eq!(of(Some(new.0), Some(new.1)), fingerprints(new.0, new.1));
         assert_eq!(of(old.0, old.1), fingerprints(old.0.unwrap(), old.1.unwrap()));
         assert_eq!(of(Some(new.0), old.1), fingerprints(new.0, old.1.unwrap()), "each by itself");
+        assert_eq!(of(old.0, None), fingerprints(old.0.unwrap(), old.1.unwrap()), "of an earlier release");
     }
 
     #[test]

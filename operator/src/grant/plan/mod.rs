@@ -98,6 +98,15 @@ pub enum Action {
     RemoveFinalizer,
 }
 
+/// Which authorities a proxy knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knows {
+    /// Those that there are now: its pod is still to be made.
+    Newest,
+    /// Those that its grant notes: its pod is there.
+    AsNoted,
+}
+
 /// What belongs to a grant in the proxies namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildKind {
@@ -106,7 +115,7 @@ pub enum ChildKind {
     /// The database's service account, which its grants share.
     ServiceAccount,
     /// A fresh certificate, and a grant file that says what was used before.
-    Secret(Used),
+    Secret(Used, Knows),
     /// For port-forward to the pod.
     Role,
     /// Of that Role to the person.

@@ -12,7 +12,7 @@ use super::leases::{note_end, note_stopped, open_detail, record, settle, standin
 use super::show::not_ready;
 use super::trust::untrusted;
 use super::usage::{self, used};
-use super::{Action, ChildKind, Plan};
+use super::{Action, ChildKind, Knows, Plan};
 
 /// How often a proxy that starts is asked how far it is.
 const STARTING: SignedDuration = SignedDuration::from_millis(150);
@@ -90,7 +90,6 @@ fn serves(pod: &PodSeen) -> bool {
 fn without_pod(draft: &mut Draft<'_>) {
     let observed = draft.observed;
     draft.status.phase = GrantPhase::Opening;
-    usage::charge(&mut draft.status, &observed.grant.spec.terms.limits.over(Limits::DEFAULT));
     if standing(&draft.status).next().is_some() {
         if let Some(detail) = open_detail(&observed.findings) {
             let sentence = format!("the earlier proxy's lease must be shut first: {detail}");
@@ -105,6 +104,7 @@ fn without_pod(draft: &mut Draft<'_>) {
         draft.is_not(ConditionType::Ready, &why);
         return;
     }
+    usage::charge(&mut draft.status, &observed.grant.spec.terms.limits.over(Limits::DEFAULT));
     draft.status.ca = Some(observed.place.internal_ca_pem.clone());
     draft.status.session_ca = Some(observed.place.session_ca.clone());
     let why = observed.setback.clone().unwrap_or_else(|| not_ready(None, None));
@@ -112,7 +112,7 @@ fn without_pod(draft: &mut Draft<'_>) {
     draft.then([
         Action::Apply(ChildKind::NetworkPolicy),
         Action::Apply(ChildKind::ServiceAccount),
-        Action::Apply(ChildKind::Secret(used(&draft.status))),
+        Action::Apply(ChildKind::Secret(used(&draft.status), Knows::Newest)),
         Action::Apply(ChildKind::Role),
         Action::Apply(ChildKind::RoleBinding),
         Action::Apply(ChildKind::Pod),
@@ -161,13 +161,12 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         draft.is_not(ConditionType::Ready, &why);
     }
     let name = ChildName::of(&observed.grant.uid().unwrap_or_default());
-    let Place { proxies_namespace, internal_ca_pem, session_ca } = &observed.place;
+    let Place { proxies_namespace, internal_ca_pem, session_ca: _ } = &observed.place;
     draft.status.pod = Some(name.to_string());
     draft.status.endpoint = is_ready.then(|| format!("{proxies_namespace}/{name}"));
     draft.status.server_name = Some(name.server_name());
     // Those that it knows were there when it was made.
     draft.status.ca.get_or_insert_with(|| internal_ca_pem.clone());
-    draft.status.session_ca.get_or_insert_with(|| session_ca.clone());
     if cannot_read(observed).is_none() {
         draft.then(repairs(&observed.rules, used(&draft.status)));
     }
@@ -214,7 +213,7 @@ fn repairs(rules: &Rules, used: Used) -> Vec<Action> {
     [
         (network_policy, Action::Apply(ChildKind::NetworkPolicy)),
         (service_account, Action::Apply(ChildKind::ServiceAccount)),
-        (secret, Action::Apply(ChildKind::Secret(used))),
+        (secret, Action::Apply(ChildKind::Secret(used, Knows::AsNoted))),
         (role, Action::Apply(ChildKind::Role)),
         (role_binding, Action::Apply(ChildKind::RoleBinding)),
     ]

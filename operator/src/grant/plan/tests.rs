@@ -8,7 +8,7 @@ use crds::GrantPhase;
 
 use super::super::observed::{Child, Link, Observed, RequestLink, Rules};
 use super::model::World;
-use super::{Action, ChildKind, plan};
+use super::{Action, ChildKind, Knows, plan};
 use crate::admission::Admission;
 
 fn steps(world: &World) -> Vec<Action> {
@@ -60,7 +60,7 @@ fn a_new_grant_gets_its_rules_before_its_pod() {
         [
             Action::Apply(ChildKind::NetworkPolicy),
             Action::Apply(ChildKind::ServiceAccount),
-            Action::Apply(ChildKind::Secret(Used::default())),
+            Action::Apply(ChildKind::Secret(Used::default(), Knows::Newest)),
             Action::Apply(ChildKind::Role),
             Action::Apply(ChildKind::RoleBinding),
             Action::Apply(ChildKind::Pod)

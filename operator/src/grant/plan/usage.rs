@@ -24,33 +24,35 @@ pub fn used(status: &AccessGrantStatus) -> Used {
     Used { statements, refused, rows, bytes }
 }
 
-/// Counts as used what pods that are gone may have read after their last report, once for each: the most that one statement may
-/// answer, for each session that was open. What stands in their last words is known, and is not counted again.
+/// Counts as used what pods that are gone may have read after their last report, once for each. A guess: what one statement may answer
+/// at the most, for each session that was open, one at least; more may have been read. What stands in their last words is known, and is
+/// not counted again.
 pub fn charge(status: &mut AccessGrantStatus, limits: &Limits) {
-    let Some(gone) = status.leases.iter().position(died_unseen) else { return };
-    let before = used(status);
-    let sessions = status.usage.as_ref().map_or(0, |usage| usage.open_sessions);
-    // One may have come and gone between two reports.
-    let sessions = u64::from(sessions.min(limits.sessions).max(1));
-    let most = |of_one: u64, used: u64, budget: u64| {
-        of_one.saturating_mul(sessions).min(budget.saturating_sub(used))
-    };
-    let charged = ChargedStatus {
-        rows: most(limits.statement.rows, before.rows, limits.budget.rows),
-        bytes: most(limits.statement.bytes, before.bytes, limits.budget.bytes),
-    };
-    let usage = status.usage.get_or_insert_default();
-    usage.rows = usage.rows.saturating_add(charged.rows);
-    usage.bytes = usage.bytes.saturating_add(charged.bytes);
-    usage.open_sessions = 0;
-    if let Some(line) = status.leases.get_mut(gone) {
+    let Limits { statement, budget, sessions: most_sessions, .. } = *limits;
+    let mut usage = status.usage.clone().unwrap_or_default();
+    // The last one reported them; the others' are gone.
+    let of_last = u64::from(usage.open_sessions.min(most_sessions).max(1));
+    let last = status.leases.len().saturating_sub(1);
+    let unheard = status.leases.iter_mut().enumerate().filter(|(_, line)| died_unheard(line));
+    for (number, line) in unheard {
+        let sessions = if number == last { of_last } else { 1 };
+        let more =
+            |of_one: u64, used: u64, all: u64| of_one.saturating_mul(sessions).min(all.saturating_sub(used));
+        let charged = ChargedStatus {
+            rows: more(statement.rows, usage.rows, budget.rows),
+            bytes: more(statement.bytes, usage.bytes, budget.bytes),
+        };
+        usage.rows = usage.rows.saturating_add(charged.rows);
+        usage.bytes = usage.bytes.saturating_add(charged.bytes);
+        usage.open_sessions = 0;
         line.charged = Some(charged);
+        status.usage = Some(usage.clone());
     }
 }
 
-/// It had a credential, and nobody heard how it ended.
-fn died_unseen(line: &LeaseStatus) -> bool {
-    line.lease_id.is_some() && line.proofs.is_empty() && line.charged.is_none()
+/// It may have had a credential, and nobody heard how it ended.
+fn died_unheard(line: &LeaseStatus) -> bool {
+    line.had_credential() && line.proofs.is_empty() && line.charged.is_none()
 }
 
 #[cfg(test)]
@@ -112,18 +114,18 @@ mod tests {
 
     #[test]
     fn each_session_of_a_pod_that_died_is_charged_and_one_that_told_its_end_is_not() {
-        let line = |lease_id: Option<&str>, proofs: usize| LeaseStatus {
-            lease_id: lease_id.map(str::to_owned),
+        let line = |confirmed: Option<bool>, proofs: usize| LeaseStatus {
+            confirmed,
             proofs: vec![crds::ProofStatus::default(); proofs],
             ..LeaseStatus::default()
         };
         let one = Limits::DEFAULT.statement.rows;
         for (line, sessions, rows) in [
-            (line(Some("id"), 0), 0, one),
-            (line(Some("id"), 0), 3, 3 * one),
-            (line(Some("id"), 0), u32::MAX, u64::from(Limits::DEFAULT.sessions) * one),
-            (line(Some("id"), 4), 3, 0),
-            (line(None, 0), 3, 0),
+            (line(Some(true), 0), 0, one),
+            (line(Some(true), 0), 3, 3 * one),
+            (line(Some(true), 0), u32::MAX, u64::from(Limits::DEFAULT.sessions) * one),
+            (line(Some(true), 4), 3, 0),
+            (line(Some(false), 0), 3, 0),
         ] {
             let usage = UsageStatus { open_sessions: sessions, ..UsageStatus::default() };
             let leases = vec![line.clone()];
@@ -133,6 +135,19 @@ mod tests {
                 assert_eq!(used(&status).rows, rows, "{line:?} with {sessions}");
             }
         }
+    }
+
+    #[test]
+    fn several_that_died_are_charged_at_once_within_the_budget() {
+        let line = LeaseStatus { confirmed: Some(true), ..LeaseStatus::default() };
+        let usage = UsageStatus { open_sessions: 2, ..UsageStatus::default() };
+        let leases = vec![line.clone(), line.clone()];
+        let mut status = AccessGrantStatus { usage: Some(usage), leases, ..AccessGrantStatus::default() };
+        charge(&mut status, &Limits::DEFAULT);
+        assert_eq!(used(&status).rows, 3 * Limits::DEFAULT.statement.rows);
+        status.leases = vec![line; 200];
+        charge(&mut status, &Limits::DEFAULT);
+        assert_eq!(used(&status).rows, Limits::DEFAULT.budget.rows);
     }
 
     #[test]

@@ -269,7 +269,7 @@ impl World {
             }
             Action::Apply(ChildKind::NetworkPolicy) => rules.network_policy = Child::Present,
             Action::Apply(ChildKind::ServiceAccount) => rules.service_account = Child::Present,
-            Action::Apply(ChildKind::Secret(used)) => {
+            Action::Apply(ChildKind::Secret(used, _)) => {
                 rules.secret = Child::Present;
                 self.file = Some(self.grant_file(*used));
             }
