@@ -89,10 +89,13 @@ async fn requests(context: Arc<Context>) {
 
 async fn grants(context: Arc<Context>) {
     let following = Arc::clone(&context);
-    let (store, grants) =
-        listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), move || following.progress.follows());
+    let (store, grants) = listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), move || {
+        following.progress.follows();
+        // Only now has the store what the list told.
+        following.awaited.tell_all();
+    });
     let telling = Arc::clone(&context);
-    // The store has it already.
+    // What changes stands in the store already.
     let grants = grants.inspect(move |grant| {
         if let Ok(grant) = grant {
             telling.awaited.tell(&grant.uid().unwrap_or_default());

@@ -32,6 +32,11 @@ impl Awaited {
         }
     }
 
+    /// Tells everybody who looks at a grant: of several something may be new.
+    pub fn tell_all(&self) {
+        self.locked().values().for_each(|told| told.notify_one());
+    }
+
     fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,6 +70,8 @@ mod tests {
         awaited.tell("one");
         assert!(one.told().now_or_never().is_some(), "also before it waits");
         assert!(one.told().now_or_never().is_none() && other.told().now_or_never().is_none());
+        awaited.tell_all();
+        assert!(one.told().now_or_never().is_some() && other.told().now_or_never().is_some());
         drop((one, other));
         assert!(awaited.locked().is_empty(), "nothing is left of looks that are over");
     }
