@@ -86,7 +86,7 @@ mod tests {
         });
         let database =
             serde_json::json!({"metadata": {"name": "orders"}, "spec": spec, "status": {"later": 1}});
-        serde_json::from_value::<crate::Database>(database).unwrap();
+        serde_json::from_value::<crate::Database>(database.clone()).unwrap();
         let policy = serde_json::json!({
             "metadata": {"name": "readers"},
             "spec": {"later": 1, "rules": [{"name": "one", "later": 1, "approvals": {"required": 0, "later": 1}}]}
@@ -99,6 +99,28 @@ mod tests {
             }
         });
         serde_json::from_value::<crate::AccessRequest>(request).unwrap();
+        let approval = serde_json::json!({
+            "metadata": {"name": "yes"},
+            "spec": {
+                "request": {"name": "look", "uid": "r", "later": 1}, "requester": "u", "approver": "a", "submittedBy": "a", "groups": [],
+                "decision": "Approve", "terms": "sha256:0", "later": 1,
+                "evidence": {"pullRequest": "p", "commit": "c", "author": "a", "reviewer": "r", "later": 1}
+            }
+        });
+        serde_json::from_value::<crate::AccessApproval>(approval).unwrap();
+        let grant = serde_json::json!({
+            "metadata": {"name": "look-1"},
+            "spec": {
+                "request": {"name": "look", "uid": "r", "later": 1}, "user": "u", "later": 1,
+                "terms": {
+                    "database": "orders", "databaseUid": "d", "policy": "readers", "policyUid": "p", "rule": "one",
+                    "databaseSpec": database["spec"], "limits": {}, "minutes": 30, "later": 1
+                },
+                "termsDigest": "sha256:0", "expiresAt": "2026-01-01T12:30:00Z",
+                "revocation": {"by": "a", "reason": "r", "later": 1}
+            }
+        });
+        serde_json::from_value::<crate::AccessGrant>(grant).unwrap();
     }
 
     #[test]

@@ -179,7 +179,7 @@ pub struct AccessGrantStatus {
     /// Certificate authority of the proxy's certificate, PEM (public).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
-    /// Authority whose certificates the proxy takes from people: SHA-256 of its own certificate, 64 hex digits.
+    /// Authority whose certificates the proxy takes from people: SHA-256 of its public key, 64 hex digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_ca: Option<String>,
     /// Every lease the grant ever had, newest last: a replaced pod brings a new one.
@@ -269,7 +269,7 @@ pub struct LeaseStatus {
     /// Absent: it did not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<bool>,
-    /// What was counted as used because its proxy died unheard: the most that it may have read after its last report.
+    /// What was counted as used because its proxy died unheard, a guess: what one statement may answer, for each session last seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charged: Option<ChargedStatus>,
 }

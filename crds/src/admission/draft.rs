@@ -21,6 +21,9 @@ const CLEANERS: &str = "['system:kube-controller-manager', \
      'system:serviceaccount:kube-system:generic-garbage-collector', \
      'system:serviceaccount:kube-system:namespace-controller']";
 
+/// Tells Argo CD to take away what a release has no more after it has made what is new. Helm does so by itself.
+const PRUNE_LAST: (&str, &str) = ("argocd.argoproj.io/sync-options", "PruneLast=true");
+
 /// A policy before its defaults.
 pub(super) struct Draft {
     name: &'static str,
@@ -139,6 +142,7 @@ impl Draft {
         let binding = ValidatingAdmissionPolicyBinding {
             metadata: ObjectMeta {
                 name: Some(format!("{name}-{}.{}", shape(&bound), crate::GROUP)),
+                annotations: Some(BTreeMap::from([(PRUNE_LAST.0.to_owned(), PRUNE_LAST.1.to_owned())])),
                 ..metadata.clone()
             },
             spec: Some(bound),
