@@ -60,7 +60,8 @@ fn few() -> controller::Config {
 }
 
 async fn requests(context: Arc<Context>) {
-    let (store, requests) = followed::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS));
+    let selected = anything().fields(LIVE_REQUESTS);
+    let (store, requests) = listed::<AccessRequest>(&context, selected, request::without_prose, || {});
     let [by_database, by_policy, by_rules, by_bindings] = [(); 4].map(|()| store.clone());
     Controller::for_stream(requests, store)
         .with_config(few())
@@ -89,11 +90,12 @@ async fn requests(context: Arc<Context>) {
 
 async fn grants(context: Arc<Context>) {
     let following = Arc::clone(&context);
-    let (store, grants) = listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), move || {
+    let told = move || {
         following.progress.follows();
         // Only now has the store what the list told.
         following.awaited.tell_all();
-    });
+    };
+    let (store, grants) = listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), |_| {}, told);
     let telling = Arc::clone(&context);
     // What changes stands in the store already.
     let grants = grants.inspect(move |grant| {

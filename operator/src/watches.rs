@@ -29,18 +29,23 @@ pub type Objects<K> = BoxStream<'static, Result<K, watcher::Error>>;
 
 /// The objects of a kind, and a store that follows them. Who wrote which field is half of an object, and nothing to us.
 pub fn followed<K: Kind>(context: &Arc<Context>, selected: watcher::Config) -> (Store<K>, Objects<K>) {
-    listed(context, selected, || {})
+    listed(context, selected, |_| {}, || {})
 }
 
-/// The same; `tell` hears of each time that the store has all of them. (A store can be waited for by one task alone, which is the loop's.)
+/// The same. `less` takes away what nobody needs of an object that is kept; `tell` hears of each time that the store has all of them. (A
+/// store can be waited for by one task alone, which is the loop's.)
 pub fn listed<K: Kind>(
     context: &Arc<Context>,
     selected: watcher::Config,
+    less: fn(&mut K),
     tell: impl Fn() + Send + 'static,
 ) -> (Store<K>, Objects<K>) {
     let (store, writer) = reflector::store();
     let events = watcher(Api::all(context.watches.clone()), lasting(selected))
-        .modify(|object: &mut K| object.managed_fields_mut().clear())
+        .modify(move |object: &mut K| {
+            object.managed_fields_mut().clear();
+            less(object);
+        })
         .backoff(Soon::default())
         .reflect(writer);
     let objects = telling(events, tell).applied_objects();

@@ -69,6 +69,14 @@ pub fn failed(request: Arc<AccessRequest>, error: &RequestError, context: Arc<Co
     Action::requeue(context.failures.again_in(&request.uid().unwrap_or_default()))
 }
 
+/// A request as it is kept to find what to look at: each look reads it anew.
+pub fn without_prose(request: &mut AccessRequest) {
+    if let Some(status) = &mut request.status {
+        (status.details, status.seen, status.conditions) = (Vec::new(), Vec::new(), Vec::new());
+        status.summary = None;
+    }
+}
+
 /// Whether a change elsewhere may still matter to this request.
 pub fn is_pending(request: &AccessRequest) -> bool {
     match request.status.as_ref().map(|status| status.phase).unwrap_or_default() {
