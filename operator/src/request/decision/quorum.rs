@@ -91,6 +91,9 @@ impl fmt::Display for WhyNot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deleted => write!(f, "it is being deleted"),
+            Self::TooOld { since } if *since == Timestamp::MAX => {
+                write!(f, "nobody is held to what it says while what the release stands on is not in force")
+            }
             Self::TooOld { since } => {
                 write!(
                     f,

@@ -171,6 +171,8 @@ fn while_the_admission_policies_are_not_in_force_nothing_is_granted() {
     granted(&world);
     world.admission = Admission::NotInForce { what: "one is missing".into() };
     refused(&world, "AdmissionNotInForce");
+    let said = plan(&world, now()).status.seen[0].why_not.clone().unwrap();
+    assert!(said.contains("is not in force") && !said.contains("9999"), "{said}");
 }
 
 #[test]
