@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use cel::{Context, ExecutionError, Program, Value};
+use cel::{Context, Program, Value};
 use jiff::Timestamp;
+
+use super::names;
 
 /// What an expression may speak of.
 #[derive(Clone, Debug)]
@@ -40,6 +42,9 @@ pub enum ExpressionError {
     /// It is not CEL.
     #[error("it does not compile: {0}")]
     Compile(String),
+    /// It speaks of something else than `request` and `database`.
+    #[error("it speaks of {0}; there are request and database")]
+    Unknown(String),
     /// It stopped on the way, for example at a key that is not there.
     #[error("it cannot be evaluated: {0}")]
     Evaluate(String),
@@ -56,14 +61,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The parser descends; its stack must hold the longest expression that the schema lets in.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
-/// Whether `when` is CEL at all, and speaks of nothing that there is not, as far as one run over a request tells.
+/// Whether `when` is CEL at all, and speaks of nothing that there is not.
 pub fn compiles(when: &str) -> Result<(), ExpressionError> {
     let text = when.to_owned();
-    aside(when, move || match run(&compile(&text)?, sample())? {
-        Err(error @ ExecutionError::UndeclaredReference(_)) => Err(stopped(&error)),
-        Ok(_) | Err(_) => Ok(()),
+    aside(when, move || match names::unknown(compile(&text)?.expression(), &NAMES) {
+        Some(name) => Err(ExpressionError::Unknown(name.to_owned())),
+        None => Ok(()),
     })
 }
+
+/// What an expression may speak of.
+const NAMES: [&str; 2] = ["request", "database"];
 
 /// Whether the rule matches. Runs on a thread of its own, so that neither depth nor length can hurt the operator.
 pub fn matches(when: &str, inputs: &Inputs) -> Result<bool, ExpressionError> {
@@ -122,34 +130,7 @@ fn compile(when: &str) -> Result<Program, ExpressionError> {
 }
 
 fn evaluate(when: &str, inputs: Inputs) -> Result<bool, ExpressionError> {
-    match run(&compile(when)?, inputs)? {
-        Ok(Value::Bool(answer)) => Ok(answer),
-        Ok(_) => Err(ExpressionError::NotBool),
-        Err(error) => Err(stopped(&error)),
-    }
-}
-
-fn stopped(error: &ExecutionError) -> ExpressionError {
-    ExpressionError::Evaluate(first_line(&error.to_string()))
-}
-
-/// A request of nobody.
-fn sample() -> Inputs {
-    Inputs {
-        user: String::new(),
-        groups: Vec::new(),
-        submitted_by: String::new(),
-        reason: String::new(),
-        minutes: 1,
-        created_at: Timestamp::UNIX_EPOCH,
-        database: String::new(),
-        namespace: String::new(),
-        engine: "",
-        labels: HashMap::new(),
-    }
-}
-
-fn run(program: &Program, inputs: Inputs) -> Result<Result<Value, ExecutionError>, ExpressionError> {
+    let program = compile(when)?;
     let mut context = Context::default();
     let Inputs {
         user,
@@ -188,7 +169,11 @@ fn run(program: &Program, inputs: Inputs) -> Result<Result<Value, ExecutionError
             ("labels", Value::from(labels)),
         ]),
     );
-    Ok(program.execute(&context))
+    match program.execute(&context) {
+        Ok(Value::Bool(answer)) => Ok(answer),
+        Ok(_) => Err(ExpressionError::NotBool),
+        Err(error) => Err(ExpressionError::Evaluate(first_line(&error.to_string()))),
+    }
 }
 
 fn first_line(text: &str) -> String {
@@ -237,16 +222,22 @@ pub mod tests {
 
     #[test]
     fn a_name_that_there_is_not_is_told_before_anybody_asks() {
-        for when in ["now.getHours() < 6", "request.minutes <= 30 && user == 'x'"] {
-            assert!(
-                matches!(compiles(when), Err(ExpressionError::Evaluate(_))),
-                "{when}: {:?}",
-                compiles(when)
-            );
+        for (when, name) in [
+            ("now.getHours() < 6", "now"),
+            ("'oncall' in request.groups && now.getHours() < 6", "now"),
+            ("request.groups.exists(group, group == team)", "team"),
+            ("request.groups.exists(group, true) && group == 'a'", "group"),
+            ("{'a': [x]}.size() == 1", "x"),
+            ("has(requests.user)", "requests"),
+        ] {
+            assert_eq!(compiles(when), Err(ExpressionError::Unknown(name.to_owned())), "{when}");
         }
-        for when in
-            ["database.labels.tier == 'a'", "request.groups.exists(group, group == 'a')", "1 / 0 == 1"]
-        {
+        for when in [
+            "database.labels.tier == 'a'",
+            "request.groups.exists(group, group == 'a')",
+            "request.groups.filter(group, group != 'b').map(group, group + 'x').all(name, name.size() > 1)",
+            "type(request.minutes) == int && 1 / 0 == 1",
+        ] {
             assert_eq!(compiles(when), Ok(()), "{when}");
         }
     }

@@ -191,15 +191,16 @@ fn enough_or_waiting(case: &Case<'_>) -> Option<Verdict> {
 
 fn too_many(case: &Case<'_>, max_live: u32) -> Option<Because> {
     let Live { of_person, of_all, most_of_all } = case.live;
+    let until = format!("it is granted when one of them has ended, until {:.0}.", case.lapses_at);
     let sentence = if of_person >= max_live {
         format!(
-            "enough people approved it, and {} has {of_person} live grants of this database already, where the rule allows \
-             {max_live}: it is granted when one of them has ended.",
+            "it needs no more approvals, and {} has {of_person} live grants of this database already, where the rule allows \
+             {max_live}: {until}",
             case.request.spec.user
         )
     } else if of_all >= most_of_all {
         format!(
-            "enough people approved it, and the cluster has {of_all} live grants, the most that this release allows."
+            "it needs no more approvals, and the cluster has {of_all} live grants, the most that this release allows: {until}"
         )
     } else {
         return None;
