@@ -177,7 +177,11 @@ fn not_shut(error: DeskError) -> NotShut {
         DeskError::GivenUp(_) => false,
         DeskError::Vault(error) => !matches!(
             error,
-            VaultError::Denied { .. } | VaultError::BadPath { .. } | VaultError::Elsewhere { .. }
+            VaultError::Denied { .. }
+                | VaultError::BadPath { .. }
+                | VaultError::Elsewhere { .. }
+                // A node that is behind: the next may not be.
+                | VaultError::Unexpected { status: 412, .. }
         ),
     };
     NotShut { how_to_fix: how_to_fix(&error), is_general }

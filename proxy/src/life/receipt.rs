@@ -64,7 +64,7 @@ pub enum OldLogin {
         /// Whether it worked while the lease stood.
         worked_before: bool,
     },
-    /// Refused, as it was already while Vault had the lease: another user may have its password.
+    /// Refused, as it was already while Vault had the lease, or could not say: another user may have its password.
     RefusedBefore,
     /// It worked.
     Accepted,
@@ -174,7 +174,7 @@ impl Shown {
             OldLogin::RefusedBefore => unprovable(
                 item,
                 &format!(
-                    "the server refused the credential while Vault still had its lease: user {} was renamed, changed or dropped \
+                    "the server refused the credential before its lease was seen to be over: user {} was renamed, changed or dropped \
                      by somebody, unless Vault was dropping it just then. Vault drops only the user of that name: look for one \
                      of another name with its rights",
                     self.user

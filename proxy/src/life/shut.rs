@@ -1,7 +1,7 @@
 //! The end of a grant: cut everyone off first, then give back and kill, then try whether anything still opens.
 //!
 //! Each step has its own bound, and no step waits for the proof of the one before: a database or a Vault that does not
-//! answer costs time, not the rest. All of them together take fifteen seconds at the most, or little more.
+//! answer costs time, not the rest. All of them together take sixteen seconds at the most, or little more.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::database::{LoginProbe, SeenGone, SessionsEnd};
 use crate::ending::EndCause;
 use crate::engine::Engine;
 use crate::sessions::Served;
-use vault::{Index, LeaseState};
+use vault::{Index, LeaseState, VaultError};
 
 /// How long clients have to hear why: those that read nothing are cut without having been told.
 const CUTTING: Duration = Duration::from_millis(1_500);
@@ -30,8 +30,12 @@ const RECORDING: Duration = Duration::from_secs(1);
 const KILLING: Duration = Duration::from_secs(4);
 /// The same of logins with the old credential.
 const TRYING: Duration = Duration::from_secs(3);
-/// The same of a login with the credential before its lease is given back, and of asking Vault whether that stands.
-const TRYING_BEFORE: Duration = Duration::from_millis(500);
+/// The same of a login with the credential before its lease is given back.
+const TRYING_BEFORE: Duration = Duration::from_secs(1);
+/// How long Vault may take to say whether the lease of a login that was refused then stands.
+const ASKING: Duration = Duration::from_millis(800);
+/// How long it is asked again after: who is in the middle of ending it, or behind, says otherwise then.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// How long after one that worked the next is tried.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 
@@ -92,9 +96,9 @@ async fn end_sessions<E: Engine>(life: &Life<E>, held: &Held) -> SessionsEnd {
 enum Before {
     /// It worked.
     Accepted,
-    /// It was refused, and Vault had the lease still: what Vault ends then is another user, or none.
+    /// It was refused, and Vault had the lease still, or could not say: what Vault ends then is another user, or none.
     Refused,
-    /// It could not be tried in time, or the lease was over.
+    /// It could not be tried in time, or the lease or its token was over.
     Unknown,
 }
 
@@ -102,19 +106,23 @@ async fn try_before<E: Engine>(life: &Life<E>, held: &Held) -> Before {
     let (Some(Leased { credential, lease_id, .. }), Some(owner)) = (&held.lease, &held.owner) else {
         return Before::Unknown;
     };
-    let tried = async {
-        match life.engine.try_login(credential).await {
-            LoginProbe::Accepted => Before::Accepted,
-            LoginProbe::Unknown(_) => Before::Unknown,
-            LoginProbe::Refused => {
-                match life.vault.lookup_lease(&owner.token, lease_id, &Index::default()).await {
-                    Ok(LeaseState::Live { .. }) => Before::Refused,
-                    Ok(LeaseState::Gone) | Err(_) => Before::Unknown,
+    match timeout(TRYING_BEFORE, life.engine.try_login(credential)).await {
+        Ok(LoginProbe::Accepted) => Before::Accepted,
+        Ok(LoginProbe::Unknown(_)) | Err(_) => Before::Unknown,
+        Ok(LoginProbe::Refused) => {
+            let look = async || life.vault.lookup_lease(&owner.token, lease_id, &Index::default()).await;
+            let stands = async {
+                if let Ok(LeaseState::Live { .. }) = look().await {
+                    sleep(ASK_AGAIN).await;
                 }
+                look().await
+            };
+            match timeout(ASKING, stands).await {
+                Ok(Ok(LeaseState::Gone) | Err(VaultError::Denied { .. })) => Before::Unknown,
+                Ok(Ok(LeaseState::Live { .. }) | Err(_)) | Err(_) => Before::Refused,
             }
         }
-    };
-    timeout(TRYING_BEFORE, tried).await.unwrap_or(Before::Unknown)
+    }
 }
 
 fn compare(before: Before, after: OldLogin) -> OldLogin {
