@@ -118,7 +118,8 @@ fn parse(text: &str, name: Option<&str>) -> Result<(Vec<Database>, Option<String
             continue;
         }
         let database: Database = serde_ignored::deserialize(value, |field| {
-            let field = field.to_string();
+            // Optional parents are marked in the path.
+            let field = field.to_string().replace(".?", "");
             if field.starts_with("spec") {
                 unknown.get_or_insert(field);
             }
@@ -183,6 +184,14 @@ spec:
         let wrong = file(&TWO.replace("schema: shop", "schemas: shop"));
         let told = from_file(wrong.path(), Some("orders"), None);
         assert!(matches!(told, Err(ReadDatabaseError::Unknown { field, .. }) if field == "spec.schemas"));
+        let optional = file(&TWO.replace(
+            "{mode: Disabled}",
+            "{mode: Verify, caFrom: {configMapKeyRef: {name: a, key: b, kee: c}}}",
+        ));
+        let told = from_file(optional.path(), Some("orders"), None);
+        assert!(
+            matches!(told, Err(ReadDatabaseError::Unknown { field, .. }) if field == "spec.tls.caFrom.configMapKeyRef.kee")
+        );
         let deep = file(&TWO.replace("{cidr: 10.0.0.1/32}", "{cdir: 10.0.0.1/32}"));
         let told = from_file(deep.path(), Some("orders"), None);
         assert!(

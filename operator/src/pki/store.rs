@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use access::chain;
 use crds::AccessGrant;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -55,16 +54,14 @@ impl Authorities {
         }
     }
 
-    /// Who signs for people whom the proxy of this grant shall let in. Where its record is of a release that noted none, those that it
-    /// knows came together.
+    /// Who signs for people whom the proxy of this grant shall let in. A record of a release that noted none is older than any change of
+    /// authorities that names the one before.
     pub fn session_of(&self, grant: &AccessGrant) -> &Authority {
         let noted = grant.status.as_ref().and_then(|status| status.session_ca.as_deref());
-        let Some(previous) = &self.previous.session else { return &self.session };
-        let is_previous = match noted {
-            Some(noted) => noted == previous.fingerprint(),
-            None => self.previous.internal.as_ref().is_some_and(|internal| knows(grant, internal)),
-        };
-        if is_previous { previous } else { &self.session }
+        match &self.previous.session {
+            Some(previous) if noted.is_none_or(|noted| noted == previous.fingerprint()) => previous,
+            Some(_) | None => &self.session,
+        }
     }
 }
 
@@ -159,12 +156,14 @@ impl Place {
         }
     }
 
-    /// One that is not there, or unfit, makes nothing new: it keeps nobody from ending anything.
+    /// It makes nothing new: one that is not there keeps nobody from ending anything.
     async fn given_before(&self, name: Option<&str>) -> Result<Option<Authority>, LoadAuthorityError> {
         match self.given(name).await {
-            Err(error @ LoadAuthorityError::Api { .. }) => Err(error),
-            Err(error) => {
-                tracing::error!(error = %chain(&error), "authorities.previous: proxies that know it are not reached");
+            Err(LoadAuthorityError::Missing { name }) => {
+                tracing::error!(
+                    secret = name,
+                    "authorities.previous is not there: proxies that know it are not reached"
+                );
                 Ok(None)
             }
             given => given,
@@ -268,11 +267,10 @@ mod tests {
         let fingerprints = |internal: &Authority, session: &Authority| {
             [internal, session].map(|authority| authority.fingerprint().to_owned())
         };
-        assert_eq!(of(None, None), fingerprints(new.0, new.1));
+        assert_eq!(of(None, None), fingerprints(new.0, old.1.unwrap()), "an earlier release noted none");
         assert_eq!(of(Some(new.0), Some(new.1)), fingerprints(new.0, new.1));
         assert_eq!(of(old.0, old.1), fingerprints(old.0.unwrap(), old.1.unwrap()));
         assert_eq!(of(Some(new.0), old.1), fingerprints(new.0, old.1.unwrap()), "each by itself");
-        assert_eq!(of(old.0, None), fingerprints(old.0.unwrap(), old.1.unwrap()), "of an earlier release");
     }
 
     #[test]

@@ -45,6 +45,9 @@ fn a_proxy_keeps_the_authorities_that_it_knows_and_the_next_one_has_the_new() {
         (status.ca.unwrap(), status.session_ca.unwrap())
     };
     assert_eq!(known(&world), ("pem".to_owned(), "pem".to_owned()));
+    world.rules.secret = Child::Missing;
+    let comes_back = Action::Apply(ChildKind::Secret(Used::default(), Knows::AsNoted));
+    assert!(world.plan().actions.contains(&comes_back), "{:?}", world.plan().actions);
     let now = world.now;
     world.pod.as_mut().unwrap().deleting_since = Some(now);
     world.run(40, 500);
