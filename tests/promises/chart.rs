@@ -193,11 +193,12 @@ async fn loses_its_namespace(
     let kubectl = || cluster.bed.kubectl().within(Duration::from_secs(120));
     kubectl().args(["delete", "namespace", &cluster.bed.proxies, "--wait=false"]).succeeds().await?;
     let went = async { tokio::try_join!(pod_goes, policy_goes) }.await;
+    let is_cut = session.is_over().await;
     awaits_no_namespace(cluster).await?;
     keyhole(cluster, &["install"]).await.context("installed again")?;
     let (pod, policy) = went?;
     ensure!(pod < policy, "the NetworkPolicy went at {policy}, its pod at {pod}");
-    ensure!(session.is_over().await, "the session still reads");
+    ensure!(is_cut, "the session still reads");
     Ok(())
 }
 
