@@ -136,6 +136,7 @@ impl Rotated<'_> {
         let back =
             ["authorities.previous.internal=newer-internal", "authorities.previous.session=newer-session"];
         installs_with(cluster, &back).await?;
+        to_new.sends("SELECT SUM(a.total) FROM orders a, orders b, orders c, orders d;\n").await?;
         cluster.revokes(approver, &newer).await?;
         // Only an operator that the proxy knows can tell it why: others have its pod deleted.
         to_new.is_cut("Keyhole: grant revoked", Duration::from_secs(15)).await?;
