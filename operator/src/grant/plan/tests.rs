@@ -361,3 +361,12 @@ fn the_same_observation_gives_the_same_plan() {
     let observed = world.observe();
     assert_eq!(plan(&observed, world.now), plan(&observed, world.now));
 }
+
+#[test]
+fn what_a_proxy_says_of_answers_that_were_lost_is_on_record() {
+    let mut world = World::ready();
+    assert_eq!(world.status().leases[0].unanswered, None);
+    world.revoke();
+    world.run(30, 200);
+    assert_eq!(world.status().leases[0].unanswered, Some(false));
+}

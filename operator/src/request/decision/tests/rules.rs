@@ -72,3 +72,20 @@ fn a_request_that_nobody_has_to_approve_is_not_kept_for_later() {
     assert_eq!((late.create, late.status.phase), (None, crds::RequestPhase::Lapsed));
     assert!(late.status.conditions[0].message.contains("nobody has to approve it"));
 }
+
+#[test]
+fn of_too_many_approvals_those_that_count_are_listed() {
+    let mut world = approved_with(json!({}));
+    let counts = world.approvals.clone();
+    let others = (0..64).map(|number| {
+        let change = json!({
+            "metadata": {"name": format!("no-{number}"), "uid": format!("n{number}")},
+            "spec": {"approver": "stranger", "submittedBy": "stranger"}
+        });
+        approval(&self::world(), change)
+    });
+    world.approvals = others.chain(counts).collect();
+    let status = plan(&world, now()).status;
+    assert_eq!((status.seen.len(), status.more_seen), (64, Some(1)));
+    assert!(status.seen[0].counts, "{:?}", status.seen[0]);
+}
