@@ -3,26 +3,33 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::Cluster;
 use harness::wait::{Look, until};
+use harness::{Cluster, OpenGrant, Person};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long a pod may take to go and another to come.
 const REPLACED: Duration = Duration::from_secs(60);
+
+/// A grant of a database with these limits.
+async fn opened(cluster: &Cluster, limits: Value) -> anyhow::Result<(Person, OpenGrant)> {
+    let orders = cluster.orders().await?;
+    let mut object = orders.object();
+    object["spec"]["limits"] = limits;
+    cluster.applies(&object.to_string()).await?;
+    let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+    let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+    Ok((requester, grant))
+}
 
 #[tokio::test]
 async fn rows_time_bytes_and_the_budget_are_bounded_and_each_limit_is_named() -> anyhow::Result<()> {
     let cluster = Cluster::fresh("bounded").await?;
     cluster
         .told(async {
-            let orders = cluster.orders().await?;
-            let mut object = orders.object();
-            object["spec"]["limits"] = json!({"rows": 50, "seconds": 2, "bytes": 5000, "grantRows": 400});
-            cluster.applies(&object.to_string()).await?;
-            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
-            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+            let limits = json!({"rows": 50, "seconds": 2, "bytes": 5000, "grantRows": 400});
+            let (requester, grant) = opened(&cluster, limits).await?;
 
             let rows = requester.reads(&grant, "SELECT id FROM orders LIMIT 50").await?;
             ensure!(rows.lines().count() == 50, "50 rows are within the limit: {rows}");
@@ -59,12 +66,7 @@ async fn a_proxy_that_died_unheard_counts_as_if_it_had_read_what_it_may_have() -
     let cluster = Cluster::fresh("unheard").await?;
     cluster
         .told(async {
-            let orders = cluster.orders().await?;
-            let mut object = orders.object();
-            object["spec"]["limits"] = json!({"rows": 50, "grantRows": 200});
-            cluster.applies(&object.to_string()).await?;
-            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
-            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+            let (requester, grant) = opened(&cluster, json!({"rows": 50, "grantRows": 200})).await?;
             let before = cluster.pod(&grant).await?.metadata.uid.context("a pod without uid")?;
             cluster.pod_fault(&cluster.bed.proxies, &cluster.pod_name(&grant).await?, "kill").await?;
             cluster.awaits_another_proxy(&grant, &before).await?;

@@ -18,11 +18,12 @@ use std::time::Duration;
 
 use crds::{AccessGrant, GrantPhase};
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, ResourceExt};
 use tokio::sync::SemaphorePermit;
 
 use self::apply::Steps;
+use self::awaited::Awaited;
 use self::error::GrantError;
 use self::observed::Ending;
 use self::plan::Plan;
@@ -48,7 +49,9 @@ pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Resul
         tokio::select! {
             looked = look(&cached, &context) => looked,
             // What is left undone is as after a crash, and the next look begins with telling the proxy.
-            () = begins_to_end(&cached, &context) => Ok(Action::requeue(Duration::ZERO)),
+            () = begins_to_end(&cached, context.grants.get(), &context.awaited) => {
+                Ok(Action::requeue(Duration::ZERO))
+            }
         }
     };
     let ((), looked) = tokio::join!(tell_first(&cached, &context), looked);
@@ -74,15 +77,15 @@ async fn tell_first(cached: &AccessGrant, context: &Context) {
 }
 
 /// Returns when a grant that did not end when its look began ends by its own word: that waits for no slow look.
-async fn begins_to_end(cached: &AccessGrant, context: &Context) {
+async fn begins_to_end(cached: &AccessGrant, store: Option<&Store<AccessGrant>>, awaited: &Awaited) {
     if plan::own_end(cached, now()).is_some() {
         return std::future::pending().await;
     }
-    let awaiting = context.awaited.of(&cached.uid().unwrap_or_default());
+    let awaiting = awaited.of(&cached.uid().unwrap_or_default());
     let reference = ObjectRef::from_obj(cached);
     let ends = |grant: &AccessGrant| plan::own_end(grant, now()).is_some();
     loop {
-        let newest = context.grants.get().and_then(|store| store.get(&reference));
+        let newest = store.and_then(|store| store.get(&reference));
         if ends(cached) || newest.is_some_and(|grant| ends(&grant)) {
             return;
         }
@@ -162,4 +165,50 @@ pub fn failed(grant: Arc<AccessGrant>, error: &GrantError, context: Arc<Context>
 /// Shut, proved, and let go: nothing will ever change about it.
 fn is_over(grant: &AccessGrant) -> bool {
     grant.status.as_ref().is_some_and(|status| status.settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use kube::runtime::{reflector, watcher};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_waits_is_left_when_its_grant_is_revoked() {
+        let (store, mut writer) = reflector::store::<AccessGrant>();
+        let awaited = Awaited::default();
+        let mut grant = plan::tests_grant();
+        grant.spec.expires_at.0 = now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+        writer.apply_watcher_event(&watcher::Event::Apply(grant.clone()));
+        let cached = grant.clone();
+        let mut waits = std::pin::pin!(begins_to_end(&cached, Some(&store), &awaited));
+        assert!(waits.as_mut().now_or_never().is_none());
+        // Other news of it is no end.
+        awaited.tell("g1");
+        assert!(waits.as_mut().now_or_never().is_none());
+        grant.spec.revocation = Some(crds::Revocation { by: "approver".into(), reason: "enough".into() });
+        writer.apply_watcher_event(&watcher::Event::Apply(grant));
+        awaited.tell("g1");
+        assert!(waits.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn nor_does_a_look_outlive_the_deadline() {
+        let mut grant = plan::tests_grant();
+        grant.spec.expires_at.0 = now().checked_add(jiff::SignedDuration::from_millis(300)).unwrap();
+        let waits = begins_to_end(&grant, None, &Awaited::default());
+        assert!(tokio::time::timeout(CLOCK, waits).await.is_ok());
+    }
+
+    #[test]
+    fn an_end_that_was_told_before_the_look_began_is_found_in_the_store() {
+        let (store, mut writer) = reflector::store::<AccessGrant>();
+        let mut cached = plan::tests_grant();
+        cached.spec.expires_at.0 = now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+        let mut revoked = cached.clone();
+        revoked.spec.revocation = Some(crds::Revocation { by: "approver".into(), reason: "enough".into() });
+        writer.apply_watcher_event(&watcher::Event::Apply(revoked));
+        assert!(begins_to_end(&cached, Some(&store), &Awaited::default()).now_or_never().is_some());
+    }
 }

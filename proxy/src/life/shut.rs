@@ -112,10 +112,12 @@ async fn try_before<E: Engine>(life: &Life<E>, held: &Held) -> Before {
         Ok(LoginProbe::Refused) => {
             let look = async || life.vault.lookup_lease(&owner.token, lease_id, &Index::default()).await;
             let stands = async {
-                if let Ok(LeaseState::Live { .. }) = look().await {
+                let first = look().await;
+                if let Ok(LeaseState::Live { .. }) = first {
                     sleep(ASK_AGAIN).await;
+                    return look().await;
                 }
-                look().await
+                first
             };
             match timeout(ASKING, stands).await {
                 Ok(Ok(LeaseState::Gone) | Err(VaultError::Denied { .. })) => Before::Unknown,
