@@ -197,7 +197,8 @@ mod tests {
     async fn nor_does_a_look_outlive_the_deadline() {
         let mut grant = plan::tests_grant();
         grant.spec.expires_at.0 = now().checked_add(jiff::SignedDuration::from_millis(300)).unwrap();
-        let waits = begins_to_end(&grant, None, &Awaited::default());
+        let awaited = Awaited::default();
+        let waits = begins_to_end(&grant, None, &awaited);
         assert!(tokio::time::timeout(CLOCK, waits).await.is_ok());
     }
 
