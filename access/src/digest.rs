@@ -65,11 +65,7 @@ impl Fields {
     }
 
     pub(crate) fn finish(self) -> TermsDigest {
-        let mut text = String::from("sha256:");
-        for byte in self.0.finalize() {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        TermsDigest(text)
+        TermsDigest(format!("sha256:{}", crate::hex(&self.0.finalize())))
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

@@ -8,6 +8,7 @@ mod database;
 mod digest;
 mod end;
 mod grant;
+mod hex;
 mod limits;
 mod lines;
 mod minutes;
@@ -26,6 +27,7 @@ pub use database::{
 pub use digest::TermsDigest;
 pub use end::{EndReason, Item, Outcome};
 pub use grant::{Custody, Grant, GrantIdentity, Login, VaultAccess};
+pub use hex::hex;
 pub use limits::{Budget, Limits, StatementLimits, Used};
 pub use lines::{Line, reach};
 pub use minutes::{GrantMinutes, OutOfRange};

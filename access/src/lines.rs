@@ -115,9 +115,8 @@ fn encryption(tls: &Tls) -> String {
     match tls {
         Tls::Disabled => "NONE: credential and rows cross the network in clear".to_owned(),
         Tls::Verify { ca_pem, server_name } => {
-            let digest = Sha256::digest(ca_pem.as_bytes());
-            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("verified for {server_name}, by authorities with SHA-256 {hex}")
+            let digest = crate::hex(&Sha256::digest(ca_pem.as_bytes()));
+            format!("verified for {server_name}, by authorities with SHA-256 {digest}")
         }
     }
 }

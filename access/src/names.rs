@@ -46,11 +46,8 @@ pub struct ChildName(String);
 impl ChildName {
     /// The name of the children of the grant with this uid.
     pub fn of(grant_uid: &str) -> Self {
-        let mut name = String::from("grant-");
-        for byte in Sha256::digest(grant_uid).iter().take(10) {
-            name.push_str(&format!("{byte:02x}"));
-        }
-        Self(name)
+        let digest: String = crate::hex(&Sha256::digest(grant_uid)).chars().take(20).collect();
+        Self(format!("grant-{digest}"))
     }
 
     /// 26 characters, a DNS label.

@@ -132,7 +132,7 @@ fn approval_name(spec: &AccessApprovalSpec) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let digits: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = access::hex(&hash.finalize()).chars().take(8).collect();
     format!("{}-{digits}", spec.request.name)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use access::hex;
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
@@ -216,7 +217,7 @@ pub(super) fn shape(bound: &ValidatingAdmissionPolicyBindingSpec) -> String {
     let of_params =
         param_ref.as_ref().map(|found| (found.parameter_not_found_action.as_ref(), found.selector.as_ref()));
     let said = format!("{:?}", (match_resources, of_params, policy_name, validation_actions));
-    Sha256::digest(said).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(said)).chars().take(8).collect()
 }
 
 /// The API server sets this label on every namespace and lets nobody change it.

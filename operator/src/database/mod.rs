@@ -168,8 +168,8 @@ fn policy_uid(policy: Option<crate::api::Metadata<AccessPolicy>>) -> String {
 /// `probe-<first 8 hex digits of SHA-256 of the database's uid>`.
 fn name(database: &Database) -> String {
     let digest = Sha256::digest(database.uid().unwrap_or_default());
-    let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("probe-{hex}")
+    let digest: String = access::hex(&digest).chars().take(8).collect();
+    format!("probe-{digest}")
 }
 
 /// Decides. Pure.

@@ -177,8 +177,7 @@ pub fn fingerprint(certificate_pem: &str) -> Result<String, AuthorityError> {
     let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next().and_then(Result::ok);
     let pem = pem.ok_or_else(unreadable)?;
     let certificate = pem.parse_x509().map_err(|_| unreadable())?;
-    let key = Sha256::digest(certificate.public_key().raw);
-    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(access::hex(&Sha256::digest(certificate.public_key().raw)))
 }
 
 /// Whether one may sign with this key in this certificate's name, and everybody's tools believe it.

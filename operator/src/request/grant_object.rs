@@ -15,8 +15,8 @@ use super::decision::quorum::Judged;
 /// `<request>-<first 8 hex digits of SHA-256 of the request's uid>`.
 pub fn name(request: &impl kube::Resource) -> String {
     let digest = Sha256::digest(request.uid().unwrap_or_default());
-    let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{hex}", request.name_any())
+    let digest: String = access::hex(&digest).chars().take(8).collect();
+    format!("{}-{digest}", request.name_any())
 }
 
 /// The grant to create. `counted` are the approvals that count.

@@ -100,7 +100,7 @@ impl SessionAuthority {
             return Err(IdentityError::OtherGrant);
         }
         Ok(Verified {
-            serial: parsed.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            serial: access::hex(parsed.raw_serial()),
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             p256_key: p256_key(&parsed),

@@ -257,8 +257,7 @@ fn literal(name: &str) -> String {
     if name.is_empty() {
         return "_utf8mb4''".to_owned();
     }
-    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("_utf8mb4 0x{hex}")
+    format!("_utf8mb4 0x{}", access::hex(name.as_bytes()))
 }
 
 #[cfg(test)]
