@@ -42,7 +42,7 @@ reasons! {
     Denied Warning "An approver said no."
     DeniedByPolicy Warning "The first rule that matches says no, and why."
     NoRuleMatches Warning "No rule of the AccessPolicy matches the request."
-    Lapsed Warning "Nobody decided in time."
+    Lapsed Warning "Nobody decided in time; or nobody had to approve it, and it could not be granted in time."
     DurationInvalid Warning "`spec.duration` cannot be read, or is out of range."
     DurationTooLong Warning "The rule allows less time than was asked for."
     SubmitterNotTrusted Warning "Somebody asks for somebody else, and the rule does not name them in `onBehalfBy`."
