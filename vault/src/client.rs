@@ -157,10 +157,7 @@ impl Vault {
     /// Sends one request; any status is an answer.
     pub(crate) async fn ask(&self, request: &Request<'_>) -> Result<RawAnswer, VaultError> {
         let answer = self.send(request, Forwarding::Asked).await?;
-        // Vault Enterprise forwards so only where its configuration allows it (`allow_forwarding_via_header`). A node that is behind
-        // says so then (412).
-        let is_refused = answer.status == 400 && answer.mentions("forwarding via header");
-        if is_refused { self.send(request, Forwarding::NotAsked).await } else { Ok(answer) }
+        if answer.refuses_to_forward() { self.send(request, Forwarding::NotAsked).await } else { Ok(answer) }
     }
 
     async fn send(&self, request: &Request<'_>, forwarding: Forwarding) -> Result<RawAnswer, VaultError> {
@@ -240,9 +237,11 @@ impl RawAnswer {
         errors.iter().chain(warnings.iter().flatten()).any(|said| said == text)
     }
 
-    /// Whether one of Vault's errors has `text` in it.
-    fn mentions(&self, text: &str) -> bool {
-        self.complaint().errors.iter().any(|said| said.contains(text))
+    /// Vault Enterprise forwards by a header only where its configuration allows it (`allow_forwarding_via_header`). A node that is
+    /// behind says so itself when it is not asked to (412).
+    fn refuses_to_forward(&self) -> bool {
+        let is_of_it = |said: &String| said.contains("forwarding via header");
+        self.status == 400 && self.complaint().errors.iter().any(is_of_it)
     }
 
     pub fn into_error(self, request: Request<'_>) -> VaultError {
@@ -326,6 +325,18 @@ mod tests {
             let request = vault.prepare(&request, Forwarding::Asked).unwrap().build().unwrap();
             let sent = request.headers().get("X-Vault-Namespace").map(|value| value.to_str().unwrap());
             assert_eq!(sent, namespace);
+        }
+    }
+
+    #[test]
+    fn a_server_that_forwards_nothing_by_a_header_is_known_by_its_words() {
+        let refusal = "forwarding via header X-Vault-Inconsistent disabled in configuration";
+        for (status, said, refuses) in
+            [(400, refusal, true), (400, "invalid lease", false), (412, refusal, false), (200, "", false)]
+        {
+            let body = Zeroizing::new(format!("{{\"errors\":[\"{said}\"]}}").into_bytes());
+            let answer = RawAnswer { status, date: None, index: Index::default(), body };
+            assert_eq!(answer.refuses_to_forward(), refuses, "{status} {said}");
         }
     }
 
