@@ -115,7 +115,9 @@ proptest! {
         for flavour in [Flavour::MySql, Flavour::MariaDb] {
             let verdict = decide(flavour, text.as_bytes());
             if let Verdict::Forward(permit) = verdict {
-                prop_assert!(!text.contains("INTO") && !text.contains(":=") || text.starts_with("SET"), "{}", text);
+                // Behind a dot any word is a name. SHOW takes any word for one: the server refuses the reserved ones there.
+                let writes = text.replace(". INTO", "").contains("INTO") || text.contains(":=");
+                prop_assert!(!writes || text.starts_with("SET") || text.starts_with("SHOW"), "{}", text);
                 prop_assert_eq!(permit.forwarded().len(), text.len());
             }
         }

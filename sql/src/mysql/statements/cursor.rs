@@ -115,9 +115,12 @@ impl<'a> Cursor<'a> {
         if self.is_end() { Ok(()) } else { Err(self.cannot_read()) }
     }
 
-    /// Whether a word stands next that is no name unless it is quoted.
-    pub(super) fn is_reserved(&self) -> bool {
-        self.word().is_some_and(|word| words::is_reserved(word, self.server))
+    /// An error if the next word is no name unless it is quoted: what it begins is something else than it looks like.
+    pub(super) fn expect_unreserved(&self) -> Result<(), Refusal> {
+        if self.word().is_some_and(|word| words::is_reserved(word, self.server)) {
+            return Err(self.cannot_read());
+        }
+        Ok(())
     }
 
     /// A name: any word or a quoted name. The server refuses reserved ones itself.

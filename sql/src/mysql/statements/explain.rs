@@ -94,14 +94,12 @@ fn is_write(cursor: &Cursor<'_>) -> bool {
 
 /// A table, and a column or a pattern of columns.
 fn describe(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
-    // What a reserved word begins is something else than it looks like.
-    if cursor.is_reserved() {
-        return Err(cursor.cannot_read());
-    }
+    cursor.expect_unreserved()?;
     let place = cursor.place();
     let (schema, name) = cursor.expect_qualified_name()?;
     let table = policy.table_name(schema.as_deref(), &name).map_err(|refusal| refusal.at(place))?;
     if matches!(cursor.kind(), Some(Kind::Word { .. } | Kind::Quoted | Kind::Text | Kind::Binary)) {
+        cursor.expect_unreserved()?;
         cursor.step();
     }
     cursor.expect_end()?;

@@ -165,6 +165,7 @@ fn help(mut cursor: Cursor<'_>) -> Result<Decided, Refusal> {
 }
 
 fn use_schema(mut cursor: Cursor<'_>, policy: &Policy<'_>) -> Result<Decided, Refusal> {
+    cursor.expect_unreserved()?;
     let place = cursor.place();
     let schema = cursor.expect_name()?;
     cursor.expect_end()?;

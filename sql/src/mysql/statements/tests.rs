@@ -117,12 +117,15 @@ fn table() -> String {
 }
 
 #[test]
-fn a_reserved_word_is_no_table_to_describe_unless_it_is_quoted_or_stands_behind_a_dot() {
-    for text in ["EXPLAIN INTO", "DESCRIBE GROUP", "DESC ORDER", "EXPLAIN INTO.t"] {
+fn a_reserved_word_names_nothing_to_describe_or_use_unless_it_is_quoted_or_stands_behind_a_dot() {
+    for text in ["EXPLAIN INTO", "DESCRIBE GROUP", "DESC ORDER", "EXPLAIN INTO.t", "DESC t INTO", "USE INTO"]
+    {
         assert_eq!(outcome("8.4.3", text), "refused: Syntax", "{text}");
         assert_eq!(outcome("10.11.6-MariaDB", text), "refused: Syntax", "{text}");
     }
-    for text in ["EXPLAIN `into`", "DESCRIBE shop.order", "DESC `group` id", "DESCRIBE shop.`select`"] {
+    for text in
+        ["EXPLAIN `into`", "DESCRIBE shop.order", "DESC `group` id", "DESCRIBE shop.`select`", "USE `into`"]
+    {
         assert_eq!(outcome("8.4.3", text), "forwarded", "{text}");
         assert_eq!(outcome("10.11.6-MariaDB", text), "forwarded", "{text}");
     }
