@@ -5,7 +5,8 @@
 # run.sh demo               the story
 # run.sh bench [--json]     the figures
 # run.sh scale [GRANTS]     the figures with many live grants, 10000 unless said; only on a cluster of its own
-# run.sh fuzz [SECONDS]     the memory of texts of every shape; then generated statements on real servers, an hour of them, with a new seed
+# run.sh fuzz [SECONDS]     property tests with 50 new seeds; the memory of texts of every shape; then generated statements on real
+#                           servers, an hour of them, with a new seed
 # KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -23,6 +24,8 @@ export KEYHOLE_CACHE
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$KEYHOLE_CACHE/target}
 export PATH=$BIN_DIR:$PATH
 export KEYHOLE_CLI=$KEYHOLE_CACHE/images/kubectl-keyhole
+# One commit gives one result: the property tests draw the same inputs in every run, and new ones in `make fuzz`.
+export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
 IMAGES=("$KEYHOLE_CACHE/images/keyhole-operator.tar" "$KEYHOLE_CACHE/images/keyhole-proxy.tar")
 cd "$ROOT"
 
@@ -135,6 +138,15 @@ both_lanes() {
 }
 
 # --- What is done with it.
+
+# The property tests, again and again with new seeds. PROPTEST_RNG_SEED=N cargo test … repeats the round that failed.
+properties() {
+  for _ in {1..50}; do
+    PROPTEST_RNG_SEED=$((RANDOM << 15 | RANDOM))
+    echo "property tests with PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
+    cargo test --quiet --release -p sql -p wire -p keyhole-operator --lib --bins --locked
+  done
+}
 
 check() {
   step unit-tests "dependencies"; deny
@@ -295,6 +307,7 @@ case $what in
   fuzz)
     "$BED" install fuzz
     tests/mysql/rootfs.sh >/dev/null
+    properties
     cargo test --release -p sql --test memory --locked -- --all   # the memory of a text
     cargo run -p differential --bin fuzz --locked -- "$@"
     ;;
