@@ -1,6 +1,7 @@
 //! What a proxy tells its operator, and what the operator may tell a proxy. JSON over mutual TLS on the status port.
 //!
-//! - `GET /v1/report` answers a `Report`.
+//! - `GET /v1/report` answers a `Report`. With `?since=REVISION` the answer waits until the report has another revision, for
+//!   `LONGEST_WAIT` at the most.
 //! - `POST /v1/custody` with a `CustodyNote`: the accessor is on record; only now may a credential be read. 204, or 409
 //!   when the accessor is not the proxy's own.
 //! - `POST /v1/end` with an `EndOrder`: cut everyone off, shut everything, prove it, exit. 202.
@@ -8,8 +9,13 @@
 //! When the proxy exits it leaves the same `Report` as its termination message, so that the receipt outlives it.
 //! A report never holds a password, a token, SQL or a row.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// How long `GET /v1/report?since=` waits for another revision at the most.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// How far a proxy has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +156,9 @@ pub struct Report {
     pub grant_uid: String,
     /// Release of the proxy.
     pub version: String,
+    /// How often anything but the usage has changed, from 1. 0: a proxy of a release that did not count.
+    #[serde(default)]
+    pub revision: u64,
     /// How far it has come.
     pub phase: Phase,
     /// Accessor of the token that owns (or will own) the lease.

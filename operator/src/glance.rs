@@ -84,7 +84,7 @@ mod tests {
     use crds::AccessGrantStatus;
 
     use super::*;
-    use crate::grant::plan::tests_grant;
+    use crate::grant::plan::{tests_grant, tests_report};
 
     #[test]
     fn only_what_is_not_on_record_is_news() {
@@ -99,15 +99,10 @@ mod tests {
         });
         assert!(is_ready(&grant) && !is_ready(&tests_grant()));
         let said = Report {
-            grant_uid: "g1".into(),
-            version: "0".into(),
             phase: Phase::Ready,
             token_accessor: Some("accessor".into()),
-            lease: None,
-            server_version: None,
-            failure: None,
             usage: Usage { open_sessions: 1, sessions: 1, statements: 2, refused: 0, rows: 30, bytes: 400 },
-            end: None,
+            ..tests_report()
         };
         assert!(!is_news(&grant, &said));
         let changes: [fn(&mut Report); 5] = [

@@ -51,6 +51,7 @@ mod tests {
     fn the_longest_receipt_fits_and_is_still_json() {
         let line = ProofLine { item: "lease".into(), outcome: "Open".into(), detail: "\"é".repeat(5_000) };
         let report = Report {
+            revision: 1,
             grant_uid: "u".repeat(63),
             version: "0.1.0".into(),
             phase: Phase::Ended,

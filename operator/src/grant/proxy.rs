@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::report::{CustodyNote, End, EndOrder, Failure, Lease, Report, Usage};
+use access::report::{CustodyNote, End, EndOrder, Failure, LONGEST_WAIT, Lease, Report, Usage};
 use access::{ChildName, EndReason, PORT_STATUS};
 use jiff::Timestamp;
 use reqwest::{Client, Response, StatusCode, redirect, retry};
@@ -77,8 +77,20 @@ impl Proxy {
 
     /// What it says about itself.
     pub async fn report(&self) -> Result<Report, CallProxyError> {
+        self.report_since(None).await
+    }
+
+    /// The same, once it is of another revision than this one, or after a while.
+    pub async fn report_since(&self, revision: Option<u64>) -> Result<Report, CallProxyError> {
         let doing = "read its report";
-        let request = self.http.get(format!("{}/v1/report", self.base));
+        let url = format!("{}/v1/report", self.base);
+        let request = match revision {
+            Some(revision) => {
+                let patient = LONGEST_WAIT.saturating_add(TOTAL_TIMEOUT);
+                self.http.get(format!("{url}?since={revision}")).timeout(patient)
+            }
+            None => self.http.get(url),
+        };
         let mut response = expect(doing, request.send().await, StatusCode::OK)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|source| unreachable(doing, source))? {
@@ -121,6 +133,7 @@ fn can_be_recorded(report: &Report) -> bool {
     let Report {
         grant_uid: _,
         version: _,
+        revision: _,
         phase: _,
         token_accessor,
         lease,

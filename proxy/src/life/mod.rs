@@ -101,6 +101,7 @@ pub(crate) fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (E
     let report = Report {
         grant_uid,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: 1,
         phase: Phase::Ended,
         token_accessor: None,
         lease: None,

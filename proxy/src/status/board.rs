@@ -2,10 +2,11 @@
 //!
 //! No secret is ever put here: everything on the board may be read by the operator and stands in the last message.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use access::report::{End, Failure, Lease, Phase, Report};
+use access::report::{End, Failure, LONGEST_WAIT, Lease, Phase, Report};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::usage::UsageMeter;
 
@@ -19,12 +20,13 @@ pub struct Board {
 struct Inner {
     grant_uid: String,
     usage: Arc<UsageMeter>,
-    facts: Mutex<Facts>,
+    facts: watch::Sender<Facts>,
     on_record: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 struct Facts {
+    revision: u64,
     phase: Phase,
     token_accessor: Option<String>,
     lease: Option<Lease>,
@@ -45,6 +47,7 @@ impl Board {
     /// A proxy that has just started.
     pub fn new(grant_uid: String, usage: Arc<UsageMeter>) -> Self {
         let facts = Facts {
+            revision: 1,
             phase: Phase::Starting,
             token_accessor: None,
             lease: None,
@@ -52,16 +55,17 @@ impl Board {
             failure: None,
             end: None,
         };
-        let on_record = watch::Sender::new(false);
-        Self { inner: Arc::new(Inner { grant_uid, usage, facts: Mutex::new(facts), on_record }) }
+        let (facts, on_record) = (watch::Sender::new(facts), watch::Sender::new(false));
+        Self { inner: Arc::new(Inner { grant_uid, usage, facts, on_record }) }
     }
 
     /// Everything, as the operator reads it.
     pub fn report(&self) -> Report {
-        let facts = self.facts();
+        let facts = self.inner.facts.borrow();
         Report {
             grant_uid: self.inner.grant_uid.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: facts.revision,
             phase: facts.phase,
             token_accessor: facts.token_accessor.clone(),
             lease: facts.lease.clone(),
@@ -72,22 +76,31 @@ impl Board {
         }
     }
 
+    /// The same, once it has another revision than this one, or after a while.
+    pub async fn report_since(&self, revision: u64) -> Report {
+        let mut facts = self.inner.facts.subscribe();
+        // The sending side lives as long as `self`, so the wait can't fail.
+        let _ = timeout(LONGEST_WAIT, facts.wait_for(|facts| facts.revision != revision)).await;
+        self.report()
+    }
+
     /// Whether people can connect.
     pub fn is_ready(&self) -> bool {
-        self.facts().phase == Phase::Ready
+        self.inner.facts.borrow().phase == Phase::Ready
     }
 
     /// Shows the accessor of the token that will own the lease, and waits for somebody to put it on record.
     pub fn show_accessor(&self, accessor: &str) {
-        let mut facts = self.facts();
-        facts.phase = Phase::Custody;
-        facts.failure = None;
-        facts.token_accessor = Some(accessor.to_owned());
+        self.change(|facts| {
+            facts.phase = Phase::Custody;
+            facts.failure = None;
+            facts.token_accessor = Some(accessor.to_owned());
+        });
     }
 
     /// Somebody has `accessor` on record. Saying so twice changes nothing.
     pub fn confirm(&self, accessor: &str) -> Result<(), NotOurs> {
-        if self.facts().token_accessor.as_deref() != Some(accessor) {
+        if self.inner.facts.borrow().token_accessor.as_deref() != Some(accessor) {
             return Err(NotOurs);
         }
         self.inner.on_record.send_replace(true);
@@ -102,44 +115,49 @@ impl Board {
 
     /// The credential is about to be read, or was.
     pub fn leasing(&self) {
-        let mut facts = self.facts();
-        facts.phase = Phase::Leasing;
-        facts.failure = None;
+        self.change(|facts| {
+            facts.phase = Phase::Leasing;
+            facts.failure = None;
+        });
     }
 
     /// There is a lease.
     pub fn leased(&self, lease: Lease) {
-        self.facts().lease = Some(lease);
+        self.change(|facts| facts.lease = Some(lease));
     }
 
     /// Something is in the way; the message says what to do.
     pub fn failed(&self, failure: Failure) {
-        self.facts().failure = Some(failure);
+        self.change(|facts| facts.failure = Some(failure));
     }
 
     /// People can connect.
     pub fn ready(&self, server_version: &str) {
-        let mut facts = self.facts();
-        facts.phase = Phase::Ready;
-        facts.failure = None;
-        facts.server_version = Some(server_version.chars().take(VERSION_CHARACTERS).collect());
+        self.change(|facts| {
+            facts.phase = Phase::Ready;
+            facts.failure = None;
+            facts.server_version = Some(server_version.chars().take(VERSION_CHARACTERS).collect());
+        });
     }
 
     /// Nobody can connect any more.
     pub fn ending(&self) {
-        self.facts().phase = Phase::Ending;
+        self.change(|facts| facts.phase = Phase::Ending);
     }
 
     /// All is done.
     pub fn ended(&self, end: End) {
-        let mut facts = self.facts();
-        facts.phase = Phase::Ended;
-        facts.end = Some(end);
+        self.change(|facts| {
+            facts.phase = Phase::Ended;
+            facts.end = Some(end);
+        });
     }
 
-    fn facts(&self) -> MutexGuard<'_, Facts> {
-        // Each change is one assignment after another of whole values: a panic in between leaves nothing torn.
-        self.inner.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn change(&self, change: impl FnOnce(&mut Facts)) {
+        self.inner.facts.send_modify(|facts| {
+            facts.revision = facts.revision.saturating_add(1);
+            change(facts);
+        });
     }
 }
 
@@ -176,6 +194,35 @@ mod tests {
         assert!(board.is_ready());
         board.ending();
         assert!(!board.is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_seen_all_waits_for_news_but_not_for_ever() {
+        let board = board();
+        let first = board.report();
+        assert_eq!(board.report_since(0).await, first, "never seen, at once");
+        let began = tokio::time::Instant::now();
+        assert_eq!(board.report_since(first.revision).await, first);
+        assert_eq!(began.elapsed(), LONGEST_WAIT);
+        let (waiting, began) = (board.clone(), tokio::time::Instant::now());
+        let waiting = tokio::spawn(async move { waiting.report_since(first.revision).await });
+        tokio::task::yield_now().await;
+        board.show_accessor("ours");
+        let news = waiting.await.unwrap();
+        assert_eq!((news.phase, news.revision), (Phase::Custody, first.revision + 1));
+        assert_eq!(began.elapsed(), std::time::Duration::ZERO);
+        let changes: [fn(&Board); 5] = [
+            |board| board.leasing(),
+            |board| board.failed(Failure { reason: "VaultSealed".into(), message: "unseal it".into() }),
+            |board| board.ready("10.11.6-MariaDB"),
+            |board| board.ending(),
+            |board| board.show_accessor("another"),
+        ];
+        for (index, change) in changes.into_iter().enumerate() {
+            let before = board.report().revision;
+            change(&board);
+            assert_ne!(board.report().revision, before, "change {index}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use access::EndReason;
 use access::report::{CustodyNote, EndOrder, Report};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -85,8 +85,12 @@ fn router(operator: Operator) -> Router {
         .with_state(operator)
 }
 
-async fn report(State(operator): State<Operator>) -> Json<Report> {
-    Json(operator.board.report())
+async fn report(RawQuery(query): RawQuery, State(operator): State<Operator>) -> Json<Report> {
+    let since = query.and_then(|query| query.strip_prefix("since=")?.parse().ok());
+    Json(match since {
+        Some(revision) => operator.board.report_since(revision).await,
+        None => operator.board.report(),
+    })
 }
 
 async fn page(State(operator): State<Operator>) -> impl IntoResponse {

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use access::report::{CustodyNote, EndOrder, Report};
 use access::{ChildName, PORT_STATUS};
 use anyhow::Context;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -126,8 +126,12 @@ fn router(stand_in: Arc<StandIn>) -> Router {
         .with_state(stand_in)
 }
 
-async fn report(State(stand_in): State<Arc<StandIn>>) -> Json<Report> {
-    Json(stand_in.report())
+async fn report(RawQuery(query): RawQuery, State(stand_in): State<Arc<StandIn>>) -> Json<Report> {
+    let since = query.and_then(|query| query.strip_prefix("since=")?.parse().ok());
+    Json(match since {
+        Some(revision) => stand_in.report_since(revision).await,
+        None => stand_in.report(),
+    })
 }
 
 async fn custody(State(stand_in): State<Arc<StandIn>>, Json(note): Json<CustodyNote>) -> StatusCode {

@@ -2,10 +2,10 @@
 //!
 //! Vault and the database are asked as a proxy asks them, so what the operator finds there is real.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use access::report::{End, Lease, Phase, ProofLine, Report, Usage};
+use access::report::{End, LONGEST_WAIT, Lease, Phase, ProofLine, Report, Usage};
 use access::{EndReason, Grant, Item, Login, Outcome};
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +21,7 @@ const GIVING_BACK: Duration = Duration::from_secs(3);
 /// What the operator sees of one proxy, and what it told it.
 pub struct StandIn {
     grant: Grant,
-    report: Mutex<Report>,
+    report: watch::Sender<Report>,
     on_record: watch::Sender<bool>,
     told: watch::Sender<Option<Told>>,
 }
@@ -47,6 +47,7 @@ impl StandIn {
         let report = Report {
             grant_uid: grant.identity.uid.clone(),
             version: "stand-in".to_owned(),
+            revision: 1,
             phase: Phase::Starting,
             token_accessor: None,
             lease: None,
@@ -56,17 +57,25 @@ impl StandIn {
             end: None,
         };
         let (on_record, told) = (watch::Sender::new(false), watch::Sender::new(None));
-        Arc::new(Self { grant, report: Mutex::new(report), on_record, told })
+        Arc::new(Self { grant, report: watch::Sender::new(report), on_record, told })
     }
 
     /// What it says about itself.
     pub fn report(&self) -> Report {
-        self.shown().clone()
+        self.report.borrow().clone()
+    }
+
+    /// The same, once it has another revision, or after a while.
+    pub async fn report_since(&self, revision: u64) -> Report {
+        let mut report = self.report.subscribe();
+        let _ =
+            tokio::time::timeout(LONGEST_WAIT, report.wait_for(|report| report.revision != revision)).await;
+        self.report()
     }
 
     /// The accessor is on record, if it is this one's.
     pub fn confirm(&self, accessor: &str) -> bool {
-        let is_ours = self.shown().token_accessor.as_deref() == Some(accessor);
+        let is_ours = self.report.borrow().token_accessor.as_deref() == Some(accessor);
         if is_ours {
             self.on_record.send_replace(true);
         }
@@ -101,28 +110,26 @@ impl StandIn {
         let seconds = self.grant.seconds_left;
         let owner = vault.create_token(&login, &self.grant.vault.token_role, seconds).await?.value;
         let mut held = Held { owner: owner.token, lease_id: None };
-        {
-            let mut shown = self.shown();
+        self.shows(|shown| {
             shown.phase = Phase::Custody;
             shown.token_accessor = Some(owner.accessor);
-        }
+        });
         let mut on_record = self.on_record.subscribe();
         tokio::time::timeout(ON_RECORD, on_record.wait_for(|known| *known))
             .await
             .context("nobody had the accessor on record in time")??;
         vault.revoke_self(&login).await?;
-        self.shown().phase = Phase::Leasing;
+        self.shows(|shown| shown.phase = Phase::Leasing);
         let path = self.grant.target.lease.credentials_path();
         let lent = vault.read_credentials(&held.owner, &path).await?.value;
         held.lease_id = Some(lent.lease_id.clone());
         let seconds = SignedDuration::from_secs(i64::try_from(lent.seconds)?);
-        let mut shown = self.shown();
-        shown.lease = Some(Lease {
-            lease_id: lent.lease_id,
-            user_name: lent.user,
-            expires_at: Timestamp::now().checked_add(seconds)?,
+        let expires_at = Timestamp::now().checked_add(seconds)?;
+        // In two steps, as a proxy does.
+        self.shows(|shown| {
+            shown.lease = Some(Lease { lease_id: lent.lease_id, user_name: lent.user, expires_at });
         });
-        shown.phase = Phase::Ready;
+        self.shows(|shown| shown.phase = Phase::Ready);
         Ok(held)
     }
 
@@ -140,25 +147,25 @@ impl StandIn {
             None => Told { at: Instant::now(), reason: EndReason::Failed.word().to_owned() },
         };
         let cut_at = Timestamp::now();
-        self.shown().phase = Phase::Ending;
+        self.shows(|shown| shown.phase = Phase::Ending);
         let given_back = match &held {
             Some(held) => gives_back(vault, held).await,
             None => Err(anyhow::anyhow!("it was not opened")),
         };
-        let mut shown = self.shown();
-        shown.phase = Phase::Ended;
-        shown.end = Some(End {
-            reason: told.reason,
-            cut_at,
-            cut_millis: 0,
-            proofs: proofs(&given_back),
-            unanswered: Some(false),
+        let proofs = proofs(&given_back);
+        let end = End { reason: told.reason, cut_at, cut_millis: 0, proofs, unanswered: Some(false) };
+        self.shows(|shown| {
+            shown.phase = Phase::Ended;
+            shown.end = Some(end);
         });
-        shown.clone()
+        self.report()
     }
 
-    fn shown(&self) -> MutexGuard<'_, Report> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shows(&self, change: impl FnOnce(&mut Report)) {
+        self.report.send_modify(|report| {
+            report.revision += 1;
+            change(report);
+        });
     }
 }
 

@@ -16,6 +16,7 @@ use crds::{AccessGrant, AccessGrantStatus, GrantPhase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+pub use self::pod::said;
 use self::pod::{Pod, report, seen};
 use super::super::observed::{Child, Ending, Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
 use super::usage::used;
@@ -173,13 +174,7 @@ impl World {
                 unread: vec!["everything: no answer in time".into()],
                 setback: None,
                 ending: self.ending,
-                rules: Rules {
-                    network_policy: Child::Unknown,
-                    secret: Child::Unknown,
-                    role: Child::Unknown,
-                    role_binding: Child::Unknown,
-                    service_account: Child::Unknown,
-                },
+                rules: Rules::UNKNOWN,
                 pod: Known::Unknown,
                 report: None,
                 stopped: self.stopped.clone(),
@@ -218,7 +213,7 @@ impl World {
     /// Reconciles once, or dies before the step that `steps` counts down to, and with it all that was in its memory. Of steps
     /// that go at once the last may be the first.
     pub fn reconcile(&mut self, steps: &mut usize) {
-        let Plan { mut actions, order, look_again: _ } = self.plan();
+        let Plan { mut actions, order, look_again: _, listen: _ } = self.plan();
         if let Some(reason) = ended(&self.observe(), self.now) {
             self.ending.get_or_insert(Ending { since: self.now, reason });
         }

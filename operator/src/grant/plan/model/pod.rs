@@ -49,6 +49,22 @@ pub fn seen(pod: &Pod) -> PodSeen {
     }
 }
 
+/// What a proxy says that has just started.
+pub fn said() -> Report {
+    Report {
+        grant_uid: "g1".into(),
+        version: "0".into(),
+        revision: 1,
+        phase: Phase::Starting,
+        token_accessor: None,
+        lease: None,
+        server_version: None,
+        failure: None,
+        usage: Usage::default(),
+        end: None,
+    }
+}
+
 pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
     if pod.died || pod.stuck {
         return None;
@@ -56,8 +72,6 @@ pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
     let phase = pod.phase?;
     let proof = |item: &str| ProofLine { item: item.into(), outcome: "Proved".into(), detail: "seen".into() };
     Some(Report {
-        grant_uid: "g1".into(),
-        version: "0".into(),
         phase,
         token_accessor: pod.accessor.clone(),
         lease: pod.lease_id.as_ref().map(|id| Lease {
@@ -65,7 +79,6 @@ pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
             user_name: "v-user".into(),
             expires_at: "2026-01-01T12:30:00Z".parse().unwrap(),
         }),
-        server_version: None,
         failure: pod
             .failure
             .as_ref()
@@ -89,5 +102,6 @@ pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
             },
             unanswered: Some(false),
         }),
+        ..said()
     })
 }
