@@ -98,10 +98,12 @@ async fn grants(context: Arc<Context>) {
     let (store, grants) = listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), |_| {}, told);
     let telling = Arc::clone(&context);
     // What changes stands in the store already.
-    let grants = grants.inspect(move |grant| {
-        if let Ok(grant) = grant {
+    let grants = grants.filter(move |grant| {
+        let is_news = grant.as_ref().map_or(true, |grant| {
             telling.awaited.tell(&grant.uid().unwrap_or_default());
-        }
+            !telling.is_as_written(grant)
+        });
+        std::future::ready(is_news)
     });
     let [by_database, by_policy, by_approval, by_account] = [(); 4].map(|()| store.clone());
     context.grants.set(store.clone()).ok();

@@ -5,6 +5,7 @@ pub mod awaited;
 pub mod children;
 pub mod error;
 pub mod identity;
+pub mod listening;
 pub mod observe;
 pub mod observed;
 pub mod plan;
@@ -94,7 +95,7 @@ async fn begins_to_end(cached: &AccessGrant, store: Option<&Store<AccessGrant>>,
     }
 }
 
-async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantError> {
+async fn look(cached: &AccessGrant, context: &Arc<Context>) -> Result<Action, GrantError> {
     // Those that end wait for no others, and those that open for none that are ready; how many are read about at once is bounded.
     let turns = match cached.status.as_ref().map(|status| status.phase) {
         _ if plan::own_end(cached, now()).is_some() => &context.ends,
@@ -107,7 +108,7 @@ async fn look(cached: &AccessGrant, context: &Context) -> Result<Action, GrantEr
 
 async fn look_now(
     cached: &AccessGrant,
-    context: &Context,
+    context: &Arc<Context>,
     turn: Option<SemaphorePermit<'_>>,
 ) -> Result<Action, GrantError> {
     let api: Api<AccessGrant> =
@@ -136,7 +137,11 @@ async fn look_now(
     if let Some(reason) = plan::ended(&observed, time) {
         context.note_ending(&cached.uid().unwrap_or_default(), Ending { since: time, reason });
     }
-    let Plan { actions, order, look_again } = plan::plan(&observed, time);
+    let Plan { actions, order, look_again, listen } = plan::plan(&observed, time);
+    let address = observed.pod.there().and_then(|pod| pod.address);
+    if let Some(address) = address.filter(|_| listen) {
+        listening::listen(context, &observed.grant, (address, observed.report.clone()), time);
+    }
     let done = Steps { context, observed: &observed, now: time }.obey(actions, order).await;
     context
         .note_setback(&cached.uid().unwrap_or_default(), done.as_ref().err().and_then(GrantError::because));

@@ -32,13 +32,21 @@ pub async fn observe(
     let name = ChildName::of(&grant.uid().unwrap_or_default());
     let mut unread = Unread::default();
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &context.config.proxies_namespace);
-    let (links, rules, pod) =
-        tokio::join!(links(context, &grant), rules(context, &grant, &name), pods.get_opt(name.as_str()),);
-    let rules = rules.into_seen(&mut unread);
-    let Links { request, database, policy, approvals } = links.into_seen(&grant, &mut unread);
+    let ends = plan::own_end(&grant, now).is_some();
+    let (request, sources, pod) =
+        tokio::join!(request(context, &grant), sources(context, &grant, ends), pods.get_opt(name.as_str()));
+    let request = request_link(&grant, &unread.read("the AccessRequest", request));
+    let Sources { database, policy, approvals } =
+        sources.map_or(Sources::UNKNOWN, |sources| sources.into_seen(&grant, &mut unread));
     let pod = match unread.read("the proxy pod", pod) {
         Known::Seen(pod) => Known::Seen(pod.filter(|pod| owner(pod) == grant.uid())),
         Known::Unknown => Known::Unknown,
+    };
+    let rules = match &pod {
+        // They stay as they are until it has gone.
+        Known::Seen(Some(_)) if ends => Rules::UNKNOWN,
+        Known::Seen(_) => rules(context, &grant).await.into_seen(&mut unread),
+        Known::Unknown => Rules::UNKNOWN,
     };
     drop(turn);
     let report = match &pod {
@@ -79,20 +87,14 @@ pub async fn observe(
 
 /// Observes a grant that is shut: all that is left is to say so to its request.
 pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
-    let namespace = grant.namespace().unwrap_or_default();
-    let requests: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
     let mut unread = Unread::default();
-    let request = unread.read("the AccessRequest", requests.get_opt(&grant.spec.request.name).await);
-    let request = match grant.spec.terms.probe {
-        true => RequestLink::Closed,
-        false => request_link(&request, &grant.spec.request.uid),
-    };
+    let request = unread.read("the AccessRequest", request(context, &grant).await);
     Observed {
-        request,
+        request: request_link(&grant, &request),
         database: Link::Unknown,
         policy: Link::Unknown,
         approvals: Link::Unknown,
-        rules: Rules::default(),
+        rules: Rules::UNKNOWN,
         pod: Known::Unknown,
         report: None,
         stopped: None,
@@ -144,48 +146,52 @@ async fn metadata<K: Namespaced>(
     Api::<K>::namespaced(context.client.clone(), namespace).get_metadata_opt(name).await
 }
 
-/// What the grant stands on, as it was read.
-struct ReadLinks {
-    request: Result<Option<AccessRequest>, kube::Error>,
+async fn request(context: &Context, grant: &AccessGrant) -> Result<Option<AccessRequest>, kube::Error> {
+    let namespace = grant.namespace().unwrap_or_default();
+    let requests: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
+    requests.get_opt(&grant.spec.request.name).await
+}
+
+/// What the grant was made from, as it was read.
+struct ReadSources {
     database: Result<Option<Database>, kube::Error>,
     policy: Result<Option<Metadata<AccessPolicy>>, kube::Error>,
     approvals: Result<bool, kube::Error>,
 }
 
 /// Whether it is still there.
-struct Links {
-    request: RequestLink,
+struct Sources {
     database: Link,
     policy: Link,
     approvals: Link,
 }
 
-async fn links(context: &Context, grant: &AccessGrant) -> ReadLinks {
+impl Sources {
+    const UNKNOWN: Self = Self { database: Link::Unknown, policy: Link::Unknown, approvals: Link::Unknown };
+}
+
+/// A grant that ends does so whatever became of them.
+async fn sources(context: &Context, grant: &AccessGrant, ends: bool) -> Option<ReadSources> {
+    if ends {
+        return None;
+    }
     let (namespace, terms) = (grant.namespace().unwrap_or_default(), &grant.spec.terms);
-    let requests: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
     let databases: Api<Database> = Api::namespaced(context.client.clone(), &namespace);
-    let (request, database, policy, approvals) = tokio::join!(
-        requests.get_opt(&grant.spec.request.name),
+    let (database, policy, approvals) = tokio::join!(
         databases.get_opt(&terms.database),
         metadata::<AccessPolicy>(context, &namespace, &terms.policy),
         approvals(context, grant),
     );
-    ReadLinks { request, database, policy, approvals }
+    Some(ReadSources { database, policy, approvals })
 }
 
-impl ReadLinks {
-    fn into_seen(self, grant: &AccessGrant, unread: &mut Unread) -> Links {
-        let Self { request, database, policy, approvals } = self;
-        let request = unread.read("the AccessRequest", request);
+impl ReadSources {
+    fn into_seen(self, grant: &AccessGrant, unread: &mut Unread) -> Sources {
+        let Self { database, policy, approvals } = self;
         let database = unread.read("the Database", database);
         let policy = unread.read("the AccessPolicy", policy);
         let terms = &grant.spec.terms;
-        Links {
-            // Nobody asked for a probe.
-            request: match terms.probe {
-                true => RequestLink::Closed,
-                false => request_link(&request, &grant.spec.request.uid),
-            },
+        Sources {
             database: match (link(&database, &terms.database_uid), &database) {
                 (Link::Same, Known::Seen(Some(database))) if database_changed(grant, &database.spec) => {
                     Link::Changed
@@ -238,9 +244,10 @@ impl ReadRules {
     }
 }
 
-async fn rules(context: &Context, grant: &AccessGrant, name: &ChildName) -> ReadRules {
+async fn rules(context: &Context, grant: &AccessGrant) -> ReadRules {
     let place = context.config.proxies_namespace.as_str();
     let account = format!("{}.{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database);
+    let name = ChildName::of(&grant.uid().unwrap_or_default());
     let name = name.as_str();
     let (network_policy, secret, role, role_binding, service_account) = tokio::join!(
         metadata::<NetworkPolicy>(context, place, name),
@@ -276,9 +283,13 @@ fn link<K: Resource>(object: &Known<Option<K>>, uid: &str) -> Link {
     }
 }
 
-fn request_link(request: &Known<Option<AccessRequest>>, uid: &str) -> RequestLink {
+fn request_link(grant: &AccessGrant, request: &Known<Option<AccessRequest>>) -> RequestLink {
+    if grant.spec.terms.probe {
+        // Nobody asked for it.
+        return RequestLink::Closed;
+    }
     let request = match request {
-        Known::Seen(Some(request)) if is_same(request, uid) => request,
+        Known::Seen(Some(request)) if is_same(request, &grant.spec.request.uid) => request,
         Known::Seen(_) => return RequestLink::Gone,
         Known::Unknown => return RequestLink::Unknown,
     };

@@ -100,7 +100,7 @@ pub enum Link {
     Changed,
     /// It is gone or going, or another one has its name.
     Gone,
-    /// It could not be read.
+    /// It could not be read, or the grant ends whatever became of it.
     Unknown,
 }
 
@@ -141,6 +141,17 @@ pub struct Rules {
     pub service_account: Child,
 }
 
+impl Rules {
+    /// Nobody has read them.
+    pub const UNKNOWN: Self = Self {
+        network_policy: Child::Unknown,
+        secret: Child::Unknown,
+        role: Child::Unknown,
+        role_binding: Child::Unknown,
+        service_account: Child::Unknown,
+    };
+}
+
 /// Whether a child is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Child {
@@ -149,7 +160,7 @@ pub enum Child {
     Missing,
     /// There.
     Present,
-    /// It could not be read.
+    /// It could not be read, or nobody has to know.
     Unknown,
 }
 

@@ -2,7 +2,7 @@
 //! Vault, prove it. Cutting off never waits for the proof.
 
 use access::EndReason;
-use access::report::Phase;
+use access::report::{Phase, Report};
 use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, ProbeStatus, Reason, find_condition};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -18,9 +18,11 @@ use super::{Action, Order, Plan, let_go, own_end};
 const TO_PROVE: SignedDuration = SignedDuration::from_secs(10);
 /// How long after its deletion a pod may stay before its NetworkPolicy closes everything.
 const TO_LEAVE: SignedDuration = SignedDuration::from_secs(30);
-/// How often a proxy that ends is asked.
-const ENDING: SignedDuration = SignedDuration::from_millis(100);
-/// How long Kubernetes' own events are waited for.
+/// How soon a proxy is told again that does not say yet that it ends.
+const TOLD: SignedDuration = SignedDuration::from_millis(500);
+/// How soon a pod that goes is looked at again though nothing is heard of it.
+const LISTENED: SignedDuration = SignedDuration::from_secs(5);
+/// How soon it is tried again to read what could not be read.
 const PATIENT: SignedDuration = SignedDuration::from_secs(2);
 /// How long whoever shuts the leases is waited for, until we look ourselves whether they are still in hand.
 const LEASES: SignedDuration = SignedDuration::from_secs(30);
@@ -53,6 +55,9 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     draft.then(pod_goes(observed, reason, elapsed));
     draft.then(rules_go(observed, now));
     draft.then(shut_leases(observed, &draft.status, elapsed));
+    if observed.pod.there().is_some_and(|pod| pod.state == PodState::Running) {
+        draft.listen();
+    }
     draft.again_in(pace(observed, elapsed));
     draft.finish()
 }
@@ -182,8 +187,13 @@ fn shut_leases(observed: &Observed, status: &AccessGrantStatus, elapsed: SignedD
 
 fn pace(observed: &Observed, elapsed: SignedDuration) -> SignedDuration {
     match &observed.pod {
-        Known::Seen(Some(pod)) if pod.state == PodState::Running && elapsed < TO_PROVE => ENDING,
-        Known::Seen(Some(_)) | Known::Unknown => PATIENT,
+        Known::Seen(Some(pod)) if pod.state == PodState::Running && elapsed < TO_PROVE => {
+            let says_so = |report: &Report| matches!(report.phase, Phase::Ending | Phase::Ended);
+            let again = if observed.report.as_ref().is_some_and(says_so) { LISTENED } else { TOLD };
+            again.min(TO_PROVE.saturating_sub(elapsed))
+        }
+        Known::Seen(Some(_)) => LISTENED,
+        Known::Unknown => PATIENT,
         // The rules go in this very plan; only Vault is left, and who asks it says when it has answered.
         Known::Seen(None) => LEASES,
     }

@@ -17,13 +17,15 @@ pub struct Draft<'a> {
     actions: Vec<Action>,
     order: Order,
     look_again: Option<Timestamp>,
+    listen: bool,
 }
 
 impl<'a> Draft<'a> {
     /// Nothing yet: the status as it is, no step, and no look before something changes.
     pub fn of(observed: &'a Observed, now: Timestamp) -> Self {
         let status = observed.grant.status.clone().unwrap_or_default();
-        Self { observed, status, now, actions: Vec::new(), order: Order::Strict, look_again: None }
+        let (actions, order) = (Vec::new(), Order::Strict);
+        Self { observed, status, now, actions, order, look_again: None, listen: false }
     }
 
     /// Its steps go together so.
@@ -61,14 +63,19 @@ impl<'a> Draft<'a> {
         self.look_again = Some(self.look_again.map_or(time, |again| again.min(time)));
     }
 
+    /// A look, too, when the proxy says something new.
+    pub fn listen(&mut self) {
+        self.listen = true;
+    }
+
     /// The plan. The status goes first, and only when it differs.
     pub fn finish(self) -> Plan {
-        let Self { observed, status, now: _, actions: rest, order, look_again } = self;
+        let Self { observed, status, now: _, actions: rest, order, look_again, listen } = self;
         let mut actions = Vec::new();
         if observed.grant.status.as_ref() != Some(&status) {
             actions.push(Action::Record(Box::new(status)));
         }
         actions.extend(rest);
-        Plan { actions, order, look_again }
+        Plan { actions, order, look_again, listen }
     }
 }

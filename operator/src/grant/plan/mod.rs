@@ -25,7 +25,9 @@ mod proofs;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub use model::grant as tests_grant;
+mod wakes;
+#[cfg(test)]
+pub use model::{grant as tests_grant, said as tests_report};
 
 use access::report::Report;
 use access::{EndReason, Used};
@@ -45,6 +47,8 @@ pub struct Plan {
     pub order: Order,
     /// When to look again even if nothing changes. `None`: wait for an event.
     pub look_again: Option<Timestamp>,
+    /// Whether to look, too, when the proxy says something new.
+    pub listen: bool,
 }
 
 /// How the steps of a plan go together.

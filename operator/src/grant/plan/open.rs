@@ -14,10 +14,10 @@ use super::trust::untrusted;
 use super::usage::{self, used};
 use super::{Action, ChildKind, Knows, Plan};
 
-/// How often a proxy that starts is asked how far it is.
-const STARTING: SignedDuration = SignedDuration::from_millis(150);
-/// How long a proxy is asked that often.
-const NEW: SignedDuration = SignedDuration::from_secs(15);
+/// How soon a probe that is ready is looked at again: it has nothing to wait for.
+const PROBED: SignedDuration = SignedDuration::from_millis(150);
+/// How soon a proxy that starts is looked at again though it says nothing new.
+const LISTENED: SignedDuration = SignedDuration::from_secs(5);
 /// How long a grant that is ready is left alone when nothing of it changes: everything that it stands on is watched. Some wait a little
 /// less, so that those that were opened together are not looked at together.
 const SETTLED: SignedDuration = SignedDuration::from_mins(60);
@@ -178,7 +178,10 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         }
         draft.then([Action::TellCustody { token_accessor: accessor }]);
     }
-    draft.again_in(pace(is_ready, pod, report, draft.now, &observed.grant));
+    if pod.state == PodState::Running && !is_ready {
+        draft.listen();
+    }
+    draft.again_in(pace(is_ready, pod, report, &observed.grant));
 }
 
 /// Why nothing is opened now, if so.
@@ -223,21 +226,13 @@ fn repairs(rules: &Rules, used: Used) -> Vec<Action> {
     .collect()
 }
 
-fn pace(
-    is_ready: bool,
-    pod: &PodSeen,
-    report: Option<&Report>,
-    now: Timestamp,
-    grant: &AccessGrant,
-) -> SignedDuration {
-    let failed = report.is_some_and(|report| report.failure.is_some());
-    let is_new = pod.started_at.is_none_or(|started| now.duration_since(started) < NEW);
+fn pace(is_ready: bool, pod: &PodSeen, report: Option<&Report>, grant: &AccessGrant) -> SignedDuration {
     match (&pod.state, is_ready) {
-        (PodState::Running, true) if grant.spec.terms.probe => STARTING,
+        (PodState::Running, true) if grant.spec.terms.probe => PROBED,
         (PodState::Running, true) if report.is_none() => SILENT,
         (PodState::Running, true) => earlier(SETTLED, &grant.uid().unwrap_or_default()),
-        (PodState::Running, false) if !failed && is_new => STARTING,
-        (PodState::Running | PodState::Pending(_) | PodState::Finished { .. }, _) => PATIENT,
+        (PodState::Running, false) => LISTENED,
+        (PodState::Pending(_) | PodState::Finished { .. }, _) => PATIENT,
     }
 }
 
