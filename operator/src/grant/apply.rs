@@ -43,8 +43,8 @@ impl Steps<'_> {
     pub async fn obey(&self, actions: Vec<Action>, order: Order) -> Result<(), GrantError> {
         match order {
             Order::Strict => {
-                for action in actions {
-                    self.step(action).await?;
+                for steps in actions.chunk_by(|one, next| stands_alone(one) && stands_alone(next)) {
+                    self.all(steps.to_vec()).await?;
                 }
                 Ok(())
             }
@@ -243,6 +243,12 @@ impl Steps<'_> {
         let namespace = self.observed.grant.namespace().unwrap_or_default();
         Api::namespaced(self.context.client.clone(), &namespace)
     }
+}
+
+/// Whether a step makes what needs none of the grant's other children.
+fn stands_alone(action: &Action) -> bool {
+    use ChildKind::{NetworkPolicy, Role, Secret, ServiceAccount};
+    matches!(action, Action::Apply(NetworkPolicy | ServiceAccount | Secret(..) | Role))
 }
 
 /// Whether a step takes nothing away that the status does not tell yet.

@@ -54,7 +54,8 @@ pub struct Plan {
 /// How the steps of a plan go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// One after the other, and the first that fails is the last: what opens stands on what was done before.
+    /// One after the other, and the first that fails is the last: what opens stands on what was done before. Only children that need no
+    /// other are made at once.
     Strict,
     /// The status and the word to the proxy at once; the rest at once when the status is written, for it takes away what only
     /// the status will tell then.
