@@ -23,6 +23,12 @@ const AT_MOST: Duration = Duration::from_secs(30);
 /// How long to wait before a proxy is asked again that does not listen yet, or of a release that answers at once.
 const AGAIN_IN: Duration = Duration::from_millis(100);
 
+/// How often the same proxy is heard, or asked, at once. An honest one has no more to say; a proxy that was taken over may never stop.
+const OFTEN: u32 = 20;
+
+/// How long it waits to be heard after that.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The proxies that are listened to, by uid of their grants.
 #[derive(Default)]
 pub struct Listening(Mutex<HashMap<String, Listener>>);
@@ -32,6 +38,8 @@ struct Listener {
     address: IpAddr,
     /// What the proxy had said before, if anything.
     revision: Option<u64>,
+    /// How many listened there before.
+    earlier: u32,
     task: AbortHandle,
 }
 
@@ -63,6 +71,8 @@ pub fn listen(
     if listening.get(&uid).is_some_and(|listener| is_the_same(listener) && !listener.task.is_finished()) {
         return;
     }
+    let before = listening.get(&uid).filter(|listener| listener.address == address);
+    let earlier = before.map_or(0, |listener| listener.earlier.saturating_add(1));
     let Some(proxy) = observe::proxy(context, grant, address, now).map(Arc::new) else { return };
     let (waking, reference) = (Arc::clone(context), ObjectRef::from_obj(grant));
     let task = tokio::spawn(async move {
@@ -71,12 +81,17 @@ pub fn listen(
             async move { proxy.report_since(revision).await.ok() }
         };
         timeout(AT_MOST, news(ask, said)).await.ok();
+        sleep(pause(earlier)).await;
         waking.wake(reference);
     });
-    let listener = Listener { address, revision, task: task.abort_handle() };
-    if let Some(earlier) = listening.insert(uid, listener) {
-        earlier.task.abort();
+    let listener = Listener { address, revision, earlier, task: task.abort_handle() };
+    if let Some(last) = listening.insert(uid, listener) {
+        last.task.abort();
     }
+}
+
+fn pause(earlier: u32) -> Duration {
+    if earlier < OFTEN { Duration::ZERO } else { PAUSE }
 }
 
 /// Returns when the proxy says something else that gives somebody something to do, or nothing any more.
@@ -84,14 +99,15 @@ async fn news<F>(ask: impl Fn(Option<u64>) -> F, mut said: Option<Report>)
 where
     F: Future<Output = Option<Report>>,
 {
-    loop {
+    for asked in 0_u32.. {
         let says = ask(said.as_ref().map(|said| said.revision)).await;
-        if says == said {
-            sleep(AGAIN_IN).await;
-        } else if says.as_ref().is_some_and(is_on_its_way) {
-            said = says;
-        } else {
+        let is_new = says != said;
+        if is_new && !says.as_ref().is_some_and(is_on_its_way) {
             return;
+        }
+        said = says;
+        if !is_new || asked >= OFTEN {
+            sleep(AGAIN_IN).await;
         }
     }
 }
@@ -161,6 +177,17 @@ mod tests {
         for answer in [Some(fails), None] {
             assert_eq!(asked(vec![answer], Some(starts.clone())).await, (vec![Some(1)], Duration::ZERO));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_proxy_that_never_stops_is_not_asked_without_a_pause() {
+        let chatter = (0..100).map(|revision| Some(says(Phase::Ending, revision)));
+        let (asked, took) = asked(chatter.chain([None]).collect(), None).await;
+        assert_eq!((asked.len(), took), (101, AGAIN_IN * (100 - OFTEN)));
+        assert_eq!(
+            [0, OFTEN - 1, OFTEN, u32::MAX].map(pause),
+            [Duration::ZERO, Duration::ZERO, PAUSE, PAUSE]
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -122,26 +122,26 @@ async fn vault(cluster: &Cluster) -> anyhow::Result<vault::Vault> {
 
 impl Scale {
     async fn measures(&mut self, cluster: &Cluster, many: usize) -> anyhow::Result<()> {
-        self.opens(FEW + REVOKED).await?;
+        self.opens(cluster, FEW + REVOKED).await?;
         self.idle(cluster, &format!("{} live", FEW + REVOKED)).await?;
         self.revokes_one_by_one(FEW).await?;
         self.dies_beside_history(cluster, many).await?;
-        self.opens(many + REVOKED).await?;
+        self.opens(cluster, many + REVOKED).await?;
         self.idle(cluster, &format!("{} live", many + REVOKED)).await?;
         self.revokes_one_by_one(many).await?;
-        self.opens(many).await?;
+        self.opens(cluster, many).await?;
         self.revokes_at_once().await?;
         self.ends_beside_a_dead_database().await
     }
 
     /// Asks for as many as are missing, and waits until all are ready.
-    async fn opens(&mut self, live: usize) -> anyhow::Result<()> {
+    async fn opens(&mut self, cluster: &Cluster, live: usize) -> anyhow::Result<()> {
         let missing = live.saturating_sub(self.grants.of(GrantPhase::Ready).len());
         if missing == 0 {
             return Ok(());
         }
         eprintln!("{missing} grants are opened");
-        let began = Instant::now();
+        let (began, requests) = (Instant::now(), operator::requests_so_far(cluster).await?);
         let numbers = self.asked..self.asked + missing;
         self.asked += missing;
         let within = OPENED * u32::try_from(missing)? + Duration::from_secs(120);
@@ -154,12 +154,12 @@ impl Scale {
             done = async { tokio::try_join!(self.people.ask(&self.teams, numbers), ready) } => done.map(drop)?,
             () = self.grants.tell() => {}
         }
-        let rate = missing as f64 / began.elapsed().as_secs_f64();
-        self.figures.add(Figure::of(
-            &format!("up to {live} live: grants opened in a second"),
-            "/s",
-            vec![rate],
-        ));
+        let missing = missing as f64;
+        let rate = missing / began.elapsed().as_secs_f64();
+        let each = (operator::requests_so_far(cluster).await? - requests) / missing;
+        let opened = format!("up to {live} live: grants opened in a second");
+        self.figures.add(Figure::of(&opened, "/s", vec![rate]));
+        self.figures.add(Figure::of("requests to the API server for each of them", "", vec![each]));
         Ok(())
     }
 

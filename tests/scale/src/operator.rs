@@ -43,6 +43,11 @@ pub async fn idle(cluster: &Cluster) -> anyhow::Result<Idle> {
     Ok(idle)
 }
 
+/// Requests that the leader has sent to the API server so far.
+pub async fn requests_so_far(cluster: &Cluster) -> anyhow::Result<f64> {
+    requests(cluster, &cluster.leader().await?).await
+}
+
 /// How often its container was started again.
 async fn restarts(cluster: &Cluster, pod: &str) -> anyhow::Result<i32> {
     let status = cluster.system::<Pod>().get(pod).await?.status.unwrap_or_default();
