@@ -294,7 +294,7 @@ case $what in
     prepare
     plan "${THEN[@]}"
     # Who may reach whom is measured nowhere here, and a network plugin would be busy with ten thousand pods that are none.
-    # Memory as docs/operating.md has it for that many.
+    # Memory for that many, as docs/figures.md has it for each.
     CILIUM_FLAGS="--enable-policy=never --enable-k8s-networkpolicy=false" cluster_up --set grants.maxLive=100000 \
       --set operator.resources.limits.memory=$((160 + ${1:-10000} / 32))Mi \
       --set-string 'proxies.nodeSelector.keyhole\.test/stand-ins=true' \

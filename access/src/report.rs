@@ -156,7 +156,7 @@ pub struct Report {
     pub grant_uid: String,
     /// Release of the proxy.
     pub version: String,
-    /// How often anything but the usage has changed, from 1. 0: a proxy of a release that did not count.
+    /// How often anything but the usage was set, from 1. 0: a proxy of a release that did not count.
     #[serde(default)]
     pub revision: u64,
     /// How far it has come.

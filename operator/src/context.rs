@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::grant::awaited::Awaited;
 use crate::grant::listening::Listening;
 use crate::grant::observed::Ending;
+use crate::grant::written::Written;
 use crate::leases::{LeaseDesk, Records, VaultDesk};
 use crate::metrics::Metrics;
 use crate::pki::operator::Identity;
@@ -93,6 +94,8 @@ pub struct Context {
     pub awaited: Awaited,
     /// Proxies that start or end.
     pub listening: Listening,
+    /// Grants as we wrote them.
+    pub written: Written,
     memory: Mutex<HashMap<String, Memory>>,
     last_words: Mutex<HashMap<String, LastWords>>,
     addresses: Mutex<HashMap<String, IpAddr>>,
@@ -111,7 +114,6 @@ struct Memory {
     created: Option<Timestamp>,
     usage: Option<Timestamp>,
     told: bool,
-    written: Option<String>,
     setback: Option<Because>,
     stopped: Option<String>,
     ending: Option<Ending>,
@@ -165,6 +167,7 @@ impl Context {
             wakes: Mutex::new(Some(wakes)),
             awaited: Awaited::default(),
             listening: Listening::default(),
+            written: Written::default(),
             memory: Mutex::default(),
             last_words: Mutex::default(),
             addresses: Mutex::default(),
@@ -229,19 +232,6 @@ impl Context {
         self.remembering(|memory| {
             !std::mem::replace(&mut memory.entry(uid.to_owned()).or_default().told, true)
         })
-    }
-
-    /// Keeps of which resourceVersion a grant is as we wrote it.
-    pub fn note_written(&self, grant: &AccessGrant) {
-        let uid = grant.uid().unwrap_or_default();
-        self.remembering(|memory| memory.entry(uid).or_default().written = grant.resource_version());
-    }
-
-    /// Whether the grant is as we wrote it last: whoever wrote it knows already.
-    pub fn is_as_written(&self, grant: &AccessGrant) -> bool {
-        let uid = grant.uid().unwrap_or_default();
-        let written = self.remembering(|memory| memory.get(&uid)?.written.clone());
-        written.is_some() && written == grant.resource_version()
     }
 
     /// Keeps what a pod left. Its object may be gone a moment later, and only the watch has seen its last state.
@@ -310,6 +300,7 @@ impl Context {
         let uid = grant.uid().unwrap_or_default();
         self.leases.forget(grant.status.as_ref().map_or(&[], |status| &status.leases));
         self.listening.forget(&uid);
+        self.written.forget(&uid);
         self.remembering(|memory| memory.remove(&uid));
         locked(&self.last_words).remove(&uid);
         locked(&self.addresses).remove(&uid);

@@ -97,11 +97,11 @@ async fn grants(context: Arc<Context>) {
     };
     let (store, grants) = listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), |_| {}, told);
     let telling = Arc::clone(&context);
-    // What changes stands in the store already.
+    // What changes stands in the store already. What we wrote ourselves is no reason to look.
     let grants = grants.filter(move |grant| {
         let is_news = grant.as_ref().map_or(true, |grant| {
             telling.awaited.tell(&grant.uid().unwrap_or_default());
-            !telling.is_as_written(grant)
+            !telling.written.is_as_written(grant)
         });
         std::future::ready(is_news)
     });

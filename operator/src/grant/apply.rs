@@ -126,7 +126,7 @@ impl Steps<'_> {
         after.status = Some(status);
         let api: Api<AccessGrant> = self.own_namespace();
         let written = api.replace_status(&before.name_any(), &PostParams::default(), &after).await;
-        self.context.note_written(&written.map_err(GrantError::Record)?);
+        self.context.written.note(&written.map_err(GrantError::Record)?);
         told::changes(self.context, self.observed, &after, self.now);
         if after.status.as_ref().is_some_and(|status| status.settled) {
             // The loops see it no more.

@@ -11,8 +11,9 @@ use crds::AccessGrant;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::observe;
 use crate::context::Context;
@@ -23,24 +24,36 @@ const AT_MOST: Duration = Duration::from_secs(30);
 /// How long to wait before a proxy is asked again that does not listen yet, or of a release that answers at once.
 const AGAIN_IN: Duration = Duration::from_millis(100);
 
-/// How often the same proxy is heard, or asked, at once. An honest one has no more to say; a proxy that was taken over may never stop.
+/// The most proxies that are listened to at once. The others are looked at as often as their plans say.
+const AT_ONCE: usize = 256;
+
+/// How often the same proxy is heard, or asked, without a pause. An honest one has no more to say; one that was taken over may never stop.
 const OFTEN: u32 = 20;
 
 /// How long it waits to be heard after that.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The proxies that are listened to, by uid of their grants.
-#[derive(Default)]
-pub struct Listening(Mutex<HashMap<String, Listener>>);
+pub struct Listening {
+    listeners: Mutex<HashMap<String, Listener>>,
+    places: Semaphore,
+}
 
 /// Who listens to one proxy.
 struct Listener {
     address: IpAddr,
     /// What the proxy had said before, if anything.
     revision: Option<u64>,
-    /// How many listened there before.
+    /// How many of those before it heard something at once.
     earlier: u32,
+    since: Instant,
     task: AbortHandle,
+}
+
+impl Default for Listening {
+    fn default() -> Self {
+        Self { listeners: Mutex::default(), places: Semaphore::new(AT_ONCE) }
+    }
 }
 
 impl Listening {
@@ -52,7 +65,7 @@ impl Listening {
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<String, Listener>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -72,7 +85,7 @@ pub fn listen(
         return;
     }
     let before = listening.get(&uid).filter(|listener| listener.address == address);
-    let earlier = before.map_or(0, |listener| listener.earlier.saturating_add(1));
+    let earlier = before.map_or(0, |before| heard(before.earlier, before.since.elapsed()));
     let Some(proxy) = observe::proxy(context, grant, address, now).map(Arc::new) else { return };
     let (waking, reference) = (Arc::clone(context), ObjectRef::from_obj(grant));
     let task = tokio::spawn(async move {
@@ -80,14 +93,25 @@ pub fn listen(
             let proxy = Arc::clone(&proxy);
             async move { proxy.report_since(revision).await.ok() }
         };
-        timeout(AT_MOST, news(ask, said)).await.ok();
+        let listens = async {
+            // It is closed by nobody.
+            let _place = waking.listening.places.acquire().await;
+            news(ask, said).await;
+        };
+        timeout(AT_MOST, listens).await.ok();
         sleep(pause(earlier)).await;
         waking.wake(reference);
     });
-    let listener = Listener { address, revision, earlier, task: task.abort_handle() };
+    let since = Instant::now();
+    let listener = Listener { address, revision, earlier, since, task: task.abort_handle() };
     if let Some(last) = listening.insert(uid, listener) {
         last.task.abort();
     }
+}
+
+/// How often a proxy was heard at once lately, with one more that took this long.
+fn heard(earlier: u32, took: Duration) -> u32 {
+    if took < PAUSE { earlier.saturating_add(1) } else { earlier.saturating_sub(1) }
 }
 
 fn pause(earlier: u32) -> Duration {
@@ -102,7 +126,7 @@ where
     for asked in 0_u32.. {
         let says = ask(said.as_ref().map(|said| said.revision)).await;
         let is_new = says != said;
-        if is_new && !says.as_ref().is_some_and(is_on_its_way) {
+        if is_news(said.as_ref(), says.as_ref()) {
             return;
         }
         said = says;
@@ -112,23 +136,24 @@ where
     }
 }
 
-/// It does what it was told, and will say how that went.
-fn is_on_its_way(report: &Report) -> bool {
-    report.failure.is_none()
-        && match report.phase {
-            Phase::Starting | Phase::Ending => true,
-            Phase::Leasing => report.lease.is_none(),
-            Phase::Custody | Phase::Ready | Phase::Ended => false,
-        }
+/// Whether what a proxy says gives somebody something to do. One that does what it was told, and has nothing that must go on record,
+/// will say how that went.
+pub fn is_news(said: Option<&Report>, says: Option<&Report>) -> bool {
+    let Some(report) = says else { return said.is_some() };
+    let is_on_its_way = match report.phase {
+        Phase::Starting | Phase::Leasing | Phase::Ending => true,
+        Phase::Custody | Phase::Ready | Phase::Ended => false,
+    };
+    let lease = |report: &Report| report.lease.clone();
+    let is_quiet = report.failure.is_none() && report.lease == said.and_then(lease);
+    Some(report) != said && !(is_on_its_way && is_quiet)
 }
 
 #[cfg(test)]
 mod tests {
-    use access::report::{Failure, Lease};
-    use tokio::time::Instant;
-
     use super::*;
     use crate::grant::plan::tests_report;
+    use access::report::{Failure, Lease};
 
     fn says(phase: Phase, revision: u64) -> Report {
         Report { phase, revision, ..tests_report() }
@@ -162,11 +187,13 @@ mod tests {
             expires_at: "2026-01-01T12:30:00Z".parse().unwrap(),
         };
         let leased = Report { lease: Some(lease), ..says(Phase::Leasing, 4) };
-        let heard = asked(vec![Some(leasing), Some(leased)], Some(custody.clone())).await;
+        let heard = asked(vec![Some(leasing), Some(leased.clone())], Some(custody.clone())).await;
         assert_eq!(heard, (vec![Some(2), Some(3)], Duration::ZERO));
-        let heard =
-            asked(vec![Some(says(Phase::Ending, 5)), Some(says(Phase::Ended, 6))], Some(custody)).await;
+        let heard = asked(vec![Some(says(Phase::Ending, 5)), None], Some(custody.clone())).await;
         assert_eq!(heard, (vec![Some(2), Some(5)], Duration::ZERO));
+        // Told to end while it read its credential: the lease goes on record all the same.
+        let ending = Report { phase: Phase::Ending, revision: 5, ..leased };
+        assert_eq!(asked(vec![Some(ending)], Some(custody)).await, (vec![Some(2)], Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
@@ -184,10 +211,13 @@ mod tests {
         let chatter = (0..100).map(|revision| Some(says(Phase::Ending, revision)));
         let (asked, took) = asked(chatter.chain([None]).collect(), None).await;
         assert_eq!((asked.len(), took), (101, AGAIN_IN * (100 - OFTEN)));
-        assert_eq!(
-            [0, OFTEN - 1, OFTEN, u32::MAX].map(pause),
-            [Duration::ZERO, Duration::ZERO, PAUSE, PAUSE]
-        );
+        let mut looks = (0, Duration::ZERO, 0);
+        while looks.1 < Duration::from_secs(60) {
+            let took = pause(looks.2) + Duration::from_millis(10);
+            looks = (looks.0 + 1, looks.1 + took, heard(looks.2, took));
+        }
+        assert!(looks.0 < OFTEN + 130, "{} looks in a minute", looks.0);
+        assert_eq!(heard(OFTEN, AT_MOST), OFTEN - 1, "one that is patient is heard at once again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ pub mod pods;
 pub mod proxy;
 pub mod pull_secrets;
 pub mod told;
+pub mod written;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Reads everything about one grant: from the API server, not from the cache, and from its proxy.
+//! Reads what one grant needs now: from the API server, not from the cache, and from its proxy.
 
 use std::net::IpAddr;
 
@@ -33,8 +33,13 @@ pub async fn observe(
     let mut unread = Unread::default();
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &context.config.proxies_namespace);
     let ends = plan::own_end(&grant, now).is_some();
-    let (request, sources, pod) =
-        tokio::join!(request(context, &grant), sources(context, &grant, ends), pods.get_opt(name.as_str()));
+    let early = async { if ends { None } else { Some(rules(context, &grant).await) } };
+    let (request, sources, early, pod) = tokio::join!(
+        request(context, &grant),
+        sources(context, &grant, ends),
+        early,
+        pods.get_opt(name.as_str()),
+    );
     let request = request_link(&grant, &unread.read("the AccessRequest", request));
     let Sources { database, policy, approvals } =
         sources.map_or(Sources::UNKNOWN, |sources| sources.into_seen(&grant, &mut unread));
@@ -42,11 +47,11 @@ pub async fn observe(
         Known::Seen(pod) => Known::Seen(pod.filter(|pod| owner(pod) == grant.uid())),
         Known::Unknown => Known::Unknown,
     };
-    let rules = match &pod {
+    let rules = match (early, &pod) {
+        (Some(rules), _) => rules.into_seen(&mut unread),
+        (None, Known::Seen(None)) => rules(context, &grant).await.into_seen(&mut unread),
         // They stay as they are until it has gone.
-        Known::Seen(Some(_)) if ends => Rules::UNKNOWN,
-        Known::Seen(_) => rules(context, &grant).await.into_seen(&mut unread),
-        Known::Unknown => Rules::UNKNOWN,
+        (None, Known::Seen(Some(_)) | Known::Unknown) => Rules::UNKNOWN,
     };
     drop(turn);
     let report = match &pod {

@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-/// The most connections at the same time. One more, and the oldest is dropped: whoever holds many open keeps nobody out, for
-/// those who are welcome need a few milliseconds only.
+/// The most connections at the same time. One more, and the oldest is dropped: whoever holds many open keeps nobody out. Those who are
+/// welcome are not counted once they have shown who they are.
 const CONNECTIONS: usize = 64;
 /// The longest a connection may take to show its request's head.
 const HEAD: Duration = Duration::from_secs(5);

@@ -106,9 +106,12 @@ impl Fleet {
         let stream = acceptor.accept(stream).await?;
         let name = stream.get_ref().1.server_name().context("a connection without name")?;
         let member = self.member(name).context("nobody of that name")?;
-        let service = TowerToHyperService::new(router(member.stand_in));
-        http1::Builder::new().serve_connection(TokioIo::new(stream), service).await?;
-        Ok(())
+        let service = TowerToHyperService::new(router(Arc::clone(&member.stand_in)));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            served = connection => served.map_err(Into::into),
+            () = member.stand_in.gone() => Ok(()),
+        }
     }
 }
 

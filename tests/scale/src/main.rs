@@ -27,6 +27,7 @@ use tokio::time::MissedTickBehavior;
 use crate::fleet::Fleet;
 use crate::grants::{Grants, Seen};
 use crate::node::Node;
+use crate::operator::Sent;
 use crate::team::{People, TEAMS, Team};
 
 /// How many live grants there are at last, unless said.
@@ -141,7 +142,7 @@ impl Scale {
             return Ok(());
         }
         eprintln!("{missing} grants are opened");
-        let (began, requests) = (Instant::now(), operator::requests_so_far(cluster).await?);
+        let (began, sent) = (Instant::now(), Sent::by_leader(cluster).await?);
         let numbers = self.asked..self.asked + missing;
         self.asked += missing;
         let within = OPENED * u32::try_from(missing)? + Duration::from_secs(120);
@@ -156,10 +157,11 @@ impl Scale {
         }
         let missing = missing as f64;
         let rate = missing / began.elapsed().as_secs_f64();
-        let each = (operator::requests_so_far(cluster).await? - requests) / missing;
+        let each = sent.since(cluster).await? / missing;
         let opened = format!("up to {live} live: grants opened in a second");
         self.figures.add(Figure::of(&opened, "/s", vec![rate]));
-        self.figures.add(Figure::of("requests to the API server for each of them", "", vec![each]));
+        let requests = format!("up to {live} live: requests to the API server for each that is opened");
+        self.figures.add(Figure::of(&requests, "", vec![each]));
         Ok(())
     }
 

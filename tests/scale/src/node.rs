@@ -33,6 +33,9 @@ pub const NAME: &str = "keyhole-stand-ins";
 /// How often a node says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
+/// How long a kubelet takes, in the middle, to see that a container has ended: it looks once a second.
+const SEEN_IN: Duration = Duration::from_millis(500);
+
 /// The most pods that begin or end at once: a kubelet has its own bounds.
 const AT_ONCE: usize = 16;
 
@@ -164,6 +167,7 @@ impl Node {
             () = stopped => anyhow::bail!("it never ends"),
         };
         self.fleet.leaves(&uid);
+        tokio::time::sleep(SEEN_IN).await;
         let words = serde_json::to_string(&report)?;
         self.says(&pod, status(address, started, Container::Ended(&words))).await?;
         deleted.wait_for(|deleted| *deleted).await?;

@@ -22,10 +22,9 @@ pub struct Idle {
 
 /// Measures for two minutes.
 pub async fn idle(cluster: &Cluster) -> anyhow::Result<Idle> {
-    let leader = cluster.leader().await?;
-    let restarts = restarts(cluster, &leader).await?;
-    let began = Instant::now();
-    let (requests, seconds) = (requests(cluster, &leader).await?, processor(cluster, &leader).await?);
+    let sent = Sent::by_leader(cluster).await?;
+    let leader = sent.leader.clone();
+    let (began, seconds) = (Instant::now(), processor(cluster, &leader).await?);
     let mut memory = resident(cluster, &leader).await?;
     let mut every = tokio::time::interval(Duration::from_secs(5));
     while began.elapsed() < SAMPLE {
@@ -33,19 +32,33 @@ pub async fn idle(cluster: &Cluster) -> anyhow::Result<Idle> {
         memory = memory.max(resident(cluster, &leader).await?);
     }
     let took = began.elapsed().as_secs_f64();
-    let idle = Idle {
-        requests: (self::requests(cluster, &leader).await? - requests) / took,
-        cores: (processor(cluster, &leader).await? - seconds) / took,
-        memory,
-    };
-    ensure!(self::restarts(cluster, &leader).await? == restarts, "the operator was started again meanwhile");
-    ensure!(cluster.leader().await? == leader, "another operator leads now");
-    Ok(idle)
+    let cores = (processor(cluster, &leader).await? - seconds) / took;
+    Ok(Idle { requests: sent.since(cluster).await? / took, cores, memory })
 }
 
-/// Requests that the leader has sent to the API server so far.
-pub async fn requests_so_far(cluster: &Cluster) -> anyhow::Result<f64> {
-    requests(cluster, &cluster.leader().await?).await
+/// What the leader has sent to the API server at one time.
+#[derive(Debug)]
+pub struct Sent {
+    leader: String,
+    restarts: i32,
+    requests: f64,
+}
+
+impl Sent {
+    /// So far.
+    pub async fn by_leader(cluster: &Cluster) -> anyhow::Result<Self> {
+        let leader = cluster.leader().await?;
+        let (restarts, requests) = (restarts(cluster, &leader).await?, requests(cluster, &leader).await?);
+        Ok(Self { leader, restarts, requests })
+    }
+
+    /// Requests since then.
+    pub async fn since(&self, cluster: &Cluster) -> anyhow::Result<f64> {
+        let now = Self::by_leader(cluster).await?;
+        ensure!(now.leader == self.leader, "another operator leads now");
+        ensure!(now.restarts == self.restarts, "the operator was started again meanwhile");
+        Ok(now.requests - self.requests)
+    }
 }
 
 /// How often its container was started again.

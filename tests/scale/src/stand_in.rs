@@ -24,6 +24,7 @@ pub struct StandIn {
     report: watch::Sender<Report>,
     on_record: watch::Sender<bool>,
     told: watch::Sender<Option<Told>>,
+    gone: watch::Sender<bool>,
 }
 
 /// The order to end.
@@ -57,7 +58,13 @@ impl StandIn {
             end: None,
         };
         let (on_record, told) = (watch::Sender::new(false), watch::Sender::new(None));
-        Arc::new(Self { grant, report: watch::Sender::new(report), on_record, told })
+        Arc::new(Self {
+            grant,
+            report: watch::Sender::new(report),
+            on_record,
+            told,
+            gone: watch::Sender::new(false),
+        })
     }
 
     /// What it says about itself.
@@ -154,11 +161,15 @@ impl StandIn {
         };
         let proofs = proofs(&given_back);
         let end = End { reason: told.reason, cut_at, cut_millis: 0, proofs, unanswered: Some(false) };
-        self.shows(|shown| {
-            shown.phase = Phase::Ended;
-            shown.end = Some(end);
-        });
-        self.report()
+        // A proxy ends at once after this, and its connections with it: nobody reads it but in its last words.
+        self.gone.send_replace(true);
+        Report { phase: Phase::Ended, end: Some(end), ..self.report() }
+    }
+
+    /// Waits until its process has ended.
+    pub async fn gone(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
     fn shows(&self, change: impl FnOnce(&mut Report)) {

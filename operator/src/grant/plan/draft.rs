@@ -6,6 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::observed::Observed;
 use super::{Action, Order, Plan};
 
+/// How soon it is tried again to read what could not be read: nothing else may tell that it changed.
+const UNREAD: SignedDuration = SignedDuration::from_secs(2);
+
 /// What is planned so far.
 pub struct Draft<'a> {
     /// What it is made from.
@@ -69,7 +72,10 @@ impl<'a> Draft<'a> {
     }
 
     /// The plan. The status goes first, and only when it differs.
-    pub fn finish(self) -> Plan {
+    pub fn finish(mut self) -> Plan {
+        if !self.observed.unread.is_empty() {
+            self.again_by(self.now.checked_add(UNREAD).unwrap_or(self.now));
+        }
         let Self { observed, status, now: _, actions: rest, order, look_again, listen } = self;
         let mut actions = Vec::new();
         if observed.grant.status.as_ref() != Some(&status) {

@@ -150,13 +150,14 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         // Silence alone is no reason to call a proxy that was ready anything else: its node looks, too.
         None => draft.status.phase == GrantPhase::Ready && pod.state == PodState::Running && pod.is_ready,
     };
+    let held_up = report.filter(|report| report.phase == Phase::Custody).and_then(|_| why_not(observed));
+    let is_held_up = held_up.is_some();
     if is_ready {
         draft.status.phase = GrantPhase::Ready;
         let sentence = "connect with `kubectl keyhole connect`, or by port-forward to status.endpoint.";
         draft.is(ConditionType::Ready, &Because::new(Reason::Ready, sentence));
     } else {
         draft.status.phase = GrantPhase::Opening;
-        let held_up = report.filter(|report| report.phase == Phase::Custody).and_then(|_| why_not(observed));
         let why = held_up.unwrap_or_else(|| not_ready(Some(pod), report));
         draft.is_not(ConditionType::Ready, &why);
     }
@@ -181,7 +182,8 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
     if pod.state == PodState::Running && !is_ready {
         draft.listen();
     }
-    draft.again_in(pace(is_ready, pod, report, &observed.grant));
+    // Nobody tells when what holds it up is over.
+    draft.again_in(if is_held_up { PATIENT } else { pace(is_ready, pod, report, &observed.grant) });
 }
 
 /// Why nothing is opened now, if so.

@@ -222,7 +222,7 @@ impl Facts<'_> {
             let detail = "NetworkPolicy, Role, RoleBinding and Secret are gone";
             return said(Item::Rules, Outcome::Proved, How::RulesGone, detail);
         }
-        let detail = "NetworkPolicy, Role, RoleBinding or Secret are still there";
+        let detail = "NetworkPolicy, Role, RoleBinding and Secret are not seen to be gone";
         said(Item::Rules, Outcome::Open, How::RulesStand, detail)
     }
 }

@@ -3,11 +3,14 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use access::report::Report;
 use crds::GrantPhase;
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::observed::RequestLink;
+use super::super::listening::is_news;
+use super::super::observed::{Link, Observed, RequestLink};
 use super::model::World;
+use super::plan;
 
 /// How long between two moments of the small world.
 const MOMENT: SignedDuration = SignedDuration::from_millis(100);
@@ -16,7 +19,8 @@ const MOMENT: SignedDuration = SignedDuration::from_millis(100);
 struct Operated {
     world: World,
     seen: String,
-    said: Option<String>,
+    /// What the proxy had said, while it is listened to.
+    said: Option<Option<Report>>,
     again: Option<Timestamp>,
     looks: usize,
 }
@@ -29,14 +33,14 @@ impl Operated {
     /// What is watched. The status is the operator's own writing.
     fn watched(&self) -> String {
         let observed = self.world.observe();
-        let of_grant = (&observed.grant.spec, observed.request, observed.findings);
-        format!("{:?}", (of_grant, observed.pod, observed.rules, observed.stopped))
+        let of_grant = (&observed.grant.spec, observed.request, self.world.database, observed.findings);
+        format!("{:?}", (of_grant, observed.pod, self.world.rules, observed.stopped))
     }
 
     /// One moment: a look if there is a reason for one, and the world goes on.
     fn moment(&mut self) {
-        let (seen, report) = (self.watched(), format!("{:?}", self.world.observe().report));
-        let heard = self.said.as_ref().is_some_and(|said| *said != report);
+        let (seen, report) = (self.watched(), self.world.observe().report);
+        let heard = self.said.as_ref().is_some_and(|said| is_news(said.as_ref(), report.as_ref()));
         if seen != self.seen || heard || self.again.is_some_and(|again| again <= self.world.now) {
             let plan = self.world.plan();
             (self.seen, self.again) = (seen, plan.look_again);
@@ -80,10 +84,15 @@ fn a_grant_opens_and_ends_though_nobody_asks_how_far_it_is() {
 #[test]
 fn whenever_it_is_told_to_end_it_ends_within_seconds() {
     type End = fn(&mut World);
-    let ends: [End; 3] = [
+    let ends: [End; 4] = [
         World::revoke,
         |world| world.request = RequestLink::Gone,
-        |world| world.grant.spec.expires_at.0 = world.now,
+        |world| world.database = Link::Gone,
+        |world| {
+            // Its process dies in that moment.
+            world.pod.iter_mut().for_each(|pod| pod.died = true);
+            world.revoke();
+        },
     ];
     for (number, end) in ends.into_iter().enumerate() {
         for moments in 0..30 {
@@ -91,7 +100,29 @@ fn whenever_it_is_told_to_end_it_ends_within_seconds() {
             (0..moments).for_each(|_| operated.moment());
             end(&mut operated.world);
             let looks = operated.until(GrantPhase::Ended);
-            assert!(looks <= 8, "end {number} after {moments} moments: {looks} looks");
+            assert!(looks <= 10, "end {number} after {moments} moments: {looks} looks");
         }
+    }
+}
+
+#[test]
+fn nobody_tells_of_the_deadline_and_it_is_kept() {
+    for moments in 1..30 {
+        let mut world = World::new();
+        world.grant.spec.expires_at.0 = world.now.checked_add(MOMENT * moments).unwrap();
+        let mut operated = Operated::new(world);
+        (0..=moments).for_each(|_| operated.moment());
+        assert_eq!(operated.world.status().end_reason.as_deref(), Some("Expired"), "after {moments} moments");
+        operated.until(GrantPhase::Ended);
+    }
+}
+
+#[test]
+fn what_could_not_be_read_is_read_again_soon() {
+    let world = World::ready();
+    for unread in ["the Database: 429", "the RoleBinding: no answer in time"] {
+        let observed = Observed { unread: vec![unread.into()], ..world.observe() };
+        let again = plan(&observed, world.now).look_again.unwrap();
+        assert!(again.duration_since(world.now) <= SignedDuration::from_secs(2), "{unread}: {again}");
     }
 }

@@ -20,7 +20,7 @@ pub use self::pod::said;
 use self::pod::{Pod, report, seen};
 use super::super::observed::{Child, Ending, Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
 use super::usage::used;
-use super::{Action, ChildKind, Order, Plan, ended, plan};
+use super::{Action, ChildKind, Order, Plan, ended, own_end, plan};
 use crate::admission::Admission;
 use crate::config::tests::example;
 use crate::grant::apply::goes_first;
@@ -183,14 +183,17 @@ impl World {
                 place,
             };
         }
+        // As `grant::observe` reads: of a grant that ends only what its end needs.
+        let ends = own_end(&self.grant, self.now).is_some();
+        let link = |link: Link| if ends { Link::Unknown } else { link };
         Observed {
             grant: self.grant.clone(),
             request: self.request,
-            database: self.database,
-            policy: self.policy,
-            approvals: self.approvals,
-            admission: Some(self.admission.clone()),
-            rules: self.rules,
+            database: link(self.database),
+            policy: link(self.policy),
+            approvals: link(self.approvals),
+            admission: (!ends).then(|| self.admission.clone()),
+            rules: if ends && self.pod.is_some() { Rules::UNKNOWN } else { self.rules },
             pod: Known::Seen(self.pod.as_ref().map(seen)),
             unread: Vec::new(),
             setback: None,
@@ -206,8 +209,16 @@ impl World {
         }
     }
 
+    /// The plan. Whoever wrote a status hears nothing of it, so each plan but the last says when to look again.
     pub fn plan(&self) -> Plan {
-        plan(&self.observe(), self.now)
+        let plan = plan(&self.observe(), self.now);
+        let recorded = plan.actions.iter().find_map(|action| match action {
+            Action::Record(status) => Some(status.settled),
+            _ => None,
+        });
+        let is_settled = recorded.unwrap_or(self.status().settled);
+        assert!(plan.look_again.is_some() || is_settled, "nobody looks again: {plan:?}");
+        plan
     }
 
     /// Reconciles once, or dies before the step that `steps` counts down to, and with it all that was in its memory. Of steps

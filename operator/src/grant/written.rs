@@ -1,0 +1,65 @@
+//! Grants as the operator wrote them last. What it wrote itself is no news: whoever wrote it looks again when the plan says so, after a
+//! failure, or at once when the look was left.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crds::AccessGrant;
+use kube::ResourceExt;
+
+/// The resourceVersions of grants as they were written last, by uid.
+#[derive(Default)]
+pub struct Written(Mutex<HashMap<String, String>>);
+
+impl Written {
+    /// This is what the API server has now.
+    pub fn note(&self, grant: &AccessGrant) {
+        if let (Some(uid), Some(version)) = (grant.uid(), grant.resource_version()) {
+            self.locked().insert(uid, version);
+        }
+    }
+
+    /// Whether the grant is as it was written last, and nobody changed it since.
+    pub fn is_as_written(&self, grant: &AccessGrant) -> bool {
+        let written = grant.uid().and_then(|uid| self.locked().get(&uid).cloned());
+        written.is_some() && written == grant.resource_version()
+    }
+
+    /// It is not written any more.
+    pub fn forget(&self, uid: &str) {
+        self.locked().remove(uid);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grant::plan::tests_grant;
+
+    fn of(version: Option<&str>) -> AccessGrant {
+        let mut grant = tests_grant();
+        grant.metadata.resource_version = version.map(str::to_owned);
+        grant
+    }
+
+    #[test]
+    fn only_what_was_written_last_is_no_news() {
+        let written = Written::default();
+        assert!(!written.is_as_written(&of(Some("7"))), "nothing was written");
+        assert!(!written.is_as_written(&of(None)));
+        written.note(&of(Some("7")));
+        assert!(written.is_as_written(&of(Some("7"))));
+        assert!(!written.is_as_written(&of(Some("8"))), "somebody else wrote");
+        written.note(&of(Some("9")));
+        assert!(written.is_as_written(&of(Some("9"))) && !written.is_as_written(&of(Some("7"))));
+        let mut other = of(Some("9"));
+        other.metadata.uid = Some("another".into());
+        assert!(!written.is_as_written(&other));
+        written.forget("g1");
+        assert!(!written.is_as_written(&of(Some("9"))) && written.locked().is_empty());
+    }
+}
