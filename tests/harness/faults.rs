@@ -234,8 +234,10 @@ impl Cluster {
         let kubectl = || self.as_operator().args(["-n", &self.bed.proxies]).within(PATIENCE);
         kubectl().args(["delete", "pod", &name, "--timeout=60s"]).succeeds().await?;
         let metadata = &pod["metadata"];
-        let kept =
+        let mut kept =
             json!({"name": name, "labels": metadata["labels"], "annotations": metadata["annotations"]});
+        // While both replicas were taken away the other one may have led for a moment.
+        kept["annotations"]["access.keyhole.dev/leadership"] = self.leadership().await?.to_string().into();
         pod["metadata"] = kept;
         pod["apiVersion"] = "v1".into();
         pod["kind"] = "Pod".into();

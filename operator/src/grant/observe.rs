@@ -43,16 +43,13 @@ pub async fn observe(
     let request = request_link(&grant, &unread.read("the AccessRequest", request));
     let Sources { database, policy, approvals } =
         sources.map_or(Sources::UNKNOWN, |sources| sources.into_seen(&grant, &mut unread));
-    let pod = match unread.read("the proxy pod", pod) {
-        Known::Seen(pod) => Known::Seen(pod.filter(|pod| owner(pod) == grant.uid())),
-        Known::Unknown => Known::Unknown,
+    let pod = own(&grant, unread.read("the proxy pod", pod));
+    let rules = match early {
+        // Until then they stay as they are.
+        None if pod.is_absent() => Some(rules(context, &grant).await),
+        read => read,
     };
-    let rules = match (early, &pod) {
-        (Some(rules), _) => rules.into_seen(&mut unread),
-        (None, Known::Seen(None)) => rules(context, &grant).await.into_seen(&mut unread),
-        // They stay as they are until it has gone.
-        (None, Known::Seen(Some(_)) | Known::Unknown) => Rules::UNKNOWN,
-    };
+    let rules = rules.map_or(Rules::UNKNOWN, |rules| rules.into_seen(&mut unread));
     drop(turn);
     let report = match &pod {
         Known::Seen(Some(pod)) => report(context, &grant, pod, now).await,
@@ -269,6 +266,14 @@ fn child<K>(found: Known<Option<K>>) -> Child {
         Known::Seen(Some(_)) => Child::Present,
         Known::Seen(None) => Child::Missing,
         Known::Unknown => Child::Unknown,
+    }
+}
+
+/// The pod, if it is this grant's.
+fn own(grant: &AccessGrant, pod: Known<Option<Pod>>) -> Known<Option<Pod>> {
+    match pod {
+        Known::Seen(pod) => Known::Seen(pod.filter(|pod| owner(pod) == grant.uid())),
+        Known::Unknown => Known::Unknown,
     }
 }
 
