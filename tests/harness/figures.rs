@@ -34,6 +34,14 @@ impl Figure {
         }
     }
 
+    /// As a line of the table.
+    fn line(&self) -> String {
+        let ((least, most), n) = (self.ends(), self.samples.len());
+        let (name, median, unit) = (&self.name, digits(self.median()), self.unit);
+        let range = if n > 1 { format!("{} .. {}", digits(least), digits(most)) } else { String::new() };
+        format!("{name:<58} {median:>10} {unit:<5} {n:>4}  {range}")
+    }
+
     fn ends(&self) -> (f64, f64) {
         let end = |sample: Option<&f64>| sample.copied().unwrap_or(f64::NAN);
         (end(self.samples.first()), end(self.samples.last()))
@@ -46,16 +54,19 @@ impl Figures {
         self.0.push(figure);
     }
 
+    /// The same, and tells it at once: what takes an hour may end before its table.
+    pub fn tell(&mut self, figure: Figure) {
+        eprintln!("{}", figure.line());
+        self.add(figure);
+    }
+
     /// For people.
     pub fn table(&self) -> String {
         let mut table =
             format!("\n{:<58} {:>10} {:<5} {:>4}  {}\n", "", "median", "", "n", "smallest .. largest");
         for figure in &self.0 {
-            let ((least, most), n) = (figure.ends(), figure.samples.len());
-            let (name, median, unit) = (&figure.name, digits(figure.median()), figure.unit);
-            let range = if n > 1 { format!("{} .. {}", digits(least), digits(most)) } else { String::new() };
             // Writing to a String does not fail.
-            let _written = writeln!(table, "{name:<58} {median:>10} {unit:<5} {n:>4}  {range}");
+            let _written = writeln!(table, "{}", figure.line());
         }
         table
     }

@@ -159,9 +159,9 @@ impl Scale {
         let rate = missing / began.elapsed().as_secs_f64();
         let each = sent.since(cluster).await? / missing;
         let opened = format!("up to {live} live: grants opened in a second");
-        self.figures.add(Figure::of(&opened, "/s", vec![rate]));
+        self.figures.tell(Figure::of(&opened, "/s", vec![rate]));
         let requests = format!("up to {live} live: requests to the API server for each that is opened");
-        self.figures.add(Figure::of(&requests, "", vec![each]));
+        self.figures.tell(Figure::of(&requests, "", vec![each]));
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl Scale {
         eprintln!("the operator at rest");
         let idle = operator::idle(cluster).await?;
         let mut add = |what: &str, unit, value| {
-            self.figures.add(Figure::of(&format!("{of}, idle: {what}"), unit, vec![value]));
+            self.figures.tell(Figure::of(&format!("{of}, idle: {what}"), unit, vec![value]));
         };
         add("requests to the API server", "/s", idle.requests);
         add("processor of the leader", "cores", idle.cores);
@@ -200,7 +200,7 @@ impl Scale {
         cluster.system::<Pod>().delete(&leader, &at_once).await?;
         // Whoever counts what is ready counts it no more.
         self.ends(&chosen).await?;
-        self.figures.add(Figure::of(
+        self.figures.tell(Figure::of(
             &format!("{of}: leader dead and revoked → proxy told"),
             "s",
             vec![told?.as_secs_f64()],
@@ -226,13 +226,13 @@ impl Scale {
             anyhow::Ok(self.ends(grant).await?.duration_since(began).as_secs_f64())
         });
         let ended = try_join_all(ends).await?;
-        self.figures.add(Figure::of(
+        self.figures.tell(Figure::of(
             &format!("{count} live: revocation sent → proxy told, p50"),
             "ms",
             told.clone(),
         ));
-        self.figures.add(Figure::of(&format!("{count} live: the same, p99"), "ms", vec![p99(told)]));
-        self.figures.add(Figure::of(&format!("{count} live: revocation sent → Ended"), "s", ended));
+        self.figures.tell(Figure::of(&format!("{count} live: the same, p99"), "ms", vec![p99(told)]));
+        self.figures.tell(Figure::of(&format!("{count} live: revocation sent → Ended"), "s", ended));
         Ok(())
     }
 
@@ -267,7 +267,7 @@ impl Scale {
         let ended = try_join_all(chosen.iter().map(|grant| self.ends(grant))).await?;
         let last = ended.into_iter().max().context("no grant ended")?.duration_since(began);
         let mut add = |what: &str, value: Duration| {
-            self.figures.add(Figure::of(what, "s", vec![value.as_secs_f64()]));
+            self.figures.tell(Figure::of(what, "s", vec![value.as_secs_f64()]));
         };
         add("200 revoked at once: the first sent → the last proxy told", sent_to_last);
         add("200 revoked at once: the first sent → the last Ended", last);
@@ -295,8 +295,8 @@ impl Scale {
         }
         .await;
         team.database.starts(&team.cluster).await?;
-        self.figures.add(Figure::of("revocation sent → lease proved gone, alone", "s", before));
-        self.figures.add(Figure::of("the same beside 60 of a dead database", "s", measured?));
+        self.figures.tell(Figure::of("revocation sent → lease proved gone, alone", "s", before));
+        self.figures.tell(Figure::of("the same beside 60 of a dead database", "s", measured?));
         Ok(())
     }
 
