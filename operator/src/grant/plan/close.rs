@@ -189,7 +189,8 @@ fn pace(observed: &Observed, elapsed: SignedDuration) -> SignedDuration {
     match &observed.pod {
         Known::Seen(Some(pod)) if pod.state == PodState::Running && elapsed < TO_PROVE => {
             let says_so = |report: &Report| matches!(report.phase, Phase::Ending | Phase::Ended);
-            let again = if observed.report.as_ref().is_some_and(says_so) { LISTENED } else { TOLD };
+            let ends = pod.deleting_since.is_some() || observed.report.as_ref().is_some_and(says_so);
+            let again = if ends { LISTENED } else { TOLD };
             again.min(TO_PROVE.saturating_sub(elapsed))
         }
         Known::Seen(Some(_)) => LISTENED,

@@ -3,14 +3,15 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
-use access::report::Report;
+use access::report::{Phase, Report};
 use crds::GrantPhase;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::listening::is_news;
-use super::super::observed::{Link, Observed, RequestLink};
+use super::super::observed::{Link, Observed, PodState, RequestLink};
 use super::model::World;
-use super::plan;
+use super::{Plan, plan};
+use crate::admission::Admission;
 
 /// How long between two moments of the small world.
 const MOMENT: SignedDuration = SignedDuration::from_millis(100);
@@ -46,7 +47,15 @@ impl Operated {
             (self.seen, self.again) = (seen, plan.look_again);
             self.said = plan.listen.then_some(report);
             self.looks += 1;
+            let is_running =
+                self.world.observe().pod.there().is_some_and(|pod| pod.state == PodState::Running);
             self.world.reconcile(&mut usize::MAX.clone());
+            let serves = self.world.status().phase == GrantPhase::Ready;
+            assert_eq!(
+                plan.listen,
+                is_running && !serves,
+                "who starts or ends is listened to, and nobody else"
+            );
         }
         self.world.tick(i64::try_from(MOMENT.as_millis()).unwrap());
     }
@@ -70,7 +79,6 @@ fn a_grant_opens_and_ends_though_nobody_asks_how_far_it_is() {
     let opening = operated.until(GrantPhase::Ready);
     assert!(opening <= 8, "{opening} looks");
     operated.moment();
-    assert!(operated.said.is_none(), "a proxy that serves is not listened to");
     let before = operated.looks;
     for _ in 0..100 {
         operated.moment();
@@ -115,6 +123,29 @@ fn nobody_tells_of_the_deadline_and_it_is_kept() {
         assert_eq!(operated.world.status().end_reason.as_deref(), Some("Expired"), "after {moments} moments");
         operated.until(GrantPhase::Ended);
     }
+}
+
+#[test]
+fn nobody_tells_when_what_holds_a_credential_up_is_over_or_a_proxy_took_too_long() {
+    let within = |world: &World, plan: Plan| plan.look_again.unwrap().duration_since(world.now);
+    let mut world = World::new();
+    world.run(1, 200);
+    world.tick(200);
+    let admission = Some(Admission::NotInForce { what: "one is missing".into() });
+    let held_up = plan(&Observed { admission, ..world.observe() }, world.now);
+    assert!(within(&world, held_up) <= SignedDuration::from_secs(2));
+
+    let mut world = World::ready();
+    world.revoke();
+    world.run(1, 0);
+    let report = Some(Report { phase: Phase::Ending, ..world.observe().report.unwrap() });
+    world.now = world.now.checked_add(SignedDuration::from_secs(7)).unwrap();
+    let ends = plan(&Observed { report, ..world.observe() }, world.now);
+    assert_eq!(
+        within(&world, ends),
+        SignedDuration::from_secs(3),
+        "its pod goes ten seconds after the order"
+    );
 }
 
 #[test]
