@@ -19,7 +19,7 @@ use kube::{Api, Resource, ResourceExt};
 use crate::api::Metadata;
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
-use crate::watches::{anything, changes, changes_in, followed, listed, names, of_release};
+use crate::watches::{anything, changes, changes_in, departures, followed, listed, names, of_release};
 use crate::{certificates, database, glance, grant, policy, request, retention, sweep, watchdog};
 
 /// The most objects of one kind that are looked at at once.
@@ -120,7 +120,8 @@ async fn grants(context: Arc<Context>) {
     Controller::for_stream(grants, store)
         .watches_stream(proxies, move |pod| {
             grant::observe::listen(&listening, &pod);
-            annotated(&pod)
+            // One that is being made, and goes well, gives nobody anything to do.
+            annotated(&pod).filter(|_| !grant::pods::is_being_made(&pod))
         })
         .watches_stream(names::<NetworkPolicy>(&context, GRANT_UID_LABEL), |child| annotated(&child))
         .watches_stream(names::<Secret>(&context, GRANT_UID_LABEL), |child| annotated(&child))
@@ -129,7 +130,7 @@ async fn grants(context: Arc<Context>) {
         .watches_stream(names::<ServiceAccount>(&context, DATABASE_NAME_LABEL), move |account| {
             of_account(&by_account, &account)
         })
-        .watches_stream(changes::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS)), |request| {
+        .watches_stream(departures::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS)), |request| {
             Some(ObjectRef::new(&request::grant_object::name(&request)).within(&request.namespace()?))
         })
         .watches_stream(changes::<AccessApproval>(&context, anything()), move |approval| {

@@ -75,6 +75,29 @@ pub fn changes_in<K: Kind>(context: &Arc<Context>, api: Api<K>, selected: watche
     without_failures(context, events.touched_objects())
 }
 
+/// The objects of a kind that go or are about to, or are no longer among those selected.
+pub fn departures<K: Kind>(context: &Arc<Context>, selected: watcher::Config) -> Objects<K> {
+    let api = Api::<K>::all(context.watches.clone());
+    let events = after_gaps(context, watcher(api, lasting(selected)).backoff(Soon::default()));
+    let going = events.filter_map(|event| {
+        std::future::ready(match event {
+            Ok(event) => going(event).map(Ok),
+            Err(error) => Some(Err(error)),
+        })
+    });
+    without_failures(context, going)
+}
+
+fn going<K: Resource>(event: watcher::Event<K>) -> Option<K> {
+    match event {
+        watcher::Event::Delete(object) => Some(object),
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+            Some(object).filter(|object| object.meta().deletion_timestamp.is_some())
+        }
+        watcher::Event::Init | watcher::Event::InitDone => None,
+    }
+}
+
 /// A watch that was broken for too long begins with a list anew, and of what went meanwhile nobody hears: every grant is looked at.
 fn after_gaps<K, S>(
     context: &Arc<Context>,
@@ -260,6 +283,28 @@ mod tests {
         ];
         for (number, (event, is_news)) in events.into_iter().enumerate() {
             assert_eq!(known.news(event).is_some(), is_news, "event {number}");
+        }
+    }
+
+    #[test]
+    fn what_changes_and_stays_does_not_go() {
+        let role = |deleted: bool| {
+            let now =
+                deleted.then(|| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::clock::now()));
+            let metadata = kube::core::ObjectMeta { deletion_timestamp: now, ..Default::default() };
+            Role { metadata, ..Role::default() }
+        };
+        let events = [
+            (watcher::Event::Init, false),
+            (watcher::Event::InitApply(role(false)), false),
+            (watcher::Event::InitApply(role(true)), true),
+            (watcher::Event::InitDone, false),
+            (watcher::Event::Apply(role(false)), false),
+            (watcher::Event::Apply(role(true)), true),
+            (watcher::Event::Delete(role(false)), true),
+        ];
+        for (number, (event, goes)) in events.into_iter().enumerate() {
+            assert_eq!(going(event).is_some(), goes, "event {number}");
         }
     }
 

@@ -66,6 +66,12 @@ fn deleting_since(pod: &Pod) -> Option<Timestamp> {
     Some(until.checked_sub(grace).unwrap_or(until))
 }
 
+/// Whether it waits for its node, without a problem.
+pub fn is_being_made(pod: &Pod) -> bool {
+    // The time matters to pods that have ended alone.
+    pod.metadata.deletion_timestamp.is_none() && state(pod, Timestamp::UNIX_EPOCH) == PodState::Pending(None)
+}
+
 fn state(pod: &Pod, now: Timestamp) -> PodState {
     let status = pod.status.clone().unwrap_or_default();
     let container = container(pod);
@@ -180,6 +186,21 @@ mod tests {
             PodState::Pending(None)
         );
         assert_eq!(state_of(json!({})), PodState::Pending(None));
+    }
+
+    #[test]
+    fn only_a_pod_that_waits_for_its_node_and_goes_well_is_being_made() {
+        let creating = container_of(json!({"waiting": {"reason": "ContainerCreating"}}));
+        let no_image = container_of(json!({"waiting": {"reason": "ErrImagePull"}}));
+        let running = container_of(json!({"running": {}}));
+        let of = |container: Value, deleted: Option<&str>| -> Pod {
+            let status = json!({"phase": "Pending", "containerStatuses": [container]});
+            serde_json::from_value(json!({"metadata": {"deletionTimestamp": deleted}, "status": status}))
+                .unwrap()
+        };
+        assert!(is_being_made(&of(creating.clone(), None)) && is_being_made(&Pod::default()));
+        assert!(!is_being_made(&of(creating, Some("2026-01-01T12:00:20Z"))));
+        assert!(!is_being_made(&of(no_image, None)) && !is_being_made(&of(running, None)));
     }
 
     #[test]
