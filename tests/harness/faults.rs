@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use crds::{ConditionType, is_true};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -72,6 +73,18 @@ impl Cluster {
             let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
             let lives = self.system::<Pod>().get_opt(&holder).await;
             Ok(if matches!(lives, Ok(Some(_))) { Look::Found(holder) } else { Look::NotYet(holder) })
+        })
+        .await
+    }
+
+    /// Waits until somebody leads after this moment. Pods reach an API server that was just started only when the cluster's network knows
+    /// where it is, which may take longer than any statement.
+    pub async fn leads_since(&self, moment: Timestamp) -> anyhow::Result<()> {
+        until("somebody to lead again", Duration::from_secs(120), || async {
+            let lease: Lease = self.system::<Lease>().get("keyhole-operator").await?;
+            let renewed = lease.spec.and_then(|spec| spec.renew_time).map(|time| time.0);
+            let leads = renewed.is_some_and(|renewed| renewed > moment);
+            Ok(if leads { Look::Found(()) } else { Look::NotYet(format!("{renewed:?}")) })
         })
         .await
     }
