@@ -180,6 +180,34 @@ pub struct Report {
     pub end: Option<End>,
 }
 
+impl Report {
+    /// Of a proxy that has just started.
+    pub fn starting(grant_uid: String, version: &str) -> Self {
+        Self {
+            grant_uid,
+            version: version.to_owned(),
+            revision: 1,
+            phase: Phase::Starting,
+            token_accessor: None,
+            lease: None,
+            server_version: None,
+            failure: None,
+            usage: Usage::default(),
+            end: None,
+        }
+    }
+}
+
+/// What follows `/v1/report` in a question for another revision than this one.
+pub fn query_since(revision: u64) -> String {
+    format!("since={revision}")
+}
+
+/// The revision in such a query. Anything else asks for the report as it is.
+pub fn since(query: Option<&str>) -> Option<u64> {
+    query?.strip_prefix("since=")?.parse().ok()
+}
+
 /// The operator has this accessor on record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -196,4 +224,20 @@ pub struct EndOrder {
     pub reason: String,
     /// What the client reads: one sentence, at most 200 characters.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_for_another_revision_is_understood_and_nothing_else_waits() {
+        for revision in [0, 7, u64::MAX] {
+            assert_eq!(since(Some(&query_since(revision))), Some(revision));
+        }
+        for query in [None, Some(""), Some("since="), Some("since=-1"), Some("since=1&x=2"), Some("until=1")]
+        {
+            assert_eq!(since(query), None, "{query:?}");
+        }
+    }
 }

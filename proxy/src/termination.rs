@@ -43,7 +43,7 @@ fn shortened(mut report: Report, characters: usize) -> Report {
 
 #[cfg(test)]
 mod tests {
-    use access::report::{End, Failure, Phase, ProofLine, Usage};
+    use access::report::{End, Failure, Phase, ProofLine};
 
     use super::*;
 
@@ -51,15 +51,10 @@ mod tests {
     fn the_longest_receipt_fits_and_is_still_json() {
         let line = ProofLine { item: "lease".into(), outcome: "Open".into(), detail: "\"é".repeat(5_000) };
         let report = Report {
-            revision: 1,
-            grant_uid: "u".repeat(63),
-            version: "0.1.0".into(),
             phase: Phase::Ended,
             token_accessor: Some("a".repeat(64)),
-            lease: None,
             server_version: Some("v".repeat(80)),
             failure: Some(Failure { reason: "Privileges".into(), message: "m".repeat(5_000) }),
-            usage: Usage::default(),
             end: Some(End {
                 reason: "Revoked".into(),
                 cut_at: "2026-01-01T00:00:00Z".parse().unwrap(),
@@ -67,6 +62,7 @@ mod tests {
                 proofs: vec![line; 4],
                 unanswered: Some(true),
             }),
+            ..Report::starting("u".repeat(63), "0.1.0")
         };
         let text = message(&report);
         assert!(text.len() <= LONGEST, "{}", text.len());

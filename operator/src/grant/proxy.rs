@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::report::{CustodyNote, End, EndOrder, Failure, LONGEST_WAIT, Lease, Report, Usage};
+use access::report::{CustodyNote, End, EndOrder, Failure, LONGEST_WAIT, Lease, Report, Usage, query_since};
 use access::{ChildName, EndReason, PORT_STATUS};
 use jiff::Timestamp;
 use reqwest::{Client, Response, StatusCode, redirect, retry};
@@ -87,7 +87,7 @@ impl Proxy {
         let request = match revision {
             Some(revision) => {
                 let patient = LONGEST_WAIT.saturating_add(TOTAL_TIMEOUT);
-                self.http.get(format!("{url}?since={revision}")).timeout(patient)
+                self.http.get(format!("{url}?{}", query_since(revision))).timeout(patient)
             }
             None => self.http.get(url),
         };

@@ -99,16 +99,10 @@ pub(crate) fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (E
     };
     let Setback { failure, .. } = setback(reason, &message, false);
     let report = Report {
-        grant_uid,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: 1,
         phase: Phase::Ended,
-        token_accessor: None,
-        lease: None,
-        server_version: None,
         failure: Some(failure),
         usage: UsageMeter::from(used).so_far(),
-        end: None,
+        ..Report::starting(grant_uid, env!("CARGO_PKG_VERSION"))
     };
     (Exit::Failed, report)
 }

@@ -18,21 +18,10 @@ pub struct Board {
 
 #[derive(Debug)]
 struct Inner {
-    grant_uid: String,
     usage: Arc<UsageMeter>,
-    facts: watch::Sender<Facts>,
+    /// Everything but the usage.
+    said: watch::Sender<Report>,
     on_record: watch::Sender<bool>,
-}
-
-#[derive(Debug)]
-struct Facts {
-    revision: u64,
-    phase: Phase,
-    token_accessor: Option<String>,
-    lease: Option<Lease>,
-    server_version: Option<String>,
-    failure: Option<Failure>,
-    end: Option<End>,
 }
 
 /// The accessor that somebody put on record is not this proxy's, or it has none to show yet.
@@ -46,61 +35,41 @@ const VERSION_CHARACTERS: usize = 80;
 impl Board {
     /// A proxy that has just started.
     pub fn new(grant_uid: String, usage: Arc<UsageMeter>) -> Self {
-        let facts = Facts {
-            revision: 1,
-            phase: Phase::Starting,
-            token_accessor: None,
-            lease: None,
-            server_version: None,
-            failure: None,
-            end: None,
-        };
-        let (facts, on_record) = (watch::Sender::new(facts), watch::Sender::new(false));
-        Self { inner: Arc::new(Inner { grant_uid, usage, facts, on_record }) }
+        let said = Report::starting(grant_uid, env!("CARGO_PKG_VERSION"));
+        let (said, on_record) = (watch::Sender::new(said), watch::Sender::new(false));
+        Self { inner: Arc::new(Inner { usage, said, on_record }) }
     }
 
     /// Everything, as the operator reads it.
     pub fn report(&self) -> Report {
-        let facts = self.inner.facts.borrow();
-        Report {
-            grant_uid: self.inner.grant_uid.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: facts.revision,
-            phase: facts.phase,
-            token_accessor: facts.token_accessor.clone(),
-            lease: facts.lease.clone(),
-            server_version: facts.server_version.clone(),
-            failure: facts.failure.clone(),
-            usage: self.inner.usage.so_far(),
-            end: facts.end.clone(),
-        }
+        Report { usage: self.inner.usage.so_far(), ..self.inner.said.borrow().clone() }
     }
 
     /// The same, once it has another revision than this one, or after a while.
     pub async fn report_since(&self, revision: u64) -> Report {
-        let mut facts = self.inner.facts.subscribe();
+        let mut said = self.inner.said.subscribe();
         // The sending side lives as long as `self`, so the wait can't fail.
-        let _ = timeout(LONGEST_WAIT, facts.wait_for(|facts| facts.revision != revision)).await;
+        let _ = timeout(LONGEST_WAIT, said.wait_for(|said| said.revision != revision)).await;
         self.report()
     }
 
     /// Whether people can connect.
     pub fn is_ready(&self) -> bool {
-        self.inner.facts.borrow().phase == Phase::Ready
+        self.inner.said.borrow().phase == Phase::Ready
     }
 
     /// Shows the accessor of the token that will own the lease, and waits for somebody to put it on record.
     pub fn show_accessor(&self, accessor: &str) {
-        self.change(|facts| {
-            facts.phase = Phase::Custody;
-            facts.failure = None;
-            facts.token_accessor = Some(accessor.to_owned());
+        self.change(|said| {
+            said.phase = Phase::Custody;
+            said.failure = None;
+            said.token_accessor = Some(accessor.to_owned());
         });
     }
 
     /// Somebody has `accessor` on record. Saying so twice changes nothing.
     pub fn confirm(&self, accessor: &str) -> Result<(), NotOurs> {
-        if self.inner.facts.borrow().token_accessor.as_deref() != Some(accessor) {
+        if self.inner.said.borrow().token_accessor.as_deref() != Some(accessor) {
             return Err(NotOurs);
         }
         self.inner.on_record.send_replace(true);
@@ -115,48 +84,48 @@ impl Board {
 
     /// The credential is about to be read, or was.
     pub fn leasing(&self) {
-        self.change(|facts| {
-            facts.phase = Phase::Leasing;
-            facts.failure = None;
+        self.change(|said| {
+            said.phase = Phase::Leasing;
+            said.failure = None;
         });
     }
 
     /// There is a lease.
     pub fn leased(&self, lease: Lease) {
-        self.change(|facts| facts.lease = Some(lease));
+        self.change(|said| said.lease = Some(lease));
     }
 
     /// Something is in the way; the message says what to do.
     pub fn failed(&self, failure: Failure) {
-        self.change(|facts| facts.failure = Some(failure));
+        self.change(|said| said.failure = Some(failure));
     }
 
     /// People can connect.
     pub fn ready(&self, server_version: &str) {
-        self.change(|facts| {
-            facts.phase = Phase::Ready;
-            facts.failure = None;
-            facts.server_version = Some(server_version.chars().take(VERSION_CHARACTERS).collect());
+        self.change(|said| {
+            said.phase = Phase::Ready;
+            said.failure = None;
+            said.server_version = Some(server_version.chars().take(VERSION_CHARACTERS).collect());
         });
     }
 
     /// Nobody can connect any more.
     pub fn ending(&self) {
-        self.change(|facts| facts.phase = Phase::Ending);
+        self.change(|said| said.phase = Phase::Ending);
     }
 
     /// All is done.
     pub fn ended(&self, end: End) {
-        self.change(|facts| {
-            facts.phase = Phase::Ended;
-            facts.end = Some(end);
+        self.change(|said| {
+            said.phase = Phase::Ended;
+            said.end = Some(end);
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut Facts)) {
-        self.inner.facts.send_modify(|facts| {
-            facts.revision = facts.revision.saturating_add(1);
-            change(facts);
+    fn change(&self, change: impl FnOnce(&mut Report)) {
+        self.inner.said.send_modify(|said| {
+            said.revision = said.revision.saturating_add(1);
+            change(said);
         });
     }
 }

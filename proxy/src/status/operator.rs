@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::EndReason;
-use access::report::{CustodyNote, EndOrder, Report};
+use access::report::{CustodyNote, EndOrder, Report, since};
 use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -86,8 +86,7 @@ fn router(operator: Operator) -> Router {
 }
 
 async fn report(RawQuery(query): RawQuery, State(operator): State<Operator>) -> Json<Report> {
-    let since = query.and_then(|query| query.strip_prefix("since=")?.parse().ok());
-    Json(match since {
+    Json(match since(query.as_deref()) {
         Some(revision) => operator.board.report_since(revision).await,
         None => operator.board.report(),
     })

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener as BlockingListener};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use access::report::{CustodyNote, EndOrder, Report};
+use access::report::{CustodyNote, EndOrder, Report, since};
 use access::{ChildName, PORT_STATUS};
 use anyhow::Context;
 use axum::extract::{RawQuery, State};
@@ -130,8 +130,7 @@ fn router(stand_in: Arc<StandIn>) -> Router {
 }
 
 async fn report(RawQuery(query): RawQuery, State(stand_in): State<Arc<StandIn>>) -> Json<Report> {
-    let since = query.and_then(|query| query.strip_prefix("since=")?.parse().ok());
-    Json(match since {
+    Json(match since(query.as_deref()) {
         Some(revision) => stand_in.report_since(revision).await,
         None => stand_in.report(),
     })

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use access::report::{End, LONGEST_WAIT, Lease, Phase, ProofLine, Report, Usage};
+use access::report::{End, LONGEST_WAIT, Lease, Phase, ProofLine, Report};
 use access::{EndReason, Grant, Item, Login, Outcome};
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
@@ -45,18 +45,7 @@ struct Held {
 impl StandIn {
     /// A proxy that has just started.
     pub fn new(grant: Grant) -> Arc<Self> {
-        let report = Report {
-            grant_uid: grant.identity.uid.clone(),
-            version: "stand-in".to_owned(),
-            revision: 1,
-            phase: Phase::Starting,
-            token_accessor: None,
-            lease: None,
-            server_version: None,
-            failure: None,
-            usage: Usage::default(),
-            end: None,
-        };
+        let report = Report::starting(grant.identity.uid.clone(), "stand-in");
         let (on_record, told) = (watch::Sender::new(false), watch::Sender::new(None));
         Arc::new(Self {
             grant,

@@ -51,18 +51,7 @@ pub fn seen(pod: &Pod) -> PodSeen {
 
 /// What a proxy says that has just started.
 pub fn said() -> Report {
-    Report {
-        grant_uid: "g1".into(),
-        version: "0".into(),
-        revision: 1,
-        phase: Phase::Starting,
-        token_accessor: None,
-        lease: None,
-        server_version: None,
-        failure: None,
-        usage: Usage::default(),
-        end: None,
-    }
+    Report::starting("g1".into(), "0")
 }
 
 pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
