@@ -24,13 +24,14 @@ use crate::config::Config;
 use crate::grant::awaited::Awaited;
 use crate::grant::listening::Listening;
 use crate::grant::observed::Ending;
-use crate::grant::written::Written;
+use crate::grant::rules_seen::RulesSeen;
 use crate::leases::{LeaseDesk, Records, VaultDesk};
 use crate::metrics::Metrics;
 use crate::pki::operator::Identity;
 use crate::pki::store::Authorities;
 use crate::progress::Progress;
 use crate::request::Granting;
+use crate::written::Written;
 
 /// Name of the operator where Kubernetes asks for one: field manager, events.
 pub const MANAGER: &str = "keyhole-operator";
@@ -94,8 +95,10 @@ pub struct Context {
     pub awaited: Awaited,
     /// Proxies that start or end.
     pub listening: Listening,
-    /// Grants as we wrote them.
+    /// Grants and requests as we wrote them.
     pub written: Written,
+    /// Grants whose rules are all there.
+    pub rules_seen: RulesSeen,
     memory: Mutex<HashMap<String, Memory>>,
     last_words: Mutex<HashMap<String, LastWords>>,
     addresses: Mutex<HashMap<String, IpAddr>>,
@@ -168,6 +171,7 @@ impl Context {
             awaited: Awaited::default(),
             listening: Listening::default(),
             written: Written::default(),
+            rules_seen: RulesSeen::default(),
             memory: Mutex::default(),
             last_words: Mutex::default(),
             addresses: Mutex::default(),
@@ -300,7 +304,8 @@ impl Context {
         let uid = grant.uid().unwrap_or_default();
         self.leases.forget(grant.status.as_ref().map_or(&[], |status| &status.leases));
         self.listening.forget(&uid);
-        self.written.forget(&uid);
+        [&uid, &grant.spec.request.uid].into_iter().for_each(|uid| self.written.forget(uid));
+        self.rules_seen.forget(&uid);
         self.remembering(|memory| memory.remove(&uid));
         locked(&self.last_words).remove(&uid);
         locked(&self.addresses).remove(&uid);

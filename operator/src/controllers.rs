@@ -16,10 +16,12 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, controller, watcher};
 use kube::{Api, Resource, ResourceExt};
 
-use crate::api::Metadata;
+use crate::api::{Metadata, Namespaced};
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
-use crate::watches::{anything, changes, changes_in, departures, followed, listed, names, of_release};
+use crate::watches::{
+    Objects, anything, changes, changes_in, departures, followed, listed, names, of_release,
+};
 use crate::{certificates, database, glance, grant, policy, request, retention, sweep, watchdog};
 
 /// The most objects of one kind that are looked at at once.
@@ -62,6 +64,11 @@ fn few() -> controller::Config {
 async fn requests(context: Arc<Context>) {
     let selected = anything().fields(LIVE_REQUESTS);
     let (store, requests) = listed::<AccessRequest>(&context, selected, request::without_prose, || {});
+    let writing = Arc::clone(&context);
+    // What we wrote ourselves is no reason to look.
+    let requests = requests.filter(move |request| {
+        std::future::ready(request.as_ref().map_or(true, |request| !writing.written.is_as_written(request)))
+    });
     let [by_database, by_policy, by_rules, by_bindings] = [(); 4].map(|()| store.clone());
     Controller::for_stream(requests, store)
         .with_config(few())
@@ -89,27 +96,12 @@ async fn requests(context: Arc<Context>) {
 }
 
 async fn grants(context: Arc<Context>) {
-    let following = Arc::clone(&context);
-    let told = move || {
-        following.progress.follows();
-        // Only now has the store what the list told.
-        following.awaited.tell_all();
-    };
-    let (store, grants) = listed::<AccessGrant>(&context, anything().fields(LIVE_GRANTS), |_| {}, told);
-    let telling = Arc::clone(&context);
-    // What changes stands in the store already. What we wrote ourselves is no reason to look.
-    let grants = grants.filter(move |grant| {
-        let is_news = grant.as_ref().map_or(true, |grant| {
-            telling.awaited.tell(&grant.uid().unwrap_or_default());
-            !telling.written.is_as_written(grant)
-        });
-        std::future::ready(is_news)
-    });
+    let (store, grants) = live_grants(&context);
     let [by_database, by_policy, by_approval, by_account] = [(); 4].map(|()| store.clone());
     context.grants.set(store.clone()).ok();
     let proxies = Api::<Pod>::namespaced(context.watches.clone(), &context.config.proxies_namespace);
     let proxies = changes_in(&context, proxies, anything().labels(GRANT_UID_LABEL));
-    let listening = Arc::clone(&context);
+    let [listening, accounts, leaving] = [(); 3].map(|()| Arc::clone(&context));
     let wakes = context.take_wakes();
     let wakes = stream::unfold(wakes, |wakes| async move {
         let mut wakes = wakes?;
@@ -123,16 +115,22 @@ async fn grants(context: Arc<Context>) {
             // One that is being made, and goes well, gives nobody anything to do.
             annotated(&pod).filter(|_| !grant::pods::is_being_made(&pod))
         })
-        .watches_stream(names::<NetworkPolicy>(&context, GRANT_UID_LABEL), |child| annotated(&child))
-        .watches_stream(names::<Secret>(&context, GRANT_UID_LABEL), |child| annotated(&child))
-        .watches_stream(names::<Role>(&context, GRANT_UID_LABEL), |child| annotated(&child))
-        .watches_stream(names::<RoleBinding>(&context, GRANT_UID_LABEL), |child| annotated(&child))
+        .watches_stream(names::<NetworkPolicy>(&context, GRANT_UID_LABEL), rule_of(&context))
+        .watches_stream(names::<Secret>(&context, GRANT_UID_LABEL), rule_of(&context))
+        .watches_stream(names::<Role>(&context, GRANT_UID_LABEL), rule_of(&context))
+        .watches_stream(names::<RoleBinding>(&context, GRANT_UID_LABEL), rule_of(&context))
         .watches_stream(names::<ServiceAccount>(&context, DATABASE_NAME_LABEL), move |account| {
+            // It is a rule of many.
+            accounts.rules_seen.tell_all();
             of_account(&by_account, &account)
         })
-        .watches_stream(departures::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS)), |request| {
-            Some(ObjectRef::new(&request::grant_object::name(&request)).within(&request.namespace()?))
-        })
+        .watches_stream(
+            departures::<AccessRequest>(&context, anything().fields(LIVE_REQUESTS)),
+            move |request| {
+                leaving.written.forget(&request.uid().unwrap_or_default());
+                Some(ObjectRef::new(&request::grant_object::name(&request)).within(&request.namespace()?))
+            },
+        )
         .watches_stream(changes::<AccessApproval>(&context, anything()), move |approval| {
             let uid = approval.uid().unwrap_or_default();
             of(&by_approval, &approval, |grant| grant.spec.approved_by.iter().any(|by| by.uid == uid))
@@ -149,6 +147,27 @@ async fn grants(context: Arc<Context>) {
         .run(grant::reconcile, grant::failed, Arc::clone(&context))
         .for_each(|turn| turned(&context, turn))
         .await;
+}
+
+/// Grants about which something is left to be done, as they come and as others change them.
+fn live_grants(context: &Arc<Context>) -> (Store<AccessGrant>, Objects<AccessGrant>) {
+    let following = Arc::clone(context);
+    let told = move || {
+        following.progress.follows();
+        // Only now has the store what the list told.
+        following.awaited.tell_all();
+    };
+    let (store, grants) = listed::<AccessGrant>(context, anything().fields(LIVE_GRANTS), |_| {}, told);
+    let telling = Arc::clone(context);
+    // What changes stands in the store already. What we wrote ourselves is no reason to look.
+    let grants = grants.filter(move |grant| {
+        let is_news = grant.as_ref().map_or(true, |grant| {
+            telling.awaited.tell(&grant.uid().unwrap_or_default());
+            !telling.written.is_as_written(grant)
+        });
+        std::future::ready(is_news)
+    });
+    (store, grants.boxed())
 }
 
 async fn policies(context: Arc<Context>) {
@@ -236,6 +255,17 @@ fn of_account(store: &Store<AccessGrant>, account: &Metadata<ServiceAccount>) ->
         grant.metadata.namespace.as_ref() == namespace && Some(&grant.spec.terms.database) == database
     });
     matching.map(|grant| ObjectRef::from_obj(&*grant)).collect()
+}
+
+/// Of a rule that changes or goes, its grant: it is read anew.
+fn rule_of<K: Namespaced>(
+    context: &Arc<Context>,
+) -> impl Fn(Metadata<K>) -> Option<ObjectRef<AccessGrant>> + use<K> {
+    let context = Arc::clone(context);
+    move |rule| {
+        rule.labels().get(GRANT_UID_LABEL).into_iter().for_each(|uid| context.rules_seen.tell(uid));
+        annotated(&rule)
+    }
 }
 
 /// The grant that a child says it belongs to.

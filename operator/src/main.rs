@@ -30,6 +30,7 @@ mod serve;
 mod sweep;
 mod watchdog;
 mod watches;
+mod written;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};

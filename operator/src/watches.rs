@@ -129,11 +129,12 @@ impl Gaps {
 }
 
 /// Objects of the proxies namespace with this label that change or go: their names and labels alone. What comes was made by a look that
-/// does not wait for it.
+/// does not wait for it. Each list may hide that something went before it.
 pub fn names<K: Namespaced>(context: &Arc<Context>, label: &str) -> Objects<Metadata<K>> {
     let api = Api::<Metadata<K>>::namespaced(context.watches.clone(), &context.config.proxies_namespace);
-    let events =
-        after_gaps(context, watcher(api, lasting(anything().labels(label))).backoff(Soon::default()));
+    let events = watcher(api, lasting(anything().labels(label))).backoff(Soon::default());
+    let telling = Arc::clone(context);
+    let events = after_gaps(context, self::telling(events, move || telling.rules_seen.tell_all()));
     let mut known = Known::default();
     let news = events.filter_map(move |event| {
         std::future::ready(match event {

@@ -12,8 +12,9 @@ pub mod plan;
 pub mod pods;
 pub mod proxy;
 pub mod pull_secrets;
+pub mod rules;
+pub mod rules_seen;
 pub mod told;
-pub mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use self::apply::Steps;
 use self::awaited::Awaited;
 use self::error::GrantError;
 use self::observed::Ending;
-use self::plan::Plan;
+use self::plan::{ChildKind, Plan};
 use crate::api::until;
 use crate::clock::now;
 use crate::context::Context;
@@ -143,10 +144,15 @@ async fn look_now(
     if let Some(address) = address.filter(|_| listen) {
         listening::listen(context, &observed.grant, (address, observed.report.clone()), time);
     }
+    let uid = cached.uid().unwrap_or_default();
+    let makes_all = actions.contains(&plan::Action::Apply(ChildKind::Pod));
+    let before = makes_all.then(|| context.rules_seen.before(&uid));
     let done = Steps { context, observed: &observed, now: time }.obey(actions, order).await;
-    context
-        .note_setback(&cached.uid().unwrap_or_default(), done.as_ref().err().and_then(GrantError::because));
+    context.note_setback(&uid, done.as_ref().err().and_then(GrantError::because));
     done?;
+    if let Some(before) = before {
+        context.rules_seen.note(&uid, before);
+    }
     Ok(look_again.map_or_else(Action::await_change, |again| Action::requeue(until(again))))
 }
 

@@ -6,18 +6,16 @@ use access::ChildName;
 use access::report::{Phase, Report};
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, RequestPhase};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::SemaphorePermit;
 
-use super::observed::{Child, Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
-use super::plan;
+use super::observed::{Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
 use super::plan::changed::database_changed;
 use super::pods::{address, container, runs, seen, terminated};
 use super::proxy::{Proxy, read_report};
-use crate::admission;
+use super::{plan, rules};
+use crate::admission::{self, Admission};
 use crate::api::{Metadata, Namespaced};
 use crate::context::Context;
 
@@ -29,41 +27,40 @@ pub async fn observe(
 ) -> Observed {
     let leases = grant.status.as_ref().map(|status| status.leases.as_slice()).unwrap_or_default();
     let findings = context.leases.findings(leases);
-    let name = ChildName::of(&grant.uid().unwrap_or_default());
+    let uid = grant.uid().unwrap_or_default();
+    let name = ChildName::of(&uid);
     let mut unread = Unread::default();
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &context.config.proxies_namespace);
     let ends = plan::own_end(&grant, now).is_some();
-    let early = async { if ends { None } else { Some(rules(context, &grant).await) } };
-    let (request, sources, early, pod) = tokio::join!(
-        request(context, &grant),
-        sources(context, &grant, ends),
-        early,
-        pods.get_opt(name.as_str()),
-    );
+    let (request, sources, pod) =
+        tokio::join!(request(context, &grant), sources(context, &grant, ends), pods.get_opt(name.as_str()),);
     let request = request_link(&grant, &unread.read("the AccessRequest", request));
     let Sources { database, policy, approvals } =
         sources.map_or(Sources::UNKNOWN, |sources| sources.into_seen(&grant, &mut unread));
     let pod = own(&grant, unread.read("the proxy pod", pod));
-    let rules = match early {
-        // Until then they stay as they are.
-        None if pod.is_absent() => Some(rules(context, &grant).await),
-        read => read,
+    // Without a pod, what ends takes them away and what opens makes them; with one, what ends leaves them as they are.
+    let must_know = match &pod {
+        Known::Seen(None) => ends,
+        Known::Seen(Some(_)) => !ends && !context.rules_seen.are_there(&uid),
+        Known::Unknown => false,
     };
-    let rules = rules.map_or(Rules::UNKNOWN, |rules| rules.into_seen(&mut unread));
+    let mut rules = Rules::UNKNOWN;
+    if must_know {
+        rules = rules::read(context, &grant, &mut unread).await;
+    }
     drop(turn);
     let report = match &pod {
         Known::Seen(Some(pod)) => report(context, &grant, pod, now).await,
         Known::Seen(None) => last_words(context, &grant),
         Known::Unknown => None,
     };
-    let admission = match plan::own_end(&grant, now).is_none() && is_opening(&pod, report.as_ref()) {
-        true => match unread.read("the admission policies", admission::look(context).await) {
-            Known::Seen(found) => Some(found),
-            Known::Unknown => None,
-        },
-        false => None,
-    };
-    let due = context.usage_is_due(&grant.uid().unwrap_or_default(), now);
+    let opens = !ends && is_opening(&pod, report.as_ref());
+    let admission = if opens { in_force(context, &mut unread).await } else { None };
+    // What lets a proxy on to its credential goes by the API server, not by what was told.
+    if opens && !must_know && !pod.is_absent() {
+        rules = rules::read(context, &grant, &mut unread).await;
+    }
+    let due = context.usage_is_due(&uid, now);
     Observed {
         request,
         database,
@@ -75,9 +72,9 @@ pub async fn observe(
             Known::Unknown => Known::Unknown,
         },
         report,
-        stopped: context.stopped(&grant.uid().unwrap_or_default()),
-        ending: context.ending(&grant.uid().unwrap_or_default()),
-        setback: context.setback(&grant.uid().unwrap_or_default()),
+        stopped: context.stopped(&uid),
+        ending: context.ending(&uid),
+        setback: context.setback(&uid),
         findings,
         usage: if due { UsageDue::Now } else { UsageDue::Later },
         admission,
@@ -119,12 +116,20 @@ fn place(context: &Context) -> Place {
     }
 }
 
+async fn in_force(context: &Context, unread: &mut Unread) -> Option<Admission> {
+    match unread.read("the admission policies", admission::look(context).await) {
+        Known::Seen(found) => Some(found),
+        Known::Unknown => None,
+    }
+}
+
 /// What could not be read, and why.
 #[derive(Default)]
-struct Unread(Vec<String>);
+pub struct Unread(Vec<String>);
 
 impl Unread {
-    fn read<T>(&mut self, what: &str, read: Result<T, kube::Error>) -> Known<T> {
+    /// What was read; an error is kept with its name.
+    pub fn read<T>(&mut self, what: &str, read: Result<T, kube::Error>) -> Known<T> {
         match read {
             Ok(found) => Known::Seen(found),
             Err(error) => {
@@ -140,7 +145,8 @@ fn is_opening(pod: &Known<Option<Pod>>, report: Option<&Report>) -> bool {
     pod.is_absent() || report.is_some_and(|report| report.phase == Phase::Custody)
 }
 
-async fn metadata<K: Namespaced>(
+/// An object without what its kind adds, if it is there.
+pub async fn metadata<K: Namespaced>(
     context: &Context,
     namespace: &str,
     name: &str,
@@ -220,53 +226,6 @@ async fn approvals(context: &Context, grant: &AccessGrant) -> Result<bool, kube:
         }
     }
     Ok(true)
-}
-
-/// The grant's children other than its pod, as they were read.
-struct ReadRules {
-    network_policy: Read<NetworkPolicy>,
-    secret: Read<Secret>,
-    role: Read<Role>,
-    role_binding: Read<RoleBinding>,
-    service_account: Read<ServiceAccount>,
-}
-
-type Read<K> = Result<Option<Metadata<K>>, kube::Error>;
-
-impl ReadRules {
-    fn into_seen(self, unread: &mut Unread) -> Rules {
-        let Self { network_policy, secret, role, role_binding, service_account } = self;
-        Rules {
-            network_policy: child(unread.read("the NetworkPolicy", network_policy)),
-            secret: child(unread.read("the Secret", secret)),
-            role: child(unread.read("the Role", role)),
-            role_binding: child(unread.read("the RoleBinding", role_binding)),
-            service_account: child(unread.read("the ServiceAccount", service_account)),
-        }
-    }
-}
-
-async fn rules(context: &Context, grant: &AccessGrant) -> ReadRules {
-    let place = context.config.proxies_namespace.as_str();
-    let account = format!("{}.{}", grant.namespace().unwrap_or_default(), grant.spec.terms.database);
-    let name = ChildName::of(&grant.uid().unwrap_or_default());
-    let name = name.as_str();
-    let (network_policy, secret, role, role_binding, service_account) = tokio::join!(
-        metadata::<NetworkPolicy>(context, place, name),
-        metadata::<Secret>(context, place, name),
-        metadata::<Role>(context, place, name),
-        metadata::<RoleBinding>(context, place, name),
-        metadata::<ServiceAccount>(context, place, &account),
-    );
-    ReadRules { network_policy, secret, role, role_binding, service_account }
-}
-
-fn child<K>(found: Known<Option<K>>) -> Child {
-    match found {
-        Known::Seen(Some(_)) => Child::Present,
-        Known::Seen(None) => Child::Missing,
-        Known::Unknown => Child::Unknown,
-    }
 }
 
 /// The pod, if it is this grant's.

@@ -142,6 +142,15 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// All are there.
+    pub const PRESENT: Self = Self {
+        network_policy: Child::Present,
+        secret: Child::Present,
+        role: Child::Present,
+        role_binding: Child::Present,
+        service_account: Child::Present,
+    };
+
     /// Nobody has read them.
     pub const UNKNOWN: Self = Self {
         network_policy: Child::Unknown,

@@ -5,6 +5,7 @@ use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
 use super::error::RequestError;
+use super::is_over;
 use super::plan::Plan;
 use crate::api::is_conflict;
 use crate::clock::now;
@@ -23,7 +24,12 @@ pub async fn obey(
         let mut after = before.clone();
         after.status = Some(status);
         let posted = PostParams::default();
-        api.replace_status(&before.name_any(), &posted, &after).await.map_err(RequestError::Record)?;
+        let written = api.replace_status(&before.name_any(), &posted, &after).await;
+        let written = written.map_err(RequestError::Record)?;
+        // One whose grant is made is looked at once more: somebody else's may have its name.
+        if create.is_none() && !is_over(&written) {
+            context.written.note(&written);
+        }
         tell(context, before, &after);
     }
     tell_approvers(context, &told).await;

@@ -40,6 +40,8 @@ pub struct World {
     pub approvals: Link,
     pub admission: Admission,
     pub rules: Rules,
+    /// All rules were read, or made, by this process, and it was told of nothing since: of what goes it is told at once.
+    pub rules_seen: bool,
     pub pod: Option<Pod>,
     /// The grant file in the Secret.
     pub file: Option<Grant>,
@@ -106,6 +108,7 @@ impl World {
             approvals: Link::Same,
             admission: Admission::InForce { since: "2026-01-01T11:59:59Z".parse().unwrap() },
             rules: Rules::default(),
+            rules_seen: false,
             pod: None,
             file: None,
             last_words: None,
@@ -193,7 +196,7 @@ impl World {
             policy: link(self.policy),
             approvals: link(self.approvals),
             admission: (!ends).then(|| self.admission.clone()),
-            rules: if ends && self.pod.is_some() { Rules::UNKNOWN } else { self.rules },
+            rules: self.read_rules(ends),
             pod: Known::Seen(self.pod.as_ref().map(seen)),
             unread: Vec::new(),
             setback: None,
@@ -206,6 +209,15 @@ impl World {
             findings,
             usage: self.usage,
             place,
+        }
+    }
+
+    fn read_rules(&self, ends: bool) -> Rules {
+        let are_there = self.rules_seen && self.rules == Rules::PRESENT;
+        match &self.pod {
+            None if ends => self.rules,
+            Some(pod) if !ends && (!are_there || pod.phase == Some(Phase::Custody)) => self.rules,
+            None | Some(_) => Rules::UNKNOWN,
         }
     }
 
@@ -231,10 +243,14 @@ impl World {
         if order == Order::AtOnce {
             actions.reverse();
         }
+        let makes_all = actions.contains(&Action::Apply(ChildKind::Pod));
+        self.rules_seen =
+            self.rules == Rules::PRESENT && (self.rules_seen || self.observe().rules == self.rules);
         let mut refused = false;
         for action in actions {
             if *steps == 0 {
                 self.desk.clear();
+                self.rules_seen = false;
                 (self.last_words, self.ending, self.stopped) = (None, None, None);
                 return;
             }
@@ -252,6 +268,7 @@ impl World {
                 }
             }
         }
+        self.rules_seen |= makes_all && !refused;
     }
 
     pub fn run(&mut self, rounds: usize, millis: i64) {
@@ -290,6 +307,11 @@ impl World {
             Action::TellCustody { token_accessor } => {
                 let pod = self.pod.as_mut().expect("a proxy to tell");
                 assert_eq!(pod.accessor.as_ref(), Some(token_accessor));
+                assert_eq!(
+                    *rules,
+                    Rules::PRESENT,
+                    "a proxy that is let on to its credential without its rules"
+                );
                 pod.custody = true;
             }
             Action::TellEnd(reason) => {

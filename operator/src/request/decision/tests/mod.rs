@@ -30,6 +30,21 @@ fn refused(world: &Observed, why: &str) {
     assert_eq!(plan.create, None);
     assert_eq!(plan.status.grant, None);
     assert_eq!(reason(&plan), why, "{:?}", plan.status);
+    is_all_that_there_is_to_do(world, plan);
+}
+
+/// Whoever wrote a status does not look again because of it: that would change nothing.
+#[track_caller]
+fn is_all_that_there_is_to_do(world: &Observed, done: Plan) {
+    let mut after = world.clone();
+    after.request.status = Some(done.status.clone());
+    for told in done.told {
+        let approvals =
+            after.approvals.iter_mut().filter(|approval| approval.metadata.uid == told.metadata.uid);
+        approvals.for_each(|approval| *approval = told.clone());
+    }
+    let again = plan(&after, now());
+    assert_eq!((again.status, again.create, again.told), (done.status, None, Vec::new()));
 }
 
 /// The one approval does not count, and the status says this.

@@ -1,28 +1,27 @@
-//! Grants as the operator wrote them last. What it wrote itself is no news: whoever wrote it looks again when the plan says so, after a
-//! failure, or at once when the look was left.
+//! Grants and requests as the operator wrote them last. What it wrote itself is no news: whoever wrote it looks again when the plan says
+//! so, after a failure, or at once when the look was left.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crds::AccessGrant;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 
-/// The resourceVersions of grants as they were written last, by uid.
+/// The resourceVersions of objects as they were written last, by uid.
 #[derive(Default)]
 pub struct Written(Mutex<HashMap<String, String>>);
 
 impl Written {
     /// This is what the API server has now.
-    pub fn note(&self, grant: &AccessGrant) {
-        if let (Some(uid), Some(version)) = (grant.uid(), grant.resource_version()) {
+    pub fn note<K: Resource>(&self, object: &K) {
+        if let (Some(uid), Some(version)) = (object.uid(), object.resource_version()) {
             self.locked().insert(uid, version);
         }
     }
 
-    /// Whether the grant is as it was written last, and nobody changed it since.
-    pub fn is_as_written(&self, grant: &AccessGrant) -> bool {
-        let written = grant.uid().and_then(|uid| self.locked().get(&uid).cloned());
-        written.is_some() && written == grant.resource_version()
+    /// Whether the object is as it was written last, and nobody changed it since.
+    pub fn is_as_written<K: Resource>(&self, object: &K) -> bool {
+        let written = object.uid().and_then(|uid| self.locked().get(&uid).cloned());
+        written.is_some() && written == object.resource_version()
     }
 
     /// It is not written any more.
@@ -37,6 +36,8 @@ impl Written {
 
 #[cfg(test)]
 mod tests {
+    use crds::AccessGrant;
+
     use super::*;
     use crate::grant::plan::tests_grant;
 
