@@ -182,6 +182,10 @@ pub struct AccessGrantStatus {
     /// Authority whose certificates the proxy takes from people: SHA-256 of its public key, 64 hex digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_ca: Option<String>,
+    /// Seal of the operator that trusted the grant: HMAC-SHA-256 over its uid and its spec, by the key of the internal authority, 64 hex
+    /// digits. By it a later release trusts a grant that is older than its own admission policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
     /// Every lease the grant ever had, newest last: a replaced pod brings a new one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<LeaseStatus>,

@@ -37,7 +37,7 @@ use crate::text::{GRANT_DURATION, GRANT_DURATION_SAYS};
 pub struct AccessPolicySpec {
     /// The groups the rules may speak of. Requests and approvals must say truthfully which of them the person is in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub groups: Vec<String>,
     /// A request that nobody decides lapses after this. `24h` by default.
     #[serde(skip_serializing_if = "Option::is_none")]

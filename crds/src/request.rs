@@ -49,7 +49,7 @@ pub struct AccessRequestSpec {
     pub user: String,
     /// Of the groups that this namespace's policies name, those the person is in.
     #[serde(default)]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub groups: Vec<String>,
     /// Who writes this object: always your own user name.
     #[schemars(length(min = 1, max = 384))]

@@ -187,6 +187,11 @@ impl Config {
             operator_image: self.operator_image.clone(),
             proxies_namespace: self.proxies_namespace.clone(),
             proxy_image: self.proxy_image.clone(),
+            authorities: {
+                let AuthoritiesConfig { internal, session, previous } = &self.authorities;
+                [internal, session, &previous.internal, &previous.session]
+                    .map(|name| name.clone().unwrap_or_default())
+            },
         }
     }
 

@@ -35,6 +35,10 @@ pub const ABANDON: &str = "abandon";
 pub const REQUEST_ANY: &str = "request-any";
 /// Name of the default-deny NetworkPolicy in the proxies namespace: the only one there that the chart owns.
 pub const DEFAULT_DENY: &str = "keyhole-default-deny";
+/// Secret of the internal authority, in the operator's namespace, where an installation names none.
+pub const INTERNAL_AUTHORITY: &str = "keyhole-internal-ca";
+/// Secret of the authority of people's sessions, likewise.
+pub const SESSION_AUTHORITY: &str = "keyhole-session-ca";
 /// Label of every policy and definition of a release, by which the operator finds them.
 pub const RELEASE_LABEL: (&str, &str) = ("app.kubernetes.io/name", "keyhole");
 /// Audience of the token that a proxy shows to Vault.
@@ -53,6 +57,9 @@ pub struct Release {
     pub proxies_namespace: String,
     /// The only image that runs there, exactly as pods name it.
     pub proxy_image: String,
+    /// The Secrets of the operator's namespace that the installation names for its authorities: internal, session, and those before.
+    /// Empty where it names none.
+    pub authorities: [String; 4],
 }
 
 impl Release {
@@ -83,6 +90,7 @@ pub fn release_policies(
         leader::children(release),
         leader::reopened(release),
         operators::pods(release),
+        operators::neighbours(release),
         operators::entered(release),
         operators::tokens(release),
         operators::secrets(release),
@@ -104,6 +112,7 @@ mod tests {
             operator_image: "registry.example.com/keyhole-operator:0.1.0".into(),
             proxies_namespace: "keyhole-proxies".into(),
             proxy_image: "registry.example.com/keyhole-proxy:0.1.0".into(),
+            authorities: Default::default(),
         }
     }
 
@@ -152,13 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn another_operator_namespace_or_image_makes_other_policies() {
+    fn another_operator_namespace_image_or_authority_makes_other_policies() {
         let base = release_policies(&release());
         let operator = Release { operator_user: "system:serviceaccount:x:y".into(), ..release() };
         let namespace = Release { proxies_namespace: "x".into(), ..release() };
         let image = Release { proxy_image: "x".into(), ..release() };
         let operators = Release { operator_image: "x".into(), ..release() };
-        for other in [operator, namespace, image, operators] {
+        let authorities = Release { authorities: ["x", "", "", ""].map(str::to_owned), ..release() };
+        for other in [operator, namespace, image, operators, authorities] {
             assert_ne!(release_policies(&other), base);
         }
         assert_eq!(release_policies(&release()), base);

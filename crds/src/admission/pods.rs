@@ -38,6 +38,12 @@ pub(super) fn created(release: &Release) -> Draft {
             "the container of a proxy has no command, environment or lifecycle hooks of its own",
         )
         .check(
+            "object.spec.containers.all(c, [c.?livenessProbe, c.?readinessProbe, c.?startupProbe].all(p, \
+             !p.?exec.hasValue())) && !has(object.spec.hostAliases) && \
+             (request.operation != 'CREATE' || !has(object.spec.nodeName))",
+            "a proxy's pod runs nothing beside the proxy, names no addresses of its own, and is put on a node by the scheduler",
+        )
+        .check(
             "!object.spec.?hostNetwork.orValue(false) && !object.spec.?hostPID.orValue(false) && \
              !object.spec.?hostIPC.orValue(false) && !object.spec.?shareProcessNamespace.orValue(false)",
             "a pod of this namespace shares nothing with its node",

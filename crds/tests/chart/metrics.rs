@@ -59,7 +59,9 @@ fn alerts_ring_for_figures_that_exist_and_for_each_that_tells_of_open_access() -
         "grants_past_deadline",
         "leading",
         "oldest_open_receipt_seconds",
+        "receipt_items_unproved_total",
         "reconcile_errors_total",
+        "revocations_unheeded",
     ];
     let looked_at = figures(&expressions);
     assert_eq!(looked_at.iter().map(String::as_str).collect::<Vec<_>>(), wanted);

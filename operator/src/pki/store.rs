@@ -14,15 +14,13 @@ use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
 
+use crds::admission::{INTERNAL_AUTHORITY as INTERNAL, SESSION_AUTHORITY as SESSION};
+
 use super::authority::{self, Authority, AuthorityError};
 use crate::api::is_conflict;
 use crate::config::{AuthoritiesConfig, Config};
 use crate::owner;
 
-/// Name of the Secret of the internal authority.
-pub const INTERNAL: &str = "keyhole-internal-ca";
-/// Name of the Secret of the session authority.
-pub const SESSION: &str = "keyhole-session-ca";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 

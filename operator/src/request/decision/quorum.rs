@@ -64,6 +64,8 @@ pub enum WhyNot {
         /// Who brought it.
         submitter: String,
     },
+    /// The approver is a service account of the team's own namespace.
+    ApproverOfTeam,
     /// Whoever wrote the request there reviewed the approval.
     ReviewedByAuthor {
         /// Who.
@@ -117,6 +119,10 @@ impl fmt::Display for WhyNot {
                 write!(f, "{submitter} may not approve for others: the rule's onBehalfBy does not name it")
             }
             Self::SubmitterOfTeam { submitter } => write!(f, "{}", of_team(submitter)),
+            Self::ApproverOfTeam => write!(
+                f,
+                "a service account of this namespace approves nothing here: whoever may edit here can be it"
+            ),
             Self::ReviewedByAuthor { reviewer } => {
                 write!(f, "its evidence names {reviewer} as the reviewer, who wrote the request there")
             }
@@ -223,6 +229,9 @@ fn why_not(
     }
     if !may_approve(&offer.terms.rule.quorum, approval) {
         return Some(WhyNot::NotApprover);
+    }
+    if is_of_team(&spec.approver, &request.namespace().unwrap_or_default()) {
+        return Some(WhyNot::ApproverOfTeam);
     }
     submitter(&offer.terms.rule.quorum, request, approval).or_else(|| other_terms(offer, approval))
 }

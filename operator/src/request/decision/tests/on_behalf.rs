@@ -120,12 +120,17 @@ fn under_a_rule_of_two_one_submitter_brings_no_request_and_approvals_of_it() {
 
 #[test]
 fn a_service_account_approves_where_it_is_named_and_not_as_one_of_a_group() {
-    let account = "system:serviceaccount:tools:bot";
-    let approves = json!({"spec": {"approver": account, "submittedBy": account, "groups": ["leads"]}});
-    does_not_count(&approved_with(approves.clone()), "names neither");
-    let mut world = world();
-    let rule = &mut world.policy.as_mut().unwrap().spec.rules[0];
-    rule.approvals.as_mut().unwrap().approvers.users.push(account.into());
-    world.approvals = vec![approval(&world, approves)];
-    granted(&world);
+    let (account, of_team) = ("system:serviceaccount:tools:bot", "system:serviceaccount:shop:bot");
+    let approves =
+        |account: &str| json!({"spec": {"approver": account, "submittedBy": account, "groups": ["leads"]}});
+    does_not_count(&approved_with(approves(account)), "names neither");
+    let named = |account: &str| {
+        let mut world = world();
+        let rule = &mut world.policy.as_mut().unwrap().spec.rules[0];
+        rule.approvals.as_mut().unwrap().approvers.users.push(account.into());
+        world.approvals = vec![approval(&world, approves(account))];
+        world
+    };
+    granted(&named(account));
+    does_not_count(&named(of_team), "whoever may edit here can be it");
 }
