@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use access::LEADERSHIP_ANNOTATION;
-use access::report::Report;
+use access::report::{Report, Usage};
 use crds::admission::Release;
 use crds::{AccessGrant, Because};
 use jiff::{SignedDuration, Timestamp};
@@ -44,8 +44,8 @@ const READY_AT_ONCE: usize = 8;
 /// The most grants that end and are looked at at once. Their proxies are told before that.
 const ENDS_AT_ONCE: usize = 32;
 
-/// How often the counters of one grant are written.
-const USAGE_EVERY: SignedDuration = SignedDuration::from_secs(10);
+/// How often the counters of one grant are written where they change by small steps.
+const USAGE_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
 /// The operator's means.
 pub struct Context {
@@ -116,7 +116,9 @@ struct LastWords {
 struct Memory {
     created: Option<Timestamp>,
     usage: Option<Timestamp>,
+    heard: Option<(String, Usage)>,
     told: bool,
+    heeded: bool,
     setback: Option<Because>,
     stopped: Option<String>,
     ending: Option<Ending>,
@@ -219,16 +221,28 @@ impl Context {
         self.remembering(|memory| memory.get_mut(uid).and_then(|entry| entry.created.take()))
     }
 
-    /// Whether the counters of a grant may be written now.
+    /// Whether small changes of the counters of a grant may be written now.
     pub fn usage_is_due(&self, uid: &str, now: Timestamp) -> bool {
+        let last = self.remembering(|memory| memory.get(uid)?.usage);
+        last.is_none_or(|last| now.duration_since(last) >= USAGE_EVERY)
+    }
+
+    /// The counters of a grant are written now.
+    pub fn note_usage(&self, uid: &str, now: Timestamp) {
+        self.remembering(|memory| memory.entry(uid.to_owned()).or_default().usage = Some(now));
+    }
+
+    /// Keeps what the proxy with this accessor said that was used.
+    pub fn keep_heard(&self, uid: &str, token_accessor: String, usage: Usage) {
         self.remembering(|memory| {
-            let last = &mut memory.entry(uid.to_owned()).or_default().usage;
-            let due = last.is_none_or(|last| now.duration_since(last) >= USAGE_EVERY);
-            if due {
-                *last = Some(now);
-            }
-            due
-        })
+            memory.entry(uid.to_owned()).or_default().heard = Some((token_accessor, usage))
+        });
+    }
+
+    /// What the proxy with this accessor said last that was used, if it was asked.
+    pub fn heard(&self, uid: &str, token_accessor: &str) -> Option<Usage> {
+        let heard = self.remembering(|memory| memory.get(uid)?.heard.clone());
+        heard.filter(|(of, _)| of == token_accessor).map(|(_, usage)| usage)
     }
 
     /// Whether nobody asked this of the grant before: its proxy is told of its end.
@@ -236,6 +250,16 @@ impl Context {
         self.remembering(|memory| {
             !std::mem::replace(&mut memory.entry(uid.to_owned()).or_default().told, true)
         })
+    }
+
+    /// The end of a grant is taken up.
+    pub fn heed(&self, uid: &str) {
+        self.remembering(|memory| memory.entry(uid.to_owned()).or_default().heeded = true);
+    }
+
+    /// Whether the end of a grant was taken up.
+    pub fn is_heeded(&self, uid: &str) -> bool {
+        self.remembering(|memory| memory.get(uid).is_some_and(|entry| entry.heeded))
     }
 
     /// Keeps what a pod left. Its object may be gone a moment later, and only the watch has seen its last state.

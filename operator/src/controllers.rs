@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use access::{GRANT_ANNOTATION, GRANT_UID_LABEL, SIGNER};
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database};
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -15,6 +16,7 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, controller, watcher};
 use kube::{Api, Resource, ResourceExt};
+use tokio::time::Instant;
 
 use crate::api::{Metadata, Namespaced};
 use crate::context::Context;
@@ -90,7 +92,7 @@ async fn requests(context: Arc<Context>) {
         .watches_stream(changes::<ValidatingAdmissionPolicyBinding>(&context, of_release()), move |_| {
             pending(&by_bindings)
         })
-        .run(request::reconcile, request::failed, Arc::clone(&context))
+        .run(timed("AccessRequest", request::reconcile), request::failed, Arc::clone(&context))
         .for_each(|turn| turned(&context, turn))
         .await;
 }
@@ -144,7 +146,7 @@ async fn grants(context: Arc<Context>) {
             of(&by_policy, &policy, |grant| grant.spec.terms.policy == name)
         })
         .reconcile_on(wakes)
-        .run(grant::reconcile, grant::failed, Arc::clone(&context))
+        .run(timed("AccessGrant", grant::reconcile), grant::failed, Arc::clone(&context))
         .for_each(|turn| turned(&context, turn))
         .await;
 }
@@ -174,7 +176,7 @@ async fn policies(context: Arc<Context>) {
     let (store, policies) = followed::<AccessPolicy>(&context, anything());
     Controller::for_stream(policies, store)
         .with_config(few())
-        .run(policy::reconcile, policy::failed, Arc::clone(&context))
+        .run(timed("AccessPolicy", policy::reconcile), policy::failed, Arc::clone(&context))
         .for_each(|turn| turned(&context, turn))
         .await;
 }
@@ -197,7 +199,7 @@ async fn databases(context: Arc<Context>) {
             // One that is not known is no database any more.
             by_grant.get(&probed).map(|_| probed).filter(|_| grant.spec.terms.probe)
         })
-        .run(database::reconcile, database::failed, Arc::clone(&context))
+        .run(timed("Database", database::reconcile), database::failed, Arc::clone(&context))
         .for_each(|turn| turned(&context, turn))
         .await;
 }
@@ -207,9 +209,33 @@ async fn sessions(context: Arc<Context>) {
     let (store, sessions) = followed::<CertificateSigningRequest>(&context, ours);
     Controller::for_stream(sessions, store)
         .with_config(few())
-        .run(certificates::sign::reconcile, certificates::sign::failed, Arc::clone(&context))
+        .run(
+            timed("CertificateSigningRequest", certificates::sign::reconcile),
+            certificates::sign::failed,
+            Arc::clone(&context),
+        )
         .for_each(|turn| turned(&context, turn))
         .await;
+}
+
+/// Looks as `look` does, and tells how long that took.
+fn timed<K, F>(
+    kind: &'static str,
+    look: fn(Arc<K>, Arc<Context>) -> F,
+) -> impl FnMut(Arc<K>, Arc<Context>) -> BoxFuture<'static, F::Output>
+where
+    K: Send + Sync + 'static,
+    F: Future + Send + 'static,
+{
+    move |object, context| {
+        let began = Instant::now();
+        let looked = look(object, Arc::clone(&context));
+        Box::pin(async move {
+            let looked = looked.await;
+            context.metrics.looked(kind, began.elapsed());
+            looked
+        })
+    }
 }
 
 /// One turn of a loop, whatever came of it: failures are told where they happen, and an object that is not in the store is over, or

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::report::{Phase, Report, Usage};
-use crds::{AccessGrant, GrantPhase, UsageStatus};
+use access::Limits;
+use access::report::{Phase, Report};
+use crds::{AccessGrant, GrantPhase};
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use crate::clock::now;
 use crate::context::Context;
 use crate::grant::observe;
+use crate::grant::plan::usage;
 
 /// How long to wait at least between two questions to proxies: the most that they may cost.
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -49,39 +51,38 @@ fn is_ready(grant: &AccessGrant) -> bool {
     grant.status.as_ref().is_some_and(|status| status.phase == GrantPhase::Ready)
 }
 
-/// Has the grant looked at when its proxy says something that is not on record. One that does not answer says nothing new.
+/// Has the grant looked at when its proxy says something that must go on record. One that does not answer says nothing new.
 async fn ask(context: &Context, grant: &AccessGrant) {
     let uid = grant.uid().unwrap_or_default();
     let proxy = context.address(&uid).and_then(|address| observe::proxy(context, grant, address, now()));
     let Some(proxy) = proxy else { return };
-    if let Ok(report) = proxy.report().await
-        && is_news(grant, &report)
-    {
+    let Ok(report) = proxy.report().await else { return };
+    if let Some(accessor) = report.token_accessor.clone() {
+        context.keep_heard(&uid, accessor, report.usage);
+    }
+    if is_news(grant, &report, context.usage_is_due(&uid, now())) {
         context.wake(ObjectRef::from_obj(grant));
     }
 }
 
-fn is_news(grant: &AccessGrant, report: &Report) -> bool {
+/// `is_due`: small changes of what is used go on record, too.
+fn is_news(grant: &AccessGrant, report: &Report, is_due: bool) -> bool {
     let status = grant.status.clone().unwrap_or_default();
-    let UsageStatus { open_sessions, statements, refused, rows, bytes } = status.usage.unwrap_or_default();
-    let Usage {
-        open_sessions: open,
-        sessions: _,
-        statements: asked,
-        refused: turned_down,
-        rows: read,
-        bytes: sent,
-    } = report.usage;
+    let limits = grant.spec.terms.limits.over(Limits::DEFAULT);
     let on_record =
         status.leases.iter().any(|lease| Some(&lease.token_accessor) == report.token_accessor.as_ref());
+    let mut after = status.clone();
+    usage::note(&mut after, &report.usage);
     report.phase != Phase::Ready
         || !on_record
-        || (open_sessions, statements, refused, rows, bytes) != (open, asked, turned_down, read, sent)
+        || usage::is_step(&status, &report.usage, &limits)
+        || (is_due && after.usage.unwrap_or_default() != status.usage.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
-    use crds::AccessGrantStatus;
+    use access::report::Usage;
+    use crds::{AccessGrantStatus, UsageStatus};
 
     use super::*;
     use crate::grant::plan::{tests_grant, tests_report};
@@ -104,18 +105,21 @@ mod tests {
             usage: Usage { open_sessions: 1, sessions: 1, statements: 2, refused: 0, rows: 30, bytes: 400 },
             ..tests_report()
         };
-        assert!(!is_news(&grant, &said));
-        let changes: [fn(&mut Report); 5] = [
-            |said| said.phase = Phase::Ending,
-            |said| said.token_accessor = Some("another".into()),
-            |said| said.usage.rows = 31,
-            |said| said.usage.open_sessions = 0,
-            |said| said.usage.refused = 1,
+        assert!(!is_news(&grant, &said, true));
+        type Change = fn(&mut Report);
+        let changes: [(Change, bool); 6] = [
+            (|said| said.phase = Phase::Ending, true),
+            (|said| said.token_accessor = Some("another".into()), true),
+            (|said| said.usage.rows = 31, false),
+            (|said| said.usage.statements = 3, false),
+            (|said| said.usage.open_sessions = 0, true),
+            (|said| said.usage.refused = 1, true),
         ];
-        for (index, change) in changes.into_iter().enumerate() {
+        for (index, (change, at_once)) in changes.into_iter().enumerate() {
             let mut new = said.clone();
             change(&mut new);
-            assert!(is_news(&grant, &new), "change {index}");
+            assert_eq!(is_news(&grant, &new, false), at_once, "change {index}");
+            assert!(is_news(&grant, &new, true), "change {index}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use access::EndReason;
-use crds::{AccessGrant, GrantPhase};
+use crds::{AccessGrant, GrantPhase, How, ReceiptLine};
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +15,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 type Labels = [(&'static str, &'static str); 1];
+
+/// Why an item of a receipt can't be proved that somebody should know of.
+const UNPROVED: [How; 3] = [How::NobodySaw, How::LeaseUnseen, How::GivenUp];
 
 /// All figures.
 pub struct Metrics {
@@ -27,7 +30,15 @@ pub struct Metrics {
     grants: Family<Labels, Gauge<i64, AtomicI64>>,
     ended: Family<Labels, Counter>,
     past_deadline: Gauge<i64, AtomicI64>,
+    unheeded: Gauge<i64, AtomicI64>,
     oldest_open: Gauge<f64, AtomicU64>,
+    /// Items that nobody can prove, by how that came.
+    unproved: Family<Labels, Counter>,
+    /// Looks that wait, by what their grants do.
+    waiting: Family<Labels, Gauge<i64, AtomicI64>>,
+    leases_in_hand: Gauge<i64, AtomicI64>,
+    /// How long looks took, by kind.
+    reconcile_seconds: Family<Labels, Histogram, fn() -> Histogram>,
     ready_seconds: Histogram,
     cut_seconds: Histogram,
 }
@@ -46,11 +57,36 @@ impl Metrics {
             grants: Family::default(),
             ended: Family::default(),
             past_deadline: Gauge::default(),
+            unheeded: Gauge::default(),
             oldest_open: Gauge::default(),
+            unproved: Family::default(),
+            waiting: Family::default(),
+            leases_in_hand: Gauge::default(),
+            reconcile_seconds: Family::new_with_constructor(of_looks),
             ready_seconds,
             cut_seconds,
         };
-        new.registered()
+        // What begins with its first one is no increase to whoever watches.
+        for how in UNPROVED {
+            drop(new.unproved.get_or_create(&[("reason", how.word())]));
+        }
+        new.registered_of_looks().registered()
+    }
+
+    fn registered_of_looks(mut self) -> Self {
+        let all = &mut self.registry;
+        all.register(
+            "reconcile_seconds",
+            "How long a look at an object took, by kind",
+            self.reconcile_seconds.clone(),
+        );
+        all.register(
+            "waiting_looks",
+            "Looks at grants that wait for a place, by what the grants do",
+            self.waiting.clone(),
+        );
+        all.register("leases_in_hand", "Leases that are being shut in Vault", self.leases_in_hand.clone());
+        self
     }
 
     fn registered(mut self) -> Self {
@@ -77,6 +113,16 @@ impl Metrics {
             "grants_past_deadline",
             "Grants whose deadline has passed and that are not proved shut",
             self.past_deadline.clone(),
+        );
+        all.register(
+            "revocations_unheeded",
+            "Grants that were revoked a minute ago and that nothing has been done about",
+            self.unheeded.clone(),
+        );
+        all.register(
+            "receipt_items_unproved",
+            "Items of receipts that nobody can prove, of grants that ended, by reason",
+            self.unproved.clone(),
         );
         all.register(
             "oldest_open_receipt_seconds",
@@ -111,9 +157,30 @@ impl Metrics {
         self.cut_seconds.observe(Duration::from_millis(millis).as_secs_f64());
     }
 
-    /// A grant has ended for this reason.
-    pub fn ended(&self, reason: EndReason) {
+    /// A grant has ended for this reason, with this receipt.
+    pub fn ended(&self, reason: EndReason, receipt: &[ReceiptLine]) {
         self.ended.get_or_create(&[("reason", reason.word())]).inc();
+        let unproved = |line: &ReceiptLine| UNPROVED.into_iter().find(|how| how.word() == line.reason);
+        for how in receipt.iter().filter_map(unproved) {
+            self.unproved.get_or_create(&[("reason", how.word())]).inc();
+        }
+    }
+
+    /// So many revoked grants are left alone.
+    pub fn unheeded(&self, grants: usize) {
+        self.unheeded.set(i64::try_from(grants).unwrap_or(i64::MAX));
+    }
+
+    /// A look at a grant waits for its place as long as this is kept.
+    pub fn waits(&self, grants: &'static str) -> Waits {
+        let gauge = self.waiting.get_or_create(&[("grants", grants)]).clone();
+        gauge.inc();
+        Waits(gauge)
+    }
+
+    /// A look at an object of this kind took so long.
+    pub fn looked(&self, kind: &'static str, took: Duration) {
+        self.reconcile_seconds.get_or_create(&[("kind", kind)]).observe(took.as_secs_f64());
     }
 
     /// The admission policies were looked at.
@@ -121,8 +188,9 @@ impl Metrics {
         self.admission_in_force.set(in_force.into());
     }
 
-    /// The page that Prometheus reads. `live`: the grants that are not settled, of a replica that leads.
-    pub fn page(&self, live: Option<&[Arc<AccessGrant>]>, now: Timestamp) -> String {
+    /// The page that Prometheus reads. `live`: the grants that are not settled, of a replica that leads; `leases`: how many are in hand.
+    pub fn page(&self, live: Option<&[Arc<AccessGrant>]>, leases: usize, now: Timestamp) -> String {
+        self.leases_in_hand.set(i64::try_from(leases).unwrap_or(i64::MAX));
         self.leading.set(live.is_some().into());
         self.grants.clear();
         if let Some(live) = live {
@@ -158,6 +226,19 @@ impl Metrics {
     }
 }
 
+fn of_looks() -> Histogram {
+    Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0])
+}
+
+/// A look that waits for its place.
+pub struct Waits(Gauge<i64, AtomicI64>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 fn word(phase: GrantPhase) -> &'static str {
     match phase {
         GrantPhase::Opening => "Opening",
@@ -180,7 +261,18 @@ mod tests {
         metrics.failed("Conflict");
         metrics.became_ready(1.2);
         metrics.cut(3);
-        metrics.ended(EndReason::Revoked);
+        let line = |how: How| ReceiptLine {
+            item: "pod".into(),
+            outcome: "Unprovable".into(),
+            reason: how.word().into(),
+            detail: String::new(),
+            after_millis: None,
+        };
+        metrics.ended(EndReason::Revoked, &[line(How::GivenUp), line(How::GivenUp), line(How::PodGone)]);
+        metrics.unheeded(2);
+        metrics.looked("AccessGrant", Duration::from_millis(30));
+        let waits = metrics.waits("ending");
+        drop(metrics.waits("ending"));
         metrics.admission(true);
         let mut late = tests_grant();
         late.status = Some(crds::AccessGrantStatus {
@@ -188,7 +280,8 @@ mod tests {
             ending_since: Some(Time("2026-01-01T12:31:00Z".parse().unwrap())),
             ..crds::AccessGrantStatus::default()
         });
-        let page = metrics.page(Some(&[Arc::new(late)]), "2026-01-01T12:31:30Z".parse().unwrap());
+        let page = metrics.page(Some(&[Arc::new(late)]), 3, "2026-01-01T12:31:30Z".parse().unwrap());
+        drop(waits);
         for line in [
             "keyhole_operator_reconcile_errors_total{reason=\"Conflict\"} 1",
             "keyhole_operator_leading 1",
@@ -199,6 +292,12 @@ mod tests {
             "keyhole_operator_grants_ended_total{reason=\"Revoked\"} 1",
             "keyhole_operator_grants_past_deadline 1",
             "keyhole_operator_oldest_open_receipt_seconds 30",
+            "keyhole_operator_receipt_items_unproved_total{reason=\"GivenUp\"} 2",
+            "keyhole_operator_receipt_items_unproved_total{reason=\"NobodySaw\"} 0",
+            "keyhole_operator_revocations_unheeded 2",
+            "keyhole_operator_reconcile_seconds_count{kind=\"AccessGrant\"} 1",
+            "keyhole_operator_waiting_looks{grants=\"ending\"} 1",
+            "keyhole_operator_leases_in_hand 3",
             "keyhole_operator_approved_to_ready_seconds_count 1",
             "keyhole_operator_end_to_cut_seconds_count 1",
         ] {
@@ -208,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_replica_that_waits_for_its_turn_has_no_grants() {
-        let page = Metrics::of(Counter::default()).page(None, "2026-01-01T12:31:30Z".parse().unwrap());
+        let page = Metrics::of(Counter::default()).page(None, 0, "2026-01-01T12:31:30Z".parse().unwrap());
         assert!(page.contains("keyhole_operator_leading 0"), "{page}");
         assert!(!page.contains("keyhole_operator_grants{"), "{page}");
     }

@@ -22,19 +22,30 @@ struct Leading {
     last: Instant,
     /// Whether it knows which grants there are.
     follows: bool,
+    /// Whether somebody's order to end is left alone.
+    neglects: bool,
 }
 
 impl Progress {
     /// It leads from now on, or one of its loops turned.
     pub fn made(&self) {
         let now = Instant::now();
-        self.locked().get_or_insert(Leading { since: now, last: now, follows: false }).last = now;
+        self.locked()
+            .get_or_insert(Leading { since: now, last: now, follows: false, neglects: false })
+            .last = now;
     }
 
     /// It knows which grants there are.
     pub fn follows(&self) {
         if let Some(leading) = self.locked().as_mut() {
             leading.follows = true;
+        }
+    }
+
+    /// Whether there is an order to end that no loop has taken up for too long, though others turn.
+    pub fn neglects(&self, neglects: bool) {
+        if let Some(leading) = self.locked().as_mut() {
+            leading.neglects = neglects;
         }
     }
 
@@ -45,8 +56,8 @@ impl Progress {
 
     /// Whether it leads and has got nowhere for too long.
     pub fn is_stuck(&self) -> bool {
-        self.locked().is_some_and(|Leading { since, last, follows }| {
-            last.elapsed() > PATIENCE || (!follows && since.elapsed() > TO_FOLLOW)
+        self.locked().is_some_and(|Leading { since, last, follows, neglects }| {
+            neglects || last.elapsed() > PATIENCE || (!follows && since.elapsed() > TO_FOLLOW)
         })
     }
 
@@ -73,6 +84,18 @@ mod tests {
         advance(Duration::from_secs(1)).await;
         assert!(progress.is_stuck());
         progress.made();
+        assert!(!progress.is_stuck());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_leaves_an_order_to_end_alone_is_stuck_though_its_loops_turn() {
+        let progress = Progress::default();
+        progress.neglects(true);
+        assert!(!progress.is_stuck(), "it does not lead");
+        progress.made();
+        progress.neglects(true);
+        assert!(progress.is_stuck());
+        progress.neglects(false);
         assert!(!progress.is_stuck());
     }
 

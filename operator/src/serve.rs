@@ -51,5 +51,5 @@ async fn readyz(State(Readiness(context)): State<Readiness>) -> StatusCode {
 
 async fn page(State(context): State<Arc<Context>>) -> String {
     let live = context.grants.get().filter(|_| context.progress.leads()).map(Store::state);
-    context.metrics.page(live.as_deref(), now())
+    context.metrics.page(live.as_deref(), context.leases.in_hand(), now())
 }

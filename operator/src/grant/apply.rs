@@ -127,6 +127,10 @@ impl Steps<'_> {
         let api: Api<AccessGrant> = self.own_namespace();
         let written = api.replace_status(&before.name_any(), &PostParams::default(), &after).await;
         self.context.written.note(&written.map_err(GrantError::Record)?);
+        let used = |grant: &AccessGrant| grant.status.as_ref().and_then(|status| status.usage.clone());
+        if used(&after) != used(before) {
+            self.context.note_usage(&self.uid(), self.now);
+        }
         told::changes(self.context, self.observed, &after, self.now);
         if after.status.as_ref().is_some_and(|status| status.settled) {
             // The loops see it no more.

@@ -70,8 +70,9 @@ pub async fn reconcile(cached: Arc<AccessGrant>, context: Arc<Context>) -> Resul
 /// goes by what is observed.
 async fn tell_first(cached: &AccessGrant, context: &Context) {
     let (time, uid) = (now(), cached.uid().unwrap_or_default());
-    if let Some(reason) = plan::own_end(cached, time)
-        && let Some(address) = context.address(&uid)
+    let Some(reason) = plan::own_end(cached, time) else { return };
+    context.heed(&uid);
+    if let Some(address) = context.address(&uid)
         && context.is_first_told(&uid)
         && let Some(proxy) = observe::proxy(context, cached, address, time)
     {
@@ -99,12 +100,16 @@ async fn begins_to_end(cached: &AccessGrant, store: Option<&Store<AccessGrant>>,
 
 async fn look(cached: &AccessGrant, context: &Arc<Context>) -> Result<Action, GrantError> {
     // Those that end wait for no others, and those that open for none that are ready; how many are read about at once is bounded.
-    let turns = match cached.status.as_ref().map(|status| status.phase) {
-        _ if plan::own_end(cached, now()).is_some() => &context.ends,
-        Some(GrantPhase::Ready) => &context.ready,
-        Some(GrantPhase::Opening | GrantPhase::Ending | GrantPhase::Ended) | None => &context.openings,
+    let (turns, do_what) = match cached.status.as_ref().map(|status| status.phase) {
+        _ if plan::own_end(cached, now()).is_some() => (&context.ends, "ending"),
+        Some(GrantPhase::Ready) => (&context.ready, "ready"),
+        Some(GrantPhase::Opening | GrantPhase::Ending | GrantPhase::Ended) | None => {
+            (&context.openings, "opening")
+        }
     };
+    let waits = context.metrics.waits(do_what);
     let turn = turns.acquire().await.ok();
+    drop(waits);
     Box::pin(look_now(cached, context, turn)).await
 }
 

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 
 use access::ChildName;
-use access::report::{Phase, Report};
+use access::report::{Phase, Report, Usage};
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, RequestPhase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::SemaphorePermit;
 
-use super::observed::{Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
+use super::observed::{Known, Link, Observed, Place, RequestLink, Rules, Seal, UsageDue};
 use super::plan::changed::database_changed;
 use super::pods::{address, container, runs, seen, terminated};
 use super::proxy::{Proxy, read_report};
@@ -18,6 +18,7 @@ use super::{plan, rules};
 use crate::admission::{self, Admission};
 use crate::api::{Metadata, Namespaced};
 use crate::context::Context;
+use crate::pki;
 
 /// Observes the grant; gives `turn` back when the API server has answered. Never fails: a grant that ends must not wait for what its end does not need.
 pub async fn observe(
@@ -77,8 +78,10 @@ pub async fn observe(
         setback: context.setback(&uid),
         findings,
         usage: if due { UsageDue::Now } else { UsageDue::Later },
+        heard: heard(context, &grant),
         admission,
         unread: unread.0,
+        seal: seal(context, &grant),
         place: place(context),
         grant,
     }
@@ -101,11 +104,18 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
         setback: None,
         findings: Vec::new(),
         usage: UsageDue::Later,
+        heard: None,
         admission: None,
         unread: unread.0,
+        seal: seal(context, &grant),
         place: place(context),
         grant,
     }
+}
+
+fn seal(context: &Context, grant: &AccessGrant) -> Seal {
+    let authorities = &context.authorities;
+    Seal { own: pki::seal::of(authorities, grant), holds: pki::seal::holds(authorities, grant) }
 }
 
 fn place(context: &Context) -> Place {
@@ -277,6 +287,11 @@ fn request_link(grant: &AccessGrant, request: &Known<Option<AccessRequest>>) -> 
 fn last_words(context: &Context, grant: &AccessGrant) -> Option<Report> {
     let last = grant.status.as_ref()?.leases.last()?;
     context.last_words(&grant.uid()?, &last.pod_uid)
+}
+
+fn heard(context: &Context, grant: &AccessGrant) -> Option<Usage> {
+    let last = grant.status.as_ref()?.leases.last().filter(|last| last.charged.is_none())?;
+    context.heard(&grant.uid()?, &last.token_accessor)
 }
 
 /// Keeps where a proxy is and what its pod leaves: called for every state of every pod, the last one included.

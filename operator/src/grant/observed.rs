@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use access::EndReason;
-use access::report::Report;
+use access::report::{Report, Usage};
 use crds::{AccessGrant, Because};
 use jiff::Timestamp;
 
@@ -17,6 +17,8 @@ pub struct Observed {
     pub grant: AccessGrant,
     /// Whether the release's admission policies are in force. `None`: not looked at, for nothing is to be opened, or unread.
     pub admission: Option<Admission>,
+    /// The operator's seal on it.
+    pub seal: Seal,
     /// What could not be read, and why. While there is anything, nothing is opened; what ends goes on ending.
     pub unread: Vec<String>,
     /// Its request.
@@ -43,8 +45,19 @@ pub struct Observed {
     pub findings: Vec<Finding>,
     /// Whether it is time to write what was used.
     pub usage: UsageDue,
+    /// What the newest proxy said that was used when it was last asked, unless that is charged already.
+    pub heard: Option<Usage>,
     /// Where proxies are.
     pub place: Place,
+}
+
+/// The operator's seal on a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// As it is written now.
+    pub own: String,
+    /// Whether the status has that one, or one of an authority before.
+    pub holds: bool,
 }
 
 /// That a grant ends, as it was first seen.
@@ -117,7 +130,7 @@ pub enum RequestLink {
     Unknown,
 }
 
-/// Whether the used-up counters go into the status with this plan.
+/// Whether counters that changed by small steps go into the status with this plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageDue {
     /// Yes.

@@ -39,7 +39,7 @@ pub fn changes(context: &Context, observed: &Observed, after: &AccessGrant, now:
         && before.phase != GrantPhase::Ended
         && let Some(reason) = status.end_reason.as_deref().and_then(EndReason::from_word)
     {
-        context.metrics.ended(reason);
+        context.metrics.ended(reason, &status.receipt);
     }
     if status.phase != before.phase {
         tracing::info!(grant = %uid, phase = ?status.phase, "phase");

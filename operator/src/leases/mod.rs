@@ -183,6 +183,11 @@ impl<V: ShutsLeases> LeaseDesk<V> {
         leases.iter().filter_map(finding).collect()
     }
 
+    /// How many are being shut.
+    pub fn in_hand(&self) -> usize {
+        locked(&self.state).leases.values().filter(|in_hand| in_hand.shut != Shut::Gone).count()
+    }
+
     /// Nobody will ask about these again. Those that may stand stay in hand until they are gone.
     pub fn forget(&self, leases: &[LeaseStatus]) {
         let mut state = locked(&self.state);

@@ -129,6 +129,11 @@ impl Authority {
         &self.key_pem
     }
 
+    /// Its key, PKCS#8 (RFC 5208), DER.
+    pub fn key_der(&self) -> &[u8] {
+        self.issuer.key().serialized_der()
+    }
+
     /// A leaf with a new key.
     pub fn issue(&self, leaf: &Leaf) -> Result<Pair, AuthorityError> {
         let key = KeyPair::generate().map_err(cannot("make the key of a certificate"))?;

@@ -3,4 +3,5 @@
 
 pub mod authority;
 pub mod operator;
+pub mod seal;
 pub mod store;

@@ -3,9 +3,11 @@
 
 use access::EndReason;
 use access::report::{Phase, Report};
-use crds::{AccessGrantStatus, Because, ConditionType, GrantPhase, ProbeStatus, Reason, find_condition};
+use crds::{
+    AccessGrant, AccessGrantStatus, Because, ConditionType, GrantPhase, ProbeStatus, Reason, find_condition,
+};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
 use super::super::observed::{Child, Known, Observed, PodSeen, PodState, Rules};
 use super::draft::Draft;
@@ -24,6 +26,8 @@ const TOLD: SignedDuration = SignedDuration::from_millis(500);
 const LISTENED: SignedDuration = SignedDuration::from_secs(5);
 /// How soon it is tried again to read what could not be read.
 const PATIENT: SignedDuration = SignedDuration::from_secs(2);
+/// Times of objects have whole seconds; less than this is not late.
+const LATE: SignedDuration = SignedDuration::from_secs(2);
 /// How long whoever shuts the leases is waited for, until we look ourselves whether they are still in hand.
 const LEASES: SignedDuration = SignedDuration::from_secs(30);
 
@@ -42,10 +46,13 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
         note_stopped(&mut draft.status, stopped);
     }
     settle(&mut draft.status, &observed.findings);
-    let told = receipt(observed, &draft.status);
     let elapsed = now.duration_since(since);
-    told.write(&mut draft.status, u64::try_from(elapsed.as_millis()).unwrap_or(0));
-    if told.is_shut() && standing(&draft.status).next().is_none() {
+    // Whoever gives up the proof gives up no try.
+    let given_up = observed.grant.spec.abandon.as_ref().filter(|_| elapsed >= TO_PROVE);
+    let told = receipt(observed, &draft.status, given_up);
+    let late = now.duration_since(triggered(&observed.grant, reason, since));
+    told.write(&mut draft.status, u64::try_from(late.as_millis()).unwrap_or(0));
+    if told.is_shut() && (given_up.is_some() || standing(&draft.status).next().is_none()) {
         shut(&mut draft, reason);
         return draft.finish();
     }
@@ -59,7 +66,31 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
         draft.listen();
     }
     draft.again_in(pace(observed, elapsed));
+    if observed.grant.spec.abandon.is_some() {
+        draft.again_by(since.checked_add(TO_PROVE).unwrap_or(now).max(now));
+    }
     draft.finish()
+}
+
+/// When what ends the grant happened, as its object tells; when it was first seen, where that was soon after.
+fn triggered(grant: &AccessGrant, reason: EndReason, seen: Timestamp) -> Timestamp {
+    let told = match reason {
+        EndReason::Expired => Some(grant.spec.expires_at.0),
+        EndReason::Revoked => revoked_at(grant),
+        EndReason::Deleted => grant.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+        _ => None,
+    };
+    told.filter(|told| seen.duration_since(*told) >= LATE).unwrap_or(seen)
+}
+
+/// When somebody wrote the order to end, as the API server noted it.
+fn revoked_at(grant: &AccessGrant) -> Option<Timestamp> {
+    let wrote_it = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
+        fields.is_some_and(|spec| spec.get("f:revocation").is_some())
+    };
+    let entry = grant.metadata.managed_fields.iter().flatten().find(wrote_it)?;
+    entry.time.as_ref().map(|time| time.0)
 }
 
 /// What is seen of a pod goes with it: where the reason to end, a lease, or how the proxy ended stands in no other place yet, it
@@ -176,7 +207,12 @@ fn rules_go(observed: &Observed, now: Timestamp) -> Vec<Action> {
 fn shut_leases(observed: &Observed, status: &AccessGrantStatus, elapsed: SignedDuration) -> Vec<Action> {
     let proxy_is_done = match &observed.pod {
         Known::Seen(None) => true,
-        Known::Seen(Some(pod)) => matches!(pod.state, PodState::Finished { .. }),
+        Known::Seen(Some(pod)) => match pod.state {
+            PodState::Finished { .. } => true,
+            // One that does not answer revokes nothing.
+            PodState::Running => observed.report.is_none(),
+            PodState::Pending(_) => false,
+        },
         Known::Unknown => false,
     };
     if !proxy_is_done && elapsed < TO_PROVE {

@@ -29,6 +29,19 @@ fn a_revoked_grant_is_cut_at_once_though_nothing_can_be_read_or_written() {
 }
 
 #[test]
+fn a_proxy_that_does_not_answer_is_not_waited_for_to_revoke_its_lease() {
+    let mut world = World::ready();
+    world.pod.as_mut().unwrap().stuck = true;
+    world.revoke();
+    world.reconcile(&mut usize::MAX.clone());
+    assert!(world.desk.contains_key("accessor-pod-1"), "{:?}", world.told);
+    let mut world = World::ready();
+    world.revoke();
+    world.reconcile(&mut usize::MAX.clone());
+    assert!(world.desk.is_empty(), "one that answers does it itself, and proves it");
+}
+
+#[test]
 fn nothing_opens_while_what_may_forbid_it_cannot_be_read() {
     let mut world = World::new();
     world.blind = true;

@@ -10,7 +10,7 @@ mod open;
 mod receipt;
 mod show;
 mod trust;
-mod usage;
+pub mod usage;
 
 #[cfg(test)]
 mod crashes;

@@ -38,9 +38,13 @@ pub(super) fn open(observed: &Observed, now: Timestamp) -> Plan {
     let mut draft = Draft::of(observed, now);
     if let Some(report) = &observed.report {
         record(&observed.grant, &mut draft.status, observed.pod.there(), report);
+    }
+    if let Some(used) = observed.report.as_ref().map(|report| &report.usage).or(observed.heard.as_ref()) {
+        let limits = observed.grant.spec.terms.limits.over(Limits::DEFAULT);
         // While it serves, now and then is enough; its last words always count.
-        if observed.usage == UsageDue::Now || !observed.pod.there().is_some_and(serves) {
-            usage::note(&mut draft.status, &report.usage);
+        let now_and_then = observed.usage == UsageDue::Now || usage::is_step(&draft.status, used, &limits);
+        if now_and_then || !observed.pod.there().is_some_and(serves) {
+            usage::note(&mut draft.status, used);
         }
     }
     note_end(&mut draft.status, observed.pod.there(), observed.report.as_ref());
@@ -49,6 +53,10 @@ pub(super) fn open(observed: &Observed, now: Timestamp) -> Plan {
     }
     settle(&mut draft.status, &observed.findings);
     count(&mut draft);
+    if observed.admission.is_some() && why_not(observed).is_none() {
+        // From here on it is trusted also by those that come later.
+        draft.status.seal = Some(observed.seal.own.clone());
+    }
     match &observed.pod {
         Known::Unknown => unread(&mut draft),
         Known::Seen(None) => without_pod(&mut draft),

@@ -4,7 +4,11 @@
 
 use access::report::Phase;
 use crds::{GrantPhase, Revocation};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, Time};
+use serde_json::json;
 
+use super::super::observed::Child;
 use super::model::World;
 use super::tests::everything_is_shut;
 use crate::leases::Shut;
@@ -146,6 +150,57 @@ fn what_is_given_up_is_on_record_as_that_and_ends() {
     is(&world, "lease", "Unprovable", "LeaseUnseen");
     let login = world.status().receipt.into_iter().find(|line| line.item == "login").unwrap();
     assert!(login.detail.contains("given up by platform: the server is gone"), "{}", login.detail);
+}
+
+#[test]
+fn a_lease_that_vault_cannot_end_is_given_up_too_but_not_before_everything_was_tried() {
+    let mut world = World::ready();
+    world.database_is_up = false;
+    world.revoke();
+    world.grant.spec.abandon =
+        Some(Revocation { by: "platform".into(), reason: "the server is gone".into() });
+    world.run(9, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ending, "its proxy has ten seconds");
+    world.run(12, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ended, "{:#?}", world.status());
+    is(&world, "lease", "Unprovable", "GivenUp");
+    assert!(world.pod.is_none() && world.rules.network_policy == Child::Missing, "what could be shut is");
+    assert!(!world.status().leases[0].revoked, "nobody says that it is gone");
+}
+
+#[test]
+fn the_time_counts_from_what_ended_it_however_late_it_is_seen() {
+    let late =
+        |world: &World| world.status().receipt.iter().filter_map(|line| line.after_millis).max().unwrap();
+    let after = |seconds: i64, change: &dyn Fn(&mut World)| {
+        let mut world = World::ready();
+        change(&mut world);
+        world.now = world.now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        world.run(30, 200);
+        everything_is_shut(&world);
+        late(&world)
+    };
+    let revoked = |world: &mut World| {
+        world.revoke();
+        let entry = ManagedFieldsEntry {
+            time: Some(Time(world.now)),
+            fields_v1: Some(FieldsV1(json!({"f:spec": {"f:revocation": {"f:by": {}}}}))),
+            ..ManagedFieldsEntry::default()
+        };
+        let others = ManagedFieldsEntry {
+            time: Some(Time("2026-01-01T11:00:00Z".parse().unwrap())),
+            fields_v1: Some(FieldsV1(json!({"f:spec": {"f:user": {}}}))),
+            ..ManagedFieldsEntry::default()
+        };
+        world.grant.metadata.managed_fields = Some(vec![others, entry]);
+    };
+    let expired = |world: &mut World| world.grant.spec.expires_at.0 = world.now;
+    let unknown = |world: &mut World| world.revoke();
+    for (number, change) in [&revoked as &dyn Fn(&mut World), &expired].into_iter().enumerate() {
+        assert!((60_000..67_000).contains(&after(60, change)), "{number}: {}", after(60, change));
+        assert!(after(1, change) < 7_000, "objects have whole seconds");
+    }
+    assert!(after(60, &unknown) < 7_000, "nothing tells when");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! pods, the worst that is known of one of them is what is known of all.
 
 use access::{Item, Outcome};
-use crds::{AccessGrantStatus, How, LeaseStatus, ReceiptLine};
+use crds::{AccessGrantStatus, How, LeaseStatus, ReceiptLine, Revocation};
 
 use super::super::observed::{Child, Known, Observed, Rules};
 use super::leases::{open_detail, standing};
@@ -42,7 +42,7 @@ impl Receipt {
             && (self.is_given_up || (proved(Item::Pod) && proved(Item::Rules) && credential_is_dead))
     }
 
-    /// Puts it into the status. `millis`: how long ago the end began.
+    /// Puts it into the status. `millis`: how long ago what ended the grant happened.
     pub fn write(&self, status: &mut AccessGrantStatus, millis: u64) {
         let before = std::mem::take(&mut status.receipt);
         let line = |Line { item, outcome, how, detail }: &Line| {
@@ -62,8 +62,8 @@ impl Receipt {
     }
 }
 
-/// The receipt of what is known now.
-pub fn receipt(observed: &Observed, status: &AccessGrantStatus) -> Receipt {
+/// The receipt of what is known now; `given_up`: whoever gave up the proof of what is open.
+pub fn receipt(observed: &Observed, status: &AccessGrantStatus, given_up: Option<&Revocation>) -> Receipt {
     let facts = Facts { observed, status };
     let mut lines = vec![
         facts.sockets(),
@@ -73,8 +73,7 @@ pub fn receipt(observed: &Observed, status: &AccessGrantStatus) -> Receipt {
         facts.pod(),
         facts.rules(),
     ];
-    let abandon = &observed.grant.spec.abandon;
-    if let Some(given_up) = abandon {
+    if let Some(given_up) = given_up {
         for line in lines.iter_mut().filter(|line| line.outcome == Outcome::Open) {
             (line.outcome, line.how) = (Outcome::Unprovable, How::GivenUp);
             line.detail =
@@ -84,7 +83,7 @@ pub fn receipt(observed: &Observed, status: &AccessGrantStatus) -> Receipt {
     Receipt {
         lines,
         had_credential: status.leases.iter().any(LeaseStatus::had_credential),
-        is_given_up: abandon.is_some(),
+        is_given_up: given_up.is_some(),
     }
 }
 

@@ -86,6 +86,23 @@ fn a_grant_that_anybody_may_have_written_gets_no_pod() {
         assert_eq!((world.made, world.rules), (0, Rules::default()));
         assert_eq!(world.condition("Ready"), ("False".into(), reason.into()));
     }
+    // What an earlier release trusted, a later one does, too; and nobody else seals.
+    let mut world = World::new();
+    world.run(1, 1000);
+    assert!(world.status().seal.is_some());
+    world.admission = since("2026-01-01T12:10:00Z");
+    world.pod.as_mut().unwrap().finished_at = Some(world.now);
+    world.run(30, 1000);
+    assert_eq!((world.made, world.status().phase), (2, GrantPhase::Ready));
+    world.admission = not_in_force();
+    world.pod.as_mut().unwrap().finished_at = Some(world.now);
+    world.run(30, 1000);
+    assert_eq!(world.made, 2, "a seal is no admission policy");
+    let mut world = World::new();
+    world.admission = since("2026-01-01T12:10:00Z");
+    world.run(5, 1000);
+    assert_eq!(world.status().seal, None);
+
     let mut world = World::new();
     let unseen = Observed { admission: None, ..world.observe() };
     assert!(!plan(&unseen, world.now).actions.contains(&Action::Apply(ChildKind::Pod)));

@@ -38,11 +38,13 @@ pub fn untrusted(observed: &Observed) -> Option<Because> {
         );
         return Some(Because::new(Reason::Changed, sentence));
     }
-    (created(&observed.grant) <= since).then(|| {
+    // Under an earlier release it was as good as one that was made now.
+    (created(&observed.grant) <= since && !observed.seal.holds).then(|| {
         Because::new(
             Reason::OlderThanAdmission,
             format!(
-                "this grant is older than the admission policies, in force since {since:.0}, so it gets no proxy: revoke {} and ask again.",
+                "this grant is older than the admission policies, in force since {since:.0}, and no operator sealed it, so it gets no proxy: revoke {} \
+                 and ask again.",
                 observed.grant.name_any()
             ),
         )

@@ -17,6 +17,24 @@ pub fn note(status: &mut AccessGrantStatus, reported: &Usage) {
     });
 }
 
+/// How many steps there are in a budget.
+const STEPS: u64 = 20;
+
+/// Whether this is so much more than what is on record that it goes there at once: another twentieth of the budget, a first statement
+/// or refusal, a first session or none any more.
+pub fn is_step(status: &AccessGrantStatus, reported: &Usage, limits: &Limits) -> bool {
+    let Usage { open_sessions, sessions: _, statements, refused, rows, bytes } = *reported;
+    let before = status.usage.clone().unwrap_or_default();
+    let step = |used: u64, all: u64| used.saturating_mul(STEPS).checked_div(all).unwrap_or(used);
+    let steps = |used: u64, before: u64, all: u64| used > before && step(used, all) != step(before, all);
+    let begins = |one: u64, before: u64| one > 0 && before == 0;
+    (open_sessions > 0) != (before.open_sessions > 0)
+        || begins(statements, before.statements)
+        || begins(refused, before.refused)
+        || steps(rows, before.rows, limits.budget.rows)
+        || steps(bytes, before.bytes, limits.budget.bytes)
+}
+
 /// What the next proxy counts on from.
 pub fn used(status: &AccessGrantStatus) -> Used {
     let UsageStatus { open_sessions: _, statements, refused, rows, bytes } =
@@ -151,10 +169,46 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pod_read_after_its_last_report_stands_in_its_last_words() {
+    fn a_step_goes_on_record_at_once_and_what_is_less_with_the_next() {
+        let Limits { budget, .. } = Limits::DEFAULT;
+        let on_record = UsageStatus { open_sessions: 1, statements: 5, refused: 1, rows: 10, bytes: 10 };
+        let status = AccessGrantStatus { usage: Some(on_record), ..AccessGrantStatus::default() };
+        let said = Usage { open_sessions: 1, sessions: 1, statements: 5, refused: 1, rows: 10, bytes: 10 };
+        let steps = |said: Usage| is_step(&status, &said, &Limits::DEFAULT);
+        assert!(!steps(said));
+        assert!(!steps(Usage { open_sessions: 3, statements: 900, refused: 7, ..said }));
+        assert!(!steps(Usage { rows: budget.rows / 20 - 1, bytes: budget.bytes / 20 - 1, ..said }));
+        assert!(steps(Usage { rows: budget.rows / 20, ..said }));
+        assert!(steps(Usage { bytes: budget.bytes / 20, ..said }));
+        assert!(steps(Usage { open_sessions: 0, ..said }));
+        assert!(!steps(Usage { rows: 0, bytes: 0, ..said }), "it never shrinks");
+        assert!(is_step(&AccessGrantStatus::default(), &said, &Limits::DEFAULT), "a first statement");
+        let four_fifths = UsageStatus { rows: budget.rows / 5 * 4 - 1, ..status.usage.clone().unwrap() };
+        let status = AccessGrantStatus { usage: Some(four_fifths), ..AccessGrantStatus::default() };
+        assert!(is_step(&status, &Usage { rows: budget.rows / 5 * 4, ..said }, &Limits::DEFAULT));
+    }
+
+    #[test]
+    fn what_a_pod_said_last_goes_on_record_when_it_dies_and_is_charged_once() {
+        let Limits { statement, .. } = Limits::DEFAULT;
         let mut world = World::ready();
         world.usage = UsageDue::Later;
-        world.reads(10);
+        let pod = world.pod.as_mut().unwrap();
+        (pod.died, pod.finished_at) = (true, Some(world.now));
+        world.heard = Some(Usage { open_sessions: 2, statements: 9, rows: 70, ..Usage::default() });
+        world.run(24, 1000);
+        assert_eq!((world.made, world.status().phase), (2, GrantPhase::Ready));
+        let usage = world.status().usage.unwrap();
+        assert_eq!((usage.statements, usage.rows, usage.open_sessions), (9, 70 + 2 * statement.rows, 0));
+    }
+
+    #[test]
+    fn what_a_pod_read_after_its_last_report_stands_in_its_last_words() {
+        let mut world = World::ready();
+        world.reads(7);
+        world.run(1, 200);
+        world.usage = UsageDue::Later;
+        world.reads(3);
         assert!(world.plan().actions.is_empty(), "not yet");
         let now = world.now;
         world.pod.as_mut().unwrap().deleting_since = Some(now);

@@ -5,28 +5,29 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod observe;
 mod pod;
 mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use access::report::{Phase, Report};
+use access::report::{Phase, Report, Usage};
 use access::{Grant, Used};
 use crds::{AccessGrant, AccessGrantStatus, GrantPhase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use self::pod::Pod;
 pub use self::pod::said;
-use self::pod::{Pod, report, seen};
-use super::super::observed::{Child, Ending, Known, Link, Observed, Place, RequestLink, Rules, UsageDue};
+use super::super::observed::{Child, Ending, Link, RequestLink, Rules, UsageDue};
 use super::usage::used;
-use super::{Action, ChildKind, Order, Plan, ended, own_end, plan};
+use super::{Action, ChildKind, Order, Plan, ended, plan};
 use crate::admission::Admission;
 use crate::config::tests::example;
 use crate::grant::apply::goes_first;
 use crate::grant::children::Parent;
 use crate::grant::children::grant_file::grant_file;
-use crate::leases::{Finding, Shut};
+use crate::leases::Shut;
 
 pub const START: &str = "2026-01-01T12:00:00Z";
 
@@ -48,6 +49,8 @@ pub struct World {
     /// What a pod that is gone said last.
     pub last_words: Option<Report>,
     pub usage: UsageDue,
+    /// What the first pod said when it was asked beside the looks.
+    pub heard: Option<Usage>,
     /// Accessor to whether the lease of its token stands. A token without a lease opens nothing and ends by itself.
     pub vault: BTreeMap<String, bool>,
     /// Tokens that are revoked: each gets no lease any more, and Vault ends the one it has when it reaches the database.
@@ -113,6 +116,7 @@ impl World {
             file: None,
             last_words: None,
             usage: UsageDue::Now,
+            heard: None,
             vault: BTreeMap::new(),
             revoked: BTreeSet::new(),
             vault_is_up: true,
@@ -152,73 +156,6 @@ impl World {
     pub fn revoke(&mut self) {
         self.grant.spec.revocation =
             Some(crds::Revocation { by: "approver".into(), reason: "enough seen".into() });
-    }
-
-    pub fn observe(&self) -> Observed {
-        let finding = |(accessor, (lease_id, shut)): (&String, &(Option<String>, Shut))| Finding {
-            token_accessor: accessor.clone(),
-            lease_id: lease_id.clone(),
-            shut: shut.clone(),
-        };
-        let findings = self.desk.iter().map(finding).collect();
-        let place = Place {
-            proxies_namespace: "keyhole-proxies".into(),
-            internal_ca_pem: self.authorities.into(),
-            session_ca: self.authorities.into(),
-        };
-        if self.blind {
-            return Observed {
-                grant: self.grant.clone(),
-                request: RequestLink::Unknown,
-                database: Link::Unknown,
-                policy: Link::Unknown,
-                approvals: Link::Unknown,
-                admission: None,
-                unread: vec!["everything: no answer in time".into()],
-                setback: None,
-                ending: self.ending,
-                rules: Rules::UNKNOWN,
-                pod: Known::Unknown,
-                report: None,
-                stopped: self.stopped.clone(),
-                findings,
-                usage: self.usage,
-                place,
-            };
-        }
-        // As `grant::observe` reads: of a grant that ends only what its end needs.
-        let ends = own_end(&self.grant, self.now).is_some();
-        let link = |link: Link| if ends { Link::Unknown } else { link };
-        Observed {
-            grant: self.grant.clone(),
-            request: self.request,
-            database: link(self.database),
-            policy: link(self.policy),
-            approvals: link(self.approvals),
-            admission: (!ends).then(|| self.admission.clone()),
-            rules: self.read_rules(ends),
-            pod: Known::Seen(self.pod.as_ref().map(seen)),
-            unread: Vec::new(),
-            setback: None,
-            ending: self.ending,
-            report: match &self.pod {
-                Some(pod) => report(pod, self.now),
-                None => self.last_words.clone(),
-            },
-            stopped: self.stopped.clone(),
-            findings,
-            usage: self.usage,
-            place,
-        }
-    }
-
-    fn read_rules(&self, ends: bool) -> Rules {
-        let are_there = self.rules_seen && self.rules == Rules::PRESENT;
-        match &self.pod {
-            None if ends => self.rules,
-            Some(pod) if !ends && (!are_there || pod.phase == Some(Phase::Custody)) => self.rules,
-            None | Some(_) => Rules::UNKNOWN,
-        }
     }
 
     /// The plan. Whoever wrote a status hears nothing of it, so each plan but the last says when to look again.

@@ -1,0 +1,89 @@
+//! How the small world is seen: as `grant::observe` reads the real one.
+
+use access::report::{Phase, Usage};
+
+use super::super::super::observed::{Known, Link, Observed, Place, RequestLink, Rules, Seal};
+use super::super::own_end;
+use super::World;
+use super::pod::{report, seen};
+use crate::leases::{Finding, Shut};
+
+impl World {
+    pub fn observe(&self) -> Observed {
+        let finding = |(accessor, (lease_id, shut)): (&String, &(Option<String>, Shut))| Finding {
+            token_accessor: accessor.clone(),
+            lease_id: lease_id.clone(),
+            shut: shut.clone(),
+        };
+        let findings = self.desk.iter().map(finding).collect();
+        let place = Place {
+            proxies_namespace: "keyhole-proxies".into(),
+            internal_ca_pem: self.authorities.into(),
+            session_ca: self.authorities.into(),
+        };
+        let seal = Seal { own: "sealed".into(), holds: self.status().seal.is_some() };
+        if self.blind {
+            return Observed {
+                grant: self.grant.clone(),
+                request: RequestLink::Unknown,
+                database: Link::Unknown,
+                policy: Link::Unknown,
+                approvals: Link::Unknown,
+                admission: None,
+                unread: vec!["everything: no answer in time".into()],
+                setback: None,
+                ending: self.ending,
+                rules: Rules::UNKNOWN,
+                pod: Known::Unknown,
+                report: None,
+                stopped: self.stopped.clone(),
+                findings,
+                usage: self.usage,
+                heard: self.heard(),
+                place,
+                seal,
+            };
+        }
+        // As `grant::observe` reads: of a grant that ends only what its end needs.
+        let ends = own_end(&self.grant, self.now).is_some();
+        let link = |link: Link| if ends { Link::Unknown } else { link };
+        Observed {
+            grant: self.grant.clone(),
+            request: self.request,
+            database: link(self.database),
+            policy: link(self.policy),
+            approvals: link(self.approvals),
+            admission: (!ends).then(|| self.admission.clone()),
+            rules: self.read_rules(ends),
+            pod: Known::Seen(self.pod.as_ref().map(seen)),
+            unread: Vec::new(),
+            setback: None,
+            ending: self.ending,
+            report: match &self.pod {
+                Some(pod) => report(pod, self.now),
+                None => self.last_words.clone(),
+            },
+            stopped: self.stopped.clone(),
+            findings,
+            usage: self.usage,
+            heard: self.heard(),
+            place,
+            seal,
+        }
+    }
+
+    fn heard(&self) -> Option<Usage> {
+        let status = self.status();
+        let is_first = matches!(status.leases.as_slice(), [only] if only.charged.is_none());
+        self.heard.filter(|_| is_first)
+    }
+
+    fn read_rules(&self, ends: bool) -> Rules {
+        let are_there = self.rules_seen && self.rules == Rules::PRESENT;
+        match &self.pod {
+            None if ends => self.rules,
+            Some(pod) if !ends && (!are_there || pod.phase == Some(Phase::Custody)) => self.rules,
+            None | Some(_) => Rules::UNKNOWN,
+        }
+    }
+}
