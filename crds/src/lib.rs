@@ -49,7 +49,7 @@ pub use request::{
     RequestPhase,
 };
 pub use target::{BadDatabase, target};
-pub use terms::{NoTerms, terms};
+pub use terms::{NoTerms, evidence, terms};
 pub use tls::{AuthoritiesKind, AuthoritiesPlace, AuthoritiesSource, KeyReference, TlsMode, TlsSpec};
 
 /// API group of all kinds.

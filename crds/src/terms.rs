@@ -1,12 +1,12 @@
 //! The terms of a request, from the objects they are made of. Whoever can read these objects can work out what an approval covers, and
 //! compare it with what the operator says. Parses; decides nothing.
 
-use access::{Limits, PolicyRule, Quorum, RequestIdentity, Terms};
+use access::{Limits, Line, PolicyRule, Quorum, RequestIdentity, Terms};
 use kube::ResourceExt;
 
 use crate::{
-    AccessPolicy, AccessRequest, ApprovalsSpec, BadDatabase, BadDuration, Database, DatabaseSpec, Rule,
-    minutes, peer, target,
+    AccessPolicy, AccessRequest, ApprovalsSpec, BadDatabase, BadDuration, Database, DatabaseSpec, Evidence,
+    Rule, minutes, peer, target,
 };
 
 /// Why there are no terms.
@@ -49,6 +49,14 @@ pub fn terms(
         },
         limits: limits(&database.spec, rule),
     })
+}
+
+/// What whoever submitted the request says of its review elsewhere, for people to look at. An approval covers it by the request's uid, for a
+/// request never changes.
+pub fn evidence(request: &AccessRequest) -> Option<Line> {
+    let Evidence { pull_request, commit, author, reviewer } = request.spec.evidence.as_ref()?;
+    let value = format!("{pull_request} at {commit}, written by {author}, reviewed by {reviewer}");
+    Some(Line { name: "evidence", value })
 }
 
 fn identity(request: &AccessRequest) -> RequestIdentity {

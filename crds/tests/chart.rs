@@ -155,6 +155,16 @@ fn the_operators_configuration_with_everything_in_it_is_as_in_the_snapshot_that_
 }
 
 #[test]
+fn the_roles_are_part_of_kubernetes_own_unless_somebody_says_no() -> Outcome {
+    let aggregated = |values: &[&str]| -> Outcome<usize> {
+        let all = rendered(values)?;
+        Ok(all.matches("rbac.authorization.k8s.io/aggregate-to-").count())
+    };
+    assert_eq!((aggregated(&[])?, aggregated(&["--set=roles.aggregate=false"])?), (3, 0));
+    Ok(())
+}
+
+#[test]
 fn everything_is_every_value() -> Outcome {
     let everything: Value = serde_norway::from_str(&fs::read_to_string(everything())?)?;
     for Documented { path, default, .. } in documented()? {

@@ -12,7 +12,7 @@ use crds::{AccessGrant, AccessRequest};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
 
-use crate::api::gone_is_good;
+use crate::api::{Namespaced, gone_is_good};
 use crate::context::Context;
 use crate::controllers;
 use crate::run::{candidate, means};
@@ -24,37 +24,43 @@ pub async fn end_all(path: &Path, patience: Duration) -> anyhow::Result<()> {
     let context = means(path).await?;
     let client = context.client.clone();
     tokio::select! {
-        ended = until_gone(&client) => return Ok(ended?),
+        () = until_gone(&client) => return Ok(()),
         () = stand_in(context) => {}
         () = tokio::time::sleep(patience) => {}
     }
-    let left: Vec<String> = grants(&client).await?.iter().map(whats_left).collect();
+    let left = Api::<AccessGrant>::all(client.clone()).list(&ListParams::default()).await?;
+    let left: Vec<String> = left.iter().map(whats_left).collect();
     if left.is_empty() {
         return Ok(());
     }
     anyhow::bail!("not everything is shut after {} s:\n{}", patience.as_secs(), left.join("\n"))
 }
 
-/// Deletes again and again: somebody may ask for access meanwhile.
-async fn until_gone(client: &Client) -> Result<(), kube::Error> {
+/// Deletes again and again: somebody may ask for access meanwhile, and what fails is tried again.
+async fn until_gone(client: &Client) {
     let mut every = tokio::time::interval(LOOK_EVERY);
     loop {
         every.tick().await;
-        let requests: Api<AccessRequest> = Api::all(client.clone());
-        for request in requests.list_metadata(&ListParams::default()).await?.items {
-            let own =
-                Api::<AccessRequest>::namespaced(client.clone(), &request.namespace().unwrap_or_default());
-            note(own.delete(&request.name_any(), &DeleteParams::background()).await.map(drop));
-        }
-        let left = grants(client).await?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        for grant in left.iter().filter(|grant| grant.metadata.deletion_timestamp.is_none()) {
-            let own = Api::<AccessGrant>::namespaced(client.clone(), &grant.namespace().unwrap_or_default());
-            note(own.delete(&grant.name_any(), &DeleteParams::background()).await.map(drop));
+        let requests = delete_all::<AccessRequest>(client).await;
+        let grants = delete_all::<AccessGrant>(client).await;
+        match (requests, grants) {
+            (Ok(_), Ok(0)) => return,
+            (Ok(_), Ok(_)) => {}
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(error = %chain(&error), "cannot look for what is left");
+            }
         }
     }
+}
+
+/// Deletes all of a kind, and answers how many there were. Their names are enough: thousands may have ended.
+async fn delete_all<K: Namespaced>(client: &Client) -> Result<usize, kube::Error> {
+    let left = Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await?.items;
+    for object in left.iter().filter(|object| object.metadata.deletion_timestamp.is_none()) {
+        let own = Api::<K>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+        note(own.delete(&object.name_any(), &DeleteParams::background()).await.map(drop));
+    }
+    Ok(left.len())
 }
 
 /// Does an operator's work when no operator leads.
@@ -74,10 +80,6 @@ fn note(deleted: Result<(), kube::Error>) {
     if let Err(error) = gone_is_good(deleted) {
         tracing::warn!(error = %chain(&error), "not deleted yet");
     }
-}
-
-async fn grants(client: &Client) -> Result<Vec<AccessGrant>, kube::Error> {
-    Ok(Api::<AccessGrant>::all(client.clone()).list(&ListParams::default()).await?.items)
 }
 
 fn whats_left(grant: &AccessGrant) -> String {

@@ -55,12 +55,12 @@ async fn look_at_admission(context: &Context) {
 /// One round. Children first, then the list of grants: what is made meanwhile has its grant in the list.
 pub async fn sweep(context: &Context) -> Result<(), kube::Error> {
     let pods = children::<Pod>(context).await?;
-    let policies = children::<NetworkPolicy>(context).await?;
-    let secrets = children::<Secret>(context).await?;
-    let roles = children::<Role>(context).await?;
-    let bindings = children::<RoleBinding>(context).await?;
-    let copies = labelled::<Secret>(context, PULL_SECRET_LABEL, |copy| Some(copy.name_any())).await?;
-    let accounts = labelled::<ServiceAccount>(context, DATABASE_NAME_LABEL, database_of).await?;
+    let policies = children::<NetworkPolicy>(context).await;
+    let secrets = children::<Secret>(context).await;
+    let roles = children::<Role>(context).await;
+    let bindings = children::<RoleBinding>(context).await;
+    let copies = labelled::<Secret>(context, PULL_SECRET_LABEL, |copy| Some(copy.name_any())).await;
+    let accounts = labelled::<ServiceAccount>(context, DATABASE_NAME_LABEL, database_of).await;
     let databases = Api::<Database>::all(context.client.clone());
     let databases = names(&databases, ListParams::default(), |database| Some(named(database))).await?;
     let unsettled = ListParams::default().fields(LIVE_GRANTS);
@@ -72,15 +72,15 @@ pub async fn sweep(context: &Context) -> Result<(), kube::Error> {
     let known: BTreeSet<String> = databases.into_iter().chain(used(context)).collect();
     let pulled: BTreeSet<String> =
         context.config.image_pull_secrets.iter().map(|name| copy_name(name)).collect();
-    // One that does not go keeps no other.
+    // One that does not go, and a kind that cannot be listed, keep no other.
     [
-        delete_others::<Pod>(context, &pods, &live).await,
-        delete_others::<RoleBinding>(context, &bindings, &kept).await,
-        delete_others::<Role>(context, &roles, &kept).await,
-        delete_others::<NetworkPolicy>(context, &policies, &kept).await,
-        delete_others::<Secret>(context, &secrets, &kept).await,
-        delete_others::<ServiceAccount>(context, &accounts, &known).await,
-        delete_others::<Secret>(context, &copies, &pulled).await,
+        delete_others::<Pod>(context, Ok(pods), &live).await,
+        delete_others::<RoleBinding>(context, bindings, &kept).await,
+        delete_others::<Role>(context, roles, &kept).await,
+        delete_others::<NetworkPolicy>(context, policies, &kept).await,
+        delete_others::<Secret>(context, secrets, &kept).await,
+        delete_others::<ServiceAccount>(context, accounts, &known).await,
+        delete_others::<Secret>(context, copies, &pulled).await,
     ]
     .into_iter()
     .collect()
@@ -147,10 +147,10 @@ async fn names<K: Kind, T>(
 /// Deletes what stands for none of these.
 async fn delete_others<K: Namespaced>(
     context: &Context,
-    found: &[Stands],
+    found: Result<Vec<Stands>, kube::Error>,
     known: &BTreeSet<String>,
 ) -> Result<(), kube::Error> {
-    let mut first = Ok(());
+    let (found, mut first) = (found?, Ok(()));
     for object in found.iter().filter(|object| !known.contains(&object.of)) {
         tracing::warn!(kind = %K::kind(&()), name = object.name, "swept: what it stood for is gone");
         first = first.and(delete::<K>(context, object).await);

@@ -2,8 +2,9 @@
 
 use anyhow::Context;
 use crds::{AccessApproval, AccessGrant, AccessGrantStatus, AccessRequest, AccessRequestStatus};
-use crds::{GrantPhase, RequestPhase};
+use crds::{Because, ConditionType, GrantPhase, Reason, RequestPhase, condition, set_condition};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, PostParams};
 use serde_json::json;
@@ -94,11 +95,15 @@ impl Writers {
         }))?;
         let grants: Api<AccessGrant> = Api::namespaced(self.operator.clone(), &self.namespace);
         let mut made = grants.create(&PostParams::default(), &grant).await.context("a grant")?;
-        made.status = Some(AccessGrantStatus {
+        let mut status = AccessGrantStatus {
             phase: GrantPhase::Ended,
             end_reason: Some("Expired".to_owned()),
             ..AccessGrantStatus::default()
-        });
+        };
+        let because = Because::new(Reason::Expired, "everything is shut.");
+        let ended = condition(ConditionType::Ended, true, &because);
+        set_condition(&mut status.conditions, ended, made.metadata.generation, Timestamp::now());
+        made.status = Some(status);
         let ended = grants.replace_status(&format!("{name}-1"), &PostParams::default(), &made).await;
         ended.map(drop).context("the grant's end")
     }

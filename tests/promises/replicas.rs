@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use harness::faults::ALONE;
-use harness::grant::all_proved;
+use harness::grant::{all_proved, approval};
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams};
 
@@ -150,6 +150,66 @@ async fn a_silent_leader_is_replaced_and_is_none_any_more_when_it_wakes() -> any
             let after = Replicas::of(&cluster).await?;
             ensure!(after.leader == before.other, "{} leads again", after.leader);
             Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_leader_that_wakes_in_the_middle_of_an_opening_finds_it_ended_and_opens_nothing()
+-> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("leader-wakes").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let before = Replicas::of(&cluster).await?;
+            // Its pod finds no node: so far the leader has come, and no further.
+            let node = |verb: &str| cluster.bed.kubectl().args([verb, "keyhole-node"]);
+            node("cordon").succeeds().await?;
+            let asleep = async {
+                requester.applies(&orders.request("look", "30m")).await?;
+                let request = cluster.awaits_terms("look").await?;
+                approver.applies(&approval(&request, "approver")?).await?;
+                let grant =
+                    cluster.awaits_grant("look").await?.metadata.name.context("a grant without name")?;
+                let grant = OpenGrant { name: grant, request: "look".to_owned() };
+                let pods = cluster.proxies::<Pod>();
+                until("the grant's pod", Duration::from_secs(30), || async {
+                    let pod = cluster.grant(&grant.name).await?.status.and_then(|status| status.pod);
+                    let Some(pod) = pod else { return Ok(Look::NotYet("none is on record".to_owned())) };
+                    let found = pods.get_opt(&pod).await?.is_some();
+                    Ok(if found { Look::Found(()) } else { Look::NotYet(format!("no {pod}")) })
+                })
+                .await?;
+                cluster.pod_fault(&cluster.bed.system, &before.leader, "freeze").await?;
+                anyhow::Ok(grant)
+            }
+            .await;
+            node("uncordon").succeeds().await?;
+            let grant = asleep?;
+            let ended = async {
+                successor(&cluster, &before.leader).await?;
+                cluster.awaits_ready("look").await?;
+                let leases = cluster.grant(&grant.name).await?.status.context("no status")?.leases.len();
+                cluster.revokes(&approver, &grant).await?;
+                all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)?;
+                anyhow::Ok(leases)
+            }
+            .await;
+            cluster.pod_fault(&cluster.bed.system, &before.leader, "thaw").await?;
+            let leases = ended?;
+            awaits_restart(&cluster, &before.leader).await?;
+            let status = cluster.grant(&grant.name).await?.status.context("no status")?;
+            ensure!(status.phase == crds::GrantPhase::Ended && status.leases.len() == leases, "{status:?}");
+            let uid = cluster.grant(&grant.name).await?.metadata.uid.context("no uid")?;
+            let its = ListParams::default().labels(&format!("access.keyhole.dev/grant-uid={uid}"));
+            let left = cluster.proxies::<Pod>().list(&its).await?.items.len()
+                + cluster.proxies::<Secret>().list(&its).await?.items.len();
+            ensure!(left == 0, "{left} objects of an ended grant are back");
+            let users = orders.lease_users().await?;
+            ensure!(users.is_empty(), "database users are left: {users:?}");
+            Replicas::of(&cluster).await.map(drop)
         })
         .await
 }

@@ -168,6 +168,11 @@ fn write_role(
         Some(administrator) => {
             let path = format!("{}/config/{}", names.mount, names.connection);
             let password = Some(("password", administrator.password_file.as_str()));
+            script.alone(
+                &path,
+                ("allowed_roles", &serde_json::json!([names.role.as_str()])),
+                "others use this connection. Leave out --admin-user, and allow the role of this Database there yourself.",
+            );
             script.write(&path, password, &connection(&setup.target, administrator, &names.role))?;
             script.chosen();
             script.note(&format!(

@@ -63,6 +63,9 @@ enum Step {
     Written { path: String, secret: Option<(&'static str, String)>, json: String, chosen: bool },
     /// The same, unless something is there: what is, is somebody's decision.
     WrittenOnce { path: String, json: String },
+    /// A parameter that is this value, or not there: otherwise others use what stands at the path, and nothing is written. What to do
+    /// then is for whoever runs the script.
+    Alone { path: String, key: &'static str, value: String, otherwise: String },
     /// Leases may hang on what stands before.
     Lends { path: String },
 }
@@ -114,6 +117,12 @@ impl Script {
         if let Some(Step::Written { chosen, .. }) = self.steps.last_mut() {
             *chosen = true;
         }
+    }
+
+    /// Stops where a parameter is there and is something else; `otherwise` says what to do.
+    pub fn alone(&mut self, path: &str, (key, value): (&'static str, &Value), otherwise: &str) {
+        let value = shown(key, value).unwrap_or_default();
+        self.steps.push(Step::Alone { path: path.to_owned(), key, value, otherwise: otherwise.to_owned() });
     }
 
     /// The same, where nothing can be read at that path yet.
@@ -202,13 +211,21 @@ impl Step {
                 let once = format!("{program} read '{path}' >/dev/null 2>&1 || {program} write '{path}' -");
                 here(&once, json)
             }
+            Self::Alone { path, key, value, otherwise } => format!(
+                "found=$({program} read -field={key} '{path}' 2>/dev/null) || found=\n\
+                 case $found in '' | {}) ;; *) printf '%s is %s: %s\\n' '{path}: {key}' \"$found\" {} >&2; exit 1 ;; esac\n",
+                quoted(value),
+                quoted(otherwise)
+            ),
             Self::Lends { .. } => String::new(),
         }
     }
 
     fn compared(&self, program: &str) -> String {
         match self {
-            Self::Note(_) | Self::WrittenOnce { .. } | Self::Lends { .. } => String::new(),
+            Self::Note(_) | Self::WrittenOnce { .. } | Self::Alone { .. } | Self::Lends { .. } => {
+                String::new()
+            }
             Self::Mounted { list, kind, mount } => format!(
                 "mounted=$({program} {list} list -format=json)\n\
                  case $mounted in *'\"{mount}/\"'*) ;; *) differs=1; echo 'no {kind} engine is mounted at {mount}' ;; esac\n"
@@ -235,7 +252,9 @@ impl Step {
 
     fn removed(&self, program: &str) -> String {
         match self {
-            Self::Note(_) | Self::Mounted { .. } | Self::WrittenOnce { .. } => String::new(),
+            Self::Note(_) | Self::Mounted { .. } | Self::WrittenOnce { .. } | Self::Alone { .. } => {
+                String::new()
+            }
             Self::Policy { name, .. } => format!("{program} policy delete '{name}'\n"),
             Self::Written { path, .. } => format!("{program} delete '{path}'\n"),
             Self::Lends { path } => format!(

@@ -159,6 +159,8 @@ fn what_was_set_up_is_found_and_what_differs_is_told() -> anyhow::Result<()> {
         let told = machine
             .runs(&format!("exec 1>&2\n{check}"))
             .map_or_else(|error| error.to_string(), |_| String::new());
+        // One that others may use is not taken from them.
+        machine.administrator(&["write", "database/config/shop.orders", "allowed_roles=orders-read"])?;
         machine.runs(&machine.prints(&ORDERS)?)?;
         machine.runs(&check)?;
         Ok(told)
@@ -205,6 +207,21 @@ fn what_was_set_up_is_found_and_what_differs_is_told() -> anyhow::Result<()> {
         let told = told(change)?;
         assert!(told.contains(differs), "{change:?}: {told}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_connection_of_others_is_left_as_it_is() -> anyhow::Result<()> {
+    let machine = Machine::set_up("mariadb")?;
+    let script = machine.prints(&[&ORDERS[..], &["--connection", "shared"]].concat())?;
+    machine.runs(&script)?;
+    // It may be run again.
+    machine.runs(&script)?;
+    machine.administrator(&["write", "database/config/shared", "allowed_roles=another"])?;
+    let told = machine.runs(&script).map_or_else(|error| error.to_string(), |_| String::new());
+    assert!(told.contains("others use this connection"), "{told}");
+    let roles = machine.administrator(&["read", "-field=allowed_roles", "database/config/shared"])?;
+    assert!(roles.contains("another"), "{roles}");
     Ok(())
 }
 

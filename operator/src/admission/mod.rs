@@ -6,6 +6,7 @@
 mod found;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,9 @@ impl Admission {
 /// How long one look may take: others wait for it.
 const LOOKS_WITHIN: Duration = Duration::from_secs(15);
 
+/// How long it is believed that the API server holds people to the policies, once it was seen.
+const SEEN_ENFORCED: Duration = Duration::from_secs(60);
+
 /// The last look, and the comparison, which is made again only when something changed.
 #[derive(Default)]
 pub struct LastLook(Mutex<Option<Looked>>);
@@ -65,6 +69,8 @@ struct Looked {
     began: Instant,
     /// What was compared last, if the look succeeded, and what came of it.
     seen: Result<(Marks, Admission), Arc<kube::Error>>,
+    /// When the API server was last seen to hold people to the policies.
+    enforced: Option<Instant>,
 }
 
 /// Looks, and puts the answer into the figures. What is there is asked for each time; it is read and compared when it changed.
@@ -84,17 +90,35 @@ impl LastLook {
         }
         let began = Instant::now();
         let before = last.as_ref().and_then(|last| last.seen.clone().ok());
-        let seen = match timeout(LOOKS_WITHIN, see(client, release, before)).await {
-            Ok(seen) => seen.map_err(Arc::new),
-            Err(late) => Err(Arc::new(kube::Error::Service(Box::new(late)))),
+        let enforced = last.as_ref().and_then(|last| last.enforced);
+        let enforced = enforced.filter(|at| began.duration_since(*at) < SEEN_ENFORCED);
+        let looks = async {
+            let (marks, admission) = see(client, release, before).await?;
+            let enforced = match enforced {
+                None if trial::is_enforced(client, release).await? => Some(began),
+                known => known,
+            };
+            Ok((marks, admission, enforced))
         };
-        last.insert(Looked { began, seen }).admission()
+        let looked = match timeout(LOOKS_WITHIN, looks).await {
+            Ok(Ok((marks, admission, enforced))) => Looked { began, seen: Ok((marks, admission)), enforced },
+            Ok(Err(error)) => Looked { began, seen: Err(Arc::new(error)), enforced: None },
+            Err(late) => {
+                Looked { began, seen: Err(Arc::new(kube::Error::Service(Box::new(late)))), enforced: None }
+            }
+        };
+        last.insert(looked).admission()
     }
 }
 
 impl Looked {
     fn admission(&self) -> Result<Admission, kube::Error> {
         match &self.seen {
+            Ok((_, Admission::InForce { .. })) if self.enforced.is_none() => Ok(Admission::NotInForce {
+                what: "the API server lets through what its policies refuse: is its admission plugin \
+                       ValidatingAdmissionPolicy turned off?"
+                    .to_owned(),
+            }),
             Ok((_, admission)) => Ok(admission.clone()),
             Err(error) => Err(kube::Error::Service(Box::new(Arc::clone(error)))),
         }

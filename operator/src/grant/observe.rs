@@ -216,7 +216,13 @@ impl ReadSources {
                 }
                 (link, _) => link,
             },
-            policy: link(&policy, &terms.policy_uid),
+            policy: match (link(&policy, &terms.policy_uid), &database) {
+                // Its successor has taken its place: groups of a policy never change, so that others need another one.
+                (Link::Gone, Known::Seen(Some(database))) if database.spec.access_policy != terms.policy => {
+                    Link::Same
+                }
+                (link, _) => link,
+            },
             approvals: match unread.read("the AccessApprovals", approvals) {
                 Known::Seen(true) => Link::Same,
                 Known::Seen(false) => Link::Gone,

@@ -19,6 +19,7 @@ use kube::{Api, ResourceExt};
 
 use self::error::RequestError;
 pub use self::granting::Granting;
+use self::observe::Count;
 use self::plan::Plan;
 use crate::api::{LOOK_AGAIN, until};
 use crate::clock::now;
@@ -37,13 +38,13 @@ pub async fn reconcile(cached: Arc<AccessRequest>, context: Arc<Context>) -> Res
     let grant = observe::grant(&context, &request).await.map_err(RequestError::Observe)?;
     let mut plan = match plan::of_grant(&request, grant.as_ref(), now()) {
         Some(plan) => plan,
-        None => decide(&context, request.clone()).await?,
+        None => decide(&context, request.clone(), Count::Cached).await?,
     };
     let mut _granting = None;
     if plan.create.is_some() {
         // Of several that are granted at once each must see the others' grants.
         _granting = context.granting.turn(&request).await;
-        plan = decide(&context, request.clone()).await?;
+        plan = decide(&context, request.clone(), Count::Fresh).await?;
     }
     let again = plan.look_again;
     apply::obey(&context, &api, &request, plan).await?;
@@ -51,8 +52,8 @@ pub async fn reconcile(cached: Arc<AccessRequest>, context: Arc<Context>) -> Res
     Ok(again.map_or_else(Action::await_change, |again| Action::requeue(until(again))))
 }
 
-async fn decide(context: &Context, request: AccessRequest) -> Result<Plan, RequestError> {
-    let observed = observe::observe(context, request).await.map_err(RequestError::Observe)?;
+async fn decide(context: &Context, request: AccessRequest, count: Count) -> Result<Plan, RequestError> {
+    let observed = observe::observe(context, request, count).await.map_err(RequestError::Observe)?;
     // Expressions may take a while; they must not hold up the sessions of others.
     let decided = tokio::task::spawn_blocking(move || plan::plan(&observed, now()));
     decided.await.map_err(|_| RequestError::Decide)

@@ -18,8 +18,21 @@ pub async fn grant(context: &Context, request: &AccessRequest) -> Result<Option<
     grants(context, request).get_opt(&grant_object::name(request)).await
 }
 
+/// How the live grants of a person are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// By what is cached: enough to see whether there is anything to do.
+    Cached,
+    /// By the API server, which looks at each grant of the namespace for it: before one is made.
+    Fresh,
+}
+
 /// Observes a request that has no grant.
-pub async fn observe(context: &Context, request: AccessRequest) -> Result<Observed, kube::Error> {
+pub async fn observe(
+    context: &Context,
+    request: AccessRequest,
+    count: Count,
+) -> Result<Observed, kube::Error> {
     let namespace = request.namespace().unwrap_or_default();
     let client = || context.client.clone();
     let databases: Api<Database> = Api::namespaced(client(), &namespace);
@@ -31,7 +44,7 @@ pub async fn observe(context: &Context, request: AccessRequest) -> Result<Observ
         databases.get_opt(&request.spec.database),
         approvals.list(&of_request),
         admission::look(context),
-        of_person(context, &request),
+        of_person(context, &request, count),
         granted_before(context, &request),
     )?;
     let policy = match &database {
@@ -59,7 +72,15 @@ pub async fn observe(context: &Context, request: AccessRequest) -> Result<Observ
 }
 
 /// Grants of the person and the database that are not settled.
-async fn of_person(context: &Context, request: &AccessRequest) -> Result<u32, kube::Error> {
+async fn of_person(context: &Context, request: &AccessRequest, count: Count) -> Result<u32, kube::Error> {
+    if count == Count::Cached {
+        let namespace = request.namespace();
+        return Ok(cached(context, |grant| {
+            grant.namespace() == namespace
+                && grant.spec.user == request.spec.user
+                && grant.spec.terms.database == request.spec.database
+        }));
+    }
     let grants = grants(context, request);
     let (user, database) = (escaped(&request.spec.user), escaped(&request.spec.database));
     let theirs = format!("spec.user={user},spec.terms.database={database},{LIVE_GRANTS}");
@@ -69,9 +90,12 @@ async fn of_person(context: &Context, request: &AccessRequest) -> Result<u32, ku
 
 /// By what is cached: a few more or less are no harm, and to count them all anew each time would be.
 fn of_all(context: &Context) -> u32 {
+    cached(context, |grant| !grant.spec.terms.probe)
+}
+
+fn cached(context: &Context, is_one: impl Fn(&AccessGrant) -> bool) -> u32 {
     let known = context.grants.get().map(Store::state).unwrap_or_default();
-    let read_by = known.iter().filter(|grant| !grant.spec.terms.probe).count();
-    u32::try_from(read_by).unwrap_or(u32::MAX)
+    u32::try_from(known.iter().filter(|grant| is_one(grant)).count()).unwrap_or(u32::MAX)
 }
 
 /// The grant of an earlier request of this name that carried the same commit.

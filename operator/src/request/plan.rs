@@ -109,7 +109,7 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
         now,
     };
     let verdict = decide(&case);
-    show(&mut status, &offer, &judged);
+    show(&mut status, request, (&offer, &judged));
     let plan = by_verdict(request, status, (verdict, offer, &judged), (lapses_at, now));
     // Nobody tells when authorities change that stand elsewhere.
     let waits = plan.status.phase == RequestPhase::Pending && *authorities != Authorities::Own;
@@ -261,12 +261,17 @@ fn foreign_grant(request: &AccessRequest, mut status: AccessRequestStatus, now: 
     Plan { status, create: None, told: Vec::new(), look_again: None }
 }
 
-fn show(status: &mut AccessRequestStatus, offer: &Result<Offer, NoOffer>, judged: &[Judged]) {
+fn show(
+    status: &mut AccessRequestStatus,
+    request: &AccessRequest,
+    (offer, judged): (&Result<Offer, NoOffer>, &[Judged]),
+) {
     match offer {
         Ok(offer) => {
             status.terms = Some(offer.digest.as_str().to_owned());
             status.summary = Some(summary(&offer.terms));
-            status.details = offer.terms.lines().iter().map(ToString::to_string).collect();
+            let lines = offer.terms.lines().into_iter().chain(crds::evidence(request));
+            status.details = lines.map(|line| line.to_string()).collect();
             status.rule = Some(format!("{}/{}", offer.terms.rule.policy, offer.terms.rule.rule));
             status.approvals = Some(format!("{}/{}", counting(judged), offer.terms.rule.quorum.required));
         }

@@ -15,6 +15,10 @@ enum Event {
     /// Reconcile, and die after this number of steps.
     Crash(usize),
     Reconcile,
+    /// The leader is paused before this step, and another one leads.
+    Sleeps(usize),
+    /// It goes on.
+    Wakes,
     Reads(u64),
     Usage(UsageDue),
     Revoke,
@@ -38,6 +42,8 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (50_i64..3000).prop_map(Event::Tick),
         6 => (0_usize..12).prop_map(Event::Crash),
         6 => Just(Event::Reconcile),
+        3 => (0_usize..12).prop_map(Event::Sleeps),
+        4 => Just(Event::Wakes),
         3 => (1_u64..1000).prop_map(Event::Reads),
         2 => prop_oneof![Just(UsageDue::Now), Just(UsageDue::Later)].prop_map(Event::Usage),
         1 => Just(Event::Revoke),
@@ -62,6 +68,8 @@ fn happen(world: &mut World, event: &Event) {
         Event::Tick(millis) => world.tick(*millis),
         Event::Crash(steps) => world.reconcile(&mut steps.clone()),
         Event::Reconcile => world.reconcile(&mut usize::MAX.clone()),
+        Event::Sleeps(steps) => world.falls_asleep(*steps),
+        Event::Wakes => world.wakes(),
         Event::Reads(rows) => world.reads(*rows),
         Event::Usage(due) => world.usage = *due,
         Event::Revoke => world.revoke(),
@@ -118,6 +126,10 @@ proptest! {
         }
         world.revoke();
         world.run(200, 1000);
+        everything_is_shut(&world);
+        // However late it wakes.
+        world.wakes();
+        world.run(5, 1000);
         everything_is_shut(&world);
     }
 }

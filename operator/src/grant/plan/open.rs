@@ -21,8 +21,8 @@ const LISTENED: SignedDuration = SignedDuration::from_secs(5);
 /// How long a grant that is ready is left alone when nothing of it changes: everything that it stands on is watched. Some wait a little
 /// less, so that those that were opened together are not looked at together.
 const SETTLED: SignedDuration = SignedDuration::from_mins(60);
-/// How often a proxy is asked that is ready and does not answer.
-const SILENT: SignedDuration = SignedDuration::from_secs(5);
+/// How often a proxy is looked at that is ready and does not answer: its node tells when it stops, and it is asked beside the looks.
+const SILENT: SignedDuration = SignedDuration::from_secs(60);
 /// How long Kubernetes' own events are waited for.
 const PATIENT: SignedDuration = SignedDuration::from_secs(2);
 /// How long whoever shuts the leases is waited for, until we look ourselves whether they are still in hand.

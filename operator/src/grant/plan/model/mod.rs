@@ -5,6 +5,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod asleep;
 mod observe;
 mod pod;
 mod time;
@@ -17,6 +18,7 @@ use crds::{AccessGrant, AccessGrantStatus, GrantPhase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use self::asleep::Asleep;
 use self::pod::Pod;
 pub use self::pod::said;
 use super::super::observed::{Child, Ending, Link, RequestLink, Rules, UsageDue};
@@ -74,6 +76,8 @@ pub struct World {
     pub mute: bool,
     pub made: u32,
     pub told: Vec<Action>,
+    /// A leader that led before, and does not know that it leads no more.
+    pub asleep: Option<Asleep>,
 }
 
 pub fn grant() -> AccessGrant {
@@ -131,6 +135,7 @@ impl World {
             mute: false,
             made: 0,
             told: Vec::new(),
+            asleep: None,
         }
     }
 
@@ -186,9 +191,7 @@ impl World {
         let mut refused = false;
         for action in actions {
             if *steps == 0 {
-                self.desk.clear();
-                self.rules_seen = false;
-                (self.last_words, self.ending, self.stopped) = (None, None, None);
+                self.forgets();
                 return;
             }
             *steps -= 1;
@@ -206,6 +209,13 @@ impl World {
             }
         }
         self.rules_seen |= makes_all && !refused;
+    }
+
+    /// All that was in the process's memory goes with it.
+    fn forgets(&mut self) {
+        self.desk.clear();
+        self.rules_seen = false;
+        (self.last_words, self.ending, self.stopped) = (None, None, None);
     }
 
     pub fn run(&mut self, rounds: usize, millis: i64) {

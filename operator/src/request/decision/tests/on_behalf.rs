@@ -79,6 +79,11 @@ fn a_service_account_of_the_teams_own_namespace_brings_nothing_for_others() {
 #[test]
 fn who_wrote_the_request_in_git_does_not_review_its_approval() {
     let mut world = brought_by("git");
+    let details = plan(&world, now()).status.details;
+    let evidence_is_shown = details
+        .iter()
+        .any(|line| line.starts_with("evidence: ") && line.ends_with("written by one, reviewed by two"));
+    assert!(evidence_is_shown, "{details:#?}");
     let brought = |reviewer: &str| json!({"spec": {"submittedBy": "git", "evidence": evidence("approver-in-git", reviewer)}});
     world.approvals = vec![approval(&world, brought("ONE"))];
     does_not_count(&world, "wrote the request there");
