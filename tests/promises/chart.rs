@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use harness::grant::all_proved;
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person, Session, Shell, TestDatabase};
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{DeleteParams, WatchEvent, WatchParams};
@@ -61,6 +62,7 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
                 Rotated { cluster: &cluster, orders: &orders, requester: &requester, approver: &approver };
             others.with(&grant, &mut session).await.context("other authorities")?;
 
+            is_older_than_the_policies(&cluster, &grant).await?;
             let before = cluster.pod(&grant).await?.metadata.uid.context("a pod without uid")?;
             drains(&cluster).await.context("drain")?;
             ensure!(session.is_over().await, "the session outlived its proxy");
@@ -98,6 +100,18 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
             Ok(())
         })
         .await
+}
+
+/// With the authorities the admission policies changed, as with the images of another release: only its seal tells this grant from one that
+/// somebody made while there were none.
+async fn is_older_than_the_policies(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<()> {
+    let made = cluster.grant(&grant.name).await?.metadata.creation_timestamp.context("no time")?.0;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(cluster.client.clone());
+    let policy = policies.get("operator-neighbours.access.keyhole.dev").await?;
+    let times = policy.metadata.managed_fields.into_iter().flatten().filter_map(|entry| entry.time);
+    let newest = times.map(|time| time.0).max().context("a policy without times")?;
+    ensure!(newest > made, "the policy is of {newest}, the grant of {made}");
+    Ok(())
 }
 
 /// Other authorities take the place of those that there were, and the other way round.

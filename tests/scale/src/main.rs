@@ -58,7 +58,7 @@ const TOLD: Duration = Duration::from_secs(60);
 const SETTLED: Duration = Duration::from_secs(1_200);
 
 /// How long one grant may take to open, beside all others.
-const OPENED: Duration = Duration::from_millis(500);
+const OPENED: Duration = Duration::from_secs(1);
 
 /// Everything that the measurements need.
 struct Scale {
