@@ -257,9 +257,9 @@ impl Context {
         self.remembering(|memory| memory.entry(uid.to_owned()).or_default().heeded = true);
     }
 
-    /// Whether the end of a grant was taken up.
+    /// Whether the end of a grant was taken up, by what is cached or by what a look saw.
     pub fn is_heeded(&self, uid: &str) -> bool {
-        self.remembering(|memory| memory.get(uid).is_some_and(|entry| entry.heeded))
+        self.remembering(|memory| memory.get(uid).is_some_and(|entry| entry.heeded || entry.ending.is_some()))
     }
 
     /// Keeps what a pod left. Its object may be gone a moment later, and only the watch has seen its last state.
