@@ -63,11 +63,10 @@ pub async fn read(cluster: &Cluster, request: &AccessRequest) -> anyhow::Result<
     let of_database = ListParams::default().fields(&format!("spec.terms.database={}", request.spec.database));
     let grants = cluster.api::<AccessGrant>().list(&of_database).await;
     let grants = grants.map_err(CallError::of("list the grants of the database"))?.items;
-    let last = grants.iter().max_by_key(|grant| grant.metadata.creation_timestamp.clone());
     Ok(Shown {
         digest: terms.digest().to_string(),
         lines: terms.lines(),
-        last: last.and_then(|grant| Some((grant.name_any(), reached(grant)?))),
+        last: last(&grants).and_then(|grant| Some((grant.name_any(), reached(grant)?))),
     })
 }
 
@@ -88,6 +87,12 @@ fn checked(request: &AccessRequest, database: &Database, policy: &AccessPolicy) 
         bail!(TermsError::Other { request: name, written, computed });
     }
     Ok(terms)
+}
+
+/// The newest grant that somebody could read by. A probe has the terms of the Database as it is now, whose change is to stand out.
+fn last(grants: &[AccessGrant]) -> Option<&AccessGrant> {
+    let read_by = grants.iter().filter(|grant| !grant.spec.terms.probe);
+    read_by.max_by_key(|grant| grant.metadata.creation_timestamp.clone())
 }
 
 /// What a grant reaches, how, and within which bounds.
@@ -162,6 +167,21 @@ mod tests {
         assert!(checked(&lies, &database, &policy).is_err());
         lies.status = None;
         assert!(checked(&lies, &database, &policy).unwrap_err().to_string().contains("no terms yet"));
+    }
+
+    #[test]
+    fn a_probe_is_not_the_last_grant_however_new_it_is() {
+        let made = |name: &str, at: &str| {
+            let mut grant = sample::grant("shop", name, json!({}));
+            grant.metadata.creation_timestamp = Some(serde_json::from_value(json!(at)).unwrap());
+            grant
+        };
+        let mut probe = made("probe-1", "2030-01-03T00:00:00Z");
+        probe.spec.terms.probe = true;
+        let (older, newer) = (made("look-1", "2030-01-01T00:00:00Z"), made("look-2", "2030-01-02T00:00:00Z"));
+        let grants = [older, probe.clone(), newer];
+        assert_eq!(last(&grants).map(ResourceExt::name_any).as_deref(), Some("look-2"));
+        assert!(last(&[probe]).is_none());
     }
 
     #[test]
