@@ -13,6 +13,9 @@ use crate::grants;
 use crate::table::{Cell, Colour, Paint, Table};
 use crate::terminal::tell;
 
+/// The detail of an item that the receipt does not have.
+const UNTOLD: &str = "nothing is known yet";
+
 /// A receipt, for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,17 +55,27 @@ fn of(grant: &AccessGrant) -> Receipt {
         database: grant.spec.terms.database.clone(),
         phase: status.phase,
         end_reason: status.end_reason,
-        shut: status.phase == GrantPhase::Ended && is_shut(&receipt),
+        shut: is_whole(grant),
         receipt,
     }
 }
 
-/// Whether each item is known, and none is open. A word that we don't know is open.
-fn is_shut(lines: &[ReceiptLine]) -> bool {
+/// Whether the grant has ended and each item is known, and none is open.
+pub fn is_whole(grant: &AccessGrant) -> bool {
+    grant
+        .status
+        .as_ref()
+        .is_some_and(|status| status.phase == GrantPhase::Ended && open(&status.receipt).is_empty())
+}
+
+/// What is not shut, and what is known about that. A word that we don't know is open, and so is an item that is not told.
+pub fn open(lines: &[ReceiptLine]) -> Vec<(String, String)> {
     let outcome = |line: &ReceiptLine| Item::from_word(&line.item).and(Outcome::from_word(&line.outcome));
-    let is_closed = |line: &ReceiptLine| outcome(line).is_some_and(|outcome| outcome != Outcome::Open);
-    let is_told = |item: Item| lines.iter().any(|line| line.item == item.word());
-    lines.iter().all(is_closed) && Item::ALL.into_iter().all(is_told)
+    let is_open = |line: &&ReceiptLine| outcome(line).is_none_or(|outcome| outcome == Outcome::Open);
+    let is_told = |item: &Item| lines.iter().any(|line| line.item == item.word());
+    let told = lines.iter().filter(is_open).map(|line| (line.item.clone(), line.detail.clone()));
+    let untold = Item::ALL.into_iter().filter(|item| !is_told(item));
+    told.chain(untold.map(|item| (item.word().to_owned(), UNTOLD.to_owned()))).collect()
 }
 
 fn place(item: Item) -> usize {
@@ -95,7 +108,7 @@ fn table(receipt: &Receipt) -> Table {
         table.row(vec![line.item.clone().into(), outcome, after.into(), line.detail.clone().into()]);
     }
     for item in Item::ALL.into_iter().filter(|item| !is_told(item)) {
-        table.row(vec![item.word().into(), "".into(), "".into(), "nothing is known yet".into()]);
+        table.row(vec![item.word().into(), "".into(), "".into(), UNTOLD.into()]);
     }
     table
 }
