@@ -15,7 +15,7 @@ pub struct Person {
     pub groups: Vec<String>,
 }
 
-/// A person's account, with all its groups. For comparing, not for writing into objects.
+/// A person's account, with all its groups. For comparing; into objects goes its name alone.
 pub struct Account {
     /// User name.
     pub user: String,

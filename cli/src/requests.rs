@@ -4,7 +4,7 @@
 
 use crds::{
     AccessApproval, AccessApprovalSpec, AccessGrant, AccessRequest, AccessRequestSpec, Decision, Evidence,
-    RequestRef, Revocation,
+    GrantPhase, RequestRef, Revocation,
 };
 use kube::ResourceExt;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
@@ -33,7 +33,7 @@ pub enum SubmitError {
         request: String,
     },
     /// It is being ended.
-    #[error("grant {grant} is revoked already, by {by}: {reason}")]
+    #[error("grant {grant} was ordered to end already, by {by}: {reason}")]
     Revoked {
         /// The grant.
         grant: String,
@@ -41,6 +41,20 @@ pub enum SubmitError {
         by: String,
         /// Why.
         reason: String,
+    },
+    /// It is over.
+    #[error("grant {grant} has ended already ({reason})")]
+    Ended {
+        /// The grant.
+        grant: String,
+        /// A word.
+        reason: String,
+    },
+    /// It is not there any more; one of its name may be.
+    #[error("grant {grant} is gone")]
+    Gone {
+        /// The grant.
+        grant: String,
     },
     /// Its proof was given up before.
     #[error("the proof of grant {grant} was given up already, by {by}: {reason}")]
@@ -150,31 +164,38 @@ pub async fn send_decision(
     }
 }
 
-/// The part of a grant that a person may write.
-pub fn revocation(grant: &AccessGrant, person: Person, reason: &str) -> Result<AccessGrant, SubmitError> {
+/// The part of a grant that a person may write, in their own name.
+pub fn revocation(grant: &AccessGrant, by: &str, reason: &str) -> Result<AccessGrant, SubmitError> {
     if let Some(Revocation { by, reason }) = grant.spec.revocation.clone() {
         return Err(SubmitError::Revoked { grant: grant.name_any(), by, reason });
     }
+    if let Some(status) = grant.status.as_ref().filter(|status| status.phase == GrantPhase::Ended) {
+        let reason = status.end_reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+        return Err(SubmitError::Ended { grant: grant.name_any(), reason });
+    }
     let mut revoked = grant.clone();
-    revoked.spec.revocation = Some(Revocation { by: person.user, reason: reason.to_owned() });
+    revoked.spec.revocation = Some(Revocation { by: by.to_owned(), reason: reason.to_owned() });
     Ok(revoked)
 }
 
-/// Sends it. Only the revocation travels: whatever else changed meanwhile stays.
-pub async fn send_revocation(cluster: &Cluster, revoked: &AccessGrant) -> Result<AccessGrant, SubmitError> {
+/// Sends it. Only the revocation travels: whatever else changed meanwhile stays. With it goes the uid, which the API server lets
+/// nobody change: another grant that has the name by now (a later probe) is not meant.
+pub async fn send_revocation(cluster: &Cluster, revoked: &AccessGrant) -> Result<AccessGrant, CallError> {
     let name = revoked.name_any();
-    let patch = Patch::Merge(serde_json::json!({ "spec": { "revocation": revoked.spec.revocation } }));
+    let patch = serde_json::json!({
+        "metadata": { "uid": revoked.metadata.uid }, "spec": { "revocation": revoked.spec.revocation }
+    });
     let api = cluster.api_in::<AccessGrant>(&revoked.namespace().unwrap_or_default());
-    let sent = api.patch(&name, &PatchParams::default(), &patch).await;
-    sent.map_err(CallError::of(format!("revoke grant {name}"))).map_err(SubmitError::Call)
+    let sent = api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+    sent.map_err(CallError::of(format!("order grant {name} to end")))
 }
 
 /// The same, to give up the proof of its end. One that is not revoked yet is revoked with it: only what ends can be given up.
-pub fn abandonment(grant: &AccessGrant, person: Person, reason: &str) -> Result<AccessGrant, SubmitError> {
+pub fn abandonment(grant: &AccessGrant, by: &str, reason: &str) -> Result<AccessGrant, SubmitError> {
     if let Some(Revocation { by, reason }) = grant.spec.abandon.clone() {
         return Err(SubmitError::Abandoned { grant: grant.name_any(), by, reason });
     }
-    let word = Revocation { by: person.user, reason: reason.to_owned() };
+    let word = Revocation { by: by.to_owned(), reason: reason.to_owned() };
     let mut given_up = grant.clone();
     given_up.spec.revocation.get_or_insert(word.clone());
     given_up.spec.abandon = Some(word);

@@ -122,7 +122,7 @@ Examples:
   kubectl keyhole revoke --database orders -n shop --reason 'maintenance' --no-wait
 
 It waits until each grant is shut, and shows how long after its end began sockets, lease and pod were seen to be gone. It exits with 1
-when something is still open, and says what to do about it.")]
+when a grant could not be ordered to end or something of it is still open, and says what to do about it.")]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["grants", "person", "database", "all"]))]
 pub struct RevokeArgs {
     /// Names of AccessGrants, or of their AccessRequests
@@ -146,7 +146,7 @@ pub struct RevokeArgs {
     /// Do not wait until they are shut
     #[arg(long)]
     pub no_wait: bool,
-    /// How long to wait at most: 90s, 10m
+    /// How long to wait at most, also for an API server that does not answer: 90s, 10m
     #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = span)]
     pub timeout: Duration,
     /// Whether to send it.

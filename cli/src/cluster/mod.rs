@@ -1,7 +1,10 @@
 //! The cluster as the person reaches it: their kubeconfig, their rights, and errors in words.
 
+mod deadline;
 mod reach;
 mod wait;
+
+use std::time::Duration;
 
 use access::chain;
 use kube::core::NamespaceResourceScope;
@@ -9,6 +12,7 @@ use kube::{Api, Client, Resource};
 
 use crate::args::Place;
 
+pub use deadline::Deadline;
 pub use reach::ReachError;
 pub use wait::{Patience, Waited, wait};
 
@@ -55,12 +59,18 @@ impl CallError {
         }
     }
 
+    /// It was not answered within this time.
+    fn silence(what: &str, within: Duration) -> Self {
+        let why = format!("no answer of the API server within {} s", within.as_secs());
+        Self { what: what.to_owned(), why, code: None, may_pass: true }
+    }
+
     /// Whether the same call may get another answer soon: the connection broke, or the API server can't just now.
     pub fn may_pass(&self) -> bool {
         self.may_pass
     }
 
-    /// Whether an object of that name is there already.
+    /// Whether an object of that name is there already, or was changed meanwhile.
     pub fn is_conflict(&self) -> bool {
         self.code == Some(409)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// How long nothing is answered at most.
-pub const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// One request, as it came.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub enum Answer {
     Cut(Vec<Value>),
     /// Events of a watch that ends as it should.
     Events(Vec<Value>),
-    /// Nothing at all, for as long as the client waits, or for ten seconds.
+    /// Nothing at all, for as long as the client waits, or for a minute.
     Silence,
 }
 

@@ -19,6 +19,28 @@ pub fn request(name: &str, status: Value) -> Value {
     })
 }
 
+/// A live grant of this person for this database.
+pub fn grant(namespace: &str, name: &str, user: &str, database: &str) -> Value {
+    json!({
+        "apiVersion": "access.keyhole.dev/v1alpha1", "kind": "AccessGrant",
+        "metadata": {"name": name, "namespace": namespace, "uid": format!("uid-of-{name}"), "resourceVersion": "1",
+                     "creationTimestamp": "2030-01-01T00:00:00Z"},
+        "spec": {
+            "request": {"name": "look", "uid": "uid-of-look"}, "user": user, "termsDigest": "sha256:0",
+            "expiresAt": "2030-01-01T00:30:00Z",
+            "terms": {
+                "database": database, "databaseUid": "d", "policy": "readers", "policyUid": "p",
+                "rule": "one", "limits": {}, "minutes": 30,
+                "databaseSpec": {
+                    "engine": "mariadb", "host": database, "tls": {"mode": "Disabled"}, "accessPolicy": "readers",
+                    "credentials": {"vault": {"role": "orders-read"}}, "network": {"to": {"cidr": "10.0.0.1/32"}}
+                },
+            },
+        },
+        "status": {"phase": "Ready"},
+    })
+}
+
 /// A list with these objects.
 pub fn list(items: &[Value]) -> Answer {
     let list = json!({"apiVersion": "access.keyhole.dev/v1alpha1", "kind": "List",
