@@ -65,7 +65,7 @@ pub async fn read(cluster: &Cluster, request: &AccessRequest) -> anyhow::Result<
     let grants = grants.map_err(CallError::of("list the grants of the database"))?.items;
     Ok(Shown {
         digest: terms.digest().to_string(),
-        lines: terms.lines(),
+        lines: terms.lines().into_iter().chain(crds::evidence(request)).collect(),
         last: last(&grants).and_then(|grant| Some((grant.name_any(), reached(grant)?))),
     })
 }

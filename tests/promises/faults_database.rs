@@ -46,7 +46,7 @@ async fn a_grant_whose_database_is_down_does_not_end_before_it_is_back_and_delay
             // With it goes all that anybody could have seen of its sessions.
             cluster.pod_fault(&cluster.bed.proxies, &cluster.pod_name(&grant).await?, "kill").await?;
             cluster.revokes(&approver, &grant).await?;
-            cluster.awaits_open_item(&grant, "lease", "database").await?;
+            cluster.awaits_open_item(&grant, "lease", "its database may be down").await?;
             beside.revokes(&decides, &other).await?;
             all_proved(&beside.awaits_ended(&other, Duration::from_secs(30)).await?)?;
             let status = cluster.grant(&grant.name).await?.status.context("no status")?;
@@ -111,8 +111,9 @@ async fn a_team_that_goes_with_its_database_is_cut_and_goes_when_the_proof_is_gi
         let mut session = requester.connects(&grant).await?;
         let administrators = || cluster.bed.kubectl().within(Duration::from_secs(60));
         administrators().args(["delete", "namespace", &cluster.namespace, "--wait=false"]).succeeds().await?;
-        ensure!(session.is_over().await, "the session outlived its team");
+        // Kubernetes takes pods away before anything else (KEP-5080), the database's own among them.
         cluster.awaits_open_item(&grant, "lease", "").await?;
+        ensure!(session.is_over().await, "the session outlived its team");
 
         // The people's rights went with the namespace.
         let keyhole = Shell::new(&cluster.bed.cli).env("KUBECONFIG", &cluster.bed.admin);

@@ -209,6 +209,10 @@ fn how_to_fix(error: &DeskError) -> String {
         VaultError::Elsewhere { .. } => {
             format!("{}; set vault.namespace back until this grant has ended", chain(error))
         }
+        // As Vault answers when it could not have the server drop the user.
+        VaultError::Unexpected { status: 400 | 500, .. } => {
+            format!("{}; its database may be down: tried again soon", chain(error))
+        }
         VaultError::Unreachable { .. }
         | VaultError::Sealed { .. }
         | VaultError::Missing { .. }
