@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use harness::grant::all_proved;
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person, Session, Shell, TestDatabase};
+use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -106,12 +107,26 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
 /// somebody made while there were none.
 async fn is_older_than_the_policies(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<()> {
     let made = cluster.grant(&grant.name).await?.metadata.creation_timestamp.context("no time")?.0;
+    let changed = changed(cluster).await?;
+    ensure!(changed > made, "the policy is of {changed}, the grant of {made}");
+    Ok(())
+}
+
+/// When the admission policy that names the authorities was last changed.
+async fn changed(cluster: &Cluster) -> anyhow::Result<Timestamp> {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(cluster.client.clone());
     let policy = policies.get("operator-neighbours.access.keyhole.dev").await?;
     let times = policy.metadata.managed_fields.into_iter().flatten().filter_map(|entry| entry.time);
-    let newest = times.map(|time| time.0).max().context("a policy without times")?;
-    ensure!(newest > made, "the policy is of {newest}, the grant of {made}");
-    Ok(())
+    times.map(|time| time.0).max().context("a policy without times")
+}
+
+/// Waits until what is asked for counts again: what was within three seconds of a change of a policy does not, and times are whole seconds.
+async fn counts(cluster: &Cluster) -> anyhow::Result<()> {
+    until("requests to count again", Duration::from_secs(30), || async {
+        let since = Timestamp::now().duration_since(changed(cluster).await?);
+        Ok(if since.as_secs() > 4 { Look::Found(()) } else { Look::NotYet(format!("{since}")) })
+    })
+    .await
 }
 
 /// Other authorities take the place of those that there were, and the other way round.
@@ -138,6 +153,7 @@ impl Rotated<'_> {
         session.reads("SELECT COUNT(*) FROM orders").await.context("who was connected")?;
         requester.reads(grant, "SELECT COUNT(*) FROM orders").await.context("who connects to the old")?;
 
+        counts(cluster).await?;
         let newer = cluster.open(orders, requester, approver, "30m").await?;
         let known = async |grant: &OpenGrant| {
             let status = cluster.grant(&grant.name).await?.status;
