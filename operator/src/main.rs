@@ -5,6 +5,7 @@
 mod admission;
 mod api;
 mod backoff;
+mod by_uid;
 mod certificates;
 mod clients;
 mod clock;

@@ -1,36 +1,31 @@
 //! Grants and requests as the operator wrote them last. What it wrote itself is no news: whoever wrote it looks again when the plan says
 //! so, after a failure, or at once when the look was left.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use kube::{Resource, ResourceExt};
+
+use crate::by_uid::ByUid;
 
 /// The resourceVersions of objects as they were written last, by uid.
 #[derive(Default)]
-pub struct Written(Mutex<HashMap<String, String>>);
+pub struct Written(ByUid<String>);
 
 impl Written {
     /// This is what the API server has now.
     pub fn note<K: Resource>(&self, object: &K) {
         if let (Some(uid), Some(version)) = (object.uid(), object.resource_version()) {
-            self.locked().insert(uid, version);
+            self.0.locked().insert(uid, version);
         }
     }
 
     /// Whether the object is as it was written last, and nobody changed it since.
     pub fn is_as_written<K: Resource>(&self, object: &K) -> bool {
-        let written = object.uid().and_then(|uid| self.locked().get(&uid).cloned());
+        let written = object.uid().and_then(|uid| self.0.locked().get(&uid).cloned());
         written.is_some() && written == object.resource_version()
     }
 
     /// It is not written any more.
     pub fn forget(&self, uid: &str) {
-        self.locked().remove(uid);
-    }
-
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.forget(uid);
     }
 }
 
@@ -61,6 +56,6 @@ mod tests {
         other.metadata.uid = Some("another".into());
         assert!(!written.is_as_written(&other));
         written.forget("g1");
-        assert!(!written.is_as_written(&of(Some("9"))) && written.locked().is_empty());
+        assert!(!written.is_as_written(&of(Some("9"))) && written.0.locked().is_empty());
     }
 }

@@ -94,9 +94,13 @@ impl LastLook {
         let enforced = enforced.filter(|at| began.duration_since(*at) < SEEN_ENFORCED);
         let looks = async {
             let (marks, admission) = see(client, release, before).await?;
-            let enforced = match enforced {
-                None if trial::is_enforced(client, release).await? => Some(began),
-                known => known,
+            // What is missing is told as that, and not as what a trial without it comes to.
+            let enforced = match (&admission, enforced) {
+                (Admission::NotInForce { .. }, _) => None,
+                (Admission::InForce { .. }, None) if trial::is_enforced(client, release).await? => {
+                    Some(began)
+                }
+                (Admission::InForce { .. }, known) => known,
             };
             Ok((marks, admission, enforced))
         };

@@ -244,3 +244,41 @@ async fn whoever_asks_while_somebody_looks_shares_the_next_look_and_never_that_o
     assert!(last.look(&client, &release).await.is_err());
     assert_eq!(begun.load(Ordering::Relaxed), 3, "what was seen before says nothing of now");
 }
+
+/// An API server in which there is nothing, and how often something was tried.
+fn empty() -> (Client, Arc<AtomicUsize>) {
+    let tried = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tried);
+    let answers = tower::service_fn(move |request: Request<Body>| {
+        let path = request.uri().path().to_owned();
+        counted.fetch_add(usize::from(request.method() == axum::http::Method::POST), Ordering::Relaxed);
+        let is_list =
+            path.ends_with("policies") || path.ends_with("bindings") || path.ends_with("definitions");
+        let (code, answer) = match is_list {
+            true => {
+                (200, serde_json::json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": []}))
+            }
+            false => {
+                let status = serde_json::json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404
+                });
+                (404, status)
+            }
+        };
+        async move {
+            let answer = Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
+            answer.map_err(tower::BoxError::from)
+        }
+    });
+    (Client::new(answers, "default"), tried)
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_and_nothing_is_tried_without_it() {
+    let (client, tried) = empty();
+    match LastLook::default().look(&client, &release()).await {
+        Ok(Admission::NotInForce { what }) => assert_eq!(what, "Namespace keyhole-proxies is missing"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(tried.load(Ordering::Relaxed), 0);
+}

@@ -1,14 +1,15 @@
 //! Which grants end while a look at them waits: for a place among many, or for an answer. A look is one of a grant at a time, so that
 //! whoever waits hears of the end only here.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::by_uid::ByUid;
+
 /// The looks that wait, by uid of their grants.
 #[derive(Default)]
-pub struct Awaited(Mutex<HashMap<String, Arc<Notify>>>);
+pub struct Awaited(ByUid<Arc<Notify>>);
 
 /// A look that waits. As long as it is kept, it hears.
 pub struct Awaiting<'a> {
@@ -21,24 +22,20 @@ impl Awaited {
     /// From now on this look hears of its grant. What was told before, it must look up.
     pub fn of(&self, uid: &str) -> Awaiting<'_> {
         let told = Arc::<Notify>::default();
-        self.locked().insert(uid.to_owned(), Arc::clone(&told));
+        self.0.locked().insert(uid.to_owned(), Arc::clone(&told));
         Awaiting { awaited: self, uid: uid.to_owned(), told }
     }
 
     /// Tells whoever looks at this grant.
     pub fn tell(&self, uid: &str) {
-        if let Some(told) = self.locked().get(uid) {
+        if let Some(told) = self.0.locked().get(uid) {
             told.notify_one();
         }
     }
 
     /// Tells everybody who looks at a grant: of several something may be new.
     pub fn tell_all(&self) {
-        self.locked().values().for_each(|told| told.notify_one());
-    }
-
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked().values().for_each(|told| told.notify_one());
     }
 }
 
@@ -51,7 +48,7 @@ impl Awaiting<'_> {
 
 impl Drop for Awaiting<'_> {
     fn drop(&mut self) {
-        self.awaited.locked().remove(&self.uid);
+        self.awaited.0.forget(&self.uid);
     }
 }
 
@@ -73,6 +70,6 @@ mod tests {
         awaited.tell_all();
         assert!(one.told().now_or_never().is_some() && other.told().now_or_never().is_some());
         drop((one, other));
-        assert!(awaited.locked().is_empty(), "nothing is left of looks that are over");
+        assert!(awaited.0.locked().is_empty(), "nothing is left of looks that are over");
     }
 }

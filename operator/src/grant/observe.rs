@@ -339,3 +339,30 @@ pub fn proxy(context: &Context, grant: &AccessGrant, address: IpAddr, now: Times
         tls.inspect_err(|error| tracing::error!(error = %access::chain(error), "no client certificate"));
     Proxy::new(&grant.uid()?, address, &tls.ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_policy_may_go_when_its_database_names_another_and_not_before() {
+        let grant = plan::tests_grant();
+        let policy = |named: &str, read: Result<Option<Metadata<AccessPolicy>>, kube::Error>| {
+            let mut spec = grant.spec.terms.database_spec.clone();
+            spec.access_policy = named.to_owned();
+            let mut database = Database::new("orders", spec);
+            database.metadata.uid = Some("d1".to_owned());
+            let read = ReadSources { database: Ok(Some(database)), policy: read, approvals: Ok(true) };
+            read.into_seen(&grant, &mut Unread::default()).policy
+        };
+        let there: Metadata<AccessPolicy> =
+            serde_json::from_value(json!({"metadata": {"name": "readers", "uid": "p1"}})).unwrap();
+        assert_eq!(policy("readers", Ok(Some(there))), Link::Same);
+        assert_eq!(policy("readers", Ok(None)), Link::Gone);
+        assert_eq!(policy("others", Ok(None)), Link::Same);
+        let unread = kube::Error::TlsRequired;
+        assert_eq!(policy("others", Err(unread)), Link::Unknown, "what cannot be read opens nothing");
+    }
+}

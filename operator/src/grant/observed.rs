@@ -55,7 +55,7 @@ pub struct Observed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
     /// As it is written now.
-    pub own: String,
+    pub own: Option<String>,
     /// Whether the status has that one, or one of an authority before.
     pub holds: bool,
 }

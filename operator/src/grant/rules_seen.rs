@@ -1,12 +1,11 @@
 //! Which grants have all their rules, as they were read last and as the watches told since: a rule that goes or changes is told of, so
 //! that nobody has to ask for each at every look.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::by_uid::ByUid;
 
 /// What was seen of grants' rules, by uid of their grants.
 #[derive(Default)]
-pub struct RulesSeen(Mutex<HashMap<String, Mark>>);
+pub struct RulesSeen(ByUid<Mark>);
 
 /// The news of one grant's rules, counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,12 +23,12 @@ pub struct Before(u64);
 impl RulesSeen {
     /// To be called before they are read: what is told while they are read counts as told after it.
     pub fn before(&self, uid: &str) -> Before {
-        Before(self.locked().entry(uid.to_owned()).or_default().news)
+        Before(self.0.locked().entry(uid.to_owned()).or_default().news)
     }
 
     /// They were read, and were all there.
     pub fn note(&self, uid: &str, Before(news): Before) {
-        if let Some(mark) = self.locked().get_mut(uid) {
+        if let Some(mark) = self.0.locked().get_mut(uid) {
             mark.seen_at = Some(news);
         }
     }
@@ -37,28 +36,24 @@ impl RulesSeen {
     /// One of them goes, or changes.
     pub fn tell(&self, uid: &str) {
         // Of one that was never read there is nothing to doubt.
-        if let Some(mark) = self.locked().get_mut(uid) {
+        if let Some(mark) = self.0.locked().get_mut(uid) {
             mark.news = mark.news.saturating_add(1);
         }
     }
 
     /// Something may have happened to any of them that nobody told of.
     pub fn tell_all(&self) {
-        self.locked().values_mut().for_each(|mark| mark.news = mark.news.saturating_add(1));
+        self.0.locked().values_mut().for_each(|mark| mark.news = mark.news.saturating_add(1));
     }
 
     /// Whether they were all there, and nothing was told since.
     pub fn are_there(&self, uid: &str) -> bool {
-        self.locked().get(uid).is_some_and(|mark| mark.seen_at == Some(mark.news))
+        self.0.locked().get(uid).is_some_and(|mark| mark.seen_at == Some(mark.news))
     }
 
     /// It has none any more.
     pub fn forget(&self, uid: &str) {
-        self.locked().remove(uid);
-    }
-
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Mark>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.forget(uid);
     }
 }
 
@@ -94,6 +89,6 @@ mod tests {
         seen.forget("one");
         seen.tell("one");
         seen.note("one", before);
-        assert!(!seen.are_there("one") && seen.locked().is_empty());
+        assert!(!seen.are_there("one") && seen.0.locked().is_empty());
     }
 }

@@ -24,8 +24,8 @@ struct Sealed {
     spec: AccessGrantSpec,
 }
 
-/// The seal on this grant as it is written now: HMAC-SHA-256, 64 lower-case hex digits.
-pub fn of(authorities: &Authorities, grant: &AccessGrant) -> String {
+/// The seal on this grant as it is written now: HMAC-SHA-256, 64 lower-case hex digits. `None`: it cannot be written, and holds nothing.
+pub fn of(authorities: &Authorities, grant: &AccessGrant) -> Option<String> {
     by(&authorities.internal, grant)
 }
 
@@ -34,12 +34,13 @@ pub fn holds(authorities: &Authorities, grant: &AccessGrant) -> bool {
     let Some(seal) = grant.status.as_ref().and_then(|status| status.seal.as_ref()) else { return false };
     let known = [Some(&authorities.internal), authorities.previous.internal.as_ref()];
     let is_by = |authority: &Authority| {
-        verify_slices_are_equal(seal.as_bytes(), by(authority, grant).as_bytes()).is_ok()
+        by(authority, grant)
+            .is_some_and(|own| verify_slices_are_equal(seal.as_bytes(), own.as_bytes()).is_ok())
     };
     known.into_iter().flatten().any(is_by)
 }
 
-fn by(authority: &Authority, grant: &AccessGrant) -> String {
+fn by(authority: &Authority, grant: &AccessGrant) -> Option<String> {
     let sealed = Sealed {
         purpose: PURPOSE,
         uid: grant.uid().unwrap_or_default(),
@@ -47,9 +48,10 @@ fn by(authority: &Authority, grant: &AccessGrant) -> String {
         name: grant.name_any(),
         spec: AccessGrantSpec { revocation: None, abandon: None, ..grant.spec.clone() },
     };
-    // The keys of its objects stand in the order of their definitions, and are all text: nothing here can fail.
-    let sealed = serde_json::to_vec(&sealed).unwrap_or_default();
-    access::hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, authority.key_der()), &sealed).as_ref())
+    // The keys of its objects stand in the order of their definitions.
+    let sealed = serde_json::to_vec(&sealed).ok()?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, authority.key_der());
+    Some(access::hex(hmac::sign(&key, &sealed).as_ref()))
 }
 
 #[cfg(test)]
@@ -80,7 +82,7 @@ mod tests {
 
     fn sealed(authorities: &Authorities) -> AccessGrant {
         let mut grant = tests_grant();
-        grant.status.get_or_insert_default().seal = Some(of(authorities, &grant));
+        grant.status.get_or_insert_default().seal = of(authorities, &grant);
         grant
     }
 
@@ -109,7 +111,7 @@ mod tests {
                 uid: "a1".into(),
                 approver: "approver".into(),
             }];
-            other.status.as_mut().unwrap().seal = Some(of(&ours, &other));
+            other.status.as_mut().unwrap().seal = of(&ours, &other);
             assert!(holds(&ours, &other));
             change(&mut other);
             assert!(!holds(&ours, &other), "change {number}");
@@ -133,7 +135,7 @@ mod tests {
         let previous = Previous { internal: Some(internal), session: None };
         let now = Authorities { internal: authority(), session, previous };
         assert!(holds(&now, &grant));
-        assert_ne!(grant.status.as_ref().unwrap().seal, Some(of(&now, &grant)), "it seals by its own");
+        assert_ne!(grant.status.as_ref().unwrap().seal, of(&now, &grant), "it seals by its own");
     }
 
     /// A release with another definition of a grant must leave the seals of those before alone: what it adds, it leaves out where it

@@ -55,7 +55,7 @@ pub(super) fn open(observed: &Observed, now: Timestamp) -> Plan {
     count(&mut draft);
     if observed.admission.is_some() && why_not(observed).is_none() {
         // From here on it is trusted also by those that come later.
-        draft.status.seal = Some(observed.seal.own.clone());
+        draft.status.seal.clone_from(&observed.seal.own);
     }
     match &observed.pod {
         Known::Unknown => unread(&mut draft),

@@ -21,34 +21,34 @@ impl World {
             internal_ca_pem: self.authorities.into(),
             session_ca: self.authorities.into(),
         };
-        let seal = Seal { own: "sealed".into(), holds: self.status().seal.is_some() };
+        let seal = Seal { own: Some("sealed".into()), holds: self.status().seal.is_some() };
+        let unread = Observed {
+            grant: self.grant.clone(),
+            request: RequestLink::Unknown,
+            database: Link::Unknown,
+            policy: Link::Unknown,
+            approvals: Link::Unknown,
+            admission: None,
+            unread: vec!["everything: no answer in time".into()],
+            setback: None,
+            ending: self.ending,
+            rules: Rules::UNKNOWN,
+            pod: Known::Unknown,
+            report: None,
+            stopped: self.stopped.clone(),
+            findings,
+            usage: self.usage,
+            heard: self.heard(),
+            place,
+            seal,
+        };
         if self.blind {
-            return Observed {
-                grant: self.grant.clone(),
-                request: RequestLink::Unknown,
-                database: Link::Unknown,
-                policy: Link::Unknown,
-                approvals: Link::Unknown,
-                admission: None,
-                unread: vec!["everything: no answer in time".into()],
-                setback: None,
-                ending: self.ending,
-                rules: Rules::UNKNOWN,
-                pod: Known::Unknown,
-                report: None,
-                stopped: self.stopped.clone(),
-                findings,
-                usage: self.usage,
-                heard: self.heard(),
-                place,
-                seal,
-            };
+            return unread;
         }
         // As `grant::observe` reads: of a grant that ends only what its end needs.
         let ends = own_end(&self.grant, self.now).is_some();
         let link = |link: Link| if ends { Link::Unknown } else { link };
         Observed {
-            grant: self.grant.clone(),
             request: self.request,
             database: link(self.database),
             policy: link(self.policy),
@@ -57,18 +57,11 @@ impl World {
             rules: self.read_rules(ends),
             pod: Known::Seen(self.pod.as_ref().map(seen)),
             unread: Vec::new(),
-            setback: None,
-            ending: self.ending,
             report: match &self.pod {
                 Some(pod) => report(pod, self.now),
                 None => self.last_words.clone(),
             },
-            stopped: self.stopped.clone(),
-            findings,
-            usage: self.usage,
-            heard: self.heard(),
-            place,
-            seal,
+            ..unread
         }
     }
 
