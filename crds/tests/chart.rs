@@ -2,6 +2,8 @@
 //!
 //! Runs `helm`, from the path or from the test bed's cache. `BLESS=1 cargo test -p crds` writes snapshot and table.
 
+#[path = "chart/argocd.rs"]
+mod argocd;
 #[path = "chart/authorities.rs"]
 mod authorities;
 #[path = "chart/metrics.rs"]

@@ -21,15 +21,16 @@ const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a connection is idle before its other end is asked whether it is there, and again if there is no answer: `tcp(7)`,
 /// `TCP_KEEPIDLE` and `TCP_KEEPINTVL`.
-const ASKED_AFTER: Duration = Duration::from_secs(3);
+const ASKED_AFTER: Duration = Duration::from_secs(2);
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How many such questions stay without an answer (`TCP_KEEPCNT`).
 const UNANSWERED: u32 = 3;
 
 /// How long the other end may take to acknowledge what was sent (`TCP_USER_TIMEOUT`). One that is gone is found in this time, whether the
-/// connection is idle or not; a leader, which stops after ten seconds without a renewal, has time to renew on another.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(6);
+/// connection is idle or not; a leader, which renews every two seconds and stops after ten without a renewal,
+/// has two tries left on others.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a watch may be silent: a little longer than the API server is asked to let one last, which is a minute.
 const WATCH_SPEAKS_WITHIN: Duration = Duration::from_secs(75);
@@ -51,8 +52,10 @@ pub enum FindApiServerError {
     /// Neither a kubeconfig nor a pod's service account.
     #[error("cannot find the API server")]
     Infer(#[source] InferConfigError),
-    /// A kubeconfig with `proxy-url`.
-    #[error("cannot go through the proxy that the kubeconfig names: reach the API server without one")]
+    /// `proxy-url` of a kubeconfig, or a variable such as `HTTPS_PROXY`.
+    #[error(
+        "cannot go through a proxy, which the kubeconfig or HTTPS_PROXY names: reach the API server without one"
+    )]
     Proxy,
     /// Its certificate authority, or the credentials for it.
     #[error("cannot set up the connection to the API server")]

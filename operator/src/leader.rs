@@ -1,14 +1,16 @@
 //! Leader election on a `Lease`, as Kubernetes' own components do it: two replicas, one of which acts.
 //!
 //! A holder that does not renew is judged by our own clock, from when we last saw its lease change: clocks of two
-//! machines are never compared, and ours is one that nobody sets. A leader that cannot renew stops before another may begin.
+//! machines are never compared, and ours is one that nobody sets. A leader that cannot renew stops before another may begin. A Lease that
+//! is not there is held by somebody silent: the leader stops at once, and another is made only when a silent one would be given up.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use kube::api::PostParams;
+use kube::core::ObjectMeta;
 use kube::{Api, Client};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -16,6 +18,7 @@ use tokio::time::{Instant, timeout};
 use crate::api::is_conflict;
 use crate::clock::now;
 use crate::config::Config;
+use crate::owner;
 use access::{LEADERSHIP_ANNOTATION, chain};
 
 /// After this long without a change another replica may take over.
@@ -29,8 +32,8 @@ const ONE_TRY: Duration = Duration::from_secs(5);
 
 /// One replica's part in the election.
 pub struct Candidate {
-    leases: Api<Lease>,
-    name: String,
+    client: Client,
+    config: Config,
     view: View,
 }
 
@@ -38,6 +41,10 @@ pub struct Candidate {
 struct View {
     me: String,
     seen: Option<Seen>,
+    /// Since when there is no Lease.
+    absent: Option<Instant>,
+    /// The largest number of a leadership that was seen.
+    highest: u64,
     /// The number of what was claimed last.
     leadership: u64,
 }
@@ -68,16 +75,22 @@ enum Standing {
     Theirs,
     /// Somebody wrote it between our reading and our writing: perhaps we ourselves, in a try that was given up.
     Unclear,
+    /// There is none.
+    Absent,
 }
 
 impl Candidate {
     /// A candidate for the operator's Lease; `me` is the replica's own name.
     pub fn new(client: &Client, config: &Config, me: &str) -> Self {
-        Self {
-            leases: Api::namespaced(client.clone(), &config.namespace),
-            name: config.service_account.clone(),
-            view: View { me: me.to_owned(), seen: None, leadership: 0 },
-        }
+        Self { client: client.clone(), config: config.clone(), view: View::of(me) }
+    }
+
+    fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.config.namespace)
+    }
+
+    fn name(&self) -> &str {
+        &self.config.service_account
     }
 
     /// Returns when we lead.
@@ -86,9 +99,9 @@ impl Candidate {
         loop {
             every.tick().await;
             let asked = Instant::now();
-            match timeout(ONE_TRY, self.try_once()).await {
+            match timeout(ONE_TRY, self.claim_or_make()).await {
                 Ok(Ok(Standing::Ours)) => return Lead { since: asked, leadership: self.view.leadership },
-                Ok(Ok(Standing::Theirs | Standing::Unclear)) => {}
+                Ok(Ok(Standing::Theirs | Standing::Unclear | Standing::Absent)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot take part in the election"),
                 Err(_) => tracing::warn!("cannot take part in the election: no answer in time"),
             }
@@ -110,7 +123,7 @@ impl Candidate {
             // An API server that does not answer must not make us miss our own deadline.
             match timeout(EVERY, self.try_once()).await {
                 Ok(Ok(Standing::Ours)) if self.view.leadership == lead.leadership => renewed = asked,
-                Ok(Ok(Standing::Ours | Standing::Theirs)) => return,
+                Ok(Ok(Standing::Ours | Standing::Theirs | Standing::Absent)) => return,
                 Ok(Ok(Standing::Unclear)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot renew the leader's lease"),
                 Err(_) => tracing::warn!("cannot renew the leader's lease in time"),
@@ -132,34 +145,78 @@ impl Candidate {
 
     /// Lets go, so that another replica need not wait.
     async fn release(&self) {
-        let Ok(Some(mut lease)) = self.leases.get_opt(&self.name).await else { return };
+        let (leases, name) = (self.leases(), self.name());
+        let Ok(Some(mut lease)) = leases.get_opt(name).await else { return };
         let Some(spec) =
             lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.view.me))
         else {
             return;
         };
         spec.holder_identity = Some(String::new());
-        if let Err(error) = self.leases.replace(&self.name, &PostParams::default(), &lease).await {
+        if let Err(error) = leases.replace(name, &PostParams::default(), &lease).await {
             tracing::debug!(error = %chain(&error), "the leader's lease was not released");
         }
     }
 
     async fn try_once(&mut self) -> Result<Standing, kube::Error> {
         let time = Instant::now();
-        // The chart makes it, so that the operator needs no right to make any.
-        let lease = self.leases.get(&self.name).await?;
-        let spec = lease.spec.clone().unwrap_or_default();
-        if self.view.judge(&spec, time) == Standing::Theirs {
+        let leases = self.leases();
+        let Some(mut lease) = leases.get_opt(self.name()).await? else { return Ok(Standing::Absent) };
+        if self.view.judge(&lease, time) == Standing::Theirs {
             return Ok(Standing::Theirs);
+        }
+        if !self.view.holds(&lease) {
+            lease.metadata.owner_references = self.owner().await?;
         }
         // With the resourceVersion we read: of two who try at once, one meets a conflict.
         let claimed = self.view.claim(lease, now());
-        won(self.leases.replace(&self.name, &PostParams::default(), &claimed).await.map(drop))
+        won(leases.replace(self.name(), &PostParams::default(), &claimed).await.map(drop))
+    }
+
+    /// The chart does not make the Lease: Argo CD applies none, whatever its settings say.
+    async fn claim_or_make(&mut self) -> Result<Standing, kube::Error> {
+        match self.try_once().await? {
+            Standing::Absent if self.view.is_absent_for_long(Instant::now()) => self.make().await,
+            other => Ok(other),
+        }
+    }
+
+    /// Makes the Lease, as ours.
+    async fn make(&mut self) -> Result<Standing, kube::Error> {
+        let metadata = ObjectMeta {
+            name: Some(self.name().to_owned()),
+            owner_references: self.owner().await?,
+            ..ObjectMeta::default()
+        };
+        let claimed = self.view.claim(Lease { metadata, spec: None }, now());
+        won(self.leases().create(&PostParams::default(), &claimed).await.map(drop))
+    }
+
+    async fn owner(&self) -> Result<Option<Vec<OwnerReference>>, kube::Error> {
+        Ok(owner::find(&self.client, &self.config).await?.map(|owner| vec![owner]))
     }
 }
 
 impl View {
-    fn judge(&mut self, spec: &LeaseSpec, time: Instant) -> Standing {
+    fn of(me: &str) -> Self {
+        Self { me: me.to_owned(), seen: None, absent: None, highest: 0, leadership: 0 }
+    }
+
+    fn holds(&self, lease: &Lease) -> bool {
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        holder == Some(&self.me)
+    }
+
+    /// Whether a leader that could not renew meanwhile has stopped.
+    fn is_absent_for_long(&mut self, time: Instant) -> bool {
+        let since = *self.absent.get_or_insert(time);
+        time.duration_since(since) >= LASTS
+    }
+
+    fn judge(&mut self, lease: &Lease, time: Instant) -> Standing {
+        self.absent = None;
+        self.highest = self.highest.max(number(lease).unwrap_or(0));
+        let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
         if holder.is_empty() || holder == self.me {
             return Standing::Ours;
@@ -171,16 +228,17 @@ impl View {
     }
 
     fn claim(&mut self, before: Lease, time: Timestamp) -> Lease {
+        let (was_ours, number) = (self.holds(&before), number(&before));
         let Lease { mut metadata, spec } = before;
         let before = spec.unwrap_or_default();
-        let was_ours = before.holder_identity.as_deref() == Some(&self.me);
         let transitions = before.lease_transitions.unwrap_or(0);
         let annotations = metadata.annotations.get_or_insert_default();
-        let number = annotations.get(LEADERSHIP_ANNOTATION).and_then(|number| number.parse().ok());
         self.leadership = match number {
             Some(number) if was_ours => number,
-            number => number.unwrap_or(0).saturating_add(1).max(millis(time)),
+            // Larger than any before, also where the Lease was deleted and a clock went back.
+            number => number.unwrap_or(0).max(self.highest).saturating_add(1).max(millis(time)),
         };
+        self.highest = self.highest.max(self.leadership);
         annotations.insert(LEADERSHIP_ANNOTATION.to_owned(), self.leadership.to_string());
         let spec = LeaseSpec {
             acquire_time: if was_ours { before.acquire_time.clone() } else { Some(MicroTime(time)) },
@@ -192,6 +250,11 @@ impl View {
         };
         Lease { metadata, spec: Some(spec) }
     }
+}
+
+/// The number of the leadership that the Lease tells of.
+fn number(lease: &Lease) -> Option<u64> {
+    lease.metadata.annotations.as_ref()?.get(LEADERSHIP_ANNOTATION)?.parse().ok()
 }
 
 fn millis(time: Timestamp) -> u64 {
@@ -214,19 +277,21 @@ mod tests {
 
     use axum::http::{Method, Request, Response};
     use kube::client::Body;
+    use serde_json::json;
 
     use super::*;
 
     fn candidate() -> View {
-        View { me: "me".into(), seen: None, leadership: 0 }
+        View::of("me")
     }
 
-    fn held_by(holder: &str, renewed: &str) -> LeaseSpec {
-        LeaseSpec {
+    fn held_by(holder: &str, renewed: &str) -> Lease {
+        let spec = LeaseSpec {
             holder_identity: Some(holder.into()),
             renew_time: Some(MicroTime(renewed.parse().unwrap())),
             ..LeaseSpec::default()
-        }
+        };
+        Lease { spec: Some(spec), ..Lease::default() }
     }
 
     /// So many seconds after the test began.
@@ -285,43 +350,123 @@ mod tests {
         assert_eq!(again, first + 4_000, "leading anew is another leadership");
         assert_eq!(lease.spec.unwrap().lease_transitions, Some(2));
         // A clock that is behind makes no smaller number.
-        assert_eq!(claimed(&mut candidate, let_go.clone(), "2025-01-01T00:00:00Z").1, first + 1);
+        assert_eq!(claimed(&mut candidate, let_go.clone(), "2025-01-01T00:00:00Z").1, first + 4_001);
         let_go.metadata.annotations = None;
         assert_eq!(claimed(&mut candidate, let_go, "2026-01-01T00:00:06Z").1, first + 6_000, "written over");
     }
 
-    /// An API server that has one Lease and takes whatever is written; and how often it was asked.
-    fn api_server(lease: &Arc<Mutex<Lease>>) -> (Client, Arc<AtomicUsize>) {
+    /// The Lease that there is, if there is one.
+    type Kept = Arc<Mutex<Option<Lease>>>;
+
+    /// An API server that has one Lease or none, and one Deployment, and takes whatever is written; and how often it was asked for Leases.
+    fn api_server(lease: &Kept) -> (Client, Arc<AtomicUsize>) {
         let (lease, asked) = (Arc::clone(lease), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&asked);
         let answers = tower::service_fn(move |request: Request<Body>| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            let lease = Arc::clone(&lease);
+            let (lease, counted) = (Arc::clone(&lease), Arc::clone(&counted));
             async move {
-                if request.method() == Method::PUT {
-                    let written = request.into_body().collect_bytes().await?;
-                    *lease.lock().unwrap() = serde_json::from_slice(&written)?;
+                if request.uri().path().ends_with("/deployments/keyhole-operator") {
+                    let deployment =
+                        json!({"metadata": {"name": "keyhole-operator", "uid": "of-the-deployment"}});
+                    return Ok(Response::new(Body::from(serde_json::to_vec(&deployment)?)));
                 }
-                let now = serde_json::to_vec(&*lease.lock().unwrap())?;
-                Ok::<_, tower::BoxError>(Response::new(Body::from(now)))
+                counted.fetch_add(1, Ordering::Relaxed);
+                let method = request.method().clone();
+                let written = request.into_body().collect_bytes().await?;
+                let mut kept = lease.lock().unwrap();
+                let refused = match method {
+                    Method::POST if kept.is_some() => Some((409, "AlreadyExists")),
+                    Method::GET | Method::PUT if kept.is_none() => Some((404, "NotFound")),
+                    _ => None,
+                };
+                if refused.is_none() && method != Method::GET {
+                    *kept = Some(serde_json::from_slice(&written)?);
+                }
+                let (status, answer) = match refused {
+                    Some((code, reason)) => (
+                        code,
+                        serde_json::to_vec(&json!({"kind": "Status", "code": code, "reason": reason}))?,
+                    ),
+                    None => (200, serde_json::to_vec(&*kept)?),
+                };
+                Ok::<_, tower::BoxError>(Response::builder().status(status).body(Body::from(answer))?)
             }
         });
         (Client::new(answers, "keyhole-system"), asked)
     }
 
-    fn held(holder: &str, number: u64) -> Arc<Mutex<Lease>> {
-        let lease = serde_json::json!({
+    fn held(holder: &str, number: u64) -> Kept {
+        let lease = json!({
             "metadata": {"name": "keyhole-operator", "annotations": {LEADERSHIP_ANNOTATION: number.to_string()}},
             "spec": {"holderIdentity": holder},
         });
         Arc::new(Mutex::new(serde_json::from_value(lease).unwrap()))
     }
 
+    fn candidate_at(client: Client) -> Candidate {
+        Candidate { client, config: crate::config::tests::example(), view: candidate() }
+    }
+
+    fn owners(lease: &Kept) -> Vec<String> {
+        let lease = lease.lock().unwrap();
+        let owners = lease.as_ref().and_then(|lease| lease.metadata.owner_references.clone());
+        owners.unwrap_or_default().into_iter().map(|owner| owner.uid).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_not_there_is_made_when_nobody_can_lead_any_more_and_goes_with_the_deployment() {
+        let (nothing, began) = (Kept::default(), Instant::now());
+        let mut candidate = candidate_at(api_server(&nothing).0);
+        let lead = candidate.acquire().await;
+        assert!(lead.since.duration_since(began) >= LASTS, "a leader may not have stopped");
+        assert!(candidate.view.holds(nothing.lock().unwrap().as_ref().unwrap()));
+        assert_eq!(owners(&nothing), ["of-the-deployment"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_whose_lease_is_deleted_stops_at_once_and_makes_none() {
+        let lease = Kept::default();
+        let mut candidate = candidate_at(api_server(&lease).0);
+        let lead = candidate.acquire().await;
+        lease.lock().unwrap().take();
+        timeout(EVERY.saturating_mul(2), candidate.hold(lead)).await.unwrap();
+        assert!(lease.lock().unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_that_find_no_lease_one_leads() {
+        let nothing = Kept::default();
+        let (client, _) = api_server(&nothing);
+        let (mut one, mut two) = (candidate_at(client.clone()), candidate_at(client));
+        two.view.me = "other".to_owned();
+        let both = async { tokio::join!(one.acquire(), two.acquire()) };
+        assert!(timeout(LASTS.saturating_add(EVERY), both).await.is_err(), "both lead");
+        let made = nothing.lock().unwrap().clone().unwrap();
+        assert!(one.view.holds(&made) != two.view.holds(&made));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_an_earlier_release_left_goes_with_the_deployment_from_then_on() {
+        let lease = held("", 7);
+        candidate_at(api_server(&lease).0).acquire().await;
+        assert_eq!(owners(&lease), ["of-the-deployment"]);
+    }
+
+    #[test]
+    fn a_number_that_was_seen_is_never_met_again() {
+        let mut candidate = candidate();
+        let mut theirs = held_by("other", "2026-01-01T00:00:00Z");
+        theirs.metadata.annotations =
+            Some([(LEADERSHIP_ANNOTATION.to_owned(), "9000000000000".to_owned())].into());
+        assert_eq!(candidate.judge(&theirs, Instant::now()), Standing::Theirs);
+        // Then it is deleted, and our clock is far behind the one that made it.
+        assert_eq!(claimed(&mut candidate, Lease::default(), "2026-01-01T00:00:00Z").1, 9_000_000_000_001);
+    }
+
     /// Whether a leader whose number is 7 still leads after half a minute, and how often it asked.
-    async fn leads_on(lease: &Arc<Mutex<Lease>>, since: Instant) -> (bool, usize) {
+    async fn leads_on(lease: &Kept, since: Instant) -> (bool, usize) {
         let (client, asked) = api_server(lease);
-        let leases = Api::namespaced(client, "keyhole-system");
-        let mut candidate = Candidate { leases, name: "keyhole-operator".to_owned(), view: candidate() };
+        let mut candidate = candidate_at(client);
         let held = timeout(Duration::from_secs(30), candidate.hold(Lead { since, leadership: 7 })).await;
         (held.is_err(), asked.load(Ordering::Relaxed))
     }

@@ -7,15 +7,17 @@ use kube::{Api, Client, ResourceExt};
 use crate::config::Config;
 
 /// The Deployment owns what we make, so that uninstalling leaves nothing. Without one (a run by hand) nobody does.
-pub async fn find(client: &Client, config: &Config) -> Option<OwnerReference> {
+pub async fn find(client: &Client, config: &Config) -> Result<Option<OwnerReference>, kube::Error> {
     let deployments = Api::<Deployment>::namespaced(client.clone(), &config.namespace);
-    let deployment = deployments.get_opt(&config.service_account).await.ok().flatten()?;
-    Some(OwnerReference {
-        api_version: "apps/v1".to_owned(),
-        kind: "Deployment".to_owned(),
-        name: deployment.name_any(),
-        uid: deployment.uid()?,
-        controller: None,
-        block_owner_deletion: None,
-    })
+    let deployment = deployments.get_opt(&config.service_account).await?;
+    Ok(deployment.and_then(|deployment| {
+        Some(OwnerReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            name: deployment.name_any(),
+            uid: deployment.uid()?,
+            controller: None,
+            block_owner_deletion: None,
+        })
+    }))
 }

@@ -3,19 +3,26 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use access::chain;
 use anyhow::Context as _;
+use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::backoff::Backoff;
 use crate::clock::now;
-use crate::config;
+use crate::config::{self, Config};
 use crate::context::{Context, Parts};
 use crate::leader::Candidate;
 use crate::leases::VaultDesk;
-use crate::pki::store;
+use crate::pki::store::{self, Authorities, LoadAuthorityError};
 use crate::serve::Readiness;
 use crate::{clients, controllers, serve};
+
+/// How long an API server is left alone that could not be reached.
+const ASK_AGAIN: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5) };
 
 /// Where the pages are.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +39,26 @@ pub struct Pages {
 pub async fn means(path: &Path) -> anyhow::Result<Arc<Context>> {
     let config = config::load(path)?;
     let clients = clients::find().await?;
-    let authorities = store::load(&clients.calls, &config, now()).await?;
+    let authorities = loaded(&clients.calls, &config).await?;
     let vault = VaultDesk::new(&config.vault)?;
     let replica = replica();
     Ok(Arc::new(Context::new(Parts { clients, config, authorities, vault, replica })))
+}
+
+/// The authorities, as soon as the API server can be reached: a process that ended instead would wait for the kubelet's back-off, minutes at last,
+/// and nobody could take over meanwhile.
+async fn loaded(client: &Client, config: &Config) -> Result<Authorities, LoadAuthorityError> {
+    let mut failures = 0_u32;
+    loop {
+        match store::load(client, config, now()).await {
+            Err(error) if error.may_pass() => {
+                tracing::warn!(error = %chain(&error), "not started yet");
+                failures = failures.saturating_add(1);
+                tokio::time::sleep(ASK_AGAIN.wait(failures, &replica())).await;
+            }
+            loaded => return loaded,
+        }
+    }
 }
 
 /// A candidate for the operator's lease.
@@ -48,8 +71,12 @@ pub async fn run(path: &Path, pages: Pages) -> anyhow::Result<()> {
     let ready = Readiness::default();
     let Pages { address, metrics_port, health_port } = pages;
     let health = serve::health(address, health_port, ready.clone());
+    let mut stop = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     let work = async {
-        let context = means(path).await?;
+        let context = tokio::select! {
+            context = means(path) => context?,
+            _ = stop.recv() => return Ok(()),
+        };
         ready.reached(&context);
         let metrics = serve::metrics(address, metrics_port, Arc::clone(&context));
         tokio::select! {
@@ -91,4 +118,36 @@ fn replica() -> String {
     std::env::var("POD_NAME")
         .or_else(|_| std::env::var("HOSTNAME"))
         .unwrap_or_else(|_| format!("process-{}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+    use crate::config::tests::example;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_is_away_is_waited_for_and_a_refusal_is_told() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let api_server = tower::service_fn(move |_: Request<Body>| {
+            let number = counted.fetch_add(1, Ordering::Relaxed);
+            async move {
+                let code = match number {
+                    0..20 => return Err(tower::BoxError::from("it cannot be reached")),
+                    20..40 => 503,
+                    _ => 403,
+                };
+                let status = serde_json::json!({"kind": "Status", "code": code, "reason": "Other"});
+                Ok(Response::builder().status(code).body(Body::from(serde_json::to_vec(&status)?))?)
+            }
+        });
+        let client = Client::new(api_server, "keyhole-system");
+        assert!(!loaded(&client, &example()).await.map(drop).unwrap_err().may_pass());
+        assert_eq!(asked.load(Ordering::Relaxed), 41);
+    }
 }

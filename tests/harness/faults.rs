@@ -69,8 +69,8 @@ impl Cluster {
     /// Name of the operator's pod that leads.
     pub async fn leader(&self) -> anyhow::Result<String> {
         until("a leader", PATIENCE, || async {
-            let lease: Lease = self.system::<Lease>().get("keyhole-operator").await?;
-            let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+            let spec = self.leaders_lease().await?.and_then(|lease| lease.spec);
+            let holder = spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
             let lives = self.system::<Pod>().get_opt(&holder).await;
             Ok(if matches!(lives, Ok(Some(_))) { Look::Found(holder) } else { Look::NotYet(holder) })
         })
@@ -81,20 +81,28 @@ impl Cluster {
     /// where it is, which may take longer than any statement.
     pub async fn leads_since(&self, moment: Timestamp) -> anyhow::Result<()> {
         until("somebody to lead again", Duration::from_secs(120), || async {
-            let lease: Lease = self.system::<Lease>().get("keyhole-operator").await?;
-            let renewed = lease.spec.and_then(|spec| spec.renew_time).map(|time| time.0);
+            let spec = self.leaders_lease().await?.and_then(|lease| lease.spec);
+            let renewed = spec.and_then(|spec| spec.renew_time).map(|time| time.0);
             let leads = renewed.is_some_and(|renewed| renewed > moment);
             Ok(if leads { Look::Found(()) } else { Look::NotYet(format!("{renewed:?}")) })
         })
         .await
     }
 
-    /// The number of the operator's leadership: what a grant must say whose maker leads.
+    /// The number of the operator's leadership: what a grant must say whose maker leads. Waits for a first one.
     pub async fn leadership(&self) -> anyhow::Result<u64> {
-        let lease: Lease = self.system::<Lease>().get("keyhole-operator").await?;
-        let annotations = lease.metadata.annotations.unwrap_or_default();
-        let number = annotations.get("access.keyhole.dev/leadership").context("nobody has led yet")?;
-        Ok(number.parse()?)
+        until("a first leadership", PATIENCE, || async {
+            let annotations = self.leaders_lease().await?.and_then(|lease| lease.metadata.annotations);
+            let number = annotations.unwrap_or_default().remove("access.keyhole.dev/leadership");
+            let number = number.map(|number| number.parse()).transpose()?;
+            Ok(number.map_or_else(|| Look::NotYet("nobody has led yet".to_owned()), Look::Found))
+        })
+        .await
+    }
+
+    /// Which replica leads. Nobody makes it until a leader before would have stopped.
+    async fn leaders_lease(&self) -> anyhow::Result<Option<Lease>> {
+        Ok(self.system::<Lease>().get_opt("keyhole-operator").await?)
     }
 
     /// `stop`, `start`, `seal` or `unseal` for Vault.

@@ -1,19 +1,27 @@
 //! Promises 6 and 7: a grant ends in every way it can, and its receipt proves it.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use harness::cluster::impersonating;
 use harness::grant::all_proved;
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person, TestDatabase};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// A grant has this long to be ended and proved after the reason is there.
 const SHUT: Duration = Duration::from_secs(60);
+
+/// How long the operator may take to make again what it needs of an open grant.
+const COMES_BACK: Duration = Duration::from_secs(10);
 
 struct Open {
     cluster: Cluster,
@@ -261,6 +269,39 @@ async fn a_pod_deleted_by_hand_comes_back_with_a_new_lease_and_the_old_one_is_re
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn rules_deleted_by_hand_come_back_while_the_grant_is_open() -> anyhow::Result<()> {
+    let open = open("rules-gone", "30m").await?;
+    open.cluster
+        .told(async {
+            comes_back::<RoleBinding>(&open).await?;
+            comes_back::<Role>(&open).await?;
+            comes_back::<NetworkPolicy>(&open).await?;
+            // Each is needed for that: to reach the pod, and from there the database.
+            open.requester.reads(&open.grant, "SELECT COUNT(*) FROM orders").await?;
+            Ok(())
+        })
+        .await
+}
+
+/// Deletes the grant's object of this kind, and waits until there is another: nothing else happens to the grant meanwhile. Only the
+/// operator itself may delete it there.
+async fn comes_back<K>(open: &Open) -> anyhow::Result<()>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let (rules, name) = (open.cluster.proxies::<K>(), open.cluster.pod_name(&open.grant).await?);
+    let before = rules.get(&name).await?.uid();
+    let bed = &open.cluster.bed;
+    let operator = impersonating(bed, &bed.operator_user(), &[]).await?;
+    Api::<K>::namespaced(operator, &bed.proxies).delete(&name, &DeleteParams::default()).await?;
+    until(&format!("another {} {name}", K::kind(&())), COMES_BACK, || async {
+        let uid = rules.get_opt(&name).await?.and_then(|rule| rule.uid());
+        Ok(if uid.is_some() && uid != before { Look::Found(()) } else { Look::NotYet(format!("{uid:?}")) })
+    })
+    .await
 }
 
 async fn grant_is_gone(open: &Open) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use harness::grant::{all_proved, lease_proved};
 use harness::{Cluster, OpenGrant, Session};
 use serde_json::json;
 
-/// A connection whose end does not answer is given up after 6 s; the rest is a busy machine.
+/// A connection whose end does not answer is given up after 5 s; the rest is a busy machine.
 const SEEN_ALL_THE_SAME: Duration = Duration::from_secs(15);
 
 /// A leader that is silent is given up after 15 s, and another looks every 2; the rest is a busy machine.

@@ -1,8 +1,12 @@
 //! Promise 5: what a policy does not say is refused, and why is told. No database server is needed.
 
-use anyhow::ensure;
-use crds::RequestPhase;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use crds::{AccessGrant, RequestPhase};
+use harness::wait::{Look, until};
 use harness::{Cluster, TestDatabase};
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 /// Asks under these rules; nothing may be granted, and the request must say why. Answers its words.
@@ -105,6 +109,54 @@ async fn a_duration_over_the_rules_maximum_is_denied_and_the_maximum_told() -> a
 }
 
 #[tokio::test]
+async fn of_many_requests_decided_at_once_no_more_are_granted_than_a_person_may_have() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("at-once").await?;
+    cluster
+        .told(async {
+            let mut rule = automatic();
+            rule["maxLive"] = json!(1);
+            let orders = ruled(&cluster, json!([rule])).await?;
+            let names: Vec<String> = (0..12).map(|number| format!("look-{number}")).collect();
+            let of_later = |name: &String| {
+                let mut request = orders.request(name, "30m");
+                request["spec"]["database"] = json!("later");
+                request
+            };
+            let requests: Vec<Value> = names.iter().map(of_later).collect();
+            let requests = json!({"apiVersion": "v1", "kind": "List", "items": requests});
+            cluster.requester().await?.applies(&requests).await?;
+            for name in &names {
+                cluster.awaits_condition(name, "Approved", "DatabaseUnknown").await?;
+            }
+            // All of them were waiting for it.
+            let mut object = orders.object();
+            object["metadata"]["name"] = json!("later");
+            cluster.applies(&object.to_string()).await?;
+            for name in &names {
+                decided(&cluster, name).await?;
+            }
+            let grants = cluster.api::<AccessGrant>().list(&ListParams::default()).await?.items;
+            ensure!(grants.len() == 1, "one person has {} grants where the rule allows one", grants.len());
+            Ok(())
+        })
+        .await
+}
+
+/// Waits until the request has a grant, or waits for the end of another.
+async fn decided(cluster: &Cluster, name: &str) -> anyhow::Result<()> {
+    until(&format!("a decision on {name}"), Duration::from_secs(30), || async {
+        let status = cluster.request(name).await?.status.unwrap_or_default();
+        let waits = status.conditions.iter().any(|condition| condition.reason == "TooManyLive");
+        Ok(if waits || status.grant.is_some() {
+            Look::Found(())
+        } else {
+            Look::NotYet(format!("{status:?}"))
+        })
+    })
+    .await
+}
+
+#[tokio::test]
 async fn an_unknown_database_is_waited_for_and_told() -> anyhow::Result<()> {
     let cluster = Cluster::fresh("unknown").await?;
     cluster
@@ -124,6 +176,71 @@ async fn an_unknown_database_is_waited_for_and_told() -> anyhow::Result<()> {
             let message = cluster.awaits_condition("look", "Approved", "PolicyUnknown").await?;
             ensure!(message.contains("\"nobody-wrote-it\""), "the policy is not named: {message}");
             cluster.has_no_grant().await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn whoever_may_only_revoke_does_so_in_all_namespaces_and_asks_for_nothing() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("revoker").await?;
+    cluster
+        .told(async {
+            // Other tests' grants are not meant.
+            let database = TestDatabase::described(&cluster, &cluster.namespace).await?;
+            let mut policy = database.policy();
+            policy["spec"]["rules"] = json!([automatic()]);
+            cluster.applies(&policy.to_string()).await?;
+            cluster.requester().await?.applies(&database.request("look", "30m")).await?;
+            let grant = cluster.awaits_grant("look").await?.metadata.name.context("a grant without name")?;
+            let on_call = cluster.person("on-call", &[], None).await?;
+            let revoke = || {
+                let of = [
+                    "--database",
+                    &cluster.namespace,
+                    "-A",
+                    "--no-wait",
+                    "--reason",
+                    "the server is on fire",
+                ];
+                on_call.keyhole("revoke").args(of)
+            };
+            revoke().is_refused("forbidden").await?;
+            let kubectl = || cluster.kubectl();
+            let binding = cluster.namespace.as_str();
+            kubectl()
+                .args([
+                    "create",
+                    "clusterrolebinding",
+                    binding,
+                    "--clusterrole=keyhole-revoker",
+                    "--user=on-call",
+                ])
+                .succeeds()
+                .await?;
+            let revoked = async {
+                // The API server hears of a binding a little later.
+                let said = until("the right to revoke", Duration::from_secs(20), || async {
+                    let tried = revoke().run().await?;
+                    let refused = tried.err.contains("forbidden");
+                    Ok(if refused {
+                        Look::NotYet(tried.err)
+                    } else {
+                        Look::Found(format!("{}{}", tried.out, tried.err))
+                    })
+                })
+                .await?;
+                ensure!(said.contains("ordered to end") && said.contains(&grant), "{said}");
+                on_call.cannot_apply(&database.request("of-their-own", "30m"), "forbidden").await
+            }
+            .await;
+            kubectl().args(["delete", "clusterrolebinding", binding]).succeeds().await?;
+            revoked?;
+            let revocation = cluster.grant(&grant).await?.spec.revocation.context("not revoked")?;
+            ensure!(
+                revocation.by == "on-call" && revocation.reason == "the server is on fire",
+                "{revocation:?}"
+            );
+            Ok(())
         })
         .await
 }

@@ -48,6 +48,15 @@ fn every_figure_that_is_registered_is_known_here() -> Outcome {
 }
 
 #[test]
+fn alerts_name_the_namespaces_of_the_release() -> Outcome {
+    let elsewhere =
+        object(&[RULES, "--set=proxies.namespace=elsewhere"], "PrometheusRule", "keyhole")?.to_string();
+    assert!(elsewhere.contains("delete pod") && elsewhere.contains("-n elsewhere"), "{elsewhere}");
+    assert!(!elsewhere.contains("keyhole-proxies"), "{elsewhere}");
+    Ok(())
+}
+
+#[test]
 fn alerts_ring_for_figures_that_exist_and_for_each_that_tells_of_open_access() -> Outcome {
     let rule = object(&[RULES], "PrometheusRule", "keyhole")?;
     let rules = rule["spec"]["groups"][0]["rules"].as_array().ok_or("no rules")?;

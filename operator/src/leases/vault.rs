@@ -63,11 +63,13 @@ impl ShutsLeases for VaultDesk {
             };
             match shut {
                 Ok(index) => seen = index.or(seen),
-                Err(error) => first = first.and(Err(error)),
+                Err(error) => {
+                    if costs_the_login(&error) {
+                        self.drop_login(&login).await;
+                    }
+                    first = first.and(Err(error));
+                }
             }
-        }
-        if let Err(DeskError::Vault(VaultError::Denied { .. })) = &first {
-            self.drop_login(&login).await;
         }
         first.map(|()| seen).map_err(not_shut)
     }
@@ -76,14 +78,17 @@ impl ShutsLeases for VaultDesk {
         let login = self.login(now()).await.map_err(not_shut)?;
         match self.vault.list_leases(&login.token, &role.credentials_path(), after).await {
             Ok(ids) => Ok(Listing::Ids(ids.into_iter().collect())),
-            Err(refused @ VaultError::Denied { .. }) => {
+            Err(error) => {
+                let error = DeskError::Vault(error);
+                if !costs_the_login(&error) {
+                    return Err(not_shut(error));
+                }
                 self.drop_login(&login).await;
                 Ok(Listing::Refused(format!(
                     "it is gone by its id and its token is revoked, but whether that token owned others can't be seen: {}",
-                    how_to_fix(&DeskError::Vault(refused))
+                    how_to_fix(&error)
                 )))
             }
-            Err(error) => Err(not_shut(DeskError::Vault(error))),
         }
     }
 }
@@ -110,7 +115,6 @@ impl VaultDesk {
         Ok(login)
     }
 
-    /// Another login may be allowed what this one was not.
     async fn drop_login(&self, refused: &Arc<Login>) {
         let mut held = self.login.lock().await;
         held.take_if(|login| Arc::ptr_eq(login, refused));
@@ -152,6 +156,12 @@ impl VaultDesk {
         let good_until = now.checked_add(lasts).and_then(|end| end.checked_sub(MARGIN)).unwrap_or(now);
         Ok(Login { token, good_until })
     }
+}
+
+/// Whether the next call needs another login: that one may be allowed what this one was not. A Vault that is down or fails gets the same
+/// login again; hundreds of leases would otherwise log in hundreds of times once it is back.
+fn costs_the_login(error: &DeskError) -> bool {
+    matches!(error, DeskError::Vault(VaultError::Denied { .. }))
 }
 
 /// What is revoked for one line of the record.
@@ -234,6 +244,18 @@ mod tests {
         lease.lease_id = Some("database/creds/role/1".into());
         let both = [Call::Lease("database/creds/role/1"), Call::Token("accessor")];
         assert_eq!(calls(&lease).collect::<Vec<_>>(), both);
+    }
+
+    #[test]
+    fn a_login_is_kept_when_vault_or_the_database_fails() {
+        let call = vault::Call::RevokeLease;
+        for status in [400, 404, 412, 429, 500, 502, 503] {
+            assert!(!costs_the_login(&DeskError::Vault(VaultError::Unexpected { call, status })), "{status}");
+        }
+        assert!(!costs_the_login(&DeskError::Vault(VaultError::Sealed { call })));
+        assert!(!costs_the_login(&DeskError::GivenUp("database/creds/role/1".into())));
+        let denied = VaultError::Denied { call, path: "sys/leases/revoke".into(), policy: None };
+        assert!(costs_the_login(&DeskError::Vault(denied)));
     }
 
     #[test]

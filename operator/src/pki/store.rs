@@ -107,17 +107,29 @@ pub enum LoadAuthorityError {
     },
 }
 
+impl LoadAuthorityError {
+    /// Whether the API server could not be reached, or could not answer: the next try may go well.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Api { source: kube::Error::Api(status), .. } => status.code >= 500 || status.code == 429,
+            Self::Api { .. } => true,
+            Self::Content { .. } | Self::Missing { .. } | Self::Same | Self::Authority { .. } => false,
+        }
+    }
+}
+
 /// Reads both, making what is missing and not named by the installation.
 pub async fn load(
     client: &Client,
     config: &Config,
     now: Timestamp,
 ) -> Result<Authorities, LoadAuthorityError> {
-    let place = Place {
-        secrets: Api::namespaced(client.clone(), &config.namespace),
-        owner: owner::find(client, config).await,
-        now,
-    };
+    let owner = owner::find(client, config).await.map_err(|source| LoadAuthorityError::Api {
+        doing: "find the owner of",
+        name: INTERNAL.to_owned(),
+        source,
+    })?;
+    let place = Place { secrets: Api::namespaced(client.clone(), &config.namespace), owner, now };
     let AuthoritiesConfig { internal, session, previous } = &config.authorities;
     apart(Authorities {
         internal: place.given_or_made(internal.as_deref(), INTERNAL).await?,

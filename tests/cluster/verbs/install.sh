@@ -13,7 +13,7 @@ declare -A PACKAGES=(
   [node]="containerd runc containernetworking-plugins iptables ipset iproute2 conntrack util-linux procps bpftool clang-16 llvm-16"
   [client]="mariadb-client"                                                   # a person's
   [servers]="mariadb-server"                                                  # of the tests of single crates, on loopback
-  [checks]="git shellcheck libfaketime"
+  [checks]="git shellcheck libfaketime lua5.1"
   [yardstick]="haproxy"
 )
 declare -A NEEDS=(
