@@ -231,7 +231,8 @@ how_to_use() {
 
 The cluster $KH_NS is left up. To use it:
   KH_NS=$KH_NS tests/cluster/bed kubectl get khgrant -A
-  ip netns exec $KH_NS env KUBECONFIG=$KUBECONFIG bash        # a shell in which kubectl and $KEYHOLE_CLI work
+  KH_NS=$KH_NS tests/cluster/bed as requester:developers kubectl get khgrant -n NAMESPACE     # as a person: of the demo also approver:approvers
+  ip netns exec $KH_NS env KUBECONFIG=$KUBECONFIG PATH=$BIN_DIR:$(dirname "$KEYHOLE_CLI"):\$PATH bash    # a shell with kubectl and kubectl keyhole
   KH_NS=$KH_NS tests/cluster/bed down                         # take it away
 J
 }

@@ -69,7 +69,7 @@ impl EndReason {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Expired => "grant expired: ask for a new one with an AccessRequest",
-            Self::Revoked => "grant revoked: see `kubectl describe khgrant` for who and why",
+            Self::Revoked => "grant revoked: spec.revocation of the AccessGrant says by whom and why",
             Self::Deleted => "grant deleted: its request or the grant itself was removed",
             Self::DatabaseGone => "grant ended: its Database object was removed",
             Self::DatabaseChanged => {

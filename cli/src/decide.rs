@@ -95,7 +95,11 @@ async fn one(
     }
     let sent = requests::send_decision(cluster, &approval).await?;
     if args.sending.output.is_none() {
-        terminal::tell(&format!("{}: {name}; see `kubectl keyhole status {name}`", said.done()));
+        let namespace = cluster.namespace();
+        terminal::tell(&format!(
+            "{}: {name}; see `kubectl keyhole status {name} -n {namespace}`",
+            said.done()
+        ));
     }
     Ok(sent)
 }

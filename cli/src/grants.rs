@@ -115,12 +115,13 @@ pub async fn find(cluster: &Cluster, name: &str) -> Result<AccessGrant, FindGran
     let status = request.status.unwrap_or_default();
     let grant = status.grant.ok_or_else(|| FindGrantError::NotGranted {
         request: name.to_owned(),
-        hint: hint(status.phase, name),
+        hint: hint(status.phase, &format!("{name} -n {}", cluster.namespace())),
     })?;
     let found = grants.get_opt(&grant).await.map_err(read(&grant)).map_err(FindGrantError::Call)?;
     found.ok_or_else(|| missing(&grant))
 }
 
+/// What to do about a request without a live grant; `request` as commands name it, with its namespace.
 fn hint(phase: RequestPhase, request: &str) -> String {
     match phase {
         RequestPhase::Pending => format!(

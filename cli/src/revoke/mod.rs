@@ -37,13 +37,20 @@ pub async fn revoke(cluster: &Cluster, args: RevokeArgs) -> anyhow::Result<ExitC
             true => revoked,
             false => order(cluster, grant, word, &deadline).await?.grant,
         };
-        show(&shown, args.sending.format())?;
+        show(&of_a_person(shown), args.sending.format())?;
         return Ok(exit_code(found));
     }
     let (ends, ordered) = order_all(cluster, &meant, word, &deadline).await;
     let wait = !args.no_wait && !ends.is_empty();
     let proved = if wait { shut(cluster, ends, &deadline).await? } else { true };
     Ok(exit_code(found && ordered && proved))
+}
+
+/// Without what the API server and the operator keep for themselves.
+fn of_a_person(mut grant: AccessGrant) -> AccessGrant {
+    grant.metadata.managed_fields = None;
+    grant.status = None;
+    grant
 }
 
 fn exit_code(all: bool) -> ExitCode {

@@ -189,6 +189,7 @@ fn an_order_is_shown_and_not_sent_on_a_dry_run() {
     };
     let dry = shown(&["--dry-run"]);
     assert_eq!(dry["spec"]["revocation"], json!({"by": "approver", "reason": REASON}));
+    assert_eq!((&dry["status"], &dry["metadata"]["managedFields"]), (&Value::Null, &Value::Null));
     assert_eq!(ordered(&api).len(), 0);
     assert_eq!(shown(&[]), dry);
     assert_eq!(ordered(&api), ["shop/look-1"]);

@@ -103,7 +103,7 @@ impl Shown {
             }
             Sockets::Closed { untold } => proved(
                 Item::Sockets,
-                &format!("every socket is closed; {untold} clients could not be told why"),
+                &format!("every socket is closed; clients that could not be told why: {untold}"),
             ),
             Sockets::Late => open(Item::Sockets, "some sockets were not closed in time: delete the pod"),
         }
@@ -308,6 +308,6 @@ mod tests {
             shown.lines(REMEDIES).swap_remove(0).detail
         };
         assert!(detail(0).contains("every client was told"));
-        assert!(detail(2).contains("2 clients could not be told") && !detail(2).contains("every client"));
+        assert!(detail(2).contains("could not be told why: 2") && !detail(2).contains("every client"));
     }
 }
