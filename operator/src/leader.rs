@@ -165,8 +165,10 @@ impl Candidate {
         if self.view.judge(&lease, time) == Standing::Theirs {
             return Ok(Standing::Theirs);
         }
-        if !self.view.holds(&lease) {
-            lease.metadata.owner_references = self.owner().await?;
+        if !self.view.holds(&lease)
+            && let Some(owner) = self.owner().await?
+        {
+            lease.metadata.owner_references = Some(owner);
         }
         // With the resourceVersion we read: of two who try at once, one meets a conflict.
         let claimed = self.view.claim(lease, now());
