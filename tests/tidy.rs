@@ -12,6 +12,7 @@ use std::process::Command;
 const ARROWS: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("tlog", &[]),
+    ("record", &["tlog"]),
     ("wire", &[]),
     ("sql", &["access"]),
     ("vault", &[]),
@@ -91,7 +92,7 @@ fn crates_depend_only_along_the_arrows() {
 #[test]
 fn pure_crates_cannot_act() {
     let dependencies = dependencies();
-    for name in ["access", "tlog", "wire", "sql"] {
+    for name in ["access", "tlog", "record", "wire", "sql"] {
         for acting in ACTING {
             assert!(!dependencies[name].contains(*acting), "{name} must not depend on {acting}");
         }
