@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("tlog", &[]),
     ("record", &["tlog"]),
+    ("keyhole-log", &["record", "tlog"]),
     ("wire", &[]),
     ("sql", &["access"]),
     ("vault", &[]),

@@ -1,0 +1,282 @@
+//! From what writers hand over to what is durable: what is queued becomes one block, one write and one sync.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use record::frame::{Code, Refuse};
+use record::{About, Chain, Count, Head, Leaf, Record, StreamName, Time, TooLong, Uid, What};
+use tlog::Hash;
+
+use super::block::{self, Entry, Item, LogId, Position};
+use super::journal::Journal;
+use super::streams::{Stream, Streams};
+
+/// How many streams one block of a snapshot has at the most.
+const STREAMS: usize = 50_000;
+
+/// Bytes of a block beside its records' own: its header, its end, and what stands before each record.
+const AROUND: usize = 8192;
+
+/// Records of one writer, checked: canonical, of its own stream, and of kinds that it may write.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The stream.
+    pub stream: StreamName,
+    /// In their order.
+    pub records: Vec<Arriving>,
+    /// The key that their payloads are sealed with, wrapped, and its grant.
+    pub key: Option<(Uid, Vec<u8>)>,
+}
+
+/// A record that may be taken.
+#[derive(Clone, Debug)]
+pub struct Arriving {
+    /// What it says.
+    pub record: Record,
+    /// Its leaf hash.
+    pub hash: Hash,
+    /// What is kept of it.
+    pub entry: Entry,
+}
+
+/// How much room the disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Everything is taken.
+    Enough,
+    /// No new statements are: only how those went that are running, and ends.
+    ForEnds,
+    /// Nothing is.
+    None,
+}
+
+/// Something that is durable, for the tree.
+#[derive(Clone, Debug)]
+pub enum Durable {
+    /// The next record.
+    Record {
+        /// Its leaf hash.
+        hash: Hash,
+        /// What is kept of it.
+        entry: Entry,
+        /// The grant whose texts it erases.
+        erases: Option<Uid>,
+    },
+    /// A grant's key.
+    Key {
+        /// The grant.
+        grant: Uid,
+        /// The key, wrapped.
+        wrapped: Vec<u8>,
+    },
+}
+
+/// What came of what was handed over.
+#[derive(Debug)]
+pub struct Committed {
+    /// For each submission: how far its stream is now, or why nothing of it was taken.
+    pub answers: Vec<Result<Head, Refuse>>,
+    /// What is durable now, in order.
+    pub durable: Vec<Durable>,
+}
+
+/// Nothing may be acknowledged any more, and the process has to end: nobody knows what is on the disk.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The disk failed.
+    #[error("the journal cannot be written")]
+    Journal(#[source] io::Error),
+    /// A block is longer than any may be: a mistake of whoever hands over.
+    #[error("a block of the journal is too long")]
+    TooLong,
+}
+
+/// Takes records. There is one for each log.
+pub struct Engine<J> {
+    log: LogId,
+    journal: J,
+    streams: Streams,
+    position: Position,
+    /// The grants whose key is on the disk.
+    keys: BTreeSet<Uid>,
+    own: Chain,
+}
+
+impl<J: Journal> Engine<J> {
+    /// Goes on behind what is in a journal. The log's own stream of this start begins with the next record.
+    pub fn new(log: LogId, journal: J, streams: Streams, position: Position, keys: BTreeSet<Uid>) -> Self {
+        let own = Chain::new(StreamName::Log { start: Count::of(position.index) });
+        Self { log, journal, streams, position, keys, own }
+    }
+
+    /// How many records are durable.
+    pub fn size(&self) -> u64 {
+        self.position.index
+    }
+
+    /// Every stream.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &J {
+        &self.journal
+    }
+
+    /// Makes one block of all of it, and returns when that is durable. Of each submission all records are taken or none; those that the
+    /// stream has already are left out.
+    pub fn commit(
+        &mut self,
+        submissions: Vec<Submission>,
+        room: Room,
+        now: Time,
+    ) -> Result<Committed, Failed> {
+        let length: usize = submissions.iter().map(Submission::length).sum();
+        self.make_room(length.saturating_add(AROUND), now)?;
+        let (mut items, mut durable, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for submission in submissions {
+            let name = submission.stream.clone();
+            let before = self.streams.get(&name);
+            let taken = may_take(&submission, room).and_then(|()| self.take(submission, now));
+            match taken {
+                Ok(Taken { key, records }) => {
+                    if let Some((grant, wrapped)) = key {
+                        self.keys.insert(grant.clone());
+                        items.push(Item::Key { grant: grant.clone(), wrapped: wrapped.clone() });
+                        durable.push(Durable::Key { grant, wrapped });
+                    }
+                    for Arriving { record, hash, entry } in records {
+                        let erases = self.erases(&record);
+                        items.push(Item::Record(entry.clone()));
+                        durable.push(Durable::Record { hash, entry, erases });
+                    }
+                    answers.push(Ok(self.streams.head(&name)));
+                }
+                Err(refuse) => {
+                    self.streams.restore(&name, before);
+                    answers.push(Err(refuse));
+                }
+            }
+        }
+        if !items.is_empty() {
+            self.append(&items)?;
+        }
+        Ok(Committed { answers, durable })
+    }
+
+    /// A record of the log's own, to be handed over with the next commit.
+    pub fn own(&mut self, at: Time, grant: Option<Uid>, what: What) -> Result<Submission, TooLong> {
+        let Leaf { text, hash } =
+            self.own.next(at, About { grant: grant.clone(), id: None }, what.clone())?;
+        let head = self.own.head();
+        let n = Count::of(head.count.get().saturating_sub(1));
+        let stream = self.own.stream().clone();
+        // The chain has given the record its place; it is put together here only to be counted with all others.
+        let record = Record::decode(&text).unwrap_or(Record {
+            at,
+            grant,
+            id: None,
+            n,
+            prev: None,
+            stream: stream.clone(),
+            what,
+        });
+        let arriving = Arriving { record, hash, entry: Entry { leaf: text, sealed: Vec::new() } };
+        Ok(Submission { stream, records: vec![arriving], key: None })
+    }
+
+    /// All below this index is in the tree.
+    pub fn release(&mut self, below: u64) -> Result<(), Failed> {
+        self.journal.release(below).map_err(Failed::Journal)
+    }
+
+    fn take(&mut self, submission: Submission, now: Time) -> Result<Taken, Refuse> {
+        let Submission { stream, records, key } = submission;
+        let has = self.streams.head(&stream).count;
+        let mut new = Vec::new();
+        for arriving in records {
+            if arriving.record.n < has && !self.streams.is_closed(&stream) {
+                continue;
+            }
+            self.streams.take(&arriving.record, arriving.hash, now).map_err(|error| Refuse {
+                code: error.code(),
+                sentence: format!("record {} of {stream} is not taken: {error}", arriving.record.n),
+            })?;
+            new.push(arriving);
+        }
+        let has_text = new.iter().any(|arriving| !arriving.entry.sealed.is_empty());
+        let key = key.filter(|(grant, _)| has_text && !self.keys.contains(grant));
+        Ok(Taken { key, records: new })
+    }
+
+    fn erases(&mut self, record: &Record) -> Option<Uid> {
+        let What::Erase(_) = record.what else { return None };
+        let grant = record.grant.clone()?;
+        self.keys.remove(&grant);
+        Some(grant)
+    }
+
+    /// Begins the next segment, if this one has no room for so many bytes. Each begins with how far all streams are.
+    fn make_room(&mut self, length: usize, now: Time) -> Result<(), Failed> {
+        if !self.journal.has_room(length) {
+            self.journal.roll().map_err(Failed::Journal)?;
+        }
+        if !self.journal.is_fresh() {
+            return Ok(());
+        }
+        self.streams.forget(now);
+        let all: Vec<(StreamName, Stream)> =
+            self.streams.iter().map(|(name, state)| (name.clone(), *state)).collect();
+        for part in all.chunks(STREAMS) {
+            let items: Vec<Item> =
+                part.iter().map(|(name, state)| Item::Stream { name: name.clone(), state: *state }).collect();
+            self.append(&items)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, items: &[Item]) -> Result<(), Failed> {
+        let (bytes, hash) = block::encode(self.log, self.position, items).ok_or(Failed::TooLong)?;
+        self.journal.append(self.position.index, &bytes).map_err(Failed::Journal)?;
+        let records = items.iter().filter(|item| matches!(item, Item::Record(_))).count();
+        self.position = Position {
+            number: self.position.number.saturating_add(1),
+            index: self.position.index.saturating_add(u64::try_from(records).unwrap_or(u64::MAX)),
+            prev: hash,
+        };
+        Ok(())
+    }
+}
+
+/// What of a submission goes into the block.
+struct Taken {
+    key: Option<(Uid, Vec<u8>)>,
+    records: Vec<Arriving>,
+}
+
+impl Submission {
+    /// How many bytes it takes in a block, about.
+    pub fn length(&self) -> usize {
+        let entries = self.records.iter().map(|record| {
+            record.entry.leaf.len().saturating_add(record.entry.sealed.len()).saturating_add(16)
+        });
+        entries.sum::<usize>().saturating_add(256)
+    }
+}
+
+/// Whether the disk has room for such records.
+fn may_take(submission: &Submission, room: Room) -> Result<(), Refuse> {
+    let begins =
+        || submission.records.iter().any(|arriving| matches!(arriving.record.what, What::Statement(_)));
+    let full = match room {
+        Room::Enough => false,
+        Room::ForEnds => begins(),
+        Room::None => true,
+    };
+    if full {
+        let sentence = "the audit log is full: give its volume more room".to_owned();
+        return Err(Refuse { code: Code::Full, sentence });
+    }
+    Ok(())
+}

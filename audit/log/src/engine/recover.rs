@@ -1,0 +1,265 @@
+//! What a log is when it starts: read from its disk, and held against itself. It never signs what contradicts what it signed before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use record::{Record, Time, Uid, What};
+use tlog::{
+    BadBundle, BadTile, Bundle, Checkpoint, Hash, Holds, KeyName, Note, Range, Tile, TileName, VerifierKey,
+};
+
+use super::block::{Block, Item, LogId, Position};
+use super::commit::{Durable, Engine};
+use super::disk::Disk;
+use super::integrate::{CHECKPOINT, Partial, Tree, bundle_of, texts_in, texts_path};
+use super::journal::{BadJournal, SegmentLength, Segments};
+use super::streams::Streams;
+use super::volume::{Files, Volume};
+
+/// Who the log is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its name.
+    pub origin: KeyName,
+    /// The eight bytes of it.
+    pub id: LogId,
+    /// The keys that may have signed its checkpoint.
+    pub keys: Vec<VerifierKey>,
+}
+
+/// A log that can go on.
+pub struct Opened<D: Disk> {
+    /// What takes records.
+    pub engine: Engine<Segments<D>>,
+    /// The tree as of the last checkpoint, and all that the journal has beyond it.
+    pub tree: Tree,
+    /// Its files.
+    pub files: Volume<D>,
+    /// The last checkpoint that was signed, if any was.
+    pub signed: Option<Checkpoint>,
+}
+
+/// Why a log does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpened {
+    /// The journal.
+    #[error("the journal cannot be used")]
+    Journal(#[source] BadJournal),
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that the checkpoint speaks of is not there.
+    #[error("{0} is missing, and the checkpoint speaks of it")]
+    Missing(String),
+    /// A file is not what the checkpoint speaks of.
+    #[error("{0} is not what the checkpoint speaks of")]
+    Differs(String),
+    /// The checkpoint is none, or not signed by this log.
+    #[error("the checkpoint is not one that this log signed")]
+    Checkpoint,
+    /// A tile.
+    #[error("the tree is damaged")]
+    Tile(#[source] BadTile),
+    /// A bundle.
+    #[error("the tree is damaged")]
+    Bundle(#[source] BadBundle),
+    /// Records between checkpoint and journal are missing.
+    #[error(
+        "the checkpoint has {checkpoint} records, and the journal those from {from} to {to}: what is between is missing"
+    )]
+    Gap {
+        /// How many records the checkpoint has.
+        checkpoint: u64,
+        /// The first index of the journal.
+        from: u64,
+        /// The index behind its last record.
+        to: u64,
+    },
+    /// A block holds what this log would not have taken.
+    #[error("record {0} of the journal is none")]
+    Record(u64),
+    /// What the journal has cannot be put into the tree.
+    #[error("the journal does not fit the tree")]
+    Tree(#[source] super::integrate::Stopped),
+}
+
+/// Reads all of it. `now`: by the log's clock, for streams of which the journal has the records alone.
+pub fn open<D: Disk>(
+    disk: D,
+    identity: &Identity,
+    length: SegmentLength,
+    now: Time,
+) -> Result<Opened<D>, NotOpened> {
+    let files = Volume::new(disk.clone())
+        .map_err(|source| NotOpened::Read { path: "unfinished files".to_owned(), source })?;
+    let signed = checkpoint(&files, identity)?;
+    let partial = match &signed {
+        Some(checkpoint) => partial(&files, checkpoint)?,
+        None => {
+            Partial { range: Range::default(), levels: Vec::new(), bundle: Vec::new(), texts: Vec::new() }
+        }
+    };
+    let size = partial.range.size();
+    let mut tree = Tree::new(identity.origin.clone(), partial);
+    let mut replay =
+        Replay { streams: Streams::default(), size, now, keys: BTreeMap::new(), from: None, failed: None };
+    let each = |block| replay.block(&mut tree, block);
+    let (journal, position) = Segments::open(disk, identity.id, length, each).map_err(NotOpened::Journal)?;
+    let Replay { streams, keys, from, failed, .. } = replay;
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    let from = from.unwrap_or(0);
+    if from > size || position.index < size {
+        return Err(NotOpened::Gap { checkpoint: size, from, to: position.index });
+    }
+    let keys = with_stored(keys, &files)?;
+    let engine = Engine::new(identity.id, journal, streams, position, keys);
+    Ok(Opened { engine, tree, files, signed })
+}
+
+fn checkpoint<F: Files>(files: &F, identity: &Identity) -> Result<Option<Checkpoint>, NotOpened> {
+    let Some(bytes) = read(files, CHECKPOINT)? else { return Ok(None) };
+    let note: Note =
+        std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or(NotOpened::Checkpoint)?;
+    let checkpoint: Checkpoint = note.text().parse().map_err(|_| NotOpened::Checkpoint)?;
+    let is_own = note.verify(&identity.keys).is_ok() && checkpoint.origin == identity.origin;
+    if is_own { Ok(Some(checkpoint)) } else { Err(NotOpened::Checkpoint) }
+}
+
+/// The right edge of the tree, which must give the root of the checkpoint.
+fn partial<F: Files>(files: &F, checkpoint: &Checkpoint) -> Result<Partial, NotOpened> {
+    let size = checkpoint.size;
+    let mut levels: Vec<Vec<Hash>> = Vec::new();
+    for level in 0..8_u8 {
+        let all = size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0);
+        if all == 0 {
+            break;
+        }
+        let hashes = match TileName::in_tree(Holds::Hashes(level), bundle_of(all), size) {
+            Some(name) => tile(files, name)?.hashes().to_vec(),
+            None => Vec::new(),
+        };
+        levels.push(hashes);
+    }
+    let mut peaks = Vec::new();
+    for place in Range::places(size) {
+        let name = TileName::above(place, size).ok_or(NotOpened::Checkpoint)?;
+        let hash = tile(files, name)?.node(place).ok_or_else(|| NotOpened::Differs(name.to_string()))?;
+        peaks.push(hash);
+    }
+    let range = Range::new(size, peaks).map_err(|_| NotOpened::Checkpoint)?;
+    if range.root() != checkpoint.root {
+        return Err(NotOpened::Differs("the last tile of some level".to_owned()));
+    }
+    let (bundle, texts) = last_bundle(files, size, levels.first())?;
+    Ok(Partial { range, levels, bundle, texts })
+}
+
+fn last_bundle<F: Files>(
+    files: &F,
+    size: u64,
+    hashes: Option<&Vec<Hash>>,
+) -> Result<(Vec<u8>, Vec<u8>), NotOpened> {
+    let last = TileName::in_tree(Holds::Entries, bundle_of(size), size);
+    let Some(name) = last else { return Ok((Vec::new(), Vec::new())) };
+    let bytes = read(files, &name.to_string())?.ok_or_else(|| NotOpened::Missing(name.to_string()))?;
+    let bundle = Bundle::parse(name, &bytes).map_err(NotOpened::Bundle)?;
+    let found = bundle.entries().iter().map(|entry| Hash::of_leaf(entry));
+    if !found.eq(hashes.into_iter().flatten().copied()) {
+        return Err(NotOpened::Differs(name.to_string()));
+    }
+    let texts = texts_path(name);
+    let found = read(files, &texts)?;
+    let Some(found) = found else {
+        // Nobody of the bundle has a text; or the file is lost, which whoever verifies will find.
+        let none = vec![0; usize::from(name.width).saturating_mul(size_of::<u32>())];
+        return Ok((bytes, none));
+    };
+    if texts_in(&found) != Some(name.width.into()) {
+        return Err(NotOpened::Differs(texts));
+    }
+    Ok((bytes, found))
+}
+
+fn tile<F: Files>(files: &F, name: TileName) -> Result<Tile, NotOpened> {
+    let bytes = read(files, &name.to_string())?.ok_or_else(|| NotOpened::Missing(name.to_string()))?;
+    Tile::parse(name, &bytes).map_err(NotOpened::Tile)
+}
+
+fn read<F: Files>(files: &F, path: &str) -> Result<Option<Vec<u8>>, NotOpened> {
+    files.read(path).map_err(|source| NotOpened::Read { path: path.to_owned(), source })
+}
+
+/// The grants whose key is there: in the files, and as the journal has changed that since.
+fn with_stored<F: Files>(journal: BTreeMap<Uid, bool>, files: &F) -> Result<BTreeSet<Uid>, NotOpened> {
+    let names = files.list("keys").map_err(|source| NotOpened::Read { path: "keys".to_owned(), source })?;
+    let mut keys: BTreeSet<Uid> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    for (grant, is_there) in journal {
+        if is_there {
+            keys.insert(grant)
+        } else {
+            keys.remove(&grant)
+        };
+    }
+    Ok(keys)
+}
+
+/// What the journal says, block by block.
+struct Replay {
+    streams: Streams,
+    /// How many records the checkpoint has.
+    size: u64,
+    now: Time,
+    keys: BTreeMap<Uid, bool>,
+    from: Option<u64>,
+    failed: Option<NotOpened>,
+}
+
+impl Replay {
+    fn block(&mut self, tree: &mut Tree, block: Block) {
+        if self.failed.is_none() {
+            self.failed = self.items(tree, block).err();
+        }
+    }
+
+    fn items(&mut self, tree: &mut Tree, block: Block) -> Result<(), NotOpened> {
+        let Position { mut index, .. } = block.position;
+        self.from.get_or_insert(index);
+        for item in block.items {
+            match item {
+                Item::Stream { name, state } => self.streams.put(name, state),
+                Item::Key { grant, wrapped } => {
+                    self.keys.insert(grant.clone(), true);
+                    self.grow(tree, index, Durable::Key { grant, wrapped })?;
+                }
+                Item::Record(entry) => {
+                    let record = Record::decode(&entry.leaf).map_err(|_| NotOpened::Record(index))?;
+                    let hash = Hash::of_leaf(&entry.leaf);
+                    self.streams.take(&record, hash, self.now).map_err(|_| NotOpened::Record(index))?;
+                    let erases = record.grant.filter(|_| matches!(record.what, What::Erase(_)));
+                    if let Some(grant) = &erases {
+                        self.keys.insert(grant.clone(), false);
+                    }
+                    self.grow(tree, index, Durable::Record { hash, entry, erases })?;
+                    index = index.saturating_add(1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the checkpoint has already is in the tree.
+    fn grow(&self, tree: &mut Tree, index: u64, durable: Durable) -> Result<(), NotOpened> {
+        if index < self.size {
+            tree.hear_again(durable);
+            return Ok(());
+        }
+        tree.take(durable).map_err(NotOpened::Tree)
+    }
+}

@@ -1,0 +1,216 @@
+//! How far each writer's stream is: what may follow, and what a grant has used. Pure.
+
+use std::collections::BTreeMap;
+
+use record::frame::{Code, Used};
+use record::kinds::proxy::Decision;
+use record::{Broken, Count, Head, Record, StreamName, Time, Uid, What};
+use tlog::Hash;
+
+/// How long a stream is remembered that nothing is added to, in microseconds: four days. No certificate of a grant lives for one.
+const REMEMBERED: i64 = 4 * 24 * 3600 * 1_000_000;
+
+/// One stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// How far it is.
+    pub head: Head,
+    /// Whether its last record said so.
+    pub closed: bool,
+    /// What its statements used.
+    pub totals: Totals,
+    /// When something was added last, by the log's clock.
+    pub last_at: Time,
+}
+
+/// What statements used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Statements that were forwarded or answered.
+    pub statements: u64,
+    /// Statements that were refused.
+    pub refused: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Why a record is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// It does not follow.
+    #[error("it does not follow its stream")]
+    Broken(#[source] Broken),
+    /// Nothing comes after the last.
+    #[error("the stream is closed")]
+    Closed,
+}
+
+impl NotTaken {
+    /// The protocol's code for it.
+    pub fn code(self) -> Code {
+        match self {
+            Self::Broken(_) => Code::Order,
+            Self::Closed => Code::Closed,
+        }
+    }
+}
+
+/// All streams that something may be added to, and those that were closed of late.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Streams {
+    all: BTreeMap<StreamName, Stream>,
+}
+
+impl Streams {
+    /// How far this one is.
+    pub fn head(&self, name: &StreamName) -> Head {
+        self.all.get(name).map_or_else(Head::default, |stream| stream.head)
+    }
+
+    /// Whether its last record is there.
+    pub fn is_closed(&self, name: &StreamName) -> bool {
+        self.all.get(name).is_some_and(|stream| stream.closed)
+    }
+
+    /// Every stream.
+    pub fn iter(&self) -> impl Iterator<Item = (&StreamName, &Stream)> {
+        self.all.iter()
+    }
+
+    /// The streams of a grant.
+    pub fn of_grant(&self, grant: &Uid) -> impl Iterator<Item = (&StreamName, &Stream)> {
+        let first = StreamName::Proxy { grant: grant.clone(), run: record::RunId([0; 8]) };
+        self.all.range(first..).take_while(move |(name, _)| name.grant() == Some(grant))
+    }
+
+    /// What the streams of a grant have used.
+    pub fn used(&self, grant: &Uid) -> Used {
+        let mut sum = Totals::default();
+        self.of_grant(grant).for_each(|(_, stream)| sum.add(stream.totals));
+        let Totals { statements, refused, rows, bytes } = sum;
+        Used {
+            statements: Count::of(statements),
+            refused: Count::of(refused),
+            rows: Count::of(rows),
+            bytes: Count::of(bytes),
+        }
+    }
+
+    /// Remembers a stream, as a snapshot has it.
+    pub fn put(&mut self, name: StreamName, stream: Stream) {
+        self.all.insert(name, stream);
+    }
+
+    /// Takes the next record of its stream, whose leaf hash is `hash`, at `now`.
+    pub fn take(&mut self, record: &Record, hash: Hash, now: Time) -> Result<(), NotTaken> {
+        let before = self.all.get(&record.stream);
+        if before.is_some_and(|stream| stream.closed) {
+            return Err(NotTaken::Closed);
+        }
+        let head = before.map_or_else(Head::default, |stream| stream.head);
+        let head = head.after(record, hash).map_err(NotTaken::Broken)?;
+        let mut totals = before.map_or_else(Totals::default, |stream| stream.totals);
+        totals.count(&record.what);
+        let closed = matches!(record.what, What::Close(_));
+        self.all.insert(record.stream.clone(), Stream { head, closed, totals, last_at: now });
+        Ok(())
+    }
+
+    /// Takes back what was taken of this stream since it was so.
+    pub fn restore(&mut self, name: &StreamName, before: Option<Stream>) {
+        match before {
+            Some(stream) => _ = self.all.insert(name.clone(), stream),
+            None => _ = self.all.remove(name),
+        }
+    }
+
+    /// As it is now, for [`Streams::restore`].
+    pub fn get(&self, name: &StreamName) -> Option<Stream> {
+        self.all.get(name).copied()
+    }
+
+    /// Forgets what nobody may add to any more: streams of proxies and of the log to which nothing was added for four days, and of the
+    /// operator's those before its newest.
+    pub fn forget(&mut self, now: Time) {
+        let newest =
+            self.all.keys().filter(|name| matches!(name, StreamName::Operator { .. })).max().cloned();
+        self.all.retain(|name, stream| {
+            let idle = now.micros().saturating_sub(stream.last_at.micros());
+            idle <= REMEMBERED || Some(name) == newest.as_ref()
+        });
+    }
+}
+
+impl Totals {
+    fn add(&mut self, other: Self) {
+        let Self { statements, refused, rows, bytes } = other;
+        self.statements = self.statements.saturating_add(statements);
+        self.refused = self.refused.saturating_add(refused);
+        self.rows = self.rows.saturating_add(rows);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    fn count(&mut self, what: &What) {
+        match what {
+            What::Statement(statement) => match statement.decision {
+                Decision::Refused => self.refused = self.refused.saturating_add(1),
+                Decision::Forwarded | Decision::Answered => {
+                    self.statements = self.statements.saturating_add(1)
+                }
+            },
+            What::Outcome(outcome) | What::Fetch(outcome) => {
+                self.rows = self.rows.saturating_add(outcome.rows.get());
+                self.bytes = self.bytes.saturating_add(outcome.bytes.get());
+            }
+            _ => (),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use record::samples::{at, every_kind, proxy_stream, uid};
+
+    use super::*;
+
+    #[test]
+    fn a_stream_takes_what_follows_and_nothing_after_its_close() {
+        let mut streams = Streams::default();
+        let leaves: Vec<_> = every_kind()
+            .into_iter()
+            .map(|leaf| (Record::decode(&leaf.text).unwrap(), leaf.hash))
+            .filter(|(record, _)| record.stream == proxy_stream(3, 9))
+            .collect();
+        for (record, hash) in &leaves {
+            streams.take(record, *hash, at(0)).unwrap();
+            assert!(streams.take(record, *hash, at(0)).is_err(), "twice");
+        }
+        let (last, hash) = leaves.last().unwrap();
+        assert!(streams.is_closed(&last.stream));
+        assert_eq!(streams.take(last, *hash, at(0)).unwrap_err().code(), Code::Closed);
+        let used = streams.used(&uid(3));
+        assert_eq!(
+            (used.statements.get(), used.refused.get(), used.rows.get(), used.bytes.get()),
+            (1, 0, 6, 240)
+        );
+        assert_eq!(streams.used(&uid(4)), Used::default());
+    }
+
+    #[test]
+    fn what_nobody_may_add_to_is_forgotten_and_the_leader_is_not() {
+        let stream =
+            Stream { head: Head::default(), closed: false, totals: Totals::default(), last_at: at(0) };
+        let mut streams = Streams::default();
+        let [older, newest]: [StreamName; 2] =
+            ["operator/9", "operator/10"].map(|name| name.parse().unwrap());
+        for name in [proxy_stream(1, 1), older.clone(), newest.clone()] {
+            streams.put(name, stream);
+        }
+        streams.forget(at(REMEMBERED));
+        assert_eq!(streams.iter().count(), 3);
+        streams.forget(at(REMEMBERED + 1));
+        assert_eq!(streams.iter().map(|(name, _)| name).collect::<Vec<_>>(), [&newest]);
+    }
+}

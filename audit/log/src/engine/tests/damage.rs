@@ -1,0 +1,206 @@
+//! Disks that somebody changed, or that are full: what is refused, and what is said.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+use record::frame::Code;
+use record::samples::{at, proxy_stream, uid};
+use record::{About, Chain, Head, Record, What};
+use tlog::{Holds, TileName};
+
+use super::sim::{Fault, SimDisk};
+use super::world::{Broken, SEGMENT, World, identity};
+use crate::engine::block::{self, Entry, LogId};
+use crate::engine::commit::{Arriving, Room, Submission};
+use crate::engine::integrate::{self, Stopped};
+use crate::engine::journal::{self, BadJournal};
+use crate::engine::recover::{NotOpened, open};
+use crate::engine::volume::{self, Files as _, Volume};
+
+/// A log that ran for a while and was stopped, its newest records not in the tree yet.
+fn stopped(seed: u64) -> World {
+    let mut world = World::new(seed);
+    let mut opened = world.start().unwrap();
+    world.live(&mut opened, 12).unwrap();
+    world.publish(&mut opened).unwrap();
+    let submissions = vec![world.submission()];
+    world.commit(&mut opened, submissions).unwrap();
+    let submissions = vec![world.submission()];
+    world.commit(&mut opened, submissions).unwrap();
+    world
+}
+
+/// The blocks of the newest segment: where each begins, and its length.
+fn blocks(world: &World) -> (String, Vec<(usize, usize)>) {
+    let newest = world.disk.files().into_iter().filter(|path| path.starts_with("journal/0")).max().unwrap();
+    let bytes = Volume::new(world.disk.clone()).unwrap().read(&newest).unwrap().unwrap();
+    let (mut at, mut found, mut next) = (0, Vec::new(), None);
+    while let Ok(block) = block::decode(LogId([7; 8]), &bytes[at..]) {
+        // What lies behind is of the time when the segment was used before.
+        if next.is_some_and(|next| next != block.position) {
+            break;
+        }
+        next = Some(journal::after(&block));
+        found.push((at, block.length));
+        at += block.length;
+    }
+    (newest, found)
+}
+
+#[test]
+fn a_damaged_block_with_a_good_one_behind_it_is_named_and_the_log_does_not_start() {
+    for seed in 0..200 {
+        let mut world = stopped(seed);
+        let (path, blocks) = blocks(&world);
+        let [.., (before, _), (last, length)] = blocks.as_slice() else { continue };
+        let known = world.order.len();
+        let rotten = world.disk.copy();
+        let flipped = usize::try_from(world.dice.below(150)).unwrap();
+        rotten.flip(&path, before + flipped);
+        let Err(error) = open(rotten, &identity(), SEGMENT, at(0)) else {
+            panic!("seed {seed}, byte {flipped}")
+        };
+        assert!(
+            matches!(error, NotOpened::Journal(BadJournal::Damaged { offset, .. }) if offset == *before),
+            "seed {seed}: {error:?}"
+        );
+        // The last block may be one that was never acknowledged: it is dropped. Its writer knows better, and so does the anchor.
+        world.disk.flip(&path, last + usize::try_from(world.dice.below(150)).unwrap());
+        let opened = open(world.disk.clone(), &identity(), SEGMENT, at(0)).unwrap();
+        assert!(opened.engine.size() < u64::try_from(known).unwrap(), "seed {seed}, {length}");
+    }
+}
+
+#[test]
+fn a_byte_that_changed_in_the_right_edge_of_the_tree_is_named_and_the_log_does_not_start() {
+    for seed in 0..100 {
+        let mut world = stopped(seed);
+        let edges = TileName::all(world.published).filter(|name| name.width < 256);
+        let paths: Vec<String> = edges.map(|name| name.to_string()).chain(["checkpoint".into()]).collect();
+        for path in paths {
+            let rotten = world.disk.copy();
+            let length = Volume::new(rotten.clone()).unwrap().read(&path).unwrap().unwrap().len();
+            rotten.flip(&path, usize::try_from(world.dice.below(length.try_into().unwrap())).unwrap());
+            assert!(open(rotten, &identity(), SEGMENT, at(0)).is_err(), "seed {seed}: {path}");
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_is_gone_or_older_than_the_checkpoint_is_not_gone_on_with() {
+    let mut world = World::new(5);
+    let older = world.disk.copy();
+    let mut opened = world.start().unwrap();
+    world.live(&mut opened, 12).unwrap();
+    world.publish(&mut opened).unwrap();
+    // The tree of today beside the journal of the beginning.
+    let mixed = world.disk.copy();
+    let journal = |disk: &SimDisk| {
+        disk.files().into_iter().filter(|path| path.starts_with("journal/0")).collect::<Vec<_>>()
+    };
+    Volume::new(mixed.clone()).unwrap().remove(&journal(&mixed)).unwrap();
+    for path in journal(&older) {
+        let bytes = Volume::new(older.clone()).unwrap().read(&path).unwrap().unwrap();
+        Volume::new(mixed.clone()).unwrap().replace(&volume::File { path, bytes }).unwrap();
+    }
+    let Err(error) = open(mixed.copy(), &identity(), SEGMENT, at(0)) else { panic!() };
+    assert!(matches!(error, NotOpened::Gap { from: 0, to: 0, .. }), "{error:?}");
+    Volume::new(mixed.clone()).unwrap().remove(&journal(&mixed)).unwrap();
+    let Err(error) = open(mixed, &identity(), SEGMENT, at(0)) else { panic!() };
+    assert!(matches!(error, NotOpened::Journal(BadJournal::Missing)), "{error:?}");
+}
+
+#[test]
+fn a_file_of_the_tree_that_has_other_bytes_is_left_alone_and_stops_the_log() {
+    let mut world = World::new(6);
+    let mut opened = world.start().unwrap();
+    world.live(&mut opened, 4).unwrap();
+    world.publish(&mut opened).unwrap();
+    let submissions = vec![world.submission()];
+    world.commit(&mut opened, submissions).unwrap();
+    let next = TileName::in_tree(Holds::Entries, 0, world.range.size()).unwrap().to_string();
+    let theirs = volume::File { path: next.clone(), bytes: b"theirs".to_vec() };
+    Volume::new(world.disk.clone()).unwrap().replace(&theirs).unwrap();
+    let Err(Broken::Tree(Stopped::Put(error))) = world.publish(&mut opened) else { panic!() };
+    assert!(error.to_string().starts_with(&next), "{error}");
+    let found = Volume::new(world.disk.clone()).unwrap().read(&next).unwrap();
+    assert_eq!(found, Some(theirs.bytes));
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_takes_ends_and_then_nothing() {
+    let mut world = World::new(7);
+    let mut opened = world.start().unwrap();
+    let mut chain = Chain::new(proxy_stream(1, 1));
+    let mut next = |what| {
+        let leaf = chain.next(at(0), About::default(), what).unwrap();
+        let record = Record::decode(&leaf.text).unwrap();
+        let entry = Entry { leaf: leaf.text, sealed: Vec::new() };
+        let records = vec![Arriving { record, hash: leaf.hash, entry }];
+        Submission { stream: proxy_stream(1, 1), records, key: None }
+    };
+    let (first, second) = (next(record::samples::session_open(1)), next(record::samples::statement(1, b"")));
+    let mut commit = |submission: &Submission, room| {
+        let committed = opened.engine.commit(vec![submission.clone()], room, at(0)).unwrap();
+        committed
+            .answers
+            .into_iter()
+            .next()
+            .unwrap()
+            .map(|head| head.count.get())
+            .map_err(|refuse| refuse.code)
+    };
+    assert_eq!(commit(&first, Room::None), Err(Code::Full));
+    assert_eq!(commit(&second, Room::Enough), Err(Code::Order), "nothing was kept of the one before");
+    assert_eq!(commit(&first, Room::ForEnds), Ok(1));
+    assert_eq!(commit(&second, Room::ForEnds), Err(Code::Full));
+    assert_eq!(commit(&second, Room::Enough), Ok(2));
+    assert_eq!(commit(&second, Room::Enough), Ok(2), "a resend is harmless");
+}
+
+#[test]
+fn of_a_submission_all_records_are_taken_or_none() {
+    let mut world = World::new(8);
+    let mut opened = world.start().unwrap();
+    let mut submission = loop {
+        let submission = world.submission();
+        if submission.records.len() > 2 {
+            break submission;
+        }
+    };
+    let name = submission.stream.clone();
+    submission.records.remove(1);
+    let committed = opened.engine.commit(vec![submission.clone()], Room::Enough, at(0)).unwrap();
+    assert_eq!(committed.answers[0].as_ref().unwrap_err().code, Code::Order);
+    assert_eq!(opened.engine.streams().head(&name), Head::default());
+    assert!(committed.durable.is_empty());
+}
+
+#[test]
+fn an_erased_key_is_gone_whatever_happens_after_its_record_is_durable() {
+    for seed in 0..300 {
+        let mut world = World::new(seed);
+        let mut opened = world.start().unwrap();
+        world.live(&mut opened, 10).unwrap();
+        world.publish(&mut opened).unwrap();
+        let grant = (0..3).map(uid).find(|grant| {
+            let path = integrate::key_path(grant);
+            opened.files.read(&path).unwrap().is_some()
+        });
+        let Some(grant) = grant else { continue };
+        let erase = What::Erase(record::kinds::log::Erase { person: None });
+        let own = opened.engine.own(at(0), Some(grant.clone()), erase).unwrap();
+        world.commit(&mut opened, vec![own]).unwrap();
+        world.disk.fail(world.dice.below(40), Fault::ALL[usize::try_from(seed % 2).unwrap()]);
+        let _ = world.publish(&mut opened);
+        world.disk.restart();
+        let mut opened = world.start().unwrap();
+        world.publish(&mut opened).unwrap();
+        world.disk.lose_power();
+        let mut opened = world.start().unwrap();
+        let path = integrate::key_path(&grant);
+        assert_eq!(opened.files.read(&path).unwrap(), None, "seed {seed}");
+        // The next text of that grant gets a key anew.
+        world.live(&mut opened, 30).unwrap();
+        world.publish(&mut opened).unwrap();
+    }
+}

@@ -1,0 +1,7 @@
+//! The engine on a disk in memory.
+
+mod crashes;
+mod damage;
+mod sim;
+mod sim_disk;
+mod world;

@@ -1,0 +1,6 @@
+//! The audit log: takes records from proxies and the operator, says that they are on the disk only when they are, and makes a
+//! transparency log of them that anybody can verify.
+//!
+//! It knows no Kubernetes, no Vault and no database.
+
+pub mod engine;
