@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tlog", &[]),
     ("record", &["tlog"]),
     ("keyhole-log", &["record", "tlog"]),
+    ("recorder", &["record"]),
     ("wire", &[]),
     ("sql", &["access"]),
     ("vault", &[]),

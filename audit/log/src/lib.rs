@@ -3,4 +3,6 @@
 //!
 //! It knows no Kubernetes, no Vault and no database.
 
+pub mod arriving;
 pub mod engine;
+pub mod seal;

@@ -24,8 +24,19 @@ pub struct Submission {
     pub stream: StreamName,
     /// In their order.
     pub records: Vec<Arriving>,
-    /// The key that their payloads are sealed with, wrapped, and its grant.
-    pub key: Option<(Uid, Vec<u8>)>,
+    /// What their payloads are sealed with, where they have any.
+    pub sealed: Option<Sealed>,
+}
+
+/// What payloads are sealed with.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// The grant whose key it is.
+    pub grant: Uid,
+    /// The key, wrapped.
+    pub wrapped: Vec<u8>,
+    /// How many erasures there were when it was taken. One since then may have erased this key.
+    pub erasures: u64,
 }
 
 /// A record that may be taken.
@@ -99,6 +110,8 @@ pub struct Engine<J> {
     position: Position,
     /// The grants whose key is on the disk.
     keys: BTreeSet<Uid>,
+    /// How many erasures there were since the start.
+    erasures: u64,
     own: Chain,
 }
 
@@ -106,7 +119,7 @@ impl<J: Journal> Engine<J> {
     /// Goes on behind what is in a journal. The log's own stream of this start begins with the next record.
     pub fn new(log: LogId, journal: J, streams: Streams, position: Position, keys: BTreeSet<Uid>) -> Self {
         let own = Chain::new(StreamName::Log { start: Count::of(position.index) });
-        Self { log, journal, streams, position, keys, own }
+        Self { log, journal, streams, position, keys, erasures: 0, own }
     }
 
     /// How many records are durable.
@@ -141,7 +154,7 @@ impl<J: Journal> Engine<J> {
             let taken = may_take(&submission, room).and_then(|()| self.take(submission, now));
             match taken {
                 Ok(Taken { key, records }) => {
-                    if let Some((grant, wrapped)) = key {
+                    if let Some(Sealed { grant, wrapped, erasures: _ }) = key {
                         self.keys.insert(grant.clone());
                         items.push(Item::Key { grant: grant.clone(), wrapped: wrapped.clone() });
                         durable.push(Durable::Key { grant, wrapped });
@@ -183,7 +196,7 @@ impl<J: Journal> Engine<J> {
             what,
         });
         let arriving = Arriving { record, hash, entry: Entry { leaf: text, sealed: Vec::new() } };
-        Ok(Submission { stream, records: vec![arriving], key: None })
+        Ok(Submission { stream, records: vec![arriving], sealed: None })
     }
 
     /// All below this index is in the tree.
@@ -192,7 +205,11 @@ impl<J: Journal> Engine<J> {
     }
 
     fn take(&mut self, submission: Submission, now: Time) -> Result<Taken, Refuse> {
-        let Submission { stream, records, key } = submission;
+        let Submission { stream, records, sealed } = submission;
+        if sealed.as_ref().is_some_and(|sealed| sealed.erasures != self.erasures) {
+            let sentence = "texts were erased meanwhile: send it again".to_owned();
+            return Err(Refuse { code: Code::Busy, sentence });
+        }
         let has = self.streams.head(&stream).count;
         let mut new = Vec::new();
         for arriving in records {
@@ -206,7 +223,7 @@ impl<J: Journal> Engine<J> {
             new.push(arriving);
         }
         let has_text = new.iter().any(|arriving| !arriving.entry.sealed.is_empty());
-        let key = key.filter(|(grant, _)| has_text && !self.keys.contains(grant));
+        let key = sealed.filter(|sealed| has_text && !self.keys.contains(&sealed.grant));
         Ok(Taken { key, records: new })
     }
 
@@ -214,6 +231,7 @@ impl<J: Journal> Engine<J> {
         let What::Erase(_) = record.what else { return None };
         let grant = record.grant.clone()?;
         self.keys.remove(&grant);
+        self.erasures = self.erasures.saturating_add(1);
         Some(grant)
     }
 
@@ -251,7 +269,7 @@ impl<J: Journal> Engine<J> {
 
 /// What of a submission goes into the block.
 struct Taken {
-    key: Option<(Uid, Vec<u8>)>,
+    key: Option<Sealed>,
     records: Vec<Arriving>,
 }
 

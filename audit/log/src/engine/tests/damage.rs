@@ -136,7 +136,7 @@ fn a_disk_that_is_nearly_full_takes_ends_and_then_nothing() {
         let record = Record::decode(&leaf.text).unwrap();
         let entry = Entry { leaf: leaf.text, sealed: Vec::new() };
         let records = vec![Arriving { record, hash: leaf.hash, entry }];
-        Submission { stream: proxy_stream(1, 1), records, key: None }
+        Submission { stream: proxy_stream(1, 1), records, sealed: None }
     };
     let (first, second) = (next(record::samples::session_open(1)), next(record::samples::statement(1, b"")));
     let mut commit = |submission: &Submission, room| {
@@ -203,4 +203,24 @@ fn an_erased_key_is_gone_whatever_happens_after_its_record_is_durable() {
         world.live(&mut opened, 30).unwrap();
         world.publish(&mut opened).unwrap();
     }
+}
+
+#[test]
+fn what_was_sealed_before_an_erasure_is_asked_for_again() {
+    let mut world = World::new(9);
+    let mut opened = world.start().unwrap();
+    let submission = loop {
+        let submission = world.submission();
+        if submission.records.iter().any(|record| !record.entry.sealed.is_empty()) {
+            break submission;
+        }
+    };
+    let erase = What::Erase(record::kinds::log::Erase { person: None });
+    let own = opened.engine.own(at(0), Some(uid(9)), erase).unwrap();
+    let mut commit =
+        |submissions| opened.engine.commit(submissions, Room::Enough, at(0)).unwrap().answers.pop().unwrap();
+    assert_eq!(commit(vec![own, submission.clone()]).unwrap_err().code, Code::Busy);
+    let mut again = submission;
+    again.sealed.as_mut().unwrap().erasures = 1;
+    assert!(commit(vec![again]).is_ok());
 }

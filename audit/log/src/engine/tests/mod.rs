@@ -2,6 +2,7 @@
 
 mod crashes;
 mod damage;
+mod network;
 mod sim;
 mod sim_disk;
 mod world;

@@ -10,7 +10,7 @@ use tlog::{Algorithm, Bundle, Checkpoint, Hash, Holds, KeyName, Range, Signer, T
 
 use super::sim::{Dice, SimDisk};
 use crate::engine::block::{Entry, LogId};
-use crate::engine::commit::{Arriving, Durable, Failed, Room, Submission};
+use crate::engine::commit::{Arriving, Durable, Failed, Room, Sealed, Submission};
 use crate::engine::integrate::{Stopped, long_text_path, texts_path};
 use crate::engine::journal::{SegmentLength, Segments};
 use crate::engine::recover::{Identity, NotOpened, Opened, open};
@@ -57,6 +57,8 @@ pub(super) struct World {
     /// The size of the newest that is known to be durable.
     pub(super) published: u64,
     pub(super) runs: u8,
+    /// How many erasures there were since the start.
+    pub(super) erasures: u64,
 }
 
 impl World {
@@ -74,12 +76,14 @@ impl World {
             signed: BTreeMap::new(),
             published: 0,
             runs: 0,
+            erasures: 0,
         }
     }
 
     /// Starts the log, and holds what it has against what it must have.
     pub(super) fn start(&mut self) -> Result<Opened<SimDisk>, NotOpened> {
         let opened = open(self.disk.clone(), &identity(), SEGMENT, at(0))?;
+        self.erasures = 0;
         let size = usize::try_from(opened.engine.size()).unwrap();
         let known = self.order.len();
         assert!(
@@ -170,7 +174,8 @@ impl World {
         let from = writer.acknowledged.saturating_sub(usize::from(self.dice.below(5) == 0));
         let grant = name.grant().unwrap().clone();
         let records = writer.written[from..].to_vec();
-        Submission { stream: name.clone(), records, key: Some((grant, vec![9; 40])) }
+        let sealed = Sealed { grant, wrapped: vec![9; 40], erasures: self.erasures };
+        Submission { stream: name.clone(), records, sealed: Some(sealed) }
     }
 
     pub(super) fn commit(
@@ -195,6 +200,7 @@ impl World {
         let more = std::mem::take(&mut self.maybe);
         self.settle(more);
         for durable in committed.durable {
+            self.erasures += u64::from(matches!(durable, Durable::Record { erases: Some(_), .. }));
             opened.tree.take(durable).map_err(Broken::Tree)?;
         }
         Ok(())

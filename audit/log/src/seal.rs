@@ -1,0 +1,284 @@
+//! Texts, sealed: AES-256-GCM with a key for each grant, which lies beside them, encrypted by a key that does not. To remove a grant's key
+//! is to erase its texts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use record::{Commitment, Uid};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::engine::commit::Sealed;
+
+/// How many bytes a key has.
+const KEY: usize = 32;
+
+/// By how many bytes a key-encryption key is named.
+const NAME: usize = 8;
+
+/// Something cannot be sealed or opened. It says nothing of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The file of key-encryption keys.
+    #[error("not a file of key-encryption keys: each line is the base64 of 32 bytes, the first one encrypts")]
+    Keys,
+    /// A wrapped key of a grant.
+    #[error("no key-encryption key here opens the grant's key")]
+    Wrapped,
+    /// A text.
+    #[error("the text is not what was sealed")]
+    Text,
+    /// The library gives no random bytes, or refuses to encrypt.
+    #[error("nothing can be encrypted")]
+    Library,
+}
+
+/// The keys that encrypt the grants' keys.
+pub struct KeyEncryptionKeys {
+    /// The first one encrypts; all of them decrypt.
+    keys: Vec<([u8; NAME], LessSafeKey)>,
+}
+
+impl KeyEncryptionKeys {
+    /// From the text of a file: a line for each, the base64 of 32 bytes.
+    pub fn parse(text: &str) -> Result<Self, SealError> {
+        let keys: Vec<_> = text
+            .lines()
+            .map(|line| key_encryption_key(line).ok_or(SealError::Keys))
+            .collect::<Result<_, _>>()?;
+        if keys.is_empty() { Err(SealError::Keys) } else { Ok(Self { keys }) }
+    }
+
+    /// The wrapped form: name of the key, nonce, the grant's key encrypted with its tag.
+    fn wrap(&self, grant: &Uid, key: &[u8; KEY]) -> Result<Vec<u8>, SealError> {
+        let (name, by) = self.keys.first().ok_or(SealError::Keys)?;
+        let sealed = seal(by, grant.as_str().as_bytes(), key)?;
+        Ok([name.as_slice(), &sealed].concat())
+    }
+
+    fn unwrap(&self, grant: &Uid, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let (name, sealed) = wrapped.split_first_chunk::<NAME>().ok_or(SealError::Wrapped)?;
+        let (_, by) = self.keys.iter().find(|(known, _)| known == name).ok_or(SealError::Wrapped)?;
+        open(by, grant.as_str().as_bytes(), sealed).map(Zeroizing::new).ok_or(SealError::Wrapped)
+    }
+}
+
+fn key_encryption_key(line: &str) -> Option<([u8; NAME], LessSafeKey)> {
+    let bytes = Zeroizing::new(STANDARD.decode(line).ok()?);
+    if bytes.len() != KEY {
+        return None;
+    }
+    let hash: [u8; 32] =
+        Sha256::new_with_prefix("name of a key-encryption key").chain_update(&*bytes).finalize().into();
+    Some((*hash.first_chunk()?, cipher(&bytes)?))
+}
+
+fn cipher(key: &[u8]) -> Option<LessSafeKey> {
+    UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new)
+}
+
+/// Nonce, what is encrypted, tag.
+fn seal(key: &LessSafeKey, bound_to: &[u8], text: &[u8]) -> Result<Vec<u8>, SealError> {
+    let mut nonce = [0; NONCE_LEN];
+    rand::fill(&mut nonce).map_err(|_| SealError::Library)?;
+    let mut sealed = text.to_vec();
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound_to), &mut sealed)
+        .map_err(|_| SealError::Library)?;
+    Ok([nonce.as_slice(), &sealed].concat())
+}
+
+fn open(key: &LessSafeKey, bound_to: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, encrypted) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let mut text = encrypted.to_vec();
+    let length =
+        key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound_to), &mut text).ok()?.len();
+    text.truncate(length);
+    Some(text)
+}
+
+/// The key of one grant's texts.
+pub struct GrantKey {
+    cipher: LessSafeKey,
+    wrapped: Vec<u8>,
+}
+
+impl GrantKey {
+    /// A new one.
+    fn generate(keys: &KeyEncryptionKeys, grant: &Uid) -> Result<Self, SealError> {
+        let mut key = Zeroizing::new([0; KEY]);
+        rand::fill(key.as_mut_slice()).map_err(|_| SealError::Library)?;
+        let wrapped = keys.wrap(grant, &key)?;
+        Ok(Self { cipher: cipher(key.as_slice()).ok_or(SealError::Library)?, wrapped })
+    }
+
+    /// The one that was stored.
+    pub fn stored(keys: &KeyEncryptionKeys, grant: &Uid, wrapped: Vec<u8>) -> Result<Self, SealError> {
+        let key = keys.unwrap(grant, &wrapped)?;
+        Ok(Self { cipher: cipher(&key).ok_or(SealError::Wrapped)?, wrapped })
+    }
+
+    /// A salt and payload, sealed. It can be opened in the place of no other: it is bound to the commitment of its record.
+    pub fn seal(&self, salted: &[u8], commit: &Commitment) -> Result<Vec<u8>, SealError> {
+        seal(&self.cipher, &commit.0.0, salted)
+    }
+
+    /// The salt and payload.
+    pub fn open(&self, sealed: &[u8], commit: &Commitment) -> Result<Vec<u8>, SealError> {
+        open(&self.cipher, &commit.0.0, sealed).ok_or(SealError::Text)
+    }
+}
+
+impl fmt::Debug for GrantKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrantKey").finish_non_exhaustive()
+    }
+}
+
+/// The keys of all grants whose texts arrive now. Clones share them.
+#[derive(Clone)]
+pub struct Keys {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    keys: KeyEncryptionKeys,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    grants: HashMap<Uid, Arc<GrantKey>>,
+    erasures: u64,
+}
+
+impl Keys {
+    /// None known yet.
+    pub fn new(keys: KeyEncryptionKeys) -> Self {
+        Self { shared: Arc::new(Shared { keys, known: Mutex::default() }) }
+    }
+
+    /// The grant's key: the one that is known; or else the stored one, which `stored` reads; or else a new one.
+    pub fn of<E>(
+        &self,
+        grant: &Uid,
+        stored: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<(Arc<GrantKey>, Sealed), KeyError<E>> {
+        let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = match known.grants.get(grant) {
+            Some(key) => Arc::clone(key),
+            None => {
+                let keys = &self.shared.keys;
+                let key = match stored().map_err(KeyError::Read)? {
+                    Some(wrapped) => GrantKey::stored(keys, grant, wrapped),
+                    None => GrantKey::generate(keys, grant),
+                };
+                let key = Arc::new(key.map_err(KeyError::Seal)?);
+                known.grants.insert(grant.clone(), Arc::clone(&key));
+                key
+            }
+        };
+        let sealed = Sealed { grant: grant.clone(), wrapped: key.wrapped.clone(), erasures: known.erasures };
+        Ok((key, sealed))
+    }
+
+    /// Nothing of this grant will arrive soon: its key is read again when it does.
+    pub fn forget(&self, grant: &Uid) {
+        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).grants.remove(grant);
+    }
+
+    /// The record of a grant's erasure is durable: nothing is sealed with its key any more.
+    pub fn erased(&self, grant: &Uid) {
+        let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.grants.remove(grant);
+        known.erasures = known.erasures.saturating_add(1);
+    }
+}
+
+/// Why there is no key for a grant.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError<E> {
+    /// The stored one cannot be read.
+    #[error("cannot read the key of the grant")]
+    Read(#[source] E),
+    /// It cannot be opened, or none be made.
+    #[error("there is no key for the texts of the grant")]
+    Seal(#[source] SealError),
+}
+
+#[cfg(test)]
+mod tests {
+    use record::samples::uid;
+    use tlog::Hash;
+
+    use super::*;
+
+    fn keys(bytes: &[u8]) -> KeyEncryptionKeys {
+        let lines: Vec<String> = bytes.iter().map(|byte| STANDARD.encode([*byte; KEY])).collect();
+        KeyEncryptionKeys::parse(&lines.join("\n")).unwrap()
+    }
+
+    fn commit(byte: u8) -> Commitment {
+        Commitment(Hash([byte; 32]))
+    }
+
+    #[test]
+    fn what_is_sealed_is_opened_by_its_key_in_its_place_alone() {
+        let key = GrantKey::generate(&keys(&[1]), &uid(1)).unwrap();
+        let sealed = key.seal(b"SELECT 1", &commit(1)).unwrap();
+        assert!(!sealed.windows(6).any(|part| part == b"SELECT"));
+        assert_eq!(key.open(&sealed, &commit(1)).unwrap(), b"SELECT 1");
+        assert_eq!(key.open(&sealed, &commit(2)), Err(SealError::Text), "in another place");
+        let other = GrantKey::generate(&keys(&[1]), &uid(1)).unwrap();
+        assert_eq!(other.open(&sealed, &commit(1)), Err(SealError::Text), "by another key");
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(key.open(&changed, &commit(1)), Err(SealError::Text), "byte {at}");
+        }
+        assert_ne!(key.seal(b"SELECT 1", &commit(1)).unwrap(), sealed, "no nonce twice");
+        assert_eq!(key.open(&sealed[..11], &commit(1)), Err(SealError::Text));
+    }
+
+    #[test]
+    fn a_stored_key_is_opened_after_the_key_encryption_key_was_changed_and_by_no_other() {
+        let key = GrantKey::generate(&keys(&[1]), &uid(1)).unwrap();
+        let sealed = key.seal(b"SELECT 1", &commit(1)).unwrap();
+        let stored = GrantKey::stored(&keys(&[2, 1]), &uid(1), key.wrapped.clone()).unwrap();
+        assert_eq!(stored.open(&sealed, &commit(1)).unwrap(), b"SELECT 1");
+        for (keys, grant) in [(keys(&[2]), uid(1)), (keys(&[1]), uid(2))] {
+            let error = GrantKey::stored(&keys, &grant, key.wrapped.clone()).unwrap_err();
+            assert_eq!(error, SealError::Wrapped);
+        }
+        assert!(GrantKey::stored(&keys(&[1]), &uid(1), vec![0; 3]).is_err());
+    }
+
+    #[test]
+    fn a_file_of_keys_holds_keys() {
+        for bad in ["", "\n", "AAAA", "not base64", &format!("{}\nAAAA", STANDARD.encode([1; KEY]))] {
+            assert!(KeyEncryptionKeys::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_grant_has_one_key_until_it_is_erased() {
+        let all = Keys::new(keys(&[1]));
+        let nothing = || Ok::<_, ()>(None);
+        let (first, sealed) = all.of(&uid(1), nothing).unwrap();
+        let (again, _) = all.of(&uid(1), || panic!("it is known")).map_err(|_: KeyError<()>| ()).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        assert_eq!(sealed.erasures, 0);
+        all.forget(&uid(1));
+        let text = first.seal(b"SELECT 1", &commit(1)).unwrap();
+        let (stored, _) = all.of(&uid(1), || Ok::<_, ()>(Some(sealed.wrapped.clone()))).unwrap();
+        assert_eq!(stored.open(&text, &commit(1)).unwrap(), b"SELECT 1");
+        all.erased(&uid(1));
+        let (other, sealed) = all.of(&uid(1), nothing).unwrap();
+        assert_eq!(sealed.erasures, 1);
+        assert!(other.open(&text, &commit(1)).is_err());
+    }
+}
