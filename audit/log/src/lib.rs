@@ -3,6 +3,14 @@
 //!
 //! It knows no Kubernetes, no Vault and no database.
 
+pub mod append;
+pub mod args;
 pub mod arriving;
+pub mod clock;
 pub mod engine;
+pub mod home;
+pub mod read;
 pub mod seal;
+pub mod serve;
+pub mod threads;
+pub mod tls;

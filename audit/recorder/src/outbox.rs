@@ -113,6 +113,11 @@ impl Outbox {
         self.acknowledged
     }
 
+    /// Whether the log has welcomed it over the connection that there is.
+    pub fn is_welcome(&self) -> bool {
+        self.is_welcome
+    }
+
     /// Why it is at its end, once it is.
     pub fn fault(&self) -> Option<Fault> {
         self.fault

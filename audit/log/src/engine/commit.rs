@@ -147,7 +147,7 @@ impl<J: Journal> Engine<J> {
     ) -> Result<Committed, Failed> {
         let length: usize = submissions.iter().map(Submission::length).sum();
         self.make_room(length.saturating_add(AROUND), now)?;
-        let (mut items, mut durable, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut items, mut marks, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         for submission in submissions {
             let name = submission.stream.clone();
             let before = self.streams.get(&name);
@@ -156,13 +156,11 @@ impl<J: Journal> Engine<J> {
                 Ok(Taken { key, records }) => {
                     if let Some(Sealed { grant, wrapped, erasures: _ }) = key {
                         self.keys.insert(grant.clone());
-                        items.push(Item::Key { grant: grant.clone(), wrapped: wrapped.clone() });
-                        durable.push(Durable::Key { grant, wrapped });
+                        items.push(Item::Key { grant, wrapped });
                     }
                     for Arriving { record, hash, entry } in records {
-                        let erases = self.erases(&record);
-                        items.push(Item::Record(entry.clone()));
-                        durable.push(Durable::Record { hash, entry, erases });
+                        marks.push((hash, self.erases(&record)));
+                        items.push(Item::Record(entry));
                     }
                     answers.push(Ok(self.streams.head(&name)));
                 }
@@ -175,7 +173,7 @@ impl<J: Journal> Engine<J> {
         if !items.is_empty() {
             self.append(&items)?;
         }
-        Ok(Committed { answers, durable })
+        Ok(Committed { answers, durable: durable(items, marks) })
     }
 
     /// A record of the log's own, to be handed over with the next commit.
@@ -265,6 +263,17 @@ impl<J: Journal> Engine<J> {
         };
         Ok(())
     }
+}
+
+/// What a block holds, for the tree. `marks`: for each record its hash, and the grant whose texts it erases.
+fn durable(items: Vec<Item>, marks: Vec<(Hash, Option<Uid>)>) -> Vec<Durable> {
+    let mut marks = marks.into_iter();
+    let durable = |item| match item {
+        Item::Record(entry) => marks.next().map(|(hash, erases)| Durable::Record { hash, entry, erases }),
+        Item::Key { grant, wrapped } => Some(Durable::Key { grant, wrapped }),
+        Item::Stream { .. } => None,
+    };
+    items.into_iter().filter_map(durable).collect()
 }
 
 /// What of a submission goes into the block.

@@ -1,6 +1,7 @@
 //! What the engine asks of a disk: the few calls of POSIX, each as it is, so that a disk in memory can fail at each of them.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// A folder on a disk. Paths are relative to it. Clones are the same folder.
@@ -28,6 +29,10 @@ pub trait Disk: Clone {
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     /// What was made, renamed and removed in a folder is durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// Whether the file is still the one at this path.
+    fn is_at(&self, file: &Self::File, path: &Path) -> io::Result<bool>;
+    /// How many bytes are free.
+    fn free(&self) -> io::Result<u64>;
 }
 
 /// A folder of the system.
@@ -105,5 +110,15 @@ impl Disk for OsDisk {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         std::fs::File::open(self.root.join(path))?.sync_all()
+    }
+
+    fn is_at(&self, file: &Self::File, path: &Path) -> io::Result<bool> {
+        let (opened, named) = (file.metadata()?, std::fs::metadata(self.root.join(path))?);
+        Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        let system = rustix::fs::statvfs(&self.root)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
     }
 }

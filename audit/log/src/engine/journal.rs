@@ -143,9 +143,9 @@ impl<D: Disk> Segments<D> {
         self.disk.sync(&file)
     }
 
-    /// The path of the segment that is written.
-    pub fn path(&self) -> PathBuf {
-        path(self.segments.back().map_or(0, |segment| segment.number))
+    /// Whether the segment that is written is still the file at its path. A file that was removed can be written, and nobody will find it.
+    pub fn is_in_place(&self) -> io::Result<bool> {
+        self.disk.is_at(&self.current, &path(self.segments.back().map_or(0, |segment| segment.number)))
     }
 
     /// How many segments are needed.

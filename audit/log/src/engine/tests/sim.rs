@@ -216,6 +216,17 @@ impl State {
                 apply(&mut self.durable, &change.steps);
             }
         }
+        // What lies in a folder that is not there is lost with it.
+        let folders: BTreeSet<PathBuf> = self
+            .durable
+            .iter()
+            .filter(|(_, node)| **node == Node::Folder)
+            .map(|(path, _)| path.clone())
+            .collect();
+        let is_there = |path: &Path| {
+            path.ancestors().skip(1).all(|above| above == Path::new("") || folders.contains(above))
+        };
+        self.durable.retain(|path, _| is_there(path));
         self.cached = self.durable.clone();
         let named: BTreeSet<usize> = self
             .cached

@@ -133,6 +133,14 @@ impl Disk for SimDisk {
         Ok(inside.map(name).collect())
     }
 
+    fn is_at(&self, file: &usize, path: &Path) -> io::Result<bool> {
+        Ok(self.0.borrow().cached.get(path) == Some(&Node::File(*file)))
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
         let failing = state.call(false)?;

@@ -1,0 +1,221 @@
+//! One writer's connection: it greets, hands records over, and hears how far they are on the disk.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use record::Head;
+use record::frame::{Append, BadFrame, Code, Frame, HEADER, Hello, Refuse, Welcome};
+use record::{Count, StreamName};
+use tlog::Hash;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{Desk, HANDSHAKE};
+use crate::arriving::{Judged, Peer, judge};
+use crate::engine::commit::{Arriving, Sealed, Submission};
+use crate::engine::integrate::key_path;
+use crate::threads::{Ask, Greeting};
+
+/// How many frames of one connection may wait for the disk.
+const WAITING: usize = 64;
+
+/// Why a connection is over.
+enum Over {
+    /// The writer left, or the network did.
+    Gone,
+    /// It is told why.
+    Refused(Refuse),
+}
+
+impl From<io::Error> for Over {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+/// Attends to a writer until it leaves or is refused.
+pub(super) async fn attend<S: AsyncRead + AsyncWrite>(peer: Peer, stream: S, desk: Desk) {
+    let (mut from, mut to) = split(stream);
+    let refuse = match greet(&peer, &mut from, &mut to, &desk).await {
+        Ok(stream) => {
+            let (replies, answers) = mpsc::unbounded_channel();
+            let waiting = Arc::new(Semaphore::new(WAITING));
+            let reading = read(&mut from, &stream, &desk, replies, &waiting);
+            let writing = acknowledge(&mut to, answers, &waiting);
+            // What was read before somebody left is taken all the same.
+            let over = tokio::select! {
+                over = reading => over,
+                over = writing => over,
+            };
+            match over {
+                Over::Refused(refuse) => refuse,
+                Over::Gone => return,
+            }
+        }
+        Err(Over::Refused(refuse)) => refuse,
+        Err(Over::Gone) => return,
+    };
+    tracing::warn!(?peer, code = refuse.code.word(), why = refuse.sentence, "a writer is refused");
+    // It is refused whether it hears of it or not.
+    let _ = timeout(HANDSHAKE, send(&mut to, &Frame::Refuse(refuse))).await;
+    let _ = timeout(HANDSHAKE, to.shutdown()).await;
+}
+
+async fn greet<R, W>(peer: &Peer, from: &mut R, to: &mut W, desk: &Desk) -> Result<StreamName, Over>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let frame = timeout(HANDSHAKE, receive(from)).await.map_err(|_| Over::Gone)??;
+    let Frame::Hello(hello) = frame else { return Err(malformed("the first frame is no greeting")) };
+    let stream = peer.stream(&hello).map_err(Over::Refused)?;
+    let (reply, greeting) = oneshot::channel();
+    desk.log.ask(Ask::Greet { stream: stream.clone(), reply });
+    let Greeting { head, used } = greeting.await.map_err(|_| Over::Gone)?;
+    has_all(&hello, head)?;
+    let published = desk.log.published().borrow().clone();
+    let (size, root) =
+        published.map_or((0, Hash::of_nothing()), |checkpoint| (checkpoint.size, checkpoint.root));
+    let welcome = Welcome { head, size: Count::of(size), root, used };
+    send(to, &Frame::Welcome(welcome)).await?;
+    Ok(stream)
+}
+
+/// That the log has what it acknowledged to this writer.
+fn has_all(hello: &Hello, has: Head) -> Result<(), Over> {
+    let same = hello.head.count < has.count || hello.head == has;
+    if same {
+        return Ok(());
+    }
+    let sentence = format!(
+        "the log has {} records of {}, and acknowledged {}: it was set back, or it is another one",
+        has.count, hello.stream, hello.head.count
+    );
+    Err(Over::Refused(Refuse { code: Code::Forgot, sentence }))
+}
+
+async fn read<R: AsyncRead + Unpin>(
+    from: &mut R,
+    stream: &StreamName,
+    desk: &Desk,
+    replies: mpsc::UnboundedSender<Result<Head, Refuse>>,
+    waiting: &Semaphore,
+) -> Over {
+    loop {
+        let Ok(place) = waiting.acquire().await else { return Over::Gone };
+        // Given back when it is acknowledged.
+        place.forget();
+        let submission = match receive(from).await {
+            Ok(Frame::Append(append)) => submission(stream, append, desk),
+            Ok(_) => Err(malformed("a frame that no writer sends now")),
+            Err(over) => Err(over),
+        };
+        match submission {
+            Ok(submission) => desk.log.ask(Ask::Append { submission, reply: replies.clone() }),
+            Err(over) => return over,
+        }
+    }
+}
+
+async fn acknowledge<W: AsyncWrite + Unpin>(
+    to: &mut W,
+    mut answers: mpsc::UnboundedReceiver<Result<Head, Refuse>>,
+    waiting: &Semaphore,
+) -> Over {
+    loop {
+        let Some(answer) = answers.recv().await else { return Over::Gone };
+        waiting.add_permits(1);
+        let mut newest = match answer {
+            Ok(head) => head,
+            Err(refuse) => return Over::Refused(refuse),
+        };
+        // One acknowledgement for all that is on the disk by now.
+        let refused = loop {
+            match answers.try_recv() {
+                Ok(Ok(head)) => {
+                    waiting.add_permits(1);
+                    newest = head;
+                }
+                Ok(Err(refuse)) => break Some(refuse),
+                Err(_) => break None,
+            }
+        };
+        if send(to, &Frame::Ack(newest.count)).await.is_err() {
+            return Over::Gone;
+        }
+        if let Some(refuse) = refused {
+            return Over::Refused(refuse);
+        }
+    }
+}
+
+/// A frame's records, judged and sealed.
+fn submission(stream: &StreamName, append: Append, desk: &Desk) -> Result<Submission, Over> {
+    let judged = judge(stream, append).map_err(Over::Refused)?;
+    let sealed = match stream.grant().filter(|_| judged.iter().any(|one| one.payload.is_some())) {
+        None => None,
+        Some(grant) => {
+            let stored = || read_key(&desk.folder, &key_path(grant));
+            Some(desk.keys.of(grant, stored).map_err(|error| ours(&error))?)
+        }
+    };
+    let mut records: Vec<Arriving> = Vec::with_capacity(judged.len());
+    for Judged { mut arriving, payload } in judged {
+        if let (Some((payload, commit)), Some((key, _))) = (payload, &sealed) {
+            arriving.entry.sealed = key.seal(&payload, &commit).map_err(|error| ours(&error))?;
+        }
+        records.push(arriving);
+    }
+    let sealed: Option<Sealed> = sealed.map(|(_, sealed)| sealed);
+    Ok(Submission { stream: stream.clone(), records, sealed })
+}
+
+fn read_key(folder: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
+    match std::fs::read(folder.join(path)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Something of ours that another try may mend.
+fn ours(error: &dyn std::error::Error) -> Over {
+    tracing::error!(error = chain(error), "cannot seal a text");
+    let sentence = "the log cannot seal texts: its own log says why".to_owned();
+    Over::Refused(Refuse { code: Code::Busy, sentence })
+}
+
+/// An error with what it comes from, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn malformed(sentence: &str) -> Over {
+    Over::Refused(Refuse { code: Code::Malformed, sentence: sentence.to_owned() })
+}
+
+/// The next frame. Nothing is allocated for one that is too long.
+async fn receive<R: AsyncRead + Unpin>(from: &mut R) -> Result<Frame, Over> {
+    let mut header = [0; HEADER];
+    from.read_exact(&mut header).await?;
+    let wrong = |error: BadFrame| malformed(&error.to_string());
+    let length = Frame::body_length(header).map_err(wrong)?;
+    let mut body = Vec::with_capacity(length.min(64 * 1024));
+    let mut limited = from.take(u64::try_from(length).unwrap_or(u64::MAX));
+    limited.read_to_end(&mut body).await?;
+    if body.len() < length {
+        return Err(Over::Gone);
+    }
+    Frame::decode(header, &body).map_err(wrong)
+}
+
+async fn send<W: AsyncWrite + Unpin>(to: &mut W, frame: &Frame) -> Result<(), Over> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes).map_err(|_| Over::Gone)?;
+    to.write_all(&bytes).await?;
+    to.flush().await?;
+    Ok(())
+}

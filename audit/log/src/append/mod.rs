@@ -1,0 +1,101 @@
+//! Port 7446: writers hand records over and hear when they are on the disk. Frames as crate `record` has them, over TLS 1.3 with
+//! certificates of the internal authority.
+
+mod connection;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
+
+use crate::arriving::Peer;
+use crate::seal::Keys;
+use crate::threads::Log;
+use crate::tls::{Tls, only_uri};
+
+/// How long a caller has for the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How many callers are in the handshake at once: those who never finish it keep nobody else out for long.
+const HANDSHAKES: usize = 256;
+
+/// How long nothing is heard of a peer before its end is asked whether it is there, in seconds.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// How long we wait after `accept` failed, most likely for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection uses.
+#[derive(Clone)]
+pub struct Desk {
+    /// The log.
+    pub log: Log,
+    /// The keys of texts.
+    pub keys: Keys,
+    /// The folder of the log, in which they are stored.
+    pub folder: Arc<std::path::Path>,
+}
+
+/// Accepts writers until dropped.
+pub async fn serve(listener: TcpListener, tls: Arc<Tls>, desk: Desk) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&handshakes).acquire_owned().await else { return };
+        let (acceptor, desk) = (tls.acceptor(), desk.clone());
+        tokio::spawn(async move {
+            let let_in = let_in(acceptor, stream).await;
+            drop(place);
+            if let Some((peer, stream)) = let_in {
+                connection::attend(peer, stream, desk).await;
+            }
+        });
+    }
+}
+
+async fn let_in(
+    acceptor: tokio_rustls::TlsAcceptor,
+    stream: TcpStream,
+) -> Option<(Peer, TlsStream<TcpStream>)> {
+    if let Err(error) = prepare(&stream) {
+        tracing::warn!(%error, "cannot prepare a connection");
+        return None;
+    }
+    let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "refused: no TLS with a certificate of the internal authority");
+            return None;
+        }
+        Err(_) => return None,
+    };
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates().and_then(<[_]>::first)?;
+    let Some(peer) = only_uri(certificate).and_then(|uri| Peer::named(&uri)) else {
+        tracing::warn!("refused: the certificate is neither a proxy's nor the operator's");
+        return None;
+    };
+    Some((peer, stream))
+}
+
+/// Acknowledgements do not wait for more to send, and an end that is gone is noticed.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    set_socket_keepalive(stream, true)?;
+    set_tcp_keepidle(stream, IDLE)?;
+    set_tcp_keepintvl(stream, HANDSHAKE)?;
+    set_tcp_user_timeout(stream, u32::try_from(IDLE.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+/// The port on which writers hand records over.
+pub const PORT_APPEND: u16 = 7446;
+
+/// The port on which the log is read.
+pub const PORT_READ: u16 = 7447;
+
+/// The port of health and figures.
+pub const PORT_HEALTH: u16 = 8080;
+
+/// Keyhole's audit log: takes the records of proxies and operator, says that they are on the disk only when they are, and makes of them a
+/// transparency log that anybody can verify.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    name = "keyhole-log",
+    after_help = "Exit codes: 0 it was told to stop, or the check is clean; 1 it cannot run, or the check found something; 2 the command \
+                  line is wrong; 3 the disk failed, or its content is damaged; 4 the log is older than its anchor."
+)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How the log on stderr is written
+    #[arg(long, env = "KEYHOLE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json, global = true)]
+    pub log_format: LogFormat,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Makes a new log in an empty folder, or one more signing key for a log, and prints its public keys
+    #[command(after_help = "Example:\n  keyhole-log init --dir /var/lib/keyhole-log")]
+    Init(Init),
+    /// Runs the log
+    #[command(
+        after_help = "Example:\n  keyhole-log serve --dir /var/lib/keyhole-log --identity /etc/keyhole-log --kek /etc/keyhole-log-kek/keys"
+    )]
+    Serve(Serve),
+}
+
+/// Where a new log or key goes.
+#[derive(Debug, Group)]
+pub struct Init {
+    /// The log's folder
+    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Makes one more key for the log that is there; from its next start on all keys sign
+    #[arg(long)]
+    pub add_key: bool,
+}
+
+/// How the log runs.
+#[derive(Debug, Group)]
+pub struct Serve {
+    /// The log's folder
+    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Folder with tls.crt, tls.key and internal-ca.crt
+    #[arg(long, env = "KEYHOLE_IDENTITY", value_name = "DIR")]
+    pub identity: PathBuf,
+
+    /// File of the keys that encrypt the keys of texts: the base64 of 32 bytes in each line, the first one is used
+    #[arg(long, env = "KEYHOLE_LOG_KEK", value_name = "FILE")]
+    pub kek: PathBuf,
+
+    /// Makes a new log, if the folder holds none
+    #[arg(long, env = "KEYHOLE_LOG_CREATE")]
+    pub create: bool,
+
+    /// Address to listen on
+    #[arg(long, env = "KEYHOLE_LISTEN_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]
+    pub listen_address: IpAddr,
+
+    /// Port on which writers hand records over
+    #[arg(long, value_name = "PORT", default_value_t = PORT_APPEND)]
+    pub port_append: u16,
+
+    /// Port on which the log is read
+    #[arg(long, value_name = "PORT", default_value_t = PORT_READ)]
+    pub port_read: u16,
+
+    /// Port of /healthz, /readyz and /metrics, plain HTTP
+    #[arg(long, value_name = "PORT", default_value_t = PORT_HEALTH)]
+    pub port_health: u16,
+}
+
+/// How the log on stderr is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object on each line.
+    Json,
+    /// For people.
+    Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Args::command().debug_assert();
+        let args = Args::parse_from(["keyhole-log", "serve", "--dir", "d", "--identity", "i", "--kek", "k"]);
+        let Command::Serve(serve) = args.command else { panic!() };
+        assert_eq!((serve.port_append, serve.port_read, serve.port_health), (7446, 7447, 8080));
+        assert!(!serve.create);
+        assert!(Args::try_parse_from(["keyhole-log", "serve", "--dir", "d", "--identity", "i"]).is_err());
+    }
+}

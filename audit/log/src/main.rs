@@ -1,0 +1,63 @@
+//! `keyhole-log`: the audit log as a process.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use keyhole_log::args::{Args, Command, Init, LogFormat};
+use keyhole_log::engine::journal::SegmentLength;
+use keyhole_log::home::{Home, HomeError};
+use keyhole_log::serve::serve;
+use tracing::Level;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match args.command {
+        Command::Init(init) => match make(&init) {
+            Ok(home) => {
+                home.verifiers().for_each(|verifier| println!("{verifier}"));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("error: {:#}", anyhow::Error::from(error));
+                ExitCode::FAILURE
+            }
+        },
+        Command::Serve(serve_args) => {
+            start_log(args.log_format);
+            run(&serve_args)
+        }
+    }
+}
+
+fn make(init: &Init) -> Result<Home, HomeError> {
+    if init.add_key { Home::add_key(&init.dir) } else { Home::create(&init.dir, SegmentLength::default()) }
+}
+
+fn run(args: &keyhole_log::args::Serve) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the system gives no threads");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(serve(args));
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.code();
+            tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "the log does not run");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    // Not to be raised from outside: below this level libraries may print what they send.
+    let log = tracing_subscriber::fmt().with_max_level(Level::INFO).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+        LogFormat::Text => log.init(),
+    }
+}

@@ -1,0 +1,167 @@
+//! The running log: opened, held against itself, started, and stopped.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use record::What;
+use record::kinds::log::{Key, Start};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+use crate::append::{self, Desk};
+use crate::args::Serve;
+use crate::clock;
+use crate::engine::disk::OsDisk;
+use crate::engine::journal::SegmentLength;
+use crate::engine::recover::{NotOpened, open};
+use crate::home::{Home, HomeError};
+use crate::read;
+use crate::seal::{KeyEncryptionKeys, Keys, SealError};
+use crate::threads::{Ask, Ended, Log, start};
+use crate::tls::{Tls, TlsError};
+
+/// Why the log does not run, or not any more.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The folder.
+    #[error("there is no log to run")]
+    Home(#[source] HomeError),
+    /// The identity.
+    #[error("the log has no identity on the network")]
+    Tls(#[source] TlsError),
+    /// The file of key-encryption keys.
+    #[error("cannot read {path:?}")]
+    ReadKeys {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is in it.
+    #[error("{path:?} cannot be used")]
+    Keys {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// What is on the disk.
+    #[error("the log is not started: what is on its disk contradicts itself")]
+    Open(#[source] NotOpened),
+    /// A port.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gives no threads or signals.
+    #[error("the system gives no threads or signals")]
+    System(#[source] io::Error),
+    /// It ran, and ended.
+    #[error("the log ends: nothing is acknowledged any more")]
+    Ended(#[source] Ended),
+    /// It ended before it said why.
+    #[error("the log ended while it started")]
+    Silent,
+}
+
+impl ServeError {
+    /// The exit code of the process.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Open(_) | Self::Ended(_) | Self::Silent => 3,
+            Self::Home(_)
+            | Self::Tls(_)
+            | Self::ReadKeys { .. }
+            | Self::Keys { .. }
+            | Self::Listen { .. }
+            | Self::System(_) => 1,
+        }
+    }
+}
+
+/// Runs until the process is told to stop, or the disk fails.
+pub async fn serve(args: &Serve) -> Result<(), ServeError> {
+    let tls = Arc::new(Tls::new(&args.identity, record::frame::ALPN).map_err(ServeError::Tls)?);
+    let tls_read = Arc::new(Tls::new(&args.identity, b"http/1.1").map_err(ServeError::Tls)?);
+    let keys = Keys::new(key_encryption_keys(&args.kek)?);
+    let (append, read, health) = (
+        listen(args, args.port_append).await?,
+        listen(args, args.port_read).await?,
+        listen(args, args.port_health).await?,
+    );
+    let mut stop = signal(SignalKind::terminate()).map_err(ServeError::System)?;
+    let (ended, mut why) = mpsc::unbounded_channel();
+    let log = begin(args, keys.clone(), ended).await?;
+    tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
+    let desk = Desk { log: log.clone(), keys, folder: args.dir.clone().into() };
+    let files = read::Files::new(args.dir.clone());
+    tokio::select! {
+        () = append::serve(append, tls, desk) => Err(ServeError::Silent),
+        () = read::serve(read, tls_read, read::Desk { log: log.clone(), files }) => Err(ServeError::Silent),
+        () = read::serve_health(health) => Err(ServeError::Silent),
+        ended = why.recv() => Err(ended.map_or(ServeError::Silent, ServeError::Ended)),
+        _ = stop.recv() => {
+            // What is durable is in the tree when a reader looks next.
+            log.publish().await;
+            tracing::info!("the log was told to stop");
+            Ok(())
+        }
+    }
+}
+
+fn key_encryption_keys(path: &std::path::Path) -> Result<KeyEncryptionKeys, ServeError> {
+    let failed = |source| ServeError::ReadKeys { path: path.to_owned(), source };
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(failed)?;
+    KeyEncryptionKeys::parse(&text).map_err(|source| ServeError::Keys { path: path.to_owned(), source })
+}
+
+async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
+    let address = SocketAddr::new(args.listen_address, port);
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Opens the log, puts its start on record, and makes the tree of all that the journal has.
+async fn begin(args: &Serve, keys: Keys, ended: mpsc::UnboundedSender<Ended>) -> Result<Log, ServeError> {
+    let home = match Home::open(&args.dir) {
+        Err(HomeError::Missing(_)) if args.create => Home::create(&args.dir, SegmentLength::default()),
+        opened => opened,
+    };
+    let Home { path, identity, signers } = home.map_err(ServeError::Home)?;
+    let disk = OsDisk::new(&path);
+    let opened =
+        open(disk.clone(), &identity, SegmentLength::default(), clock::now()).map_err(ServeError::Open)?;
+    tracing::info!(origin = identity.origin.as_str(), size = opened.engine.size(), "the log is opened");
+    let verifiers: Vec<String> = identity.keys.iter().map(ToString::to_string).collect();
+    let log = start(opened, disk, (signers, keys), ended).map_err(ServeError::System)?;
+    let origin = identity.origin.to_string();
+    let release = env!("CARGO_PKG_VERSION").to_owned();
+    own(&log, What::Start(Start { origin, predecessor: None, release })).await?;
+    for verifier in verifiers {
+        own(&log, What::Key(Key { verifier })).await?;
+    }
+    // The keys of texts that the journal has must lie in their files before anything is sealed.
+    log.publish().await.ok_or(ServeError::Silent)?;
+    Ok(log)
+}
+
+async fn own(log: &Log, what: What) -> Result<(), ServeError> {
+    let (reply, durable) = oneshot::channel();
+    log.ask(Ask::Own { grant: None, what, reply });
+    match durable.await {
+        Ok(Ok(_)) => Ok(()),
+        // A disk that is full is told to everybody who writes.
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a record of the log's own is missing");
+            Ok(())
+        }
+        Err(_) => Err(ServeError::Silent),
+    }
+}

@@ -1,0 +1,359 @@
+//! The two threads of the log: one makes what arrives durable, the other makes the tree of what is.
+
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use record::frame::{Refuse, Used};
+use record::{Head, StreamName, TooLong, Uid, What};
+use tlog::{Checkpoint, Signer};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock;
+use crate::engine::commit::{Durable, Engine, Failed, Room, Submission};
+use crate::engine::disk::{Disk as _, OsDisk};
+use crate::engine::integrate::{Stopped, Tree};
+use crate::engine::journal::Segments;
+use crate::engine::recover::Opened;
+use crate::engine::volume::Volume;
+use crate::seal::Keys;
+
+/// The most bytes that one block is made of, unless one submission alone has more.
+const BLOCK: usize = 1 << 20;
+
+/// The most submissions of one block.
+const SUBMISSIONS: usize = 4096;
+
+/// How often the tree is made, and the disk looked at.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How many blocks may wait for the tree. Then nothing more is made durable until one is in it.
+const WAITING: usize = 1024;
+
+/// Below so many free bytes no statement is taken.
+const ROOM_FOR_STATEMENTS: u64 = 512 << 20;
+
+/// Below so many nothing is.
+const ROOM: u64 = 64 << 20;
+
+/// What the thread that makes things durable is asked for.
+pub enum Ask {
+    /// How far a stream is.
+    Greet {
+        /// The stream.
+        stream: StreamName,
+        /// Hears it.
+        reply: oneshot::Sender<Greeting>,
+    },
+    /// To make records durable.
+    Append {
+        /// The records.
+        submission: Submission,
+        /// Hears how far the stream is when they are.
+        reply: mpsc::UnboundedSender<Result<Head, Refuse>>,
+    },
+    /// To write a record of the log's own.
+    Own {
+        /// The grant that it is about.
+        grant: Option<Uid>,
+        /// What it says.
+        what: What,
+        /// Hears when it is durable.
+        reply: oneshot::Sender<Result<Head, OwnError>>,
+    },
+    /// How far each stream of a grant is.
+    Streams {
+        /// The grant.
+        grant: Uid,
+        /// Hears it.
+        reply: oneshot::Sender<Vec<(StreamName, Head, bool)>>,
+    },
+    /// All below this index is in the tree.
+    Published(u64),
+}
+
+/// How far a stream is, for who begins to write it.
+#[derive(Clone, Copy, Debug)]
+pub struct Greeting {
+    /// How far it is.
+    pub head: Head,
+    /// What its grant has used.
+    pub used: Used,
+}
+
+/// Why a record of the log's own is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnError {
+    /// It has more bytes than a record may.
+    #[error("the record is too long")]
+    TooLong(#[source] TooLong),
+    /// The disk is full.
+    #[error("the record is not taken: {}", .0.sentence)]
+    Refused(Refuse),
+}
+
+/// Why the log ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The journal.
+    #[error("the journal failed")]
+    Journal(#[source] Failed),
+    /// The tree.
+    #[error("the tree failed")]
+    Tree(#[source] Stopped),
+    /// The journal's file is not at its path any more.
+    #[error("the journal's file was removed or replaced while it was written")]
+    Displaced,
+    /// The disk says nothing of its room.
+    #[error("cannot look at the disk")]
+    Disk(#[source] io::Error),
+    /// The other thread ended first.
+    #[error("the other thread has ended")]
+    Other,
+}
+
+/// What the rest of the log asks and hears. Clones are the same log.
+#[derive(Clone)]
+pub struct Log {
+    asks: Sender<Ask>,
+    publishes: SyncSender<ToTree>,
+    published: watch::Receiver<Option<Checkpoint>>,
+}
+
+enum ToTree {
+    Durable(Vec<Durable>),
+    Publish(oneshot::Sender<Checkpoint>),
+}
+
+impl Log {
+    /// Asks; the answer comes by the way that the question names, or never, if the log ends.
+    pub fn ask(&self, ask: Ask) {
+        // Who waits for an answer hears of the end.
+        let _ = self.asks.send(ask);
+    }
+
+    /// The newest checkpoint.
+    pub fn published(&self) -> watch::Receiver<Option<Checkpoint>> {
+        self.published.clone()
+    }
+
+    /// Makes the tree of everything that is durable now, and says its checkpoint. `None`: the log ends.
+    pub async fn publish(&self) -> Option<Checkpoint> {
+        let (reply, checkpoint) = oneshot::channel();
+        let mut ask = ToTree::Publish(reply);
+        while let Err(error) = self.publishes.try_send(ask) {
+            match error {
+                TrySendError::Full(back) => ask = back,
+                TrySendError::Disconnected(_) => return None,
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        checkpoint.await.ok()
+    }
+}
+
+/// Starts both threads. `ended` hears why one of them ends: then the process must.
+pub fn start(
+    opened: Opened<OsDisk>,
+    disk: OsDisk,
+    (signers, keys): (Vec<Signer>, Keys),
+    ended: mpsc::UnboundedSender<Ended>,
+) -> io::Result<Log> {
+    let Opened { engine, tree, files, signed } = opened;
+    let (asks, asked) = channel();
+    let (publishes, waiting) = sync_channel(WAITING);
+    let (publisher, published) = watch::channel(signed);
+    let log = Log { asks: asks.clone(), publishes: publishes.clone(), published };
+    let commits = Commits { engine, disk, asked, tree: publishes, keys, room: Room::Enough };
+    let trees = Trees { tree, files, signers, waiting, publisher, asks };
+    let also = ended.clone();
+    thread::Builder::new().name("journal".to_owned()).spawn(move || _ = ended.send(commits.run()))?;
+    thread::Builder::new().name("tree".to_owned()).spawn(move || _ = also.send(trees.run()))?;
+    Ok(log)
+}
+
+/// The thread that makes things durable.
+struct Commits {
+    engine: Engine<Segments<OsDisk>>,
+    disk: OsDisk,
+    asked: Receiver<Ask>,
+    tree: SyncSender<ToTree>,
+    keys: Keys,
+    room: Room,
+}
+
+/// Who hears of a submission.
+enum Reply {
+    Writer(mpsc::UnboundedSender<Result<Head, Refuse>>),
+    Own(oneshot::Sender<Result<Head, OwnError>>),
+}
+
+/// What is asked for at once.
+#[derive(Default)]
+struct Batch {
+    submissions: Vec<Submission>,
+    replies: Vec<Reply>,
+    bytes: usize,
+    others: Vec<Ask>,
+}
+
+impl Commits {
+    fn run(mut self) -> Ended {
+        let mut looked = Instant::now();
+        loop {
+            let result = match self.asked.recv_timeout(SECOND) {
+                Ok(ask) => self.work(ask),
+                Err(RecvTimeoutError::Timeout) => Ok(()),
+                Err(RecvTimeoutError::Disconnected) => Err(Ended::Other),
+            };
+            let result = result.and_then(|()| {
+                if looked.elapsed() < SECOND {
+                    return Ok(());
+                }
+                looked = Instant::now();
+                self.look_at_the_disk()
+            });
+            if let Err(ended) = result {
+                return ended;
+            }
+        }
+    }
+
+    /// Whatever is queued becomes one block. The next one gathers while the disk syncs.
+    fn work(&mut self, first: Ask) -> Result<(), Ended> {
+        let mut batch = Batch::default();
+        self.gather(&mut batch, first);
+        while batch.bytes < BLOCK
+            && batch.submissions.len() < SUBMISSIONS
+            && let Ok(ask) = self.asked.try_recv()
+        {
+            self.gather(&mut batch, ask);
+        }
+        let Batch { submissions, replies, others, .. } = batch;
+        if !submissions.is_empty() {
+            self.commit(submissions, replies)?;
+        }
+        others.into_iter().try_for_each(|ask| self.answer(ask))
+    }
+
+    fn gather(&mut self, batch: &mut Batch, ask: Ask) {
+        match ask {
+            Ask::Append { submission, reply } => {
+                batch.bytes = batch.bytes.saturating_add(submission.length());
+                batch.submissions.push(submission);
+                batch.replies.push(Reply::Writer(reply));
+            }
+            Ask::Own { grant, what, reply } => match self.engine.own(clock::now(), grant, what) {
+                Ok(submission) => {
+                    batch.submissions.push(submission);
+                    batch.replies.push(Reply::Own(reply));
+                }
+                Err(error) => _ = reply.send(Err(OwnError::TooLong(error))),
+            },
+            other => batch.others.push(other),
+        }
+    }
+
+    fn commit(&mut self, submissions: Vec<Submission>, replies: Vec<Reply>) -> Result<(), Ended> {
+        let committed = self.engine.commit(submissions, self.room, clock::now()).map_err(Ended::Journal)?;
+        for (reply, answer) in replies.into_iter().zip(committed.answers) {
+            // Who is gone asks again.
+            match reply {
+                Reply::Writer(reply) => _ = reply.send(answer),
+                Reply::Own(reply) => _ = reply.send(answer.map_err(OwnError::Refused)),
+            }
+        }
+        for durable in &committed.durable {
+            if let Durable::Record { erases: Some(grant), .. } = durable {
+                self.keys.erased(grant);
+            }
+        }
+        self.tree.send(ToTree::Durable(committed.durable)).map_err(|_| Ended::Other)
+    }
+
+    fn answer(&mut self, ask: Ask) -> Result<(), Ended> {
+        match ask {
+            Ask::Greet { stream, reply } => {
+                let streams = self.engine.streams();
+                let used = stream.grant().map(|grant| streams.used(grant)).unwrap_or_default();
+                let _ = reply.send(Greeting { head: streams.head(&stream), used });
+            }
+            Ask::Streams { grant, reply } => {
+                let of_grant = self.engine.streams().of_grant(&grant);
+                let _ = reply.send(
+                    of_grant.map(|(name, stream)| (name.clone(), stream.head, stream.closed)).collect(),
+                );
+            }
+            Ask::Published(below) => self.engine.release(below).map_err(Ended::Journal)?,
+            Ask::Append { .. } | Ask::Own { .. } => (),
+        }
+        Ok(())
+    }
+
+    fn look_at_the_disk(&mut self) -> Result<(), Ended> {
+        let free = self.disk.free().map_err(Ended::Disk)?;
+        let room = if free >= ROOM_FOR_STATEMENTS {
+            Room::Enough
+        } else if free >= ROOM {
+            Room::ForEnds
+        } else {
+            Room::None
+        };
+        if std::mem::replace(&mut self.room, room) != room {
+            tracing::warn!(free, ?room, "the room on the disk has changed");
+        }
+        match self.engine.journal().is_in_place() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Ended::Displaced),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Ended::Displaced),
+            Err(error) => Err(Ended::Disk(error)),
+        }
+    }
+}
+
+/// The thread that makes the tree.
+struct Trees {
+    tree: Tree,
+    files: Volume<OsDisk>,
+    signers: Vec<Signer>,
+    waiting: Receiver<ToTree>,
+    publisher: watch::Sender<Option<Checkpoint>>,
+    asks: Sender<Ask>,
+}
+
+impl Trees {
+    fn run(mut self) -> Ended {
+        let mut next = Instant::now();
+        loop {
+            let now = Instant::now();
+            let published = self.publisher.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
+            let is_behind = self.tree.size() > published;
+            if is_behind && now >= next {
+                next = now.checked_add(SECOND).unwrap_or(now);
+                if let Err(error) = self.publish() {
+                    return Ended::Tree(error);
+                }
+                continue;
+            }
+            let patience = if is_behind { next.saturating_duration_since(now) } else { SECOND };
+            let result = match self.waiting.recv_timeout(patience) {
+                Ok(ToTree::Durable(durable)) => durable.into_iter().try_for_each(|one| self.tree.take(one)),
+                Ok(ToTree::Publish(reply)) => self.publish().map(|checkpoint| _ = reply.send(checkpoint)),
+                Err(RecvTimeoutError::Timeout) => Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Ended::Other,
+            };
+            if let Err(error) = result {
+                return Ended::Tree(error);
+            }
+        }
+    }
+
+    fn publish(&mut self) -> Result<Checkpoint, Stopped> {
+        let checkpoint = self.tree.publish(&mut self.files, &self.signers)?;
+        // Both may be gone: then this thread ends too.
+        let _ = self.asks.send(Ask::Published(checkpoint.size));
+        self.publisher.send_replace(Some(checkpoint.clone()));
+        Ok(checkpoint)
+    }
+}
