@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::audit::{Forwarded, Local, Number, Outcome, Recorded, SqlError};
+use crate::audit::{Forwarded, Local, NotRecorded, Number, Outcome, Recorded, SqlError, Ticket};
 
 /// The proof that a statement is on record, by where its answer comes from.
 pub(crate) enum OnRecord {
+    /// The database; and the proof is still to come.
+    Waits(Ticket<Forwarded>),
+    /// The proxy; and the proof is still to come.
+    AnswerWaits(Ticket<Local>),
     /// The database.
     Forwarded(Recorded<Forwarded>),
     /// The proxy.
@@ -21,6 +25,8 @@ pub(crate) enum OnRecord {
 impl OnRecord {
     fn end(self, outcome: &Outcome) {
         match self {
+            // To drop its ticket is to say that it was cut.
+            Self::Waits(_) | Self::AnswerWaits(_) => {}
             Self::Forwarded(recorded) => recorded.end(outcome),
             Self::Local(recorded) => recorded.end(outcome),
         }
@@ -52,6 +58,11 @@ impl Exchange {
         self.sent_at = Some(now);
     }
 
+    /// The record took so long after it was sent: none of it is the statement's.
+    pub(crate) fn stood_still(&mut self, waited: Duration) {
+        self.sent_at = self.sent_at.map(|sent_at| sent_at.checked_add(waited).unwrap_or(sent_at));
+    }
+
     /// Until when it may take, if earlier answers took `taken` of its time; `None` if it was not sent.
     pub(crate) fn deadline(&self, seconds: u32, taken: Duration) -> Option<Instant> {
         self.sent_at?.checked_add(Duration::from_secs(seconds.into()).saturating_sub(taken))
@@ -66,13 +77,36 @@ impl Exchange {
     pub(crate) fn forwarded(&self) -> Option<&Recorded<Forwarded>> {
         match &self.on_record {
             OnRecord::Forwarded(recorded) => Some(recorded),
-            OnRecord::Local(_) => None,
+            OnRecord::Waits(_) | OnRecord::AnswerWaits(_) | OnRecord::Local(_) => None,
         }
     }
 
     /// Its place in the record, for statements that go on with it.
     pub(crate) fn number(&self) -> Option<Number> {
-        self.forwarded().and_then(Recorded::number)
+        match &self.on_record {
+            OnRecord::Waits(ticket) => ticket.number(),
+            OnRecord::Forwarded(recorded) => recorded.number(),
+            OnRecord::AnswerWaits(_) | OnRecord::Local(_) => None,
+        }
+    }
+
+    /// Waits until it is on record. Safe to drop.
+    pub(crate) async fn is_recorded(&self) -> Result<(), NotRecorded> {
+        match &self.on_record {
+            OnRecord::Waits(ticket) => ticket.comes().await,
+            OnRecord::AnswerWaits(ticket) => ticket.comes().await,
+            OnRecord::Forwarded(_) | OnRecord::Local(_) => Ok(()),
+        }
+    }
+
+    /// The same exchange with the proof that it is on record, which has come.
+    pub(crate) fn with_proof(self) -> Result<Self, NotRecorded> {
+        let on_record = match self.on_record {
+            OnRecord::Waits(ticket) => OnRecord::Forwarded(ticket.proof()?),
+            OnRecord::AnswerWaits(ticket) => OnRecord::Local(ticket.proof()?),
+            on_record @ (OnRecord::Forwarded(_) | OnRecord::Local(_)) => on_record,
+        };
+        Ok(Self { on_record, ..self })
     }
 
     /// It is over, and goes on record so. The error that it ended with.

@@ -307,19 +307,39 @@ impl Drop for Open {
 }
 
 impl<K> Ticket<K> {
+    /// Its place, for those that refer to it.
+    pub fn number(&self) -> Option<Number> {
+        self.open.of
+    }
+
     /// Waits until the intent is on record. Safe to drop: the command is cut then.
     pub async fn recorded(self) -> Result<Recorded<K>, NotRecorded> {
-        let Self { open, kind } = self;
-        let Some(of) = open.of else { return Ok(Recorded { open, kind }) };
+        self.comes().await?;
+        self.proof()
+    }
+
+    /// Waits until the proof is there. Safe to drop, and to be called again.
+    pub async fn comes(&self) -> Result<(), NotRecorded> {
+        let Some(of) = self.open.of else { return Ok(()) };
         let mut waited = Duration::ZERO;
-        if !open.kept.acknowledged.has(of) {
+        let acknowledged = &self.open.kept.acknowledged;
+        if !acknowledged.has(of) {
             let since = Instant::now();
-            let has_come = open.kept.acknowledged.has_come(of);
+            let has_come = acknowledged.has_come(of);
             tokio::time::timeout(PATIENCE, has_come).await.map_err(|_| NotRecorded::Late)?;
             waited = since.elapsed();
         }
-        open.kept.metrics.waited(waited);
-        Ok(Recorded { open, kind })
+        self.open.kept.metrics.waited(waited);
+        Ok(())
+    }
+
+    /// The proof that the intent is on record, if it is.
+    pub fn proof(self) -> Result<Recorded<K>, NotRecorded> {
+        let Self { open, kind } = self;
+        match open.of {
+            Some(of) if !open.kept.acknowledged.has(of) => Err(NotRecorded::Late),
+            _ => Ok(Recorded { open, kind }),
+        }
     }
 }
 

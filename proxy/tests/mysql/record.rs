@@ -136,7 +136,7 @@ async fn while_nobody_keeps_records_statements_fail_at_once_and_the_session_goes
 }
 
 #[tokio::test]
-async fn what_is_not_on_record_in_time_never_reached_the_database() {
+async fn what_changes_the_session_reaches_the_database_once_it_is_on_record() {
     for server in both() {
         let books = Books::default();
         let proxy = books.before(server).await;
@@ -148,6 +148,51 @@ async fn what_is_not_on_record_in_time_never_reached_the_database() {
         books.lets_go();
         let rows = session.answers("SELECT @a IS NULL").await;
         assert!(rows.iter().any(|row| row == b"\x011"), "{rows:?}");
+    }
+}
+
+/// What only reads is sent in the same moment as its record, so that one waits beside the other.
+#[tokio::test]
+async fn what_reads_is_stopped_at_the_database_when_it_is_not_on_record_in_time() {
+    const SLOW: &str =
+        "SELECT COUNT(*) FROM shop.numbers a, shop.numbers b, shop.numbers c WHERE a.n * b.n = c.n + 13";
+    let running =
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%a.n * b.n = c.n + 13'";
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        for slow in [true, false] {
+            books.holds();
+            let text = if slow { SLOW } else { "SELECT 471" };
+            session.sends(&command::encode_query(text.as_bytes())).await.unwrap();
+            let (of, _) = books.has(&format!("COM_QUERY of None: {text}")).await;
+            if slow {
+                server.becomes(running, "1").await;
+            }
+            let (code, message) = error(&session.reads().await.unwrap());
+            assert!(code == 1105 && message.contains("not shown"), "{code} {message}");
+            books.has(&format!("cut {of:?}")).await;
+            server.becomes(running, "0").await;
+            books.lets_go();
+            let rows = session.answers("SELECT 7").await;
+            assert!(rows.iter().any(|row| row == b"\x017"), "{rows:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_is_prepared_and_not_on_record_is_closed_again() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        books.holds();
+        let answer = session.asks(&command::encode_prepare(b"SELECT 471")).await.unwrap();
+        assert_eq!(error(&answer).0, 1105);
+        books.lets_go();
+        let open = session.answers("SHOW SESSION STATUS LIKE 'Com_stmt_close'").await;
+        assert!(open.iter().any(|row| row.ends_with(b"\x011")), "{open:?}");
     }
 }
 

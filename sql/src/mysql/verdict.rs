@@ -27,6 +27,31 @@ pub enum StatementKind {
     Transaction,
 }
 
+impl StatementKind {
+    /// Whether it leaves the session as it is: what it did need not be undone where its answer is not shown.
+    #[must_use]
+    pub fn only_reads(self) -> bool {
+        match self {
+            Self::Query | Self::Show | Self::Explain | Self::Describe => true,
+            Self::Set | Self::Use | Self::Transaction => false,
+        }
+    }
+
+    /// The word that goes on record.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Show => "show",
+            Self::Explain => "explain",
+            Self::Describe => "describe",
+            Self::Set => "set",
+            Self::Use => "use",
+            Self::Transaction => "transaction",
+        }
+    }
+}
+
 /// What the proxy must keep in mind once the server said OK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEffect {

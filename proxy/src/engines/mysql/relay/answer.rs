@@ -16,6 +16,7 @@ use super::columns::{Editing, Masks};
 use super::ended::Ended;
 use super::limits::{self, After, Met};
 use super::refused::Refused;
+use crate::audit::NotRecorded;
 use crate::engines::mysql::server::{CommandError, INBOUND};
 use crate::exchange::Exchange;
 
@@ -140,6 +141,11 @@ impl Relay {
     /// Passes an answer on: looks at what is here, sends what may go, and waits for more. No more is received while what may go
     /// has not gone out.
     async fn follow(&mut self, mut following: Following<'_>) -> Result<Answered, Ended> {
+        let asked = Instant::now();
+        if let Err(why) = self.confirm().await {
+            return self.withhold(why, following).await;
+        }
+        self.exchange.as_mut().ok_or(Ended::Ours)?.stood_still(asked.elapsed());
         let (seconds, deadline) = self.deadline(following.used)?;
         loop {
             let step = match following.editing {
@@ -295,13 +301,37 @@ impl Relay {
             Ok(Err(_)) => return Err(Ended::ClientGone),
             Err(_) => return Err(Ended::ClientStalled),
         }
+        self.stop(held, &mut tracker, answered).await
+    }
+
+    /// The command is not on record in time, so nothing of its answer is shown: the client hears that in its place, and the database is
+    /// made to stop.
+    async fn withhold(&mut self, why: NotRecorded, following: Following<'_>) -> Result<Answered, Ended> {
+        if !why.may_pass() {
+            return Err(Ended::NotRecorded(why));
+        }
+        let Following { mut tracker, answered, held, .. } = following;
+        match timeout(HEARING, self.say_unrecorded(why)).await {
+            Ok(said) => said?,
+            Err(_) => return Err(Ended::ClientStalled),
+        }
+        self.stop(held, &mut tracker, answered).await
+    }
+
+    /// Makes the database stop what the client has heard the end of, and reads the rest of its answer.
+    async fn stop(
+        &mut self,
+        held: usize,
+        tracker: &mut ResponseTracker,
+        answered: Answered,
+    ) -> Result<Answered, Ended> {
         // That was the whole of its answer. Should the session end now, the next command is what it hears that to.
         self.client.set_sequence(Sequence::starting_at(FIRST_ANSWER));
         let shared = std::sync::Arc::clone(&self.shared);
         let stopped = async {
             let killed = shared.engine.dialer.kill_query(&shared.credential, &self.database.opened()).await;
             killed.map_err(|_| Ended::DatabaseGone)?;
-            let answered = self.drain(held, &mut tracker, answered).await?;
+            let answered = self.drain(held, tracker, answered).await?;
             self.absorb().await?;
             Ok(answered.stopped())
         };

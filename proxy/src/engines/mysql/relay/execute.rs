@@ -15,7 +15,7 @@ use super::columns::Columns;
 use super::prepared::{Judged, Portal, Prepared, Unopened};
 use super::refused::Refused;
 use super::{Ended, Relay, Request};
-use crate::audit::{Decision, Parameter};
+use crate::audit::Parameter;
 use crate::exchange::{Exchange, OnRecord};
 use crate::memory::{NoRoom, Share};
 use crate::rule::Rule;
@@ -94,13 +94,17 @@ impl Relay {
     }
 
     async fn run_prepared(&mut self, body: &[u8], id: u32, executable: Executable<'_>) -> Result<(), Ended> {
-        let Executable { judged: Judged { text, session: _, effect, of }, params, portal, _values: values } =
-            executable;
+        let Executable {
+            judged: Judged { text, session: _, kind, effect, of },
+            params,
+            portal,
+            _values: values,
+        } = executable;
         let long_data = self.database.belief.statements.take_long_data(id);
         let parameters = for_record(params.values, &long_data.pieces);
         let text: &[u8] = if of.is_some() { &[] } else { &text };
         let request = Request { command: EXECUTE, text, of, parameters: &parameters };
-        if let Err(ended) = self.begin(request, Decision::Forwarded).await {
+        if let Err(ended) = self.begin_as(kind, request).await {
             if !long_data.pieces.is_empty() {
                 // The database still has the pieces: until the client resets the statement it is not executed with them.
                 self.database.belief.statements.overflows(id);

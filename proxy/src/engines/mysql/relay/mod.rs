@@ -198,21 +198,35 @@ impl Relay {
 
     /// Puts the intent on record. From here on the client may be answered.
     async fn begin(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
+        self.begin_ahead(request, decision)?;
+        self.confirm().await.map_err(Ended::NotRecorded)
+    }
+
+    /// Hands the intent over. The command may go to the database in the same moment; its client is answered once it is confirmed.
+    fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
         let Request { command, text, of, parameters } = request;
         let (intent, asked_at) = (Intent { who: &self.who, command, text, of, parameters }, Instant::now());
         let journal = &self.shared.journal;
         let on_record = match decision {
-            Decision::Forwarded => match journal.forwards(intent) {
-                Ok(ticket) => ticket.recorded().await.map(OnRecord::Forwarded),
-                Err(error) => Err(error),
-            },
-            Decision::Answered | Decision::Refused { .. } => match journal.answers(intent, decision) {
-                Ok(ticket) => ticket.recorded().await.map(OnRecord::Local),
-                Err(error) => Err(error),
-            },
+            Decision::Forwarded => journal.forwards(intent).map(OnRecord::Waits),
+            Decision::Answered | Decision::Refused { .. } => {
+                journal.answers(intent, decision).map(OnRecord::AnswerWaits)
+            }
         };
         self.exchange = Some(Exchange::new(on_record.map_err(Ended::NotRecorded)?, asked_at));
         Ok(())
+    }
+
+    /// Waits until the command is on record. One that is not in time has no exchange any more.
+    async fn confirm(&mut self) -> Result<(), NotRecorded> {
+        let Some(exchange) = &self.exchange else { return Ok(()) };
+        let recorded = exchange.is_recorded().await;
+        if let Some(exchange) = self.exchange.take()
+            && recorded.is_ok()
+        {
+            self.exchange = Some(exchange.with_proof()?);
+        }
+        recorded
     }
 
     /// Begins what is only counted: a command of the protocol that reads nothing.
@@ -261,6 +275,7 @@ impl Relay {
         match &exchange.on_record {
             OnRecord::Forwarded(recorded) => self.client.answer(recorded, body),
             OnRecord::Local(recorded) => self.client.answer(recorded, body),
+            OnRecord::Waits(_) | OnRecord::AnswerWaits(_) => return Err(Ended::Ours),
         }
         Ok(())
     }

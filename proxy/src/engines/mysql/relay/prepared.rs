@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sql::mysql::{Session, SessionEffect};
+use sql::mysql::{Session, SessionEffect, StatementKind};
 use wire::mysql::command::execute_params::{ParameterType, Statement};
 
 use super::answer::UsedBefore;
@@ -37,6 +37,8 @@ pub(super) struct Judged {
     pub text: Arc<[u8]>,
     /// The session as it was: the schema that its names are of, and how it is read.
     pub session: Session,
+    /// What kind of statement it is.
+    pub kind: StatementKind,
     /// What an execution does to the session.
     pub effect: SessionEffect,
     /// The record of its preparation, which has the text.
@@ -283,7 +285,8 @@ mod tests {
     use super::*;
 
     fn judged(text: Arc<[u8]>) -> Judged {
-        Judged { text, session: Session::default(), effect: SessionEffect::None, of: None }
+        let kind = StatementKind::Query;
+        Judged { text, session: Session::default(), kind, effect: SessionEffect::None, of: None }
     }
 
     fn with_one(ledger: &Ledger, parameters: u16) -> Statements {

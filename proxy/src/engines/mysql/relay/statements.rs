@@ -1,7 +1,7 @@
 //! Statements, COM_STMT_PREPARE and COM_INIT_DB: what the gate decides about. The gate's word is final; here it is
 //! carried out.
 
-use sql::mysql::{LocalAnswer, Permit, Session, SessionEffect, SqlMode, Verdict};
+use sql::mysql::{LocalAnswer, Permit, Session, SessionEffect, SqlMode, StatementKind, Verdict};
 use sql::{Reason, Refusal};
 use wire::mysql::command;
 use wire::mysql::response::Answer;
@@ -53,12 +53,22 @@ impl Relay {
         if let Some(refused) = self.used_up() {
             return self.refuse(request, refused).await;
         }
-        self.begin(request, Decision::Forwarded).await?;
+        self.begin_as(permit.kind(), request).await?;
         let query = command::encode_query(permit.forwarded());
         self.unsettle(&permit.effect());
         let answered = self.forward_masked(&query, Answer::Query, UsedBefore::default(), masks).await?;
         self.finish().await?;
         self.settle(&permit.effect(), &answered).await
+    }
+
+    /// Hands the intent over of a statement of this kind. What only reads goes to the database in the same moment; what changes the session
+    /// waits until it is on record, so that a client that is told no was not obeyed half.
+    pub(super) async fn begin_as(&mut self, kind: StatementKind, request: Request<'_>) -> Result<(), Ended> {
+        if kind.only_reads() {
+            self.begin_ahead(request, Decision::Forwarded)
+        } else {
+            self.begin(request, Decision::Forwarded).await
+        }
     }
 
     pub(super) async fn prepare(&mut self, text: &[u8]) -> Result<(), Ended> {
@@ -93,14 +103,14 @@ impl Relay {
             let refused = Refused::new(Rule::TooManyStatements, message);
             return self.refuse(request, refused).await;
         };
-        self.begin(request, Decision::Forwarded).await?;
+        self.begin_ahead(request, Decision::Forwarded)?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         match (answered.prepared, answered.end) {
             (Some(prepared), End::Done) => {
                 // The text as the client sent it, which mostly is the permit's.
                 let text = if permit.forwarded() == text { permit.shared() } else { text.into() };
                 let of = self.exchange.as_ref().and_then(Exchange::number);
-                let judged = Judged { text, session, effect: permit.effect(), of };
+                let judged = Judged { text, session, kind: permit.kind(), effect: permit.effect(), of };
                 let statement = Prepared::new(judged, prepared.parameters, room);
                 self.database.belief.statements.insert(prepared.id, statement);
             }
@@ -142,7 +152,7 @@ impl Relay {
         if let Err(refused) = Refused::unless_permitted(verdict) {
             return self.refuse(request, refused).await;
         }
-        self.begin(request, Decision::Forwarded).await?;
+        self.begin_ahead(request, Decision::Forwarded)?;
         self.forward(body, Answer::FieldList).await?;
         self.finish().await
     }
@@ -214,7 +224,9 @@ impl Relay {
         exchange.bytes = u64::try_from(frames.len()).unwrap_or(u64::MAX);
         match &exchange.on_record {
             OnRecord::Local(recorded) => self.client.answer_frames(recorded, &frames),
-            OnRecord::Forwarded(_) => return Err(Ended::Ours),
+            OnRecord::Waits(_) | OnRecord::AnswerWaits(_) | OnRecord::Forwarded(_) => {
+                return Err(Ended::Ours);
+            }
         }
         self.client.set_sequence(sequence);
         Ok(())
