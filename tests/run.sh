@@ -95,7 +95,7 @@ is_built() {
 
 programs_lane() {
   [ ${#PROGRAMS[@]} = 0 ] || KEYHOLE_BESIDE=$(work "${PARTS[@]}") "$BED" build "${PROGRAMS[@]}"
-  [ -z "$MYSQL" ] || tests/mysql/rootfs.sh >/dev/null
+  [ -z "$UNIT_TESTS" ] || { tests/mysql/rootfs.sh; audit/tlog/tests/foreign/build.sh; } >/dev/null
 }
 
 parts_lane() {
@@ -237,17 +237,17 @@ The cluster $KH_NS is left up. To use it:
 J
 }
 
-PROGRAMS=(cluster) PARTS=() THEN=(cluster) MYSQL=""
+PROGRAMS=(cluster) PARTS=() THEN=(cluster) UNIT_TESTS=""
 [ -z "${KEYHOLE_KUBECONFIG:-}" ] || PROGRAMS=(elsewhere)
 case $what in
   check)
-    PROGRAMS=(check) PARTS=(lints tests-built) THEN=(unit-tests) MYSQL=1
+    PROGRAMS=(check) PARTS=(lints tests-built) THEN=(unit-tests) UNIT_TESTS=1
     prepare
     plan "${THEN[@]}"
     check
     ;;
   test)
-    PROGRAMS+=(check) PARTS=(lints tests-built binaries promises-built) THEN=(unit-tests cluster promises) MYSQL=1
+    PROGRAMS+=(check) PARTS=(lints tests-built binaries promises-built) THEN=(unit-tests cluster promises) UNIT_TESTS=1
     prepare
     plan "${THEN[@]}"
     check
