@@ -19,6 +19,7 @@ mod refused;
 mod settle;
 mod several;
 mod statements;
+mod stopping;
 
 use std::sync::Arc;
 
