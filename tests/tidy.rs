@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sql", &["access"]),
     ("vault", &[]),
     ("crds", &["access"]),
-    ("keyhole-proxy", &["access", "sql", "vault", "wire"]),
+    ("keyhole-proxy", &["access", "record", "recorder", "sql", "vault", "wire"]),
     ("keyhole-operator", &["access", "crds", "vault"]),
     ("kubectl-keyhole", &["access", "crds"]),
     ("end-to-end", &["crds"]),

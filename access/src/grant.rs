@@ -94,4 +94,17 @@ pub struct Grant {
     pub vault: VaultAccess,
     /// Who keeps the accessor.
     pub custody: Custody,
+    /// Where everything goes on record; `None`: it is only counted.
+    pub audit: Option<AuditLog>,
+}
+
+/// The log that a proxy writes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLog {
+    /// `host:port`.
+    pub address: String,
+    /// The name in its certificate.
+    pub server_name: String,
+    /// How long a statement waits for its record, in milliseconds: 100 to 60,000.
+    pub patience_millis: u32,
 }

@@ -26,7 +26,7 @@ pub use database::{
 };
 pub use digest::TermsDigest;
 pub use end::{EndReason, Item, Outcome};
-pub use grant::{Custody, Grant, GrantIdentity, Login, VaultAccess};
+pub use grant::{AuditLog, Custody, Grant, GrantIdentity, Login, VaultAccess};
 pub use hex::hex;
 pub use limits::{Budget, Limits, StatementLimits, Used};
 pub use lines::{Line, reach};

@@ -83,8 +83,13 @@ pub mod failure {
     /// Nobody confirmed in time that the accessor is on record.
     pub const CUSTODY: &str = "Custody";
 
+    /// The audit log does not take the proxy's records.
+    pub const AUDIT_UNREACHABLE: &str = "AuditUnreachable";
+    /// The audit log has less than it acknowledged to this proxy.
+    pub const AUDIT_FORGOT: &str = "AuditForgot";
+
     /// Every reason.
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 14] = [
         VAULT_UNREACHABLE,
         VAULT_SEALED,
         VAULT_DENIED,
@@ -97,6 +102,8 @@ pub mod failure {
         SERVER_UNKNOWN,
         GRANT_FILE,
         CUSTODY,
+        AUDIT_UNREACHABLE,
+        AUDIT_FORGOT,
     ];
 }
 

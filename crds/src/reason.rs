@@ -92,6 +92,8 @@ reasons! {
     DatabaseLogin Warning "The database refused the credential that Vault just made."
     Privileges Warning "The credential may do more than read; the message names the privilege."
     ServerUnknown Warning "The server is not what the Database says, or a version that the gate does not know."
+    AuditUnreachable Warning "The audit log does not take the proxy's records: the proxy becomes ready once it does."
+    AuditForgot Warning "The audit log has less than it acknowledged to the proxy: no further statement of the grant passes."
     GrantFile Warning "The proxy's grant file or identity files are wrong."
     // Of a Database's `Ready`, beside those of a grant.
     Probing Silent "A proxy is trying whether people could connect."

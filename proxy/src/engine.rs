@@ -51,8 +51,8 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// Opens a session at the database for somebody who may have one.
     fn open(client: Self::Client) -> impl Future<Output = Result<Self::Session, TurnedAway>> + Send;
 
-    /// Whose session it is.
-    fn who(session: &Self::Session) -> &Who;
+    /// Who the client is.
+    fn who(client: &Self::Client) -> &Who;
 
     /// The number of a session at the database.
     fn database_session(session: &Self::Session) -> SessionId;

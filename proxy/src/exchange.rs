@@ -148,7 +148,15 @@ mod tests {
         let acknowledged = Acknowledgements::default();
         let keeper = Box::new(Durations(Arc::clone(durations), acknowledged.clone()));
         let journal = Journal::new(Arc::default(), Ending::new(), acknowledged, keeper);
-        let intent = Intent { who: &who, command: "COM_QUERY", text: b"", of: None, parameters: &[] };
+        let intent = Intent {
+            who: &who,
+            command: "COM_QUERY",
+            text: b"",
+            of: None,
+            parameters: &[],
+            known: None,
+            schema: None,
+        };
         OnRecord::Forwarded(journal.forwards(intent).unwrap().recorded().await.unwrap())
     }
 

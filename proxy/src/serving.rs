@@ -9,7 +9,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientCertVerifierBuilder, NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier,
 };
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
 /// What the proxy shows to clients, and by what it knows them. All PEM.
@@ -92,6 +92,25 @@ impl ServingIdentity {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(config)
+    }
+}
+
+impl ServingIdentity {
+    /// How the proxy calls others of its own authority, with its own certificate: TLS 1.3.
+    pub fn calls(&self, file: &'static str, ca_pem: &[u8]) -> Result<ClientConfig, ServingError> {
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(file, ca_pem)? {
+            roots.add(authority).map_err(|_| ServingError::Pem { file })?;
+        }
+        let chain = certificates("tls.crt", &self.certificate_pem)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key_pem)
+            .map_err(|_| ServingError::Pem { file: "tls.key" })?;
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(ServingError::Certificate)?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .map_err(ServingError::Certificate)
     }
 }
 

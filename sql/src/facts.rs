@@ -27,4 +27,18 @@ pub struct Facts {
     pub variables_set: BTreeSet<String>,
     /// Parameters (`?`) of a statement to prepare.
     pub parameters: usize,
+    /// How many tables it reads beside those in `tables`: none, unless the gate keeps few facts.
+    pub more_tables: usize,
+}
+
+/// How many tables a gate names that keeps few facts.
+const MOST_TABLES: usize = 64;
+
+impl Facts {
+    /// Its parameters and its first 64 tables: of a long text all facts are megabytes.
+    pub(crate) fn few(self) -> Self {
+        let more_tables = self.tables.len().saturating_sub(MOST_TABLES);
+        let tables = self.tables.into_iter().take(MOST_TABLES).collect();
+        Self { tables, more_tables, parameters: self.parameters, ..Self::default() }
+    }
 }

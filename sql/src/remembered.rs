@@ -121,7 +121,15 @@ fn weight<G: Decides>(Key { text, session }: &Key<G::Session>, verdict: &Verdict
 
 /// Names are parts of the text, each once: together not longer than it.
 fn names(facts: &Facts) -> usize {
-    let Facts { tables, functions, stored_functions, variables_read, variables_set, parameters: _ } = facts;
+    let Facts {
+        tables,
+        functions,
+        stored_functions,
+        variables_read,
+        variables_set,
+        parameters: _,
+        more_tables: _,
+    } = facts;
     [tables.len(), functions.len(), stored_functions.len(), variables_read.len(), variables_set.len()]
         .into_iter()
         .fold(0_usize, usize::saturating_add)

@@ -22,6 +22,21 @@ pub(super) struct GrantFile {
     pub(super) used: UsedFile,
     pub(super) vault: VaultFile,
     pub(super) custody: CustodyFile,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) audit: Option<AuditFile>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct AuditFile {
+    pub(super) address: String,
+    pub(super) server_name: String,
+    #[serde(default = "two_seconds")]
+    pub(super) patience_millis: u32,
+}
+
+fn two_seconds() -> u32 {
+    2_000
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //!
 //! It holds no secret. Unknown keys are refused: a key that this release does not know may be a bound it would miss.
 
+mod audit;
 mod keys;
 
 use keys::{
@@ -53,6 +54,7 @@ pub fn read(json: &[u8]) -> Result<Grant, BadGrantFile> {
         used,
         vault,
         custody,
+        audit,
     } = file;
     if version != 1 {
         return Err(BadGrantFile::Version(version));
@@ -70,12 +72,14 @@ pub fn read(json: &[u8]) -> Result<Grant, BadGrantFile> {
             CustodyFile::Operator {} => Custody::Operator,
             CustodyFile::File { path } => Custody::File(path),
         },
+        audit: audit.map(audit::read).transpose()?,
     })
 }
 
 /// Writes a grant file, pretty-printed.
 pub fn write(grant: &Grant) -> Vec<u8> {
-    let Grant { identity, issued_at, expires_at, seconds_left, target, limits, used, vault, custody } = grant;
+    let Grant { identity, issued_at, expires_at, seconds_left, target, limits, used, vault, custody, audit } =
+        grant;
     let file = GrantFile {
         version: 1,
         grant: write_identity(identity),
@@ -90,6 +94,7 @@ pub fn write(grant: &Grant) -> Vec<u8> {
             Custody::Operator => CustodyFile::Operator {},
             Custody::File(path) => CustodyFile::File { path: path.clone() },
         },
+        audit: audit.as_ref().map(audit::write),
     };
     // Strings, numbers and paths made of text: nothing in it can fail to become JSON.
     serde_json::to_vec_pretty(&file).unwrap_or_default()
@@ -344,6 +349,7 @@ fn write_vault(vault: &VaultAccess) -> VaultFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AuditLog;
 
     fn grant() -> Grant {
         Grant {
@@ -386,6 +392,11 @@ mod tests {
                 token_role: "keyhole.shop.orders".into(),
             },
             custody: Custody::Operator,
+            audit: Some(AuditLog {
+                address: "keyhole-log.keyhole.svc:7446".into(),
+                server_name: "log.keyhole.internal".into(),
+                patience_millis: 1_500,
+            }),
         }
     }
 

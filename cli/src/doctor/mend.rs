@@ -125,6 +125,7 @@ pub fn mend(reason: Reason, names: &Names) -> String {
         Reason::ClockSkew => names.of_pod("get -o wide"),
         Reason::PodWaiting | Reason::ImageMissing | Reason::PodFailed => names.of_pod("describe"),
         Reason::ProxyFailed | Reason::GrantFile | Reason::VaultUnreachable => names.of_pod("logs"),
+        Reason::AuditUnreachable | Reason::AuditForgot => names.of_pod("logs"),
         Reason::AdmissionNotInForce | Reason::AdmissionUnknown => {
             "kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings -l app.kubernetes.io/name=keyhole"
                 .to_owned()

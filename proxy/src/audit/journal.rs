@@ -3,6 +3,7 @@
 //! without an end: a ticket or a proof that is dropped says that its command was cut.
 
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,17 +11,25 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::turned_away::TurnedAway;
 use super::{Decision, Intent, Outcome, Record};
 use crate::ending::{EndCause, Ending};
 use crate::metrics::Metrics;
 use crate::usage::UsageMeter;
 
-/// How long a statement waits for its record.
+/// How long a statement waits for its record, unless the grant file says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The place of a record in its proxy's stream, from 0 without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Number(u64);
+
+impl Number {
+    /// As a number.
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+}
 
 #[cfg(test)]
 impl Number {
@@ -38,7 +47,7 @@ pub enum NotRecorded {
     #[error("no record is taken now")]
     Unavailable,
     /// It was taken, and not acknowledged in time.
-    #[error("the record was not acknowledged within 2 seconds")]
+    #[error("the record was not acknowledged in time")]
     Late,
 }
 
@@ -72,6 +81,12 @@ impl Acknowledgements {
         self.told.changed.notify_waiters();
     }
 
+    /// All records below this number are kept, whatever happens now.
+    pub fn below(&self, number: u64) {
+        self.told.kept.fetch_max(number, Ordering::AcqRel);
+        self.told.changed.notify_waiters();
+    }
+
     /// Records are not kept now, so that nothing more is begun; or they are again.
     pub fn is_away(&self, away: bool) {
         self.told.away.store(away, Ordering::Release);
@@ -102,6 +117,7 @@ struct Kept {
     metrics: Metrics,
     ending: Ending,
     acknowledged: Acknowledgements,
+    patience: Duration,
     stream: Mutex<Stream>,
 }
 
@@ -110,6 +126,7 @@ struct Stream {
     next: u64,
     /// How many ends of commands were not taken.
     owed: u64,
+    turned_away: TurnedAway,
 }
 
 /// How much of a stream is on record at its close.
@@ -158,8 +175,19 @@ impl Journal {
         acknowledged: Acknowledgements,
         keeper: Box<dyn Keeper>,
     ) -> Self {
-        let stream = Mutex::new(Stream { keeper, next: 0, owed: 0 });
-        Self { kept: Arc::new(Kept { usage, metrics: Metrics::default(), ending, acknowledged, stream }) }
+        Self::patient(usage, ending, (acknowledged, PATIENCE), keeper)
+    }
+
+    /// The same, where statements wait for their records as long as that.
+    pub fn patient(
+        usage: Arc<UsageMeter>,
+        ending: Ending,
+        (acknowledged, patience): (Acknowledgements, Duration),
+        keeper: Box<dyn Keeper>,
+    ) -> Self {
+        let stream = Mutex::new(Stream { keeper, next: 0, owed: 0, turned_away: TurnedAway::new() });
+        let metrics = Metrics::default();
+        Self { kept: Arc::new(Kept { usage, metrics, ending, acknowledged, patience, stream }) }
     }
 
     /// A stream of which nothing is kept: records are counted.
@@ -214,15 +242,33 @@ impl Journal {
 
     /// Hands a record over that nobody waits for. One that is not taken is owed.
     pub fn note(&self, record: &Record<'_>) {
-        if let Record::TurnedAway { .. } = record {
-            self.kept.metrics.turned_away();
-        }
         self.kept.stream().note(record);
     }
 
-    /// Waits until everything is acknowledged, or `patience` is over. Says how much is.
+    /// A connection did not become a session. Ten of a second are on record, the others are counted.
+    pub fn turned_away(&self, session: u32, peer: SocketAddr, why: &str) {
+        self.kept.metrics.turned_away();
+        let mut stream = self.kept.stream();
+        if let Some(more) = stream.turned_away.one() {
+            stream.note(&Record::TurnedAway { session, peer, why, more });
+        }
+    }
+
+    /// Waits until everything that was handed over so far is on record.
+    pub async fn is_kept(&self) -> Result<(), NotRecorded> {
+        let Some(last) = self.kept.stream().next.checked_sub(1).map(Number) else { return Ok(()) };
+        let has_come = self.kept.acknowledged.has_come(last);
+        tokio::time::timeout(self.kept.patience, has_come).await.map_err(|_| NotRecorded::Late)
+    }
+
+    /// Puts the last record there, and waits until everything is acknowledged, or `patience` is over. Says how much is.
     pub async fn close(&self, patience: Duration) -> Completeness {
         let deadline = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
+        {
+            let mut stream = self.kept.stream();
+            let owed = stream.owed;
+            stream.note(&Record::Closed { owed });
+        }
         let last = self.kept.stream().next.checked_sub(1).map(Number);
         if let Some(last) = last {
             // What is late is told as missing.
@@ -326,7 +372,7 @@ impl<K> Ticket<K> {
         if !acknowledged.has(of) {
             let since = Instant::now();
             let has_come = acknowledged.has_come(of);
-            tokio::time::timeout(PATIENCE, has_come).await.map_err(|_| NotRecorded::Late)?;
+            tokio::time::timeout(self.open.kept.patience, has_come).await.map_err(|_| NotRecorded::Late)?;
             waited = since.elapsed();
         }
         self.open.kept.metrics.waited(waited);

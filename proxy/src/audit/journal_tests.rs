@@ -24,6 +24,8 @@ impl Keeper for Slow {
             Record::Intent { intent, .. } => intent.command.to_owned(),
             Record::Outcome { of, outcome } => format!("{} had {} rows", of.0, outcome.rows),
             Record::Cut { of } => format!("{} was cut", of.0),
+            Record::Life(_) => "life".to_owned(),
+            Record::Closed { owed } => format!("closed, {owed} owed"),
         };
         self.given.lock().unwrap().push(format!("{number} {said}"));
         Ok(())
@@ -50,7 +52,15 @@ fn bench() -> Bench {
 
 impl Bench {
     fn intent(&self) -> Intent<'_> {
-        Intent { who: &self.who, command: "COM_QUERY", text: b"SELECT 1", of: None, parameters: &[] }
+        Intent {
+            who: &self.who,
+            command: "COM_QUERY",
+            text: b"SELECT 1",
+            of: None,
+            parameters: &[],
+            known: None,
+            schema: None,
+        }
     }
 
     fn forwards(&self) -> Result<Ticket<Forwarded>, NotRecorded> {
@@ -184,7 +194,7 @@ async fn what_passes_is_in_the_figures() {
     slow.unwrap().end(&Outcome { duration: Duration::from_secs(2), ..Outcome::default() });
     bench.acknowledged.up_to(Number(2));
     bench.forwards().unwrap().recorded().await.unwrap().end(&Outcome::default());
-    bench.journal.note(&Record::TurnedAway { session: 1, peer: bench.who.peer, why: "test" });
+    bench.journal.note(&Record::TurnedAway { session: 1, peer: bench.who.peer, why: "test", more: 0 });
     let page = bench.journal.metrics().page(bench.usage.so_far());
     for line in [
         "keyhole_proxy_statements_total 1",

@@ -6,15 +6,21 @@
 //! more once the grant has ended.
 
 mod journal;
+mod keeper;
+mod turned_away;
 
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use record::What;
+use sql::Facts;
 
 use crate::rule::Rule;
 
 pub use journal::{
     Acknowledgements, Completeness, Forwarded, Journal, Keeper, Local, NotRecorded, Number, Recorded, Ticket,
 };
+pub use keeper::{LogKeeper, NoStream, Stream};
 
 /// Whose session it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +71,8 @@ pub enum Record<'a> {
         peer: SocketAddr,
         /// Why, in words for the log.
         why: &'a str,
+        /// How many before it are not on record.
+        more: u64,
     },
     /// A command, before it happens.
     Intent {
@@ -85,6 +93,13 @@ pub enum Record<'a> {
         /// The record of its intent.
         of: Number,
     },
+    /// Something of the proxy's own life.
+    Life(&'a What),
+    /// The last record: everything else is there, but for so many ends of commands.
+    Closed {
+        /// How many were not taken.
+        owed: u64,
+    },
 }
 
 /// What somebody asks for, before it happens. `Debug` shows neither text nor values.
@@ -99,6 +114,19 @@ pub struct Intent<'a> {
     pub of: Option<Number>,
     /// The values of a prepared statement's parameters.
     pub parameters: &'a [Parameter<'a>],
+    /// What the gate knows of it, where it let it pass.
+    pub known: Option<Known<'a>>,
+    /// The session's schema.
+    pub schema: Option<&'a str>,
+}
+
+/// What a gate knows of a statement that it lets pass.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// What kind of statement it is, in one word.
+    pub kind: &'static str,
+    /// What it touches.
+    pub facts: &'a Facts,
 }
 
 /// One value of a prepared statement's parameters, whatever the protocol.
@@ -180,8 +208,15 @@ mod tests {
     #[test]
     fn debug_shows_no_statement() {
         let who = Who::sample(1);
-        let intent =
-            Intent { who: &who, command: "COM_QUERY", text: b"SELECT 'secret'", of: None, parameters: &[] };
+        let intent = Intent {
+            who: &who,
+            command: "COM_QUERY",
+            text: b"SELECT 'secret'",
+            of: None,
+            parameters: &[],
+            known: None,
+            schema: None,
+        };
         let shown = format!("{intent:?}");
         assert!(!shown.contains("secret") && shown.contains("COM_QUERY"), "{shown}");
     }

@@ -15,6 +15,7 @@ mod login;
 mod moment;
 mod open;
 mod receipt;
+mod record;
 #[cfg(test)]
 mod sample;
 mod setup;
@@ -108,12 +109,12 @@ pub(crate) fn stillborn(grant_uid: String, used: Used, error: &SetupError) -> (E
 }
 
 async fn live_on<E: Engine>(setup: Setup<E>) -> (Exit, Report) {
-    let Setup { grant, vault, engine, serving, listeners, health, status } = setup;
+    let Setup { grant, vault, engine, serving, listeners, health, status, way } = setup;
     let usage = Arc::new(UsageMeter::of(grant.used, &grant.limits));
     let board = Board::new(grant.identity.uid.clone(), Arc::clone(&usage));
     let ending = Ending::new();
     tokio::spawn(serve_health(health, board.clone()));
-    let journal = Journal::counting(Arc::clone(&usage), ending.clone());
+    let journal = record::journal(way, &grant, (Arc::clone(&usage), ending.clone()), &board);
     if let Some(status) = status {
         let operator = Operator { board: board.clone(), metrics: journal.metrics(), ending: ending.clone() };
         tokio::spawn(serve_operator(status.listener, status.tls, operator));

@@ -17,7 +17,7 @@ use super::failure::{Setback, of_skew, of_unfit, of_vault, setback};
 use super::held::{Held, Leased, Owner};
 use super::login::{LoginError, Parent, log_in};
 use super::moment::Moment;
-use super::{Life, clocks, deadline};
+use super::{Life, clocks, deadline, record};
 use crate::clock;
 use crate::credential::Credential;
 use crate::engine::Engine;
@@ -77,10 +77,12 @@ pub async fn open<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Ready<E>
 /// Goes on from what is held already.
 async fn attempt<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Ready<E>, NotOpened> {
     over(life)?;
+    is_kept(life).await?;
     if held.owner.is_none() {
         own(life, held).await?;
     }
     over(life)?;
+    is_kept(life).await?;
     put_on_record(life, held).await?;
     over(life)?;
     let credential = credential(life, held).await?;
@@ -90,6 +92,15 @@ async fn attempt<E: Engine>(life: &Life<E>, held: &mut Held) -> Result<Ready<E>,
     };
     let checked = checked.map_err(|unfit| of_unfit(&unfit, &life.grant))?;
     Ok(Ready { credential, checked })
+}
+
+/// That the audit log has everything so far: first of all that this proxy begins, and its accessor before any credential is read.
+async fn is_kept<E>(life: &Life<E>) -> Result<(), NotOpened> {
+    let kept = tokio::select! {
+        _ = life.ending.began() => return Err(NotOpened::Over),
+        kept = life.journal.is_kept() => kept,
+    };
+    kept.map_err(|_| record::unreachable(&life.grant).into())
 }
 
 fn over<E>(life: &Life<E>) -> Result<(), NotOpened> {
@@ -124,6 +135,7 @@ async fn own<E>(life: &Life<E>, held: &mut Held) -> Result<(), NotOpened> {
     // ends with the time that was asked for. Another one is made.
     let answer = life.vault.create_token(parent, role, seconds).await.map_err(|error| failed(&error))?;
     let OwningToken { token, accessor, seconds } = answer.value;
+    record::owner(life, &accessor);
     let lasts = Duration::from_secs(seconds);
     let ends_at = Moment::after(lasts);
     held.owner = Some(Owner { token, accessor, ends_at });
@@ -174,6 +186,7 @@ async fn credential<E>(life: &Life<E>, held: &mut Held) -> Result<Arc<Credential
     let credential = Arc::new(Credential { user, password });
     let ours = life.grant.target.lease.owns(&lease.lease_id);
     held.lease = Some(Leased { lease_id: lease.lease_id.clone(), credential: Arc::clone(&credential) });
+    record::credential(life, &lease);
     life.board.leased(lease);
     deadline::end_before(life, lent);
     if !ours {

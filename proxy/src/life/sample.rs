@@ -40,5 +40,6 @@ pub fn grant() -> Grant {
             token_role: "keyhole.shop.orders".into(),
         },
         custody: Custody::Operator,
+        audit: None,
     }
 }

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use access::file::BadGrantFile;
-use access::{Custody, Grant, VaultAccess};
+use access::{AuditLog, Custody, Grant, VaultAccess};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use vault::{BadVaultAddress, Vault};
 
+use super::record::{NoWay, Way};
 use crate::args::Args;
 use crate::engine::{Engine, Unfit};
 use crate::identity_files::{self, IdentityFiles, LoadIdentityError};
@@ -35,6 +36,8 @@ pub struct Setup<E> {
     pub health: TcpListener,
     /// The operator's port.
     pub status: Option<Status>,
+    /// The way to the audit log.
+    pub way: Option<Way>,
 }
 
 /// The operator's port, bound, and its TLS.
@@ -79,6 +82,15 @@ pub enum SetupError {
     /// The grant's custody is the operator's, and no operator could call.
     #[error("the grant's custody is the operator's, but there is no internal-ca.crt to know it by")]
     NoOperator,
+    /// There is an audit log, and no authority to know it by.
+    #[error("the grant names an audit log, but there is no internal-ca.crt to know it by")]
+    NoAuthority,
+    /// TLS towards the audit log.
+    #[error("cannot call the audit log")]
+    Caller(#[source] ServingError),
+    /// The audit log's settings.
+    #[error("cannot use the grant's audit settings")]
+    Audit(#[source] NoWay),
     /// Vault's address or authorities.
     #[error("cannot use the grant's Vault settings")]
     Vault(#[source] BadVaultAddress),
@@ -119,6 +131,8 @@ pub async fn set_up<E: Engine>(args: &Args, grant: Grant) -> Result<Setup<E>, Se
             Some(Status { listener: listen(args.port_status).await?, tls: Arc::new(tls) })
         }
     };
+    let way = grant.audit.as_ref().map(|audit| way(audit, &grant, &serving, internal_ca_pem.as_deref()));
+    let way = way.transpose()?;
     let native = args.port_native.unwrap_or(grant.target.engine.native_port());
     let for_clients = |port| {
         let address = SocketAddr::new(args.listen_address, port);
@@ -126,7 +140,18 @@ pub async fn set_up<E: Engine>(args: &Args, grant: Grant) -> Result<Setup<E>, Se
     };
     let listeners = Listeners { native: for_clients(native)?, tls_first: for_clients(args.port_tls)? };
     let health = listen(args.port_health).await?;
-    Ok(Setup { grant, vault, engine, serving, listeners, health, status })
+    Ok(Setup { grant, vault, engine, serving, listeners, health, status, way })
+}
+
+fn way(
+    audit: &AuditLog,
+    grant: &Grant,
+    serving: &ServingIdentity,
+    internal_ca_pem: Option<&[u8]>,
+) -> Result<Way, SetupError> {
+    let ca_pem = internal_ca_pem.ok_or(SetupError::NoAuthority)?;
+    let tls = serving.calls("internal-ca.crt", ca_pem).map_err(SetupError::Caller)?;
+    Way::new(audit, grant, tls).map_err(SetupError::Audit)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, SetupError> {

@@ -221,18 +221,31 @@ async fn attend<E: Engine>(came: Came, number: u32, door: &Arc<Door>, shared: Ar
         }
         // In a box: who waits at the door takes no room for what comes behind it.
         Ok(place) => Box::pin(open(Arrival { stream, peer, port, place }, number, shared)).await,
-        Err(stopped) => Err(stopped.into()),
+        Err(stopped) => Err(Unopened { why: stopped.into(), on_record: None }),
     };
     match opened {
-        Ok(session) => Box::pin(relay::<E>(session, journal)).await,
-        Err(turned_away) => {
+        Ok((session, on_record)) => Box::pin(relay::<E>(session, on_record)).await,
+        Err(Unopened { why: turned_away, on_record }) => {
             let cause = turned_away.source().map(chain).unwrap_or_default();
             let why = turned_away.to_string();
-            journal.note(&Record::TurnedAway { session: number, peer, why: &why });
             tracing::info!(reason = why, cause, "turned away");
+            match on_record {
+                Some(mut open) => {
+                    journal.metrics().turned_away();
+                    open.why = Some(why);
+                }
+                None => journal.turned_away(number, peer, &why),
+            }
             Attended::Settled
         }
     }
+}
+
+/// A connection that did not become a session.
+struct Unopened {
+    why: TurnedAway,
+    /// Where it was known whose it is, its beginning is on record, and so will be its end.
+    on_record: Option<OpenOnRecord>,
 }
 
 /// From the first byte to a session.
@@ -240,7 +253,24 @@ async fn open<E: Engine>(
     arrival: Arrival,
     number: u32,
     shared: Arc<Shared<E>>,
-) -> Result<E::Session, TurnedAway> {
+) -> Result<(E::Session, OpenOnRecord), Unopened> {
+    let journal = shared.journal.clone();
+    let client = identify(arrival, number, shared).await;
+    let client = client.map_err(|why| Unopened { why, on_record: None })?;
+    // What a client names for its session is a statement of it already.
+    let on_record = OpenOnRecord::new(journal, E::who(&client));
+    match E::open(client).await {
+        Ok(session) => Ok((session, on_record)),
+        Err(why) => Err(Unopened { why, on_record: Some(on_record) }),
+    }
+}
+
+/// From the first byte to who it is.
+async fn identify<E: Engine>(
+    arrival: Arrival,
+    number: u32,
+    shared: Arc<Shared<E>>,
+) -> Result<E::Client, TurnedAway> {
     let (ending, socket) = (shared.ending.clone(), arrival.stream.as_fd().try_clone_to_owned()?);
     let client = tokio::select! {
         biased;
@@ -249,15 +279,13 @@ async fn open<E: Engine>(
     };
     let client = client.unwrap_or(Err(Stopped::Slow.into()))?;
     sockopt::set_socket_recv_buffer_size(&socket, SESSION_RECEIVED)?;
-    drop(socket);
-    E::open(client).await
+    Ok(client)
 }
 
 /// A session, to its end.
-async fn relay<E: Engine>(session: E::Session, journal: Journal) -> Attended {
+async fn relay<E: Engine>(session: E::Session, mut open: OpenOnRecord) -> Attended {
     let database_session = E::database_session(&session);
     tracing::info!(%database_session, "session opened");
-    let mut open = OpenOnRecord::new(journal, E::who(&session));
     let Over { reason, told } = E::relay(session).await;
     tracing::info!(reason, "session ended");
     open.why = Some(reason);

@@ -5,6 +5,7 @@ mod cgroup;
 mod gateway;
 mod machine;
 mod memory;
+mod on_record;
 mod one_proxy;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -80,6 +80,7 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
             token_role: IDENTITY.into(),
         },
         custody: Custody::File(machine.path("custody")),
+        audit: None,
     })
 }
 
@@ -145,7 +146,10 @@ impl<'a> Proxy<'a> {
         fs::create_dir_all(&identity)?;
         let sessions = Authority::new("sessions");
         let session = sessions.session(&access::session_uri(GRANT_UID), -60..3600);
-        let serving = machine.internal.server("grant.proxy.keyhole.internal");
+        let serving = machine.internal.peer("grant.proxy.keyhole.internal", &access::proxy_uri(GRANT_UID));
+        if grant.audit.is_some() {
+            fs::write(identity.join("internal-ca.crt"), &machine.internal.pem)?;
+        }
         for (path, pem) in [
             (identity.join("session-ca.crt"), &sessions.pem),
             (identity.join("tls.crt"), &serving.0),
@@ -167,6 +171,7 @@ impl<'a> Proxy<'a> {
             .arg(machine.path("last"))
             .arg(format!("--port-native={native}"))
             .arg(format!("--port-tls={}", free_port()))
+            .arg(format!("--port-status={}", free_port()))
             .arg(format!("--port-health={health}"))
             .stderr(fs::File::create(machine.path("proxy.log"))?)
             .spawn()?;

@@ -218,5 +218,6 @@ fn grant(port: u16) -> Grant {
             token_role: "keyhole.shop.orders".into(),
         },
         custody: Custody::Operator,
+        audit: None,
     }
 }

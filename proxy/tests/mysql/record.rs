@@ -46,6 +46,7 @@ impl Keeper for Books {
             ),
             Record::Outcome { of, outcome } => format!("outcome of {of:?}: {} rows", outcome.rows),
             Record::Cut { of } => format!("cut {of:?}"),
+            Record::Life(_) | Record::Closed { .. } => "life".to_owned(),
         };
         let mut book = self.book.lock().unwrap();
         book.lines.push((number, line));

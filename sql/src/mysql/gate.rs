@@ -29,7 +29,7 @@ pub struct Gate {
     columns: Vec<ColumnRule>,
     secrets: Secrets,
     loaded: Vec<String>,
-    keeps_facts: bool,
+    keeps_few: bool,
 }
 
 impl Gate {
@@ -42,7 +42,7 @@ impl Gate {
             columns: Vec::new(),
             secrets: Secrets::default(),
             loaded: Vec::new(),
-            keeps_facts: true,
+            keeps_few: false,
         }
     }
 
@@ -64,10 +64,10 @@ impl Gate {
         Self { loaded, ..self }
     }
 
-    /// The same gate, whose permits hold no facts but how many parameters there are: of a long text they are megabytes.
+    /// The same gate, whose permits hold the number of parameters and 64 tables at the most: of a long text all facts are megabytes.
     #[must_use]
-    pub fn without_facts(self) -> Self {
-        Self { keeps_facts: false, ..self }
+    pub fn with_few_facts(self) -> Self {
+        Self { keeps_few: true, ..self }
     }
 
     /// Are there column rules? Then each permit's text must be traced before it is forwarded.
@@ -125,9 +125,8 @@ impl Gate {
     fn kept(&self, text: Text) -> Text {
         let Text { decided, blanked } = text;
         let decided = match decided {
-            Decided::Forward { kind, facts, effect } if !self.keeps_facts => {
-                let facts = Facts { parameters: facts.parameters, ..Facts::default() };
-                Decided::Forward { kind, facts, effect }
+            Decided::Forward { kind, facts, effect } if self.keeps_few => {
+                Decided::Forward { kind, facts: facts.few(), effect }
             }
             decided => decided,
         };

@@ -128,7 +128,7 @@ fn a_function_of_a_component_passes_where_the_server_has_it() {
 #[test]
 fn a_permit_shares_the_text_that_came_and_keeps_facts_when_they_are_wanted() {
     let gate = Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), Allowances::default());
-    let sparing = gate.clone().without_facts();
+    let sparing = gate.clone().with_few_facts();
     for (text, same) in [("SELECT @a + ? FROM t", true), ("SELECT @a + ? FROM t /* why */", false)] {
         let text: Arc<[u8]> = text.as_bytes().into();
         let permit = |gate: &Gate| match gate.decides(&text, &Some("shop").into()) {
@@ -137,7 +137,20 @@ fn a_permit_shares_the_text_that_came_and_keeps_facts_when_they_are_wanted() {
         };
         assert_eq!(Arc::ptr_eq(&permit(&gate).shared(), &text), same);
         assert_eq!(permit(&gate).facts().tables.len(), 1);
-        assert_eq!(permit(&sparing).facts(), &Facts { parameters: 1, ..Facts::default() });
+        let tables = permit(&gate).facts().tables.clone();
+        assert_eq!(permit(&sparing).facts(), &Facts { parameters: 1, tables, ..Facts::default() });
         assert_eq!(permit(&sparing).forwarded(), permit(&gate).forwarded());
     }
+}
+
+#[test]
+fn a_gate_that_keeps_few_facts_names_64_tables_and_counts_the_others() {
+    let gate = Gate::new(Server::from_greeting("10.11.6-MariaDB").unwrap(), Allowances::default());
+    let from: Vec<String> = (0..70).map(|number| format!("SELECT 1 FROM t{number:02}")).collect();
+    let text: Arc<[u8]> = from.join(" UNION ALL ").into_bytes().into();
+    let Verdict::Forward(permit) = gate.with_few_facts().decides(&text, &Some("shop").into()) else {
+        panic!()
+    };
+    let Facts { tables, more_tables, .. } = permit.facts();
+    assert_eq!((tables.len(), *more_tables), (64, 6));
 }

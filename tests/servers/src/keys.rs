@@ -35,6 +35,15 @@ impl Authority {
         self.sign(params)
     }
 
+    /// A certificate for a DNS name and a URI, for servers that call others too.
+    pub fn peer(&self, name: &str, uri: &str) -> Leaf {
+        let mut params = CertificateParams::new([name, "localhost", "127.0.0.1"].map(str::to_owned)).unwrap();
+        params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params)
+    }
+
     /// A session certificate as the operator signs it; `valid`: seconds from now.
     pub fn session(&self, uri: &str, valid: std::ops::Range<i64>) -> Leaf {
         self.sign(session_params(&[uri], valid))

@@ -1,10 +1,11 @@
-//! Real servers on loopback for the tests of every crate: MariaDB, MySQL and Vault (OpenBao), each with TLS, on a port and
+//! Real servers on loopback for the tests of every crate: MariaDB, MySQL, Vault (OpenBao) and the audit log, each with TLS, on a port and
 //! in a folder of its own. What is started here ends with whoever started it, at the latest with the test's process.
 //!
 //! A server that does not start is a failed test: everything here panics then, with the server's log.
 
 mod keeper;
 mod keys;
+mod log;
 pub mod mysql;
 mod vault;
 
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use keys::{Authority, Leaf, session_params, signed_by};
+pub use log::{AuditLog, LOG_NAME};
 pub use vault::{Vault, bao_path};
 
 /// What a program said when it failed, or what did not come true in time.

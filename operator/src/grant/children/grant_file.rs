@@ -45,5 +45,6 @@ pub fn grant_file(parent: Parent<'_>, used: Used) -> Result<Grant, BadDigest> {
             token_role: role,
         },
         custody: Custody::Operator,
+        audit: None,
     })
 }

@@ -42,7 +42,7 @@ impl Checked {
             .with_columns(grant.target.columns.clone())
             .with_secrets(&server.secret_variables)
             .with_loaded(server.component_functions.clone())
-            .without_facts();
+            .with_few_facts();
         Ok(Self {
             pins: Pins::new(server.server.flavour, &grant.limits),
             gate: GatePool::start(gate)?,
@@ -95,8 +95,8 @@ impl Engine for MySql {
         Ok(client.permit().await?)
     }
 
-    fn who(session: &Session<Permitted>) -> &Who {
-        session.who()
+    fn who(client: &Session<Identity>) -> &Who {
+        client.who()
     }
 
     fn database_session(session: &Session<Permitted>) -> SessionId {

@@ -87,6 +87,7 @@ pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
             token_role: "keyhole.shop.orders".into(),
         },
         custody: Custody::Operator,
+        audit: None,
     }
 }
 

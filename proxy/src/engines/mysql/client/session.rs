@@ -190,6 +190,11 @@ impl Session<Secured> {
 }
 
 impl Session<Identity> {
+    /// Whose it is.
+    pub(crate) fn who(&self) -> &Who {
+        &self.state.who
+    }
+
     /// The only way to a `Permitted`: no permit, no upstream socket.
     pub(crate) async fn permit(self) -> Result<Session<Permitted>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
@@ -230,11 +235,6 @@ impl Session<Identity> {
 }
 
 impl Session<Permitted> {
-    /// Whose it is.
-    pub(crate) fn who(&self) -> &Who {
-        self.state.relay.who()
-    }
-
     /// The number of its connection at the database.
     pub(crate) fn database_session(&self) -> SessionId {
         self.state.seated.seat.database

@@ -41,7 +41,15 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
         Err(TurnedAway::Schema(refusal)) => Decision::Refused { rule: Rule::Gate(refusal.reason) },
         Err(_) => Decision::Refused { rule: Rule::Unchecked },
     };
-    let intent = Intent { who, command: COMMAND, text: schema.as_bytes(), of: None, parameters: &[] };
+    let intent = Intent {
+        who,
+        command: COMMAND,
+        text: schema.as_bytes(),
+        of: None,
+        parameters: &[],
+        known: None,
+        schema: None,
+    };
     match permitted {
         Ok(()) => {
             let recorded = match shared.journal.forwards(intent) {

@@ -15,7 +15,7 @@ use super::columns::Columns;
 use super::prepared::{Judged, Portal, Prepared, Unopened};
 use super::refused::Refused;
 use super::{Ended, Relay, Request};
-use crate::audit::Parameter;
+use crate::audit::{Known, Parameter};
 use crate::exchange::{Exchange, OnRecord};
 use crate::memory::{NoRoom, Share};
 use crate::rule::Rule;
@@ -95,7 +95,7 @@ impl Relay {
 
     async fn run_prepared(&mut self, body: &[u8], id: u32, executable: Executable<'_>) -> Result<(), Ended> {
         let Executable {
-            judged: Judged { text, session: _, kind, effect, of },
+            judged: Judged { text, session: _, kind, facts, effect, of },
             params,
             portal,
             _values: values,
@@ -103,7 +103,8 @@ impl Relay {
         let long_data = self.database.belief.statements.take_long_data(id);
         let parameters = for_record(params.values, &long_data.pieces);
         let text: &[u8] = if of.is_some() { &[] } else { &text };
-        let request = Request { command: EXECUTE, text, of, parameters: &parameters };
+        let known = Some(Known { kind: kind.word(), facts: &facts });
+        let request = Request { command: EXECUTE, text, of, parameters: &parameters, known };
         if let Err(ended) = self.begin_as(kind, request).await {
             if !long_data.pieces.is_empty() {
                 // The database still has the pieces: until the client resets the statement it is not executed with them.

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use access::EndReason;
 use rustls::pki_types::CertificateDer;
+use sql::mysql::Permit;
 use tokio::time::Instant;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::connect::collation::Utf8Collation;
@@ -33,7 +34,7 @@ pub use ended::Ended;
 pub(super) use prepared::Statements;
 
 use crate::alarm::Alarm;
-use crate::audit::{Decision, Intent, NotRecorded, Number, Parameter, Recorded, SqlError, Who};
+use crate::audit::{Decision, Intent, Known, NotRecorded, Number, Parameter, Recorded, SqlError, Who};
 use crate::bytes::Stream;
 use crate::database::Opened;
 use crate::ending::EndCause;
@@ -114,17 +115,25 @@ struct Request<'a> {
     /// The record of the command that it goes on with.
     of: Option<Number>,
     parameters: &'a [Parameter<'a>],
+    /// What the gate knows of it.
+    known: Option<Known<'a>>,
 }
 
 impl<'a> Request<'a> {
     /// A command that has no text.
     fn plain(command: &'static str) -> Self {
-        Self { command, text: &[], of: None, parameters: &[] }
+        Self { command, text: &[], of: None, parameters: &[], known: None }
+    }
+
+    /// The same, and the gate lets it pass.
+    fn permitted(self, permit: &'a Permit) -> Self {
+        let known = Known { kind: permit.kind().word(), facts: permit.facts() };
+        Self { known: Some(known), ..self }
     }
 
     /// A command with a text, or a name in its place.
     fn text(command: &'static str, text: &'a [u8]) -> Self {
-        Self { command, text, of: None, parameters: &[] }
+        Self { command, text, of: None, parameters: &[], known: None }
     }
 }
 
@@ -205,8 +214,10 @@ impl Relay {
 
     /// Hands the intent over. The command may go to the database in the same moment; its client is answered once it is confirmed.
     fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
-        let Request { command, text, of, parameters } = request;
-        let (intent, asked_at) = (Intent { who: &self.who, command, text, of, parameters }, Instant::now());
+        let Request { command, text, of, parameters, known } = request;
+        let schema = self.database.belief.schema();
+        let intent = Intent { who: &self.who, command, text, of, parameters, known, schema };
+        let asked_at = Instant::now();
         let journal = &self.shared.journal;
         let on_record = match decision {
             Decision::Forwarded => journal.forwards(intent).map(OnRecord::Waits),

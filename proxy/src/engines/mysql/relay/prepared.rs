@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use sql::Facts;
 use sql::mysql::{Session, SessionEffect, StatementKind};
 use wire::mysql::command::execute_params::{ParameterType, Statement};
 
@@ -39,6 +40,8 @@ pub(super) struct Judged {
     pub session: Session,
     /// What kind of statement it is.
     pub kind: StatementKind,
+    /// What it touches.
+    pub facts: Arc<Facts>,
     /// What an execution does to the session.
     pub effect: SessionEffect,
     /// The record of its preparation, which has the text.
@@ -286,7 +289,8 @@ mod tests {
 
     fn judged(text: Arc<[u8]>) -> Judged {
         let kind = StatementKind::Query;
-        Judged { text, session: Session::default(), kind, effect: SessionEffect::None, of: None }
+        let facts = Arc::default();
+        Judged { text, session: Session::default(), kind, facts, effect: SessionEffect::None, of: None }
     }
 
     fn with_one(ledger: &Ledger, parameters: u16) -> Statements {

@@ -1,6 +1,8 @@
 //! Statements, COM_STMT_PREPARE and COM_INIT_DB: what the gate decides about. The gate's word is final; here it is
 //! carried out.
 
+use std::sync::Arc;
+
 use sql::mysql::{LocalAnswer, Permit, Session, SessionEffect, SqlMode, StatementKind, Verdict};
 use sql::{Reason, Refusal};
 use wire::mysql::command;
@@ -53,7 +55,7 @@ impl Relay {
         if let Some(refused) = self.used_up() {
             return self.refuse(request, refused).await;
         }
-        self.begin_as(permit.kind(), request).await?;
+        self.begin_as(permit.kind(), request.permitted(permit)).await?;
         let query = command::encode_query(permit.forwarded());
         self.unsettle(&permit.effect());
         let answered = self.forward_masked(&query, Answer::Query, UsedBefore::default(), masks).await?;
@@ -103,14 +105,16 @@ impl Relay {
             let refused = Refused::new(Rule::TooManyStatements, message);
             return self.refuse(request, refused).await;
         };
-        self.begin_ahead(request, Decision::Forwarded)?;
+        self.begin_ahead(request.permitted(&permit), Decision::Forwarded)?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         match (answered.prepared, answered.end) {
             (Some(prepared), End::Done) => {
                 // The text as the client sent it, which mostly is the permit's.
                 let text = if permit.forwarded() == text { permit.shared() } else { text.into() };
                 let of = self.exchange.as_ref().and_then(Exchange::number);
-                let judged = Judged { text, session, kind: permit.kind(), effect: permit.effect(), of };
+                let facts = Arc::new(permit.facts().clone());
+                let (kind, effect) = (permit.kind(), permit.effect());
+                let judged = Judged { text, session, kind, facts, effect, of };
                 let statement = Prepared::new(judged, prepared.parameters, room);
                 self.database.belief.statements.insert(prepared.id, statement);
             }

@@ -1,0 +1,152 @@
+//! The audit log beside the proxy: nothing is seen before it is on its disk, and everything is there afterwards.
+
+use std::io::{BufRead, BufReader, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use record::kinds::proxy::{Decision, End, Outcome, Statement};
+use record::{Head, Record, What};
+use servers::{AuditLog, LOG_NAME, until};
+use tlog::{Bundle, Hash, Holds, Note, TileName};
+
+use crate::machine::{Machine, Privileges};
+use crate::one_proxy::{Proxy, grant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn grant_on_record(machine: &Machine, log: &AuditLog) -> anyhow::Result<access::Grant> {
+    let audit =
+        access::AuditLog { address: log.address(), server_name: LOG_NAME.into(), patience_millis: 2_000 };
+    Ok(access::Grant { audit: Some(audit), ..grant(machine, 600)? })
+}
+
+/// The records of the tree, as a stranger reads them; each in its place in its stream.
+fn records(log: &AuditLog) -> anyhow::Result<Vec<Record>> {
+    let read = |path: &str| std::fs::read(log.folder().join(path)).with_context(|| path.to_owned());
+    let note: Note = String::from_utf8(read("checkpoint")?)?.parse()?;
+    let checkpoint: tlog::Checkpoint = note.text().parse()?;
+    let (mut records, mut heads) = (Vec::new(), std::collections::BTreeMap::<_, Head>::new());
+    for name in TileName::all(checkpoint.size).filter(|name| name.holds == Holds::Entries) {
+        let bytes = read(&name.to_string())?;
+        for entry in Bundle::parse(name, &bytes)?.entries() {
+            let record = Record::decode(entry)?;
+            let head = heads.entry(record.stream.clone()).or_default();
+            *head = head.after(&record, Hash::of_leaf(entry))?;
+            records.push(record);
+        }
+    }
+    Ok(records)
+}
+
+fn kinds(records: &[Record]) -> Vec<&'static str> {
+    let proxies = records.iter().filter(|record| record.stream.grant().is_some());
+    proxies.map(|record| record.what.kind().1).collect()
+}
+
+#[test]
+fn a_grant_is_on_record_from_its_beginning_to_its_end() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut log = AuditLog::start(&machine.internal);
+    let mut proxy = Proxy::start(&machine, &grant_on_record(&machine, &log)?)?;
+    proxy.is_ready()?;
+    assert_eq!(proxy.runs("SELECT note FROM orders")?.stdout, b"first\nsecond\n");
+    assert!(!proxy.runs("DELETE FROM orders")?.status.success());
+    proxy.terminate()?;
+    assert_eq!(proxy.ends()?.code, Some(0));
+    log.stop();
+    let records = records(&log)?;
+    let kinds = kinds(&records);
+    assert_eq!(kinds[..4], ["open", "owner", "credential", "session-open"]);
+    assert_eq!(kinds.last(), Some(&"close"));
+    let statements: Vec<&Statement> = records
+        .iter()
+        .filter_map(
+            |record| if let What::Statement(statement) = &record.what { Some(statement) } else { None },
+        )
+        .collect();
+    let read = statements.iter().find(|one| one.tables.is_some()).context("a statement with tables")?;
+    assert_eq!((read.decision, read.kind.as_deref()), (Decision::Forwarded, Some("query")));
+    assert_eq!(read.tables.as_ref().map(|tables| tables.names.clone()), Some(vec!["shop.orders".into()]));
+    assert_eq!(read.schema.as_deref(), Some("shop"));
+    let refused = statements.iter().find(|one| one.decision == Decision::Refused).context("a refusal")?;
+    assert!(refused.rule.is_some() && refused.text.is_some());
+    let outcomes: Vec<&Outcome> = records
+        .iter()
+        .filter_map(|record| if let What::Outcome(outcome) = &record.what { Some(outcome) } else { None })
+        .collect();
+    assert_eq!(outcomes.len(), statements.len(), "each has its outcome");
+    assert!(outcomes.iter().any(|outcome| outcome.rows.get() == 2 && outcome.end == End::Answered));
+    let everything = std::fs::read_dir(log.folder().join("tile/entries/000.p"))?.count();
+    assert_eq!(everything, 1, "one bundle");
+    Ok(())
+}
+
+#[test]
+fn a_proxy_is_not_ready_before_the_log_has_it_on_record() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut log = AuditLog::start(&machine.internal);
+    log.kill();
+    let mut proxy = Proxy::start(&machine, &grant_on_record(&machine, &log)?)?;
+    until("it says so", PATIENCE, || proxy.log().contains("AuditUnreachable"))?;
+    assert!(!machine.path("custody").exists(), "no token was made");
+    assert_eq!(proxy.health("/readyz"), Some(503));
+    log.start_again();
+    proxy.is_ready()
+}
+
+#[test]
+fn a_log_that_is_frozen_shows_nothing_and_costs_statements_not_sessions() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let log = AuditLog::start(&machine.internal);
+    let mut proxy = Proxy::start(&machine, &grant_on_record(&machine, &log)?)?;
+    proxy.is_ready()?;
+    let mut session = proxy.session()?;
+    let mut input = session.stdin.take().context("stdin")?;
+    let mut output = BufReader::new(session.stdout.take().context("stdout")?).lines();
+    let mut errors = BufReader::new(session.stderr.take().context("stderr")?).lines();
+    writeln!(input, "SELECT 'before';")?;
+    assert_eq!(output.next().context("a row")??, "before");
+    log.freeze();
+    for _ in 0..2 {
+        let asked = Instant::now();
+        writeln!(input, "SELECT 'frozen';")?;
+        let error = errors.by_ref().map_while(Result::ok).find(|line| line.contains("ERROR"));
+        let error = error.context("an error")?;
+        assert!(error.contains("1105") && error.contains("could not be put on record"), "{error}");
+        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    }
+    log.thaw();
+    let thawed = Instant::now();
+    until("statements pass again", PATIENCE, || {
+        proxy.runs("SELECT 'another'").is_ok_and(|ran| ran.stdout == b"another\n")
+    })?;
+    assert!(thawed.elapsed() < Duration::from_secs(3), "{:?}", thawed.elapsed());
+    writeln!(input, "SELECT 'after';")?;
+    drop(input);
+    let rest: Vec<String> = output.collect::<Result<_, _>>()?;
+    assert_eq!(rest, ["after"], "the session has survived, and nothing of what was refused is shown");
+    session.wait()?;
+    Ok(())
+}
+
+#[test]
+fn what_was_said_while_the_log_was_killed_is_there_once() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut log = AuditLog::start(&machine.internal);
+    let mut proxy = Proxy::start(&machine, &grant_on_record(&machine, &log)?)?;
+    proxy.is_ready()?;
+    for _ in 0..3 {
+        assert!(proxy.runs("SELECT 1")?.status.success());
+        log.kill();
+        log.start_again();
+        until("statements pass again", PATIENCE, || {
+            proxy.runs("SELECT 2").is_ok_and(|ran| ran.status.success())
+        })?;
+    }
+    proxy.terminate()?;
+    proxy.ends()?;
+    log.stop();
+    let records = records(&log)?;
+    assert_eq!(kinds(&records).iter().filter(|kind| **kind == "close").count(), 1);
+    Ok(())
+}
