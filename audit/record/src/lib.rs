@@ -1,5 +1,5 @@
 //! What is on record, as a format: the kinds of records, their one text, how the records of a writer follow each other, what is kept of a
-//! statement's text, and the frames by which records travel to the log.
+//! statement's text, the files of texts beside the tree, and the frames by which records travel to the log.
 //!
 //! Pure: values in, bytes out; no clock, disk, network or randomness. Nothing here panics on any input. One value has one text (RFC 8785),
 //! and a reader takes no other: see [`Record::decode`].
@@ -13,6 +13,7 @@ mod record;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
 mod text;
+pub mod texts;
 mod time;
 mod what;
 
