@@ -1,0 +1,81 @@
+//! Reads the files of a tree of one size. A file that has grown since, so that its partial form is gone, is read from its whole form: of
+//! that only the part counts which the tree of this size has.
+
+use record::texts::{BadTexts, Texts};
+use tlog::{BadBundle, Bundle, Hash, Tile, TileName, WIDTH};
+
+use crate::source::Source;
+use crate::verify::Unreadable;
+
+/// The bytes of a file, and the name that they were found under.
+pub(crate) struct Found {
+    name: TileName,
+    width: usize,
+    bytes: Vec<u8>,
+}
+
+/// The hashes of a tile, or what is wrong with its bytes.
+pub(crate) type Hashes = Result<Vec<Hash>, String>;
+
+/// The files of a log.
+pub(crate) struct Files<'s, S> {
+    source: &'s S,
+}
+
+impl<'s, S: Source> Files<'s, S> {
+    pub(crate) fn of(source: &'s S) -> Self {
+        Self { source }
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Unreadable<S::Error>> {
+        self.source.read(path).map_err(|source| Unreadable::Source { path: path.to_owned(), source })
+    }
+
+    /// The bytes of a tile, a bundle, or (by `path`) of what goes with a bundle.
+    fn find(
+        &self,
+        name: TileName,
+        path: impl Fn(TileName) -> Option<String>,
+    ) -> Result<Option<Found>, Unreadable<S::Error>> {
+        for found in [name, name.whole()] {
+            let Some(path) = path(found) else { continue };
+            if let Some(bytes) = self.read(&path)? {
+                return Ok(Some(Found { name: found, width: usize::from(name.width), bytes }));
+            }
+            if name.width == WIDTH {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn bundle(&self, name: TileName) -> Result<Option<Found>, Unreadable<S::Error>> {
+        self.find(name, |name| Some(name.to_string()))
+    }
+
+    pub(crate) fn texts(&self, bundle: TileName) -> Result<Option<Found>, Unreadable<S::Error>> {
+        self.find(bundle, Texts::path)
+    }
+
+    /// The hashes of a tile.
+    pub(crate) fn tile(&self, name: TileName) -> Result<Option<Hashes>, Unreadable<S::Error>> {
+        let Some(Found { name, width, bytes }) = self.find(name, |name| Some(name.to_string()))? else {
+            return Ok(None);
+        };
+        let hashes =
+            Tile::parse(name, &bytes).map(|tile| tile.hashes().iter().copied().take(width).collect());
+        Ok(Some(hashes.map_err(|error| error.to_string())))
+    }
+}
+
+impl Found {
+    pub(crate) fn entries(&self) -> Result<Vec<&[u8]>, BadBundle> {
+        let bundle = Bundle::parse(self.name, &self.bytes)?;
+        Ok(bundle.entries().iter().copied().take(self.width).collect())
+    }
+
+    pub(crate) fn opened(&self) -> Result<Vec<Option<&[u8]>>, BadTexts> {
+        let texts = Texts::parse(self.name, &self.bytes)?;
+        Ok(texts.texts().iter().copied().take(self.width).collect())
+    }
+}

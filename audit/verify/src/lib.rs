@@ -1,0 +1,19 @@
+//! Reads an audit log that somebody else keeps: verifies all of it, tells the story of one grant, and writes its records for other
+//! programs.
+//!
+//! Pure: it works over a [`Source`] of files and public keys alone; no clock, disk, network or Kubernetes. What it reads it does not
+//! trust: a file may be missing, torn, altered, or made by a log that lies.
+
+mod files;
+mod finding;
+mod notice;
+mod records;
+mod report;
+mod source;
+mod verify;
+
+pub use finding::{Finding, Wrong};
+pub use notice::Notice;
+pub use report::{Report, Verdict};
+pub use source::Source;
+pub use verify::{Options, Progress, Unreadable, verify};

@@ -1,0 +1,172 @@
+//! What an auditor should know of a log in which it is not wrong.
+
+use std::fmt;
+
+use record::{StreamName, Uid};
+use serde::Serialize;
+
+/// Something to know. Its text is a sentence; its JSON is for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "notice", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Notice {
+    /// The log begins later than at its first entry.
+    Pruned {
+        /// The first entry that is there.
+        from: u64,
+    },
+    /// An older checkpoint about entries that were pruned.
+    OlderUnproved {
+        /// How many entries it had.
+        before: u64,
+    },
+    /// Numbers of terms that nobody wrote under.
+    TermsUnseen {
+        /// The first of them.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// No operator wrote anything.
+    NoOperator,
+    /// A clock that runs ahead of a witness.
+    ClockAhead {
+        /// The first such entry of the stream.
+        index: u64,
+        /// The stream.
+        stream: StreamName,
+        /// By how many seconds.
+        seconds: i64,
+    },
+    /// A clock that went back.
+    ClockBack {
+        /// The first such entry of the stream.
+        index: u64,
+        /// The stream.
+        stream: StreamName,
+        /// By how many seconds.
+        seconds: i64,
+    },
+    /// A log that goes on with another one.
+    Successor {
+        /// The entry that says so.
+        index: u64,
+        /// The log before.
+        origin: String,
+        /// The size of its last anchored checkpoint.
+        size: u64,
+    },
+    /// Records that are lost, as somebody accepted.
+    Lost {
+        /// The entry that says so.
+        index: u64,
+        /// The first index that is missing.
+        from: u64,
+        /// The last that is known.
+        to: u64,
+        /// What was found.
+        why: String,
+    },
+    /// Texts that this copy has not.
+    TextsUnopened {
+        /// The grant.
+        grant: Uid,
+        /// How many.
+        count: u64,
+    },
+    /// Texts that were erased, and that this copy still has.
+    TextsKept {
+        /// The grant.
+        grant: Uid,
+        /// How many.
+        count: u64,
+    },
+    /// Records that a proxy could not hand over.
+    Owed {
+        /// The stream.
+        stream: StreamName,
+        /// How many, as the proxy says.
+        count: u64,
+    },
+    /// A stream that its grant's receipt does not count.
+    Uncounted {
+        /// The stream.
+        stream: StreamName,
+        /// How many records the log has of it.
+        count: u64,
+    },
+    /// A proxy of whose stream nothing is there yet.
+    PodAwaited {
+        /// The entry that names it.
+        index: u64,
+        /// The grant.
+        grant: Uid,
+    },
+}
+
+impl Notice {
+    /// The grant that it is about, where it is about one.
+    pub fn grant(&self) -> Option<&Uid> {
+        match self {
+            Self::TextsUnopened { grant, .. }
+            | Self::TextsKept { grant, .. }
+            | Self::PodAwaited { grant, .. } => Some(grant),
+            Self::ClockAhead { stream, .. }
+            | Self::ClockBack { stream, .. }
+            | Self::Owed { stream, .. }
+            | Self::Uncounted { stream, .. } => stream.grant(),
+            Self::Pruned { .. }
+            | Self::OlderUnproved { .. }
+            | Self::TermsUnseen { .. }
+            | Self::NoOperator
+            | Self::Successor { .. }
+            | Self::Lost { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pruned { from } => write!(f, "the log was pruned: it is read from entry {from} on"),
+            Self::OlderUnproved { before } => {
+                write!(f, "the older checkpoint, of {before} entries, cannot be compared: they were pruned")
+            }
+            Self::TermsUnseen { from, to } => write!(
+                f,
+                "no operator wrote under the terms {from} to {to}: a leader that wrote nothing, or a whole term is missing"
+            ),
+            Self::NoOperator => {
+                f.write_str("no operator wrote into this log: which proxies there were, they say alone")
+            }
+            Self::ClockAhead { index, stream, seconds } => write!(
+                f,
+                "from entry {index} on the clock of {stream} is {seconds} s ahead of the witness of this checkpoint"
+            ),
+            Self::ClockBack { index, stream, seconds } => {
+                write!(f, "at entry {index} the clock of {stream} goes back by {seconds} s")
+            }
+            Self::Successor { index, origin, size } => write!(
+                f,
+                "entry {index}: this log goes on with {origin}, of which {size} entries were anchored and later ones are lost"
+            ),
+            Self::Lost { index, from, to, why } => {
+                write!(f, "entry {index}: entries {from} to {to} are lost, and that was accepted ({why})")
+            }
+            Self::TextsUnopened { grant, count } => {
+                write!(f, "grant {grant}: this copy has none of its {count} texts")
+            }
+            Self::TextsKept { grant, count } => {
+                write!(f, "grant {grant}: this copy has {count} of its texts, which were erased since")
+            }
+            Self::Owed { stream, count } => {
+                write!(f, "the proxy of {stream} says that {count} of its records did not come into the log")
+            }
+            Self::Uncounted { stream, count } => {
+                write!(f, "the receipt does not count {stream}, of which the log has {count} records")
+            }
+            Self::PodAwaited { index, grant } => {
+                write!(f, "entry {index}, grant {grant}: nothing is there yet of the proxy that it names")
+            }
+        }
+    }
+}

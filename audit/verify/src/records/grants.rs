@@ -1,0 +1,247 @@
+//! What is known of each grant: its proxies, its end, what its receipt counts, and its texts.
+
+use std::collections::{HashMap, HashSet};
+
+use record::kinds::operator::{self, Pod, Receipt};
+use record::{StreamName, Time, Uid};
+
+use super::print::Print;
+use super::stream::Stream;
+use super::{At, grant_of};
+use crate::finding::{Finding, Wrong};
+use crate::notice::Notice;
+use crate::report::{Counts, Found};
+
+/// How long after the operator named a proxy its stream may be missing at the end of a log, in microseconds: the two write each for
+/// itself.
+const AWAITED: i64 = 60_000_000;
+
+/// All grants.
+#[derive(Default)]
+pub(super) struct Grants {
+    known: HashMap<Uid, Grant>,
+    /// The latest time of any record.
+    latest: Option<Time>,
+}
+
+/// One.
+#[derive(Default)]
+struct Grant {
+    owners: Vec<Print>,
+    pods: Vec<Proxy>,
+    has_ended: bool,
+    receipts: Vec<Counted>,
+    texts: Texts,
+}
+
+/// A proxy that the operator named.
+struct Proxy {
+    accessor: Print,
+    index: u64,
+    stream: StreamName,
+    at: Time,
+    name: String,
+}
+
+/// What a receipt counts.
+struct Counted {
+    index: u64,
+    stream: StreamName,
+    streams: Vec<operator::Stream>,
+}
+
+/// The texts of a grant. They have one key, so they are opened for a copy, and erased, together.
+#[derive(Default)]
+struct Texts {
+    there: u64,
+    absent: u64,
+    /// The first that is absent.
+    first: Option<u64>,
+    erased: u64,
+    kept: u64,
+}
+
+impl Grants {
+    fn of(&mut self, grant: &Uid) -> &mut Grant {
+        if !self.known.contains_key(grant) {
+            self.known.insert(grant.clone(), Grant::default());
+        }
+        self.known.entry(grant.clone()).or_default()
+    }
+
+    fn about(&mut self, at: At<'_>) -> Option<&mut Grant> {
+        self.latest = self.latest.max(Some(at.record.at));
+        let grant = at.record.grant.as_ref()?;
+        Some(self.of(grant))
+    }
+
+    /// A proxy put its token's accessor on record.
+    pub(super) fn owner(&mut self, at: At<'_>, accessor: Print) {
+        if let Some(grant) = self.about(at) {
+            grant.owners.push(accessor);
+        }
+    }
+
+    /// Whether the operator has named the proxy with this token.
+    pub(super) fn has_pod(&self, at: At<'_>, accessor: Print) -> bool {
+        let grant = at.record.grant.as_ref().and_then(|grant| self.known.get(grant));
+        grant.is_some_and(|grant| grant.pods.iter().any(|pod| pod.accessor == accessor))
+    }
+
+    /// The operator names a proxy.
+    pub(super) fn pod(&mut self, pod: &Pod, at: At<'_>, found: &mut Found<'_>) {
+        if grant_of(at, found).is_none() {
+            return;
+        }
+        let accessor = Print::of(&pod.accessor);
+        let (name, stream) = (pod.name.clone(), at.record.stream.clone());
+        if let Some(grant) = self.about(at) {
+            grant.pods.push(Proxy { accessor, index: at.index, stream, at: at.record.at, name });
+        }
+    }
+
+    pub(super) fn ended(&mut self, at: At<'_>, found: &mut Found<'_>) {
+        if grant_of(at, found).is_some()
+            && let Some(grant) = self.about(at)
+        {
+            grant.has_ended = true;
+        }
+    }
+
+    /// `is_whole`: nothing before it can be missing unseen.
+    pub(super) fn receipt(&mut self, receipt: &Receipt, is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
+        let Some(uid) = grant_of(at, found) else { return };
+        for named in receipt.streams.iter().map(|counted| &counted.stream) {
+            if named.grant() != Some(&uid) {
+                found.wrong(at.finding(Wrong::ReceiptForeign { named: named.clone() }));
+            }
+        }
+        let Some(grant) = self.about(at) else { return };
+        if is_whole && !grant.has_ended {
+            found.wrong(at.finding(Wrong::StepMissing { kind: at.kind(), before: "end".to_owned() }));
+        }
+        let (index, stream, streams) = (at.index, at.record.stream.clone(), receipt.streams.clone());
+        grant.receipts.push(Counted { index, stream, streams });
+    }
+
+    pub(super) fn text_is_there(&mut self, at: At<'_>) {
+        if let Some(Grant { texts, .. }) = self.about(at) {
+            texts.there = texts.there.saturating_add(1);
+        }
+    }
+
+    pub(super) fn text_is_absent(&mut self, at: At<'_>) {
+        if let Some(Grant { texts, .. }) = self.about(at) {
+            texts.absent = texts.absent.saturating_add(1);
+            texts.first = texts.first.or(Some(at.index));
+        }
+    }
+
+    /// The texts of a grant are erased: those that stand before.
+    pub(super) fn erase(&mut self, at: At<'_>, found: &mut Found<'_>) {
+        if grant_of(at, found).is_none() {
+            return;
+        }
+        if let Some(Grant { texts, .. }) = self.about(at) {
+            let Texts { there, absent, erased, kept, .. } = *texts;
+            let (erased, kept) = (erased.saturating_add(absent), kept.saturating_add(there));
+            *texts = Texts { there: 0, absent: 0, first: None, erased, kept };
+        }
+    }
+
+    /// Compares what the grants' records say of streams with the streams.
+    pub(super) fn end(
+        self,
+        streams: &HashMap<StreamName, Stream>,
+        counts: &mut Counts,
+        found: &mut Found<'_>,
+    ) {
+        let Self { known, latest } = self;
+        counts.grants = super::of(known.len());
+        let mut grants: Vec<(Uid, Grant)> = known.into_iter().collect();
+        grants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut counted: HashSet<&StreamName> = HashSet::new();
+        let mut with_receipt: HashSet<&Uid> = HashSet::new();
+        for (uid, Grant { owners, pods, receipts, texts, has_ended: _ }) in &grants {
+            for pod in pods.iter().filter(|pod| !owners.contains(&pod.accessor)) {
+                pod.is_missing(uid, latest.filter(|_| receipts.is_empty()), found);
+            }
+            texts.end(uid, counts, found);
+            for receipt in receipts {
+                with_receipt.insert(uid);
+                counted.extend(receipt.streams.iter().map(|counted| &counted.stream));
+                receipt.compare(uid, streams, found);
+            }
+        }
+        let mut uncounted: Vec<(&StreamName, &Stream)> = streams
+            .iter()
+            .filter(|(name, stream)| {
+                let has_receipt = name.grant().is_some_and(|grant| with_receipt.contains(grant));
+                stream.is_closed && has_receipt && !counted.contains(name)
+            })
+            .collect();
+        uncounted.sort_unstable_by_key(|(name, _)| *name);
+        for (stream, Stream { head, .. }) in uncounted {
+            found.notice(Notice::Uncounted { stream: stream.clone(), count: head.count.get() });
+        }
+    }
+}
+
+impl Proxy {
+    /// There is no stream of it. While its grant has no receipt, `latest` says when it may still come.
+    fn is_missing(&self, grant: &Uid, latest: Option<Time>, found: &mut Found<'_>) {
+        let Self { index, stream, at, name, accessor: _ } = self;
+        let since = latest.map_or(AWAITED, |latest| latest.micros().saturating_sub(at.micros()));
+        if since < AWAITED {
+            found.notice(Notice::PodAwaited { index: *index, grant: grant.clone() });
+            return;
+        }
+        found.wrong(Finding {
+            index: Some(*index),
+            grant: Some(grant.clone()),
+            stream: Some(stream.clone()),
+            wrong: Wrong::PodWithoutStream { pod: name.clone() },
+        });
+    }
+}
+
+impl Counted {
+    fn compare(&self, grant: &Uid, streams: &HashMap<StreamName, Stream>, found: &mut Found<'_>) {
+        let Self { index, stream, streams: counted } = self;
+        for operator::Stream { count, head, stream: named } in counted {
+            let named = named.clone();
+            let said = count.get();
+            let wrong = match streams.get(&named).map(|stream| stream.head) {
+                None if said > 0 => Wrong::NoStream { named },
+                None => continue,
+                Some(has) if has.count != *count => {
+                    Wrong::ReceiptCount { named, said, found: has.count.get() }
+                }
+                Some(has) if has.last != Some(*head) => Wrong::ReceiptHead { named },
+                Some(_) => continue,
+            };
+            let (grant, stream) = (Some(grant.clone()), Some(stream.clone()));
+            found.wrong(Finding { index: Some(*index), grant, stream, wrong });
+        }
+    }
+}
+
+impl Texts {
+    /// Of a grant that has some here, each must be; of one that has none, they were not opened for this copy.
+    fn end(&self, grant: &Uid, counts: &mut Counts, found: &mut Found<'_>) {
+        let Self { there, absent, first, erased, kept } = *self;
+        counts.texts = counts.texts.saturating_add(there).saturating_add(kept);
+        counts.texts_erased = counts.texts_erased.saturating_add(erased);
+        counts.texts_absent = counts.texts_absent.saturating_add(absent);
+        let grant = || grant.clone();
+        if absent > 0 && there > 0 {
+            let wrong = Wrong::TextsMissing { count: absent };
+            found.wrong(Finding { index: first, grant: Some(grant()), stream: None, wrong });
+        } else if absent > 0 {
+            found.notice(Notice::TextsUnopened { grant: grant(), count: absent });
+        }
+        if kept > 0 {
+            found.notice(Notice::TextsKept { grant: grant(), count: kept });
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The life of a proxy, as its stream tells it: owner, credential, sessions, statements and how they went.
+//!
+//! What a stream may not do: read a credential before owner and pod are on record, open a session without one, ask a second thing in a
+//! session before the first has an outcome, or close with anything left open. What it may: break off at any record, for a proxy can be
+//! killed. Then every session may have one statement without outcome.
+
+use std::collections::{BTreeMap, HashMap};
+
+use record::kinds::proxy::{Close, SessionOpen, Statement};
+use record::{Record, What};
+
+use super::grants::Grants;
+use super::print::Print;
+use super::{At, of};
+use crate::finding::Wrong;
+use crate::notice::Notice;
+use crate::report::Found;
+
+/// What a life is compared with.
+pub(super) struct Surroundings<'g> {
+    pub grants: &'g mut Grants,
+    /// Whether an operator writes into this log: beside a proxy that runs alone there is none.
+    pub has_operator: bool,
+}
+
+/// One session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Session {
+    Open,
+    Closed,
+}
+
+/// A proxy whose stream is not closed.
+pub(super) struct Life {
+    /// Whether records of it are missing, so that it may say what does not follow from the others.
+    is_partial: bool,
+    /// Whether it runs in a pod, which an operator made.
+    has_pod: bool,
+    owner: Option<Print>,
+    has_credential: bool,
+    sessions: HashMap<u64, Session>,
+    /// Statements without outcome, and whose session's they are.
+    running: BTreeMap<u64, u64>,
+    statements: Numbers,
+}
+
+impl Life {
+    pub(super) fn new(record: &Record) -> Self {
+        let has_pod = matches!(&record.what, What::Open(open) if open.pod.is_some());
+        Self {
+            is_partial: record.n.get() > 0,
+            has_pod,
+            owner: None,
+            has_credential: false,
+            sessions: HashMap::new(),
+            running: BTreeMap::new(),
+            statements: Numbers::from(record.n.get()),
+        }
+    }
+
+    /// Records of it are missing.
+    pub(super) fn has_gaps(&mut self) {
+        self.is_partial = true;
+    }
+
+    /// How many statements have no outcome.
+    pub(super) fn without_outcome(&self) -> u64 {
+        of(self.running.len())
+    }
+
+    pub(super) fn take(&mut self, at: At<'_>, around: &mut Surroundings<'_>, found: &mut Found<'_>) {
+        match &at.record.what {
+            What::Open(_) if at.record.n.get() > 0 => found.wrong(at.finding(Wrong::BeginsAgain)),
+            What::Owner(owner) => {
+                self.owner = Some(Print::of(&owner.accessor));
+                around.grants.owner(at, Print::of(&owner.accessor));
+            }
+            What::Credential(_) => self.credential(at, around, found),
+            What::SessionOpen(session) => self.session_open(session, at, found),
+            What::Statement(statement) => self.statement(statement, at, found),
+            What::Outcome(outcome) => self.outcome(outcome.of.get(), at, found),
+            What::Fetch(outcome) => self.fetch(outcome.of.get(), at, found),
+            What::SessionClose(session) => {
+                let open = self.sessions.insert(session.session.get(), Session::Closed);
+                if open != Some(Session::Open) {
+                    self.unless_partial(at, Wrong::SessionUnknown { session: session.session.get() }, found);
+                }
+            }
+            What::Close(close) => self.close(close, at, found),
+            What::Open(_)
+            | What::SessionRefused(_)
+            | What::Violation(_)
+            | What::Budget(_)
+            | What::Proofs(_) => {}
+            // What others write is in no proxy's stream: its record would not have been read.
+            _ => {}
+        }
+    }
+
+    fn unless_partial(&self, at: At<'_>, wrong: Wrong, found: &mut Found<'_>) {
+        if !self.is_partial {
+            found.wrong(at.finding(wrong));
+        }
+    }
+
+    /// The proxy puts its owner on record and shows it to the operator; the operator puts the pod on record and only then tells that a
+    /// credential may be read. So both come before it, in either order.
+    fn credential(&mut self, at: At<'_>, around: &Surroundings<'_>, found: &mut Found<'_>) {
+        self.has_credential = true;
+        let Some(owner) = self.owner else {
+            return self.unless_partial(at, Wrong::CredentialWithoutOwner, found);
+        };
+        let has_operator = self.has_pod || around.has_operator;
+        if has_operator && !around.grants.has_pod(at, owner) {
+            self.unless_partial(at, Wrong::CredentialWithoutPod, found);
+        }
+    }
+
+    fn session_open(&mut self, open: &SessionOpen, at: At<'_>, found: &mut Found<'_>) {
+        let session = open.session.get();
+        if self.sessions.insert(session, Session::Open).is_some() {
+            found.wrong(at.finding(Wrong::SessionTwice { session }));
+        }
+        if !self.has_credential {
+            self.unless_partial(at, Wrong::SessionWithoutCredential { session }, found);
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement, at: At<'_>, found: &mut Found<'_>) {
+        let (n, session) = (at.record.n.get(), statement.session.get());
+        if self.sessions.get(&session) != Some(&Session::Open) {
+            self.unless_partial(at, Wrong::SessionUnknown { session }, found);
+        }
+        let before = self.running.iter().find(|(_, of)| **of == session).map(|(n, _)| *n);
+        if let Some(of) = before {
+            self.running.remove(&of);
+            self.unless_partial(at, Wrong::OutcomeMissing { of }, found);
+        }
+        if let Some(of) = statement.of.map(record::Count::get)
+            && !self.statements.has(of)
+        {
+            self.unless_partial(at, Wrong::NoStatement { of }, found);
+        }
+        self.running.insert(n, session);
+        self.statements.add(n);
+    }
+
+    fn outcome(&mut self, of: u64, at: At<'_>, found: &mut Found<'_>) {
+        if self.running.remove(&of).is_some() {
+            return;
+        }
+        if self.statements.has(of) {
+            found.wrong(at.finding(Wrong::OutcomeTwice { of }));
+        } else {
+            self.unless_partial(at, Wrong::NoStatement { of }, found);
+        }
+    }
+
+    fn fetch(&self, of: u64, at: At<'_>, found: &mut Found<'_>) {
+        if self.running.contains_key(&of) {
+            found.wrong(at.finding(Wrong::FetchedBefore { of }));
+        } else if !self.statements.has(of) {
+            self.unless_partial(at, Wrong::NoStatement { of }, found);
+        }
+    }
+
+    /// An outcome out of the proxy's last words. The log may have it too: then only its acknowledgement was lost.
+    pub(super) fn late(&mut self, at: At<'_>, of: u64, found: &mut Found<'_>) {
+        self.running.remove(&of);
+        if !self.statements.has(of) {
+            self.unless_partial(at, Wrong::NoStatement { of }, found);
+        }
+    }
+
+    /// What is left open must be as much as the proxy says that it could not put on record.
+    fn close(&self, close: &Close, at: At<'_>, found: &mut Found<'_>) {
+        let open: Vec<u64> = self
+            .sessions
+            .iter()
+            .filter(|(_, state)| **state == Session::Open)
+            .map(|(number, _)| *number)
+            .collect();
+        let owed = close.owed.get();
+        if owed > 0 {
+            found.notice(Notice::Owed { stream: at.record.stream.clone(), count: owed });
+        }
+        if of(self.running.len()).saturating_add(of(open.len())) <= owed {
+            return;
+        }
+        for of in self.running.keys() {
+            self.unless_partial(at, Wrong::NoOutcome { of: *of }, found);
+        }
+        for session in open {
+            self.unless_partial(at, Wrong::SessionNotClosed { session }, found);
+        }
+    }
+}
+
+/// A set of numbers of records, a bit for each: it has no more bits than the stream has records.
+struct Numbers {
+    from: u64,
+    bits: Vec<u64>,
+}
+
+impl Numbers {
+    fn from(from: u64) -> Self {
+        Self { from, bits: Vec::new() }
+    }
+
+    /// Which word, and which bit of it.
+    fn place(&self, number: u64) -> Option<(usize, u64)> {
+        let place = number.checked_sub(self.from)?;
+        Some((usize::try_from(place / 64).ok()?, 1 << (place % 64)))
+    }
+
+    fn has(&self, number: u64) -> bool {
+        let Some((word, bit)) = self.place(number) else { return false };
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn add(&mut self, number: u64) {
+        let Some((word, bit)) = self.place(number) else { return };
+        // After a gap as long as this only the records behind it are told apart.
+        if word.saturating_sub(self.bits.len()) > LONGEST_GAP {
+            *self = Self::from(number);
+            return self.add(number);
+        }
+        if self.bits.len() <= word {
+            self.bits.resize(word.saturating_add(1), 0);
+        }
+        if let Some(word) = self.bits.get_mut(word) {
+            *word |= bit;
+        }
+    }
+}
+
+/// In words of 64 records. A number is its writer's own: it may be any.
+const LONGEST_GAP: usize = 1 << 14;

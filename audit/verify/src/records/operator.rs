@@ -1,0 +1,104 @@
+//! What the operator says: that each step of a request has the one before it on record, and that nothing is said in two ways.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use record::kinds::operator::Grant;
+use record::{StreamName, Uid, What};
+
+use super::At;
+use super::grants::Grants;
+use super::print::Print;
+use crate::finding::Wrong;
+use crate::notice::Notice;
+use crate::report::Found;
+
+/// What is known of the operator's records.
+#[derive(Default)]
+pub(super) struct Operator {
+    terms: BTreeSet<u64>,
+    /// What stands under each id.
+    ids: HashMap<Print, Print>,
+    /// Requests, approvals that count, and grants that were about to be created.
+    steps: HashSet<Print>,
+}
+
+impl Operator {
+    /// Whether any operator writes into this log.
+    pub(super) fn is_there(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
+    /// Whether the record says something that was not said before. The operator writes at least once: equal ids are one record.
+    pub(super) fn is_new(&mut self, at: At<'_>, found: &mut Found<'_>) -> bool {
+        if let StreamName::Operator { term } = &at.record.stream {
+            self.terms.insert(term.get());
+        }
+        let Some(id) = &at.record.id else { return true };
+        let what = Print::of_what(at.record);
+        match self.ids.insert(Print::of(id), what) {
+            None => return true,
+            Some(before) if before == what => {}
+            Some(before) => {
+                self.ids.insert(Print::of(id), before);
+                found.wrong(at.finding(Wrong::SameId { id: id.clone() }));
+            }
+        }
+        false
+    }
+
+    /// `is_whole`: nothing before it can be missing unseen.
+    pub(super) fn take(&mut self, at: At<'_>, is_whole: bool, grants: &mut Grants, found: &mut Found<'_>) {
+        match &at.record.what {
+            What::Request(request) => {
+                self.steps.insert(Print::of_step("request", &request.uid));
+            }
+            What::Decision(decision) => self.needs(("request", &decision.request), is_whole, at, found),
+            What::Approval(approval) => {
+                self.needs(("request", &approval.request), is_whole, at, found);
+                if approval.counts {
+                    self.steps.insert(Print::of_step("approval", &approval.uid));
+                }
+            }
+            What::Grant(grant) => self.grant(grant, is_whole, at, found),
+            What::Pod(pod) => {
+                self.needs(("grant", &pod.request), is_whole, at, found);
+                grants.pod(pod, at, found);
+            }
+            What::Ended(_) => grants.ended(at, found),
+            What::Receipt(receipt) => grants.receipt(receipt, is_whole, at, found),
+            What::Shut(_) | What::LateOutcome(_) => {
+                super::grant_of(at, found);
+            }
+            What::Term(_) | What::Killed(_) | What::Sweep(_) => {}
+            // What others write is in no stream of the operator's: its record would not have been read.
+            _ => {}
+        }
+    }
+
+    fn grant(&mut self, grant: &Grant, is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
+        self.needs(("request", &grant.request), is_whole, at, found);
+        for approval in &grant.approvals {
+            self.needs(("approval", approval), is_whole, at, found);
+        }
+        self.steps.insert(Print::of_step("grant", &grant.request));
+    }
+
+    /// The step that must stand before.
+    fn needs(&self, (step, uid): (&str, &Uid), is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
+        if is_whole && !self.steps.contains(&Print::of_step(step, uid)) {
+            found.wrong(at.finding(Wrong::StepMissing { kind: at.kind(), before: step.to_owned() }));
+        }
+    }
+
+    /// Terms are numbered, so that none between two others can be missing unseen. The first may be any: a log may be younger than its
+    /// operator.
+    pub(super) fn end(&self, found: &mut Found<'_>) {
+        let mut next = None;
+        for term in &self.terms {
+            if let Some(next) = next.filter(|next| next < term) {
+                found.notice(Notice::TermsUnseen { from: next, to: term.saturating_sub(1) });
+            }
+            next = Some(term.saturating_add(1));
+        }
+    }
+}
