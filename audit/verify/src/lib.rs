@@ -10,6 +10,7 @@ mod notice;
 mod records;
 mod report;
 mod source;
+pub mod story;
 mod verify;
 
 pub use finding::{Finding, Wrong};

@@ -9,4 +9,5 @@ mod liar;
 mod manipulated;
 mod pruned;
 mod speed;
+mod story;
 mod writers;
