@@ -4,6 +4,7 @@
 //! Pure: it works over a [`Source`] of files and public keys alone; no clock, disk, network or Kubernetes. What it reads it does not
 //! trust: a file may be missing, torn, altered, or made by a log that lies.
 
+pub mod export;
 mod files;
 mod finding;
 mod notice;
