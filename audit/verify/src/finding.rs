@@ -75,7 +75,7 @@ pub enum Wrong {
     )]
     Root,
     /// So many bundles are missing that no more are asked for.
-    #[error("a thousand entry bundles are missing: the rest was not read")]
+    #[error("256 entry bundles after each other are missing: the rest was not read")]
     TooMuchMissing,
     /// Entries that no pruning explains.
     #[error("the entries from {from} to {to} are gone, and no record says that they were pruned")]

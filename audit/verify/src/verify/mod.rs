@@ -21,8 +21,8 @@ use crate::report::{Found, Report};
 use crate::source::Source;
 use tree::Tree;
 
-/// After how many missing bundles nothing more is asked for: a log may say that it has as many entries as there are numbers.
-const MOST_MISSING: u64 = 1_000;
+/// After how many missing bundles in a row nothing more is asked for: a log may say that it has as many entries as there are numbers.
+const MOST_MISSING: u64 = 256;
 
 /// What to look at beside everything.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! Logs of which the beginning was pruned, and clocks that are wrong.
+//! Logs of which the beginning was pruned.
 
 use audit::{Notice, Options, Wrong};
 use record::{What, kinds::log};
@@ -76,46 +76,4 @@ fn a_hash_above_what_was_pruned_is_still_tied_to_the_root() {
     above.1[40] ^= 1;
     let found = report(&files, &Options::default()).findings;
     assert!(found.iter().any(|finding| finding.wrong == Wrong::Root), "{found:?}");
-}
-
-#[test]
-fn a_clock_that_is_an_hour_wrong_is_noted_and_changes_nothing() {
-    let entries = good();
-    let records: Vec<_> = entries.iter().map(read).collect();
-    let hour = 3_600_000_000;
-    let stream = &records.iter().find(|record| record.stream.grant().is_some()).unwrap().stream;
-    let shifted: Vec<_> = entries
-        .iter()
-        .map(|entry| {
-            let mut record = read(entry);
-            if record.stream == *stream && record.n.get() > 5 {
-                record.at = record::Time::from_micros(record.at.micros() - hour).unwrap();
-            }
-            (record, entry.text.clone())
-        })
-        .collect();
-    let of_stream = |notice: &&Notice| matches!(notice, Notice::ClockBack { seconds: 3_590..=3_600, .. });
-    // The receipt has the old head: that is another test's matter.
-    let found = report(&lay_out(&chain(shifted), SECONDS), &Options::default());
-    assert!(found.notices.iter().any(|notice| of_stream(&notice)), "{:?}", found.notices);
-    let last = records.last().unwrap().at.micros() / 1_000_000;
-    let early = u64::try_from(last - 3_600).unwrap();
-    let found = report(&lay_out(&entries, early), &Options::default());
-    assert!(found.findings.is_empty());
-    assert!(found.notices.iter().any(|notice| matches!(notice, Notice::ClockAhead { .. })));
-}
-
-#[test]
-fn a_term_that_nobody_wrote_under_is_noted() {
-    let entries = good();
-    let mut pairs: Vec<_> = entries.iter().map(|entry| (read(entry), entry.text.clone())).collect();
-    let latest = pairs.iter().filter(|(record, _)| matches!(record.what, What::Term(_))).count();
-    let mut term = pairs[1].0.clone();
-    term.stream = record::StreamName::Operator { term: u32::try_from(latest + 9).unwrap().into() };
-    term.at = pairs.last().unwrap().0.at;
-    pairs.push((term, None));
-    let found = report(&lay_out(&chain(pairs), SECONDS), &Options::default());
-    assert!(found.findings.is_empty());
-    let from = u64::try_from(latest + 3).unwrap();
-    assert_eq!(found.notices, [Notice::TermsUnseen { from, to: from + 5 }]);
 }

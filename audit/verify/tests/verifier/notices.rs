@@ -1,0 +1,197 @@
+//! What is not wrong, and yet to be known.
+
+use audit::{Notice, Options};
+use record::kinds::log;
+use record::{Count, Record, StreamName, What};
+
+use crate::good::{SECONDS, good, report};
+use crate::layout::lay_out;
+use crate::liar::{chain, read};
+
+type Pairs = Vec<(Record, Option<Vec<u8>>)>;
+
+fn pairs() -> Pairs {
+    good().iter().map(|entry| (read(entry), entry.text.clone())).collect()
+}
+
+/// What is told of these records, in which nothing is wrong.
+fn notices(pairs: Pairs) -> Vec<Notice> {
+    let report = report(&lay_out(&chain(pairs), SECONDS), &Options::default());
+    let shown: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    assert!(report.findings.is_empty(), "{}", shown.join("\n"));
+    report.notices
+}
+
+/// Where the first record is that fits.
+fn place(pairs: &Pairs, fits: impl Fn(&What) -> bool) -> usize {
+    pairs.iter().position(|(record, _)| fits(&record.what)).unwrap()
+}
+
+fn without_receipts(mut pairs: Pairs) -> Pairs {
+    pairs.retain(|(record, _)| !matches!(record.what, What::Receipt(_)));
+    pairs
+}
+
+#[test]
+fn a_log_that_goes_on_with_a_lost_one_says_so() {
+    let mut pairs = pairs();
+    let What::Start(start) = &mut pairs[0].0.what else { panic!() };
+    let (origin, root) = ("keyhole.internal/log/fedcba9876543210".to_owned(), tlog::Hash([8; 32]));
+    start.predecessor = Some(log::Predecessor { origin: origin.clone(), root, size: Count::of(70) });
+    assert_eq!(notices(pairs), [Notice::Successor { index: 0, origin, size: 70 }]);
+}
+
+#[test]
+fn what_was_lost_and_accepted_is_told() {
+    let mut pairs = pairs();
+    let mut loss = pairs[0].0.clone();
+    loss.what = What::Loss(log::Loss { from: Count::of(7), to: Count::of(9), why: "a damaged block".into() });
+    pairs.insert(1, (loss, None));
+    // What comes later stands one further behind, and the log's later starts are named after their places.
+    let mut names = std::collections::HashMap::new();
+    for (index, (record, _)) in (0..).zip(&pairs) {
+        if let What::Start(_) = record.what {
+            names.insert(record.stream.clone(), StreamName::Log { start: Count::of(index) });
+        }
+    }
+    for (record, _) in &mut pairs {
+        if let Some(name) = names.get(&record.stream) {
+            record.stream = name.clone();
+        }
+    }
+    let (from, to, why) = (7, 9, "a damaged block".to_owned());
+    assert_eq!(notices(pairs), [Notice::Lost { index: 1, from, to, why }]);
+}
+
+#[test]
+fn texts_that_were_erased_and_are_still_here_are_told() {
+    let mut pairs = pairs();
+    let at = pairs.iter().rposition(|(_, text)| text.is_some()).unwrap();
+    let grant = pairs[at].0.grant.clone().unwrap();
+    let of_grant =
+        |(record, text): &&(Record, Option<Vec<u8>>)| record.grant.as_ref() == Some(&grant) && text.is_some();
+    let count = u64::try_from(pairs.iter().filter(of_grant).count()).unwrap();
+    let of_log = pairs.iter().rev().find(|(record, _)| record.stream.writer() == record::Writer::Log);
+    let mut erase = of_log.unwrap().0.clone();
+    erase.what = What::Erase(log::Erase { person: None });
+    (erase.grant, erase.at) = (Some(grant.clone()), pairs.last().unwrap().0.at);
+    pairs.push((erase, None));
+    assert_eq!(notices(pairs), [Notice::TextsKept { grant, count }]);
+}
+
+#[test]
+fn what_a_proxy_says_that_it_owes_may_be_missing_and_no_more() {
+    let mut pairs = without_receipts(pairs());
+    let close = place(&pairs, |what| matches!(what, What::Close(_)));
+    let stream = pairs[close].0.stream.clone();
+    let is_end = |record: &Record| {
+        record.stream == stream && matches!(record.what, What::SessionClose(_) | What::Outcome(_))
+    };
+    let last = pairs[..close].iter().rposition(|(record, _)| is_end(record)).unwrap();
+    pairs.remove(last);
+    let owes = |owed: u32| {
+        let mut pairs = pairs.clone();
+        let What::Close(close) = &mut pairs[close - 1].0.what else { panic!() };
+        close.owed = owed.into();
+        report(&lay_out(&chain(pairs), SECONDS), &Options::default())
+    };
+    let is_told = |notice: &Notice| matches!(notice, Notice::Owed { count: 1, .. });
+    let in_stream = |report: audit::Report| {
+        report.findings.into_iter().filter(|finding| finding.stream.as_ref() == Some(&stream)).count()
+    };
+    assert!(owes(1).notices.iter().any(is_told));
+    assert_eq!((in_stream(owes(1)), in_stream(owes(0))), (0, 1));
+}
+
+#[test]
+fn a_closed_stream_that_no_receipt_counts_is_told() {
+    let mut pairs = pairs();
+    let receipt = place(&pairs, |what| matches!(what, What::Receipt(_)));
+    let id = pairs[receipt].0.id.clone();
+    for (record, _) in &mut pairs {
+        if let What::Receipt(receipt) = &mut record.what
+            && record.id == id
+        {
+            receipt.streams.clear();
+        }
+    }
+    let told = notices(pairs);
+    assert!(matches!(told.as_slice(), [Notice::Uncounted { .. }]), "{told:?}");
+}
+
+#[test]
+fn a_proxy_that_was_named_just_now_may_still_come_and_an_hour_later_not() {
+    let pairs = pairs();
+    let pod = place(&pairs, |what| matches!(what, What::Pod(_)));
+    let grant = pairs[pod].0.grant.clone().unwrap();
+    // As if the operator's word had come before the proxy's.
+    let mut early: Pairs = pairs[..=pod].to_vec();
+    early.retain(|(record, _)| record.stream.grant() != Some(&grant));
+    let index = u64::try_from(early.len() - 1).unwrap();
+    assert_eq!(notices(early.clone()), [Notice::PodAwaited { index, grant }]);
+    let mut end = early[1].0.clone();
+    end.at = record::Time::from_micros(early[0].0.at.micros() + 3_600_000_000).unwrap();
+    end.what =
+        What::Ended(record::kinds::operator::Ended { person: None, reason: "Expired".into(), why: None });
+    (end.grant, end.id) = (early[early.len() - 1].0.grant.clone(), None);
+    early.push((end, None));
+    let found = report(&lay_out(&chain(early), SECONDS), &Options::default()).findings;
+    assert!(matches!(found[0].wrong, audit::Wrong::PodWithoutStream { .. }), "{found:?}");
+}
+
+#[test]
+fn two_statements_of_a_session_may_not_be_without_outcome_even_if_the_proxy_was_killed() {
+    let mut pairs = pairs();
+    let statement = place(&pairs, |what| matches!(what, What::Statement(_)));
+    let mut twice = pairs[statement].0.clone();
+    let What::Statement(statement) = &mut twice.what else { panic!() };
+    let session = statement.session;
+    let at =
+        pairs.iter().position(|(record, _)| record.n == twice.n && record.stream == twice.stream).unwrap();
+    pairs.insert(at + 1, (twice, None));
+    let found = report(&lay_out(&chain(pairs), SECONDS), &Options::default()).findings;
+    let is_it = |finding: &audit::Finding| matches!(finding.wrong, audit::Wrong::OutcomeMissing { .. });
+    assert!(found.iter().any(is_it), "session {session}");
+}
+
+#[test]
+fn a_clock_that_is_an_hour_wrong_is_noted_and_changes_nothing() {
+    let entries = good();
+    let records: Vec<_> = entries.iter().map(read).collect();
+    let hour = 3_600_000_000;
+    let stream = &records.iter().find(|record| record.stream.grant().is_some()).unwrap().stream;
+    let shifted: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let mut record = read(entry);
+            if record.stream == *stream && record.n.get() > 5 {
+                record.at = record::Time::from_micros(record.at.micros() - hour).unwrap();
+            }
+            (record, entry.text.clone())
+        })
+        .collect();
+    let of_stream = |notice: &&Notice| matches!(notice, Notice::ClockBack { seconds: 3_590..=3_600, .. });
+    // The receipt has the old head: that is another test's matter.
+    let found = report(&lay_out(&chain(shifted), SECONDS), &Options::default());
+    assert!(found.notices.iter().any(|notice| of_stream(&notice)), "{:?}", found.notices);
+    let last = records.last().unwrap().at.micros() / 1_000_000;
+    let early = u64::try_from(last - 3_600).unwrap();
+    let found = report(&lay_out(&entries, early), &Options::default());
+    assert!(found.findings.is_empty());
+    assert!(found.notices.iter().any(|notice| matches!(notice, Notice::ClockAhead { .. })));
+}
+
+#[test]
+fn a_term_that_nobody_wrote_under_is_noted() {
+    let entries = good();
+    let mut pairs: Vec<_> = entries.iter().map(|entry| (read(entry), entry.text.clone())).collect();
+    let latest = pairs.iter().filter(|(record, _)| matches!(record.what, What::Term(_))).count();
+    let mut term = pairs[1].0.clone();
+    term.stream = record::StreamName::Operator { term: u32::try_from(latest + 9).unwrap().into() };
+    term.at = pairs.last().unwrap().0.at;
+    pairs.push((term, None));
+    let found = report(&lay_out(&chain(pairs), SECONDS), &Options::default());
+    assert!(found.findings.is_empty());
+    let from = u64::try_from(latest + 3).unwrap();
+    assert_eq!(found.notices, [Notice::TermsUnseen { from, to: from + 5 }]);
+}
