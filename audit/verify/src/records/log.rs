@@ -17,11 +17,13 @@ pub(super) struct Log {
     stream: Option<StreamName>,
     /// The first index that stays, by the latest record of pruning.
     minimum: u64,
+    /// Whether it says itself that records are missing: those of the log that it goes on with, or lost ones.
+    has_lost: bool,
 }
 
 impl Log {
     pub(super) fn of(checkpoint: &Checkpoint) -> Self {
-        Self { origin: checkpoint.origin.to_string(), stream: None, minimum: 0 }
+        Self { origin: checkpoint.origin.to_string(), stream: None, minimum: 0, has_lost: false }
     }
 
     pub(super) fn take(&mut self, at: At<'_>, grants: &mut Grants, found: &mut Found<'_>) {
@@ -48,6 +50,7 @@ impl Log {
             }
             What::Key(key) => self.key(key, at, found),
             What::Loss(loss) => {
+                self.has_lost = true;
                 let (from, to, why) = (loss.from.get(), loss.to.get(), loss.why.clone());
                 found.notice(Notice::Lost { index, from, to, why });
             }
@@ -70,6 +73,7 @@ impl Log {
             found.wrong(at.finding(Wrong::OtherOrigin { origin: start.origin.clone() }));
         }
         if let Some(before) = &start.predecessor {
+            self.has_lost = true;
             let (origin, size) = (before.origin.clone(), before.size.get());
             found.notice(Notice::Successor { index, origin, size });
         }
@@ -82,6 +86,11 @@ impl Log {
         if !is_own {
             found.wrong(at.finding(Wrong::BadKey));
         }
+    }
+
+    /// Whether what came before a record may be missing, as the log says itself.
+    pub(super) fn has_lost(&self) -> bool {
+        self.has_lost
     }
 
     /// What is gone must have been pruned.

@@ -164,7 +164,7 @@ impl Records {
         if !self.operator.is_new(at, found) {
             return;
         }
-        let is_whole = self.from == 0 && !self.holes;
+        let is_whole = self.from == 0 && !self.holes && !self.log.has_lost();
         self.operator.take(at, is_whole, &mut self.grants, found);
         if let What::LateOutcome(late) = &at.record.what {
             if !self.streams.contains_key(&late.stream) {

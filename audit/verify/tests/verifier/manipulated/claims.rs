@@ -107,3 +107,77 @@ pub(super) fn keeps_what_is_no_text(good: &Good, dice: &mut Dice) -> Option<(Fil
     entries[at].text = Some(text);
     Some((lay_out(&entries, SECONDS), expects(&["text-unreadable"], stream)))
 }
+
+pub(super) fn tells_late_of_no_statement(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::LateOutcome(_)))?;
+    let id = good.records[at].id.clone();
+    let entries = rewrite(&good.entries, |record| {
+        if let What::LateOutcome(late) = &mut record.what
+            && record.id == id
+            && let Some(outcome) = &mut late.outcome
+        {
+            outcome.of = Count::of(1);
+        }
+    });
+    Some((lay_out(&entries, SECONDS), expects(&["no-statement"], good.stream(at))))
+}
+
+pub(super) fn counts_an_approval_that_does_not_count(
+    good: &Good,
+    dice: &mut Dice,
+) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Approval(_)))?;
+    let id = good.records[at].id.clone();
+    let entries = rewrite(&good.entries, |record| {
+        if let What::Approval(approval) = &mut record.what
+            && record.id == id
+        {
+            approval.counts = false;
+        }
+    });
+    Some((lay_out(&entries, SECONDS), expects(&["step-missing"], None)))
+}
+
+pub(super) fn says_the_same_of_another_grant(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Ended(_)))?;
+    let other =
+        good.any(dice, |_, record| record.grant.is_some() && record.grant != good.records[at].grant)?;
+    let mut pairs = good.pairs();
+    let mut again = pairs[at].0.clone();
+    again.grant.clone_from(&good.records[other].grant);
+    pairs.insert(at + 1, (again, None));
+    Some((lay_out(&chain(pairs), SECONDS), expects(&["same-id"], good.stream(at))))
+}
+
+pub(super) fn asks_in_a_session_that_is_over(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::SessionClose(_)))?;
+    let What::SessionClose(close) = &good.records[at].what else { return None };
+    let stream = &good.records[at].stream;
+    let mut asked = good
+        .records
+        .iter()
+        .find(|record| {
+            record.stream == *stream
+                && matches!(&record.what, What::Statement(statement) if statement.session == close.session)
+        })?
+        .clone();
+    // A number of its own, so that outcomes still find the first one.
+    asked.n = Count::of(1 << 40);
+    let mut pairs = good.pairs();
+    pairs.insert(at + 1, (asked, None));
+    Some((lay_out(&chain(pairs), SECONDS), expects(&["session-unknown"], good.stream(at))))
+}
+
+pub(super) fn fetches_of_nothing(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Fetch(_)))?;
+    let (stream, n) = (good.stream(at), good.records[at].n);
+    let entries = rewrite(&good.entries, |record| {
+        if let What::Fetch(outcome) = &mut record.what
+            && Some(&record.stream) == stream.as_ref()
+            && record.n == n
+        {
+            outcome.of = Count::of(1);
+        }
+    });
+    Some((lay_out(&entries, SECONDS), expects(&["no-statement"], stream)))
+}

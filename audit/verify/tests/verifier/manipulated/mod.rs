@@ -169,6 +169,11 @@ const ALL: &[Manipulation] = &[
     claims::drops_a_stream_that_is_counted,
     claims::tells_late_of_no_stream,
     claims::keeps_what_is_no_text,
+    claims::tells_late_of_no_statement,
+    claims::counts_an_approval_that_does_not_count,
+    claims::says_the_same_of_another_grant,
+    claims::asks_in_a_session_that_is_over,
+    claims::fetches_of_nothing,
 ];
 
 /// Runs one; an error says what was not found.
@@ -195,7 +200,7 @@ fn each_of_a_thousand_manipulations_is_found_and_named() {
             .map(|worker| {
                 let good = &good;
                 scope.spawn(move || {
-                    let seeds = (0..1_150_u64).filter(move |seed| seed % 2 == worker);
+                    let seeds = (0..1_200_u64).filter(move |seed| seed % 2 == worker);
                     let try_one =
                         |seed: u64| tried(good, usize::try_from(seed / 2).unwrap() % ALL.len(), seed);
                     seeds.map(try_one).collect::<Vec<_>>()
@@ -258,6 +263,48 @@ fn a_past_that_was_rewritten_does_not_pass_an_older_checkpoint() {
     let report = report(&shorter, &Options { since, grant: None });
     let before = u64::try_from(entries.len()).unwrap();
     assert_eq!(report.findings[0].wrong, Wrong::Shrunk { before, now: 900 });
+}
+
+#[test]
+fn a_gap_is_one_finding_however_much_depends_on_what_is_missing() {
+    let good = Good::new();
+    let opens = |what: &What| matches!(what, What::Owner(_) | What::SessionOpen(_) | What::Statement(_));
+    for at in (0..good.records.len()).filter(|at| opens(&good.records[*at].what)).step_by(37) {
+        let files = relaid(&good, |entries| drop(entries.remove(at)));
+        let found = report(&files, &Options::default()).findings;
+        let of_stream = found.iter().filter(|finding| finding.stream == good.stream(at)).count();
+        assert_eq!(of_stream, 1, "entry {at}");
+    }
+}
+
+#[test]
+fn what_is_said_twice_under_one_id_is_found_once() {
+    let good = Good::new();
+    let mut pairs = good.pairs();
+    let at = good.records.iter().position(|record| matches!(record.what, What::Receipt(_))).unwrap();
+    let What::Receipt(receipt) = &mut pairs[at].0.what else { panic!() };
+    receipt.streams[0].count = receipt.streams[0].count.next();
+    let again = (pairs[at].0.clone(), None);
+    pairs.insert(at + 1, again);
+    let found = report(&lay_out(&chain(pairs), SECONDS), &Options::default()).findings;
+    assert_eq!(found.iter().filter(|finding| name_of(finding) == "receipt-count").count(), 1);
+}
+
+#[test]
+fn the_older_checkpoint_of_another_log_says_nothing() {
+    let keys = Keys::new();
+    let files = lay_out(&good()[..300], SECONDS);
+    let origin: tlog::KeyName = "keyhole.internal/log/ffffffffffffffff".parse().unwrap();
+    let other = tlog::Signer::new(origin.clone(), tlog::Algorithm::Ed25519, &[9; 32]).unwrap();
+    let checkpoint = tlog::Checkpoint { origin, size: 0, root: tlog::Hash::of_nothing() };
+    let since = Some(checkpoint.signed([&other, &keys.witness], SECONDS).unwrap().to_string());
+    let (log, witness) = (keys.log.verifier(), keys.witness.verifier());
+    let both = format!("log {log}\nlog {}\nwitness w {witness}\nquorum w\n", other.verifier());
+    let options = Options { since, grant: None };
+    let result = verify(&files, &both.parse().unwrap(), &options, |_| ());
+    assert!(matches!(result, Err(Unreadable::OtherLog(_))));
+    let result = verify(&files, &keys.policy(), &options, |_| ());
+    assert!(matches!(result, Err(Unreadable::OlderNotTrusted(_))));
 }
 
 #[test]
