@@ -72,3 +72,14 @@ fn a_story_has_each_statement_once_with_its_outcome_and_nothing_of_other_grants(
         assert_eq!((requests, receipts), (1, 1), "what was written twice is told once");
     }
 }
+
+#[test]
+fn what_the_operator_wrote_twice_is_told_once() {
+    let once = told(&crate::good::good(), 0, false);
+    let twice: Vec<Told> = once
+        .iter()
+        .flat_map(|told| std::iter::repeat_n(told.clone(), if told.record.id.is_some() { 2 } else { 1 }))
+        .collect();
+    assert!(twice.len() > once.len());
+    assert_eq!(Story::of(twice), Story::of(once));
+}

@@ -86,3 +86,11 @@ fn a_log_that_says_that_it_has_more_entries_than_anybody_can_read_is_given_up() 
     let report = report(&files, &Options::default());
     assert_eq!(report.findings.last().unwrap().wrong, Wrong::TooMuchMissing);
 }
+
+#[test]
+fn a_report_holds_a_thousand_findings_and_counts_the_rest() {
+    let entries: Vec<Entry> = (0..1_300).map(|_| Entry { leaf: b"{}".to_vec(), text: None }).collect();
+    let report = report(&lay_out(&entries, SECONDS), &Options::default());
+    assert_eq!((report.findings.len(), report.more_findings), (1_000, 300));
+    assert_eq!(report.verdict(), audit::Verdict::Findings);
+}
