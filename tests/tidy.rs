@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("record", &["tlog"]),
     ("keyhole-log", &["record", "tlog"]),
     ("recorder", &["record"]),
+    ("audit", &["record", "tlog"]),
     ("wire", &[]),
     ("sql", &["access"]),
     ("vault", &[]),

@@ -257,7 +257,7 @@ enum Kind {
 
 /// Where the texts beside a bundle lie.
 pub fn texts_path(bundle: TileName) -> String {
-    bundle.to_string().replacen("tile/entries/", "texts/", 1)
+    bundle.to_string().replacen("tile/entries/", "sealed/", 1)
 }
 
 /// Where a long text lies: that of the last entry of this bundle.
