@@ -39,6 +39,14 @@ pub enum Command {
     /// Makes a new log in an empty folder, or one more signing key for a log, and prints its public keys
     #[command(after_help = "Example:\n  keyhole-log init --dir /var/lib/keyhole-log")]
     Init(Init),
+    /// Reads everything that the log has on its disk, and holds it against its checkpoint
+    #[command(after_help = "Example:\n  keyhole-log check --dir /var/lib/keyhole-log")]
+    Check(Check),
+    /// Gives up a log that lost records, and begins a new one in its place whose first record says so
+    #[command(
+        after_help = "Example:\n  keyhole-log accept-loss --dir /var/lib/keyhole-log --anchor anchor --why 'the volume was lost'\n\nThe old log stays in the folder's `old`. Restore it from the mirror first, if there is one: this cannot be taken back."
+    )]
+    AcceptLoss(AcceptLoss),
     /// Runs the log
     #[command(
         after_help = "Example:\n  keyhole-log serve --dir /var/lib/keyhole-log --identity /etc/keyhole-log --kek /etc/keyhole-log-kek/keys"
@@ -58,6 +66,30 @@ pub struct Init {
     pub add_key: bool,
 }
 
+/// Which log is read.
+#[derive(Debug, Group)]
+pub struct Check {
+    /// The log's folder; no log may run on it
+    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// Which log is given up, and why.
+#[derive(Debug, Group)]
+pub struct AcceptLoss {
+    /// The log's folder; no log may run on it
+    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// File with the newest checkpoint that others have seen
+    #[arg(long, env = "KEYHOLE_LOG_ANCHOR", value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
+
+    /// What happened, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
 /// How the log runs.
 #[derive(Debug, Group)]
 pub struct Serve {
@@ -73,9 +105,13 @@ pub struct Serve {
     #[arg(long, env = "KEYHOLE_LOG_KEK", value_name = "FILE")]
     pub kek: PathBuf,
 
-    /// Makes a new log, if the folder holds none
+    /// Makes a new log, if the folder holds none and the anchor is empty
     #[arg(long, env = "KEYHOLE_LOG_CREATE")]
     pub create: bool,
+
+    /// File with the newest checkpoint that others have seen; a file that is empty or not there holds none
+    #[arg(long, env = "KEYHOLE_LOG_ANCHOR", value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
 
     /// Address to listen on
     #[arg(long, env = "KEYHOLE_LISTEN_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]

@@ -1,6 +1,6 @@
 //! The log's folder: its name and signing keys (`keys.json`), its journal, and the files of the tree.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,26 @@ pub struct Home {
     pub identity: Identity,
     /// The keys that sign its checkpoints: all of them.
     pub signers: Vec<Signer>,
+    /// The log that it goes on with, where that was given up.
+    pub predecessor: Option<Predecessor>,
+    /// As long as it is held, no other process opens the log.
+    pub lock: File,
+}
+
+/// A log that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Predecessor {
+    /// Its name.
+    pub origin: String,
+    /// How many entries its last checkpoint has that others have seen.
+    pub size: u64,
+    /// The root of that checkpoint, in base64.
+    pub root: String,
+    /// The first record that is missing.
+    pub missing_from: u64,
+    /// What happened.
+    pub why: String,
 }
 
 /// Why there is no log here.
@@ -55,6 +75,9 @@ pub enum HomeError {
     /// The file of keys is not what this program writes.
     #[error("{0:?} is not a file of keys")]
     Keys(PathBuf),
+    /// It is in use.
+    #[error("another process has the log in {0:?} open")]
+    InUse(PathBuf),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,
@@ -67,6 +90,8 @@ struct KeysFile {
     origin: String,
     /// Of each key the 32 bytes that it was made of, in base64.
     seeds: Vec<Seed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    predecessor: Option<Predecessor>,
 }
 
 /// Wiped when it is dropped.
@@ -88,6 +113,32 @@ impl Home {
         if path.join(KEYS).try_exists().map_err(failed("read"))? {
             return Err(HomeError::Exists(path.to_owned()));
         }
+        Self::begin(path, length, None)
+    }
+
+    /// A new log in the place of one that was given up, which lies in `old` now. What is left of the old one here is its file of keys, and
+    /// that is replaced in one step: whatever stops this, it can be done again.
+    pub fn succeed(path: &Path, length: SegmentLength, predecessor: Predecessor) -> Result<Self, HomeError> {
+        let file = read(path)?;
+        let old = path.join("old").join(file.origin.trim_start_matches(ORIGIN));
+        let failed = |what| move |source| HomeError::Disk { what, path: path.to_owned(), source };
+        fs::create_dir_all(&old).map_err(failed("make"))?;
+        for name in ["tile", "sealed", "keys", "journal", "checkpoint"] {
+            match fs::rename(path.join(name), old.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("move")(error)),
+                _ => (),
+            }
+        }
+        write(&old, &file)?;
+        Self::begin(path, length, Some(predecessor))
+    }
+
+    fn begin(
+        path: &Path,
+        length: SegmentLength,
+        predecessor: Option<Predecessor>,
+    ) -> Result<Self, HomeError> {
+        let failed = |what| move |source| HomeError::Disk { what, path: path.to_owned(), source };
         // What an attempt before left behind has no name, and is nothing.
         match fs::remove_dir_all(path.join("journal")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("clear")(error)),
@@ -97,13 +148,14 @@ impl Home {
         let mut name = [0; 8];
         rand::fill(&mut name).map_err(|_| HomeError::Random)?;
         let origin = format!("{ORIGIN}{:016x}", u64::from_be_bytes(name));
-        write(path, &KeysFile { origin, seeds: vec![seed()?] })?;
+        write(path, &KeysFile { origin, seeds: vec![seed()?], predecessor })?;
         Self::open(path)
     }
 
-    /// The log in this folder.
+    /// The log in this folder, which no other process has open.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let file = read(path)?;
+        let lock = lock(path)?;
         let wrong = || HomeError::Keys(path.join(KEYS));
         let id = file
             .origin
@@ -121,8 +173,8 @@ impl Home {
             return Err(wrong());
         }
         let keys = signers.iter().map(|signer| signer.verifier().clone()).collect();
-        let identity = Identity { origin, id: LogId(id.to_be_bytes()), keys };
-        Ok(Self { path: path.to_owned(), identity, signers })
+        let identity = Identity { origin, id: LogId(id.to_be_bytes()), keys, anchor: None };
+        Ok(Self { path: path.to_owned(), identity, signers, predecessor: file.predecessor, lock })
     }
 
     /// Makes one more key for a log: from its next start on, all keys sign.
@@ -136,6 +188,17 @@ impl Home {
     /// The public halves of its keys.
     pub fn verifiers(&self) -> impl Iterator<Item = &VerifierKey> {
         self.signers.iter().map(Signer::verifier)
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, HomeError> {
+    let path = folder.join("lock");
+    let failed = |source| HomeError::Disk { what: "lock", path: path.clone(), source };
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(HomeError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
@@ -185,13 +248,38 @@ mod tests {
         assert!(matches!(Home::open(folder.path()), Err(HomeError::Missing(_))));
         let created = Home::create(folder.path(), SHORT).unwrap();
         assert!(matches!(Home::create(folder.path(), SHORT), Err(HomeError::Exists(_))));
+        assert!(matches!(Home::open(folder.path()), Err(HomeError::InUse(_))));
+        let (origin, keys) = (created.identity.origin.clone(), created.identity.keys.clone());
+        drop(created);
         let opened = Home::open(folder.path()).unwrap();
-        assert_eq!(opened.identity.origin, created.identity.origin);
-        assert_eq!(opened.identity.keys, created.identity.keys);
+        assert_eq!((&opened.identity.origin, &opened.identity.keys), (&origin, &keys));
+        drop(opened);
         let both = Home::add_key(folder.path()).unwrap();
-        assert_eq!((both.identity.keys.len(), &both.identity.keys[0]), (2, &created.identity.keys[0]));
+        assert_eq!((both.identity.keys.len(), &both.identity.keys[0]), (2, &keys[0]));
         let mode = fs::metadata(folder.path().join(KEYS)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_log_that_is_given_up_lies_in_old_and_is_named_by_the_one_that_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Home::create(folder.path(), SHORT).unwrap().identity.origin;
+        fs::write(folder.path().join("checkpoint"), "theirs").unwrap();
+        let predecessor = Predecessor {
+            origin: first.to_string(),
+            size: 7,
+            root: String::new(),
+            missing_from: 5,
+            why: "the volume was lost".into(),
+        };
+        let second = Home::succeed(folder.path(), SHORT, predecessor.clone()).unwrap();
+        assert_ne!(second.identity.origin, first);
+        drop(second);
+        assert_eq!(Home::open(folder.path()).unwrap().predecessor, Some(predecessor));
+        let old = folder.path().join("old").join(first.as_str().trim_start_matches(ORIGIN));
+        assert_eq!(fs::read(old.join("checkpoint")).unwrap(), b"theirs");
+        assert_eq!(Home::open(&old).unwrap().identity.origin, first);
+        assert!(!folder.path().join("checkpoint").exists());
     }
 
     #[test]

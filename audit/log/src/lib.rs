@@ -3,6 +3,8 @@
 //!
 //! It knows no Kubernetes, no Vault and no database.
 
+pub mod accept_loss;
+pub mod anchor;
 pub mod append;
 pub mod args;
 pub mod arriving;
@@ -10,6 +12,7 @@ pub mod clock;
 pub mod engine;
 pub mod home;
 pub mod read;
+pub mod scrub;
 pub mod seal;
 pub mod serve;
 pub mod threads;

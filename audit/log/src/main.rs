@@ -3,22 +3,29 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use keyhole_log::args::{Args, Command, Init, LogFormat};
+use keyhole_log::accept_loss::accept_loss;
+use keyhole_log::args::{Args, Check, Command, Init, LogFormat};
+use keyhole_log::clock;
+use keyhole_log::engine::disk::OsDisk;
 use keyhole_log::engine::journal::SegmentLength;
+use keyhole_log::engine::recover::open;
 use keyhole_log::home::{Home, HomeError};
+use keyhole_log::scrub::Scrub;
 use keyhole_log::serve::serve;
 use tracing::Level;
 
 fn main() -> ExitCode {
     let args = Args::parse();
     match args.command {
-        Command::Init(init) => match make(&init) {
-            Ok(home) => {
-                home.verifiers().for_each(|verifier| println!("{verifier}"));
+        Command::Init(init) => made(make(&init)),
+        Command::AcceptLoss(args) => made(accept_loss(&args)),
+        Command::Check(args) => match check(&args) {
+            Ok(said) => {
+                println!("{said}");
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                eprintln!("error: {:#}", anyhow::Error::from(error));
+                eprintln!("error: {error:#}");
                 ExitCode::FAILURE
             }
         },
@@ -27,6 +34,36 @@ fn main() -> ExitCode {
             run(&serve_args)
         }
     }
+}
+
+/// Prints the keys of a log that was made.
+fn made<E: std::error::Error + Send + Sync + 'static>(home: Result<Home, E>) -> ExitCode {
+    match home {
+        Ok(home) => {
+            home.verifiers().for_each(|verifier| println!("{verifier}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {:#}", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Opens the log, as a start does, and reads every file.
+fn check(args: &Check) -> anyhow::Result<String> {
+    let home = Home::open(&args.dir)?;
+    let opened = open(OsDisk::new(&home.path), &home.identity, SegmentLength::default(), clock::now())?;
+    let in_journal = opened.engine.size();
+    let Some(checkpoint) = opened.signed else {
+        return Ok(format!("clean: no checkpoint yet, {in_journal} records in the journal"));
+    };
+    let (size, mut bytes) = (checkpoint.size, 0_u64);
+    let mut scrub = Scrub::new(home.path.clone(), checkpoint);
+    while let Some(read) = scrub.step()? {
+        bytes = bytes.saturating_add(read);
+    }
+    Ok(format!("clean: {size} records in the tree ({bytes} bytes read), {in_journal} with the journal"))
 }
 
 fn make(init: &Init) -> Result<Home, HomeError> {

@@ -1,25 +1,26 @@
 //! The running log: opened, held against itself, started, and stopped.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use record::What;
-use record::kinds::log::{Key, Start};
+use record::kinds::log::{Key, Loss, Start};
+use record::{Count, What};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use crate::anchor::{self, AnchorError};
 use crate::append::{self, Desk};
 use crate::args::Serve;
 use crate::clock;
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::SegmentLength;
 use crate::engine::recover::{NotOpened, open};
-use crate::home::{Home, HomeError};
+use crate::home::{Home, HomeError, Predecessor};
 use crate::read;
 use crate::seal::{KeyEncryptionKeys, Keys, SealError};
 use crate::threads::{Ask, Ended, Log, start};
@@ -53,6 +54,15 @@ pub enum ServeError {
     /// What is on the disk.
     #[error("the log is not started: what is on its disk contradicts itself")]
     Open(#[source] NotOpened),
+    /// What is on the disk is not what others have seen.
+    #[error(
+        "the log is not started: restore its volume from the mirror or a backup that is new enough; or, if that cannot be had, \
+         `keyhole-log accept-loss` begins a new one that says what is missing"
+    )]
+    Anchored(#[source] NotOpened),
+    /// The anchor.
+    #[error("cannot use the anchor")]
+    Anchor(#[source] AnchorError),
     /// A port.
     #[error("cannot listen on {address}")]
     Listen {
@@ -77,6 +87,7 @@ impl ServeError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Open(_) | Self::Ended(_) | Self::Silent => 3,
+            Self::Anchored(_) | Self::Anchor(_) => 4,
             Self::Home(_)
             | Self::Tls(_)
             | Self::ReadKeys { .. }
@@ -99,7 +110,8 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     );
     let mut stop = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let (ended, mut why) = mpsc::unbounded_channel();
-    let log = begin(args, keys.clone(), ended).await?;
+    // No other process opens the log as long as this one lives.
+    let (log, _lock) = begin(args, keys.clone(), ended).await?;
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
     let desk = Desk { log: log.clone(), keys, folder: args.dir.clone().into() };
     let files = read::Files::new(args.dir.clone());
@@ -129,27 +141,51 @@ async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
 }
 
 /// Opens the log, puts its start on record, and makes the tree of all that the journal has.
-async fn begin(args: &Serve, keys: Keys, ended: mpsc::UnboundedSender<Ended>) -> Result<Log, ServeError> {
+async fn begin(
+    args: &Serve,
+    keys: Keys,
+    ended: mpsc::UnboundedSender<Ended>,
+) -> Result<(Log, File), ServeError> {
+    let anchor = anchor::read(args.anchor.as_deref()).map_err(ServeError::Anchor)?;
     let home = match Home::open(&args.dir) {
-        Err(HomeError::Missing(_)) if args.create => Home::create(&args.dir, SegmentLength::default()),
+        Err(HomeError::Missing(_)) if args.create && anchor.is_none() => {
+            Home::create(&args.dir, SegmentLength::default())
+        }
         opened => opened,
     };
-    let Home { path, identity, signers } = home.map_err(ServeError::Home)?;
+    let Home { path, mut identity, signers, predecessor, lock } = home.map_err(ServeError::Home)?;
+    identity.anchor = anchor::of(anchor, &identity, predecessor.as_ref()).map_err(ServeError::Anchor)?;
     let disk = OsDisk::new(&path);
-    let opened =
-        open(disk.clone(), &identity, SegmentLength::default(), clock::now()).map_err(ServeError::Open)?;
+    let opened = open(disk.clone(), &identity, SegmentLength::default(), clock::now());
+    let opened = opened.map_err(|error| match error {
+        NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored(error),
+        error => ServeError::Open(error),
+    })?;
+    let is_first = opened.engine.size() == 0;
     tracing::info!(origin = identity.origin.as_str(), size = opened.engine.size(), "the log is opened");
     let verifiers: Vec<String> = identity.keys.iter().map(ToString::to_string).collect();
     let log = start(opened, disk, (signers, keys), ended).map_err(ServeError::System)?;
     let origin = identity.origin.to_string();
     let release = env!("CARGO_PKG_VERSION").to_owned();
-    own(&log, What::Start(Start { origin, predecessor: None, release })).await?;
+    own(&log, What::Start(Start { origin, predecessor: predecessor.as_ref().and_then(named), release }))
+        .await?;
+    if let Some(Predecessor { missing_from, size, why, .. }) = predecessor.filter(|_| is_first) {
+        let (from, to) = (Count::of(missing_from), Count::of(size.saturating_sub(1)));
+        own(&log, What::Loss(Loss { from, to, why })).await?;
+    }
     for verifier in verifiers {
         own(&log, What::Key(Key { verifier })).await?;
     }
     // The keys of texts that the journal has must lie in their files before anything is sealed.
     log.publish().await.ok_or(ServeError::Silent)?;
-    Ok(log)
+    Ok((log, lock))
+}
+
+/// A log that was given up, as the record of a start names it.
+fn named(predecessor: &Predecessor) -> Option<record::kinds::log::Predecessor> {
+    let Predecessor { origin, size, root, .. } = predecessor;
+    let (origin, root, size) = (origin.clone(), root.parse().ok()?, Count::of(*size));
+    Some(record::kinds::log::Predecessor { origin, root, size })
 }
 
 async fn own(log: &Log, what: What) -> Result<(), ServeError> {

@@ -109,6 +109,11 @@ impl Tree {
         self.range.size()
     }
 
+    /// Its root.
+    pub fn root(&self) -> Hash {
+        self.range.root()
+    }
+
     /// Takes what is durable, in its order.
     pub fn take(&mut self, durable: Durable) -> Result<(), Stopped> {
         match durable {

@@ -2,6 +2,7 @@
 //!
 //! Everything here waits for nobody but the disk, and reads no clock. Two threads run it: one commits, one integrates what is committed.
 
+mod anchor;
 pub mod block;
 pub mod commit;
 pub mod disk;

@@ -8,6 +8,7 @@ use tlog::{
     BadBundle, BadTile, Bundle, Checkpoint, Hash, Holds, KeyName, Note, Range, Tile, TileName, VerifierKey,
 };
 
+use super::anchor::Anchor;
 use super::block::{Block, Item, LogId, Position};
 use super::commit::{Durable, Engine};
 use super::disk::Disk;
@@ -25,6 +26,8 @@ pub struct Identity {
     pub id: LogId,
     /// The keys that may have signed its checkpoint.
     pub keys: Vec<VerifierKey>,
+    /// A checkpoint that others have seen: the log must have grown out of it.
+    pub anchor: Option<Checkpoint>,
 }
 
 /// A log that can go on.
@@ -80,6 +83,19 @@ pub enum NotOpened {
         /// The index behind its last record.
         to: u64,
     },
+    /// Others have seen more than there is.
+    #[error(
+        "others have seen {anchor} records, and there are {found}: the volume was set back, or records are lost"
+    )]
+    Behind {
+        /// How many records the anchor has.
+        anchor: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// Others have seen other records.
+    #[error("others have seen other records up to {0}: this is not the log that they have seen")]
+    Beside(u64),
     /// A block holds what this log would not have taken.
     #[error("record {0} of the journal is none")]
     Record(u64),
@@ -106,14 +122,24 @@ pub fn open<D: Disk>(
     };
     let size = partial.range.size();
     let mut tree = Tree::new(identity.origin.clone(), partial);
-    let mut replay =
-        Replay { streams: Streams::default(), size, now, keys: BTreeMap::new(), from: None, failed: None };
+    let mut anchor = Anchor::new(identity.anchor.as_ref());
+    anchor.is_before(&files, &tree)?;
+    let mut replay = Replay {
+        anchor,
+        streams: Streams::default(),
+        size,
+        now,
+        keys: BTreeMap::new(),
+        from: None,
+        failed: None,
+    };
     let each = |block| replay.block(&mut tree, block);
     let (journal, position) = Segments::open(disk, identity.id, length, each).map_err(NotOpened::Journal)?;
-    let Replay { streams, keys, from, failed, .. } = replay;
+    let Replay { streams, keys, from, failed, anchor, .. } = replay;
     if let Some(failed) = failed {
         return Err(failed);
     }
+    anchor.is_passed(position.index)?;
     let from = from.unwrap_or(0);
     if from > size || position.index < size {
         return Err(NotOpened::Gap { checkpoint: size, from, to: position.index });
@@ -187,7 +213,7 @@ fn last_bundle<F: Files>(
     Ok((bytes, found))
 }
 
-fn tile<F: Files>(files: &F, name: TileName) -> Result<Tile, NotOpened> {
+pub(super) fn tile<F: Files>(files: &F, name: TileName) -> Result<Tile, NotOpened> {
     let bytes = read(files, &name.to_string())?.ok_or_else(|| NotOpened::Missing(name.to_string()))?;
     Tile::parse(name, &bytes).map_err(NotOpened::Tile)
 }
@@ -212,6 +238,7 @@ fn with_stored<F: Files>(journal: BTreeMap<Uid, bool>, files: &F) -> Result<BTre
 
 /// What the journal says, block by block.
 struct Replay {
+    anchor: Anchor,
     streams: Streams,
     /// How many records the checkpoint has.
     size: u64,
@@ -255,11 +282,12 @@ impl Replay {
     }
 
     /// What the checkpoint has already is in the tree.
-    fn grow(&self, tree: &mut Tree, index: u64, durable: Durable) -> Result<(), NotOpened> {
+    fn grow(&mut self, tree: &mut Tree, index: u64, durable: Durable) -> Result<(), NotOpened> {
         if index < self.size {
             tree.hear_again(durable);
             return Ok(());
         }
-        tree.take(durable).map_err(NotOpened::Tree)
+        tree.take(durable).map_err(NotOpened::Tree)?;
+        self.anchor.grown(tree)
     }
 }

@@ -65,6 +65,8 @@ impl Log {
             .arg(folder("identity"))
             .arg("--kek")
             .arg(folder("kek"))
+            .arg("--anchor")
+            .arg(self.anchor())
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -75,6 +77,70 @@ impl Log {
             }
         };
         tokio::time::timeout(START, ready).await.expect("the log takes records");
+    }
+
+    /// Where it looks for what others have seen.
+    pub fn anchor(&self) -> std::path::PathBuf {
+        self.folders.path().join("anchor")
+    }
+
+    /// What `check` says of its folder.
+    pub fn check(&self) -> String {
+        self.said(&["check"], &[])
+    }
+
+    /// Gives it up; the key of the new one.
+    pub fn accepts_loss(&self) -> String {
+        let anchor = self.anchor().display().to_string();
+        self.said(&["accept-loss"], &["--why", "the volume was set back", "--anchor", &anchor])
+            .trim()
+            .to_owned()
+    }
+
+    /// Standard output, or what it said on standard error where it failed.
+    fn said(&self, command: &[&str], more: &[&str]) -> String {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_keyhole-log"));
+        let ran = program.args(command).arg("--dir").arg(self.folder()).args(more).output().unwrap();
+        String::from_utf8(if ran.status.success() { ran.stdout } else { ran.stderr }).unwrap()
+    }
+
+    /// A copy of its folder.
+    pub fn copy_of_folder(&self) -> std::path::PathBuf {
+        let copy = self.folders.path().join("copy");
+        let copied = Command::new("cp").arg("-a").arg(self.folder()).arg(&copy).status().unwrap();
+        assert!(copied.success());
+        copy
+    }
+
+    /// Puts a copy in the place of its folder.
+    pub fn set_back_to(&self, copy: &std::path::Path) {
+        std::fs::remove_dir_all(self.folder()).unwrap();
+        std::fs::rename(copy, self.folder()).unwrap();
+    }
+
+    /// Starts it where it must not: its exit code, and what it said.
+    pub fn does_not_start(&self) -> (Option<i32>, String) {
+        let path = |name: &str| self.folders.path().join(name);
+        let ran = Command::new(env!("CARGO_BIN_EXE_keyhole-log"))
+            .args([
+                "serve",
+                "--listen-address",
+                "127.0.0.1",
+                "--port-append=0",
+                "--port-read=0",
+                "--port-health=0",
+            ])
+            .arg("--dir")
+            .arg(path("log"))
+            .arg("--identity")
+            .arg(path("identity"))
+            .arg("--kek")
+            .arg(path("kek"))
+            .arg("--anchor")
+            .arg(path("anchor"))
+            .output()
+            .unwrap();
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
     }
 
     /// Its folder.

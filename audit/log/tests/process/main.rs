@@ -82,3 +82,68 @@ fn a_log_that_is_killed_again_and_again_loses_and_doubles_nothing() {
         }
     });
 }
+
+#[test]
+fn a_log_reads_all_that_it_has_and_names_the_file_that_was_changed() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let mut log = Log::start(&authority).await;
+        let writer = Writer::proxy(&authority, &log, 1, 1);
+        for number in 0..700 {
+            writer.says(number);
+        }
+        writer.is_acknowledged(700).await;
+        assert!(log.check().contains("another process has the log"), "{}", log.check());
+        log.stop().await;
+        assert!(log.check().starts_with("clean: 702 records in the tree"), "{}", log.check());
+        for path in ["tile/0/000", "tile/entries/001", "tile/entries/002.p/190", "sealed/001", "checkpoint"] {
+            let file = log.folder().join(path);
+            let whole = std::fs::read(&file).unwrap();
+            let mut changed = whole.clone();
+            // The first byte of a length, or of a hash, or of the origin.
+            changed[0] ^= 1;
+            std::fs::write(&file, &changed).unwrap();
+            let said = log.check();
+            assert!(!said.starts_with("clean"), "{path}: {said}");
+            std::fs::write(&file, &whole).unwrap();
+        }
+        assert!(log.check().starts_with("clean"), "{}", log.check());
+    });
+}
+
+#[test]
+fn a_volume_that_was_set_back_is_refused_and_given_up_only_by_somebodys_word() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let mut log = Log::start(&authority).await;
+        let writer = Writer::proxy(&authority, &log, 1, 1);
+        writer.says(0);
+        writer.is_acknowledged(1).await;
+        log.stop().await;
+        let older = log.copy_of_folder();
+        log.start_again().await;
+        writer.says(1);
+        writer.is_acknowledged(2).await;
+        let seen = log.get("/v1/checkpoint").await.unwrap();
+        log.stop().await;
+        std::fs::write(log.anchor(), &seen).unwrap();
+        log.start_again().await;
+        log.stop().await;
+        log.set_back_to(&older);
+        let (code, said) = log.does_not_start();
+        assert_eq!(code, Some(4), "{said}");
+        assert!(said.contains("others have seen") && said.contains("accept-loss"), "{said}");
+        let keys = log.accepts_loss();
+        assert_ne!(keys, log.verifier);
+        log.start_again().await;
+        let checkpoint = log.get("/v1/checkpoint").await.unwrap();
+        assert!(checkpoint.contains(keys.split('+').next().unwrap()), "{checkpoint}");
+        log.stop().await;
+        let bundle = std::fs::read(log.folder().join("tile/entries/000.p/3")).unwrap();
+        let text = String::from_utf8_lossy(&bundle).into_owned();
+        assert!(
+            text.contains(r#""kind":"loss""#) && text.contains(log.verifier.split('+').next().unwrap()),
+            "{text}"
+        );
+    });
+}

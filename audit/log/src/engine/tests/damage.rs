@@ -224,3 +224,36 @@ fn what_was_sealed_before_an_erasure_is_asked_for_again() {
     again.sealed.as_mut().unwrap().erasures = 1;
     assert!(commit(vec![again]).is_ok());
 }
+
+#[test]
+fn a_log_that_others_have_seen_more_of_or_otherwise_does_not_start() {
+    for seed in 0..100 {
+        let mut world = World::new(seed);
+        let older = world.disk.copy();
+        let mut opened = world.start().unwrap();
+        world.live(&mut opened, 10).unwrap();
+        world.publish(&mut opened).unwrap();
+        let (size, root) = world.signed.iter().next_back().map(|(size, root)| (*size, *root)).unwrap();
+        let anchored = |size, root| {
+            let anchor = Some(tlog::Checkpoint { origin: identity().origin, size, root });
+            crate::engine::recover::Identity { anchor, ..identity() }
+        };
+        let starts = |disk: &SimDisk, identity| open(disk.copy(), &identity, SEGMENT, at(0)).map(|_| ());
+        // Beyond the last checkpoint too: what a witness saw may be in the journal alone.
+        for (size, root) in &world.signed {
+            assert!(starts(&world.disk, anchored(*size, *root)).is_ok(), "seed {seed}, {size}");
+            let error = starts(&world.disk, anchored(*size, tlog::Hash([1; 32]))).unwrap_err();
+            assert!(matches!(error, NotOpened::Beside(beside) if beside == *size), "seed {seed}: {error:?}");
+        }
+        let error = starts(&world.disk, anchored(size + 1, root)).unwrap_err();
+        assert!(matches!(error, NotOpened::Behind { found, .. } if found == size), "seed {seed}: {error:?}");
+        let error = starts(&older, anchored(size, root)).unwrap_err();
+        assert!(matches!(error, NotOpened::Behind { found: 0, .. }), "seed {seed}: {error:?}");
+        // The checkpoint of a moment ago, and a journal that is further.
+        let submissions = vec![world.submission()];
+        world.commit(&mut opened, submissions).unwrap();
+        let (size, root) = (world.range.size(), world.range.root());
+        assert!(starts(&world.disk, anchored(size, root)).is_ok(), "seed {seed}");
+        assert!(starts(&world.disk, anchored(size, tlog::Hash([1; 32]))).is_err(), "seed {seed}");
+    }
+}

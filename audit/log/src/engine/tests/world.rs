@@ -28,7 +28,7 @@ pub(super) fn signer() -> Signer {
 }
 
 pub(super) fn identity() -> Identity {
-    Identity { origin: origin(), id: LogId([7; 8]), keys: vec![signer().verifier().clone()] }
+    Identity { origin: origin(), id: LogId([7; 8]), keys: vec![signer().verifier().clone()], anchor: None }
 }
 
 /// A writer, as a proxy is: it keeps what is not acknowledged, and sends it again.
