@@ -91,6 +91,8 @@ pub struct Over {
     pub reason: String,
     /// Whether its client was told.
     pub told: bool,
+    /// How many commands it had that carry nothing.
+    pub counted: u64,
 }
 
 /// How things are ended by hand, in the words of an engine. Each is a sentence's part that follows "as the server's

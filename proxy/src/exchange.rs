@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::audit::{Forwarded, Local, NotRecorded, Number, Outcome, Recorded, SqlError, Ticket};
+use crate::rule::Rule;
 
 /// The proof that a statement is on record, by where its answer comes from.
 pub(crate) enum OnRecord {
@@ -43,6 +44,8 @@ pub(crate) struct Exchange {
     pub bytes: u64,
     /// The error that it ended with.
     pub error: Option<SqlError>,
+    /// The rule that stopped its answer.
+    pub rule: Option<Rule>,
     asked_at: Instant,
     sent_at: Option<Instant>,
 }
@@ -50,7 +53,7 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// On record now, and asked for at `asked_at`.
     pub(crate) fn new(on_record: OnRecord, asked_at: Instant) -> Self {
-        Self { on_record, rows: 0, bytes: 0, error: None, asked_at, sent_at: None }
+        Self { on_record, rows: 0, bytes: 0, error: None, rule: None, asked_at, sent_at: None }
     }
 
     /// It goes to the database now.
@@ -111,9 +114,9 @@ impl Exchange {
 
     /// It is over, and goes on record so. The error that it ended with.
     pub(crate) fn close(self, now: Instant) -> Option<SqlError> {
-        let Self { on_record, rows, bytes, error, asked_at, sent_at: _ } = self;
+        let Self { on_record, rows, bytes, error, rule, asked_at, sent_at: _ } = self;
         let duration = now.saturating_duration_since(asked_at);
-        on_record.end(&Outcome { rows, bytes, duration, error });
+        on_record.end(&Outcome { rows, bytes, duration, error, rule });
         error
     }
 }

@@ -4,11 +4,12 @@
 //! It ends nothing: whether a budget is used up is decided where statements are relayed, and what becomes of too many refusals
 //! where they go on record.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use access::report::Usage;
 use access::{Limits, Used};
+use record::kinds::proxy::BudgetOf;
 
 /// The counters of one grant. Every method may be called from any session at any time.
 #[derive(Debug, Default)]
@@ -21,6 +22,19 @@ pub struct UsageMeter {
     bytes: AtomicU64,
     most_refused: Option<u32>,
     turn: Mutex<()>,
+    /// Which parts of budgets were told of: a bit for each.
+    told: AtomicU8,
+}
+
+/// A part of a budget that is used now, and was not told of before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedPart {
+    /// Of what.
+    pub of: BudgetOf,
+    /// How much there is.
+    pub budget: u64,
+    /// How much is used.
+    pub used: u64,
 }
 
 /// One place among the open sessions; dropping it gives the place back.
@@ -42,6 +56,7 @@ impl From<Used> for UsageMeter {
             bytes: bytes.into(),
             most_refused: None,
             turn: Mutex::default(),
+            told: AtomicU8::default(),
         }
     }
 }
@@ -87,6 +102,26 @@ impl UsageMeter {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// The parts of the grant's budgets that are used now and were not a moment ago: four fifths, and all. Each is said once.
+    pub fn newly_used(&self, limits: &Limits) -> Vec<UsedPart> {
+        let Usage { refused, rows, bytes, .. } = self.so_far();
+        let budgets = [
+            (BudgetOf::Rows, rows, limits.budget.rows),
+            (BudgetOf::Bytes, bytes, limits.budget.bytes),
+            (BudgetOf::Refusals, refused, limits.refusals.map_or(u64::MAX, u64::from)),
+        ];
+        let (mut new, mut bit) = (Vec::new(), 1_u8);
+        for (of, used, budget) in budgets {
+            for is_used in [used >= budget.saturating_sub(budget.div_ceil(5)), used >= budget] {
+                if is_used && self.told.fetch_or(bit, Ordering::AcqRel) & bit == 0 {
+                    new.push(UsedPart { of, budget, used });
+                }
+                bit = bit.wrapping_shl(1);
+            }
+        }
+        new
+    }
+
     /// What was used so far.
     pub fn so_far(&self) -> Usage {
         // No status can hold more: whatever an earlier proxy claimed, what this one says can be recorded.
@@ -123,6 +158,25 @@ mod tests {
         assert_eq!((meter.so_far().open_sessions, meter.so_far().sessions), (2, 3));
         drop((second, third));
         assert_eq!(meter.so_far().open_sessions, 0);
+    }
+
+    #[test]
+    fn each_part_of_a_budget_is_told_of_once() {
+        let budget = access::Budget { rows: 10, bytes: 1_000 };
+        let limits = Limits { budget, refusals: Some(5), ..Limits::DEFAULT };
+        let meter = UsageMeter::of(Used::default(), &limits);
+        let rows = |used| UsedPart { of: BudgetOf::Rows, budget: 10, used };
+        assert_eq!(meter.newly_used(&limits), []);
+        meter.count_answer(7, 0);
+        assert_eq!(meter.newly_used(&limits), []);
+        meter.count_answer(1, 0);
+        assert_eq!(meter.newly_used(&limits), [rows(8)]);
+        assert_eq!(meter.newly_used(&limits), []);
+        meter.count_answer(2, 1_000);
+        let bytes = UsedPart { of: BudgetOf::Bytes, budget: 1_000, used: 1_000 };
+        assert_eq!(meter.newly_used(&limits), [rows(10), bytes, bytes], "both parts at once");
+        (0..4).for_each(|_| meter.count_refusal());
+        assert_eq!(meter.newly_used(&limits), [UsedPart { of: BudgetOf::Refusals, budget: 5, used: 4 }]);
     }
 
     #[test]

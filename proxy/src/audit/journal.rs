@@ -8,14 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use access::Limits;
+use record::kinds::proxy::Budget;
+use record::{Count, What};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::turned_away::TurnedAway;
-use super::{Decision, Intent, Outcome, Record};
+use super::{Answer, Decision, Intent, Outcome, Record};
 use crate::ending::{EndCause, Ending};
 use crate::metrics::Metrics;
-use crate::usage::UsageMeter;
+use crate::usage::{UsageMeter, UsedPart};
 
 /// How long a statement waits for its record, unless the grant file says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -223,7 +226,7 @@ impl Journal {
                 self.end_if_refused_too_often();
             }
         }
-        Ok(Ticket { open: self.opened(Some(of)), kind: PhantomData })
+        Ok(Ticket { open: self.opened(Some((of, Answer::First))), kind: PhantomData })
     }
 
     /// A command that reads nothing and changes nothing, as a ping is: it is counted, and waits for nobody.
@@ -237,7 +240,7 @@ impl Journal {
     pub fn continues(&self, of: Number) -> Result<Recorded<Forwarded>, NotRecorded> {
         self.may_begin()?;
         self.kept.usage.count_statement();
-        Ok(Recorded { open: self.opened(Some(of)), kind: PhantomData })
+        Ok(Recorded { open: self.opened(Some((of, Answer::More))), kind: PhantomData })
     }
 
     /// Hands a record over that nobody waits for. One that is not taken is owed.
@@ -251,6 +254,14 @@ impl Journal {
         let mut stream = self.kept.stream();
         if let Some(more) = stream.turned_away.one() {
             stream.note(&Record::TurnedAway { session, peer, why, more });
+        }
+    }
+
+    /// Puts on record which parts of the grant's budgets are used now.
+    pub fn tell_budgets(&self, limits: &Limits) {
+        for UsedPart { of, budget, used } in self.kept.usage.newly_used(limits) {
+            let (budget, used) = (Count::of(budget), Count::of(used));
+            self.note(&Record::Life(&What::Budget(Budget { budget, of, used })));
         }
     }
 
@@ -287,7 +298,7 @@ impl Journal {
         }
     }
 
-    fn opened(&self, of: Option<Number>) -> Open {
+    fn opened(&self, of: Option<(Number, Answer)>) -> Open {
         Open { kept: Arc::clone(&self.kept), of }
     }
 
@@ -332,22 +343,26 @@ impl Stream {
 struct Open {
     kept: Arc<Kept>,
     /// `None`: its end is not put on record, and neither is its beginning.
-    of: Option<Number>,
+    of: Option<(Number, Answer)>,
 }
 
 impl Open {
+    fn number(&self) -> Option<Number> {
+        self.of.map(|(number, _)| number)
+    }
+
     fn end(mut self, outcome: &Outcome) {
         self.kept.metrics.took(outcome.duration);
-        if let Some(of) = self.of.take() {
-            self.kept.stream().note(&Record::Outcome { of, outcome });
+        if let Some((of, answer)) = self.of.take() {
+            self.kept.stream().note(&Record::Outcome { of, answer, outcome });
         }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(of) = self.of.take() {
-            self.kept.stream().note(&Record::Cut { of });
+        if let Some((of, answer)) = self.of.take() {
+            self.kept.stream().note(&Record::Cut { of, answer });
         }
     }
 }
@@ -355,7 +370,7 @@ impl Drop for Open {
 impl<K> Ticket<K> {
     /// Its place, for those that refer to it.
     pub fn number(&self) -> Option<Number> {
-        self.open.of
+        self.open.number()
     }
 
     /// Waits until the intent is on record. Safe to drop: the command is cut then.
@@ -366,7 +381,7 @@ impl<K> Ticket<K> {
 
     /// Waits until the proof is there. Safe to drop, and to be called again.
     pub async fn comes(&self) -> Result<(), NotRecorded> {
-        let Some(of) = self.open.of else { return Ok(()) };
+        let Some(of) = self.open.number() else { return Ok(()) };
         let mut waited = Duration::ZERO;
         let acknowledged = &self.open.kept.acknowledged;
         if !acknowledged.has(of) {
@@ -382,7 +397,7 @@ impl<K> Ticket<K> {
     /// The proof that the intent is on record, if it is.
     pub fn proof(self) -> Result<Recorded<K>, NotRecorded> {
         let Self { open, kind } = self;
-        match open.of {
+        match open.number() {
             Some(of) if !open.kept.acknowledged.has(of) => Err(NotRecorded::Late),
             _ => Ok(Recorded { open, kind }),
         }
@@ -392,7 +407,7 @@ impl<K> Ticket<K> {
 impl<K> Recorded<K> {
     /// Its place, for those that refer to it; `None` if it was only counted.
     pub fn number(&self) -> Option<Number> {
-        self.open.of
+        self.open.number()
     }
 
     /// Hands over how it went.

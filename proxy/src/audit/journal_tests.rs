@@ -22,8 +22,8 @@ impl Keeper for Slow {
             Record::SessionClosed { why, .. } => format!("closed: {why}"),
             Record::TurnedAway { why, .. } => format!("away: {why}"),
             Record::Intent { intent, .. } => intent.command.to_owned(),
-            Record::Outcome { of, outcome } => format!("{} had {} rows", of.0, outcome.rows),
-            Record::Cut { of } => format!("{} was cut", of.0),
+            Record::Outcome { of, outcome, .. } => format!("{} had {} rows", of.0, outcome.rows),
+            Record::Cut { of, .. } => format!("{} was cut", of.0),
             Record::Life(_) => "life".to_owned(),
             Record::Closed { owed } => format!("closed, {owed} owed"),
         };
@@ -218,7 +218,7 @@ async fn a_close_waits_so_long_and_says_what_is_missing() {
     bench.keeper.full.store(true, Ordering::SeqCst);
     drop(ticket);
     bench.keeper.full.store(false, Ordering::SeqCst);
-    bench.journal.note(&Record::SessionClosed { session: 1, why: "test" });
+    bench.journal.note(&Record::SessionClosed { session: 1, why: "test", counted: 0 });
     let before = Instant::now();
     let missing = Completeness { taken: 3, acknowledged: 1, owed: 1 };
     assert_eq!(bench.journal.close(Duration::from_secs(1)).await, missing);

@@ -6,7 +6,7 @@ use record::{About, Bytes, Commitment, Count, Payload, RunId, Salt, StreamName, 
 use recorder::{NotTaken, Recorder, Urgency};
 
 use super::journal::{Keeper, NotRecorded, Number};
-use super::{Decision, Intent, Outcome, Parameter, Proof, Record, SqlError, Who};
+use super::{Answer, Decision, Intent, Outcome, Parameter, Proof, Record, SqlError, Who};
 use crate::clock;
 
 /// The longest sentence of a record, in characters: why somebody got no session.
@@ -66,11 +66,13 @@ impl Keeper for LogKeeper {
         let ends = |what| (Urgency::Ends, what, Vec::new());
         let (urgency, what, payload) = match record {
             Record::SessionOpened(who) => ends(session_open(who)),
-            Record::SessionClosed { session, why } => ends(What::SessionClose(proxy::SessionClose {
-                counted: Count::of(0),
-                session: (*session).into(),
-                why: sentence(why),
-            })),
+            Record::SessionClosed { session, why, counted } => {
+                ends(What::SessionClose(proxy::SessionClose {
+                    counted: Count::of(*counted),
+                    session: (*session).into(),
+                    why: sentence(why),
+                }))
+            }
             Record::TurnedAway { session, peer, why, more } => {
                 ends(What::SessionRefused(proxy::SessionRefused {
                     more: Count::of(*more),
@@ -83,8 +85,8 @@ impl Keeper for LogKeeper {
                 let (what, payload) = statement(intent, *decision)?;
                 (Urgency::Begins, what, payload)
             }
-            Record::Outcome { of, outcome } => ends(What::Outcome(ended(*of, outcome))),
-            Record::Cut { of } => ends(What::Outcome(cut(*of))),
+            Record::Outcome { of, answer, outcome } => ends(went(*answer, ended(*of, outcome))),
+            Record::Cut { of, answer } => ends(went(*answer, cut(*of))),
             Record::Life(what) => ends((*what).clone()),
             Record::Closed { owed } => {
                 let head = self.recorder.head();
@@ -178,8 +180,15 @@ fn value(parameter: &Parameter<'_>) -> Value {
     }
 }
 
+fn went(answer: Answer, outcome: proxy::Outcome) -> What {
+    match answer {
+        Answer::First => What::Outcome(outcome),
+        Answer::More => What::Fetch(outcome),
+    }
+}
+
 fn ended(of: Number, outcome: &Outcome) -> proxy::Outcome {
-    let Outcome { rows, bytes, duration, error } = outcome;
+    let Outcome { rows, bytes, duration, error, rule } = outcome;
     proxy::Outcome {
         bytes: Count::of(*bytes),
         end: proxy::End::Answered,
@@ -187,7 +196,7 @@ fn ended(of: Number, outcome: &Outcome) -> proxy::Outcome {
         micros: Count::of(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
         of: Count::of(of.get()),
         rows: Count::of(*rows),
-        rule: None,
+        rule: rule.map(|rule| rule.word().to_owned()),
     }
 }
 

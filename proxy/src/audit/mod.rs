@@ -62,6 +62,8 @@ pub enum Record<'a> {
         session: u32,
         /// Why, in words for the log.
         why: &'a str,
+        /// How many commands it had that carry nothing, as a ping does.
+        counted: u64,
     },
     /// A connection did not become a session.
     TurnedAway {
@@ -81,10 +83,12 @@ pub enum Record<'a> {
         /// What was decided.
         decision: Decision,
     },
-    /// How a command went, or one more answer to it.
+    /// How a command went.
     Outcome {
         /// The record of its intent.
         of: Number,
+        /// Which of its answers it is.
+        answer: Answer,
         /// How it went.
         outcome: &'a Outcome,
     },
@@ -92,6 +96,8 @@ pub enum Record<'a> {
     Cut {
         /// The record of its intent.
         of: Number,
+        /// Which of its answers it was.
+        answer: Answer,
     },
     /// Something of the proxy's own life.
     Life(&'a What),
@@ -159,6 +165,15 @@ pub enum Decision {
     },
 }
 
+/// Which answer to a command: a cursor is read by several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The first.
+    First,
+    /// More of its rows.
+    More,
+}
+
 /// How it went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -170,6 +185,8 @@ pub struct Outcome {
     pub duration: Duration,
     /// The error that it ended with, the database's or ours.
     pub error: Option<SqlError>,
+    /// The rule that stopped its answer.
+    pub rule: Option<Rule>,
 }
 
 /// An error as SQL knows it, whatever the protocol.

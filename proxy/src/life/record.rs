@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::report::{Lease, failure};
+use access::report::{Lease, ProofLine, failure};
 use access::{AuditLog, Grant};
 use record::frame::Used;
-use record::kinds::proxy::{Credential, Open, Owner};
+use record::kinds::State;
+use record::kinds::proxy::{Credential, Open, Owner, ProofItem, Proofs};
 use record::{Count, StreamName, What};
 use recorder::{Fault, Link, Listener, Recorder};
 use rustls::ClientConfig;
@@ -125,4 +126,19 @@ pub fn credential<E>(life: &Life<E>, lease: &Lease) {
     let Lease { lease_id, user_name, expires_at } = lease;
     let (expires, lease, user) = ((*expires_at).into(), lease_id.clone(), user_name.clone());
     life.journal.note(&Record::Life(&What::Credential(Credential { expires, lease, user })));
+}
+
+/// What the end showed.
+pub fn proofs<E>(life: &Life<E>, reason: &str, lines: &[ProofLine]) {
+    let item = |line: &ProofLine| ProofItem {
+        how: line.detail.clone(),
+        item: line.item.clone(),
+        state: match line.outcome.as_str() {
+            "Proved" => State::Proved,
+            "Unprovable" => State::Unprovable,
+            _ => State::Open,
+        },
+    };
+    let (items, reason) = (lines.iter().map(item).collect(), reason.to_owned());
+    life.journal.note(&Record::Life(&What::Proofs(Proofs { items, reason })));
 }

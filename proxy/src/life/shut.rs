@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::give_back::{end_lease, give_back};
 use super::held::{Held, Leased};
 use super::receipt::{OldLogin, Shown, Sockets};
-use super::{Life, Serving};
+use super::{Life, Serving, record};
 use crate::audit::Completeness;
 use crate::clock;
 use crate::database::{LoginProbe, SeenGone, SessionsEnd};
@@ -48,9 +48,6 @@ pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving
     let cut_millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(reason = cause.reason.word(), cut_millis, "every session is cut");
 
-    let Completeness { taken, acknowledged, owed } = life.journal.close(RECORDING).await;
-    tracing::info!(taken, acknowledged, owed, "the record is closed");
-
     let sessions = end_sessions(life, &held).await;
     let before = try_before(life, &held).await;
     let lease = end_lease(life, &held).await;
@@ -60,6 +57,9 @@ pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving
     let user = held.lease.map(|leased| leased.credential.user.clone()).unwrap_or_default();
     let proofs = Shown { sockets, sessions, lease, token, login, user }.lines(E::remedies());
     let EndCause { reason, .. } = cause;
+    record::proofs(life, reason.word(), &proofs);
+    let Completeness { taken, acknowledged, owed } = life.journal.close(RECORDING).await;
+    tracing::info!(taken, acknowledged, owed, "the record is closed");
     End { reason: reason.word().to_owned(), cut_at, cut_millis, proofs, unanswered }
 }
 

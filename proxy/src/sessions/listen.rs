@@ -170,19 +170,21 @@ struct OpenOnRecord {
     journal: Journal,
     session: u32,
     why: Option<String>,
+    counted: u64,
 }
 
 impl OpenOnRecord {
     fn new(journal: Journal, who: &Who) -> Self {
         journal.note(&Record::SessionOpened(who));
-        Self { journal, session: who.session, why: None }
+        Self { journal, session: who.session, why: None, counted: 0 }
     }
 }
 
 impl Drop for OpenOnRecord {
     fn drop(&mut self) {
         let why = self.why.as_deref().unwrap_or("its code broke, or it did not end in time");
-        self.journal.note(&Record::SessionClosed { session: self.session, why });
+        let (session, counted) = (self.session, self.counted);
+        self.journal.note(&Record::SessionClosed { session, why, counted });
     }
 }
 
@@ -286,9 +288,9 @@ async fn identify<E: Engine>(
 async fn relay<E: Engine>(session: E::Session, mut open: OpenOnRecord) -> Attended {
     let database_session = E::database_session(&session);
     tracing::info!(%database_session, "session opened");
-    let Over { reason, told } = E::relay(session).await;
+    let Over { reason, told, counted } = E::relay(session).await;
     tracing::info!(reason, "session ended");
-    open.why = Some(reason);
+    (open.why, open.counted) = (Some(reason), counted);
     if told { Attended::Settled } else { Attended::Untold }
 }
 
@@ -316,7 +318,7 @@ mod tests {
         fn keep(&mut self, _: Number, record: &Record<'_>) -> Result<(), NotRecorded> {
             let said = match record {
                 Record::SessionOpened(who) => format!("{} opened", who.session),
-                Record::SessionClosed { session, why } => format!("{session} closed: {why}"),
+                Record::SessionClosed { session, why, .. } => format!("{session} closed: {why}"),
                 _ => return Ok(()),
             };
             self.0.lock().unwrap().push(said);

@@ -44,8 +44,8 @@ impl Keeper for Books {
                 intent.text.escape_ascii(),
                 intent.parameters.len()
             ),
-            Record::Outcome { of, outcome } => format!("outcome of {of:?}: {} rows", outcome.rows),
-            Record::Cut { of } => format!("cut {of:?}"),
+            Record::Outcome { of, outcome, .. } => format!("outcome of {of:?}: {} rows", outcome.rows),
+            Record::Cut { of, .. } => format!("cut {of:?}"),
             Record::Life(_) | Record::Closed { .. } => "life".to_owned(),
         };
         let mut book = self.book.lock().unwrap();

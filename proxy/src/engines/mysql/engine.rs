@@ -104,8 +104,8 @@ impl Engine for MySql {
     }
 
     async fn relay(session: Session<Permitted>) -> Over {
-        let RelayOver { ended, told } = session.relay().await;
-        Over { reason: ended.to_string(), told }
+        let RelayOver { ended, told, counted } = session.relay().await;
+        Over { reason: ended.to_string(), told, counted }
     }
 
     async fn end_sessions(&self, credential: &Credential) -> SessionsEnd {

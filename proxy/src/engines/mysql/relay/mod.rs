@@ -34,7 +34,11 @@ pub use ended::Ended;
 pub(super) use prepared::Statements;
 
 use crate::alarm::Alarm;
-use crate::audit::{Decision, Intent, Known, NotRecorded, Number, Parameter, Recorded, SqlError, Who};
+use record::What;
+
+use crate::audit::{
+    Decision, Intent, Known, NotRecorded, Number, Parameter, Record, Recorded, SqlError, Who,
+};
 use crate::bytes::Stream;
 use crate::database::Opened;
 use crate::ending::EndCause;
@@ -97,6 +101,8 @@ pub struct Relay {
     read_at: Instant,
     /// Rings when that is too long ago for a session that holds on to something.
     idle: Alarm,
+    /// How many commands were only counted.
+    counted: u64,
 }
 
 /// A session that is over.
@@ -105,6 +111,8 @@ pub struct Over {
     pub ended: Ended,
     /// Whether its client was told.
     pub told: bool,
+    /// How many commands it had that are only counted.
+    pub counted: u64,
 }
 
 /// A command as it goes on record.
@@ -159,6 +167,7 @@ impl Relay {
             alarm: Alarm::default(),
             read_at: Instant::now(),
             idle: Alarm::default(),
+            counted: 0,
         }
     }
 
@@ -182,6 +191,9 @@ impl Relay {
             // Its client hears what it was, all others that the grant is over.
             Ended::Violation(violation) => {
                 tracing::error!(what = violation.sentence(), "violation: the grant ends");
+                let what =
+                    What::Violation(record::kinds::proxy::Violation { why: violation.sentence().to_owned() });
+                self.shared.journal.note(&Record::Life(&what));
                 ending.begin(EndCause::of(EndReason::Violation));
                 ended
             }
@@ -189,7 +201,7 @@ impl Relay {
             other => ending.cause().map_or(other, Ended::Grant),
         };
         let told = self.part(&ended).await;
-        Over { ended, told }
+        Over { ended, told, counted: self.counted }
     }
 
     async fn converse(&mut self) -> Ended {
@@ -244,6 +256,7 @@ impl Relay {
     /// Begins what is only counted: a command of the protocol that reads nothing.
     fn begin_counted<K>(&mut self, on_record: fn(Recorded<K>) -> OnRecord) -> Result<(), Ended> {
         let recorded = self.shared.journal.counted().map_err(Ended::NotRecorded)?;
+        self.counted = self.counted.saturating_add(1);
         self.exchange = Some(Exchange::new(on_record(recorded), Instant::now()));
         Ok(())
     }
@@ -277,6 +290,7 @@ impl Relay {
             self.read_at = now;
         }
         let error = exchange.close(now);
+        self.shared.journal.tell_budgets(&self.shared.grant.limits);
         self.position = self.position.answered(error);
     }
 
@@ -309,6 +323,7 @@ impl Relay {
         self.answer(&refused.packet())?;
         if let Some(exchange) = &mut self.exchange {
             exchange.error = Some(SqlError::from(errors::of(refused.rule)));
+            exchange.rule = Some(refused.rule);
         }
         Ok(())
     }
