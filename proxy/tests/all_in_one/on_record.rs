@@ -38,6 +38,32 @@ fn records(log: &AuditLog) -> anyhow::Result<Vec<Record>> {
     Ok(records)
 }
 
+/// The log's folder, read by somebody who trusts its key and nothing else.
+struct Folder(std::path::PathBuf);
+
+impl audit::Source for Folder {
+    type Error = std::io::Error;
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, std::io::Error> {
+        match std::fs::read(self.0.join(path)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Everything of it is verified, and nothing is wrong.
+fn is_clean(log: &AuditLog, records: &[Record]) -> anyhow::Result<()> {
+    let key =
+        records.iter().find_map(|record| if let What::Key(key) = &record.what { Some(key) } else { None });
+    let policy = format!("log {}\nquorum none\n", key.context("a key")?.verifier);
+    let report = audit::verify(&Folder(log.folder()), &policy.parse()?, &audit::Options::default(), |_| ())?;
+    assert_eq!(report.findings, [], "{}", serde_json::to_string_pretty(&report)?);
+    assert_eq!(report.counts.records, u64::try_from(records.len())?);
+    Ok(())
+}
+
 fn kinds(records: &[Record]) -> Vec<&'static str> {
     let proxies = records.iter().filter(|record| record.stream.grant().is_some());
     proxies.map(|record| record.what.kind().1).collect()
@@ -55,6 +81,7 @@ fn a_grant_is_on_record_from_its_beginning_to_its_end() -> anyhow::Result<()> {
     assert_eq!(proxy.ends()?.code, Some(0));
     log.stop();
     let records = records(&log)?;
+    is_clean(&log, &records)?;
     let kinds = kinds(&records);
     assert_eq!(kinds[..4], ["open", "owner", "credential", "session-open"]);
     assert_eq!(kinds[kinds.len() - 2..], ["end", "close"]);
@@ -147,6 +174,7 @@ fn what_was_said_while_the_log_was_killed_is_there_once() -> anyhow::Result<()> 
     proxy.ends()?;
     log.stop();
     let records = records(&log)?;
+    is_clean(&log, &records)?;
     assert_eq!(kinds(&records).iter().filter(|kind| **kind == "close").count(), 1);
     Ok(())
 }
