@@ -104,7 +104,7 @@ fn sentence(text: &str) -> String {
 }
 
 fn session_open(who: &Who) -> What {
-    let Who { grant_uid: _, user, proof, session, peer } = who;
+    let Who { grant_uid: _, user, proof, session, peer, program, tls } = who;
     let (proof, certificate) = match proof {
         Proof::Certificate { serial } => (proxy::Proof::Certificate, serial),
         Proof::Token { serial } => (proxy::Proof::Token, serial),
@@ -112,10 +112,10 @@ fn session_open(who: &Who) -> What {
     What::SessionOpen(proxy::SessionOpen {
         certificate: certificate.clone(),
         peer: peer.to_string(),
-        program: None,
+        program: program.as_deref().map(sentence),
         proof,
         session: (*session).into(),
-        tls: None,
+        tls: Some(tls.word().to_owned()),
         user: user.clone(),
     })
 }

@@ -35,6 +35,29 @@ pub struct Who {
     pub session: u32,
     /// Where the connection comes from: mostly a tunnel's end.
     pub peer: SocketAddr,
+    /// What the client calls itself. Nobody verifies it.
+    pub program: Option<String>,
+    /// The version of TLS.
+    pub tls: TlsVersion,
+}
+
+/// A version of TLS that is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+impl TlsVersion {
+    /// As it goes on record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::V1_2 => "1.2",
+            Self::V1_3 => "1.3",
+        }
+    }
 }
 
 /// How a person proved who they are.
@@ -214,6 +237,8 @@ impl Who {
             proof: Proof::Certificate { serial: "01".into() },
             session,
             peer: ([127, 0, 0, 1], 1).into(),
+            program: None,
+            tls: TlsVersion::V1_3,
         }
     }
 }

@@ -85,6 +85,12 @@ fn a_grant_is_on_record_from_its_beginning_to_its_end() -> anyhow::Result<()> {
     let kinds = kinds(&records);
     assert_eq!(kinds[..4], ["open", "owner", "credential", "session-open"]);
     assert_eq!(kinds[kinds.len() - 2..], ["end", "close"]);
+    let open = records.iter().find_map(|record| match &record.what {
+        What::SessionOpen(open) => Some(open),
+        _ => None,
+    });
+    let open = open.context("a session")?;
+    assert_eq!((open.program.as_deref(), open.tls.as_deref()), (Some("mysql"), Some("1.3")));
     let statements: Vec<&Statement> = records
         .iter()
         .filter_map(

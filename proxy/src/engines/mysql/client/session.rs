@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,7 +23,7 @@ use wire::mysql::response::ok::{OkPacket, OkSummary};
 use super::greeting::{self, Claim, TlsIs};
 use super::start::{Named, Started, start};
 use super::turned_away::TurnedAway;
-use crate::audit::Who;
+use crate::audit::{TlsVersion, Who};
 use crate::bytes::Stream;
 use crate::database::SessionId;
 use crate::engine::Engine;
@@ -62,6 +63,7 @@ pub(crate) struct Secured {
     stream: Stream,
     sequence: Sequence,
     certificate: Option<CertificateDer<'static>>,
+    tls: TlsVersion,
     offered: Capabilities,
 }
 
@@ -120,7 +122,8 @@ async fn secure_native(
         return Err(turn_away(&mut tcp, sequence, error).await);
     }
     let (stream, certificate) = unless_crowded(&place, accept(&shared.acceptors.native, tcp)).await?;
-    Ok(Secured { place, stream: Box::new(stream), sequence, certificate, offered })
+    let tls = version(&stream);
+    Ok(Secured { place, stream: Box::new(stream), sequence, certificate, tls, offered })
 }
 
 async fn secure_first(
@@ -138,7 +141,15 @@ async fn secure_first(
     let offered = greeting::offer(shared, TlsIs::Here);
     let hello = greeting::greeting(shared, number, offered)?;
     write_packet(&mut stream, &mut sequence, &hello).await.map_err(TurnedAway::Packet)?;
-    Ok(Secured { place, stream: Box::new(stream), sequence, certificate, offered })
+    let tls = version(&stream);
+    Ok(Secured { place, stream: Box::new(stream), sequence, certificate, tls, offered })
+}
+
+fn version(stream: &TlsStream<TcpStream>) -> TlsVersion {
+    match stream.get_ref().1.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
+        _ => TlsVersion::V1_2,
+    }
 }
 
 type Accepted = (TlsStream<TcpStream>, Option<CertificateDer<'static>>);
@@ -154,7 +165,7 @@ impl Session<Secured> {
     /// Who it is.
     pub(crate) async fn identify(self) -> Result<Session<Identity>, TurnedAway> {
         let Self { shared, peer, number, state } = self;
-        let Secured { place, mut stream, mut sequence, certificate, offered } = state;
+        let Secured { place, mut stream, mut sequence, certificate, tls, offered } = state;
         let read = async {
             let response = read_packet(&mut stream, &mut sequence, MAX_RESPONSE).await;
             let response = response.map_err(TurnedAway::Packet)?;
@@ -174,15 +185,18 @@ impl Session<Secured> {
             let proof = greeting::authenticate(&shared, &mut stream, &mut sequence, claim).await?;
             let schema = response.database.filter(|name| !name.is_empty());
             let schema = schema.map(|name| String::from_utf8_lossy(name).into_owned());
-            Ok((agreed, Utf8Collation::numbered(response.head.collation.into()), proof, schema))
+            let program = response.attributes.get(b"program_name");
+            let program = program.map(|name| String::from_utf8_lossy(name).into_owned());
+            let collation = Utf8Collation::numbered(response.head.collation.into());
+            Ok((agreed, collation, proof, schema, program))
         };
-        let (agreed, collation, proof, schema) = match unless_crowded(&place, read).await {
+        let (agreed, collation, proof, schema, program) = match unless_crowded(&place, read).await {
             Ok(known) => known,
             Err(error) => return Err(turn_away(&mut stream, sequence, error).await),
         };
         let grant = &shared.grant.identity;
-        let who =
-            Who { grant_uid: grant.uid.clone(), user: grant.user.clone(), proof, session: number, peer };
+        let (grant_uid, user) = (grant.uid.clone(), grant.user.clone());
+        let who = Who { grant_uid, user, proof, session: number, peer, program, tls };
         let schema = schema.or_else(|| shared.grant.target.schema.clone());
         let state = Identity { stream, sequence, certificate, who, agreed, collation, schema };
         Ok(Session { shared, peer, number, state })
