@@ -93,7 +93,7 @@ impl<D: Disk> Segments<D> {
         disk.sync_folder(Path::new("."))?;
         fill(disk, length)?;
         disk.rename(&spare(), &path(0))?;
-        disk.sync_folder(Path::new(FOLDER))
+        fill(disk, length)
     }
 
     /// Reads what is there, block by block, and goes on behind it. The last block is written once more: of a process that was killed
