@@ -10,6 +10,8 @@ mod finding;
 mod notice;
 mod records;
 mod report;
+#[cfg(feature = "samples")]
+pub mod samples;
 mod source;
 pub mod story;
 mod verify;

@@ -1,10 +1,10 @@
 //! Exports: JSON lines that hold the very bytes of a record, and events that have what OCSF requires.
 
 use audit::export::{Ocsf, VERSION, jsonl};
+use audit::samples::ORIGIN;
 use record::{Payload, Record, samples};
 use serde_json::Value;
 
-use crate::layout::ORIGIN;
 use crate::liar::read;
 
 /// What a class or an object must have. Source: the schema of OCSF 1.8.0 (tag `1.8.0` of ocsf/ocsf-schema, commit 6fa6499a),
@@ -144,7 +144,7 @@ fn statements_say_who_asked_from_where_and_of_which_database() {
                     assert_eq!(event["database"]["name"], "orders");
                     // What came out of a cursor comes after its statement's end.
                     if record.what.kind().1 == "statement" {
-                        assert_eq!(event["actor"]["user"]["name"], "ann");
+                        assert_eq!(event["actor"]["user"]["name"], "requester");
                         assert_eq!(event["src_endpoint"]["ip"], "127.0.0.1");
                         let sql = event["query_info"]["query_string"].as_str().unwrap();
                         let bound = sql.starts_with("sha256:");

@@ -1,9 +1,7 @@
 //! Logs in which nothing is wrong.
 
+use audit::samples::{Entry, Files, Keys, Plan, Writers, grant, lay_out};
 use audit::{Options, Report, Verdict, verify};
-
-use crate::layout::{Entry, Files, Keys, lay_out};
-use crate::writers::{Plan, Writers, grant};
 
 /// After every record.
 pub const SECONDS: u64 = 1_900_000_000;

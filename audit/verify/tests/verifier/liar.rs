@@ -1,12 +1,11 @@
 //! What a log that lies can do: it has its own key, and may rewrite every record, for no writer signs them.
 
+use audit::samples::Entry;
 use std::collections::HashMap;
 
 use record::kinds::proxy::Close;
 use record::{Count, Head, Record, StreamName, What};
 use tlog::Hash;
-
-use crate::layout::Entry;
 
 /// What was done with a record's number when its stream was rewritten.
 type Moved = HashMap<(StreamName, u64), u64>;

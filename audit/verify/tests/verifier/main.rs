@@ -5,7 +5,6 @@
 
 mod export;
 mod good;
-mod layout;
 mod liar;
 mod manipulated;
 mod notices;
@@ -13,4 +12,3 @@ mod pruned;
 mod speed;
 mod story;
 mod tree;
-mod writers;

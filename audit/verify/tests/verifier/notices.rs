@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use audit::samples::lay_out;
 use audit::{Notice, Options};
 use record::kinds::log;
 use record::{Count, Record, StreamName, What};
 
 use crate::good::{SECONDS, good, report};
-use crate::layout::lay_out;
 use crate::liar::{chain, read};
 
 type Pairs = Vec<(Record, Option<Vec<u8>>)>;

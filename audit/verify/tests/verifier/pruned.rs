@@ -1,10 +1,10 @@
 //! Logs of which the beginning was pruned.
 
+use audit::samples::{Entry, Files, lay_out};
 use audit::{Notice, Options, Wrong};
 use record::{What, kinds::log};
 
 use crate::good::{SECONDS, good, report};
-use crate::layout::{Entry, Files, lay_out};
 use crate::liar::{chain, read};
 
 /// The good log with a `prune` record at its end, and without what is before 768.

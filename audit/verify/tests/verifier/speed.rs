@@ -5,11 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use audit::samples::{Keys, Layout, Plan, Put, Writers};
 use audit::{Options, Source, Verdict, verify};
 
 use crate::good::SECONDS;
-use crate::layout::{Keys, Layout, Put};
-use crate::writers::{Plan, Writers};
 
 /// The files of a log in a directory.
 struct Directory(PathBuf);

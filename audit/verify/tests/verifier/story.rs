@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
+use audit::samples::{Entry, Plan, Writers, grant};
 use audit::story::{Deed, Kin, Story, Told, screen};
 use record::{Payload, Record};
 
-use crate::layout::Entry;
 use crate::liar::read;
-use crate::writers::{Plan, Writers, grant};
 
 /// What the log has of a grant, its texts opened or not.
 pub fn told(entries: &[Entry], number: usize, opened: bool) -> Vec<Told> {
@@ -63,7 +62,7 @@ fn a_story_has_each_statement_once_with_its_outcome_and_nothing_of_other_grants(
         assert_eq!(asked.len(), statements);
         let unknown = asked.iter().filter(|(_, statement)| statement.went.is_none()).count();
         assert!(unknown <= if number % 4 == 1 { 3 } else { 0 }, "grant {number}: {unknown}");
-        assert!(asked.iter().all(|(who, _)| *who == "ann"));
+        assert!(asked.iter().all(|(who, _)| *who == "requester"));
         let first = &story.lines[0];
         assert!(matches!(first.deed, Deed::Asks { .. }) && first.after.is_zero());
         let requests = story.lines.iter().filter(|line| matches!(line.deed, Deed::Asks { .. })).count();

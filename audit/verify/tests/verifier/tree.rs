@@ -1,9 +1,9 @@
 //! Each file of a log, damaged in turn: it is named.
 
+use audit::samples::{Entry, Files, Keys, lay_out};
 use audit::{Options, Wrong};
 
 use crate::good::{SECONDS, good, report};
-use crate::layout::{Entry, Files, Keys, lay_out};
 
 fn wrongs(files: &Files) -> Vec<Wrong> {
     report(files, &Options::default()).findings.into_iter().map(|finding| finding.wrong).collect()

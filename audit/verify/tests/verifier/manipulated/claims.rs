@@ -1,13 +1,12 @@
 //! What a log may say of itself, of texts and of streams that is not so.
 
+use audit::samples::{Dice, Files, Keys, lay_out};
 use record::kinds::log;
 use record::{Commitment, Count, StreamName, What};
 
 use super::{Expected, Good, expects};
 use crate::good::SECONDS;
-use crate::layout::{Files, Keys, lay_out};
 use crate::liar::{chain, rewrite};
-use crate::writers::Dice;
 
 /// Puts what the log says of itself behind everything, in this stream.
 fn says(good: &Good, stream: &StreamName, what: What) -> Files {
@@ -31,7 +30,7 @@ pub(super) fn speaks_of_what_is_not_there_yet(good: &Good, dice: &mut Dice) -> O
     let stream = of_log(good).pop()?;
     let what = match dice.below(2) {
         0 => What::Prune(log::Prune { minimum: later }),
-        _ => What::Read(log::Read { entries: vec![later], person: "eve".into() }),
+        _ => What::Read(log::Read { entries: vec![later], person: "auditor".into() }),
     };
     Some((says(good, &stream, what), expects(&["ahead"], Some(stream))))
 }
@@ -50,7 +49,7 @@ pub(super) fn goes_on_with_an_earlier_start(good: &Good, dice: &mut Dice) -> Opt
     let mut streams = of_log(good);
     streams.pop();
     let stream = streams.get(dice.below(streams.len().max(1)))?.clone();
-    let what = What::Read(log::Read { entries: Vec::new(), person: "eve".into() });
+    let what = What::Read(log::Read { entries: Vec::new(), person: "auditor".into() });
     Some((says(good, &stream, what), expects(&["earlier-start"], Some(stream))))
 }
 

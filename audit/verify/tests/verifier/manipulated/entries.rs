@@ -1,10 +1,9 @@
 //! A log that lies alters entries, and signs the tree anew; the chains of the writers stay as they are.
 
+use audit::samples::{Dice, Entry, Files};
 use record::{Record, What};
 
 use super::{Expected, Good, expects, relaid};
-use crate::layout::{Entry, Files};
-use crate::writers::Dice;
 
 pub(super) fn drops_an_entry(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
     let at = good.followed(dice);

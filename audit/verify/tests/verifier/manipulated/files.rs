@@ -1,10 +1,9 @@
 //! Somebody who holds a copy, and no key, damages files and exchanges texts.
 
+use audit::samples::{Dice, Files};
 use record::What;
 
 use super::{Expected, Good, expects, relaid};
-use crate::layout::Files;
-use crate::writers::Dice;
 
 const OF_BUNDLES: &[&str] = &["entry-differs", "bundle-damaged"];
 const OF_TILES: &[&str] = &["tile-differs", "entry-differs"];

@@ -19,13 +19,12 @@ mod entries;
 mod files;
 mod streams;
 
+use audit::samples::{Dice, Entry, Files, Keys, lay_out};
 use audit::{Finding, Options, Unreadable, Wrong, verify};
 use record::{Record, StreamName, What};
 
 use crate::good::{SECONDS, good, report};
-use crate::layout::{Entry, Files, Keys, lay_out};
 use crate::liar::{chain, read};
-use crate::writers::Dice;
 
 /// The good log, and what is known of it.
 struct Good {

@@ -1,12 +1,11 @@
 //! A log that lies with care: what depends on a change is changed too.
 
+use audit::samples::{Dice, Files, lay_out};
 use record::{Count, Record, What, Writer};
 
 use super::{Expected, Good, expects, relaid};
 use crate::good::SECONDS;
-use crate::layout::{Files, lay_out};
 use crate::liar::{chain, rewrite};
-use crate::writers::Dice;
 
 /// Leaves one record out that a later one needs.
 pub(super) fn without_one(

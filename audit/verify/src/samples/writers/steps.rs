@@ -9,17 +9,17 @@ impl Writers {
     pub(super) fn approve(&mut self, grant: &mut Grant) {
         let (request, approval) = (grant.request.clone(), uid(2, grant.number));
         let what = What::Approval(operator::Approval {
-            approver: "bob".into(),
+            approver: "approver".into(),
             counts: true,
             decision: "Approve".into(),
-            name: format!("{}-by-bob", grant.name),
+            name: format!("{}-by-approver", grant.name),
             namespace: "shop".into(),
             request: request.clone(),
-            submitted_by: "bob".into(),
+            submitted_by: "approver".into(),
             uid: approval,
             why: None,
         });
-        self.decides(None, format!("approval/{request}/bob"), what);
+        self.decides(None, format!("approval/{request}/approver"), what);
         let what = What::Decision(operator::Decision {
             request: request.clone(),
             rule: Some("readers".into()),
@@ -39,7 +39,7 @@ impl Writers {
             namespace: "shop".into(),
             request: grant.request.clone(),
             terms: "sha256:00".into(),
-            user: "ann".into(),
+            user: "requester".into(),
         });
         self.decides(None, format!("grant/{}", grant.request), what);
         grant.step = Step::Granted;
@@ -61,7 +61,7 @@ impl Writers {
     pub(super) fn end(&mut self, grant: &mut Grant) {
         let (uid, stream) = (grant.uid.clone(), grant.stream());
         let ended = operator::Ended {
-            person: Some("bob".into()),
+            person: Some("approver".into()),
             reason: "Revoked".into(),
             why: Some("enough seen".into()),
         };
@@ -99,6 +99,7 @@ impl Writers {
             self.decides(Some(uid), format!("late/{pod}/{of}"), What::LateOutcome(late));
         }
         (grant.run, grant.next_session, grant.cursor) = (2, 1, None);
+        grant.refused.clear();
         grant.left = self.plan.statements / 2 + 1;
         grant.step = Step::Granted;
     }
@@ -123,11 +124,11 @@ impl Writers {
         self.decides(Some(uid.clone()), format!("receipt/{uid}"), What::Receipt(receipt));
         let log = self.log.clone();
         if grant.number % 5 == 3 {
-            let erase = What::Erase(log::Erase { person: Some("eve".into()) });
+            let erase = What::Erase(log::Erase { person: Some("auditor".into()) });
             self.put(&log, About { grant: Some(uid), id: None }, erase);
         } else if grant.number.is_multiple_of(3) {
             let entries = vec![Count::of(self.written.saturating_sub(7))];
-            self.put(&log, About::default(), What::Read(log::Read { entries, person: "eve".into() }));
+            self.put(&log, About::default(), What::Read(log::Read { entries, person: "auditor".into() }));
         }
         grant.step = Step::Over;
     }
@@ -141,7 +142,7 @@ pub(super) fn session_open(session: u32) -> What {
         proof: proxy::Proof::Certificate,
         session: session.into(),
         tls: Some("1.3".into()),
-        user: "ann".into(),
+        user: "requester".into(),
     })
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use record::kinds::{log, operator, proxy};
 use record::{About, Bytes, Chain, Commitment, Count, Payload, RunId, Salt, StreamName, Time, Uid, What};
 
-use crate::layout::{Entry, ORIGIN};
+use super::layout::{Entry, ORIGIN};
 use steps::{refused, session_close, session_open};
 
 /// 2026-01-01, noon.
@@ -20,10 +20,12 @@ const NOON: i64 = 1_767_268_800_000_000;
 pub struct Dice(u64);
 
 impl Dice {
+    /// The same numbers for the same seed.
     pub fn of(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
+    /// The next number.
     pub fn roll(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -40,7 +42,9 @@ impl Dice {
 /// How large a log to write.
 #[derive(Clone, Copy)]
 pub struct Plan {
+    /// The same seed, the same log.
     pub seed: u64,
+    /// How many grants.
     pub grants: usize,
     /// Of each proxy, about.
     pub statements: usize,
@@ -72,6 +76,8 @@ struct Grant {
     sessions: Vec<(u32, Option<Count>)>,
     next_session: u32,
     cursor: Option<Count>,
+    /// Of the proxy that runs: the statements that it refused.
+    refused: Vec<Count>,
     heads: Vec<operator::Stream>,
 }
 
@@ -99,6 +105,7 @@ pub fn grant(number: usize) -> Uid {
 }
 
 impl Writers {
+    /// A log that has started.
     pub fn new(plan: Plan) -> Self {
         let mut writers = Self {
             plan,
@@ -210,10 +217,10 @@ impl Writers {
             name: name.clone(),
             namespace: "shop".into(),
             reason: "a customer's order is missing".into(),
-            submitted_by: "ann".into(),
+            submitted_by: "requester".into(),
             terms: Some("sha256:00".into()),
             uid: request.clone(),
-            user: "ann".into(),
+            user: "requester".into(),
         });
         self.decides(None, format!("request/{request}"), what);
         Grant {
@@ -227,6 +234,7 @@ impl Writers {
             sessions: Vec::new(),
             next_session: 1,
             cursor: None,
+            refused: Vec::new(),
             heads: Vec::new(),
         }
     }
@@ -242,7 +250,7 @@ impl Writers {
                     namespace: "shop".into(),
                     pod: Some(format!("{}-{}", grant.name, grant.run)),
                     release: "0.1.0".into(),
-                    user: "ann".into(),
+                    user: "requester".into(),
                 });
                 self.put(&grant.stream(), About::default(), open);
                 self.put(
@@ -294,10 +302,16 @@ impl Writers {
         let (session, running) = grant.sessions[which];
         match running {
             Some(of) => {
-                let outcome = self.outcome(of);
+                let mut outcome = self.outcome(of);
+                if grant.refused.contains(&of) {
+                    let sqlstate = "42000".to_owned();
+                    outcome.error = Some(proxy::SqlError { number: Some(Count::of(1_142)), sqlstate });
+                    (outcome.rows, outcome.bytes) = (Count::of(0), Count::of(60));
+                } else {
+                    grant.cursor = Some(of);
+                }
                 self.put(&stream, About::default(), What::Outcome(outcome));
                 grant.sessions[which].1 = None;
-                grant.cursor = Some(of);
             }
             None if self.dice.below(15) == 0 => {
                 self.put(&stream, About::default(), session_close(session));
@@ -308,7 +322,9 @@ impl Writers {
                 self.put(&stream, About::default(), What::Fetch(outcome));
             }
             None => {
-                grant.sessions[which].1 = Some(self.statement(&stream, (session, grant.cursor), grant.number))
+                let (of, is_refused) = self.statement(&stream, (session, grant.cursor), grant.number);
+                grant.sessions[which].1 = Some(of);
+                grant.refused.extend(is_refused.then_some(of));
             }
         }
     }
@@ -318,7 +334,7 @@ impl Writers {
         stream: &StreamName,
         (session, of): (u32, Option<Count>),
         number: usize,
-    ) -> Count {
+    ) -> (Count, bool) {
         // Every sixth executes what was prepared before.
         let of = of.filter(|_| self.dice.below(6) == 0);
         let is_refused = self.dice.below(8) == 0;
@@ -344,7 +360,7 @@ impl Writers {
         });
         // The texts of every fifth grant are erased in the end.
         let kept = (number % 5 != 3).then_some(salted);
-        self.put_with(stream, About::default(), (what, kept))
+        (self.put_with(stream, About::default(), (what, kept)), is_refused)
     }
 
     fn outcome(&mut self, of: Count) -> proxy::Outcome {

@@ -3,23 +3,27 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use audit::Source;
+use crate::source::Source;
 use record::texts::Texts;
 use tlog::{
     Algorithm, Bundle, Checkpoint, Hash, Holds, KeyName, Policy, Range, Signer, Tile, TileName, WIDTH,
 };
 
+/// The name of every sample.
 pub const ORIGIN: &str = "keyhole.internal/log/0123456789abcdef";
 
 /// An entry of the log, and the text beside it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// The record.
     pub leaf: Vec<u8>,
+    /// Salt and payload.
     pub text: Option<Vec<u8>>,
 }
 
 /// Where files go.
 pub trait Put {
+    /// Writes all of a file.
     fn put(&mut self, path: String, bytes: Vec<u8>);
 }
 
@@ -44,6 +48,7 @@ impl Source for Files {
 /// A log that is being laid out. Keeps no more than one bundle and one tile of each level.
 #[derive(Default)]
 pub struct Layout<P> {
+    /// What is written.
     pub files: P,
     range: Range,
     bundle: Vec<u8>,
@@ -53,6 +58,7 @@ pub struct Layout<P> {
 }
 
 impl<P: Put> Layout<P> {
+    /// An empty log.
     pub fn into(files: P) -> Self {
         Self {
             files,
@@ -64,6 +70,7 @@ impl<P: Put> Layout<P> {
         }
     }
 
+    /// Adds an entry.
     pub fn push(&mut self, entry: &Entry) {
         Bundle::put(&entry.leaf, &mut self.bundle).unwrap();
         Texts::put(entry.text.as_deref(), &mut self.texts).unwrap();
@@ -124,11 +131,20 @@ impl<P: Put> Layout<P> {
 
 /// Who signs.
 pub struct Keys {
+    /// The log.
     pub log: Signer,
+    /// The operator.
     pub witness: Signer,
 }
 
+impl Default for Keys {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Keys {
+    /// The same each time.
     pub fn new() -> Self {
         let signer = |name: &str, algorithm, seed| {
             Signer::new(name.parse::<KeyName>().unwrap(), algorithm, &[seed; 32]).unwrap()
@@ -139,11 +155,18 @@ impl Keys {
         }
     }
 
+    /// Whom a reader trusts: this log, once the operator has witnessed it.
     pub fn policy(&self) -> Policy {
-        let (log, witness) = (self.log.verifier(), self.witness.verifier());
-        format!("log {log}\nwitness operator {witness}\nquorum operator\n").parse().unwrap()
+        self.policy_file().parse().unwrap()
     }
 
+    /// The same as a file.
+    pub fn policy_file(&self) -> String {
+        let (log, witness) = (self.log.verifier(), self.witness.verifier());
+        format!("log {log}\nwitness operator {witness}\nquorum operator\n")
+    }
+
+    /// The note of a checkpoint, signed by both.
     pub fn sign(&self, size: u64, root: Hash, seconds: u64) -> String {
         let checkpoint = Checkpoint { origin: ORIGIN.parse().unwrap(), size, root };
         checkpoint.signed([&self.log, &self.witness], seconds).unwrap().to_string()
