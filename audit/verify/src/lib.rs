@@ -8,6 +8,8 @@ pub mod export;
 mod files;
 mod finding;
 mod notice;
+mod plain;
+mod read;
 mod records;
 mod report;
 #[cfg(feature = "samples")]
@@ -18,6 +20,8 @@ mod verify;
 
 pub use finding::{Finding, Wrong};
 pub use notice::Notice;
+pub use plain::plain;
+pub use read::{Piece, Records, Signed};
 pub use report::{Report, Verdict};
 pub use source::Source;
 pub use verify::{Options, Progress, Unreadable, verify};

@@ -35,6 +35,9 @@ pub struct Report {
     pub witnessed: Option<u64>,
     /// The first entry that was read: 0, where the log is not pruned.
     pub from: u64,
+    /// How many records name the grant that was asked for, where one was: a uid that no record names is found clean, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_grant: Option<u64>,
     /// What was counted.
     pub counts: Counts,
     /// What is wrong: the first thousand, in the order in which they were seen.
@@ -83,6 +86,7 @@ impl Report {
             root: checkpoint.root.to_string(),
             witnessed,
             from: 0,
+            of_grant: None,
             counts: Counts::default(),
             findings: Vec::new(),
             more_findings: 0,
@@ -119,6 +123,13 @@ impl Found<'_> {
             self.report.notices.push(notice);
         } else {
             self.report.more_notices = self.report.more_notices.saturating_add(1);
+        }
+    }
+
+    /// A record was read.
+    pub(crate) fn record(&mut self, grant: Option<&Uid>) {
+        if self.grant.is_some() && self.grant.as_ref() == grant {
+            self.report.of_grant = self.report.of_grant.map(|count| count.saturating_add(1));
         }
     }
 

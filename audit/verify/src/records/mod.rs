@@ -111,6 +111,7 @@ impl Records {
             }
         };
         self.counts.records = self.counts.records.saturating_add(1);
+        found.record(record.grant.as_ref());
         let at = At { index, record: &record };
         if self.follows(at, leaf, found) {
             self.text(at, opened, found);

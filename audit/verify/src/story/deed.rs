@@ -87,6 +87,8 @@ pub enum Deed {
     },
     /// A statement, and how it went.
     Asked(Box<Statement>),
+    /// Statements that are not told one by one.
+    AskedMore(Box<More>),
     /// A session's end.
     ClosesSession {
         /// Its number.
@@ -145,6 +147,24 @@ pub enum Deed {
     },
     /// The texts are erased.
     Erases,
+}
+
+/// What statements come to that are not told one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct More {
+    /// How many.
+    pub statements: u64,
+    /// Of them, refused ones.
+    pub refused: u64,
+    /// Of them, those of which nobody knows how they went.
+    pub unknown: u64,
+    /// Rows of all.
+    pub rows: u64,
+    /// Every table that one of them reads.
+    pub tables: Vec<String>,
+    /// Whether one of them reads more tables than its record names.
+    pub has_more_tables: bool,
 }
 
 /// An item of the receipt.
@@ -258,6 +278,7 @@ impl fmt::Display for Deed {
             Self::IsTurnedAway { why, more: 0 } => write!(f, "is turned away: {why}"),
             Self::IsTurnedAway { why, more } => write!(f, "is turned away, and {more} others: {why}"),
             Self::Asked(statement) => statement.fmt(f),
+            Self::AskedMore(more) => more.fmt(f),
             Self::ClosesSession { session, why, counted } => {
                 write!(f, "leaves session {session}: {why} ({counted} commands without a record)")
             }
@@ -273,6 +294,20 @@ impl fmt::Display for Deed {
             Self::WritesReceipt { streams } => write!(f, "writes the receipt: streams counted: {streams}"),
             Self::Erases => f.write_str("erases the texts"),
         }
+    }
+}
+
+impl fmt::Display for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { statements, refused, unknown, rows, tables, has_more_tables } = self;
+        write!(f, "… {statements} more statements, {refused} of them refused, {rows} rows")?;
+        if *unknown > 0 {
+            write!(f, ", the outcome of {unknown} unknown")?;
+        }
+        if !tables.is_empty() {
+            write!(f, ": {}", tables.join(", "))?;
+        }
+        f.write_str(if *has_more_tables { " and more" } else { "" })
     }
 }
 

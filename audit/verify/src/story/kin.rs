@@ -2,18 +2,25 @@
 
 use record::{Record, Uid, What};
 
+use super::find::Candidate;
+
 /// Picks the records of one grant, and of the request that it came from. The request comes before the grant has a uid: only the record of
 /// the grant's proxy names both. So a log is gone through twice: once to [`Kin::learn`], once to ask what is [`Kin::holds`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kin {
-    grant: Uid,
+    grant: Option<Uid>,
     request: Option<Uid>,
 }
 
 impl Kin {
     /// Of this grant.
     pub fn of(grant: Uid) -> Self {
-        Self { grant, request: None }
+        Self { grant: Some(grant), request: None }
+    }
+
+    /// Of what was found: of a request alone, where no proxy of its grant is known, or it got none.
+    pub fn of_found(found: &Candidate) -> Self {
+        Self { grant: found.grant.clone(), request: found.request.clone() }
     }
 
     /// The uid of the request, once it is known.
@@ -24,7 +31,7 @@ impl Kin {
     /// Takes from a record which request the grant came from, if it says that.
     pub fn learn(&mut self, record: &Record) {
         if let What::Pod(pod) = &record.what
-            && record.grant.as_ref() == Some(&self.grant)
+            && self.is_named(record)
         {
             self.request = Some(pod.request.clone());
         }
@@ -40,6 +47,10 @@ impl Kin {
             _ => None,
         };
         let is_of_request = request.is_some() && request == self.request.as_ref();
-        is_of_request || record.grant.as_ref() == Some(&self.grant)
+        is_of_request || self.is_named(record)
+    }
+
+    fn is_named(&self, record: &Record) -> bool {
+        self.grant.is_some() && record.grant == self.grant
     }
 }

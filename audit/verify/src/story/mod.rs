@@ -3,6 +3,8 @@
 //! A statement and how it went are one line. What only ties the log together (a token's accessor, a stream's closing words) has none.
 
 mod deed;
+mod find;
+mod fold;
 mod kin;
 mod screen;
 
@@ -14,7 +16,8 @@ use record::kinds::{log, proxy};
 use record::{Payload, Record, StreamName, Time, What};
 use serde::Serialize;
 
-pub use deed::{Deed, Statement};
+pub use deed::{Deed, More, Statement};
+pub use find::{BadName, Candidate, Search, Sought};
 pub use kin::Kin;
 pub use screen::screen;
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::SignedDuration;
 
 use super::{Line, Story};
+use crate::plain;
 
 /// The most characters of a deed. What is longer ends with how much more there is.
 const WIDEST: usize = 160;
@@ -43,9 +44,7 @@ fn time(after: SignedDuration) -> String {
 
 /// On one line, and nothing in it that a terminal obeys.
 fn shown(text: &str, most: usize) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let plain: Vec<char> =
-        words.join(" ").chars().map(|sign| if obeyed(sign) { '\u{fffd}' } else { sign }).collect();
+    let plain: Vec<char> = plain(text).chars().collect();
     match plain.get(..most) {
         Some(begin) if plain.len() > most => {
             let more = plain.len().saturating_sub(most);
@@ -53,12 +52,6 @@ fn shown(text: &str, most: usize) -> String {
         }
         _ => plain.iter().collect(),
     }
-}
-
-/// Control characters, and those that turn the direction of writing.
-fn obeyed(sign: char) -> bool {
-    sign.is_control()
-        || matches!(sign, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::source::Source;
 use tree::Tree;
 
 /// After how many missing bundles in a row nothing more is asked for: a log may say that it has as many entries as there are numbers.
-const MOST_MISSING: u64 = 256;
+pub(crate) const MOST_MISSING: u64 = 256;
 
 /// What to look at beside everything.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,7 @@ pub fn verify<S: Source>(
     let first = first_block(&files, checkpoint.size)?;
     let from = entries_before(first);
     found.report.from = from;
+    found.report.of_grant = options.grant.as_ref().map(|_| 0);
     if from > 0 {
         found.notice(Notice::Pruned { from });
     }
@@ -116,16 +117,19 @@ pub fn verify<S: Source>(
 }
 
 /// A finding about the log as a whole.
-fn whole(index: Option<u64>, wrong: Wrong) -> Finding {
+pub(crate) fn whole(index: Option<u64>, wrong: Wrong) -> Finding {
     Finding { index, grant: None, stream: None::<StreamName>, wrong }
 }
 
 /// How many entries come before a bundle.
-fn entries_before(block: u64) -> u64 {
+pub(crate) fn entries_before(block: u64) -> u64 {
     block.saturating_mul(u64::from(WIDTH))
 }
 
-fn trusted<S: Source>(files: &Files<'_, S>, policy: &Policy) -> Result<Trusted, Unreadable<S::Error>> {
+pub(crate) fn trusted<S: Source>(
+    files: &Files<'_, S>,
+    policy: &Policy,
+) -> Result<Trusted, Unreadable<S::Error>> {
     let note = files.read("checkpoint")?.ok_or(Unreadable::NoCheckpoint)?;
     let note = String::from_utf8(note).map_err(|_| Unreadable::NoText)?;
     policy.check(&note).map_err(Unreadable::NotTrusted)
@@ -154,7 +158,7 @@ fn grew(older: &Checkpoint, now: &Checkpoint, found: &mut Found<'_>) -> bool {
 }
 
 /// The first bundle that is there. Pruning takes away from the front, whole bundles: so this is a search by halves.
-fn first_block<S: Source>(files: &Files<'_, S>, size: u64) -> Result<u64, Unreadable<S::Error>> {
+pub(crate) fn first_block<S: Source>(files: &Files<'_, S>, size: u64) -> Result<u64, Unreadable<S::Error>> {
     let Some(mut there) = size.div_ceil(u64::from(WIDTH)).checked_sub(1) else { return Ok(0) };
     let is_there = |block| match TileName::in_tree(Holds::Entries, block, size) {
         Some(name) => Ok(files.bundle(name)?.is_some()),

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod export;
+mod found;
 mod good;
 mod liar;
 mod manipulated;
 mod notices;
 mod pruned;
+mod read;
 mod speed;
 mod story;
 mod tree;
