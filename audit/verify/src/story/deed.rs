@@ -87,7 +87,7 @@ pub enum Deed {
     },
     /// A statement, and how it went.
     Asked(Box<Statement>),
-    /// Statements that are not told one by one.
+    /// Statements and sessions that are not told one by one.
     AskedMore(Box<More>),
     /// A session's end.
     ClosesSession {
@@ -149,7 +149,7 @@ pub enum Deed {
     Erases,
 }
 
-/// What statements come to that are not told one by one.
+/// What statements and sessions come to that are not told one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct More {
@@ -161,6 +161,8 @@ pub struct More {
     pub unknown: u64,
     /// Rows of all.
     pub rows: u64,
+    /// Sessions that begin.
+    pub sessions: u64,
     /// Every table that one of them reads.
     pub tables: Vec<String>,
     /// Whether one of them reads more tables than its record names.
@@ -299,8 +301,16 @@ impl fmt::Display for Deed {
 
 impl fmt::Display for More {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { statements, refused, unknown, rows, tables, has_more_tables } = self;
-        write!(f, "… {statements} more statements, {refused} of them refused, {rows} rows")?;
+        let Self { statements, refused, unknown, rows, sessions, tables, has_more_tables } = self;
+        let many = |number: u64| if number == 1 { "" } else { "s" };
+        write!(f, "… {statements} more statement{}", many(*statements))?;
+        if *refused > 0 {
+            write!(f, ", {refused} of them refused")?;
+        }
+        write!(f, ", {rows} row{}", many(*rows))?;
+        if *sessions > 0 {
+            write!(f, ", {sessions} session{} opened", many(*sessions))?;
+        }
         if *unknown > 0 {
             write!(f, ", the outcome of {unknown} unknown")?;
         }

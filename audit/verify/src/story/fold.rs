@@ -1,18 +1,17 @@
-//! A long story for one screen: of many statements in a row the first and the last ones, and what those between come to.
+//! A long story for one screen: of long rows of statements and sessions the beginning and the end, and what is between comes to.
 
 use std::collections::BTreeSet;
 
 use super::deed::{Deed, More};
 use super::{Line, Story};
 
-/// How many statements stay at the beginning of a row of them, and at its end.
-const KEPT: usize = 4;
+/// How many lines stay at the beginning of such a row, and at its end.
+const KEPT: usize = 5;
 
 impl Story {
-    /// The story with long rows of statements folded. Nothing but statements is ever left out, and each fold says what is in it.
+    /// The story with long rows folded. Nothing but statements and the ends of sessions is ever left out, and each fold says what is in it.
     pub fn folded(&self) -> Self {
-        let is_statement = |line: &Line| matches!(line.deed, Deed::Asked(_));
-        let rows = self.lines.chunk_by(|one, other| is_statement(one) && is_statement(other));
+        let rows = self.lines.chunk_by(|one, other| is_work(one) && is_work(other));
         let mut lines = Vec::new();
         for row in rows {
             let end = row.len().saturating_sub(KEPT);
@@ -31,9 +30,17 @@ impl Story {
     }
 }
 
+/// What makes stories long.
+fn is_work(line: &Line) -> bool {
+    matches!(line.deed, Deed::Asked(_) | Deed::OpensSession { .. } | Deed::ClosesSession { .. })
+}
+
 fn fold(lines: &[Line]) -> More {
     let (mut more, mut tables) = (More::default(), BTreeSet::new());
     for line in lines {
+        if let Deed::OpensSession { .. } = line.deed {
+            more.sessions = more.sessions.saturating_add(1);
+        }
         let Deed::Asked(statement) = &line.deed else { continue };
         more.statements = more.statements.saturating_add(1);
         if statement.decision == record::kinds::proxy::Decision::Refused {

@@ -66,7 +66,7 @@ fn a_request_without_grant_has_a_story_too() {
 }
 
 #[test]
-fn a_long_story_has_its_statements_folded_and_says_what_is_in_the_fold() {
+fn a_long_story_has_its_long_rows_folded_and_says_what_is_in_the_fold() {
     let entries = Writers::all(Plan { seed: 40, grants: 1, statements: 900 });
     let mut kin = Kin::of(grant(0));
     let records: Vec<Record> = entries.iter().map(read).collect();
@@ -82,11 +82,23 @@ fn a_long_story_has_its_statements_folded_and_says_what_is_in_the_fold() {
         })
     };
     assert_eq!(statements(&folded), statements(&story));
-    let others = |story: &Story| {
-        let is_other = |line: &&audit::story::Line| !matches!(line.deed, Deed::Asked(_) | Deed::AskedMore(_));
-        story.lines.iter().filter(is_other).cloned().collect::<Vec<_>>()
+    let sessions = |story: &Story| -> u64 {
+        story.lines.iter().fold(0, |all, line| match &line.deed {
+            Deed::OpensSession { .. } => all + 1,
+            Deed::AskedMore(more) => all + more.sessions,
+            _ => all,
+        })
     };
-    assert_eq!(others(&folded), others(&story), "nothing but statements is left out");
+    assert_eq!(sessions(&folded), sessions(&story));
+    let is_work = |deed: &Deed| {
+        matches!(
+            deed,
+            Deed::Asked(_) | Deed::AskedMore(_) | Deed::OpensSession { .. } | Deed::ClosesSession { .. }
+        )
+    };
+    let others =
+        |story: &Story| story.lines.iter().filter(|line| !is_work(&line.deed)).cloned().collect::<Vec<_>>();
+    assert_eq!(others(&folded), others(&story), "nothing but statements and sessions is left out");
     assert!(folded.lines.len() < story.lines.len());
     let fold = folded.lines.iter().find(|line| matches!(line.deed, Deed::AskedMore(_))).unwrap();
     assert!(fold.deed.to_string().ends_with(": shop.orders"), "{}", fold.deed);
