@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("crds", &["access"]),
     ("keyhole-proxy", &["access", "record", "recorder", "sql", "vault", "wire"]),
     ("keyhole-operator", &["access", "crds", "vault"]),
-    ("kubectl-keyhole", &["access", "crds"]),
+    ("kubectl-keyhole", &["access", "audit", "crds", "record", "tlog"]),
     ("end-to-end", &["crds"]),
     ("servers", &[]),
     ("differential", &["access", "servers", "sql"]),
@@ -239,7 +239,7 @@ fn nobody_else_names_an_engine() {
     for path in rust_files() {
         let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
         let is_test = name.starts_with("tests/")
-            || ["/tests", "/benches/", "/fuzz/", "/examples/", "sample.rs", "plan/model/"]
+            || ["/tests", "/benches/", "/fuzz/", "/examples/", "/samples/", "sample.rs", "plan/model/"]
                 .iter()
                 .any(|part| name.contains(part));
         if is_test {

@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod audit;
 mod authorities;
 mod certificates;
 mod choose;
@@ -75,6 +76,7 @@ async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
         Command::Abandon(args) => revoke::abandon(&Cluster::reach(&place).await?, args).await,
         Command::Receipt(args) => receipt::receipt(&Cluster::reach(&place).await?, args).await,
         Command::Doctor(args) => doctor::doctor(&Cluster::reach(&place).await?, args).await,
+        Command::Audit(command) => Ok(audit::audit(&place, command)),
         Command::VaultSetup(args) => print(&set_up::set_up_vault(&place, *args).await?),
         Command::Completion { target } => completion::script(target),
     }

@@ -110,7 +110,7 @@ impl Table {
             let mut owed = 0;
             for (cell, width) in row.iter().zip(&widths) {
                 line.extend(std::iter::repeat_n(' ', owed));
-                line.push_str(&painted(cell, paint));
+                line.push_str(&painted(&cell.text, cell.colour, paint));
                 owed = width.saturating_sub(cell.width()).saturating_add(GAP.len());
             }
             text.push_str(&line);
@@ -120,14 +120,15 @@ impl Table {
     }
 }
 
-fn painted(cell: &Cell, paint: Paint) -> String {
-    let code = match (paint, cell.colour) {
-        (Paint::Plain, _) | (Paint::Colours, None) => return cell.text.clone(),
+/// The text in its colour.
+pub fn painted(text: &str, colour: Option<Colour>, paint: Paint) -> String {
+    let code = match (paint, colour) {
+        (Paint::Plain, _) | (Paint::Colours, None) => return text.to_owned(),
         (Paint::Colours, Some(Colour::Green)) => "32",
         (Paint::Colours, Some(Colour::Yellow)) => "33",
         (Paint::Colours, Some(Colour::Red)) => "31",
     };
-    format!("\x1b[{code}m{}\x1b[0m", cell.text)
+    format!("\x1b[{code}m{text}\x1b[0m")
 }
 
 #[cfg(test)]

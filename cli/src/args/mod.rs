@@ -1,5 +1,6 @@
 //! The command line. Words become checked values here; nothing is done.
 
+mod audit;
 mod duration;
 mod lists;
 mod people;
@@ -8,6 +9,7 @@ mod vault_setup;
 
 use clap::{Parser, Subcommand};
 
+pub use audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, ExportFormat};
 pub use lists::{DoctorArgs, ListArgs, ReceiptArgs};
 #[cfg(test)]
 pub use people::Sending;
@@ -84,6 +86,9 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show what is known about a grant being shut, item by item
     Receipt(ReceiptArgs),
+    /// Verify the audit log, tell the story of a grant from it, export it
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print what the platform team runs once in Vault and on the database server
     VaultSetup(Box<VaultSetupArgs>),
     /// Print a completion script for your shell, or the executable by which kubectl completes
@@ -142,6 +147,12 @@ mod tests {
         calls.map(|call| words(call.split(['`', ':']).next().unwrap_or_default())).collect()
     }
 
+    /// Every command that has none below it.
+    fn leaves(command: &clap::Command) -> Vec<&clap::Command> {
+        let subs = command.get_subcommands();
+        subs.flat_map(|sub| if sub.has_subcommands() { leaves(sub) } else { vec![sub] }).collect()
+    }
+
     #[test]
     fn the_commands_of_the_user_documents_are_understood() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -152,6 +163,7 @@ mod tests {
             "docs/vault.md",
             "docs/gitops.md",
             "docs/operating.md",
+            "docs/audit.md",
             "charts/keyhole/README.md",
             "CHANGELOG.md",
         ] {
@@ -171,7 +183,7 @@ mod tests {
         let mut command = <Cli as clap::CommandFactory>::command();
         command.build();
         let mut understood = 0;
-        for sub in command.get_subcommands() {
+        for sub in leaves(&command) {
             let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             for words in commands(&help) {
                 let line = ["kubectl-keyhole".to_owned()].into_iter().chain(words);
@@ -191,7 +203,7 @@ mod tests {
         let global: Vec<_> =
             command.get_arguments().filter(|arg| arg.is_global_set()).map(clap::Arg::get_id).collect();
         assert!(global.len() > 8, "{global:?}");
-        for sub in command.get_subcommands() {
+        for sub in leaves(&command) {
             for own in sub.get_arguments() {
                 assert!(!global.contains(&own.get_id()), "{}: {}", sub.get_name(), own.get_id());
             }

@@ -152,7 +152,8 @@ fn is_repeated(position: &Arg) -> bool {
 }
 
 fn value_of(argument: &Arg, prefix: &str) -> Wanted {
-    let is_file = argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "FILE"));
+    let is_path = |name: &clap::builder::Str| name == "FILE" || name == "DIR";
+    let is_file = argument.get_value_names().is_some_and(|names| names.iter().any(is_path));
     let values = argument.get_possible_values();
     if is_file && values.is_empty() {
         return Wanted::Files;
@@ -219,6 +220,8 @@ mod tests {
         assert_eq!(plain(&["re"]), ["request", "revoke", "receipt"]);
         assert!(plain(&[""]).contains(&"doctor".to_owned()));
         assert_eq!(plain(&["approve", "--com"]), ["--comment"]);
+        assert_eq!(plain(&["audit", ""]).first().map(String::as_str), Some("verify"));
+        assert_eq!(plain(&["audit", "show", "--pol"]), ["--policy"]);
         assert_eq!(plain(&["approve", "--request-t"]), ["--request-timeout"]);
     }
 
@@ -234,6 +237,7 @@ mod tests {
     fn a_command_that_has_its_name_gets_no_second_one() {
         assert_eq!(plain(&["connect", "orders", ""]), <[String; 0]>::default());
         assert_eq!(plain(&["pending", ""]), <[String; 0]>::default());
+        assert_eq!(plain(&["audit", "show", ""]), <[String; 0]>::default(), "no cluster is asked");
         assert!(matches!(told(&["approve", "a", ""]), Wanted::Names { .. }), "it takes several");
     }
 
@@ -244,5 +248,8 @@ mod tests {
         assert_eq!(plain(&["request", "orders", "--reason", ""]), <[String; 0]>::default());
         assert_eq!(told(&["--kubeconfig", ""]), Wanted::Files);
         assert_eq!(told(&["connect", "orders", "--", ""]), Wanted::Files);
+        assert_eq!(told(&["audit", "verify", ""]), Wanted::Files);
+        assert_eq!(told(&["audit", "export", "--dir", ""]), Wanted::Files);
+        assert_eq!(plain(&["audit", "export", "--format", "o"]), ["ocsf"]);
     }
 }

@@ -1,0 +1,124 @@
+//! Arguments of `audit`: what reads an audit log that somebody has as a folder.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use record::Uid;
+
+use super::people::Format;
+
+/// See `Command::Audit`.
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Verify a copy of the audit log, every byte of it, with public keys alone
+    Verify(AuditVerifyArgs),
+    /// Tell the story of one grant: who asked, who approved, what was read, and how it was shut
+    Show(AuditShowArgs),
+    /// Write the records for another program, one a line
+    Export(AuditExportArgs),
+}
+
+/// Which log, and whom to trust.
+#[derive(Args)]
+pub struct AuditLogArgs {
+    /// Folder of the log: a copy, or its own volume
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+}
+
+/// See `AuditCommand::Verify`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole audit verify copy --policy keyhole.policy
+  kubectl keyhole audit verify copy --policy keyhole.policy --since checkpoint-of-may
+  kubectl keyhole audit verify copy --policy keyhole.policy -o json
+
+It reads the folder and these files, and asks nobody: no cluster, no kubeconfig. Have the policy from whoever answers for the log, and not \
+with the copy: who could alter the one would alter the other. With --since it proves that the log has grown out of an older \
+checkpoint that you kept: nothing was taken away or rewritten since. Keep the file `checkpoint` of every copy.
+
+It exits with 0 when nothing is wrong, with 1 when there are findings, and with 2 when nothing can be said: a file cannot be read, \
+the checkpoint is not signed as the policy asks, or no record names the grant.")]
+pub struct AuditVerifyArgs {
+    /// Folder of the log: a copy, or its own volume
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// Leave out what is about other grants. The whole log is verified all the same
+    #[arg(long, value_name = "UID")]
+    pub grant: Option<Uid>,
+    /// The file `checkpoint` of an older copy, out of which the log must have grown
+    #[arg(long, value_name = "FILE")]
+    pub since: Option<PathBuf>,
+    /// Print the report as JSON or YAML
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// See `AuditCommand::Show`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole audit show orders-x7k2p --dir copy --policy keyhole.policy
+  kubectl keyhole audit show shop/orders-x7k2p --dir copy --policy keyhole.policy --all
+  kubectl keyhole audit show orders-x7k2p -n shop --dir copy --policy keyhole.policy -o json
+
+It checks who signed the checkpoint, and does not verify the rest: `audit verify` does. Times are since the request. Of long \
+rows of statements and sessions it shows the beginning and the end, and what is between comes to; --all shows each line, and so does -o. A statement's text \
+is shown where the copy has it.
+
+It exits with 0 when the story is told, with 1 when no grant or more than one is called so, or a part of the log cannot be read, and \
+with 2 when the log cannot be read at all.")]
+pub struct AuditShowArgs {
+    /// Uid of the grant, or of its request; or its name: NAME, NAMESPACE/NAME, or NAME with -n
+    pub grant: String,
+    /// Which log.
+    #[command(flatten)]
+    pub log: AuditLogArgs,
+    /// Show each line
+    #[arg(long, conflicts_with = "output")]
+    pub all: bool,
+    /// Print the story as JSON or YAML
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// See `AuditCommand::Export`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubectl keyhole audit export --dir copy --policy keyhole.policy > records.jsonl
+  kubectl keyhole audit export --dir copy --policy keyhole.policy --from 2014 >> records.jsonl
+  kubectl keyhole audit export --dir copy --policy keyhole.policy --format ocsf > events.jsonl
+
+Each line has the index of its record (in OCSF: metadata.sequence): go on with the last one plus 1. It checks who signed \
+the checkpoint, and does not verify the rest: `audit verify` does. The texts of statements are written where the copy has them.
+
+It exits with 0 when everything was written or nobody reads any more, with 1 when a part of the log cannot be read (standard error says \
+which), and with 2 when the log cannot be read at all.")]
+pub struct AuditExportArgs {
+    /// Which log.
+    #[command(flatten)]
+    pub log: AuditLogArgs,
+    /// The first index to write
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub from: u64,
+    /// Records as they are, or events of the Open Cybersecurity Schema Framework
+    #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+    pub format: ExportFormat,
+}
+
+/// What is written for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// The record as it is hashed, its index, and its text
+    Jsonl,
+    /// Its event, or two for the beginning of a session
+    Ocsf,
+}

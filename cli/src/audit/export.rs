@@ -1,0 +1,103 @@
+//! `audit export`: the records, a line for each.
+
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use audit::export::{Ocsf, jsonl};
+use audit::story::Told;
+use audit::{Piece, plain};
+
+use super::code;
+use super::log::{Log, LogError};
+use super::progress::MovingLine;
+use crate::args::{AuditExportArgs, ExportFormat};
+use crate::terminal::{clear_moving_line, tell};
+
+/// See `AuditCommand::Export`.
+pub fn export(args: AuditExportArgs) -> Result<ExitCode, LogError> {
+    let log = Log::open(&args.log.dir, &args.log.policy)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = write(&log, &args, &mut out).and_then(|code| match out.flush() {
+        Ok(()) => Ok(code),
+        Err(error) => Err(Stopped::Output(error)),
+    });
+    match written {
+        Ok(code) => Ok(code),
+        Err(Stopped::Log(error)) => Err(error),
+        // Who reads has enough.
+        Err(Stopped::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(Stopped::Output(error)) => {
+            Err(LogError::Output(anyhow::Error::from(error).context("cannot write to standard output")))
+        }
+    }
+}
+
+/// Why it does not go on.
+enum Stopped {
+    Log(LogError),
+    Output(io::Error),
+}
+
+fn write(log: &Log<'_>, args: &AuditExportArgs, out: &mut impl Write) -> Result<ExitCode, Stopped> {
+    let signed = log.signed().map_err(Stopped::Log)?;
+    let size = signed.checkpoint().size;
+    let origin = signed.checkpoint().origin.to_string();
+    if args.from < signed.from() {
+        tell(&format!("the log was pruned: it begins with entry {}", signed.from()));
+    }
+    let mut lines = Lines::new(args.format, &origin);
+    // Who asked in a session, its beginning alone says: events need what came before, too.
+    let begin = match args.format {
+        ExportFormat::Jsonl => args.from,
+        ExportFormat::Ocsf => 0,
+    };
+    let mut line = (!io::stdout().is_terminal()).then(|| MovingLine::new("written"));
+    let mut is_whole = true;
+    for piece in signed.records(begin) {
+        match piece.map_err(|source| Stopped::Log(log.unreadable(source)))? {
+            Piece::Record(told) => {
+                let texts = lines.of(&told).map_err(Stopped::Log)?;
+                if told.index >= args.from {
+                    texts.iter().try_for_each(|text| writeln!(out, "{text}")).map_err(Stopped::Output)?;
+                }
+                line.iter_mut().for_each(|line| line.at(told.index.saturating_add(1), size));
+            }
+            Piece::Wrong(finding) => {
+                is_whole = false;
+                clear_moving_line();
+                tell(&format!("not written: {}", plain(&finding.to_string())));
+            }
+        }
+    }
+    Ok(code(is_whole))
+}
+
+/// What becomes of each record.
+enum Lines {
+    Jsonl,
+    Ocsf(Box<Ocsf>),
+}
+
+impl Lines {
+    fn new(format: ExportFormat, origin: &str) -> Self {
+        match format {
+            ExportFormat::Jsonl => Self::Jsonl,
+            ExportFormat::Ocsf => Self::Ocsf(Box::new(Ocsf::new(origin))),
+        }
+    }
+
+    fn of(&mut self, told: &Told) -> Result<Vec<String>, LogError> {
+        let Told { index, record, payload } = told;
+        match self {
+            Self::Jsonl => {
+                let line = jsonl(*index, record, payload.as_ref());
+                Ok(vec![line.with_context(|| format!("cannot write entry {index}"))?])
+            }
+            Self::Ocsf(ocsf) => {
+                let events = ocsf.events(*index, record, payload.as_ref());
+                Ok(events.iter().map(ToString::to_string).collect())
+            }
+        }
+    }
+}

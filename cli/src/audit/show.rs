@@ -1,0 +1,238 @@
+//! `audit show`: the story of one grant, from a log that is signed and was not verified.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use audit::story::{Candidate, Deed, Kin, Line, Search, Sought, Story, Told, screen};
+use audit::{Finding, Piece, Signed, plain};
+use record::{Time, Uid};
+use serde::Serialize;
+
+use super::folder::Folder;
+use super::log::{Log, LogError};
+use super::progress::MovingLine;
+use super::{FINDINGS, code, number, witnessed};
+use crate::args::AuditShowArgs;
+use crate::table::{Paint, Table};
+use crate::terminal::tell;
+
+/// How many places are told that could not be read.
+const MOST_UNREAD: usize = 10;
+
+/// A story, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    origin: String,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witnessed: Option<u64>,
+    /// Never: who signed the checkpoint was looked at, and nothing else.
+    verified: bool,
+    /// The command that does.
+    verify: String,
+    /// The first entry that is there.
+    from: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<Uid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Uid>,
+    namespace: String,
+    name: String,
+    /// When the first record was written.
+    began: String,
+    story: Vec<Line>,
+    /// What could not be read.
+    unread: Vec<Finding>,
+    more_unread: u64,
+}
+
+/// What a log tells of one grant.
+#[derive(Default)]
+struct Tale {
+    story: Story,
+    /// When the first record of it was written.
+    began: Option<Time>,
+    /// How many texts of it are not here.
+    absent: u64,
+    /// What could not be read, and may be about it.
+    unread: Vec<Finding>,
+    more_unread: u64,
+}
+
+/// See `AuditCommand::Show`.
+pub fn show(namespace: Option<&str>, args: AuditShowArgs) -> Result<ExitCode, LogError> {
+    let sought = Sought::parse(&args.grant, namespace)
+        .map_err(|source| LogError::Name { name: args.grant.clone(), source })?;
+    let log = Log::open(&args.log.dir, &args.log.policy)?;
+    let signed = log.signed()?;
+    let (found, is_whole) = found(&log, &signed, sought)?;
+    let one = match found.as_slice() {
+        [one] => one,
+        [] => return Ok(nothing(&args.grant, signed.checkpoint().size, is_whole)),
+        several => return Ok(refused(&args.grant, several)),
+    };
+    let tale = told(&log, &signed, one)?;
+    let is_whole = tale.unread.is_empty();
+    match args.output {
+        Some(format) => crate::show(&shown(&args, &signed, (one, tale)), format)?,
+        None => crate::print(&text(&args, &signed, (one, tale)))?,
+    };
+    Ok(code(is_whole))
+}
+
+/// Who may be meant, and whether everything could be read.
+fn found(
+    log: &Log<'_>,
+    signed: &Signed<'_, Folder>,
+    sought: Sought,
+) -> Result<(Vec<Candidate>, bool), LogError> {
+    let (mut search, mut is_whole) = (Search::of(sought), true);
+    let mut line = MovingLine::new("looked through");
+    for piece in signed.records(0) {
+        match piece.map_err(|source| log.unreadable(source))? {
+            Piece::Record(told) => {
+                search.learn(&told.record);
+                line.at(told.index, signed.checkpoint().size);
+            }
+            Piece::Wrong(_) => is_whole = false,
+        }
+    }
+    Ok((search.found(), is_whole))
+}
+
+fn told(log: &Log<'_>, signed: &Signed<'_, Folder>, one: &Candidate) -> Result<Tale, LogError> {
+    let (kin, mut line) = (Kin::of_found(one), MovingLine::new("read"));
+    let (mut records, mut tale) = (Vec::new(), Tale::default());
+    for piece in signed.records(0) {
+        match piece.map_err(|source| log.unreadable(source))? {
+            Piece::Record(told) => {
+                line.at(told.index, signed.checkpoint().size);
+                if kin.holds(&told.record) {
+                    tale.absent = tale.absent.saturating_add(u64::from(is_without_text(&told)));
+                    tale.began.get_or_insert(told.record.at);
+                    records.push(*told);
+                }
+            }
+            Piece::Wrong(finding) if finding.grant.is_some() && finding.grant != one.grant => {}
+            Piece::Wrong(finding) if tale.unread.len() < MOST_UNREAD => tale.unread.push(finding),
+            Piece::Wrong(_) => tale.more_unread = tale.more_unread.saturating_add(1),
+        }
+    }
+    tale.story = Story::of(records);
+    Ok(tale)
+}
+
+fn is_without_text(told: &Told) -> bool {
+    let is_bound = matches!(&told.record.what, record::What::Statement(one) if one.text.is_some());
+    is_bound && told.payload.is_none()
+}
+
+fn nothing(name: &str, size: u64, is_whole: bool) -> ExitCode {
+    let entries = number(size, "entry", "entries");
+    tell(&format!("error: no grant or request in these {entries} is called {}", plain(name)));
+    if !is_whole {
+        tell("A part of the log could not be read: `kubectl keyhole audit verify` says which.");
+    }
+    ExitCode::from(FINDINGS)
+}
+
+/// Lists those that may be meant.
+fn refused(name: &str, several: &[Candidate]) -> ExitCode {
+    let mut table = Table::new(["UID", "NAMESPACE", "NAME", "USER", "DATABASE", "SINCE"]);
+    for Candidate { grant, request, namespace, name, user, database, at, .. } in several {
+        let uid = grant.as_ref().or(request.as_ref()).map(ToString::to_string).unwrap_or_default();
+        let since = at.to_string();
+        let cells = [&uid, namespace, name, user, database, &since];
+        table.row(cells.map(|cell| cell.as_str().into()).to_vec());
+    }
+    let several = several.len();
+    tell(&format!("error: {several} are called {}: say which by its uid", plain(name)));
+    tell(table.text(Paint::Plain).trim_end());
+    ExitCode::from(FINDINGS)
+}
+
+fn shown(args: &AuditShowArgs, signed: &Signed<'_, Folder>, (one, tale): (&Candidate, Tale)) -> Shown {
+    Shown {
+        origin: signed.checkpoint().origin.to_string(),
+        size: signed.checkpoint().size,
+        witnessed: signed.witnessed(),
+        verified: false,
+        verify: verifies(args, one),
+        from: signed.from(),
+        grant: one.grant.clone(),
+        request: one.request.clone(),
+        namespace: one.namespace.clone(),
+        name: one.name.clone(),
+        began: tale.began.unwrap_or(one.at).to_string(),
+        story: tale.story.lines,
+        unread: tale.unread,
+        more_unread: tale.more_unread,
+    }
+}
+
+/// The command that verifies what was shown.
+fn verifies(args: &AuditShowArgs, one: &Candidate) -> String {
+    let grant = one.grant.as_ref().map_or_else(String::new, |grant| format!(" --grant {grant}"));
+    let (dir, policy) = (quoted(&args.log.dir), quoted(&args.log.policy));
+    format!("kubectl keyhole audit verify {dir} --policy {policy}{grant}")
+}
+
+/// What a person reads.
+fn text(args: &AuditShowArgs, signed: &Signed<'_, Folder>, (one, tale): (&Candidate, Tale)) -> String {
+    let Tale { story, began, absent, unread, more_unread } = tale;
+    let mut text = format!("{}/{}", plain(&one.namespace), plain(&one.name));
+    // Writing to a text does not fail.
+    if let Some(grant) = &one.grant {
+        let _ = write!(text, ", grant {grant}");
+    }
+    let asked = story.lines.first().is_some_and(|line| matches!(line.deed, Deed::Asks { .. }));
+    let since = if asked { "the request" } else { "the first record" };
+    let _ = writeln!(text, "\ntimes since {since} at {}\n", began.unwrap_or(one.at));
+    text.push_str(&screen(&if args.all { story.clone() } else { story.folded() }));
+    text.push('\n');
+    if absent > 0 {
+        let erased = story.lines.iter().any(|line| line.deed == Deed::Erases);
+        let why = if erased { "erased" } else { "not in this copy" };
+        let _ = writeln!(text, "The texts of {} are {why}.", number(absent, "statement", "statements"));
+    }
+    if signed.from() > 0 {
+        let _ = writeln!(text, "The log was pruned: what came before entry {} is not told.", signed.from());
+    }
+    for finding in &unread {
+        let _ = writeln!(text, "Could not be read: {}", plain(&finding.to_string()));
+    }
+    if more_unread > 0 {
+        let _ = writeln!(text, "Could not be read: {more_unread} places more");
+    }
+    let (checkpoint, seconds) = (signed.checkpoint(), signed.witnessed());
+    let (origin, entries) = (&checkpoint.origin, number(checkpoint.size, "entry", "entries"));
+    let _ =
+        writeln!(text, "Signed as the policy asks: {entries} of {origin}, witnessed {}.", witnessed(seconds));
+    let _ = writeln!(text, "NOT VERIFIED: whether these are the entries that were signed, this says:");
+    let _ = writeln!(text, "  {}", verifies(args, one));
+    text
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+=,@%".contains(letter);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        return path.into_owned();
+    }
+    format!("'{}'", path.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_can_be_pasted_into_a_shell() {
+        for (path, text) in [("copy/of-may.1", "copy/of-may.1"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(quoted(Path::new(path)), text);
+        }
+    }
+}
