@@ -153,7 +153,7 @@ impl Log {
     }
 }
 
-/// Starts both threads. `ended` hears why one of them ends: then the process must.
+/// Starts both threads. `ended` hears why one of them ends, or that both have: then the process must.
 pub fn start(
     opened: Opened<OsDisk>,
     disk: OsDisk,
@@ -168,9 +168,17 @@ pub fn start(
     let commits = Commits { engine, disk, asked, tree: publishes, keys, room: Room::Enough };
     let trees = Trees { tree, files, signers, waiting, publisher, asks };
     let also = ended.clone();
-    thread::Builder::new().name("journal".to_owned()).spawn(move || _ = ended.send(commits.run()))?;
-    thread::Builder::new().name("tree".to_owned()).spawn(move || _ = also.send(trees.run()))?;
+    thread::Builder::new().name("journal".to_owned()).spawn(move || tell(&ended, commits.run()))?;
+    thread::Builder::new().name("tree".to_owned()).spawn(move || tell(&also, trees.run()))?;
     Ok(log)
+}
+
+/// Says why a thread has ended. One that ends because the other did says nothing: it would be heard first, and the cause never.
+fn tell(ended: &mpsc::UnboundedSender<Ended>, why: Ended) {
+    match why {
+        Ended::Other => (),
+        Ended::Journal(_) | Ended::Tree(_) | Ended::Displaced | Ended::Disk(_) => _ = ended.send(why),
+    }
 }
 
 /// The thread that makes things durable.
