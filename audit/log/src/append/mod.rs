@@ -3,14 +3,16 @@
 
 mod connection;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 
 use crate::arriving::Peer;
@@ -21,8 +23,11 @@ use crate::tls::{Tls, only_uri};
 /// How long a caller has for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// How many callers are in the handshake at once: those who never finish it keep nobody else out for long.
+/// How many callers are in the handshake at once.
 const HANDSHAKES: usize = 256;
+
+/// How long a caller has for it while others wait for his place: those who never finish it keep nobody else out for long.
+const CROWDED: Duration = Duration::from_millis(500);
 
 /// How long nothing is heard of a peer before its end is asked whether it is there, in seconds.
 const IDLE: Duration = Duration::from_secs(15);
@@ -43,7 +48,7 @@ pub struct Desk {
 
 /// Accepts writers until dropped.
 pub async fn serve(listener: TcpListener, tls: Arc<Tls>, desk: Desk) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    let mut handshakes = Handshakes { places: Arc::new(Semaphore::new(HANDSHAKES)), begun: VecDeque::new() };
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -53,15 +58,44 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, desk: Desk) {
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&handshakes).acquire_owned().await else { return };
+        let Some(place) = handshakes.place().await else { return };
         let (acceptor, desk) = (tls.acceptor(), desk.clone());
-        tokio::spawn(async move {
+        let handshake = tokio::spawn(async move {
             let let_in = let_in(acceptor, stream).await;
             drop(place);
             if let Some((peer, stream)) = let_in {
-                connection::attend(peer, stream, desk).await;
+                // Nobody can take this one's place any more.
+                tokio::spawn(connection::attend(peer, stream, desk));
             }
         });
+        handshakes.begun.push_back((Instant::now(), handshake.abort_handle()));
+    }
+}
+
+/// The callers in the handshake.
+struct Handshakes {
+    places: Arc<Semaphore>,
+    /// Since when, the oldest first; some may have finished.
+    begun: VecDeque<(Instant, AbortHandle)>,
+}
+
+impl Handshakes {
+    /// Waits for a place. While there is none, whoever has had his time gives his up.
+    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            self.begun.retain(|(_, handshake)| !handshake.is_finished());
+            let free = Arc::clone(&self.places).acquire_owned();
+            let oldest = self.begun.front().and_then(|(since, _)| since.checked_add(CROWDED));
+            let Some(late) = oldest else { return free.await.ok() };
+            match timeout_at(late, free).await {
+                Ok(place) => return place.ok(),
+                Err(_) => {
+                    if let Some((_, oldest)) = self.begun.pop_front() {
+                        oldest.abort();
+                    }
+                }
+            }
+        }
     }
 }
 
