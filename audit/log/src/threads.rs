@@ -265,6 +265,13 @@ impl Commits {
 
     fn commit(&mut self, submissions: Vec<Submission>, replies: Vec<Reply>) -> Result<(), Ended> {
         let committed = self.engine.commit(submissions, self.room, clock::now()).map_err(Ended::Journal)?;
+        for durable in &committed.durable {
+            if let Durable::Record { erases: Some(grant), .. } = durable {
+                self.keys.erased(grant);
+            }
+        }
+        // Before anybody hears of it: who has heard, and then asks for a checkpoint, finds it there.
+        self.tree.send(ToTree::Durable(committed.durable)).map_err(|_| Ended::Other)?;
         for (reply, answer) in replies.into_iter().zip(committed.answers) {
             // Who is gone asks again.
             match reply {
@@ -272,12 +279,7 @@ impl Commits {
                 Reply::Own(reply) => _ = reply.send(answer.map_err(OwnError::Refused)),
             }
         }
-        for durable in &committed.durable {
-            if let Durable::Record { erases: Some(grant), .. } = durable {
-                self.keys.erased(grant);
-            }
-        }
-        self.tree.send(ToTree::Durable(committed.durable)).map_err(|_| Ended::Other)
+        Ok(())
     }
 
     fn answer(&mut self, ask: Ask) -> Result<(), Ended> {
@@ -363,5 +365,50 @@ impl Trees {
         let _ = self.asks.send(Ask::Published(checkpoint.size));
         self.publisher.send_replace(Some(checkpoint.clone()));
         Ok(checkpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use record::kinds::log::Key;
+
+    use super::*;
+    use crate::engine::journal::SegmentLength;
+    use crate::engine::recover::open;
+    use crate::home::Home;
+    use crate::seal::KeyEncryptionKeys;
+
+    /// Enough that the last one hears of it long after the first one.
+    const AT_ONCE: usize = 2_000;
+
+    #[test]
+    fn who_has_heard_that_a_record_is_durable_finds_it_in_the_checkpoint_that_he_asks_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let length = SegmentLength(8 << 20);
+        let Home { identity, signers, .. } = Home::create(folder.path(), length).unwrap();
+        let disk = OsDisk::new(folder.path());
+        let opened = open(disk.clone(), &identity, length, clock::now()).unwrap();
+        let keys =
+            Keys::new(KeyEncryptionKeys::parse("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n").unwrap());
+        let (ended, _why) = mpsc::unbounded_channel();
+        let log = start(opened, disk, (signers, keys), ended).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..10 {
+                let ask = |_| {
+                    let (reply, durable) = oneshot::channel();
+                    let what = What::Key(Key { verifier: "a".to_owned() });
+                    log.ask(Ask::Own { grant: None, what, reply });
+                    durable
+                };
+                let mut durable: Vec<_> = (0..AT_ONCE).map(ask).collect();
+                let head = durable.swap_remove(0).await.unwrap().unwrap();
+                let size = log.publish().await.unwrap().size;
+                assert!(size >= head.count.get(), "{size} records, and {} are durable", head.count);
+                for durable in durable {
+                    durable.await.unwrap().unwrap();
+                }
+            }
+        });
     }
 }
