@@ -1,5 +1,5 @@
-# make: the list of targets. Nothing here needs more than Debian, Rust, Go, Python and, for clusters and packages, root.
-.PHONY: help demo test check bench scale fuzz images install cluster-up cluster-down
+# make: the list of targets. Nothing here needs more than Debian, Rust, Go, Python and, for clusters, packages and file systems, root.
+.PHONY: help demo test check bench scale fuzz soak images install cluster-up cluster-down
 BED := tests/cluster/bed
 
 # A cluster that you name on the command line is used instead of the test bed's own. A KUBECONFIG that merely stands in the
@@ -28,6 +28,9 @@ scale: ## measures what docs/figures.md gives of many live grants; GRANTS=10000
 
 fuzz: ## generated statements through the gate on real servers, where nothing may change; SECONDS=3600
 	tests/run.sh fuzz $(SECONDS)
+
+soak: ## the audit log under faults of its disk, with new seeds; SECONDS=3600
+	tests/run.sh soak $(SECONDS)
 
 images: ## the images and the kubectl plug-in, cached outside the checkout
 	$(BED) install images

@@ -7,6 +7,7 @@
 # run.sh scale [GRANTS]     the figures with many live grants, 10000 unless said; only on a cluster of its own
 # run.sh fuzz [SECONDS]     property tests with 50 new seeds; the memory of texts of every shape; then generated statements on real
 #                           servers, an hour of them, with a new seed
+# run.sh soak [SECONDS]     the audit log's simulation with new seeds, and its process under every fault of a disk, again and again for an hour
 # KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -147,6 +148,19 @@ properties() {
     cargo test --quiet --release -p sql -p wire -p keyhole-operator -p tlog --lib --bins \
       --test from_outside --test second_opinion --locked
   done
+}
+
+# The audit log in its simulation and as a process, again and again with new seeds, for so many seconds and to the end of a round.
+# KEYHOLE_SEED=N cargo test … repeats the round that failed; KEYHOLE_SOAK=1 tries every moment of a fault, and 200 power cuts.
+soak() {
+  local until=$((SECONDS + $1))
+  while
+    export KEYHOLE_SEED=$((RANDOM << 30 | RANDOM << 15 | RANDOM))
+    echo "the audit log with KEYHOLE_SEED=$KEYHOLE_SEED ($(date +%H:%M:%S))"
+    cargo test --quiet --release -p keyhole-log --lib --locked engine::tests
+    KEYHOLE_SOAK=1 cargo test --quiet --release -p keyhole-log --test process --locked -- --nocapture
+    [ "$SECONDS" -lt "$until" ]
+  do :; done
 }
 
 check() {
@@ -315,5 +329,9 @@ case $what in
     cargo test --release -p sql --test memory --locked -- --all   # the memory of a text
     cargo run -p differential --bin fuzz --locked -- "$@"
     ;;
-  *) echo "usage: run.sh check | test | demo | bench | scale | fuzz" >&2; exit 2 ;;
+  soak)
+    "$BED" install soak
+    soak "${1:-3600}"
+    ;;
+  *) echo "usage: run.sh check | test | demo | bench | scale | fuzz | soak" >&2; exit 2 ;;
 esac

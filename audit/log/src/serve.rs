@@ -111,7 +111,13 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let mut stop = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
-    let (log, _lock) = begin(args, keys.clone(), ended).await?;
+    let (log, _lock) = match begin(args, keys.clone(), ended).await {
+        // The thread that ended says why.
+        Err(ServeError::Silent) => {
+            return Err(why.recv().await.map_or(ServeError::Silent, ServeError::Ended));
+        }
+        begun => begun?,
+    };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
     let desk = Desk { log: log.clone(), keys, folder: args.dir.clone().into() };
     let files = read::Files::new(args.dir.clone());

@@ -1,6 +1,6 @@
 # bed install [TARGET...]                the Debian packages that these targets of make need; all of them by default
 #
-# TARGET: demo, test, check, bench, scale, fuzz, images, cluster. For Debian bookworm with Rust, Go and Python. Does nothing when
+# TARGET: demo, test, check, bench, scale, fuzz, soak, images, cluster. For Debian bookworm with Rust, Go and Python. Does nothing when
 # everything is there; else it needs root and a Debian mirror.
 
 # Not Debian's: these are there, or nothing can be done.
@@ -14,6 +14,7 @@ declare -A PACKAGES=(
   [client]="mariadb-client"                                                   # a person's
   [servers]="mariadb-server"                                                  # of the tests of single crates, on loopback
   [checks]="git shellcheck libfaketime lua5.1"
+  [disks]="strace xfsprogs e2fsprogs mount"                                   # that fail: of the audit log's tests
   [yardstick]="haproxy"
 )
 declare -A NEEDS=(
@@ -23,8 +24,9 @@ declare -A NEEDS=(
   [bench]="rust images programs node client yardstick"
   [scale]="rust images programs node client"
   [fuzz]="rust servers"
-  [check]="rust programs servers checks"
-  [test]="rust images programs node client servers checks"
+  [check]="rust programs servers checks disks"
+  [test]="rust images programs node client servers checks disks"
+  [soak]="rust disks"
 )
 
 # Without this, Debian would start a containerd and a haproxy of its own.

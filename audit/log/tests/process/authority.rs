@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+    date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -17,6 +20,10 @@ pub struct Authority {
     pem: String,
 }
 
+/// The last year of certificates that can be used, and of those that cannot any more.
+const VALID: i32 = 4095;
+const PAST: i32 = 2020;
+
 impl Authority {
     /// A new one.
     pub fn new() -> Self {
@@ -27,8 +34,9 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    fn certificate(&self, uri: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
+    fn certificate(&self, uri: &str, usage: ExtendedKeyUsagePurpose, last_year: i32) -> (String, String) {
         let mut params = CertificateParams::new(vec![NAME.into()]).unwrap();
+        params.not_after = date_time_ymd(last_year, 12, 31);
         params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();
@@ -37,7 +45,8 @@ impl Authority {
 
     /// Writes the log's own files.
     pub fn identity(&self, folder: &Path) {
-        let (certificate, key) = self.certificate("keyhole://log", ExtendedKeyUsagePurpose::ServerAuth);
+        let (certificate, key) =
+            self.certificate("keyhole://log", ExtendedKeyUsagePurpose::ServerAuth, VALID);
         for (name, text) in [("tls.crt", &certificate), ("tls.key", &key), ("internal-ca.crt", &self.pem)] {
             std::fs::write(folder.join(name), text).unwrap();
         }
@@ -45,7 +54,20 @@ impl Authority {
 
     /// How somebody with this URI calls the log.
     pub fn client(&self, uri: &str) -> ClientConfig {
-        let (certificate, key) = self.certificate(uri, ExtendedKeyUsagePurpose::ClientAuth);
+        self.introduces(self.certificate(uri, ExtendedKeyUsagePurpose::ClientAuth, VALID))
+    }
+
+    /// How somebody calls it whose certificate has expired.
+    pub fn late_client(&self, uri: &str) -> ClientConfig {
+        self.introduces(self.certificate(uri, ExtendedKeyUsagePurpose::ClientAuth, PAST))
+    }
+
+    /// How somebody with this URI calls it whom another authority vouches for.
+    pub fn stranger(&self, uri: &str) -> ClientConfig {
+        self.introduces(Self::new().certificate(uri, ExtendedKeyUsagePurpose::ClientAuth, VALID))
+    }
+
+    fn introduces(&self, (certificate, key): (String, String)) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

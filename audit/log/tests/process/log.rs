@@ -1,17 +1,20 @@
 //! The process.
 
 use std::collections::BTreeMap;
-
-use std::process::{Child, Command, Stdio};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use record::{Count, Record, StreamName};
+use record::{Head, Record, StreamName};
 use rustls::ClientConfig;
 use tempfile::TempDir;
 use tlog::{Bundle, Hash, Holds, Note, TileName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::authority::{Authority, NAME};
@@ -19,48 +22,85 @@ use super::authority::{Authority, NAME};
 /// How long it may take until the log takes records.
 const START: Duration = Duration::from_secs(60);
 
-/// A running log.
+/// How often we look whether something has come true.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A log.
 pub struct Log {
     folders: TempDir,
+    folder: PathBuf,
     process: Option<Child>,
     ports: [u16; 3],
-    reader: Arc<ClientConfig>,
+    reader: Reader,
+    /// Words before the program's own name: what runs it.
+    pub wrapper: Vec<OsString>,
     /// Its public key.
     pub verifier: String,
+}
+
+/// Who may read a log. Clones are the same.
+#[derive(Clone)]
+pub struct Reader {
+    port: u16,
+    tls: Arc<ClientConfig>,
 }
 
 impl Log {
     /// A new log that takes records.
     pub async fn start(authority: &Authority) -> Self {
+        let mut log = Self::made(authority, None);
+        log.start_again().await;
+        log
+    }
+
+    /// A new log, in this folder or in one of its own. It does not run yet.
+    pub fn made(authority: &Authority, folder: Option<&Path>) -> Self {
+        let mut log = Self::found(authority, folder, "");
+        let made = Command::new(env!("CARGO_BIN_EXE_keyhole-log"))
+            .args(["init", "--dir"])
+            .arg(&log.folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).unwrap().trim().clone_into(&mut log.verifier);
+        log
+    }
+
+    /// The log that lies in this folder, and has this public key. It does not run yet.
+    pub fn found(authority: &Authority, folder: Option<&Path>, verifier: &str) -> Self {
         let folders = tempfile::tempdir().unwrap();
         let identity = folders.path().join("identity");
         std::fs::create_dir(&identity).unwrap();
         authority.identity(&identity);
         std::fs::write(folders.path().join("kek"), "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n").unwrap();
-        let made = Command::new(env!("CARGO_BIN_EXE_keyhole-log"))
-            .args(["init", "--dir"])
-            .arg(folders.path().join("log"))
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let verifier = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-        let mut reader = authority.client("keyhole://operator");
-        reader.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut log =
-            Self { folders, process: None, ports: free_ports(), reader: Arc::new(reader), verifier };
-        log.start_again().await;
-        log
+        let mut tls = authority.client("keyhole://operator");
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let ports = [0; 3].map(|_: u8| free_port());
+        Self {
+            folder: folder.map_or_else(|| folders.path().join("log"), Path::to_owned),
+            folders,
+            process: None,
+            ports,
+            reader: Reader { port: ports[1], tls: Arc::new(tls) },
+            wrapper: Vec::new(),
+            verifier: verifier.to_owned(),
+        }
     }
 
-    /// Starts the process, and waits until it takes records.
-    pub async fn start_again(&mut self) {
+    /// Starts the process. What it says goes into a file, which is shown when a test fails.
+    pub fn spawn(&mut self) {
         let folder = |name: &str| self.folders.path().join(name);
         let [append, read, health] = self.ports.map(|port| port.to_string());
-        let process = Command::new(env!("CARGO_BIN_EXE_keyhole-log"))
+        let said = std::fs::OpenOptions::new().create(true).append(true).open(folder("said")).unwrap();
+        let mut words =
+            self.wrapper.iter().cloned().chain([OsString::from(env!("CARGO_BIN_EXE_keyhole-log"))]);
+        let mut command = Command::new(words.next().unwrap());
+        command
+            .args(words)
             .args(["--log-format", "text", "serve", "--listen-address", "127.0.0.1"])
             .args(["--port-append", &append, "--port-read", &read, "--port-health", &health])
             .arg("--dir")
-            .arg(folder("log"))
+            .arg(&self.folder)
             .arg("--identity")
             .arg(folder("identity"))
             .arg("--kek")
@@ -68,15 +108,9 @@ impl Log {
             .arg("--anchor")
             .arg(self.anchor())
             .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(said);
+        let process = command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
         self.process = Some(process);
-        let ready = async {
-            while self.get("/checkpoint").await.is_none() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(START, ready).await.expect("the log takes records");
     }
 
     /// Where it looks for what others have seen.
@@ -86,19 +120,19 @@ impl Log {
 
     /// What `check` says of its folder.
     pub fn check(&self) -> String {
-        self.said(&["check"], &[])
+        self.told(&["check"], &[])
     }
 
     /// Gives it up; the key of the new one.
     pub fn accepts_loss(&self) -> String {
         let anchor = self.anchor().display().to_string();
-        self.said(&["accept-loss"], &["--why", "the volume was set back", "--anchor", &anchor])
+        self.told(&["accept-loss"], &["--why", "the volume was set back", "--anchor", &anchor])
             .trim()
             .to_owned()
     }
 
     /// Standard output, or what it said on standard error where it failed.
-    fn said(&self, command: &[&str], more: &[&str]) -> String {
+    fn told(&self, command: &[&str], more: &[&str]) -> String {
         let mut program = Command::new(env!("CARGO_BIN_EXE_keyhole-log"));
         let ran = program.args(command).arg("--dir").arg(self.folder()).args(more).output().unwrap();
         String::from_utf8(if ran.status.success() { ran.stdout } else { ran.stderr }).unwrap()
@@ -143,9 +177,57 @@ impl Log {
         (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
     }
 
-    /// Its folder.
-    pub fn folder(&self) -> std::path::PathBuf {
-        self.folders.path().join("log")
+    /// Starts the process, and waits until it takes records.
+    pub async fn start_again(&mut self) {
+        self.spawn();
+        let ready = self.is_ready(START).await;
+        assert!(ready, "the log takes no records");
+    }
+
+    /// Waits until it takes records. Not, if it ends before, or is not there in time.
+    pub async fn is_ready(&mut self, patience: Duration) -> bool {
+        let late = Instant::now() + patience;
+        while Instant::now() < late && self.ended().is_none() {
+            let answered = timeout(patience, self.reader.get("/checkpoint")).await;
+            if answered.is_ok_and(|answer| answer.is_some()) {
+                return true;
+            }
+            sleep(LOOK).await;
+        }
+        false
+    }
+
+    /// How it ended, once it has by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut().unwrap().try_wait().unwrap()
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ends(&mut self, patience: Duration) -> ExitStatus {
+        let late = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.ended() {
+                self.process = None;
+                return status;
+            }
+            assert!(Instant::now() < late, "the log still runs after {patience:?}");
+            sleep(LOOK).await;
+        }
+    }
+
+    /// What it said on stderr, over all its starts.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folders.path().join("said")).unwrap_or_default()
+    }
+
+    /// Its folder, which a test may have chosen.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
+    /// A path beside its folder and its identity, for whatever a test keeps of it.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folders.path().join(name)
     }
 
     /// Where writers go.
@@ -153,17 +235,14 @@ impl Log {
         format!("127.0.0.1:{}", self.ports[0])
     }
 
+    /// Who may read it.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
     /// The body of an answer; `None`, where nobody answers with 200.
     pub async fn get(&self, path: &str) -> Option<String> {
-        let socket = TcpStream::connect(("127.0.0.1", self.ports[1])).await.ok()?;
-        let connector = TlsConnector::from(Arc::clone(&self.reader));
-        let mut stream = connector.connect(NAME.try_into().unwrap(), socket).await.ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+        self.reader.get(path).await
     }
 
     /// Kills it, as the kernel does.
@@ -175,28 +254,33 @@ impl Log {
 
     /// Tells it to stop, and waits.
     pub async fn stop(&mut self) {
-        let mut process = self.process.take().unwrap();
-        let pid = rustix::process::Pid::from_child(&process);
+        let process = self.process.as_ref().unwrap();
+        let pid = rustix::process::Pid::from_child(process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let status = tokio::task::spawn_blocking(move || process.wait().unwrap()).await.unwrap();
+        let status = self.ends(START).await;
         assert!(status.success(), "{status}");
     }
 
     /// How far each stream is in the tree of the newest checkpoint, each record in its place.
-    pub fn heads(&self) -> BTreeMap<StreamName, (Count, Hash)> {
-        let read = |path: &str| std::fs::read(self.folder().join(path)).unwrap();
+    pub fn heads(&self) -> BTreeMap<StreamName, Head> {
+        let read = |path: &str| std::fs::read(self.folder.join(path)).unwrap();
         let note: Note = String::from_utf8(read("checkpoint")).unwrap().parse().unwrap();
+        note.verify(&[self.verifier.parse().unwrap()]).unwrap();
         let checkpoint: tlog::Checkpoint = note.text().parse().unwrap();
-        let mut heads: BTreeMap<StreamName, record::Head> = BTreeMap::new();
+        let mut heads: BTreeMap<StreamName, Head> = BTreeMap::new();
+        let mut range = tlog::Range::default();
         for name in TileName::all(checkpoint.size).filter(|name| name.holds == Holds::Entries) {
             let bytes = read(&name.to_string());
             for entry in Bundle::parse(name, &bytes).unwrap().entries() {
                 let record = Record::decode(entry).unwrap();
+                let hash = Hash::of_leaf(entry);
+                range.push(hash, |_, _| ()).unwrap();
                 let head = heads.entry(record.stream.clone()).or_default();
-                *head = head.after(&record, Hash::of_leaf(entry)).unwrap();
+                *head = head.after(&record, hash).unwrap();
             }
         }
-        heads.into_iter().map(|(name, head)| (name, (head.count, head.last.unwrap()))).collect()
+        assert_eq!(range.root(), checkpoint.root);
+        heads
     }
 }
 
@@ -205,11 +289,37 @@ impl Drop for Log {
         if self.process.is_some() {
             self.kill();
         }
+        if std::thread::panicking() {
+            let said = self.said();
+            let last: Vec<&str> = said.lines().rev().take(20).collect();
+            eprintln!("The last that the log said, newest first:\n{}", last.join("\n"));
+        }
     }
 }
 
-/// Ports that nobody listens on.
-fn free_ports() -> [u16; 3] {
-    let listeners = [0; 3].map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+impl Reader {
+    /// The body of an answer; `None`, where nobody answers with 200.
+    pub async fn get(&self, path: &str) -> Option<String> {
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+        let connector = TlsConnector::from(Arc::clone(&self.tls));
+        let mut stream = connector.connect(NAME.try_into().unwrap(), socket).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+    }
+}
+
+/// A port that nobody listens on, and that the kernel gives to no connection: a log that is started again finds it free.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 200).unwrap() * 100;
+    loop {
+        let port = 10_000 + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

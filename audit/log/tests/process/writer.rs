@@ -1,6 +1,6 @@
 //! Writers, with the client that proxies and operator have.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use record::frame::Used;
@@ -8,6 +8,7 @@ use record::samples::{proxy_stream, salted, statement, uid};
 use record::{About, Count, Head, StreamName, Time};
 use recorder::{Fault, Link, Listener, Recorder, Urgency};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::authority::{Authority, NAME};
 use super::log::Log;
@@ -20,18 +21,27 @@ pub struct Writer {
     recorder: Recorder,
     stream: StreamName,
     acknowledged: watch::Receiver<u64>,
+    away: watch::Receiver<u64>,
+    /// How far the stream was after each of its records.
+    said: Mutex<Vec<Head>>,
 }
 
-struct Ear(watch::Sender<u64>);
+struct Ear {
+    acknowledged: watch::Sender<u64>,
+    /// How often the log was away.
+    away: watch::Sender<u64>,
+}
 
 impl Listener for Ear {
     fn welcome(&self, _: Used) {}
 
     fn acknowledged(&self, below: Count) {
-        self.0.send_modify(|acknowledged| *acknowledged = below.get().max(*acknowledged));
+        self.acknowledged.send_modify(|acknowledged| *acknowledged = below.get().max(*acknowledged));
     }
 
-    fn away(&self, _: bool) {}
+    fn away(&self, away: bool) {
+        self.away.send_modify(|times| *times += u64::from(away));
+    }
 
     fn over(&self, fault: Fault) {
         panic!("{fault}");
@@ -41,9 +51,10 @@ impl Listener for Ear {
 impl Writer {
     /// The proxy of a grant.
     pub fn proxy(authority: &Authority, log: &Log, grant: u8, run: u8) -> Self {
-        let (told, acknowledged) = watch::channel(0);
+        let ((told, acknowledged), (told_away, away)) = (watch::channel(0), watch::channel(0));
         let stream = proxy_stream(grant, run);
-        let recorder = Recorder::new(stream.clone(), Arc::new(Ear(told)));
+        let ear = Ear { acknowledged: told, away: told_away };
+        let recorder = Recorder::new(stream.clone(), Arc::new(ear));
         let link = Link {
             address: log.address(),
             server_name: NAME.try_into().unwrap(),
@@ -51,7 +62,7 @@ impl Writer {
         };
         let running = recorder.clone();
         tokio::spawn(async move { running.run(&link).await });
-        Self { recorder, stream, acknowledged }
+        Self { recorder, stream, acknowledged, away, said: Mutex::default() }
     }
 
     /// One more statement.
@@ -59,7 +70,34 @@ impl Writer {
         let payload = salted(&format!("SELECT {number} FROM shop.orders WHERE id = {number}"));
         let at = Time::from_micros(1_800_000_000_000_000).unwrap();
         let what = statement(1, &payload);
+        let mut said = self.said.lock().unwrap();
         self.recorder.put(Urgency::Begins, (at, About::default()), what, payload).unwrap();
+        said.push(self.recorder.head());
+    }
+
+    /// How many records are acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        *self.acknowledged.borrow()
+    }
+
+    /// How many it said.
+    pub fn said(&self) -> u64 {
+        self.head().count.get()
+    }
+
+    /// How often nothing was acknowledged for two seconds.
+    pub fn was_away(&self) -> u64 {
+        *self.away.borrow()
+    }
+
+    /// Waits until all that it said is acknowledged.
+    pub async fn is_heard(&self) {
+        self.is_acknowledged(self.said()).await;
+    }
+
+    /// How far it was after so many records, from 1.
+    pub fn head_after(&self, count: u64) -> Head {
+        self.said.lock().unwrap()[usize::try_from(count).unwrap() - 1]
     }
 
     /// Waits until so many records are acknowledged.
@@ -77,5 +115,49 @@ impl Writer {
     /// How far it is.
     pub fn head(&self) -> Head {
         self.recorder.head()
+    }
+}
+
+/// Many writers at once.
+pub struct Writers(pub Vec<Writer>);
+
+impl Writers {
+    /// So many, of four grants.
+    pub fn new(authority: &Authority, log: &Log, count: u8) -> Self {
+        Self((0..count).map(|run| Writer::proxy(authority, log, run % 4, run)).collect())
+    }
+
+    /// Each says a statement.
+    pub fn says_once(&self) {
+        self.0.iter().for_each(|writer| writer.says(writer.said()));
+    }
+
+    /// Each says a statement, again and again, while something else happens.
+    pub async fn say_while<T>(&self, pause: Duration, happens: impl Future<Output = T>) -> T {
+        let talk = async {
+            loop {
+                self.says_once();
+                sleep(pause).await;
+            }
+        };
+        tokio::select! {
+            happened = happens => happened,
+            () = talk => unreachable!("it talks for ever"),
+        }
+    }
+
+    /// Waits until all that they said is acknowledged.
+    pub async fn are_heard(&self) {
+        for writer in &self.0 {
+            writer.is_heard().await;
+        }
+    }
+
+    /// That the log's tree has all that they said, once and in order.
+    pub fn are_in(&self, log: &Log) {
+        let heads = log.heads();
+        for writer in &self.0 {
+            assert_eq!(heads.get(&writer.stream()).copied().unwrap_or_default(), writer.head());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use super::first_seed;
 use super::sim::Fault;
 use super::world::World;
 
@@ -40,6 +41,7 @@ fn what_is_acknowledged_survives_every_crash() {
         for thread in 0..threads {
             scope.spawn(move || {
                 for seed in (thread..CHAINS).step_by(usize::try_from(threads).unwrap()) {
+                    let seed = first_seed() + seed;
                     let run = std::panic::catch_unwind(|| lives(seed, CRASHES / CHAINS));
                     run.unwrap_or_else(|_| panic!("seed {seed}"));
                 }
@@ -50,7 +52,7 @@ fn what_is_acknowledged_survives_every_crash() {
 
 #[test]
 fn a_crash_at_every_call_of_a_schedule_is_survived() {
-    for seed in 0..3 {
+    for seed in first_seed()..first_seed() + 3 {
         let run = |fault: Option<(u64, Fault)>| {
             let mut world = World::new(1_000 + seed);
             let before = world.disk.calls();
