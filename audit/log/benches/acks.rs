@@ -10,6 +10,7 @@
     clippy::arithmetic_side_effects
 )]
 
+#[allow(dead_code, reason = "tests use more of it")]
 #[path = "../tests/process/authority.rs"]
 mod authority;
 #[allow(dead_code, reason = "tests use more of it")]
