@@ -1,7 +1,7 @@
 //! Texts, sealed: AES-256-GCM with a key for each grant, which lies beside them, encrypted by a key that does not. To remove a grant's key
 //! is to erase its texts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -153,6 +153,8 @@ struct Shared {
 #[derive(Default)]
 struct Known {
     grants: HashMap<Uid, Arc<GrantKey>>,
+    /// Those whose stored key is erased, and which have no other yet.
+    erased: HashSet<Uid>,
     erasures: u64,
 }
 
@@ -173,10 +175,14 @@ impl Keys {
             Some(key) => Arc::clone(key),
             None => {
                 let keys = &self.shared.keys;
-                let key = match stored().map_err(KeyError::Read)? {
+                // The erased one lies on the disk until the tree is made that has its erasure.
+                let stored =
+                    if known.erased.contains(grant) { None } else { stored().map_err(KeyError::Read)? };
+                let key = match stored {
                     Some(wrapped) => GrantKey::stored(keys, grant, wrapped),
                     None => GrantKey::generate(keys, grant),
                 };
+                known.erased.remove(grant);
                 let key = Arc::new(key.map_err(KeyError::Seal)?);
                 known.grants.insert(grant.clone(), Arc::clone(&key));
                 key
@@ -184,6 +190,16 @@ impl Keys {
         };
         let sealed = Sealed { grant: grant.clone(), wrapped: key.wrapped.clone(), erasures: known.erasures };
         Ok((key, sealed))
+    }
+
+    /// Opens what was sealed with a grant's key, whose wrapped form is given.
+    pub fn open(
+        &self,
+        grant: &Uid,
+        wrapped: Vec<u8>,
+        (sealed, commit): (&[u8], &Commitment),
+    ) -> Result<Vec<u8>, SealError> {
+        GrantKey::stored(&self.shared.keys, grant, wrapped)?.open(sealed, commit)
     }
 
     /// Nothing of this grant will arrive soon: its key is read again when it does.
@@ -195,6 +211,7 @@ impl Keys {
     pub fn erased(&self, grant: &Uid) {
         let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.grants.remove(grant);
+        known.erased.insert(grant.clone());
         known.erasures = known.erasures.saturating_add(1);
     }
 }
@@ -277,7 +294,9 @@ mod tests {
         let (stored, _) = all.of(&uid(1), || Ok::<_, ()>(Some(sealed.wrapped.clone()))).unwrap();
         assert_eq!(stored.open(&text, &commit(1)).unwrap(), b"SELECT 1");
         all.erased(&uid(1));
-        let (other, sealed) = all.of(&uid(1), nothing).unwrap();
+        // The erased key lies there until the next checkpoint.
+        let stored = || Ok::<_, ()>(Some(sealed.wrapped.clone()));
+        let (other, sealed) = all.of(&uid(1), stored).unwrap();
         assert_eq!(sealed.erasures, 1);
         assert!(other.open(&text, &commit(1)).is_err());
     }
