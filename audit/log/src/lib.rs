@@ -11,6 +11,7 @@ pub mod arriving;
 pub mod clock;
 pub mod engine;
 pub mod home;
+pub mod index;
 pub mod read;
 pub mod scrub;
 pub mod seal;

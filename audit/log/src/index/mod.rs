@@ -1,0 +1,237 @@
+//! The index: where in the tree records stand, by grant, request, person, `Database`, namespace, table and kind; and what is not over.
+//!
+//! A cache in one file beside the tree, `index.sqlite`. It follows the published checkpoint by reading the bundles, as anybody could; it is
+//! made again when it is missing, another log's, damaged, or found to be wrong; and it never answers: [`View`] reads every record again.
+
+mod bundles;
+mod facts;
+mod known;
+mod places;
+mod search;
+mod state;
+mod store;
+mod view;
+mod write;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tlog::{Checkpoint, KeyName};
+use tokio::sync::{Notify, watch};
+
+use crate::read::Files;
+
+pub use bundles::{Bundles, Found, Loaded, Unread, index_of, place_of};
+pub use facts::{Sort, Term, Whose, request_of};
+pub use known::{KnowError, KnownGrant};
+pub use search::Search;
+pub use view::{Page, Stream, Unclosed, View};
+
+use store::StoreError;
+use write::Writer;
+
+/// The name of its file.
+pub const FILE: &str = "index.sqlite";
+
+/// How many bundles are added before others may see them.
+const BATCH: usize = 64;
+
+/// How long is waited before an index that could not be made is tried again, in the beginning and at the most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How often is looked whether the file is still there.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The index. Clones are the same.
+#[derive(Clone)]
+pub struct Index {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    files: Files,
+    origin: KeyName,
+    published: watch::Receiver<Option<Checkpoint>>,
+    indexed: watch::Sender<u64>,
+    /// Whether the file was held against the log. Whoever has it open to read holds this; whoever removes it excludes them all: SQLite
+    /// would mistake the files beside a new one for those of the old one.
+    usable: RwLock<bool>,
+    wrong: Notify,
+}
+
+/// Why the index does not grow.
+#[derive(Debug, thiserror::Error)]
+enum Stuck {
+    #[error("the index cannot be used")]
+    Store(#[from] StoreError),
+    #[error("the index cannot be written")]
+    Write(#[source] KnowError),
+    #[error("the index was found to be wrong, or its file was removed")]
+    Wrong,
+    #[error("a bundle cannot be read, so the index waits")]
+    Tree(#[source] Unread),
+}
+
+impl From<KnowError> for Stuck {
+    fn from(error: KnowError) -> Self {
+        match error {
+            KnowError::Tree(unread) => Self::Tree(unread),
+            other => Self::Write(other),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Stuck {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(StoreError::Sqlite(error))
+    }
+}
+
+impl Index {
+    /// Starts to follow what is published, on a thread of its own.
+    pub fn start(
+        folder: &Path,
+        origin: KeyName,
+        published: watch::Receiver<Option<Checkpoint>>,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            path: folder.join(FILE),
+            files: Files::new(folder.to_owned()),
+            origin,
+            published: published.clone(),
+            indexed: watch::Sender::new(0),
+            usable: RwLock::new(false),
+            wrong: Notify::new(),
+        });
+        // Only to wait by: it has neither timer nor sockets of its own.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let index = Self { shared: Arc::clone(&shared) };
+        let mut follower = Follower { shared, published, writer: Writer::default(), pause: PAUSES.0 };
+        thread::Builder::new().name("index".to_owned()).spawn(move || runtime.block_on(follower.run()))?;
+        Ok(index)
+    }
+
+    /// How many records it knows: so far it lags behind the checkpoint.
+    pub fn indexed(&self) -> u64 {
+        *self.shared.indexed.borrow()
+    }
+
+    /// Waits until it knows so many.
+    pub async fn reaches(&self, size: u64) {
+        // The sender lives as long as this.
+        let _ = self.shared.indexed.subscribe().wait_for(|indexed| *indexed >= size).await;
+    }
+
+    /// The index and the tree as they are now. While there is no index to use: one that knows nothing.
+    pub fn view(&self) -> Result<View<'_>, KnowError> {
+        let usable = self.shared.usable.read().unwrap_or_else(PoisonError::into_inner);
+        // Before the index is read: it is never ahead of this.
+        let size = self.shared.published.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
+        let opened = if *usable { store::open_to_read(&self.shared.path) } else { store::empty() };
+        let index = opened.or_else(|_| {
+            self.is_wrong();
+            store::empty()
+        })?;
+        let indexed = store::progress(&index)?.indexed;
+        let bundles = Bundles::new(self.shared.files.clone(), size.max(indexed));
+        Ok(View { index, bundles, indexed, _open: usable })
+    }
+
+    /// Somebody saw that it is wrong: it is made again.
+    pub fn is_wrong(&self) {
+        self.shared.wrong.notify_one();
+    }
+}
+
+/// The thread that makes the index grow.
+struct Follower {
+    shared: Arc<Shared>,
+    published: watch::Receiver<Option<Checkpoint>>,
+    writer: Writer,
+    pause: Duration,
+}
+
+impl Follower {
+    /// Until the log ends.
+    async fn run(&mut self) {
+        loop {
+            let Err(stuck) = self.follow().await else { return };
+            let is_tree = matches!(stuck, Stuck::Tree(_));
+            tracing::warn!(error = format!("{:#}", anyhow::Error::from(stuck)), "the index stops");
+            if !is_tree {
+                self.drop_file();
+            }
+            tokio::time::sleep(self.pause).await;
+            self.pause = self.pause.saturating_mul(2).min(PAUSES.1);
+        }
+    }
+
+    fn drop_file(&mut self) {
+        let mut usable = self.shared.usable.write().unwrap_or_else(PoisonError::into_inner);
+        *usable = false;
+        self.shared.indexed.send_replace(0);
+        match store::remove(&self.shared.path) {
+            Ok(()) => tracing::warn!("the index is removed, and made again"),
+            Err(error) => tracing::error!(%error, "the index is not removed"),
+        }
+    }
+
+    async fn follow(&mut self) -> Result<(), Stuck> {
+        self.writer.forget();
+        let size = self.size();
+        let mut connection = store::open(
+            &self.shared.path,
+            &self.shared.origin,
+            &Bundles::new(self.shared.files.clone(), size),
+        )?;
+        let mut indexed = store::progress(&connection)?.indexed;
+        self.shared.indexed.send_replace(indexed);
+        *self.shared.usable.write().unwrap_or_else(PoisonError::into_inner) = true;
+        loop {
+            let size = self.size();
+            while indexed < size {
+                indexed = self.add(&mut connection, indexed, size)?;
+                self.shared.indexed.send_replace(indexed);
+                self.is_right()?;
+                tokio::task::yield_now().await;
+            }
+            self.pause = PAUSES.0;
+            tokio::select! {
+                changed = self.published.changed() => if changed.is_err() { return Ok(()) },
+                () = self.shared.wrong.notified() => return Err(Stuck::Wrong),
+                () = tokio::time::sleep(LOOK) => self.is_right()?,
+            }
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.published.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size)
+    }
+
+    /// That the file which is written is the one that others read.
+    fn is_right(&self) -> Result<(), Stuck> {
+        if self.shared.path.try_exists().unwrap_or(false) { Ok(()) } else { Err(Stuck::Wrong) }
+    }
+
+    /// Adds some bundles at once.
+    fn add(&mut self, connection: &mut Connection, mut indexed: u64, size: u64) -> Result<u64, Stuck> {
+        let bundles = Bundles::new(self.shared.files.clone(), size);
+        let transaction = connection.transaction()?;
+        for _ in 0..BATCH {
+            if indexed >= size {
+                break;
+            }
+            indexed = self.writer.step(&transaction, &bundles, indexed).map_err(Stuck::from)?;
+        }
+        transaction.commit()?;
+        Ok(indexed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

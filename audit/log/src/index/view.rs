@@ -1,0 +1,212 @@
+//! Answers: what the index points to, read from the bundles. The index says where to look, never what there is.
+
+use std::sync::RwLockReadGuard;
+
+use record::{Head, Record, StreamName, Uid, What};
+use rusqlite::{Connection, params};
+use tlog::Hash;
+
+use super::bundles::{Bundles, Found, index_of, place_of};
+use super::facts::{Term, Whose, terms};
+use super::known::{self, KnowError, Known, KnownGrant};
+use super::search::{Search, Step, Walk};
+use super::store::{integer, number};
+
+/// How many bundles one answer may read.
+const BUNDLES: u32 = 4096;
+
+/// The index and the tree at one moment.
+pub struct View<'a> {
+    pub(super) index: Connection,
+    pub(super) bundles: Bundles,
+    pub(super) indexed: u64,
+    pub(super) _open: RwLockReadGuard<'a, bool>,
+}
+
+/// Records that were looked for.
+#[derive(Debug)]
+pub struct Page {
+    /// In order, each with whose it is.
+    pub records: Vec<(Found, Whose)>,
+    /// Where to go on, if there may be more.
+    pub next: Option<u64>,
+}
+
+/// How far a stream is.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its name.
+    pub name: StreamName,
+    /// How far it is.
+    pub head: Head,
+    /// Whether its last record says that it is the last.
+    pub closed: bool,
+}
+
+/// A stream that is not closed.
+#[derive(Debug)]
+pub struct Unclosed {
+    /// Its number in the index.
+    pub id: u64,
+    /// Its last record.
+    pub last: Found,
+    /// The last of its records that names an owner.
+    pub owner: Option<Found>,
+    /// The last that names a credential.
+    pub credential: Option<Found>,
+    /// What is known of its grant.
+    pub grant: Option<KnownGrant>,
+    /// Records of sessions that are not over.
+    pub sessions: Vec<Found>,
+    /// Statements of which is not known how they went.
+    pub statements: Vec<Found>,
+}
+
+impl View<'_> {
+    /// How many records the index knows.
+    pub fn indexed(&self) -> u64 {
+        self.indexed
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> u64 {
+        self.bundles.size()
+    }
+
+    /// The bundles.
+    pub fn bundles(&self) -> &Bundles {
+        &self.bundles
+    }
+
+    /// What is known of a grant.
+    pub fn grant(&self, uid: &Uid) -> Result<Option<KnownGrant>, KnowError> {
+        known::grant(&self.index, &self.bundles, uid)
+    }
+
+    /// Whose a record is.
+    pub fn whose(&self, found: &Found) -> Result<Whose, KnowError> {
+        Known::default().whose(&self.index, &self.bundles, found)
+    }
+
+    /// At most `limit` records behind `after`, each read again: it has every term that it was found by, or the index is wrong.
+    pub fn page(&self, search: &Search, after: Option<u64>, limit: usize) -> Result<Page, KnowError> {
+        let start = after.map_or(0, |after| after.saturating_add(1));
+        let mut walk = Walk::new(&self.index, search, place_of(start).0)?;
+        let mut known = Known::default();
+        let (mut records, mut read) = (Vec::new(), 0_u32);
+        loop {
+            let (bundle, places) = match walk.step()? {
+                Step::End => return Ok(Page { records, next: None }),
+                Step::Tired(bundle) => return Ok(Page { records, next: before(bundle, after) }),
+                Step::At(bundle, _) if read >= BUNDLES => {
+                    return Ok(Page { records, next: before(bundle, after) });
+                }
+                Step::At(bundle, places) => (bundle, places),
+            };
+            read = read.saturating_add(1);
+            let loaded = self.bundles.load(bundle)?;
+            for place in places.iter() {
+                let index = index_of(bundle, place);
+                if index < start || (search.groups.is_empty() && index >= self.indexed) {
+                    continue;
+                }
+                if records.len() >= limit {
+                    return Ok(Page { records, next: index.checked_sub(1) });
+                }
+                let found = loaded.record(place)?;
+                let whose = known.whose(&self.index, &self.bundles, &found)?;
+                has_each(search, &found.record, &whose)?;
+                if search.takes(found.record.at) {
+                    records.push((found, whose));
+                }
+            }
+        }
+    }
+
+    /// The streams of a grant.
+    pub fn streams(&self, grant: &Uid) -> Result<Vec<Stream>, KnowError> {
+        let mut statement =
+            self.index.prepare_cached("SELECT name, last FROM stream WHERE of_grant = ?1 ORDER BY id")?;
+        let rows = statement
+            .query_map([grant.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+        let mut streams = Vec::new();
+        for row in rows {
+            let (name, last) = row?;
+            let Found { record, leaf, .. } = self.bundles.record(number(last))?;
+            if record.stream.to_string() != name || record.stream.grant() != Some(grant) {
+                return Err(KnowError::Misfit);
+            }
+            let head = Head { count: record.n.next(), last: Some(Hash::of_leaf(&leaf)) };
+            streams.push(Stream { name: record.stream, head, closed: matches!(record.what, What::Close(_)) });
+        }
+        Ok(streams)
+    }
+
+    /// At most `limit` streams of proxies that are not closed, behind the one with the number `after`.
+    pub fn unclosed(&self, after: Option<u64>, limit: u32) -> Result<Vec<Unclosed>, KnowError> {
+        let sql = "SELECT id, last, owner, credential FROM stream
+                   WHERE closed = 0 AND of_grant IS NOT NULL AND id > ?1 ORDER BY id LIMIT ?2";
+        let mut statement = self.index.prepare_cached(sql)?;
+        let rows = statement.query_map(params![after.map_or(-1, integer), limit], |row| {
+            let some = |column| row.get::<_, Option<i64>>(column);
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, some(2)?, some(3)?))
+        })?;
+        let mut streams = Vec::new();
+        for row in rows {
+            let (id, last, owner, credential) = row?;
+            let last = self.bundles.record(number(last))?;
+            let stream = &last.record.stream;
+            let open = !matches!(last.record.what, What::Close(_));
+            let grant = stream.grant().filter(|_| open).ok_or(KnowError::Misfit)?;
+            let of = |at: Option<i64>, kind| at.map(|at| self.of_stream(at, stream, kind)).transpose();
+            streams.push(Unclosed {
+                id: number(id),
+                owner: of(owner, "owner")?,
+                credential: of(credential, "credential")?,
+                grant: self.grant(grant)?,
+                sessions: self.not_over(
+                    "SELECT said FROM session WHERE stream = ?1",
+                    id,
+                    (stream, "session-open"),
+                )?,
+                statements: self.not_over(
+                    "SELECT said FROM running WHERE stream = ?1",
+                    id,
+                    (stream, "statement"),
+                )?,
+                last,
+            });
+        }
+        Ok(streams)
+    }
+
+    fn not_over(
+        &self,
+        sql: &str,
+        id: i64,
+        (stream, kind): (&StreamName, &str),
+    ) -> Result<Vec<Found>, KnowError> {
+        let mut statement = self.index.prepare_cached(sql)?;
+        let rows = statement.query_map([id], |row| row.get::<_, i64>(0))?;
+        rows.map(|at| self.of_stream(at?, stream, kind)).collect()
+    }
+
+    /// The record of this kind there.
+    fn of_stream(&self, at: i64, stream: &StreamName, kind: &str) -> Result<Found, KnowError> {
+        let found = self.bundles.record(number(at))?;
+        let fits = found.record.stream == *stream && found.record.what.kind().1 == kind;
+        if fits { Ok(found) } else { Err(KnowError::Misfit) }
+    }
+}
+
+/// That it has, of each group, a term by which it was found.
+fn has_each(search: &Search, record: &Record, whose: &Whose) -> Result<(), KnowError> {
+    let terms = terms(record, whose);
+    let has = |group: &Vec<Term>| group.iter().any(|term| terms.contains(term));
+    if search.groups.iter().all(has) { Ok(()) } else { Err(KnowError::Misfit) }
+}
+
+/// Behind which record a bundle begins.
+fn before(bundle: u64, after: Option<u64>) -> Option<u64> {
+    index_of(bundle, 0).checked_sub(1).max(after)
+}
