@@ -21,6 +21,7 @@ use crate::engine::disk::OsDisk;
 use crate::engine::journal::SegmentLength;
 use crate::engine::recover::{NotOpened, open};
 use crate::home::{Home, HomeError, Predecessor};
+use crate::index::Index;
 use crate::read;
 use crate::seal::{KeyEncryptionKeys, Keys, SealError};
 use crate::threads::{Ask, Ended, Log, start};
@@ -111,7 +112,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let mut stop = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
-    let (log, _lock) = match begin(args, keys.clone(), ended).await {
+    let Begun { log, index, _lock } = match begin(args, keys.clone(), ended).await {
         // The thread that ended says why.
         Err(ServeError::Silent) => {
             return Err(why.recv().await.map_or(ServeError::Silent, ServeError::Ended));
@@ -119,11 +120,12 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
         begun => begun?,
     };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
-    let desk = Desk { log: log.clone(), keys, folder: args.dir.clone().into() };
     let files = read::Files::new(args.dir.clone());
+    let reading = read::Desk::new(log.clone(), files, index, keys.clone());
+    let desk = Desk { log: log.clone(), keys, folder: args.dir.clone().into() };
     tokio::select! {
         () = append::serve(append, tls, desk) => Err(ServeError::Silent),
-        () = read::serve(read, tls_read, read::Desk { log: log.clone(), files }) => Err(ServeError::Silent),
+        () = read::serve(read, tls_read, reading) => Err(ServeError::Silent),
         () = read::serve_health(health) => Err(ServeError::Silent),
         ended = why.recv() => Err(ended.map_or(ServeError::Silent, ServeError::Ended)),
         _ = stop.recv() => {
@@ -146,12 +148,15 @@ async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
 }
 
+/// A log that runs.
+struct Begun {
+    log: Log,
+    index: Index,
+    _lock: File,
+}
+
 /// Opens the log, puts its start on record, and makes the tree of all that the journal has.
-async fn begin(
-    args: &Serve,
-    keys: Keys,
-    ended: mpsc::UnboundedSender<Ended>,
-) -> Result<(Log, File), ServeError> {
+async fn begin(args: &Serve, keys: Keys, ended: mpsc::UnboundedSender<Ended>) -> Result<Begun, ServeError> {
     let anchor = anchor::read(args.anchor.as_deref()).map_err(ServeError::Anchor)?;
     let home = match Home::open(&args.dir) {
         Err(HomeError::Missing(_)) if args.create && anchor.is_none() => {
@@ -184,7 +189,8 @@ async fn begin(
     }
     // The keys of texts that the journal has must lie in their files before anything is sealed.
     log.publish().await.ok_or(ServeError::Silent)?;
-    Ok((log, lock))
+    let index = Index::start(&path, identity.origin, log.published()).map_err(ServeError::System)?;
+    Ok(Begun { log, index, _lock: lock })
 }
 
 /// A log that was given up, as the record of a start names it.

@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// The most bytes of a name that is put on record.
+const LONGEST_NAME: usize = 1024;
+
 /// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -138,6 +141,15 @@ pub fn only_uri(der: &[u8]) -> Option<String> {
     });
     let only = uris.next()?;
     (rest.is_empty() && uris.next().is_none()).then_some(only)
+}
+
+/// The only common name of a certificate that was verified, if it has no control signs and is no longer than names are.
+pub fn common_name(der: &[u8]) -> Option<String> {
+    let (_, certificate) = parse_x509_certificate(der).ok()?;
+    let mut names = certificate.subject().iter_common_name();
+    let only = names.next()?.as_str().ok()?;
+    let fits = only.len() <= LONGEST_NAME && !only.chars().any(char::is_control);
+    (fits && names.next().is_none()).then(|| only.to_owned())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::volume::{File, Files, PutError};
 const LONGEST_BESIDE: usize = 16 * 1024;
 
 /// In the place of a length: the payload has a file of its own.
-const ELSEWHERE: u32 = u32::MAX;
+pub const ELSEWHERE: u32 = u32::MAX;
 
 /// The file that says how far the log is.
 pub const CHECKPOINT: &str = "checkpoint";

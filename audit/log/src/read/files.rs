@@ -19,6 +19,11 @@ impl Files {
         Self { folder: Arc::new(folder) }
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// The newest checkpoint.
     pub fn checkpoint(&self) -> Option<Vec<u8>> {
         self.read(CHECKPOINT)

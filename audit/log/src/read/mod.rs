@@ -1,47 +1,107 @@
 //! Port 7447: the log is read, over mutual TLS. The files exactly as C2SP tlog-tiles lays them out, and what is asked beside them.
 
 mod files;
+mod question;
+mod reader;
+mod records;
+mod refusal;
+mod sealed;
+mod texts;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::index::{Index, View};
+use crate::seal::Keys;
 use crate::threads::Log;
-use crate::tls::{Tls, only_uri};
+use crate::tls::{Tls, common_name, only_uri};
+
+use records::may;
 
 pub use files::Files;
+pub use reader::{Reader, Scope, Thing};
+pub use refusal::Refusal;
 
 /// How long a caller has for the handshake, and for the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// How long a connection lives; who is welcome opens another.
-const LIFE: Duration = Duration::from_secs(3600);
+/// How long a connection takes requests; who is welcome opens another. The last answer has as long again.
+const LIFE: Duration = Duration::from_secs(60);
 
 /// How long we wait after `accept` failed.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The URI of the operator's certificate.
-const OPERATOR: &str = "keyhole://operator";
+/// The longest body of a request, in bytes; no order is near it.
+const LONGEST_BODY: usize = 4 * 1024;
+
+/// How many questions are looked up at once. The others wait.
+const LOOKS: usize = 4;
+
+/// How long a question waits for others, or for the index.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What readers use.
 #[derive(Clone)]
 pub struct Desk {
-    /// The log.
-    pub log: Log,
-    /// Its files.
-    pub files: Files,
+    log: Log,
+    files: Files,
+    index: Index,
+    keys: Keys,
+    looks: Arc<Semaphore>,
+}
+
+/// Who asks.
+struct Caller {
+    reader: Reader,
+    /// As the record of a reading names them.
+    person: String,
+}
+
+impl Desk {
+    /// Of this log.
+    pub fn new(log: Log, files: Files, index: Index, keys: Keys) -> Self {
+        Self { log, files, index, keys, looks: Arc::new(Semaphore::new(LOOKS)) }
+    }
+
+    fn folder(&self) -> &std::path::Path {
+        self.files.folder()
+    }
+
+    /// Looks into index and tree. An index that does not fit is made again.
+    async fn look<T, F>(&self, look: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
+        let busy = || Refusal::again("too many questions at once: ask again in a while");
+        let place = timeout(PATIENCE, Arc::clone(&self.looks).acquire_owned()).await.map_err(|_| busy())?;
+        let index = self.index.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let looked = index.view().map_err(Refusal::from).and_then(|view| look(&view));
+            if looked.as_ref().is_err_and(Refusal::is_of_index) {
+                index.is_wrong();
+            }
+            looked
+        });
+        looked.await.map_err(|_| records::ends())?
+    }
 }
 
 /// Answers readers until dropped.
@@ -53,14 +113,24 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, desk: Desk) {
             let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
             let (_, session) = stream.get_ref();
             let certificate = session.peer_certificates().and_then(<[_]>::first);
-            if certificate.and_then(|der| only_uri(der)).as_deref() != Some(OPERATOR) {
+            let Some(caller) = certificate.and_then(|der| caller(der)) else {
                 tracing::warn!("refused: the certificate may not read the log");
                 return;
-            }
-            speak_http(stream, router).await;
+            };
+            speak_http(stream, router.layer(Extension(Arc::new(caller)))).await;
         }
     })
     .await;
+}
+
+fn caller(der: &[u8]) -> Option<Caller> {
+    let uri = only_uri(der)?;
+    let reader = Reader::named(&uri)?;
+    let person = match common_name(der) {
+        Some(name) => format!("{uri} {name}"),
+        None => uri,
+    };
+    Some(Caller { reader, person })
 }
 
 /// Answers the kubelet until dropped: nothing to learn.
@@ -92,43 +162,85 @@ async fn speak_http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: 
         .header_read_timeout(HANDSHAKE)
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut served = pin!(served);
     // A connection that breaks off concerns only who is at its other end.
-    let _ = timeout(LIFE, served).await;
+    if timeout(LIFE, served.as_mut()).await.is_err() {
+        served.as_mut().graceful_shutdown();
+        let _ = timeout(LIFE, served).await;
+    }
 }
 
 fn router(desk: Desk) -> Router {
+    let no_such = || async {
+        Refusal::nothing(
+            "there is nothing here: ask for /v1/search, /v1/story/<grant>, /v1/grants/<grant>, /v1/open, /v1/texts/<index>, or a file of the tree",
+        )
+    };
+    let no_method = || async {
+        let sentence = "this is asked with another method: GET, and POST for /v1/erase".to_owned();
+        Refusal { status: StatusCode::METHOD_NOT_ALLOWED, sentence }
+    };
     Router::new()
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
         .route("/v1/checkpoint", get(newest))
+        .route("/v1/erase", post(texts::erase))
+        .route("/v1/grants/{uid}", get(records::grant))
+        .route("/v1/open", get(records::open))
+        .route("/v1/search", get(records::search))
+        .route("/v1/story/{grant}", get(records::story))
+        .route("/v1/texts", get(texts::some))
+        .route("/v1/texts/{index}", get(texts::one))
+        .fallback(no_such)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(map_response(spoken))
         .with_state(desk)
 }
 
+/// What the router itself refuses is said as everything else.
+async fn spoken(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let sentence = "the request cannot be read: send UTF-8, and a body of 4 KiB at the most".to_owned();
+    Refusal { status, sentence }.into_response()
+}
+
 /// The newest that there is.
-async fn checkpoint(State(desk): State<Desk>) -> Response {
+async fn checkpoint(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+) -> Result<Response, Refusal> {
+    may(&caller.reader, Thing::Tree)?;
     text(desk.files.checkpoint())
 }
 
 /// One of everything that is on the disk by now.
-async fn newest(State(desk): State<Desk>) -> Response {
-    match desk.log.publish().await {
-        Some(_) => text(desk.files.checkpoint()),
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
+async fn newest(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+) -> Result<Response, Refusal> {
+    may(&caller.reader, Thing::Tree)?;
+    desk.log.publish().await.ok_or_else(records::ends)?;
+    text(desk.files.checkpoint())
 }
 
-fn text(bytes: Option<Vec<u8>>) -> Response {
-    match bytes {
-        Some(bytes) => ([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], bytes)
-            .into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
+fn text(bytes: Option<Vec<u8>>) -> Result<Response, Refusal> {
+    let bytes = bytes.ok_or_else(|| Refusal::again("there is no checkpoint yet: ask again in a second"))?;
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], bytes).into_response())
 }
 
-async fn tile(State(desk): State<Desk>, Path(path): Path<String>) -> Response {
-    let Ok(name) = format!("tile/{path}").parse() else { return StatusCode::NOT_FOUND.into_response() };
-    match desk.files.tile(name) {
-        Some(bytes) => ([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
+async fn tile(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(path): Path<String>,
+) -> Result<Response, Refusal> {
+    may(&caller.reader, Thing::Tree)?;
+    let bytes = format!("tile/{path}").parse().ok().and_then(|name| desk.files.tile(name));
+    let nothing =
+        || Refusal::nothing("the tree has no such file: take names that the size of the checkpoint gives");
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes.ok_or_else(nothing)?).into_response())
 }

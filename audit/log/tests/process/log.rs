@@ -240,6 +240,11 @@ impl Log {
         self.reader.clone()
     }
 
+    /// Where readers go.
+    pub fn address_to_read(&self) -> String {
+        format!("127.0.0.1:{}", self.ports[1])
+    }
+
     /// The body of an answer; `None`, where nobody answers with 200.
     pub async fn get(&self, path: &str) -> Option<String> {
         self.reader.get(path).await

@@ -8,6 +8,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod answers;
 mod authority;
 mod caller;
 mod callers;
@@ -17,6 +18,7 @@ mod mounts;
 mod power;
 mod room;
 mod strace;
+mod reading;
 mod writer;
 
 use std::time::Duration;

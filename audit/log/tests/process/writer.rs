@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use record::frame::Used;
 use record::samples::{proxy_stream, salted, statement, uid};
-use record::{About, Count, Head, StreamName, Time};
+use record::{About, Count, Head, StreamName, Time, What};
 use recorder::{Fault, Link, Listener, Recorder, Urgency};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -51,14 +51,23 @@ impl Listener for Ear {
 impl Writer {
     /// The proxy of a grant.
     pub fn proxy(authority: &Authority, log: &Log, grant: u8, run: u8) -> Self {
+        let uri = format!("keyhole://proxy/{}", uid(grant));
+        Self::new(authority, log, (proxy_stream(grant, run), &uri))
+    }
+
+    /// The operator.
+    pub fn operator(authority: &Authority, log: &Log) -> Self {
+        Self::new(authority, log, (StreamName::Operator { term: Count::of(1) }, "keyhole://operator"))
+    }
+
+    fn new(authority: &Authority, log: &Log, (stream, uri): (StreamName, &str)) -> Self {
         let ((told, acknowledged), (told_away, away)) = (watch::channel(0), watch::channel(0));
-        let stream = proxy_stream(grant, run);
         let ear = Ear { acknowledged: told, away: told_away };
         let recorder = Recorder::new(stream.clone(), Arc::new(ear));
         let link = Link {
             address: log.address(),
             server_name: NAME.try_into().unwrap(),
-            tls: recorder::tls(authority.client(&format!("keyhole://proxy/{}", uid(grant)))),
+            tls: recorder::tls(authority.client(uri)),
         };
         let running = recorder.clone();
         tokio::spawn(async move { running.run(&link).await });
@@ -98,6 +107,15 @@ impl Writer {
     /// How far it was after so many records, from 1.
     pub fn head_after(&self, count: u64) -> Head {
         self.said.lock().unwrap()[usize::try_from(count).unwrap() - 1]
+    }
+
+    /// Any record, and its number.
+    pub fn puts(&self, about: About, what: What, payload: Vec<u8>) -> Count {
+        let at = Time::from_micros(1_800_000_000_000_000).unwrap();
+        let mut said = self.said.lock().unwrap();
+        let number = self.recorder.put(Urgency::Ends, (at, about), what, payload).unwrap();
+        said.push(self.recorder.head());
+        number
     }
 
     /// Waits until so many records are acknowledged.

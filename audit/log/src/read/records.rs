@@ -1,0 +1,218 @@
+//! Records by what they are about, the story of a grant, its streams, and what is not over.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use record::{Head, StreamName, Uid};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::question::Question;
+use super::reader::{Reader, Thing};
+use super::refusal::Refusal;
+use super::{Caller, Desk};
+use crate::index::{Found, Page, Search, Sort, View};
+use crate::threads::Ask;
+
+/// What a search may name.
+const SEARCH: &[&str] =
+    &["user", "database", "namespace", "table", "kind", "grant", "from", "to", "after", "limit"];
+
+/// How many streams one answer has.
+const STREAMS: u32 = 200;
+
+/// Records in the order of the log.
+pub(super) async fn search(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
+    let question = Question::parse(raw.as_deref(), SEARCH)?;
+    let mut search = question.search()?;
+    match (caller.reader.only(), question.get("namespace")) {
+        (Some(own), None) => search = search.and(Sort::Namespace, own),
+        (_, asked) => may(&caller.reader, Thing::Of(asked))?,
+    }
+    let (after, limit) = (question.number("after")?, question.limit()?);
+    desk.look(move |view| answer(view, &caller.reader, view.page(&search, after, limit)?)).await
+}
+
+/// All records of a grant, and of the request that it came from.
+pub(super) async fn story(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    (Path(grant), RawQuery(raw)): (Path<String>, RawQuery),
+) -> Result<Response, Refusal> {
+    let question = Question::parse(raw.as_deref(), &["after", "limit"])?;
+    let (grant, after, limit) = (uid(&grant)?, question.number("after")?, question.limit_of_story()?);
+    desk.look(move |view| {
+        let known = known(view, &caller.reader, &grant)?;
+        let request = known.and_then(|pod| crate::index::request_of(&pod.record).cloned());
+        answer(view, &caller.reader, view.page(&Search::story(&grant, request.as_ref()), after, limit)?)
+    })
+    .await
+}
+
+/// How far each stream of a grant is.
+pub(super) async fn grant(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(grant): Path<String>,
+) -> Result<Response, Refusal> {
+    let grant = uid(&grant)?;
+    let (reply, live) = oneshot::channel();
+    desk.log.ask(Ask::Streams { grant: grant.clone(), reply });
+    let live = live.await.map_err(|_| ends())?;
+    desk.look(move |view| {
+        let known = known(view, &caller.reader, &grant);
+        let mut streams: Vec<Value> =
+            live.iter().map(|(name, head, closed)| stream(name, head, (*closed, "log"))).collect();
+        let forgotten = view.streams(&grant)?;
+        let forgotten = forgotten.iter().filter(|one| !live.iter().any(|(name, ..)| *name == one.name));
+        streams.extend(forgotten.map(|one| stream(&one.name, &one.head, (one.closed, "index"))));
+        // What has just begun is not in the tree yet.
+        match known {
+            Err(refusal) if streams.is_empty() || !caller.reader.may(Thing::Of(None)) => Err(refusal),
+            _ => Ok(Json(json!({
+                "grant": grant.as_str(),
+                "streams": streams,
+                "indexed": view.indexed(),
+                "size": view.size(),
+                "complete": view.indexed() >= view.size(),
+            }))
+            .into_response()),
+        }
+    })
+    .await
+}
+
+/// What is not over.
+pub(super) async fn open(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
+    let question = Question::parse(raw.as_deref(), &["after"])?;
+    let after = question.number("after")?;
+    may(&caller.reader, Thing::Of(caller.reader.only()))?;
+    desk.look(move |view| {
+        let unclosed = view.unclosed(after, STREAMS)?;
+        let is_full = u32::try_from(unclosed.len()).is_ok_and(|count| count >= STREAMS);
+        let next = unclosed.last().filter(|_| is_full).map(|stream| stream.id);
+        let mut streams = Vec::new();
+        for stream in unclosed {
+            let whose = stream.grant.as_ref().map(|grant| grant.whose.clone()).unwrap_or_default();
+            if !caller.reader.may_see(&whose) {
+                continue;
+            }
+            let pod = stream.grant.and_then(|grant| grant.pod);
+            streams.push(json!({
+                "stream": stream.last.record.stream.to_string(),
+                "namespace": whose.namespace,
+                "last": told(&stream.last)?,
+                "pod": pod.as_ref().map(told).transpose()?,
+                "owner": stream.owner.as_ref().map(told).transpose()?,
+                "credential": stream.credential.as_ref().map(told).transpose()?,
+                "sessions": stream.sessions.iter().map(told).collect::<Result<Vec<_>, _>>()?,
+                "statements": stream.statements.iter().map(told).collect::<Result<Vec<_>, _>>()?,
+            }));
+        }
+        Ok(Json(json!({
+            "streams": streams,
+            "next": next,
+            "indexed": view.indexed(),
+            "size": view.size(),
+            "complete": next.is_none() && view.indexed() >= view.size(),
+        }))
+        .into_response())
+    })
+    .await
+}
+
+/// The operator's record of a grant's proxy, where the reader may see the grant. Who may not see it hears the same as of one that is not
+/// there.
+fn known(view: &View<'_>, reader: &Reader, grant: &Uid) -> Result<Option<Found>, Refusal> {
+    let known = view.grant(grant)?;
+    let namespace = known.as_ref().and_then(|known| known.whose.namespace.as_deref());
+    may(reader, Thing::Of(namespace))?;
+    match known {
+        Some(known) => Ok(known.pod),
+        None => Err(Refusal::nothing(
+            "no record says whose this grant is: check its uid, or ask again when `indexed` has reached `size`",
+        )),
+    }
+}
+
+/// Says it as a refusal.
+pub(super) fn may(reader: &Reader, thing: Thing<'_>) -> Result<(), Refusal> {
+    if reader.may(thing) {
+        return Ok(());
+    }
+    Err(Refusal::certificate(match thing {
+        Thing::Tree => {
+            "the files of the tree hold every namespace's records: ask with a certificate for all namespaces"
+        }
+        Thing::Of(_) => "this certificate does not open that: ask for one of the namespace in question",
+        Thing::Erasure(_) => {
+            "this certificate erases nothing there: ask for one to erase texts of that namespace"
+        }
+    }))
+}
+
+/// A uid in a path.
+pub(super) fn uid(text: &str) -> Result<Uid, Refusal> {
+    text.parse()
+        .map_err(|_| Refusal::question("this is no uid: take the one in the grant's metadata".to_owned()))
+}
+
+/// The log has stopped.
+pub(super) fn ends() -> Refusal {
+    Refusal::again("the log is ending: ask again when it has started")
+}
+
+fn stream(name: &StreamName, head: &Head, (closed, from): (bool, &str)) -> Value {
+    let last = head.last.map(|hash| hash.to_string());
+    json!({ "stream": name.to_string(), "count": head.count.get(), "head": last, "closed": closed, "from": from })
+}
+
+/// A record as it stands, and where.
+fn told(found: &Found) -> Result<Value, Refusal> {
+    let record: Value = serde_json::from_slice(&found.leaf).map_err(|_| unread())?;
+    Ok(json!({ "index": found.index, "record": record }))
+}
+
+fn unread() -> Refusal {
+    Refusal::damage("a record is no JSON: stop the log and run `keyhole-log check`".to_owned())
+}
+
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    index: u64,
+    record: &'a RawValue,
+}
+
+#[derive(serde::Serialize)]
+struct Answer<'a> {
+    records: Vec<Told<'a>>,
+    next: Option<u64>,
+    indexed: u64,
+    size: u64,
+    complete: bool,
+}
+
+fn answer(view: &View<'_>, reader: &Reader, page: Page) -> Result<Response, Refusal> {
+    let Page { records: found, next } = page;
+    let mut records = Vec::with_capacity(found.len());
+    for (found, whose) in &found {
+        // The index was asked for nothing else.
+        may(reader, Thing::Of(whose.namespace.as_deref()))?;
+        let record = serde_json::from_slice(&found.leaf).map_err(|_| unread())?;
+        records.push(Told { index: found.index, record });
+    }
+    let (indexed, size) = (view.indexed(), view.size());
+    let complete = next.is_none() && indexed >= size;
+    Ok(Json(Answer { records, next, indexed, size, complete }).into_response())
+}

@@ -1,0 +1,230 @@
+//! Texts, opened: that somebody reads them is on record before they are answered. And their erasure.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use record::kinds::log::{Erase, Read};
+use record::texts::Texts;
+use record::{Commitment, Count, Uid, What};
+use serde::Deserialize;
+use serde_json::json;
+use tlog::WIDTH;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::question::Question;
+use super::reader::Thing;
+use super::records::{ends, may, uid};
+use super::refusal::Refusal;
+use super::sealed::sealed;
+use super::{Caller, Desk, PATIENCE};
+use crate::engine::integrate::key_path;
+use crate::index::{Found, Search, Sort, View, place_of};
+use crate::threads::Ask;
+
+/// What is told of a text that was erased.
+const ERASED: &str =
+    "the text was erased: its record says that it was there, and the log's records who erased it";
+
+/// A text, opened.
+struct Opened {
+    grant: Uid,
+    text: Vec<u8>,
+}
+
+/// The text of one record.
+pub(super) async fn one(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(index): Path<String>,
+) -> Result<Response, Refusal> {
+    let index: u64 = index.parse().map_err(|_| {
+        Refusal::question("a record's index is a number: take the one that an answer gives".to_owned())
+    })?;
+    let (shop, reader) = (desk.clone(), Arc::clone(&caller));
+    let opened = desk
+        .look(move |view| {
+            if index >= view.indexed() {
+                may(&reader.reader, Thing::Of(None))?;
+                return Err(Refusal::nothing(
+                    "the index has no such record yet: ask again when `indexed` is above it",
+                ));
+            }
+            let found = view.bundles().record(index).map_err(|unread| Refusal::damage(unread.to_string()))?;
+            may(&reader.reader, Thing::Of(view.whose(&found)?.namespace.as_deref()))?;
+            let (bundle, place) = place_of(index);
+            let sealed = sealed(shop.folder(), bundle).map_err(|_| damaged())?;
+            open(&shop, view, &found, sealed.get(usize::from(place)).map_or(&[], Vec::as_slice))?.ok_or_else(
+                || Refusal::nothing("this record has no text: only statements have, and not all of them"),
+            )
+        })
+        .await?;
+    let Opened { grant, text } = opened;
+    desk.own(
+        Some(grant),
+        What::Read(Read { entries: vec![Count::of(index)], person: caller.person.clone() }),
+    )
+    .await?;
+    Ok(bytes(text))
+}
+
+/// The texts of one bundle's records, or of its first ones, in the form of a copy.
+pub(super) async fn some(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
+    let question = Question::parse(raw.as_deref(), &["from", "to"])?;
+    let (Some(from), Some(to)) = (question.number("from")?, question.number("to")?) else {
+        return Err(Refusal::question(
+            "give `from` and `to`: the first record, and the one behind the last".to_owned(),
+        ));
+    };
+    let (bundle, place) = place_of(from);
+    let width = to.checked_sub(from).filter(|width| (1..=u64::from(WIDTH)).contains(width) && place == 0);
+    let width = width.and_then(|width| u16::try_from(width).ok()).ok_or_else(|| {
+        Refusal::question(
+            "`from` must be a multiple of 256, and `to` 1 to 256 more: ask for one bundle at a time"
+                .to_owned(),
+        )
+    })?;
+    let (shop, reader) = (desk.clone(), Arc::clone(&caller));
+    let (file, entries) = desk.look(move |view| copy(&shop, &reader, view, (bundle, width))).await?;
+    if !entries.is_empty() {
+        desk.own(None, What::Read(Read { entries, person: caller.person.clone() })).await?;
+    }
+    Ok(bytes(file))
+}
+
+fn copy(
+    desk: &Desk,
+    caller: &Caller,
+    view: &View<'_>,
+    (bundle, width): (u64, u16),
+) -> Result<(Vec<u8>, Vec<Count>), Refusal> {
+    may(&caller.reader, Thing::Of(caller.reader.only()))?;
+    let end = bundle.saturating_mul(u64::from(WIDTH)).saturating_add(u64::from(width));
+    if end > view.indexed() {
+        return Err(Refusal::nothing(
+            "the index has not all of these records yet: ask again when `indexed` has reached `to`",
+        ));
+    }
+    let loaded = view.bundles().load(bundle).map_err(|unread| Refusal::damage(unread.to_string()))?;
+    let sealed = sealed(desk.folder(), bundle).map_err(|_| damaged())?;
+    let (mut file, mut entries) = (Vec::new(), Vec::new());
+    for place in 0..width {
+        let found = u8::try_from(place).map(|place| loaded.record(place));
+        let Ok(Ok(found)) = found else { return Err(damaged()) };
+        let text = sealed.get(usize::from(place)).map_or(&[][..], Vec::as_slice);
+        let is_seen = !text.is_empty() && caller.reader.may_see(&view.whose(&found)?);
+        let opened = if is_seen { open(desk, view, &found, text) } else { Ok(None) };
+        let opened = match opened {
+            Err(refusal) if refusal.status == StatusCode::GONE => None,
+            other => other?,
+        };
+        entries.extend(opened.iter().map(|_| Count::of(found.index)));
+        Texts::put(opened.as_ref().map(|opened| opened.text.as_slice()), &mut file).map_err(|_| damaged())?;
+    }
+    Ok((file, entries))
+}
+
+/// Opens the text of a record; `None`, where it has none.
+fn open(desk: &Desk, view: &View<'_>, found: &Found, sealed: &[u8]) -> Result<Option<Opened>, Refusal> {
+    let What::Statement(statement) = &found.record.what else { return Ok(None) };
+    let (Some(text), Some(grant)) = (&statement.text, &found.record.grant) else { return Ok(None) };
+    if sealed.is_empty() {
+        return Err(damaged());
+    }
+    let commit: &Commitment = &text.commit;
+    let wrapped = std::fs::read(desk.folder().join(key_path(grant)));
+    let opened = wrapped.ok().and_then(|wrapped| desk.keys.open(grant, wrapped, (sealed, commit)).ok());
+    match opened {
+        Some(text) => Ok(Some(Opened { grant: grant.clone(), text })),
+        // The key that is there may be a later one.
+        None if was_erased(view, grant, found.index)? => Err(Refusal::gone(ERASED)),
+        None if view.indexed() < view.size() => Err(Refusal::again(
+            "the text cannot be opened, and whether it was erased is not known yet: ask again when `indexed` has reached `size`",
+        )),
+        None => Err(damaged()),
+    }
+}
+
+fn was_erased(view: &View<'_>, grant: &Uid, index: u64) -> Result<bool, Refusal> {
+    let erasures = Search::default().and(Sort::Grant, grant.as_str()).and(Sort::Kind, "erase");
+    Ok(!view.page(&erasures, Some(index), 1)?.records.is_empty())
+}
+
+fn damaged() -> Refusal {
+    Refusal::damage(
+        "the text cannot be opened: its file or its key is damaged, or the key-encryption key is another one; restore them".to_owned(),
+    )
+}
+
+fn bytes(bytes: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")], bytes).into_response()
+}
+
+/// Whose texts are to be erased.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    grant: String,
+}
+
+/// Erases the texts of a grant. When it answers, nobody can open them.
+pub(super) async fn erase(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    may(&caller.reader, Thing::Erasure(caller.reader.only()))?;
+    let order: Order = serde_json::from_slice(&body).map_err(|_| {
+        Refusal::question(r#"the body must be {"grant": "<uid>"}, and nothing else"#.to_owned())
+    })?;
+    let grant = uid(&order.grant)?;
+    // What was written before the order is erased with it, and whose the grant is may have been written just now.
+    let size = desk.log.publish().await.ok_or_else(ends)?.size;
+    let late =
+        || Refusal::again("the index does not know all records yet: ask again when it has come closer");
+    timeout(PATIENCE, desk.index.reaches(size)).await.map_err(|_| late())?;
+    let (reader, asked) = (Arc::clone(&caller), grant.clone());
+    desk.look(move |view| {
+        let known = view.grant(&asked)?;
+        may(
+            &reader.reader,
+            Thing::Erasure(known.as_ref().and_then(|known| known.whose.namespace.as_deref())),
+        )?;
+        let records = Search::default().and(Sort::Grant, asked.as_str());
+        if view.page(&records, None, 1)?.records.is_empty() {
+            return Err(Refusal::nothing("the log has no record of this grant: check its uid"));
+        }
+        Ok(())
+    })
+    .await?;
+    desk.own(Some(grant.clone()), What::Erase(Erase { person: Some(caller.person.clone()) })).await?;
+    // The key's file goes with the checkpoint that has the record.
+    let size = desk.log.publish().await.ok_or_else(ends)?.size;
+    // Only that it is told as erased needs the index.
+    let _ = timeout(PATIENCE, desk.index.reaches(size)).await;
+    Ok(Json(json!({ "erased": grant.as_str() })).into_response())
+}
+
+impl Desk {
+    /// Puts a record of the log's own on the disk.
+    async fn own(&self, grant: Option<Uid>, what: What) -> Result<(), Refusal> {
+        let (reply, durable) = oneshot::channel();
+        self.log.ask(Ask::Own { grant, what, reply });
+        match durable.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Refusal::again(
+                "this cannot be put on record, so it is not done: give the log's volume more room, and ask again",
+            )),
+            Err(_) => Err(ends()),
+        }
+    }
+}
