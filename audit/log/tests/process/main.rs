@@ -16,9 +16,9 @@ mod calls;
 mod log;
 mod mounts;
 mod power;
+mod reading;
 mod room;
 mod strace;
-mod reading;
 mod writer;
 
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use record::frame::Used;
 use record::samples::{proxy_stream, salted, statement, uid};
 use record::{About, Count, Head, StreamName, Time, What};
-use recorder::{Fault, Link, Listener, Recorder, Urgency};
+use recorder::{Fault, Link, Listener, NotTaken, Recorder, Urgency};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -76,12 +76,21 @@ impl Writer {
 
     /// One more statement.
     pub fn says(&self, number: u64) {
+        assert!(self.tries_to_say(number), "too much is not acknowledged");
+    }
+
+    /// One more statement, unless too much is not acknowledged: a proxy refuses it then.
+    pub fn tries_to_say(&self, number: u64) -> bool {
         let payload = salted(&format!("SELECT {number} FROM shop.orders WHERE id = {number}"));
         let at = Time::from_micros(1_800_000_000_000_000).unwrap();
         let what = statement(1, &payload);
         let mut said = self.said.lock().unwrap();
-        self.recorder.put(Urgency::Begins, (at, About::default()), what, payload).unwrap();
-        said.push(self.recorder.head());
+        match self.recorder.put(Urgency::Begins, (at, About::default()), what, payload) {
+            Ok(_) => said.push(self.recorder.head()),
+            Err(NotTaken::Full) => return false,
+            Err(error) => panic!("{error}"),
+        }
+        true
     }
 
     /// How many records are acknowledged.
@@ -147,7 +156,9 @@ impl Writers {
 
     /// Each says a statement.
     pub fn says_once(&self) {
-        self.0.iter().for_each(|writer| writer.says(writer.said()));
+        for writer in &self.0 {
+            writer.tries_to_say(writer.said());
+        }
     }
 
     /// Each says a statement, again and again, while something else happens.
