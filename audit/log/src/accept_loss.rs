@@ -6,8 +6,8 @@ use crate::anchor::{self, AnchorError};
 use crate::args::AcceptLoss;
 use crate::clock;
 use crate::engine::disk::OsDisk;
-use crate::engine::journal::SegmentLength;
-use crate::engine::recover::open;
+use crate::engine::journal::{BadJournal, SegmentLength};
+use crate::engine::recover::{NotOpened, open};
 use crate::home::{Home, HomeError, Predecessor};
 
 /// Why nothing was given up.
@@ -19,6 +19,9 @@ pub enum NotAccepted {
     /// The anchor.
     #[error("cannot use the anchor")]
     Anchor(#[source] AnchorError),
+    /// The disk fails: what it holds may be whole.
+    #[error("the disk cannot be read, so nobody knows what is lost: mend the disk first")]
+    Disk(#[source] NotOpened),
     /// Nothing is lost.
     #[error("the log is whole: it has {0} records, and nobody has seen more. Start it")]
     Whole(u64),
@@ -30,21 +33,26 @@ pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
         Home::open(&args.dir).map_err(NotAccepted::Home)?;
     let note = anchor::read(args.anchor.as_deref()).map_err(NotAccepted::Anchor)?;
     identity.anchor = anchor::of(note, &identity, predecessor.as_ref()).map_err(NotAccepted::Anchor)?;
-    let has = match open(OsDisk::new(&path), &identity, SegmentLength::default(), clock::now()) {
+    // The first record that is missing, where that can be said: of a damaged log whoever reads it finds what is whole.
+    let missing_from = match open(OsDisk::new(&path), &identity, SegmentLength::default(), clock::now()) {
         Ok(opened) => return Err(NotAccepted::Whole(opened.engine.size())),
+        Err(error @ (NotOpened::Read { .. } | NotOpened::Journal(BadJournal::Disk(_)))) => {
+            return Err(NotAccepted::Disk(error));
+        }
         Err(error) => {
+            let found = if let NotOpened::Behind { found, .. } = error { found } else { 0 };
             eprintln!("what is given up: {:#}", anyhow::Error::from(error));
-            identity.anchor.take()
+            found
         }
     };
+    let has = identity.anchor.take();
     let Checkpoint { origin, size, root } =
         has.unwrap_or(Checkpoint { origin: identity.origin, size: 0, root: Hash::of_nothing() });
     let predecessor = Predecessor {
         origin: origin.to_string(),
         size,
         root: root.to_string(),
-        // Nobody can say what of it is whole: whoever needs that reads the old log.
-        missing_from: 0,
+        missing_from,
         why: args.why.clone(),
     };
     drop(lock);

@@ -11,7 +11,7 @@ pub const PORT_APPEND: u16 = 7446;
 /// The port on which the log is read.
 pub const PORT_READ: u16 = 7447;
 
-/// The port of health and figures.
+/// The port of health.
 pub const PORT_HEALTH: u16 = 8080;
 
 /// Keyhole's audit log: takes the records of proxies and operator, says that they are on the disk only when they are, and makes of them a
@@ -125,7 +125,7 @@ pub struct Serve {
     #[arg(long, value_name = "PORT", default_value_t = PORT_READ)]
     pub port_read: u16,
 
-    /// Port of /healthz, /readyz and /metrics, plain HTTP
+    /// Port of /healthz and /readyz, plain HTTP
     #[arg(long, value_name = "PORT", default_value_t = PORT_HEALTH)]
     pub port_health: u16,
 }

@@ -76,7 +76,11 @@ impl Listener for Ear {
     fn over(&self, fault: Fault) {
         tracing::error!(%fault, "nothing more is put on record: no further statement passes");
         self.acknowledged.is_away(true);
-        let Setback { failure, .. } = setback(failure::AUDIT_FORGOT, &fault.to_string(), false);
+        let (reason, todo) = match fault {
+            Fault::Forgot => (failure::AUDIT_FORGOT, "ask whoever runs the audit log what became of it"),
+            Fault::Refused(_) => (failure::AUDIT_UNREACHABLE, "the audit log's own log says why"),
+        };
+        let Setback { failure, .. } = setback(reason, &format!("{fault}: {todo}"), false);
         self.board.failed(failure);
     }
 }

@@ -159,6 +159,8 @@ fn a_volume_that_was_set_back_is_refused_and_given_up_only_by_somebodys_word() {
         log.stop().await;
         let bundle = std::fs::read(log.folder().join("tile/entries/000.p/3")).unwrap();
         let text = String::from_utf8_lossy(&bundle).into_owned();
+        // The start, its key and one statement were on the volume that was set back.
+        assert!(text.contains(r#""what":{"from":3,"to":"#), "{text}");
         assert!(
             text.contains(r#""kind":"loss""#) && text.contains(log.verifier.split('+').next().unwrap()),
             "{text}"
