@@ -140,6 +140,9 @@ fn a_log_that_is_frozen_shows_nothing_and_costs_statements_not_sessions() -> any
     writeln!(input, "SELECT 'before';")?;
     assert_eq!(output.next().context("a row")??, "before");
     log.freeze();
+    // A client of its own first: it ends whatever happens, where the session below would wait for an error that does not come.
+    let ran = proxy.runs("SELECT 'frozen'")?;
+    assert!(!ran.status.success() && ran.stdout.is_empty(), "{ran:?}");
     for _ in 0..2 {
         let asked = Instant::now();
         writeln!(input, "SELECT 'frozen';")?;
