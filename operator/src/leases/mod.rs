@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use self::breaker::Breaker;
 pub use self::strays::Records;
-use self::strays::Strays;
+use self::strays::{Strays, may_be_in_flight};
 pub use self::vault::VaultDesk;
 use crate::backoff::Backoff;
 
@@ -117,11 +117,31 @@ struct State {
 }
 
 struct InHand {
-    lease_id: Option<String>,
+    known: Known,
     shut: Shut,
     work: AbortHandle,
     /// Nobody asks about it any more: when it is gone, so is this.
     is_forgotten: bool,
+}
+
+/// What was known of a lease when its work began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    lease_id: Option<String>,
+    /// Whether an answer with a credential may still be on its way. The last words of a proxy, which come late, may say that none is.
+    in_flight: bool,
+}
+
+impl Known {
+    fn of(lease: &LeaseStatus) -> Self {
+        Self { lease_id: lease.lease_id.clone(), in_flight: may_be_in_flight(lease) }
+    }
+
+    /// Whether this is nothing new to who knew the other.
+    fn is_in(&self, other: &Self) -> bool {
+        let has_id = self.lease_id.is_none() || self.lease_id == other.lease_id;
+        has_id && (self.in_flight || !other.in_flight)
+    }
 }
 
 /// One lease to shut, and whose it is.
@@ -144,12 +164,12 @@ impl<V: ShutsLeases> LeaseDesk<V> {
         Self { vault: Arc::new(vault), records, calls, state: Arc::default(), woken }
     }
 
-    /// Takes a lease in hand, unless it is already. One whose id was not known before is taken in hand anew.
+    /// Takes a lease in hand, unless it is already. One of which more is known now is taken in hand anew.
     pub fn shut(&self, to_shut: ToShut) {
-        let (accessor, lease_id) = (to_shut.lease.token_accessor.clone(), to_shut.lease.lease_id.clone());
+        let (accessor, known) = (to_shut.lease.token_accessor.clone(), Known::of(&to_shut.lease));
         let mut state = locked(&self.state);
         match state.leases.get(&accessor) {
-            Some(in_hand) if lease_id.is_none() || in_hand.lease_id == lease_id => return,
+            Some(in_hand) if known.is_in(&in_hand.known) => return,
             Some(in_hand) => in_hand.work.abort(),
             None => {}
         }
@@ -166,7 +186,7 @@ impl<V: ShutsLeases> LeaseDesk<V> {
             to_shut,
         };
         let work = tokio::spawn(work.until_it_is_gone()).abort_handle();
-        state.leases.insert(accessor, InHand { lease_id, shut: Shut::Asked, work, is_forgotten: false });
+        state.leases.insert(accessor, InHand { known, shut: Shut::Asked, work, is_forgotten: false });
     }
 
     /// What is known of these, as far as they are in hand.
@@ -176,7 +196,7 @@ impl<V: ShutsLeases> LeaseDesk<V> {
             let in_hand = state.leases.get(&lease.token_accessor)?;
             Some(Finding {
                 token_accessor: lease.token_accessor.clone(),
-                lease_id: in_hand.lease_id.clone(),
+                lease_id: in_hand.known.lease_id.clone(),
                 shut: in_hand.shut.clone(),
             })
         };
@@ -260,7 +280,8 @@ impl<V: ShutsLeases> Work<V> {
         let mut state = locked(&self.state);
         let accessor = &self.to_shut.lease.token_accessor;
         // Another work may have taken its place.
-        let own = |in_hand: &&mut InHand| in_hand.lease_id == self.to_shut.lease.lease_id;
+        let known = Known::of(&self.to_shut.lease);
+        let own = |in_hand: &&mut InHand| in_hand.known == known;
         let Some(in_hand) = state.leases.get_mut(accessor).filter(own) else { return };
         if in_hand.is_forgotten && is_over(&shut) {
             state.leases.remove(accessor);

@@ -47,17 +47,9 @@ pub struct Strays {
 }
 
 impl Strays {
-    /// Nothing seen yet. A token that was let on to a credential may be getting one still where its proxy says so, and where it left
-    /// no word and no lease was reported. Of a proxy of an earlier release, only one that proved the end of its lease is sure.
+    /// Nothing seen yet.
     pub fn of(lease: &LeaseStatus) -> Self {
-        let of_lease = |proof: &&ProofStatus| proof.item == Item::Lease.word();
-        let is_unsure = match (lease.unanswered, lease.proofs.iter().find(of_lease)) {
-            (Some(unanswered), _) => unanswered,
-            (None, Some(proof)) => proof.outcome != Outcome::Proved.word(),
-            (None, None) => lease.lease_id.is_none(),
-        };
-        let in_flight = lease.had_credential() && is_unsure;
-        Self { left: None, since: None, in_flight }
+        Self { left: None, since: None, in_flight: may_be_in_flight(lease) }
     }
 
     /// What a look shows: `listed` is what Vault lists of the role, `recorded` what grants have on record of it.
@@ -89,6 +81,18 @@ impl Strays {
         self.left = Some(left);
         shut
     }
+}
+
+/// A token that was let on to a credential may be getting one still where its proxy says so, and where it left no word and no lease was
+/// reported. Of a proxy of an earlier release, only one that proved the end of its lease is sure.
+pub fn may_be_in_flight(lease: &LeaseStatus) -> bool {
+    let of_lease = |proof: &&ProofStatus| proof.item == Item::Lease.word();
+    let is_unsure = match (lease.unanswered, lease.proofs.iter().find(of_lease)) {
+        (Some(unanswered), _) => unanswered,
+        (None, Some(proof)) => proof.outcome != Outcome::Proved.word(),
+        (None, None) => lease.lease_id.is_none(),
+    };
+    lease.had_credential() && is_unsure
 }
 
 fn named(ids: &BTreeSet<String>) -> String {

@@ -133,6 +133,23 @@ async fn a_lease_whose_id_comes_later_is_shut_by_that_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn last_words_that_come_late_end_the_wait_for_a_credential_that_nobody_asked_for() {
+    let desk = LeaseDesk::new(FakeVault::default(), Records::default(), mpsc::unbounded_channel().0);
+    let quiet = to_shut("other", 1);
+    let let_on = LeaseStatus { confirmed: Some(true), ..quiet.lease.clone() };
+    desk.shut(ToShut { lease: let_on.clone(), ..quiet.clone() });
+    sleep(Duration::from_secs(5)).await;
+    let found = || desk.findings(std::slice::from_ref(&let_on))[0].shut.clone();
+    assert!(matches!(found(), Shut::Open(_)));
+    desk.shut(ToShut { lease: let_on.clone(), ..quiet.clone() });
+    assert!(matches!(found(), Shut::Open(_)), "nothing new");
+    let told = LeaseStatus { unanswered: Some(false), ..let_on.clone() };
+    desk.shut(ToShut { lease: told, ..quiet });
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(found(), Shut::Gone);
+}
+
+#[tokio::test(start_paused = true)]
 async fn revoking_a_token_is_no_proof_until_nothing_strange_is_listed() {
     let vault = FakeVault::default();
     locked(&vault.listed).insert("database/creds/role/unreported".into());
