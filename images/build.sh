@@ -1,6 +1,6 @@
 #!/bin/bash
 # build.sh: the release's binaries, static, and the images made of them. Everything goes to $KEYHOLE_CACHE/images:
-# keyhole-proxy.tar and keyhole-operator.tar (docker-archive files), kubectl-keyhole. Quick when no source has changed.
+# keyhole-proxy.tar, keyhole-operator.tar and keyhole-log.tar (docker-archive files), kubectl-keyhole. Quick when no source has changed.
 # build.sh --key: only says what they would be keyed by.
 # IMAGE_PREFIX, IMAGE_TAG: names of the images, keyhole.test/keyhole-proxy:dev and so on by default.
 set -euo pipefail
@@ -32,7 +32,7 @@ key() {
 static_binaries() {
   # With --target, the flag reaches the binaries only and not build scripts and macros.
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$TARGET" \
-    -p keyhole-proxy -p keyhole-operator -p kubectl-keyhole
+    -p keyhole-proxy -p keyhole-operator -p keyhole-log -p kubectl-keyhole
 }
 
 # image NAME: from images/NAME/Containerfile and the binary keyhole-NAME; the same binary gives the same bytes.
@@ -45,7 +45,7 @@ image() {
   buildah "${store[@]}" push --quiet "$PREFIX/$name:$TAG" "docker-archive:$OUT/$name.tar:$PREFIX/$name:$TAG"
 }
 
-sizes() { (cd "$OUT" && du -h --apparent-size keyhole-proxy.tar keyhole-operator.tar kubectl-keyhole); }
+sizes() { (cd "$OUT" && du -h --apparent-size keyhole-proxy.tar keyhole-operator.tar keyhole-log.tar kubectl-keyhole); }
 
 if [ "${1:-}" = --key ]; then key; exit; fi
 mkdir -p "$OUT"
@@ -62,6 +62,7 @@ work=$(mktemp -d "$OUT/work.XXXXXX"); trap 'rm -rf "$work"' EXIT
 static_binaries
 image proxy
 image operator
+image log
 install -m 755 "$CARGO_TARGET_DIR/$TARGET/release/kubectl-keyhole" "$OUT/kubectl-keyhole"
 [ -z "$wanted" ] || echo "$wanted" >"$OUT/key"
 echo "images: $SECONDS s"; sizes

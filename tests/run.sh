@@ -27,7 +27,7 @@ export PATH=$BIN_DIR:$PATH
 export KEYHOLE_CLI=$KEYHOLE_CACHE/images/kubectl-keyhole
 # One commit gives one result: the property tests draw the same inputs in every run, and new ones in `make fuzz`.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
-IMAGES=("$KEYHOLE_CACHE/images/keyhole-operator.tar" "$KEYHOLE_CACHE/images/keyhole-proxy.tar")
+IMAGES=("$KEYHOLE_CACHE/images/keyhole-operator.tar" "$KEYHOLE_CACHE/images/keyhole-proxy.tar" "$KEYHOLE_CACHE/images/keyhole-log.tar")
 cd "$ROOT"
 
 # step NAME TEXT: says what comes now, and how much time is left. NAME is one of those in parts/time_left.sh.
@@ -54,11 +54,11 @@ demo-built() { step demo-built "demo, built"; released --bin demo; }
 bench-built() { step bench-built "bench, built"; released --bin bench --features end-to-end/bench; }
 scale-built() { step scale-built "scale, built"; released -p scale --bin scale; }
 
-# released ARGUMENTS: a program of the tests, built beside the three binaries of the images and as they are: then cargo chooses the
+# released ARGUMENTS: a program of the tests, built beside the binaries of the images and as they are: then cargo chooses the
 # same features for every library, and all of them are built already.
 released() {
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$TARGET" \
-    -p keyhole-proxy -p keyhole-operator -p kubectl-keyhole -p end-to-end "$@"
+    -p keyhole-proxy -p keyhole-operator -p keyhole-log -p kubectl-keyhole -p end-to-end "$@"
 }
 
 promises-built() {

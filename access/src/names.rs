@@ -10,6 +10,8 @@ pub const PORT_TLS: u16 = 7443;
 pub const PORT_STATUS: u16 = 7444;
 /// Liveness and readiness for the kubelet, plain HTTP, no content.
 pub const PORT_HEALTH: u16 = 7445;
+/// Port of the audit log for those who write.
+pub const PORT_LOG: u16 = 7446;
 
 /// Signer name of session certificates (Kubernetes CertificateSigningRequest API).
 pub const SIGNER: &str = "access.keyhole.dev/session";

@@ -184,12 +184,14 @@ fn what_it_installs_is_what_the_operator_compares_with() -> Outcome {
         operator_image: format!("registry.example.com/operator@sha256:{}", "1".repeat(64)),
         proxies_namespace: "other-proxies".to_owned(),
         proxy_image: format!("registry.example.com/other@sha256:{}", "0".repeat(64)),
+        log_image: format!("registry.example.com/log@sha256:{}", "2".repeat(64)),
         authorities: ["", "ours", "", "before"].map(str::to_owned),
     };
     let all = objects(&[
         "--set=proxies.namespace=other-proxies",
         &format!("--set=image.proxy={}", release.proxy_image),
         &format!("--set=image.operator={}", release.operator_image),
+        &format!("--set=image.log={}", release.log_image),
         "--set=authorities.session=ours",
         "--set=authorities.previous.session=before",
     ])?;

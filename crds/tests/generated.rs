@@ -18,6 +18,7 @@ fn templated() -> Release {
         operator_image: "{{ .Values.image.operator }}".to_owned(),
         proxies_namespace: "{{ .Values.proxies.namespace }}".to_owned(),
         proxy_image: "{{ .Values.image.proxy }}".to_owned(),
+        log_image: "{{ .Values.image.log }}".to_owned(),
         authorities: ["internal", "session", "previous.internal", "previous.session"]
             .map(|name| format!("{{{{ .Values.authorities.{name} }}}}")),
     }

@@ -23,7 +23,9 @@ pub struct Config {
     pub proxies_namespace: String,
     /// The only image that runs there.
     pub proxy_image: String,
-    /// Pull policy of that image.
+    /// The only image that the audit log runs.
+    pub log_image: String,
+    /// Pull policy of the proxies' image.
     #[serde(default = "if_not_present")]
     pub image_pull_policy: String,
     /// Secrets of the operator's namespace that it is pulled with, by name.
@@ -187,6 +189,7 @@ impl Config {
             operator_image: self.operator_image.clone(),
             proxies_namespace: self.proxies_namespace.clone(),
             proxy_image: self.proxy_image.clone(),
+            log_image: self.log_image.clone(),
             authorities: {
                 let AuthoritiesConfig { internal, session, previous } = &self.authorities;
                 [internal, session, &previous.internal, &previous.session]
@@ -211,6 +214,7 @@ serviceAccount: keyhole-operator
 operatorImage: registry.example.com/keyhole-operator:0.1.0
 proxiesNamespace: keyhole-proxies
 proxyImage: registry.example.com/keyhole-proxy:0.1.0
+logImage: registry.example.com/keyhole-log:0.1.0
 imagePullSecrets: [registry]
 vault:
   address: https://vault.vault.svc:8200

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::api::{Metadata, Namespaced};
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
+use crate::pki::log;
 use crate::watches::{
     Objects, anything, changes, changes_in, departures, followed, listed, names, of_release,
 };
@@ -41,6 +42,7 @@ pub async fn run(context: Arc<Context>) {
         () = closing(Arc::clone(&context)) => {}
         () = databases(Arc::clone(&context)) => {}
         () = retention::run(&context) => {}
+        () = log::run(&context) => {}
     }
 }
 

@@ -17,7 +17,8 @@ use crate::config::{self, Config};
 use crate::context::{Context, Parts};
 use crate::leader::Candidate;
 use crate::leases::VaultDesk;
-use crate::pki::store::{self, Authorities, LoadAuthorityError};
+use crate::pki::log;
+use crate::pki::store::{self, Authorities, SecretError};
 use crate::serve::Readiness;
 use crate::{clients, controllers, serve};
 
@@ -47,10 +48,10 @@ pub async fn means(path: &Path) -> anyhow::Result<Arc<Context>> {
 
 /// The authorities, as soon as the API server can be reached: a process that ended instead would wait for the kubelet's back-off, minutes at last,
 /// and nobody could take over meanwhile.
-async fn loaded(client: &Client, config: &Config) -> Result<Authorities, LoadAuthorityError> {
+async fn loaded(client: &Client, config: &Config) -> Result<Authorities, SecretError> {
     let mut failures = 0_u32;
     loop {
-        match store::load(client, config, now()).await {
+        match prepared(client, config).await {
             Err(error) if error.may_pass() => {
                 tracing::warn!(error = %chain(&error), "not started yet");
                 failures = failures.saturating_add(1);
@@ -59,6 +60,13 @@ async fn loaded(client: &Client, config: &Config) -> Result<Authorities, LoadAut
             loaded => return loaded,
         }
     }
+}
+
+/// The authorities, and with them what the audit log waits for.
+async fn prepared(client: &Client, config: &Config) -> Result<Authorities, SecretError> {
+    let authorities = store::load(client, config, now()).await?;
+    log::keep(client, config, &authorities, now()).await?;
+    Ok(authorities)
 }
 
 /// A candidate for the operator's lease.

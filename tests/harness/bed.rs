@@ -28,6 +28,8 @@ pub struct Bed {
     pub proxy_image: String,
     /// The image of the operator.
     pub operator_image: String,
+    /// The image of the audit log.
+    pub log_image: String,
 }
 
 impl Bed {
@@ -52,6 +54,8 @@ impl Bed {
                 .unwrap_or_else(|_| "keyhole.test/keyhole-proxy:dev".to_owned()),
             operator_image: env::var("KEYHOLE_OPERATOR_IMAGE")
                 .unwrap_or_else(|_| "keyhole.test/keyhole-operator:dev".to_owned()),
+            log_image: env::var("KEYHOLE_LOG_IMAGE")
+                .unwrap_or_else(|_| "keyhole.test/keyhole-log:dev".to_owned()),
         })
     }
 

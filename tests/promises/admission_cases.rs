@@ -153,7 +153,8 @@ fn text(name: &str, cluster: &Cluster) -> anyhow::Result<String> {
         .replace("@OPERATOR@", &bed.operator_user())
         .replace("@OPERATOR_NAMESPACE@", &bed.system)
         .replace("@IMAGE@", &bed.proxy_image)
-        .replace("@OPERATOR_IMAGE@", &bed.operator_image))
+        .replace("@OPERATOR_IMAGE@", &bed.operator_image)
+        .replace("@LOG_IMAGE@", &bed.log_image))
 }
 
 async fn clients(

@@ -97,7 +97,7 @@ pub struct Serve {
     #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
     pub dir: PathBuf,
 
-    /// Folder with tls.crt, tls.key and internal-ca.crt
+    /// Folder with tls.crt, tls.key and internal-ca.crt; while authorities change, also previous.crt and previous.key
     #[arg(long, env = "KEYHOLE_IDENTITY", value_name = "DIR")]
     pub identity: PathBuf,
 

@@ -12,6 +12,7 @@ use keyhole_log::engine::recover::open;
 use keyhole_log::home::{Home, HomeError};
 use keyhole_log::scrub::Scrub;
 use keyhole_log::serve::serve;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Level;
 
 fn main() -> ExitCode {
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
         },
         Command::Serve(serve_args) => {
             start_log(args.log_format);
+            // Each writer is a connection. As many as there may be, not as many as a shell is given.
+            if let Err(error) = allow_connections() {
+                tracing::warn!(%error, "no more files may be open than at the start");
+            }
             run(&serve_args)
         }
     }
@@ -88,6 +93,11 @@ fn run(args: &keyhole_log::args::Serve) -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+fn allow_connections() -> rustix::io::Result<()> {
+    let Rlimit { current: _, maximum } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
 }
 
 fn start_log(format: LogFormat) {

@@ -1,5 +1,8 @@
 //! Who the log is on the network, and whom it knows: `tls.crt`, `tls.key` and `internal-ca.crt` in one folder, all PEM. They are read again
 //! when they change.
+//!
+//! While an internal authority takes the place of another, there are writers that know only the one before: for them `previous.crt` and
+//! `previous.key` lie there too, with another name in the certificate. Whoever calls the log by that name meets that certificate.
 
 use std::fs;
 use std::io;
@@ -7,9 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, ResolvesServerCertUsingSni,
+    VerifierBuilderError, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
@@ -37,8 +45,11 @@ pub enum TlsError {
     #[error("{0} is not PEM or holds nothing of use")]
     Pem(&'static str),
     /// Certificate and key do not belong together.
-    #[error("tls.crt and tls.key cannot be used")]
-    Certificate(#[source] rustls::Error),
+    #[error("{0} and its key cannot be used")]
+    Certificate(&'static str, #[source] rustls::Error),
+    /// The TLS library refuses what we ask of it.
+    #[error("TLS cannot be set up")]
+    Library(#[source] rustls::Error),
     /// The authority can verify nobody.
     #[error("internal-ca.crt cannot verify anybody")]
     Authority(#[source] VerifierBuilderError),
@@ -53,8 +64,23 @@ pub struct Tls {
 
 struct Current {
     acceptor: TlsAcceptor,
-    files: [Zeroizing<Vec<u8>>; 3],
+    files: Files,
     looked: Instant,
+}
+
+/// What the files hold.
+#[derive(PartialEq, Eq)]
+struct Files {
+    own: Pair,
+    authority: Vec<u8>,
+    previous: Option<Pair>,
+}
+
+/// A certificate and its key.
+#[derive(PartialEq, Eq)]
+struct Pair {
+    certificate: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
 }
 
 impl Tls {
@@ -90,20 +116,62 @@ impl Tls {
     }
 }
 
-fn read(folder: &Path) -> Result<[Zeroizing<Vec<u8>>; 3], TlsError> {
+fn read(folder: &Path) -> Result<Files, TlsError> {
     let file = |name: &str| {
         let path = folder.join(name);
-        fs::read(&path).map(Zeroizing::new).map_err(|source| TlsError::Read { path, source })
+        fs::read(&path).map_err(|source| TlsError::Read { path, source })
     };
-    Ok([file("tls.crt")?, file("tls.key")?, file("internal-ca.crt")?])
+    let pair = |certificate: &str, key: &str| {
+        Ok(Pair { certificate: file(certificate)?, key: Zeroizing::new(file(key)?) })
+    };
+    let previous = match pair("previous.crt", "previous.key") {
+        Err(TlsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        pair => Some(pair?),
+    };
+    Ok(Files { own: pair("tls.crt", "tls.key")?, authority: file("internal-ca.crt")?, previous })
 }
 
-fn acceptor(
-    [certificate, key, authority]: &[Zeroizing<Vec<u8>>; 3],
-    alpn: &[u8],
-) -> Result<TlsAcceptor, TlsError> {
+/// The certificate of the log, for each of its names.
+#[derive(Debug)]
+struct ByName {
+    own: Arc<CertifiedKey>,
+    previous: ResolvesServerCertUsingSni,
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.previous.resolve(hello).unwrap_or_else(|| Arc::clone(&self.own)))
+    }
+}
+
+fn by_name(files: &Files, provider: &CryptoProvider) -> Result<ByName, TlsError> {
+    let mut by_name = ByName {
+        own: Arc::new(certified("tls.crt", &files.own, provider)?),
+        previous: ResolvesServerCertUsingSni::new(),
+    };
+    if let Some(pair) = &files.previous {
+        let file = "previous.crt";
+        let certified = certified(file, pair, provider)?;
+        let leaf = certified.cert.first().ok_or(TlsError::Pem(file))?;
+        for name in dns_names(leaf) {
+            by_name
+                .previous
+                .add(&name, certified.clone())
+                .map_err(|error| TlsError::Certificate(file, error))?;
+        }
+    }
+    Ok(by_name)
+}
+
+fn certified(file: &'static str, pair: &Pair, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(file, &pair.certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(&pair.key).map_err(|_| TlsError::Pem(file))?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| TlsError::Certificate(file, error))
+}
+
+fn acceptor(files: &Files, alpn: &[u8]) -> Result<TlsAcceptor, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("internal-ca.crt", authority)? {
+    for certificate in certificates("internal-ca.crt", &files.authority)? {
         roots.add(certificate).map_err(|_| TlsError::Pem("internal-ca.crt"))?;
     }
     if roots.is_empty() {
@@ -113,14 +181,12 @@ fn acceptor(
     let callers = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
         .map_err(TlsError::Authority)?;
-    let chain = certificates("tls.crt", certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::Pem("tls.key"))?;
+    let by_name = by_name(files, &provider)?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(TlsError::Certificate)?
+        .map_err(TlsError::Library)?
         .with_client_cert_verifier(callers)
-        .with_single_cert(chain, key)
-        .map_err(TlsError::Certificate)?;
+        .with_cert_resolver(Arc::new(by_name));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -129,6 +195,17 @@ fn acceptor(
 
 fn certificates(file: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| TlsError::Pem(file))
+}
+
+/// The host names of a certificate of ours.
+fn dns_names(der: &[u8]) -> Vec<String> {
+    let Ok((_, certificate)) = parse_x509_certificate(der) else { return Vec::new() };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let dns = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(dns).collect()
 }
 
 /// The one and only URI among the alternative names of a certificate that was verified. One that has none, or more, names nobody.
@@ -154,9 +231,65 @@ pub fn common_name(der: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair, SanType};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 
     use super::*;
+
+    /// An authority, and a certificate of it for a server of this name, PEM; certificate and key.
+    fn issued(name: &str) -> (String, [String; 2]) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        (pem, [leaf.pem(), key.serialize_pem()])
+    }
+
+    /// Whether somebody who knows this authority and nothing else meets the log under that name.
+    async fn is_met(acceptor: TlsAcceptor, authority: &str, name: &'static str) -> bool {
+        let mut roots = RootCertStore::empty();
+        certificates("", authority.as_bytes()).unwrap().into_iter().for_each(|one| roots.add(one).unwrap());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (here, there) = tokio::io::duplex(1 << 16);
+        let accepting = tokio::spawn(async move { acceptor.accept(there).await.map(drop) });
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        // In TLS 1.3 a client is done before its certificate is asked after.
+        let met = connector.connect(name.try_into().unwrap(), here).await.is_ok();
+        accepting.await.unwrap().unwrap_err();
+        met
+    }
+
+    #[tokio::test]
+    async fn who_knows_the_authority_before_meets_the_log_under_the_name_before_until_that_is_taken_away() {
+        let ((new, [crt, key]), (old, [old_crt, old_key])) = (issued("new.test"), issued("old.test"));
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("tls.crt", &crt);
+        write("tls.key", &key);
+        write("internal-ca.crt", &format!("{new}{old}"));
+        let tls = Tls::new(folder.path(), b"test").unwrap();
+        assert!(is_met(tls.acceptor(), &new, "new.test").await);
+        assert!(!is_met(tls.acceptor(), &old, "old.test").await);
+        write("previous.crt", &old_crt);
+        write("previous.key", &old_key);
+        tls.look(&mut tls.current.lock().unwrap()).unwrap();
+        assert!(is_met(tls.acceptor(), &new, "new.test").await);
+        assert!(is_met(tls.acceptor(), &old, "old.test").await);
+        assert!(!is_met(tls.acceptor(), &new, "old.test").await, "each knows its own");
+        fs::remove_file(folder.path().join("previous.crt")).unwrap();
+        tls.look(&mut tls.current.lock().unwrap()).unwrap();
+        assert!(!is_met(tls.acceptor(), &old, "old.test").await);
+        write("previous.crt", &crt);
+        assert!(tls.look(&mut tls.current.lock().unwrap()).is_err(), "not its key");
+        assert!(is_met(tls.acceptor(), &new, "new.test").await, "and all is as it was");
+    }
 
     #[test]
     fn a_certificate_with_one_uri_names_somebody_and_no_other_does() {

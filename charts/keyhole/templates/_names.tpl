@@ -20,7 +20,13 @@ app.kubernetes.io/name: keyhole-operator
 app.kubernetes.io/part-of: keyhole
 {{- end }}
 
-{{/* Those labels, what makes this pod one of its component, and the installation's own: argument is (list $ "component"). */}}
+{{/* Labels of the audit log's pod; admission lets no other have the first. */}}
+{{- define "keyhole.logLabels" -}}
+app.kubernetes.io/name: keyhole-log
+app.kubernetes.io/component: log
+{{- end }}
+
+{{/* The operator's labels, what makes this pod one of its component, and the installation's own: argument is (list $ "component"). */}}
 {{- define "keyhole.allPodLabels" -}}
 {{- $ := index . 0 -}}
 {{ include "keyhole.podLabels" $ }}
@@ -57,7 +63,7 @@ podLabels: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* An image that says what it is, not only what it is called: argument is (list $ "operator" or "proxy"). */}}
+{{/* An image that says what it is, not only what it is called: argument is (list $ "operator", "proxy" or "log"). */}}
 {{- define "keyhole.image" -}}
 {{- $ := index . 0 -}}
 {{- $image := get $.Values.image (index . 1) -}}
@@ -74,6 +80,7 @@ serviceAccount: keyhole-operator
 operatorImage: {{ .Values.image.operator | quote }}
 proxiesNamespace: {{ .Values.proxies.namespace }}
 proxyImage: {{ include "keyhole.image" (list $ "proxy") }}
+logImage: {{ include "keyhole.image" (list $ "log") }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 imagePullSecrets: {{- toYaml .Values.imagePullSecrets | nindent 2 }}
 {{- with .Values.authorities }}

@@ -12,6 +12,7 @@ mod draft;
 mod grants;
 mod groups;
 mod leader;
+mod log;
 mod metadata;
 mod operators;
 mod pods;
@@ -39,6 +40,14 @@ pub const DEFAULT_DENY: &str = "keyhole-default-deny";
 pub const INTERNAL_AUTHORITY: &str = "keyhole-internal-ca";
 /// Secret of the authority of people's sessions, likewise.
 pub const SESSION_AUTHORITY: &str = "keyhole-session-ca";
+/// Name of the audit log's StatefulSet, Service and NetworkPolicy in the operator's namespace.
+pub const LOG: &str = "keyhole-log";
+/// Label of the audit log's pod, which nobody else's has.
+pub const LOG_LABEL: (&str, &str) = ("app.kubernetes.io/name", LOG);
+/// Secret of the audit log's certificate and its key, in the operator's namespace.
+pub const LOG_IDENTITY: &str = "keyhole-log-tls";
+/// Secret of the key that encrypts the keys of texts on record, likewise.
+pub const LOG_KEYS: &str = "keyhole-log-kek";
 /// Label of every policy and definition of a release, by which the operator finds them.
 pub const RELEASE_LABEL: (&str, &str) = ("app.kubernetes.io/name", "keyhole");
 /// Audience of the token that a proxy shows to Vault.
@@ -57,6 +66,8 @@ pub struct Release {
     pub proxies_namespace: String,
     /// The only image that runs there, exactly as pods name it.
     pub proxy_image: String,
+    /// The only image that the audit log's pod runs, exactly as it names it.
+    pub log_image: String,
     /// The Secrets of the operator's namespace that the installation names for its authorities: internal, session, and those before.
     /// Empty where it names none.
     pub authorities: [String; 4],
@@ -91,6 +102,7 @@ pub fn release_policies(
         leader::reopened(release),
         operators::pods(release),
         operators::neighbours(release),
+        log::pods(release),
         operators::entered(release),
         operators::tokens(release),
         operators::secrets(release),
@@ -112,6 +124,7 @@ mod tests {
             operator_image: "registry.example.com/keyhole-operator:0.1.0".into(),
             proxies_namespace: "keyhole-proxies".into(),
             proxy_image: "registry.example.com/keyhole-proxy:0.1.0".into(),
+            log_image: "registry.example.com/keyhole-log:0.1.0".into(),
             authorities: Default::default(),
         }
     }
@@ -167,8 +180,9 @@ mod tests {
         let namespace = Release { proxies_namespace: "x".into(), ..release() };
         let image = Release { proxy_image: "x".into(), ..release() };
         let operators = Release { operator_image: "x".into(), ..release() };
+        let logs = Release { log_image: "x".into(), ..release() };
         let authorities = Release { authorities: ["x", "", "", ""].map(str::to_owned), ..release() };
-        for other in [operator, namespace, image, operators, authorities] {
+        for other in [operator, namespace, image, operators, logs, authorities] {
             assert_ne!(release_policies(&other), base);
         }
         assert_eq!(release_policies(&release()), base);

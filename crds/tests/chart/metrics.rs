@@ -138,7 +138,7 @@ fn what_others_look_for_is_labelled_for_them_and_nothing_is_there_unasked() -> O
     let kinds: BTreeSet<&str> = labelled.filter_map(|object| object["kind"].as_str()).collect();
     assert_eq!(kinds, ["ConfigMap", "PrometheusRule", "ServiceMonitor"].into());
     let unasked = rendered(&[])?;
-    for kind in ["monitoring.coreos.com", "kind: Service\n", "grafana"] {
+    for kind in ["monitoring.coreos.com", "name: metrics, port", "grafana"] {
         assert!(!unasked.contains(kind), "{kind}");
     }
     Ok(())

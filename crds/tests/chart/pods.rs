@@ -19,29 +19,56 @@ fn said_of(whose: &str) -> Vec<String> {
     said
 }
 
-/// Every pod that the chart describes: its metadata and its spec.
-fn pods(values: &[&str]) -> Outcome<Vec<Value>> {
+/// Every pod of this name that the chart describes: its metadata and its spec.
+fn pods(name: &str, values: &[&str]) -> Outcome<Vec<Value>> {
     let of = |object: Value| {
         let template = object.pointer("/spec/template").cloned().unwrap_or(object);
-        template.pointer("/spec/containers").is_some().then_some(template)
+        let is_one = template["metadata"]["labels"]["app.kubernetes.io/name"] == name;
+        (is_one && template.pointer("/spec/containers").is_some()).then_some(template)
     };
     Ok(objects(values)?.into_iter().filter_map(of).collect())
 }
 
 #[test]
-fn every_pod_of_the_operators_image_runs_where_the_installation_says() -> Outcome {
-    let said = said_of("operator");
-    let pods = pods(&said.iter().map(String::as_str).collect::<Vec<_>>())?;
-    assert_eq!(pods.len(), 3, "the Deployment's, the test's and the one that ends all grants");
-    for pod in pods {
+fn the_pods_of_the_release_run_where_the_installation_says() -> Outcome {
+    let found = |whose: &str, name: &str| {
+        let said = said_of(whose);
+        pods(name, &said.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let operators = found("operator", "keyhole-operator")?;
+    assert_eq!(operators.len(), 3, "the Deployment's, the test's and the one that ends all grants");
+    let logs = found("log", "keyhole-log")?;
+    assert_eq!(logs.len(), 1);
+    for pod in operators.into_iter().chain(logs) {
         assert_eq!(pod["metadata"]["labels"]["team"], "data");
-        assert_eq!(pod["metadata"]["labels"]["app.kubernetes.io/name"], "keyhole-operator");
         assert_eq!(pod["metadata"]["annotations"]["linkerd.io/inject"], "disabled");
         assert_eq!(pod["spec"]["nodeSelector"], json!({"pool": "tools"}));
         assert_eq!(pod["spec"]["tolerations"][0]["key"], "pool");
         assert!(pod["spec"]["affinity"]["nodeAffinity"].is_object());
         assert_eq!(pod["spec"]["priorityClassName"], "tools");
     }
+    Ok(())
+}
+
+#[test]
+fn the_audit_log_is_restricted_knows_no_api_server_and_keeps_its_volume() -> Outcome {
+    let pod = pods("keyhole-log", &[])?.pop().ok_or("no pod")?;
+    let (spec, container) = (&pod["spec"], &pod["spec"]["containers"][0]);
+    assert_eq!(spec["automountServiceAccountToken"], false);
+    assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(spec["containers"].as_array().map(Vec::len), Some(1));
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
+    assert!(container.get("env").is_none() && container.get("command").is_none());
+    let claim = |values: &[&str]| -> Outcome<Value> {
+        let set = object(values, "StatefulSet", "keyhole-log")?;
+        assert_eq!(set["spec"].get("persistentVolumeClaimRetentionPolicy"), None, "Retain is the default");
+        Ok(set["spec"]["volumeClaimTemplates"][0]["spec"].clone())
+    };
+    assert_eq!(claim(&[])?["resources"]["requests"]["storage"], "20Gi");
+    assert_eq!(claim(&[])?.get("storageClassName"), None);
+    assert_eq!(claim(&["--set=log.volume.storageClassName=fast"])?["storageClassName"], "fast");
+    assert_eq!(claim(&["--set=log.volume.storageClassName=-"])?["storageClassName"], "");
     Ok(())
 }
 
@@ -70,6 +97,7 @@ fn what_the_release_sets_itself_cannot_be_set() -> Outcome {
         ("operator.podLabels", "access.keyhole.dev/grant-uid"),
         ("operator.podAnnotations", "checksum/config"),
         ("operator.podAnnotations", "helm.sh/hook"),
+        ("log.podLabels", "app.kubernetes.io/name"),
         ("proxies.podLabels", "app.kubernetes.io/name"),
         ("proxies.podLabels", "access.keyhole.dev/grant-uid"),
         ("proxies.podAnnotations", "access.keyhole.dev/grant"),
@@ -128,7 +156,7 @@ fn replicas_spread_as_told_and_only_several_have_a_disruption_budget() -> Outcom
 #[test]
 fn images_are_pulled_with_the_named_secrets_which_the_operator_may_read_and_no_others() -> Outcome {
     let values = ["--set=imagePullSecrets={registry,mirror.example}"];
-    for pod in pods(&values)? {
+    for pod in [pods("keyhole-operator", &values)?, pods("keyhole-log", &values)?].concat() {
         assert_eq!(
             pod["spec"]["imagePullSecrets"],
             json!([{"name": "registry"}, {"name": "mirror.example"}])
@@ -157,17 +185,20 @@ fn images_are_pulled_with_the_named_secrets_which_the_operator_may_read_and_no_o
 fn images_are_named_by_digest_unless_tags_are_allowed() -> Outcome {
     let pinned =
         |image: &str| format!("--set=image.{image}=registry.example.com/{image}@sha256:{}", "0a".repeat(32));
-    let (operator, proxy) = (pinned("operator"), pinned("proxy"));
+    let all = ["operator", "proxy", "log"];
     let strict = "--set=image.allowTags=false";
-    objects(&[strict, &operator, &proxy])?;
-    for (values, named) in
-        [(vec![strict, &operator], "image.proxy is"), (vec![strict, &proxy], "image.operator is")]
-    {
-        let said = refusal(&values)?;
-        assert!(said.contains(named) && said.contains("set image.allowTags=true"), "{said}");
+    let but = |left_out: &str| {
+        let named = all.iter().filter(|image| **image != left_out).map(|image| pinned(image));
+        std::iter::once(strict.to_owned()).chain(named).collect::<Vec<_>>()
+    };
+    objects(&but("none").iter().map(String::as_str).collect::<Vec<_>>())?;
+    for image in all {
+        let said = refusal(&but(image).iter().map(String::as_str).collect::<Vec<_>>())?;
+        let named = format!("image.{image} is");
+        assert!(said.contains(&named) && said.contains("set image.allowTags=true"), "{said}");
     }
     for half in ["name@sha256:00", "name@", "name@sha512:00", "name:tag@sha256:"] {
-        for image in ["operator", "proxy"] {
+        for image in all {
             let said = refusal(&[&format!("--set=image.{image}={half}")])?;
             assert!(said.contains(&format!("/image/{image}")), "{half}: {said}");
         }

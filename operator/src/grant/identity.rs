@@ -1,4 +1,5 @@
-//! The proxy's own certificate and its Secret: a fresh key for each pod, good a little longer than the grant.
+//! The proxy's own certificate and its Secret: a fresh key for each pod, good a little longer than the grant. By it a proxy is called, and
+//! by it the proxy calls the audit log.
 
 use access::Used;
 use jiff::SignedDuration;
@@ -9,6 +10,7 @@ use super::children::secret::{Files, secret};
 use super::error::GrantError;
 use super::plan::Knows;
 use crate::pki::authority::{Authority, Leaf, Usage};
+use crate::pki::log;
 use crate::pki::store::Authorities;
 use crds::AccessGrant;
 use k8s_openapi::api::core::v1::Secret;
@@ -30,13 +32,13 @@ pub fn identity_secret(
     parent: Parent<'_>,
     used: Used,
 ) -> Result<Secret, GrantError> {
-    let file = grant_file(parent, used).map_err(GrantError::GrantFile)?;
+    let file = grant_file(parent, used, log::server_name(internal)).map_err(GrantError::GrantFile)?;
     let (uid, name) = (parent.uid(), parent.name());
     let leaf = Leaf {
         common_name: name.to_string(),
         uri: access::proxy_uri(&uid),
         dns: Some(name.server_name()),
-        usage: Usage::Server,
+        usage: Usage::Both,
         now: parent.now,
         not_after: file.expires_at.checked_add(AFTER_THE_END).unwrap_or(file.expires_at),
     };

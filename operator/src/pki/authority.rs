@@ -73,6 +73,8 @@ pub enum Usage {
     Client,
     /// To be called.
     Server,
+    /// To be called, and to call.
+    Both,
 }
 
 /// A certificate with its key.
@@ -150,7 +152,7 @@ impl Authority {
         if let Some(dns) = dns {
             params.subject_alt_names.push(SanType::DnsName(dns.as_str().try_into().map_err(&name)?));
         }
-        if *usage == Usage::Server {
+        if *usage != Usage::Client {
             // People's tools reach a proxy through a forwarded port of their own machine, and check the name they called.
             params.subject_alt_names.push(SanType::DnsName("localhost".try_into().map_err(&name)?));
             params.subject_alt_names.push(SanType::IpAddress(Ipv4Addr::LOCALHOST.into()));
@@ -158,10 +160,11 @@ impl Authority {
         }
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![match usage {
-            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
-            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
-        }];
+        params.extended_key_usages = match usage {
+            Usage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Usage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Usage::Both => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+        };
         params.use_authority_key_identifier_extension = true;
         set_validity(&mut params, *now, *not_after)?;
         let certificate = params.signed_by(key, &self.issuer).map_err(cannot("sign a certificate"))?;

@@ -69,9 +69,9 @@ fn knows(grant: &AccessGrant, internal: &Authority) -> bool {
     ca.and_then(|ca| authority::fingerprint(ca).ok()).is_some_and(|key| key == internal.fingerprint())
 }
 
-/// Why an authority can't be had.
+/// Why a Secret can't be had.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadAuthorityError {
+pub enum SecretError {
     /// The API server.
     #[error("cannot {doing} Secret {name:?}")]
     Api {
@@ -94,6 +94,12 @@ pub enum LoadAuthorityError {
         /// The Secret.
         name: String,
     },
+    /// What the operator makes for the audit log.
+    #[error("cannot make the audit log's certificate")]
+    Certificate(#[source] AuthorityError),
+    /// The system.
+    #[error("the system gives no random bytes")]
+    Random,
     /// One authority for both.
     #[error("an internal and a session authority have the same key: they must be two")]
     Same,
@@ -107,24 +113,25 @@ pub enum LoadAuthorityError {
     },
 }
 
-impl LoadAuthorityError {
+impl SecretError {
     /// Whether the API server could not be reached, or could not answer: the next try may go well.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Api { source: kube::Error::Api(status), .. } => status.code >= 500 || status.code == 429,
             Self::Api { .. } => true,
-            Self::Content { .. } | Self::Missing { .. } | Self::Same | Self::Authority { .. } => false,
+            Self::Content { .. }
+            | Self::Missing { .. }
+            | Self::Certificate(_)
+            | Self::Random
+            | Self::Same
+            | Self::Authority { .. } => false,
         }
     }
 }
 
 /// Reads both, making what is missing and not named by the installation.
-pub async fn load(
-    client: &Client,
-    config: &Config,
-    now: Timestamp,
-) -> Result<Authorities, LoadAuthorityError> {
-    let owner = owner::find(client, config).await.map_err(|source| LoadAuthorityError::Api {
+pub async fn load(client: &Client, config: &Config, now: Timestamp) -> Result<Authorities, SecretError> {
+    let owner = owner::find(client, config).await.map_err(|source| SecretError::Api {
         doing: "find the owner of",
         name: INTERNAL.to_owned(),
         source,
@@ -142,14 +149,14 @@ pub async fn load(
 }
 
 /// A session certificate must open no status port, and a proxy's certificate no session.
-fn apart(all: Authorities) -> Result<Authorities, LoadAuthorityError> {
+fn apart(all: Authorities) -> Result<Authorities, SecretError> {
     let is_same = {
         let Authorities { internal, session, previous } = &all;
         let internal: Vec<&Authority> = [internal].into_iter().chain(&previous.internal).collect();
         let session: Vec<&Authority> = [session].into_iter().chain(&previous.session).collect();
         session.iter().any(|session| internal.iter().any(|internal| internal.has_key_of(session)))
     };
-    if is_same { Err(LoadAuthorityError::Same) } else { Ok(all) }
+    if is_same { Err(SecretError::Same) } else { Ok(all) }
 }
 
 struct Place {
@@ -159,7 +166,7 @@ struct Place {
 }
 
 impl Place {
-    async fn given_or_made(&self, given: Option<&str>, made: &str) -> Result<Authority, LoadAuthorityError> {
+    async fn given_or_made(&self, given: Option<&str>, made: &str) -> Result<Authority, SecretError> {
         match self.given(given).await? {
             Some(given) => Ok(given),
             None => self.get_or_make(made).await,
@@ -167,9 +174,9 @@ impl Place {
     }
 
     /// It makes nothing new: one that is not there keeps nobody from ending anything.
-    async fn given_before(&self, name: Option<&str>) -> Result<Option<Authority>, LoadAuthorityError> {
+    async fn given_before(&self, name: Option<&str>) -> Result<Option<Authority>, SecretError> {
         match self.given(name).await {
-            Err(LoadAuthorityError::Missing { name }) => {
+            Err(SecretError::Missing { name }) => {
                 tracing::error!(
                     secret = name,
                     "authorities.previous is not there: proxies that know it are not reached"
@@ -180,18 +187,18 @@ impl Place {
         }
     }
 
-    async fn given(&self, name: Option<&str>) -> Result<Option<Authority>, LoadAuthorityError> {
+    async fn given(&self, name: Option<&str>) -> Result<Option<Authority>, SecretError> {
         let Some(name) = name else { return Ok(None) };
-        let missing = || LoadAuthorityError::Missing { name: name.to_owned() };
+        let missing = || SecretError::Missing { name: name.to_owned() };
         read(name, &self.get(name).await?.ok_or_else(missing)?).map(Some)
     }
 
-    async fn get_or_make(&self, name: &str) -> Result<Authority, LoadAuthorityError> {
+    async fn get_or_make(&self, name: &str) -> Result<Authority, SecretError> {
         if let Some(secret) = self.get(name).await? {
             return read(name, &secret);
         }
         let made = Authority::generate(name, self.now)
-            .map_err(|source| LoadAuthorityError::Authority { name: name.to_owned(), source })?;
+            .map_err(|source| SecretError::Authority { name: name.to_owned(), source })?;
         let secret = secret(name, &made, self.owner.clone());
         match self.secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(made),
@@ -199,12 +206,12 @@ impl Place {
                 let theirs = self.get(name).await?.ok_or_else(|| content(name))?;
                 read(name, &theirs)
             }
-            Err(source) => Err(LoadAuthorityError::Api { doing: "create", name: name.to_owned(), source }),
+            Err(source) => Err(SecretError::Api { doing: "create", name: name.to_owned(), source }),
         }
     }
 
-    async fn get(&self, name: &str) -> Result<Option<Secret>, LoadAuthorityError> {
-        let api = |source| LoadAuthorityError::Api { doing: "read", name: name.to_owned(), source };
+    async fn get(&self, name: &str) -> Result<Option<Secret>, SecretError> {
+        let api = |source| SecretError::Api { doing: "read", name: name.to_owned(), source };
         self.secrets.get_opt(name).await.map_err(api)
     }
 }
@@ -226,17 +233,17 @@ fn secret(name: &str, authority: &Authority, owner: Option<OwnerReference>) -> S
     }
 }
 
-fn read(name: &str, secret: &Secret) -> Result<Authority, LoadAuthorityError> {
+fn read(name: &str, secret: &Secret) -> Result<Authority, SecretError> {
     let text = |key: &str| {
         let bytes = secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.clone());
         bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| content(name))
     };
     Authority::read(&text(CERTIFICATE)?, &text(KEY)?)
-        .map_err(|source| LoadAuthorityError::Authority { name: name.to_owned(), source })
+        .map_err(|source| SecretError::Authority { name: name.to_owned(), source })
 }
 
-fn content(name: &str) -> LoadAuthorityError {
-    LoadAuthorityError::Content { name: name.to_owned() }
+fn content(name: &str) -> SecretError {
+    SecretError::Content { name: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -250,13 +257,13 @@ mod tests {
         let one = made();
         let again = Authority::read(one.certificate_pem(), one.key_pem()).unwrap();
         let same = apart(Authorities { internal: one, session: again, previous: Previous::default() });
-        assert!(matches!(same, Err(LoadAuthorityError::Same)));
+        assert!(matches!(same, Err(SecretError::Same)));
         let both = |previous| Authorities { internal: made(), session: made(), previous };
         assert!(apart(both(Previous::default())).is_ok());
         let mut both = both(Previous { internal: Some(made()), session: Some(made()) });
         let again = Authority::read(both.internal.certificate_pem(), both.internal.key_pem()).unwrap();
         both.previous.session = Some(again);
-        assert!(matches!(apart(both), Err(LoadAuthorityError::Same)), "nor an earlier one");
+        assert!(matches!(apart(both), Err(SecretError::Same)), "nor an earlier one");
     }
 
     #[test]
@@ -291,7 +298,7 @@ mod tests {
         for key in [CERTIFICATE, KEY] {
             let mut bad = good.clone();
             bad.data.as_mut().unwrap().remove(key);
-            assert!(matches!(read(INTERNAL, &bad), Err(LoadAuthorityError::Content { .. })));
+            assert!(matches!(read(INTERNAL, &bad), Err(SecretError::Content { .. })));
         }
     }
 }

@@ -9,17 +9,38 @@ helm() {
   else inside "$BIN_DIR/helm" --kubeconfig "$PKI/admin.kubeconfig" "$@"; fi
 }
 
+# On the test bed's own node the audit log's folder is a volume made here; elsewhere the cluster's default storage class makes it.
+apply_volume() {
+  local folder=$CLUSTER_DIR/audit
+  mkdir -p "$folder"; chown 65532:65532 "$folder"; chmod 700 "$folder"
+  kc apply -f - >/dev/null <<J
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: keyhole-testbed-audit}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  claimRef: {namespace: $KEYHOLE_SYSTEM, name: data-keyhole-log-0}
+  hostPath: {path: $folder, type: Directory}
+J
+}
+
 install() {
+  local volume=(--set log.volume.size=1Gi)
   # The operator's own policy and auth role, exactly as the plug-in prints them.
   "${KEYHOLE_CLI:-$KEYHOLE_CACHE/images/kubectl-keyhole}" vault-setup --operator | bed vault run
   announce "Vault knows the operator"
 
   kc create namespace "$KEYHOLE_SYSTEM" --dry-run=client -o yaml | kc apply -f - >/dev/null
+  if [ -z "${KEYHOLE_KUBECONFIG:-}" ]; then apply_volume; volume+=(--set log.volume.storageClassName=-); fi
   helm upgrade --install keyhole "$HERE/../../charts/keyhole" --namespace "$KEYHOLE_SYSTEM" \
     --set-file vault.ca="$PKI/vault-ca.crt" --set vault.address=https://vault.vault.svc:8200 \
     --set image.allowTags=true \
     --set image.operator="${KEYHOLE_OPERATOR_IMAGE:-keyhole.test/keyhole-operator:dev}" \
     --set image.proxy="${KEYHOLE_PROXY_IMAGE:-keyhole.test/keyhole-proxy:dev}" \
+    --set image.log="${KEYHOLE_LOG_IMAGE:-keyhole.test/keyhole-log:dev}" "${volume[@]}" \
     --set databases.probeEvery=10m --set 'connect.groups={people,developers,approvers,readers}' --set proxies.namespace="$KEYHOLE_PROXIES" --wait --timeout 120s "$@" >/dev/null
   announce "Keyhole is installed in $KEYHOLE_SYSTEM"
 }

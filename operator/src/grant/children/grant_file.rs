@@ -1,6 +1,9 @@
 //! What the proxy is told: the grant file, made from the snapshot in the grant and the installation's Vault.
 
-use access::{Custody, Grant, GrantIdentity, Limits, Login, TermsDigest, Used, VaultAccess};
+use access::{
+    AuditLog, Custody, Grant, GrantIdentity, Limits, Login, PORT_LOG, TermsDigest, Used, VaultAccess,
+};
+use crds::admission::LOG;
 use kube::ResourceExt;
 
 use super::Parent;
@@ -15,8 +18,11 @@ pub const TOKEN_FILE: &str = "token";
 #[error("the grant's termsDigest is not a digest")]
 pub struct BadDigest;
 
-/// The grant as the proxy will know it. `used`: by the proxies before it.
-pub fn grant_file(parent: Parent<'_>, used: Used) -> Result<Grant, BadDigest> {
+/// How long a statement waits for its record.
+const PATIENCE_MILLIS: u32 = 2000;
+
+/// The grant as the proxy will know it. `used`: by the proxies before it. `log_name`: in the audit log's certificate.
+pub fn grant_file(parent: Parent<'_>, used: Used, log_name: String) -> Result<Grant, BadDigest> {
     let Parent { grant, target, config, now } = parent;
     let role = format!("keyhole.{}", target.identity());
     Ok(Grant {
@@ -45,6 +51,10 @@ pub fn grant_file(parent: Parent<'_>, used: Used) -> Result<Grant, BadDigest> {
             token_role: role,
         },
         custody: Custody::Operator,
-        audit: None,
+        audit: Some(AuditLog {
+            address: format!("{LOG}.{}.svc:{PORT_LOG}", config.namespace),
+            server_name: log_name,
+            patience_millis: PATIENCE_MILLIS,
+        }),
     })
 }

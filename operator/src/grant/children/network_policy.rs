@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use access::{Engine, GRANT_UID_LABEL, LabelExpression, PORT_STATUS, PORT_TLS, Peer, ServerAddress, Target};
+use access::{
+    Engine, GRANT_UID_LABEL, LabelExpression, PORT_LOG, PORT_STATUS, PORT_TLS, Peer, ServerAddress, Target,
+};
+use crds::admission::LOG_LABEL;
 use crds::{AccessGrant, NetworkPeer};
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -19,7 +22,7 @@ use crate::config::Config;
 const OPERATOR_LABEL: (&str, &str) = ("app.kubernetes.io/name", "keyhole-operator");
 
 /// In: the operator to the status port, the pods of the configured namespaces to the client ports. Out: this database,
-/// Vault, DNS.
+/// Vault, the audit log, DNS.
 pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
     let Config { vault, dns, .. } = parent.config;
     let database = &parent.grant.spec.terms.database_spec.network.to;
@@ -34,6 +37,7 @@ pub fn network_policy(parent: Parent<'_>) -> NetworkPolicy {
                 [
                     out(std::slice::from_ref(database), ports(parent.target)),
                     out(std::slice::from_ref(&vault.to), vec![tcp(vault.port)]),
+                    Some(to_log(parent.config)),
                     out(
                         &dns.to,
                         dns.ports.iter().flat_map(|number| [port("UDP", *number), tcp(*number)]).collect(),
@@ -83,6 +87,16 @@ fn ingress(config: &Config, engine: Engine) -> Vec<NetworkPolicyIngressRule> {
 
 fn rule_in(from: Vec<NetworkPolicyPeer>, ports: Vec<NetworkPolicyPort>) -> NetworkPolicyIngressRule {
     NetworkPolicyIngressRule { from: Some(from), ports: Some(ports) }
+}
+
+fn to_log(config: &Config) -> NetworkPolicyEgressRule {
+    let (key, value) = LOG_LABEL;
+    let log = NetworkPolicyPeer {
+        namespace_selector: Some(selector(Config::namespace_labels(&config.namespace))),
+        pod_selector: Some(selector(BTreeMap::from([(key.to_owned(), value.to_owned())]))),
+        ip_block: None,
+    };
+    NetworkPolicyEgressRule { to: Some(vec![log]), ports: Some(vec![tcp(PORT_LOG)]) }
 }
 
 /// A rule without peers would let everything out, and one without ports all of them: there is none then.

@@ -92,7 +92,7 @@ fn what_the_installation_adds_overrides_nothing_and_an_empty_word_adds_nothing()
 }
 
 #[test]
-fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault_and_dns() {
+fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault_log_and_dns() {
     let policy = as_json(with_parent(network_policy::network_policy));
     let spec = &policy["spec"];
     assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
@@ -110,6 +110,9 @@ fn the_network_policy_lets_in_the_operator_and_clients_and_out_to_database_vault
             {"to": [{"namespaceSelector": {"matchLabels": {"team": "vault"}},
                      "podSelector": {"matchLabels": {"app": "vault"}}}],
              "ports": [{"port": 8200, "protocol": "TCP"}]},
+            {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keyhole-system"}},
+                     "podSelector": {"matchLabels": {"app.kubernetes.io/name": "keyhole-log"}}}],
+             "ports": [{"port": 7446, "protocol": "TCP"}]},
             {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
                      "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}},
                     {"ipBlock": {"cidr": "169.254.20.10/32"}}],
@@ -129,7 +132,7 @@ fn the_ports_of_all_servers_are_open_and_each_once() {
         network_policy::network_policy(Parent { target: &target, ..parent })
     });
     let rules = as_json(policy)["spec"]["egress"].clone();
-    assert_eq!(rules.as_array().unwrap().len(), 3);
+    assert_eq!(rules.as_array().unwrap().len(), 4);
     assert_eq!(
         rules[0]["ports"],
         json!([{"port": 3306, "protocol": "TCP"}, {"port": 3307, "protocol": "TCP"}])
@@ -172,7 +175,7 @@ fn a_dns_that_is_nowhere_or_has_no_ports_opens_nothing() {
     no_ports.dns.ports.clear();
     for config in [nowhere, no_ports] {
         let policy = with_config(&config, network_policy::network_policy);
-        assert_eq!(policy.spec.unwrap().egress.unwrap().len(), 2, "the database and Vault");
+        assert_eq!(policy.spec.unwrap().egress.unwrap().len(), 3, "the database, Vault and the audit log");
     }
 }
 
@@ -202,11 +205,14 @@ fn the_role_names_one_pod_and_its_binding_one_person() {
 #[test]
 fn the_grant_file_names_the_databases_own_roles_the_deadline_twice_and_what_was_used() {
     let used = Used { statements: 2, refused: 1, rows: 30, bytes: 400 };
-    let file = with_parent(|parent| grant_file::grant_file(parent, used).unwrap());
+    let file = with_parent(|parent| grant_file::grant_file(parent, used, "log.test".to_owned()).unwrap());
     assert_eq!(file.used, used);
     assert_eq!(file.vault.token_role, "keyhole.shop.orders");
     assert_eq!(file.vault.namespace.as_deref(), Some("admin/data"));
     assert_eq!(file.seconds_left, 1770);
+    let log = file.audit.as_ref().unwrap();
+    assert_eq!(log.address, "keyhole-log.keyhole-system.svc:7446");
+    assert_eq!(log.server_name, "log.test");
     assert_eq!(file.expires_at.to_string(), "2026-01-01T12:30:00Z");
     assert_eq!(access::file::read(&access::file::write(&file)).unwrap(), file);
 }

@@ -320,7 +320,7 @@ impl World {
         let (config, spec) = (example(), &self.grant.spec.terms.database_spec);
         let target = crds::target("shop", "orders", spec).unwrap();
         let parent = Parent { grant: &self.grant, target: &target, config: &config, now: self.now };
-        grant_file(parent, used).unwrap()
+        grant_file(parent, used, "log.test".to_owned()).unwrap()
     }
 
     fn make_pod(&mut self) {

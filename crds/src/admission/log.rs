@@ -1,0 +1,66 @@
+//! The audit log's pod: the only one that holds the log's key and the key of all texts, and the only one that proxies reach.
+//!
+//! Who may write its StatefulSet is for RBAC to say (`SECURITY.md`).
+
+use super::draft::Draft;
+use super::{LOG, LOG_IDENTITY, LOG_KEYS, LOG_LABEL, Release};
+
+/// Who makes pods for a StatefulSet, with and without a service account of its own.
+const MAKERS: &str =
+    "['system:kube-controller-manager', 'system:serviceaccount:kube-system:statefulset-controller']";
+
+pub(super) fn pods(release: &Release) -> Draft {
+    let (image, (label, name)) = (&release.log_image, LOG_LABEL);
+    Draft::in_operators("log-pods", release)
+        .on("", &["pods"], &["CREATE", "UPDATE"])
+        .on("", &["pods/ephemeralcontainers"], &["UPDATE"])
+        .variable("secrets", &format!("['{LOG_IDENTITY}', '{LOG_KEYS}']"))
+        .variable(
+            "labelled",
+            &format!("object.metadata.?labels.orValue({{}})[?'{label}'].orValue('') == '{name}'"),
+        )
+        .variable(
+            "mounts",
+            "object.spec.?volumes.orValue([]).exists(v, \
+             v.?secret.?secretName.orValue('') in variables.secrets || \
+             v.?csi.?nodePublishSecretRef.?name.orValue('') in variables.secrets || \
+             v.?flexVolume.?secretRef.?name.orValue('') in variables.secrets || \
+             v.?projected.?sources.orValue([]).exists(s, s.?secret.?name.orValue('') in variables.secrets))",
+        )
+        .variable(
+            "containers",
+            "object.spec.containers + object.spec.?initContainers.orValue([]) + \
+             object.spec.?ephemeralContainers.orValue([]).map(c, dyn(c))",
+        )
+        .check(
+            &format!(
+                "request.operation != 'CREATE' || !(variables.labelled || variables.mounts) || \
+                 (variables.caller in {MAKERS} && object.metadata.?ownerReferences.orValue([]).exists(o, \
+                 o.?controller.orValue(false) && o.kind == 'StatefulSet' && o.name == '{LOG}'))"
+            ),
+            "a pod with the label or the keys of the audit log is the audit log: only the release's own StatefulSet makes one",
+        )
+        .check(
+            &format!(
+                "!(variables.labelled || variables.mounts) || (object.spec.containers.size() == 1 && \
+                 object.spec.containers[0].image == '{image}' && \
+                 object.spec.?initContainers.orValue([]).size() == 0 && \
+                 object.spec.?ephemeralContainers.orValue([]).size() == 0)"
+            ),
+            &format!(
+                "the audit log has one container, of the image {image}: a sidecar would hold its keys too"
+            ),
+        )
+        .check(
+            "!(variables.labelled || variables.mounts) || object.spec.containers.all(c, \
+             !has(c.command) && !has(c.lifecycle) && c.?envFrom.orValue([]).size() == 0 && \
+             c.?env.orValue([]).size() == 0)",
+            "the container of the audit log has no command, hooks or environment",
+        )
+        .check(
+            "variables.containers.all(c, \
+             c.?envFrom.orValue([]).all(e, !(e.?secretRef.?name.orValue('') in variables.secrets)) && \
+             c.?env.orValue([]).all(e, !(e.?valueFrom.?secretKeyRef.?name.orValue('') in variables.secrets)))",
+            "no container has the keys of the audit log in its environment: the log reads them from its volume",
+        )
+}
