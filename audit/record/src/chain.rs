@@ -107,7 +107,7 @@ mod tests {
     use crate::kinds::operator::Term;
 
     fn term(holder: &str) -> What {
-        What::Term(Term { holder: holder.to_owned(), release: "0.1.0".to_owned() })
+        What::Term(Term { after: None, holder: holder.to_owned(), release: "0.1.0".to_owned() })
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum StreamName {
     },
     /// An operator while it leads.
     Operator {
-        /// How often leadership has changed hands: `leaseTransitions` of its Lease.
+        /// The number of the leadership: larger than those of all before.
         term: Count,
     },
     /// The log itself, from a start to its end.

@@ -145,7 +145,11 @@ fn item() -> operator::Item {
 fn of_requests() -> Vec<What> {
     let (request, approval) = (uid(1), uid(2));
     vec![
-        What::Term(operator::Term { holder: "keyhole-operator-0".into(), release: "0.1.0".into() }),
+        What::Term(operator::Term {
+            after: Some(6_u32.into()),
+            holder: "keyhole-operator-0".into(),
+            release: "0.1.0".into(),
+        }),
         What::Request(operator::Request {
             database: "orders".into(),
             minutes: Count::of(30),

@@ -19,12 +19,10 @@ pub enum Notice {
         /// How many entries it had.
         before: u64,
     },
-    /// Numbers of terms that nobody wrote under.
-    TermsUnseen {
-        /// The first of them.
-        from: u64,
-        /// The last.
-        to: u64,
+    /// A term that nobody wrote under.
+    TermUnseen {
+        /// Its number.
+        term: u64,
     },
     /// No operator wrote anything.
     NoOperator,
@@ -116,7 +114,7 @@ impl Notice {
             | Self::Uncounted { stream, .. } => stream.grant(),
             Self::Pruned { .. }
             | Self::OlderUnproved { .. }
-            | Self::TermsUnseen { .. }
+            | Self::TermUnseen { .. }
             | Self::NoOperator
             | Self::Successor { .. }
             | Self::Lost { .. } => None,
@@ -131,9 +129,9 @@ impl fmt::Display for Notice {
             Self::OlderUnproved { before } => {
                 write!(f, "the older checkpoint, of {before} entries, cannot be compared: they were pruned")
             }
-            Self::TermsUnseen { from, to } => write!(
+            Self::TermUnseen { term } => write!(
                 f,
-                "no operator wrote under the terms {from} to {to}: a leader that wrote nothing, or a whole term is missing"
+                "no operator wrote under the term {term}, which another names: a leader that wrote nothing, or a whole term is missing"
             ),
             Self::NoOperator => {
                 f.write_str("no operator wrote into this log: which proxies there were, they say alone")

@@ -14,6 +14,9 @@ use crate::time::Time;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Term {
+    /// The number of the term before this one, by the Lease of the operators; absent of the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Count>,
     /// The replica.
     pub holder: String,
     /// The release that runs.

@@ -1,9 +1,9 @@
 //! What the operator says: that each step of a request has the one before it on record, and that nothing is said in two ways.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use record::kinds::operator::Grant;
-use record::{StreamName, Uid, What};
+use record::{Count, StreamName, Uid, What};
 
 use super::At;
 use super::grants::Grants;
@@ -15,7 +15,8 @@ use crate::report::Found;
 /// What is known of the operator's records.
 #[derive(Default)]
 pub(super) struct Operator {
-    terms: BTreeSet<u64>,
+    /// Each with the one that it says was before it.
+    terms: BTreeMap<u64, Option<u64>>,
     /// What stands under each id.
     ids: HashMap<Print, Print>,
     /// Requests, approvals that count, and grants that were about to be created.
@@ -31,7 +32,10 @@ impl Operator {
     /// Whether the record says something that was not said before. The operator writes at least once: equal ids are one record.
     pub(super) fn is_new(&mut self, at: At<'_>, found: &mut Found<'_>) -> bool {
         if let StreamName::Operator { term } = &at.record.stream {
-            self.terms.insert(term.get());
+            let before = self.terms.entry(term.get()).or_default();
+            if let What::Term(said) = &at.record.what {
+                *before = said.after.map(Count::get);
+            }
         }
         let Some(id) = &at.record.id else { return true };
         let what = Print::of_what(at.record);
@@ -90,15 +94,12 @@ impl Operator {
         }
     }
 
-    /// Terms are numbered, so that none between two others can be missing unseen. The first may be any: a log may be younger than its
-    /// operator.
+    /// Each term names the one before it, so that none between two others can be missing unseen. What the first names may be missing: a
+    /// log may be younger than its operator.
     pub(super) fn end(&self, found: &mut Found<'_>) {
-        let mut next = None;
-        for term in &self.terms {
-            if let Some(next) = next.filter(|next| next < term) {
-                found.notice(Notice::TermsUnseen { from: next, to: term.saturating_sub(1) });
-            }
-            next = Some(term.saturating_add(1));
+        let named = self.terms.values().skip(1).flatten();
+        for term in named.filter(|term| !self.terms.contains_key(term)) {
+            found.notice(Notice::TermUnseen { term: *term });
         }
     }
 }

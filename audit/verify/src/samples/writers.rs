@@ -162,10 +162,15 @@ impl Writers {
         self.put(&self.log.clone(), About::default(), start);
     }
 
+    /// Nobody need have led before the first; later ones are numbered as they like, each after the one before.
     fn start_operator(&mut self, term: u32) {
+        let after = match self.operator {
+            StreamName::Operator { term: before } if before < term.into() => Some(before),
+            _ => None,
+        };
         self.operator = StreamName::Operator { term: term.into() };
         let (holder, release) = (format!("keyhole-operator-{term}"), "0.1.0".to_owned());
-        self.put(&self.operator.clone(), About::default(), What::Term(operator::Term { holder, release }));
+        self.put(&self.operator.clone(), About::default(), What::Term(operator::Term { after, holder, release }));
     }
 
     fn decides(&mut self, grant: Option<Uid>, id: String, what: What) {
@@ -191,7 +196,7 @@ impl Writers {
             0 => self.start_log(),
             1 => {
                 let StreamName::Operator { term } = self.operator else { panic!() };
-                let term = u32::try_from(term.get()).unwrap() + 1;
+                let term = u32::try_from(term.get()).unwrap() + 7;
                 self.start_operator(term);
             }
             _ => {}
