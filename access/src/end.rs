@@ -100,12 +100,14 @@ pub enum Item {
     Pod,
     /// The NetworkPolicy, the Role and the TLS secret.
     Rules,
+    /// What was done, in the audit log: as much of it as the proxy wrote.
+    Record,
 }
 
 impl Item {
     /// Every item, in the order a receipt tells them.
-    pub const ALL: [Self; 6] =
-        [Self::Sockets, Self::ServerSessions, Self::Lease, Self::Login, Self::Pod, Self::Rules];
+    pub const ALL: [Self; 7] =
+        [Self::Sockets, Self::ServerSessions, Self::Lease, Self::Login, Self::Pod, Self::Rules, Self::Record];
 
     /// camelCase, as fields are written.
     pub fn word(self) -> &'static str {
@@ -116,6 +118,7 @@ impl Item {
             Self::Login => "login",
             Self::Pod => "pod",
             Self::Rules => "rules",
+            Self::Record => "record",
         }
     }
 

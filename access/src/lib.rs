@@ -32,8 +32,8 @@ pub use limits::{Budget, Limits, StatementLimits, Used};
 pub use lines::{Line, reach};
 pub use minutes::{GrantMinutes, OutOfRange};
 pub use names::{
-    ChildName, GRANT_ANNOTATION, GRANT_UID_LABEL, LEADERSHIP_ANNOTATION, PORT_HEALTH, PORT_LOG, PORT_STATUS,
-    PORT_TLS, SIGNER, proxy_uri, session_uri,
+    ChildName, GRANT_ANNOTATION, GRANT_UID_LABEL, LEADERSHIP_ANNOTATION, PORT_HEALTH, PORT_LOG,
+    PORT_LOG_READ, PORT_STATUS, PORT_TLS, SIGNER, proxy_uri, session_uri,
 };
 pub use peer::{LabelExpression, LabelOperator, Peer};
 pub use terms::{PolicyRule, Quorum, RequestIdentity, Terms};

@@ -12,6 +12,8 @@ pub const PORT_STATUS: u16 = 7444;
 pub const PORT_HEALTH: u16 = 7445;
 /// Port of the audit log for those who write.
 pub const PORT_LOG: u16 = 7446;
+/// Port of the audit log for those who read.
+pub const PORT_LOG_READ: u16 = 7447;
 
 /// Signer name of session certificates (Kubernetes CertificateSigningRequest API).
 pub const SIGNER: &str = "access.keyhole.dev/session";

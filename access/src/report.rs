@@ -153,6 +153,24 @@ pub struct End {
     /// release did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<bool>,
+    /// What it wrote to the audit log. Absent: a proxy of a release that wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<OnRecord>,
+}
+
+/// How far a proxy came in its stream of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnRecord {
+    /// The name of the stream.
+    pub stream: String,
+    /// How many records it wrote.
+    pub count: u64,
+    /// The leaf hash of the last one, in base64; absent, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// Of how many it heard that they are on the log's disk.
+    pub acknowledged: u64,
 }
 
 /// Everything a proxy knows about itself.

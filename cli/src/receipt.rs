@@ -72,7 +72,10 @@ pub fn is_whole(grant: &AccessGrant) -> bool {
 pub fn open(lines: &[ReceiptLine]) -> Vec<(String, String)> {
     let outcome = |line: &ReceiptLine| Item::from_word(&line.item).and(Outcome::from_word(&line.outcome));
     let is_open = |line: &&ReceiptLine| outcome(line).is_none_or(|outcome| outcome == Outcome::Open);
-    let is_told = |item: &Item| lines.iter().any(|line| line.item == item.word());
+    let has = |item: &Item| lines.iter().any(|line| line.item == item.word());
+    // Releases without an audit log ended grants with the six others.
+    let ended_before = Item::ALL.iter().all(|item| has(item) != (*item == Item::Record));
+    let is_told = |item: &Item| has(item) || ended_before;
     let told = lines.iter().filter(is_open).map(|line| (line.item.clone(), line.detail.clone()));
     let untold = Item::ALL.into_iter().filter(|item| !is_told(item));
     told.chain(untold.map(|item| (item.word().to_owned(), UNTOLD.to_owned()))).collect()
@@ -152,6 +155,11 @@ mod tests {
         assert!(!all("Ended", &[("tunnels", "Proved")]).shut, "an item that we don't know");
         assert!(!receipt("Ended", &[("lease", "Proved")]).shut, "the others are missing");
         assert!(all("Ended", &[("login", "Unprovable")]).shut);
+        let mut earlier = all("Ended", &[]).receipt;
+        earlier.retain(|line| line.item != Item::Record.word());
+        assert!(open(&earlier).is_empty(), "a release before the audit log told six");
+        earlier.retain(|line| line.item != Item::Pod.word());
+        assert_eq!(open(&earlier).len(), 2);
     }
 
     #[test]

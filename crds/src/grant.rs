@@ -273,6 +273,9 @@ pub struct LeaseStatus {
     /// Absent: it did not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<bool>,
+    /// What its proxy wrote to the audit log, by its own last words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<StreamStatus>,
     /// What was counted as used because its proxy died unheard, a guess: what one statement may answer, for each session last seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charged: Option<ChargedStatus>,
@@ -295,6 +298,21 @@ pub struct ProofStatus {
     pub outcome: String,
     /// How it was seen, how to fix it, or why it can't be known.
     pub detail: String,
+}
+
+/// How far a proxy came in its stream of the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamStatus {
+    /// The name of the stream.
+    pub stream: String,
+    /// How many records the proxy wrote.
+    pub count: u64,
+    /// The leaf hash of the last one, in base64. Absent: it wrote none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// How many of them are known to be on the log's disk.
+    pub acknowledged: u64,
 }
 
 /// What was counted as used though nobody saw it.
@@ -327,7 +345,7 @@ pub struct UsageStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceiptLine {
-    /// `sockets`, `serverSessions`, `lease`, `login`, `pod`, `rules`.
+    /// `sockets`, `serverSessions`, `lease`, `login`, `pod`, `rules`, `record`.
     pub item: String,
     /// `Proved`, `Open` or `Unprovable`.
     pub outcome: String,

@@ -20,5 +20,11 @@ words! {
     LeaseUnseen "It is gone by its id and its token revoked; nobody can see whether that token owned others."
     RulesGone "NetworkPolicy, Role, RoleBinding and Secret are gone."
     RulesStand "NetworkPolicy, Role, RoleBinding or Secret are still there, or cannot be read."
+    RecordWhole "The audit log has every record that the proxy wrote: count and last hash are the same."
+    RecordShort "The proxy ended before the log had acknowledged its last records, and the log does not have them all."
+    RecordUncounted "The proxy went without last words: what the log has of it is told, and not whether that is all."
+    RecordNone "The proxy was of a release that wrote to no audit log."
+    RecordDiffers "The log does not have what it had acknowledged to the proxy, or has something else."
+    RecordAsked "The audit log was not asked yet, or does not answer."
     GivenUp "A person with the verb `abandon` gave it up; the detail says who and why."
 }

@@ -35,7 +35,7 @@ pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout, probe_every};
 pub use grant::{
     AccessGrant, AccessGrantSpec, AccessGrantStatus, ChargedStatus, GrantPhase, GrantedBy, GrantedTerms,
-    LeaseStatus, ProbeStatus, ProofStatus, ReceiptLine, Revocation, UsageStatus,
+    LeaseStatus, ProbeStatus, ProofStatus, ReceiptLine, Revocation, StreamStatus, UsageStatus,
 };
 pub use how::How;
 pub use limits::LimitsSpec;

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::admission::LastLook;
 use crate::api::{CONFLICTS, TRY_AGAIN};
+use crate::audit::Records;
 use crate::backoff::Failures;
 use crate::certificates::rate::Rates;
 use crate::clients::Clients;
@@ -25,7 +26,8 @@ use crate::grant::awaited::Awaited;
 use crate::grant::listening::Listening;
 use crate::grant::observed::Ending;
 use crate::grant::rules_seen::RulesSeen;
-use crate::leases::{LeaseDesk, Records, VaultDesk};
+use crate::leader::Lead;
+use crate::leases::{LeaseDesk, VaultDesk};
 use crate::metrics::Metrics;
 use crate::pki::operator::Identity;
 use crate::pki::store::Authorities;
@@ -87,6 +89,10 @@ pub struct Context {
     pub ends: Semaphore,
     /// Cached grants: for figures and for finding what to look at, never for deciding.
     pub grants: Arc<OnceLock<Store<AccessGrant>>>,
+    /// What goes on record.
+    pub records: Records,
+    /// Name of this replica.
+    replica: String,
     /// The number of the leadership, once this replica leads.
     leadership: OnceLock<u64>,
     woken: UnboundedSender<ObjectRef<AccessGrant>>,
@@ -145,8 +151,8 @@ impl Context {
             parts;
         let (woken, wakes) = mpsc::unbounded_channel();
         let grants = Arc::new(OnceLock::new());
-        let leases = LeaseDesk::new(vault, Records(Arc::clone(&grants)), woken.clone());
-        let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(replica) };
+        let leases = LeaseDesk::new(vault, crate::leases::Records(Arc::clone(&grants)), woken.clone());
+        let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(replica.clone()) };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             release: config.release(),
@@ -167,6 +173,8 @@ impl Context {
             ends: Semaphore::new(ENDS_AT_ONCE),
             grants,
             progress: Progress::default(),
+            records: Records::default(),
+            replica,
             leadership: OnceLock::new(),
             woken,
             wakes: Mutex::new(Some(wakes)),
@@ -180,10 +188,11 @@ impl Context {
         }
     }
 
-    /// This replica leads from now on, in the leadership of this number.
-    pub fn leads(&self, leadership: u64) {
+    /// This replica leads from now on.
+    pub fn leads(&self, lead: Lead) {
         // Once: the process that loses its turn ends.
-        self.leadership.set(leadership).ok();
+        self.leadership.set(lead.leadership).ok();
+        self.records.begin(lead, self.replica.clone());
     }
 
     /// The object with the number of this leadership. Without one, nobody takes it.
@@ -330,6 +339,7 @@ impl Context {
         self.listening.forget(&uid);
         [&uid, &grant.spec.request.uid].into_iter().for_each(|uid| self.written.forget(uid));
         self.rules_seen.forget(&uid);
+        [&uid, &grant.spec.request.uid].into_iter().for_each(|uid| self.records.forget(uid));
         self.remembering(|memory| memory.remove(&uid));
         locked(&self.last_words).remove(&uid);
         locked(&self.addresses).remove(&uid);

@@ -67,10 +67,12 @@ async fn delete_all<K: Namespaced>(client: &Client) -> Result<usize, kube::Error
 async fn stand_in(context: Arc<Context>) {
     let mut candidate = candidate(&context);
     let lead = candidate.acquire().await;
-    context.leads(lead.leadership);
+    context.leads(lead);
     tracing::info!("no operator leads: closing here");
+    let records = Arc::clone(&context);
     tokio::select! {
         () = controllers::closing(context) => {}
+        () = records.records.run(&records) => {}
         () = candidate.hold(lead) => {}
     }
 }

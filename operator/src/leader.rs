@@ -47,6 +47,8 @@ struct View {
     highest: u64,
     /// The number of what was claimed last.
     leadership: u64,
+    /// The number of what was before that.
+    after: Option<u64>,
 }
 
 /// A leadership that has begun.
@@ -56,6 +58,8 @@ pub struct Lead {
     pub since: Instant,
     /// Its number: see [`LEADERSHIP_ANNOTATION`].
     pub leadership: u64,
+    /// The number of the one before it, by the Lease.
+    pub after: Option<u64>,
 }
 
 /// The lease as it was when it last changed.
@@ -100,7 +104,10 @@ impl Candidate {
             every.tick().await;
             let asked = Instant::now();
             match timeout(ONE_TRY, self.claim_or_make()).await {
-                Ok(Ok(Standing::Ours)) => return Lead { since: asked, leadership: self.view.leadership },
+                Ok(Ok(Standing::Ours)) => {
+                    let View { leadership, after, .. } = self.view;
+                    return Lead { since: asked, leadership, after };
+                }
                 Ok(Ok(Standing::Theirs | Standing::Unclear | Standing::Absent)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot take part in the election"),
                 Err(_) => tracing::warn!("cannot take part in the election: no answer in time"),
@@ -201,7 +208,7 @@ impl Candidate {
 
 impl View {
     fn of(me: &str) -> Self {
-        Self { me: me.to_owned(), seen: None, absent: None, highest: 0, leadership: 0 }
+        Self { me: me.to_owned(), seen: None, absent: None, highest: 0, leadership: 0, after: None }
     }
 
     fn holds(&self, lease: &Lease) -> bool {
@@ -235,6 +242,9 @@ impl View {
         let before = spec.unwrap_or_default();
         let transitions = before.lease_transitions.unwrap_or(0);
         let annotations = metadata.annotations.get_or_insert_default();
+        if !was_ours {
+            self.after = number;
+        }
         self.leadership = match number {
             Some(number) if was_ours => number,
             // Larger than any before, also where the Lease was deleted and a clock went back.
@@ -469,7 +479,9 @@ mod tests {
     async fn leads_on(lease: &Kept, since: Instant) -> (bool, usize) {
         let (client, asked) = api_server(lease);
         let mut candidate = candidate_at(client);
-        let held = timeout(Duration::from_secs(30), candidate.hold(Lead { since, leadership: 7 })).await;
+        let held =
+            timeout(Duration::from_secs(30), candidate.hold(Lead { since, leadership: 7, after: None }))
+                .await;
         (held.is_err(), asked.load(Ordering::Relaxed))
     }
 

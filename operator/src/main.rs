@@ -4,6 +4,7 @@
 
 mod admission;
 mod api;
+mod audit;
 mod backoff;
 mod by_uid;
 mod certificates;

@@ -106,13 +106,15 @@ async fn lead(context: Arc<Context>) -> anyhow::Result<()> {
         lead = candidate.acquire() => lead,
         _ = stop.recv() => return Ok(()),
     };
-    context.leads(lead.leadership);
+    context.leads(lead);
     tracing::info!(leadership = lead.leadership, "leading");
     // In a task of its own: whatever the loops are busy with, the lease is renewed in time.
     let (stopped, told_to_stop) = oneshot::channel();
     let mut holding = tokio::spawn(candidate.hold_until(lead, told_to_stop));
+    let records = Arc::clone(&context);
     tokio::select! {
         () = controllers::run(context) => anyhow::bail!("the loops ended by themselves"),
+        () = records.records.run(&records) => tracing::error!("nothing goes on record any more: another may lead"),
         _ = &mut holding => anyhow::bail!("another replica leads, or the API server does not answer"),
         _ = stop.recv() => {}
     }

@@ -43,7 +43,7 @@ fn shortened(mut report: Report, characters: usize) -> Report {
 
 #[cfg(test)]
 mod tests {
-    use access::report::{End, Failure, Phase, ProofLine};
+    use access::report::{End, Failure, OnRecord, Phase, ProofLine};
 
     use super::*;
 
@@ -61,13 +61,20 @@ mod tests {
                 cut_millis: 3,
                 proofs: vec![line; 4],
                 unanswered: Some(true),
+                record: Some(OnRecord {
+                    stream: format!("{}/0123456789abcdef", "u".repeat(63)),
+                    count: u64::MAX,
+                    head: Some("h".repeat(44)),
+                    acknowledged: u64::MAX,
+                }),
             }),
             ..Report::starting("u".repeat(63), "0.1.0")
         };
         let text = message(&report);
         assert!(text.len() <= LONGEST, "{}", text.len());
         let read: Report = serde_json::from_slice(&text).unwrap();
-        assert_eq!(read.end.unwrap().proofs.len(), 4);
+        let end = read.end.unwrap();
+        assert!(end.proofs.len() == 4 && end.record.is_some());
         assert_eq!(read.phase, Phase::Ended);
     }
 }

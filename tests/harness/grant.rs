@@ -245,7 +245,7 @@ pub fn approval(request: &AccessRequest, approver: &str) -> anyhow::Result<Value
 /// Checks that every line of the receipt is `Proved`.
 pub fn all_proved(grant: &AccessGrant) -> anyhow::Result<()> {
     let receipt = grant.status.as_ref().map(|status| status.receipt.clone()).unwrap_or_default();
-    if receipt.len() != 6 || receipt.iter().any(|line| line.outcome != "Proved") {
+    if receipt.len() != 7 || receipt.iter().any(|line| line.outcome != "Proved") {
         bail!("not every item of the receipt is proved: {receipt:?}");
     }
     Ok(())
@@ -257,7 +257,7 @@ pub fn lease_proved(grant: &AccessGrant) -> anyhow::Result<()> {
     let receipt = grant.status.as_ref().map(|status| status.receipt.clone()).unwrap_or_default();
     let proved = |item: &str| receipt.iter().any(|line| line.item == item && line.outcome == "Proved");
     let all = ["lease", "pod", "rules"].into_iter().all(proved);
-    if !all || receipt.len() != 6 || receipt.iter().any(|line| line.outcome == "Open") {
+    if !all || receipt.len() != 7 || receipt.iter().any(|line| line.outcome == "Open") {
         bail!("lease, pod and rules should be proved, and nothing open: {receipt:?}");
     }
     Ok(())

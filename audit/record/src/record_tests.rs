@@ -130,7 +130,8 @@ fn a_record_of_the_longest_names_fits_into_an_entry() {
 fn a_record_that_is_longer_than_an_entry_is_not_written_and_not_read() {
     let long = |length: usize| {
         let record = Record::decode(&samples::every_kind().remove(0).text).unwrap();
-        let term = crate::kinds::operator::Term { after: None, holder: "x".repeat(length), release: String::new() };
+        let term =
+            crate::kinds::operator::Term { after: None, holder: "x".repeat(length), release: String::new() };
         Record { what: What::Term(term), ..record }
     };
     let room = LONGEST - long(0).encode().unwrap().len();

@@ -115,6 +115,11 @@ impl Recorder {
         Ok(number)
     }
 
+    /// The name of its stream.
+    pub fn stream(&self) -> StreamName {
+        self.guarded().outbox.stream().clone()
+    }
+
     /// How far the writer has its stream.
     pub fn head(&self) -> Head {
         self.guarded().outbox.head()

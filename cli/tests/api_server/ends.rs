@@ -53,6 +53,7 @@ fn status(phase: &str, lease: Value) -> Value {
         proved("login", 1350),
         proved("pod", 1400),
         proved("rules", 900),
+        proved("record", 1390),
     ];
     json!({"phase": phase, "endReason": "Revoked", "receipt": receipt})
 }

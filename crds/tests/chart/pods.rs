@@ -23,7 +23,7 @@ fn said_of(whose: &str) -> Vec<String> {
 fn pods(name: &str, values: &[&str]) -> Outcome<Vec<Value>> {
     let of = |object: Value| {
         let template = object.pointer("/spec/template").cloned().unwrap_or(object);
-        let is_one = template["metadata"]["labels"]["app.kubernetes.io/name"] == name;
+        let is_one = template.pointer("/metadata/labels/app.kubernetes.io~1name") == Some(&json!(name));
         (is_one && template.pointer("/spec/containers").is_some()).then_some(template)
     };
     Ok(objects(values)?.into_iter().filter_map(of).collect())

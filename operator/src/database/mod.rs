@@ -18,6 +18,8 @@ use kube::{Api, ResourceExt};
 use sha2::{Digest, Sha256};
 
 use crate::api::{created, gone_is_good, is_conflict, until};
+use crate::audit::NotOnRecord;
+use crate::audit::facts::of_probe;
 use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::context::Context;
@@ -52,6 +54,9 @@ pub enum DatabaseError {
     /// Its status.
     #[error("cannot write the database's status")]
     Record(#[source] kube::Error),
+    /// The audit log.
+    #[error("cannot probe the database before that is on record")]
+    NotOnRecord(#[source] NotOnRecord),
     /// Its probe.
     #[error("cannot make or delete the database's probe")]
     Probe(#[source] kube::Error),
@@ -122,6 +127,8 @@ pub async fn reconcile(cached: Arc<Database>, context: Arc<Context>) -> Result<A
         Step::Nothing => {}
         Step::Probe => {
             let probe = probe_of(&seen.database, policy_uid(policy), now());
+            let facts = of_probe(&probe);
+            context.records.put(&probe.spec.request.uid, facts).await.map_err(DatabaseError::NotOnRecord)?;
             match grants.create(&PostParams::default(), &context.by_leader(probe)).await {
                 Err(error) if is_conflict(&error) => {}
                 other => drop(other.map_err(DatabaseError::Probe)?),

@@ -67,6 +67,13 @@ impl Steps<'_> {
         tracing::debug!(grant = %self.uid(), step = %word(&action), "step");
         match action {
             Action::Record(status) => self.record(*status).await,
+            Action::Put(facts) => {
+                self.context.records.put(&self.uid(), facts).await.map_err(GrantError::NotOnRecord)
+            }
+            Action::Note(facts) => {
+                self.context.records.note(&self.uid(), facts);
+                Ok(())
+            }
             Action::Apply(kind) => self.apply(kind).await,
             Action::ShortenPod { by_seconds } => self.shorten_pod(by_seconds).await,
             Action::TellCustody { token_accessor } => self.confirm(&token_accessor).await,
@@ -84,7 +91,7 @@ impl Steps<'_> {
             Action::DeleteRole => self.delete::<Role>("Role").await,
             Action::DeleteSecret => self.delete::<Secret>("Secret").await,
             Action::ShutLease(lease) => {
-                self.shut_lease(lease);
+                self.shut_lease(*lease);
                 Ok(())
             }
             Action::CloseRequest => self.close_request().await,

@@ -7,6 +7,7 @@ use super::children::grant_file::BadDigest;
 use super::proxy::CallProxyError;
 use super::pull_secrets::PullSecretError;
 use crate::api::is_conflict;
+use crate::audit::NotOnRecord;
 use crate::pki::authority::AuthorityError;
 
 /// A reconciliation of a grant that failed; it is tried again.
@@ -30,6 +31,9 @@ pub enum GrantError {
     /// What its proxy's image is pulled with.
     #[error("cannot give the grant's proxy what its image is pulled with")]
     PullSecret(#[source] PullSecretError),
+    /// The audit log.
+    #[error("cannot go on before it is on record")]
+    NotOnRecord(#[source] NotOnRecord),
     /// A child of this kind.
     #[error("cannot apply the grant's {0}")]
     Apply(String, #[source] kube::Error),
@@ -55,6 +59,7 @@ impl GrantError {
             Self::Record(source) | Self::CloseRequest(source) if is_conflict(source) => "Conflict",
             Self::Record(_) => "Record",
             Self::PullSecret(_) => "PullSecret",
+            Self::NotOnRecord(_) => "AuditUnavailable",
             Self::Apply(..) => "Apply",
             Self::Delete(..) => "Delete",
             Self::CloseRequest(_) => "CloseRequest",
@@ -69,6 +74,7 @@ impl GrantError {
             Self::PullSecret(PullSecretError::Missing { .. } | PullSecretError::Unfit { .. }) => {
                 Some(Because::new(Reason::ImageMissing, chain(self)))
             }
+            Self::NotOnRecord(_) => Some(Because::new(Reason::AuditUnavailable, chain(self))),
             Self::PullSecret(PullSecretError::Write { .. }) | Self::Apply(..) => {
                 Some(Because::new(Reason::NotApplied, chain(self)))
             }

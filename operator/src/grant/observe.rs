@@ -17,6 +17,7 @@ use super::proxy::{Proxy, read_report};
 use super::{plan, rules};
 use crate::admission::{self, Admission};
 use crate::api::{Metadata, Namespaced};
+use crate::audit::streams::{StreamSeen, of_grant};
 use crate::context::Context;
 use crate::pki;
 
@@ -81,9 +82,25 @@ pub async fn observe(
         heard: heard(context, &grant),
         admission,
         unread: unread.0,
+        streams: streams(context, &grant, &pod).await,
         seal: seal(context, &grant),
         place: place(context),
         grant,
+    }
+}
+
+/// What the audit log has of a grant that ends, once no proxy of it can write any more. A log that takes no records is not asked.
+async fn streams(context: &Context, grant: &AccessGrant, pod: &Known<Option<Pod>>) -> Known<Vec<StreamSeen>> {
+    let ends = grant.status.as_ref().is_some_and(|status| status.end_reason.is_some());
+    if !ends || !pod.is_absent() || context.records.are_away() {
+        return Known::Unknown;
+    }
+    match of_grant(context, &grant.uid().unwrap_or_default()).await {
+        Ok(streams) => Known::Seen(streams),
+        Err(error) => {
+            tracing::warn!(error = %access::chain(&error), "nobody knows what the audit log has of a grant");
+            Known::Unknown
+        }
     }
 }
 
@@ -106,6 +123,7 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
         usage: UsageDue::Later,
         heard: None,
         admission: None,
+        streams: Known::Unknown,
         unread: unread.0,
         seal: seal(context, &grant),
         place: place(context),

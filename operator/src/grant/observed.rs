@@ -8,6 +8,7 @@ use crds::{AccessGrant, Because};
 use jiff::Timestamp;
 
 use crate::admission::Admission;
+use crate::audit::streams::StreamSeen;
 use crate::leases::Finding;
 
 /// Everything about one grant, as it was seen.
@@ -47,6 +48,8 @@ pub struct Observed {
     pub usage: UsageDue,
     /// What the newest proxy said that was used when it was last asked, unless that is charged already.
     pub heard: Option<Usage>,
+    /// What the audit log has of it; asked once its pod is gone.
+    pub streams: Known<Vec<StreamSeen>>,
     /// Where proxies are.
     pub place: Place,
 }

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::report::{CustodyNote, End, EndOrder, Failure, LONGEST_WAIT, Lease, Report, Usage, query_since};
+use access::report::{
+    CustodyNote, End, EndOrder, Failure, LONGEST_WAIT, Lease, OnRecord, Report, Usage, query_since,
+};
 use access::{ChildName, EndReason, PORT_STATUS};
 use jiff::Timestamp;
 use reqwest::{Client, Response, StatusCode, redirect, retry};
@@ -151,9 +153,14 @@ fn can_be_recorded(report: &Report) -> bool {
     let failure = failure
         .as_ref()
         .is_none_or(|Failure { reason, message }| is_name(reason) && message.len() <= LONGEST_SENTENCE);
-    let end = end.as_ref().is_none_or(|End { reason, cut_at: _, cut_millis: _, proofs, unanswered: _ }| {
-        is_name(reason) && proofs.len() <= MOST_PROOFS
-    });
+    let end =
+        end.as_ref().is_none_or(|End { reason, cut_at: _, cut_millis: _, proofs, unanswered: _, record }| {
+            let record = record.as_ref().is_none_or(|OnRecord { stream, count, head, acknowledged }| {
+                let counted = [count, acknowledged].iter().all(|number| **number <= LARGEST);
+                is_name(stream) && head.as_deref().is_none_or(is_name) && counted
+            });
+            is_name(reason) && proofs.len() <= MOST_PROOFS && record
+        });
     counted && accessor && lease && failure && end
 }
 
@@ -194,7 +201,8 @@ mod tests {
             "lease": {"leaseId": "database/creds/role/1", "userName": "v-user", "expiresAt": "2026-01-01T12:30:00Z"},
             "failure": {"reason": "VaultSealed", "message": "unseal it"},
             "usage": {"openSessions": 1, "sessions": 1, "statements": 1, "refused": 0, "rows": 1, "bytes": 1},
-            "end": {"reason": "Expired", "cutAt": "2026-01-01T12:30:00Z", "cutMillis": 3, "proofs": []}
+            "end": {"reason": "Expired", "cutAt": "2026-01-01T12:30:00Z", "cutMillis": 3, "proofs": [],
+                "record": {"stream": "g1/0000000000000001", "count": 7, "head": "aGFzaA==", "acknowledged": 7}}
         });
         if let Some(place) = report.pointer_mut(path) {
             *place = value;
@@ -222,6 +230,9 @@ mod tests {
             ("/failure/reason", json!("x".repeat(60_000))),
             ("/failure/message", json!("x".repeat(60_000))),
             ("/end/proofs", json!(vec![proof; 17])),
+            ("/end/record/stream", json!("x".repeat(60_000))),
+            ("/end/record/head", json!("x".repeat(60_000))),
+            ("/end/record/count", json!(u64::MAX)),
             ("/grantUid", json!("another")),
         ];
         for (path, value) in refused {

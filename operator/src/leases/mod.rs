@@ -44,8 +44,8 @@ const AGAIN: Backoff = Backoff { first: Duration::from_secs(1), longest: Duratio
 pub struct Finding {
     /// Accessor of the token that owns it.
     pub token_accessor: String,
-    /// Its id, as far as it was known when it was handed over.
-    pub lease_id: Option<String>,
+    /// What was known of it when it was handed over.
+    pub known: Known,
     /// Whether it is shut.
     pub shut: Shut,
 }
@@ -53,7 +53,10 @@ pub struct Finding {
 impl Finding {
     /// Whether it is about all that is on record of this lease.
     pub fn is_of(&self, lease: &LeaseStatus) -> bool {
-        self.token_accessor == lease.token_accessor && self.lease_id == lease.lease_id
+        let known = Known::of(lease);
+        self.token_accessor == lease.token_accessor
+            && self.known.lease_id == known.lease_id
+            && known.is_in(&self.known)
     }
 }
 
@@ -126,14 +129,16 @@ struct InHand {
 
 /// What was known of a lease when its work began.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
-    lease_id: Option<String>,
+pub struct Known {
+    /// Its id.
+    pub lease_id: Option<String>,
     /// Whether an answer with a credential may still be on its way. The last words of a proxy, which come late, may say that none is.
-    in_flight: bool,
+    pub in_flight: bool,
 }
 
 impl Known {
-    fn of(lease: &LeaseStatus) -> Self {
+    /// What a grant's status says of it.
+    pub fn of(lease: &LeaseStatus) -> Self {
         Self { lease_id: lease.lease_id.clone(), in_flight: may_be_in_flight(lease) }
     }
 
@@ -196,7 +201,7 @@ impl<V: ShutsLeases> LeaseDesk<V> {
             let in_hand = state.leases.get(&lease.token_accessor)?;
             Some(Finding {
                 token_accessor: lease.token_accessor.clone(),
-                lease_id: in_hand.known.lease_id.clone(),
+                known: in_hand.known.clone(),
                 shut: in_hand.shut.clone(),
             })
         };

@@ -1,13 +1,15 @@
 //! Obeys a plan: the status, then the grant. Decides nothing.
 
+use access::chain;
 use crds::{AccessApproval, AccessGrant, AccessRequest, ConditionType};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
 use super::error::RequestError;
 use super::is_over;
-use super::plan::Plan;
+use super::plan::{Plan, unrecorded};
 use crate::api::is_conflict;
+use crate::audit::facts::{Fact, of_new_grant};
 use crate::clock::now;
 use crate::context::Context;
 use crate::events;
@@ -19,7 +21,9 @@ pub async fn obey(
     before: &AccessRequest,
     plan: Plan,
 ) -> Result<(), RequestError> {
-    let Plan { status, create, told, look_again: _ } = plan;
+    let Plan { status, create, told, facts, look_again: _ } = plan;
+    let uid = before.uid().unwrap_or_default();
+    put(context, api, before, (&uid, facts)).await?;
     if before.status.as_ref() != Some(&status) {
         let mut after = before.clone();
         after.status = Some(status);
@@ -34,6 +38,8 @@ pub async fn obey(
     }
     tell_approvers(context, &told).await;
     let Some(grant) = create else { return Ok(()) };
+    // With the name and the deadline that its request has on record.
+    put(context, api, before, (&uid, of_new_grant(&grant))).await?;
     let grants: Api<AccessGrant> =
         Api::namespaced(context.client.clone(), &before.namespace().unwrap_or_default());
     match grants.create(&PostParams::default(), &context.by_leader(*grant)).await {
@@ -47,6 +53,26 @@ pub async fn obey(
     }
 }
 
+/// Puts these on record, or lets the request say that it waits for that.
+async fn put(
+    context: &Context,
+    api: &Api<AccessRequest>,
+    before: &AccessRequest,
+    (uid, facts): (&str, Vec<Fact>),
+) -> Result<(), RequestError> {
+    let Err(error) = context.records.put(uid, facts).await else { return Ok(()) };
+    let mut waits = before.clone();
+    waits.status = Some(unrecorded(before, chain(&error), now()));
+    if waits.status != before.status {
+        // A conflict, too: somebody else wrote it, and it is looked at again.
+        let written = api.replace_status(&before.name_any(), &PostParams::default(), &waits).await;
+        if let Err(error) = written {
+            tracing::debug!(error = %chain(&error), "a request was not told that it waits for the audit log");
+        }
+    }
+    Err(RequestError::NotOnRecord(error))
+}
+
 /// Lets approvals say whether they count. What can't be written now is written with the next look: nothing hangs on it.
 async fn tell_approvers(context: &Context, told: &[AccessApproval]) {
     for approval in told {
@@ -56,7 +82,7 @@ async fn tell_approvers(context: &Context, told: &[AccessApproval]) {
         if let Err(error) =
             written.map(drop).or_else(|error| if is_conflict(&error) { Ok(()) } else { Err(error) })
         {
-            tracing::warn!(error = %access::chain(&error), "an approval was not told whether it counts");
+            tracing::warn!(error = %chain(&error), "an approval was not told whether it counts");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong with one request. Each has one reason, used in logs and metrics.
 
 use crate::api::is_conflict;
+use crate::audit::NotOnRecord;
 
 /// A reconciliation of a request that failed; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum RequestError {
     /// Its grant.
     #[error("cannot create the request's grant")]
     Create(#[source] kube::Error),
+    /// The audit log.
+    #[error("cannot go on before it is on record")]
+    NotOnRecord(#[source] NotOnRecord),
     /// The decision did not come back.
     #[error("the decision was interrupted")]
     Decide,
@@ -27,6 +31,7 @@ impl RequestError {
             Self::Record(source) | Self::Create(source) if is_conflict(source) => "Conflict",
             Self::Record(_) => "Record",
             Self::Create(_) => "CreateGrant",
+            Self::NotOnRecord(_) => "AuditUnavailable",
             Self::Decide => "Decide",
         }
     }

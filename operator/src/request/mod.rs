@@ -28,13 +28,18 @@ use crate::context::Context;
 /// One look at one request.
 pub async fn reconcile(cached: Arc<AccessRequest>, context: Arc<Context>) -> Result<Action, RequestError> {
     // What is over stays over: it costs no call.
+    let over = || context.records.forget(&cached.uid().unwrap_or_default());
     if is_over(&cached) {
+        over();
         return Ok(Action::await_change());
     }
     let api: Api<AccessRequest> =
         Api::namespaced(context.client.clone(), &cached.namespace().unwrap_or_default());
     let read = api.get_opt(&cached.name_any()).await.map_err(RequestError::Observe)?;
-    let Some(request) = read.filter(|request| !is_over(request)) else { return Ok(Action::await_change()) };
+    let Some(request) = read.filter(|request| !is_over(request)) else {
+        over();
+        return Ok(Action::await_change());
+    };
     let grant = observe::grant(&context, &request).await.map_err(RequestError::Observe)?;
     let mut plan = match plan::of_grant(&request, grant.as_ref(), now()) {
         Some(plan) => plan,

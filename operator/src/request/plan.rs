@@ -19,6 +19,7 @@ use super::grant_object;
 use super::observed::Observed;
 use crate::admission::groups_checked_since;
 use crate::api::created;
+use crate::audit::facts::{Fact, of_request};
 
 /// How long to wait before a request is looked at again where what it waits for is not watched.
 const SOON: SignedDuration = SignedDuration::from_secs(15);
@@ -36,6 +37,8 @@ pub struct Plan {
     pub create: Option<Box<AccessGrant>>,
     /// Approvals, each with a status that says whether it counts, as far as it does not say so yet.
     pub told: Vec<AccessApproval>,
+    /// What must be on record before.
+    pub facts: Vec<Fact>,
     /// When to look again even if nothing changes.
     pub look_again: Option<Timestamp>,
 }
@@ -55,6 +58,7 @@ pub fn of_grant(request: &AccessRequest, grant: Option<&AccessGrant>, now: Times
             status: mirrored(request, status, grant, now),
             create: None,
             told: Vec::new(),
+            facts: Vec::new(),
             look_again: None,
         }),
         Some(_) => Some(foreign_grant(request, status, now)),
@@ -71,7 +75,7 @@ pub fn of_grant(request: &AccessRequest, grant: Option<&AccessGrant>, now: Times
 fn over(mut status: AccessRequestStatus) -> Plan {
     status.phase = RequestPhase::Ended;
     status.endpoint = None;
-    Plan { status, create: None, told: Vec::new(), look_again: None }
+    Plan { status, create: None, told: Vec::new(), facts: Vec::new(), look_again: None }
 }
 
 fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
@@ -114,7 +118,34 @@ fn consider(observed: &Observed, mut status: AccessRequestStatus, now: Timestamp
     // Nobody tells when authorities change that stand elsewhere.
     let waits = plan.status.phase == RequestPhase::Pending && *authorities != Authorities::Own;
     let look_again = plan.look_again.map(|at| if waits { at.min(soon(now)) } else { at });
-    Plan { told: told(approvals, &judged, now), look_again, ..plan }
+    let told = told(approvals, &judged, now);
+    let facts = facts(request, &plan, (approvals, &judged), &told);
+    Plan { told, facts, look_again, ..plan }
+}
+
+/// What is new goes on record, and all steps again before the grant: each is there before the next. Approvals that do not count, which
+/// anybody may write, once each.
+fn facts(
+    request: &AccessRequest,
+    plan: &Plan,
+    (approvals, judged): (&[AccessApproval], &[Judged]),
+    told: &[AccessApproval],
+) -> Vec<Fact> {
+    if plan.create.is_none() && told.is_empty() && request.status.as_ref() == Some(&plan.status) {
+        return Vec::new();
+    }
+    let is_told = |uid: &str| told.iter().any(|approval| approval.metadata.uid.as_deref() == Some(uid));
+    let of = |judged: &Judged| approvals.iter().find(|one| one.metadata.uid.as_ref() == Some(&judged.uid));
+    let step = |judged: &&Judged| judged.why_not.is_none() || is_told(&judged.uid);
+    let judged = judged.iter().filter(step).filter_map(|judged| Some((of(judged)?, judged)));
+    of_request(request, &plan.status, &judged.collect::<Vec<_>>())
+}
+
+/// The status of a request that is not decided, because the decision could not be put on record.
+pub fn unrecorded(request: &AccessRequest, why: String, now: Timestamp) -> AccessRequestStatus {
+    let mut status = request.status.clone().unwrap_or_default();
+    approved(&mut status, request, (false, Because::new(Reason::AuditUnavailable, why)), now);
+    status
 }
 
 /// Approvals that do not say yet what became of them.
@@ -146,13 +177,19 @@ fn by_verdict(
             (status.grant, status.expires_at) = (None, None);
             let again = if changes_unseen(why.reason) { soon(now) } else { lapses_at };
             approved(&mut status, request, (false, why), now);
-            Plan { status, create: None, told: Vec::new(), look_again: Some(again.min(lapses_at)) }
+            Plan {
+                status,
+                create: None,
+                told: Vec::new(),
+                facts: Vec::new(),
+                look_again: Some(again.min(lapses_at)),
+            }
         }
         Verdict::Denied { by, why } => {
             status.phase = RequestPhase::Denied;
             status.denied = Some(DenialLatch { by, message: why.sentence.clone() });
             approved(&mut status, request, (false, why), now);
-            Plan { status, create: None, told: Vec::new(), look_again: None }
+            Plan { status, create: None, told: Vec::new(), facts: Vec::new(), look_again: None }
         }
         Verdict::Lapsed => {
             status.phase = RequestPhase::Lapsed;
@@ -164,11 +201,11 @@ fn by_verdict(
             };
             let why = Because::new(Reason::Lapsed, sentence);
             approved(&mut status, request, (false, why), now);
-            Plan { status, create: None, told: Vec::new(), look_again: None }
+            Plan { status, create: None, told: Vec::new(), facts: Vec::new(), look_again: None }
         }
         Verdict::Granted => match offer {
             Ok(offer) => grant(request, status, &offer, judged, now),
-            Err(_) => Plan { status, create: None, told: Vec::new(), look_again: None },
+            Err(_) => Plan { status, create: None, told: Vec::new(), facts: Vec::new(), look_again: None },
         },
     }
 }
@@ -201,7 +238,7 @@ fn grant(
     status.expires_at = Some(Time(expires_at));
     if expires_at <= now {
         status.phase = RequestPhase::Ended;
-        return Plan { status, create: None, told: Vec::new(), look_again: None };
+        return Plan { status, create: None, told: Vec::new(), facts: Vec::new(), look_again: None };
     }
     let why = Because::new(Reason::Approved, "enough people approved these terms; the grant is on its way.");
     approved(&mut status, request, (true, why), now);
@@ -213,7 +250,7 @@ fn grant(
         .take(enough)
         .collect();
     let create = Some(Box::new(grant_object::build(request, offer, &counted, expires_at)));
-    Plan { status, create, told: Vec::new(), look_again: None }
+    Plan { status, create, told: Vec::new(), facts: Vec::new(), look_again: None }
 }
 
 /// The status of a request with this grant.
@@ -258,7 +295,7 @@ fn foreign_grant(request: &AccessRequest, mut status: AccessRequestStatus, now: 
         "another request's grant has this one's name: ask again under another name.",
     );
     approved(&mut status, request, (false, why), now);
-    Plan { status, create: None, told: Vec::new(), look_again: None }
+    Plan { status, create: None, told: Vec::new(), facts: Vec::new(), look_again: None }
 }
 
 fn show(

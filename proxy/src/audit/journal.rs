@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use access::Limits;
+use access::report::OnRecord;
 use record::kinds::proxy::Budget;
 use record::{Count, What};
 use tokio::sync::Notify;
@@ -61,6 +62,11 @@ pub trait Keeper: Send {
     /// # Errors
     /// It takes none now. The number is given to the next record then.
     fn keep(&mut self, number: Number, record: &Record<'_>) -> Result<(), NotRecorded>;
+
+    /// How far it has come. `None`: it keeps nothing.
+    fn on_record(&self) -> Option<OnRecord> {
+        None
+    }
 }
 
 /// By which a keeper tells how far it has come.
@@ -288,6 +294,11 @@ impl Journal {
         let stream = self.kept.stream();
         let acknowledged = self.kept.acknowledged.told.kept.load(Ordering::Acquire);
         Completeness { taken: stream.next, acknowledged, owed: stream.owed }
+    }
+
+    /// How far the stream has come in the log. `None`: there is no log.
+    pub fn on_record(&self) -> Option<OnRecord> {
+        self.kept.stream().keeper.on_record()
     }
 
     /// The grant ends with the last refusal that its terms bear: here, for it counts whatever becomes of its session.

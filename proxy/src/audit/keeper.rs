@@ -1,5 +1,6 @@
 //! From what happens to what the log has of it: the kinds of records, and what is kept of texts.
 
+use access::report::OnRecord;
 use aws_lc_rs::rand;
 use record::kinds::proxy;
 use record::{About, Bytes, Commitment, Count, Payload, RunId, Salt, StreamName, Uid, Value, What};
@@ -96,6 +97,16 @@ impl Keeper for LogKeeper {
         };
         debug_assert_eq!(self.recorder.head().count, Count::of(number.get()));
         self.put(urgency, what, payload)
+    }
+
+    fn on_record(&self) -> Option<OnRecord> {
+        let (head, acknowledged) = (self.recorder.head(), self.recorder.acknowledged());
+        Some(OnRecord {
+            stream: self.recorder.stream().to_string(),
+            count: head.count.get(),
+            head: head.last.map(|hash| hash.to_string()),
+            acknowledged: acknowledged.count.get(),
+        })
     }
 }
 

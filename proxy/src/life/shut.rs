@@ -60,7 +60,8 @@ pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving
     record::proofs(life, reason.word(), &proofs);
     let Completeness { taken, acknowledged, owed } = life.journal.close(RECORDING).await;
     tracing::info!(taken, acknowledged, owed, "the record is closed");
-    End { reason: reason.word().to_owned(), cut_at, cut_millis, proofs, unanswered }
+    let record = life.journal.on_record();
+    End { reason: reason.word().to_owned(), cut_at, cut_millis, proofs, unanswered, record }
 }
 
 async fn cut(serving: Option<Serving>) -> Sockets {

@@ -149,7 +149,8 @@ impl StandIn {
             None => Err(anyhow::anyhow!("it was not opened")),
         };
         let proofs = proofs(&given_back);
-        let end = End { reason: told.reason, cut_at, cut_millis: 0, proofs, unanswered: Some(false) };
+        let end =
+            End { reason: told.reason, cut_at, cut_millis: 0, proofs, unanswered: Some(false), record: None };
         // A proxy ends at once after this, and its connections with it: nobody reads it but in its last words.
         self.gone.send_replace(true);
         Report { phase: Phase::Ended, end: Some(end), ..self.report() }

@@ -100,7 +100,11 @@ fn of_a_frame_that_no_proxy_may_send_nothing_is_kept() {
 }
 
 fn record_of_the_operator() -> What {
-    What::Term(record::kinds::operator::Term { after: None, holder: "nobody".into(), release: "0.1.0".into() })
+    What::Term(record::kinds::operator::Term {
+        after: None,
+        holder: "nobody".into(),
+        release: "0.1.0".into(),
+    })
 }
 
 #[test]

@@ -170,7 +170,11 @@ impl Writers {
         };
         self.operator = StreamName::Operator { term: term.into() };
         let (holder, release) = (format!("keyhole-operator-{term}"), "0.1.0".to_owned());
-        self.put(&self.operator.clone(), About::default(), What::Term(operator::Term { after, holder, release }));
+        self.put(
+            &self.operator.clone(),
+            About::default(),
+            What::Term(operator::Term { after, holder, release }),
+        );
     }
 
     fn decides(&mut self, grant: Option<Uid>, id: String, what: What) {

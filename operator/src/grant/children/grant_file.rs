@@ -1,12 +1,10 @@
 //! What the proxy is told: the grant file, made from the snapshot in the grant and the installation's Vault.
 
-use access::{
-    AuditLog, Custody, Grant, GrantIdentity, Limits, Login, PORT_LOG, TermsDigest, Used, VaultAccess,
-};
-use crds::admission::LOG;
+use access::{AuditLog, Custody, Grant, GrantIdentity, Limits, Login, TermsDigest, Used, VaultAccess};
 use kube::ResourceExt;
 
 use super::Parent;
+use crate::audit;
 
 /// Where the kubelet puts the token for Vault.
 pub const TOKEN_DIR: &str = "/var/run/secrets/vault";
@@ -52,7 +50,7 @@ pub fn grant_file(parent: Parent<'_>, used: Used, log_name: String) -> Result<Gr
         },
         custody: Custody::Operator,
         audit: Some(AuditLog {
-            address: format!("{LOG}.{}.svc:{PORT_LOG}", config.namespace),
+            address: audit::address(config),
             server_name: log_name,
             patience_millis: PATIENCE_MILLIS,
         }),

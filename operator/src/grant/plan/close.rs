@@ -11,10 +11,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
 use super::super::observed::{Child, Known, Observed, PodSeen, PodState, Rules};
 use super::draft::Draft;
-use super::leases::{note_end, note_stopped, record, settle, standing, to_hand_over};
-use super::receipt::receipt;
+use super::leases::{note_end, note_stopped, note_streams, record, settle, standing, to_hand_over};
+use super::receipt::{noted, receipt};
 use super::usage;
 use super::{Action, Order, Plan, let_go, own_end};
+use crate::audit::facts::{of_end, of_receipt};
 
 /// How long a proxy may take to cut, shut and prove before its pod is deleted.
 const TO_PROVE: SignedDuration = SignedDuration::from_secs(10);
@@ -33,6 +34,10 @@ const LEASES: SignedDuration = SignedDuration::from_secs(30);
 
 pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> Plan {
     let mut draft = Draft::of(observed, now);
+    if is_noted(&observed.grant) {
+        shut(&mut draft, reason);
+        return draft.finish();
+    }
     let recorded = draft.status.ending_since.as_ref().map_or(now, |time| time.0);
     // Though nothing can be written, time passes.
     let since = observed.ending.map_or(recorded, |seen| seen.since.min(recorded));
@@ -46,6 +51,7 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
         note_stopped(&mut draft.status, stopped);
     }
     settle(&mut draft.status, &observed.findings);
+    note_streams(&mut draft.status, &observed.streams);
     let elapsed = now.duration_since(since);
     // Whoever gives up the proof gives up no try.
     let given_up = observed.grant.spec.abandon.as_ref().filter(|_| elapsed >= TO_PROVE);
@@ -53,12 +59,14 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     let late = now.duration_since(triggered(&observed.grant, reason, since));
     told.write(&mut draft.status, u64::try_from(late.as_millis()).unwrap_or(0));
     if told.is_shut() && (given_up.is_some() || standing(&draft.status).next().is_none()) {
-        shut(&mut draft, reason);
+        // What goes on record must not change any more: so it stands in the status first.
+        draft.again_by(now);
         return draft.finish();
     }
     let sentence = "nobody can connect; see status.receipt for what is proved and what is still open.";
     draft.is_not(ConditionType::Ended, &Because::new(Reason::Closing, sentence));
     draft.order(order(&draft, elapsed));
+    draft.then(Some(of_end(&observed.grant)).filter(|facts| !facts.is_empty()).map(Action::Note));
     draft.then(pod_goes(observed, reason, elapsed));
     draft.then(rules_go(observed, now));
     draft.then(shut_leases(observed, &draft.status, elapsed));
@@ -131,7 +139,18 @@ fn probed(status: &AccessGrantStatus) -> ProbeStatus {
     }
 }
 
+/// Whether everything stands in the grant's status that closes it.
+fn is_noted(grant: &AccessGrant) -> bool {
+    let Some(status) = &grant.status else { return false };
+    let given_up = grant.spec.abandon.as_ref();
+    let is_shut = noted(status, given_up).is_some_and(|receipt| receipt.is_shut());
+    is_shut && (given_up.is_some() || standing(status).next().is_none())
+}
+
+/// The receipt goes on record, word for word as it stands in the status, and only then is the grant called ended.
 fn shut(draft: &mut Draft<'_>, reason: EndReason) {
+    let grant = &draft.observed.grant;
+    draft.first(Action::Put(of_end(grant).into_iter().chain(of_receipt(grant)).collect()));
     draft.status.phase = GrantPhase::Ended;
     let sentence = "everything is shut; status.receipt says how each item was seen.";
     draft.is(ConditionType::Ended, &Because::new(reason.into(), sentence));

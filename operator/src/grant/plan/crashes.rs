@@ -29,6 +29,8 @@ enum Event {
     VaultUp,
     DatabaseDown,
     DatabaseUp,
+    LogDown,
+    LogUp,
     PodObjectVanishes,
     TakeNetworkPolicy,
     RequestGone,
@@ -54,6 +56,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::VaultUp),
         1 => Just(Event::DatabaseDown),
         2 => Just(Event::DatabaseUp),
+        1 => Just(Event::LogDown),
+        2 => Just(Event::LogUp),
         1 => Just(Event::PodObjectVanishes),
         1 => Just(Event::TakeNetworkPolicy),
         1 => Just(Event::RequestGone),
@@ -95,6 +99,8 @@ fn happen(world: &mut World, event: &Event) {
         Event::VaultUp => world.vault_is_up = true,
         Event::DatabaseDown => world.database_is_up = false,
         Event::DatabaseUp => world.database_is_up = true,
+        Event::LogDown => world.log_is_up = false,
+        Event::LogUp => world.log_is_up = true,
         Event::PodObjectVanishes => world.vanishes(),
         Event::TakeNetworkPolicy => world.rules.network_policy = Child::Missing,
         Event::RequestGone => world.request = RequestLink::Gone,
@@ -119,7 +125,7 @@ proptest! {
         for event in &events {
             happen(&mut world, event);
         }
-        (world.vault_is_up, world.database_is_up) = (true, true);
+        (world.vault_is_up, world.database_is_up, world.log_is_up) = (true, true, true);
         (world.blind, world.mute) = (false, false);
         if let Some(pod) = &mut world.pod {
             pod.stuck = false;

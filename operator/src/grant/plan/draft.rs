@@ -17,6 +17,7 @@ pub struct Draft<'a> {
     pub status: AccessGrantStatus,
     /// The time.
     pub now: Timestamp,
+    before: Vec<Action>,
     actions: Vec<Action>,
     order: Order,
     look_again: Option<Timestamp>,
@@ -27,8 +28,8 @@ impl<'a> Draft<'a> {
     /// Nothing yet: the status as it is, no step, and no look before something changes.
     pub fn of(observed: &'a Observed, now: Timestamp) -> Self {
         let status = observed.grant.status.clone().unwrap_or_default();
-        let (actions, order) = (Vec::new(), Order::Strict);
-        Self { observed, status, now, actions, order, look_again: None, listen: false }
+        let (before, actions, order) = (Vec::new(), Vec::new(), Order::Strict);
+        Self { observed, status, now, before, actions, order, look_again: None, listen: false }
     }
 
     /// Its steps go together so.
@@ -51,6 +52,11 @@ impl<'a> Draft<'a> {
         set_condition(&mut self.status.conditions, new, self.observed.grant.metadata.generation, self.now);
     }
 
+    /// This step, before the status is written.
+    pub fn first(&mut self, action: Action) {
+        self.before.push(action);
+    }
+
     /// These steps, after those that are planned already.
     pub fn then(&mut self, actions: impl IntoIterator<Item = Action>) {
         self.actions.extend(actions);
@@ -71,13 +77,13 @@ impl<'a> Draft<'a> {
         self.listen = true;
     }
 
-    /// The plan. The status goes first, and only when it differs.
+    /// The plan. The status goes first, but for what must stand before it, and only when it differs.
     pub fn finish(mut self) -> Plan {
         if !self.observed.unread.is_empty() {
             self.again_by(self.now.checked_add(UNREAD).unwrap_or(self.now));
         }
-        let Self { observed, status, now: _, actions: rest, order, look_again, listen } = self;
-        let mut actions = Vec::new();
+        let Self { observed, status, now: _, before: mut actions, actions: rest, order, look_again, listen } =
+            self;
         if observed.grant.status.as_ref() != Some(&status) {
             actions.push(Action::Record(Box::new(status)));
         }

@@ -1,12 +1,13 @@
 //! Leases and the accessors of the tokens that own them: on record before they can do anything.
 
-use access::report::{End, Report};
+use access::report::{End, OnRecord, Report};
 use access::{EndReason, Item, Outcome, VaultLease};
-use crds::{AccessGrant, AccessGrantStatus, LeaseStatus, ProofStatus};
+use crds::{AccessGrant, AccessGrantStatus, LeaseStatus, ProofStatus, StreamStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::observed::{PodSeen, PodState};
+use super::super::observed::{Known, PodSeen, PodState};
 use super::Action;
+use crate::audit::streams::StreamSeen;
 use crate::leases::{Finding, Shut};
 
 /// The most leases that one grant may have. A proxy whose accessor is not on record reads no credential; and a status that grew without
@@ -66,6 +67,7 @@ pub fn note_end(status: &mut AccessGrantStatus, pod: Option<&PodSeen>, report: O
     let accessor = report.token_accessor.as_ref();
     if let Some(line) = status.leases.iter_mut().find(|line| Some(&line.token_accessor) == accessor) {
         (line.proofs, line.unanswered) = (proofs(end), end.unanswered);
+        line.record = end.record.as_ref().map(on_record);
     }
 }
 
@@ -86,6 +88,22 @@ fn proofs(end: &End) -> Vec<ProofStatus> {
         })
     });
     of_proxy.collect()
+}
+
+fn on_record(said: &OnRecord) -> StreamStatus {
+    let OnRecord { stream, count, head, acknowledged } = said.clone();
+    StreamStatus { stream, count, head, acknowledged }
+}
+
+/// Of the streams that the log has whole, everything is known to be on its disk, also where the last acknowledgement was lost.
+pub fn note_streams(status: &mut AccessGrantStatus, streams: &Known<Vec<StreamSeen>>) {
+    let Known::Seen(streams) = streams else { return };
+    for said in status.leases.iter_mut().filter_map(|line| line.record.as_mut()) {
+        let is_it = |seen: &&StreamSeen| seen.stream == said.stream;
+        if streams.iter().find(is_it).is_some_and(|seen| seen.count == said.count && seen.head == said.head) {
+            said.acknowledged = said.count;
+        }
+    }
 }
 
 /// The process of a pod that is gone was seen to end.
@@ -115,7 +133,7 @@ pub fn standing(status: &AccessGrantStatus) -> impl Iterator<Item = &LeaseStatus
 pub fn to_hand_over(status: &AccessGrantStatus, findings: &[Finding]) -> Vec<Action> {
     let in_hand = |lease: &LeaseStatus| findings.iter().any(|finding| finding.is_of(lease));
     let unsure = status.leases.iter().filter(|lease| !lease.revoked || lease.unseen.is_some());
-    unsure.filter(|lease| !in_hand(lease)).cloned().map(Action::ShutLease).collect()
+    unsure.filter(|lease| !in_hand(lease)).cloned().map(Box::new).map(Action::ShutLease).collect()
 }
 
 /// What to do about a lease that could not be shut, if anything was tried.

@@ -19,6 +19,8 @@ mod faults;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod on_record;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod proofs;
@@ -37,6 +39,7 @@ use jiff::Timestamp;
 use self::draft::Draft;
 pub use self::leases::vault_role;
 use super::observed::{Link, Observed, RequestLink};
+use crate::audit::facts::Fact;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +72,10 @@ pub enum Order {
 pub enum Action {
     /// Write the grant's status.
     Record(Box<AccessGrantStatus>),
+    /// Put these into the audit log, and go on when they are on its disk.
+    Put(Vec<Fact>),
+    /// Hand these over to the audit log. Nothing waits for it, and its failure stops nothing.
+    Note(Vec<Fact>),
     /// Make or repair a child.
     Apply(ChildKind),
     /// Let the node end the pod sooner.
@@ -96,7 +103,7 @@ pub enum Action {
     /// Delete the Secret.
     DeleteSecret,
     /// Have a lease revoked in Vault, which takes its time, until it is seen to be gone.
-    ShutLease(LeaseStatus),
+    ShutLease(Box<LeaseStatus>),
     /// Let the request say that its grant has ended.
     CloseRequest,
     /// Let the grant object go.

@@ -13,6 +13,7 @@ use super::show::not_ready;
 use super::trust::untrusted;
 use super::usage::{self, used};
 use super::{Action, ChildKind, Knows, Plan};
+use crate::audit::facts::of_custody;
 
 /// How soon a probe that is ready is looked at again: it has nothing to wait for.
 const PROBED: SignedDuration = SignedDuration::from_millis(150);
@@ -158,15 +159,18 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         // Silence alone is no reason to call a proxy that was ready anything else: its node looks, too.
         None => draft.status.phase == GrantPhase::Ready && pod.state == PodState::Running && pod.is_ready,
     };
-    let held_up = report.filter(|report| report.phase == Phase::Custody).and_then(|_| why_not(observed));
+    let waits = report.is_some_and(|report| report.phase == Phase::Custody);
+    let held_up = Some(()).filter(|()| waits).and_then(|()| why_not(observed));
     let is_held_up = held_up.is_some();
+    let unrecorded =
+        observed.setback.clone().filter(|setback| waits && setback.reason == Reason::AuditUnavailable);
     if is_ready {
         draft.status.phase = GrantPhase::Ready;
         let sentence = "connect with `kubectl keyhole connect`, or by port-forward to status.endpoint.";
         draft.is(ConditionType::Ready, &Because::new(Reason::Ready, sentence));
     } else {
         draft.status.phase = GrantPhase::Opening;
-        let why = held_up.unwrap_or_else(|| not_ready(Some(pod), report));
+        let why = held_up.or(unrecorded).unwrap_or_else(|| not_ready(Some(pod), report));
         draft.is_not(ConditionType::Ready, &why);
     }
     let name = ChildName::of(&observed.grant.uid().unwrap_or_default());
@@ -185,7 +189,8 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         for line in draft.status.leases.iter_mut().filter(|line| line.token_accessor == accessor) {
             line.confirmed = Some(true);
         }
-        draft.then([Action::TellCustody { token_accessor: accessor }]);
+        let facts = of_custody(&observed.grant, &draft.status, &accessor);
+        draft.then([Action::Put(facts), Action::TellCustody { token_accessor: accessor }]);
     }
     if pod.state == PodState::Running && !is_ready {
         draft.listen();

@@ -4,10 +4,11 @@
 //! pods, the worst that is known of one of them is what is known of all.
 
 use access::{Item, Outcome};
-use crds::{AccessGrantStatus, How, LeaseStatus, ReceiptLine, Revocation};
+use crds::{AccessGrantStatus, How, LeaseStatus, ReceiptLine, Revocation, StreamStatus};
 
 use super::super::observed::{Child, Known, Observed, Rules};
 use super::leases::{open_detail, standing};
+use crate::audit::streams::StreamSeen;
 
 /// What is known of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Line {
     detail: String,
 }
 
-/// All six, in the order of `Item`.
+/// All seven, in the order of `Item`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     lines: Vec<Line>,
@@ -72,6 +73,7 @@ pub fn receipt(observed: &Observed, status: &AccessGrantStatus, given_up: Option
         facts.by_proxies(Item::Login),
         facts.pod(),
         facts.rules(),
+        facts.record(),
     ];
     if let Some(given_up) = given_up {
         for line in lines.iter_mut().filter(|line| line.outcome == Outcome::Open) {
@@ -85,6 +87,23 @@ pub fn receipt(observed: &Observed, status: &AccessGrantStatus, given_up: Option
         had_credential: status.leases.iter().any(LeaseStatus::had_credential),
         is_given_up: given_up.is_some(),
     }
+}
+
+/// The receipt as it stands in a status, if all of it is understood.
+pub fn noted(status: &AccessGrantStatus, given_up: Option<&Revocation>) -> Option<Receipt> {
+    let line = |line: &ReceiptLine| {
+        Some(Line {
+            item: Item::from_word(&line.item)?,
+            outcome: Outcome::from_word(&line.outcome)?,
+            how: How::ALL.iter().copied().find(|how| how.word() == line.reason)?,
+            detail: line.detail.clone(),
+        })
+    };
+    Some(Receipt {
+        lines: status.receipt.iter().map(line).collect::<Option<_>>()?,
+        had_credential: status.leases.iter().any(LeaseStatus::had_credential),
+        is_given_up: given_up.is_some(),
+    })
 }
 
 /// What the lines are made from.
@@ -224,7 +243,73 @@ impl Facts<'_> {
         let detail = "NetworkPolicy, Role, RoleBinding and Secret are not seen to be gone";
         said(Item::Rules, Outcome::Open, How::RulesStand, detail)
     }
+
+    /// What the log has of each proxy, beside what the proxy said that it wrote.
+    fn record(&self) -> Line {
+        let item = Item::Record;
+        self.worst(item, |lease| {
+            if !self.pod_is_gone() {
+                return said(item, Outcome::Open, How::PodRuns, "the proxy pod is still there");
+            }
+            match (&self.observed.streams, &lease.record) {
+                (Known::Unknown, _) => said(item, Outcome::Open, How::RecordAsked, RECORD_UNREAD),
+                (Known::Seen(streams), Some(wrote)) => beside(wrote, streams),
+                // It said how it ended, and nothing of any record.
+                (Known::Seen(_), None) if lease.unanswered.is_some() => {
+                    said(item, Outcome::Unprovable, How::RecordNone, "the proxy wrote to no audit log")
+                }
+                (Known::Seen(streams), None) => self.without_last_words(streams),
+            }
+        })
+    }
+
+    /// Streams that no proxy's last words name are those of proxies that had none.
+    fn without_last_words(&self, streams: &[StreamSeen]) -> Line {
+        let named = |seen: &StreamSeen| {
+            let records = self.status.leases.iter().filter_map(|lease| lease.record.as_ref());
+            records.into_iter().any(|wrote| wrote.stream == seen.stream)
+        };
+        let others = streams.iter().filter(|seen| !named(seen));
+        let others: Vec<String> =
+            others.map(|seen| format!("{} of stream {}", seen.count, seen.stream)).collect();
+        let detail = match others.is_empty() {
+            true => "a proxy went without last words, and the audit log has nothing of it".to_owned(),
+            false => format!(
+                "a proxy went without last words: whether the records that the audit log has are all, nobody can say: {}",
+                others.join(", ")
+            ),
+        };
+        Line { item: Item::Record, outcome: Outcome::Unprovable, how: How::RecordUncounted, detail }
+    }
 }
+
+/// What a proxy wrote, beside what the log has.
+fn beside(wrote: &StreamStatus, streams: &[StreamSeen]) -> Line {
+    let StreamStatus { stream, count, head, acknowledged } = wrote;
+    let seen = streams.iter().find(|seen| seen.stream == *stream);
+    let (has, its_head) = seen.map_or((0, &None), |seen| (seen.count, &seen.head));
+    let (outcome, how, detail) = if has == *count && its_head == head {
+        let detail = format!("the audit log has all {count} records of stream {stream}");
+        (Outcome::Proved, How::RecordWhole, detail)
+    } else if (*acknowledged..*count).contains(&has) {
+        let detail = format!(
+            "the proxy wrote {count} records of stream {stream}, and ended before the audit log had more than {has} of them: no answer \
+             was shown whose record is missing, only how the last commands went"
+        );
+        (Outcome::Unprovable, How::RecordShort, detail)
+    } else {
+        let detail = format!(
+            "the audit log has {has} records of stream {stream}, and not the {count} that the proxy wrote, of which it had acknowledged \
+             {acknowledged}: it was set back, or another one has its place. Restore it; or give this proof up, with what you know, by \
+             `kubectl keyhole abandon`"
+        );
+        (Outcome::Open, How::RecordDiffers, detail)
+    };
+    Line { item: Item::Record, outcome, how, detail }
+}
+
+const RECORD_UNREAD: &str = "the audit log does not answer, so that nobody knows whether it has everything: see whether pod \
+    keyhole-log-0 in the operator's namespace runs";
 
 const POD_OPEN: &str = "the proxy pod is still there. It goes by itself; if its node is gone for good, make sure that \
     it is off, then delete the pod with --force";
@@ -246,7 +331,7 @@ mod tests {
 
     use super::*;
 
-    fn receipt(outcomes: [Outcome; 6]) -> Receipt {
+    fn receipt(outcomes: [Outcome; 7]) -> Receipt {
         let lines = Item::ALL.into_iter().zip(outcomes);
         let lines = lines.map(|(item, outcome)| said(item, outcome, How::ProxySaw, "")).collect();
         Receipt { lines, had_credential: true, is_given_up: false }
@@ -255,9 +340,9 @@ mod tests {
     #[test]
     fn a_grant_with_an_open_or_missing_item_is_not_shut() {
         use Outcome::{Open, Proved};
-        assert!(receipt([Proved; 6]).is_shut());
-        for index in 0..6 {
-            let mut open = receipt([Proved; 6]);
+        assert!(receipt([Proved; 7]).is_shut());
+        for index in 0..7 {
+            let mut open = receipt([Proved; 7]);
             open.lines[index].outcome = Open;
             assert!(!open.is_shut(), "item {index} is open");
             open.is_given_up = true;
@@ -270,8 +355,8 @@ mod tests {
     #[test]
     fn a_proxy_that_died_with_the_password_needs_the_end_of_its_lease() {
         use Outcome::{Proved, Unprovable};
-        assert!(receipt([Unprovable, Unprovable, Proved, Unprovable, Proved, Proved]).is_shut());
-        let mut unseen = receipt([Unprovable, Unprovable, Unprovable, Unprovable, Proved, Proved]);
+        assert!(receipt([Unprovable, Unprovable, Proved, Unprovable, Proved, Proved, Proved]).is_shut());
+        let mut unseen = receipt([Unprovable, Unprovable, Unprovable, Unprovable, Proved, Proved, Proved]);
         assert!(!unseen.is_shut());
         unseen.had_credential = false;
         assert!(unseen.is_shut());
@@ -325,7 +410,7 @@ mod tests {
     #[test]
     fn the_time_of_an_item_is_that_of_its_first_proof() {
         let mut status = AccessGrantStatus::default();
-        let mut known = receipt([Outcome::Proved; 6]);
+        let mut known = receipt([Outcome::Proved; 7]);
         known.lines[2].outcome = Outcome::Open;
         known.write(&mut status, 300);
         let times = |status: &AccessGrantStatus| -> Vec<Option<u64>> {

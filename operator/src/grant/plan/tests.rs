@@ -10,6 +10,7 @@ use super::super::observed::{Child, Link, Observed, RequestLink, Rules};
 use super::model::World;
 use super::{Action, ChildKind, Knows, plan};
 use crate::admission::Admission;
+use record::What;
 
 fn steps(world: &World) -> Vec<Action> {
     world.plan().actions.into_iter().filter(|action| !matches!(action, Action::Record(_))).collect()
@@ -28,7 +29,7 @@ pub(super) fn everything_is_shut(world: &World) {
     assert_eq!([network_policy, secret, role, role_binding], [Child::Missing; 4]);
     assert!(world.vault.values().all(|stands| !stands), "a lease stands");
     assert!(status.leases.iter().all(|lease| lease.revoked));
-    assert_eq!(status.receipt.len(), 6);
+    assert_eq!(status.receipt.len(), 7);
     assert!(status.receipt.iter().all(|line| line.outcome != "Open"), "{:?}", status.receipt);
     assert_eq!(world.grant.metadata.finalizers, None);
     assert_ne!(world.request, RequestLink::Open);
@@ -146,7 +147,9 @@ fn custody_is_told_only_after_the_accessor_is_on_record() {
     let actions = world.plan().actions;
     let Action::Record(status) = &actions[0] else { panic!("{actions:?}") };
     assert_eq!(status.leases[0].token_accessor, "accessor-pod-1");
-    assert_eq!(actions[1], Action::TellCustody { token_accessor: "accessor-pod-1".into() });
+    let Action::Put(facts) = &actions[1] else { panic!("{actions:?}") };
+    assert!(matches!(&facts[0].what, What::Pod(pod) if pod.accessor == "accessor-pod-1"));
+    assert_eq!(actions[2], Action::TellCustody { token_accessor: "accessor-pod-1".into() });
 }
 
 #[test]
@@ -356,7 +359,7 @@ fn a_failure_of_the_proxy_is_shown_with_its_reason_and_the_deadline_still_ends_i
 fn a_grant_that_ends_before_anything_was_made_is_shut_at_once() {
     let mut world = World::new();
     world.revoke();
-    world.run(2, 200);
+    world.run(3, 200);
     everything_is_shut(&world);
     assert_eq!(world.made, 0);
 }

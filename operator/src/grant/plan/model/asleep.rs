@@ -26,8 +26,11 @@ impl World {
             actions.reverse();
         }
         let (version, pod) = (self.version(), self.pod.as_ref().map(|pod| pod.uid.clone()));
+        let done = actions.iter().take(steps);
+        let stops = order == Order::Strict && done.into_iter().any(|action| self.is_refused(action));
         self.reconcile(&mut steps.clone());
-        let actions = actions.split_off(steps.min(actions.len()));
+        let left = actions.split_off(steps.min(actions.len()));
+        let actions = if stops { Vec::new() } else { left };
         self.forgets();
         self.asleep = Some(Asleep { actions, order, version, pod });
     }
@@ -53,6 +56,8 @@ impl World {
                         && self.pod.as_ref().is_some_and(|pod| pod.accessor.as_ref() == Some(token_accessor))
                 }
                 Action::TellEnd(_) => is_same_pod,
+                // In a stream of its own.
+                Action::Put(_) | Action::Note(_) => self.log_is_up,
                 Action::DeletePod => is_same_pod && !self.mute,
                 // It reads the grant anew before it says anything of it.
                 Action::CloseRequest => self.status().phase == GrantPhase::Ended && !self.mute,

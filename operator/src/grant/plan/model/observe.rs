@@ -5,14 +5,15 @@ use access::report::{Phase, Usage};
 use super::super::super::observed::{Known, Link, Observed, Place, RequestLink, Rules, Seal};
 use super::super::own_end;
 use super::World;
-use super::pod::{report, seen};
-use crate::leases::{Finding, Shut};
+use super::pod::{head, report, seen, stream};
+use crate::audit::streams::StreamSeen;
+use crate::leases::{self, Finding, Shut};
 
 impl World {
     pub fn observe(&self) -> Observed {
-        let finding = |(accessor, (lease_id, shut)): (&String, &(Option<String>, Shut))| Finding {
+        let finding = |(accessor, (known, shut)): (&String, &(leases::Known, Shut))| Finding {
             token_accessor: accessor.clone(),
-            lease_id: lease_id.clone(),
+            known: known.clone(),
             shut: shut.clone(),
         };
         let findings = self.desk.iter().map(finding).collect();
@@ -41,6 +42,7 @@ impl World {
             heard: self.heard(),
             place,
             seal,
+            streams: Known::Unknown,
         };
         if self.blind {
             return unread;
@@ -61,8 +63,23 @@ impl World {
                 Some(pod) => report(pod, self.now),
                 None => self.last_words.clone(),
             },
+            streams: match self.pod {
+                None if self.log_is_up && self.status().end_reason.is_some() => {
+                    Known::Seen(self.read_streams())
+                }
+                _ => Known::Unknown,
+            },
             ..unread
         }
+    }
+
+    fn read_streams(&self) -> Vec<StreamSeen> {
+        let seen = |(pod, count): (&String, &u64)| StreamSeen {
+            stream: stream(pod),
+            count: *count,
+            head: head(*count),
+        };
+        self.streams.iter().map(seen).collect()
     }
 
     fn heard(&self) -> Option<Usage> {

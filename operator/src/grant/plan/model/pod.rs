@@ -1,7 +1,7 @@
 //! The small world's pod and the proxy in it: what they do, and how they are seen.
 
 use access::Used;
-use access::report::{End, Failure, Lease, Phase, ProofLine, Report, Usage};
+use access::report::{End, Failure, Lease, OnRecord, Phase, ProofLine, Report, Usage};
 use jiff::Timestamp;
 
 use super::super::super::observed::{PodSeen, PodState};
@@ -27,6 +27,9 @@ pub struct Pod {
     pub died: bool,
     pub failure: Option<String>,
     pub over_at: Option<Timestamp>,
+    /// How many records it wrote, and how many of them the log has.
+    pub wrote: u64,
+    pub acknowledged: u64,
     /// What it and those before it have used, as far as it knows.
     pub used: Used,
 }
@@ -47,6 +50,24 @@ pub fn seen(pod: &Pod) -> PodSeen {
         over_at: pod.over_at,
         state,
     }
+}
+
+/// The name of a pod's stream.
+pub fn stream(pod_uid: &str) -> String {
+    let number: u64 = pod_uid.rsplit('-').next().unwrap().parse().unwrap();
+    format!("g1/{number:016x}")
+}
+
+/// The hash of the last of that many records.
+pub fn head(count: u64) -> Option<String> {
+    (count > 0).then(|| tlog_hash(count))
+}
+
+fn tlog_hash(count: u64) -> String {
+    use base64::Engine as _;
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&count.to_be_bytes());
+    base64::engine::general_purpose::STANDARD.encode(hash)
 }
 
 /// What a proxy says that has just started.
@@ -90,6 +111,12 @@ pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
                 false => vec![proof("sockets")],
             },
             unanswered: Some(false),
+            record: Some(OnRecord {
+                stream: stream(&pod.uid),
+                count: pod.wrote,
+                head: head(pod.wrote),
+                acknowledged: pod.acknowledged,
+            }),
         }),
         ..said()
     })

@@ -1,5 +1,7 @@
 //! How the small world goes on by itself: the pod starts, people read, leases are shut, what was deleted goes.
 
+use std::collections::BTreeMap;
+
 use access::Used;
 use access::report::Phase;
 use crds::AccessGrantStatus;
@@ -25,13 +27,13 @@ impl World {
 
     /// Whoever shuts the leases asks Vault about each: by its id, which waits for the database, or by its token, which does not.
     fn shut_leases(&mut self) {
-        for (accessor, (lease_id, shut)) in &mut self.desk {
+        for (accessor, (known, shut)) in &mut self.desk {
             if !self.vault_is_up {
                 *shut = Shut::Open("Vault does not answer".into());
                 continue;
             }
             self.revoked.insert(accessor.clone());
-            if lease_id.is_some() && self.database_is_up {
+            if known.lease_id.is_some() && self.database_is_up {
                 self.vault.insert(accessor.clone(), false);
             }
             *shut = match self.vault.get(accessor) {
@@ -117,7 +119,8 @@ impl World {
     fn proxy_goes_on(&mut self, phase: Phase, status: &AccessGrantStatus) {
         let Some(pod) = &mut self.pod else { return };
         pod.phase = Some(match phase {
-            Phase::Starting if self.vault_is_up => {
+            Phase::Starting if self.vault_is_up && (pod.acknowledged > 0 || self.log_is_up) => {
+                writes(pod, &mut self.streams, self.log_is_up);
                 let accessor = format!("accessor-{}", pod.uid);
                 pod.accessor = Some(accessor);
                 Phase::Custody
@@ -135,6 +138,7 @@ impl World {
                 assert!(recorded, "a credential before its accessor is on record");
                 self.vault.insert(accessor, true);
                 pod.lease_id = Some(format!("database/creds/jit-read-role/{}", pod.uid));
+                writes(pod, &mut self.streams, self.log_is_up);
                 Phase::Ready
             }
             Phase::Ending => {
@@ -144,9 +148,19 @@ impl World {
                     pod.proves = true;
                 }
                 pod.finished_at = Some(self.now);
+                writes(pod, &mut self.streams, self.log_is_up);
                 Phase::Ended
             }
             same => same,
         });
+    }
+}
+
+/// It puts something on record. What the log did not take before, it takes then.
+fn writes(pod: &mut Pod, streams: &mut BTreeMap<String, u64>, log_is_up: bool) {
+    pod.wrote += 1;
+    if log_is_up {
+        pod.acknowledged = pod.wrote;
+        streams.insert(pod.uid.clone(), pod.wrote);
     }
 }

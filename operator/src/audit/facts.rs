@@ -1,0 +1,225 @@
+//! What the operator puts on record of requests and grants, from the objects as they are. Pure.
+//!
+//! A fact is known again by its id: whoever reads the log takes equal ids for one record. So it is made of nothing that changes from one
+//! look to the next, and its id of what it says.
+
+use access::EndReason;
+use crds::{
+    AccessApproval, AccessGrant, AccessGrantStatus, AccessRequest, AccessRequestStatus, ConditionType,
+    Decision, ReceiptLine, StreamStatus, find_condition,
+};
+use kube::ResourceExt;
+use record::kinds::State;
+use record::kinds::operator::{
+    Approval, Decision as DecisionRecord, Ended, Grant, Item, Pod, Receipt, Request, Stream,
+};
+use record::{Count, StreamName, Time, Uid, What};
+use sha2::{Digest, Sha256};
+
+use crate::request::decision::quorum::Judged;
+
+/// The most characters of a sentence in a record, which has room for 65,535 bytes in all.
+const LONGEST: usize = 2000;
+
+/// How many bytes of a hash tell what a fact says.
+const TELLS: usize = 8;
+
+/// One thing to put on record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fact {
+    /// By which it is known again.
+    pub id: String,
+    /// The grant that it is about.
+    pub grant: Option<Uid>,
+    /// What it says.
+    pub what: What,
+}
+
+impl Fact {
+    /// With an id that says whose it is, and what it says.
+    fn of(whose: &Uid, grant: Option<Uid>, what: What) -> Self {
+        let (_, kind) = what.kind();
+        // A value of ours is always JSON.
+        let text = serde_json::to_vec(&what).unwrap_or_default();
+        let hash = Sha256::digest(text);
+        let id = format!("{kind}/{whose}/{}", access::hex(hash.get(..TELLS).unwrap_or_default()));
+        Self { id, grant, what }
+    }
+
+    /// With an id of which there is one for each grant.
+    fn once(grant: Uid, what: What) -> Self {
+        let (_, kind) = what.kind();
+        Self { id: format!("{kind}/{grant}"), grant: Some(grant), what }
+    }
+}
+
+/// A request with the status that it will have, its approvals, and what the policy says of it: a step before the next.
+pub fn of_request(
+    request: &AccessRequest,
+    status: &AccessRequestStatus,
+    approvals: &[(&AccessApproval, &Judged)],
+) -> Vec<Fact> {
+    let Some(uid) = uid(request.metadata.uid.as_deref()) else { return Vec::new() };
+    let spec = &request.spec;
+    let asked = What::Request(Request {
+        database: spec.database.clone(),
+        minutes: crds::minutes(&spec.duration).map_or(0, |minutes| minutes.seconds() / 60).into(),
+        name: request.name_any(),
+        namespace: request.namespace().unwrap_or_default(),
+        reason: short(&spec.reason),
+        submitted_by: spec.submitted_by.clone(),
+        terms: status.terms.clone(),
+        uid: uid.clone(),
+        user: spec.user.clone(),
+    });
+    let mut facts = vec![Fact::of(&uid, None, asked)];
+    facts.extend(approvals.iter().filter_map(|(approval, judged)| of_approval(&uid, approval, judged)));
+    if let Some(approved) = find_condition(&status.conditions, ConditionType::Approved) {
+        let decided = What::Decision(DecisionRecord {
+            request: uid.clone(),
+            rule: status.rule.clone(),
+            verdict: approved.reason.clone(),
+            why: short(&approved.message),
+        });
+        facts.push(Fact::of(&uid, None, decided));
+    }
+    facts
+}
+
+fn of_approval(request: &Uid, approval: &AccessApproval, judged: &Judged) -> Option<Fact> {
+    let own = uid(approval.metadata.uid.as_deref())?;
+    let what = What::Approval(Approval {
+        approver: approval.spec.approver.clone(),
+        counts: judged.why_not.is_none(),
+        decision: match approval.spec.decision {
+            Decision::Approve => "Approve".to_owned(),
+            Decision::Deny => "Deny".to_owned(),
+        },
+        name: approval.name_any(),
+        namespace: approval.namespace().unwrap_or_default(),
+        request: request.clone(),
+        submitted_by: approval.spec.submitted_by.clone(),
+        uid: own.clone(),
+        why: judged.why_not.as_ref().map(|why| short(&why.to_string())),
+    });
+    Some(Fact::of(&own, None, what))
+}
+
+/// A grant that is about to be created.
+pub fn of_new_grant(grant: &AccessGrant) -> Vec<Fact> {
+    let spec = &grant.spec;
+    let Some(request) = uid(Some(&spec.request.uid)) else { return Vec::new() };
+    let what = What::Grant(Grant {
+        approvals: spec.approved_by.iter().filter_map(|by| uid(Some(&by.uid))).collect(),
+        database: spec.terms.database.clone(),
+        expires: Time::from(spec.expires_at.0),
+        name: grant.name_any(),
+        namespace: grant.namespace().unwrap_or_default(),
+        request: request.clone(),
+        terms: spec.terms_digest.clone(),
+        user: spec.user.clone(),
+    });
+    vec![Fact::of(&request, None, what)]
+}
+
+/// A grant that the operator itself asks for, to see whether people could connect: nobody decides on it.
+pub fn of_probe(grant: &AccessGrant) -> Vec<Fact> {
+    let (spec, terms) = (&grant.spec, &grant.spec.terms);
+    let Some(request) = uid(Some(&spec.request.uid)) else { return Vec::new() };
+    let what = What::Request(Request {
+        database: terms.database.clone(),
+        minutes: u32::from(terms.minutes).into(),
+        name: spec.request.name.clone(),
+        namespace: grant.namespace().unwrap_or_default(),
+        reason: short(&terms.reason),
+        submitted_by: terms.submitted_by.clone(),
+        terms: None,
+        uid: request.clone(),
+        user: spec.user.clone(),
+    });
+    [Fact::of(&request, None, what)].into_iter().chain(of_new_grant(grant)).collect()
+}
+
+/// A proxy that is about to be told that it may read a credential.
+/// `status`: as it is on record then, with the accessor.
+pub fn of_custody(grant: &AccessGrant, status: &AccessGrantStatus, accessor: &str) -> Vec<Fact> {
+    let of_grant = || {
+        let lease = status.leases.iter().find(|lease| lease.token_accessor == accessor)?;
+        let (own, pod) = (uid(grant.metadata.uid.as_deref())?, uid(Some(&lease.pod_uid))?);
+        let what = What::Pod(Pod {
+            accessor: accessor.to_owned(),
+            grant: grant.name_any(),
+            name: access::ChildName::of(own.as_str()).to_string(),
+            namespace: grant.namespace().unwrap_or_default(),
+            request: uid(Some(&grant.spec.request.uid))?,
+            uid: pod,
+        });
+        Some(Fact::of(&own.clone(), Some(own), what))
+    };
+    of_grant().into_iter().collect()
+}
+
+/// That a grant ends, and what of it is shut: what stands in its status already, for that does not change any more.
+pub fn of_end(grant: &AccessGrant) -> Vec<Fact> {
+    let Some((own, status)) = uid(grant.metadata.uid.as_deref()).zip(grant.status.as_ref()) else {
+        return Vec::new();
+    };
+    let Some(reason) = &status.end_reason else { return Vec::new() };
+    // One that came when it ended already ended nothing.
+    let revocation = grant.spec.revocation.as_ref().filter(|_| reason == EndReason::Revoked.word());
+    let ended = What::Ended(Ended {
+        person: revocation.map(|revocation| revocation.by.clone()),
+        reason: reason.clone(),
+        why: revocation.map(|revocation| short(&revocation.reason)),
+    });
+    let shut = status.receipt.iter().filter_map(item).filter(|item| item.state != State::Open);
+    let shut = shut.map(|item| Fact::of(&own, Some(own.clone()), What::Shut(item)));
+    [Fact::once(own.clone(), ended)].into_iter().chain(shut).collect()
+}
+
+/// The receipt of a grant all of whose items are closed in its status.
+pub fn of_receipt(grant: &AccessGrant) -> Vec<Fact> {
+    let Some((own, status)) = uid(grant.metadata.uid.as_deref()).zip(grant.status.as_ref()) else {
+        return Vec::new();
+    };
+    let Some(began) = &status.ending_since else { return Vec::new() };
+    let streams = status.leases.iter().filter_map(|lease| stream(lease.record.as_ref()?));
+    let what = What::Receipt(Receipt {
+        began: Time::from(began.0),
+        items: status.receipt.iter().filter_map(item).collect(),
+        name: grant.name_any(),
+        namespace: grant.namespace().unwrap_or_default(),
+        reason: status.end_reason.clone().unwrap_or_default(),
+        streams: streams.collect(),
+    });
+    vec![Fact::once(own, what)]
+}
+
+fn item(line: &ReceiptLine) -> Option<Item> {
+    let state = match access::Outcome::from_word(&line.outcome)? {
+        access::Outcome::Proved => State::Proved,
+        access::Outcome::Open => State::Open,
+        access::Outcome::Unprovable => State::Unprovable,
+    };
+    let millis = Count::of(line.after_millis.unwrap_or_default());
+    Some(Item { how: short(&line.detail), item: line.item.clone(), millis, state })
+}
+
+/// A stream that the log has as its proxy counted it.
+fn stream(said: &StreamStatus) -> Option<Stream> {
+    let stream: StreamName = said.stream.parse().ok()?;
+    let is_whole = said.acknowledged == said.count;
+    let (count, head) = (said.count.try_into().ok()?, said.head.as_ref()?.parse().ok()?);
+    is_whole.then_some(Stream { count, head, stream })
+}
+
+fn uid(text: Option<&str>) -> Option<Uid> {
+    text?.parse().ok()
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

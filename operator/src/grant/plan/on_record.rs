@@ -1,0 +1,90 @@
+//! What a grant does is on record before it does it, and its receipt before it is called ended; a log that is away holds up what opens,
+//! and the last word, and nothing else.
+
+use access::report::Phase;
+use crds::GrantPhase;
+use record::What;
+
+use super::model::World;
+use super::tests::everything_is_shut;
+
+#[test]
+fn with_the_audit_log_away_no_proxy_is_let_on_and_it_says_so_until_the_log_is_back() {
+    let mut world = World::new();
+    world.run(1, 200);
+    world.tick(200);
+    world.log_is_up = false;
+    world.run(20, 200);
+    assert_eq!(world.pod.as_ref().unwrap().phase, Some(Phase::Custody));
+    assert!(world.vault.is_empty());
+    world.log_is_up = true;
+    world.run(20, 200);
+    assert_eq!(world.status().phase, GrantPhase::Ready);
+}
+
+#[test]
+fn with_the_audit_log_away_people_are_cut_off_and_everything_is_shut_but_the_grant_is_not_ended() {
+    let mut world = World::ready();
+    world.log_is_up = false;
+    world.revoke();
+    world.run(30, 200);
+    let status = world.status();
+    assert_eq!(status.phase, GrantPhase::Ending);
+    assert!(world.pod.is_none() && world.vault.values().all(|stands| !stands));
+    let open: Vec<_> = status.receipt.iter().filter(|line| line.outcome == "Open").collect();
+    assert_eq!((open.len(), open[0].item.as_str(), open[0].reason.as_str()), (1, "record", "RecordAsked"));
+    world.log_is_up = true;
+    world.run(5, 1000);
+    everything_is_shut(&world);
+    let line = world.status().receipt.into_iter().find(|line| line.item == "record").unwrap();
+    // Its last records never came there.
+    assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Unprovable", "RecordShort"));
+    let Some(What::Receipt(receipt)) = world.facts.get("receipt/g1").map(|fact| &fact.what) else { panic!() };
+    assert!(receipt.streams.is_empty(), "what the log has not is not counted");
+}
+
+#[test]
+fn everything_that_a_grant_does_is_on_record_in_its_order() {
+    let mut world = World::ready();
+    world.revoke();
+    world.run(30, 200);
+    everything_is_shut(&world);
+    let kinds: Vec<&str> = world.facts.values().map(|fact| fact.what.kind().1).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "shut").count(), 7, "{kinds:?}");
+    for kind in ["pod", "end", "receipt"] {
+        assert_eq!(kinds.iter().filter(|one| **one == kind).count(), 1, "{kind}");
+    }
+    let Some(What::Receipt(receipt)) = world.facts.get("receipt/g1").map(|fact| &fact.what) else { panic!() };
+    assert_eq!((receipt.items.len(), receipt.reason.as_str()), (7, "Revoked"));
+    assert_eq!(receipt.streams.len(), 1);
+    assert_eq!(receipt.streams[0].count.get(), world.streams["pod-1"]);
+}
+
+#[test]
+fn a_log_that_was_set_back_keeps_the_grant_from_being_called_ended() {
+    let mut world = World::ready();
+    world.revoke();
+    world.run(2, 200);
+    world.streams.insert("pod-1".into(), 0);
+    world.log_is_up = false;
+    world.run(20, 200);
+    world.log_is_up = true;
+    world.run(5, 1000);
+    let line = world.status().receipt.into_iter().find(|line| line.item == "record").unwrap();
+    assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Open", "RecordDiffers"));
+    assert_eq!(world.status().phase, GrantPhase::Ending);
+}
+
+#[test]
+fn a_proxy_that_died_leaves_a_record_that_nobody_can_call_whole() {
+    let mut world = World::ready();
+    let now = world.now;
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at) = (true, Some(now));
+    world.revoke();
+    world.run(60, 1000);
+    everything_is_shut(&world);
+    let line = world.status().receipt.into_iter().find(|line| line.item == "record").unwrap();
+    assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Unprovable", "RecordUncounted"));
+    assert!(line.detail.contains("2 of stream g1/0000000000000001"), "{}", line.detail);
+}
