@@ -71,7 +71,7 @@ promises-built() {
 PROMISES=(cargo test --workspace --features end-to-end/cluster --locked)
 
 # Test files that wait for clocks more than they work, and take away what all others use: on a cluster of their own.
-WAITING=(clocks faults_connections faults_vault no_api_server retention)
+WAITING=(clocks faults_connections faults_log faults_vault no_api_server retention)
 
 # promises LANE: the test files of `all`, `waiting` or `others`, as arguments of cargo; never `chart`, which comes last.
 promises() {

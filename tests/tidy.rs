@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("vault", &[]),
     ("crds", &["access"]),
     ("keyhole-proxy", &["access", "record", "recorder", "sql", "vault", "wire"]),
-    ("keyhole-operator", &["access", "crds", "record", "recorder", "vault"]),
+    ("keyhole-operator", &["access", "crds", "record", "recorder", "tlog", "vault"]),
     ("kubectl-keyhole", &["access", "audit", "crds", "record", "tlog"]),
     ("end-to-end", &["crds"]),
     ("servers", &[]),

@@ -93,6 +93,7 @@ reasons! {
     Privileges Warning "The credential may do more than read; the message names the privilege."
     ServerUnknown Warning "The server is not what the Database says, or a version that the gate does not know."
     AuditUnreachable Warning "The audit log does not take the proxy's records: the proxy becomes ready once it does."
+    AuditForked Warning "The audit log shows another past than before: nothing is opened until somebody has looked at it."
     AuditUnavailable Warning "The audit log does not take the operator's records: nothing is opened until it does."
     AuditForgot Warning "The audit log has less than it acknowledged to the proxy: no further statement of the grant passes."
     GrantFile Warning "The proxy's grant file or identity files are wrong."

@@ -19,6 +19,7 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use crate::api::{Metadata, Namespaced};
+use crate::audit::witness;
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
 use crate::pki::log;
@@ -43,6 +44,7 @@ pub async fn run(context: Arc<Context>) {
         () = databases(Arc::clone(&context)) => {}
         () = retention::run(&context) => {}
         () = log::run(&context) => {}
+        () = witness::run(&context) => {}
     }
 }
 

@@ -41,9 +41,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use tlog::Checkpoint;
 use tracing_subscriber::EnvFilter;
 
 use crate::admission::Admission;
+use crate::audit::streams::Reader;
+use crate::clock::now;
+use crate::pki::operator::Identity;
+use crate::pki::store;
 
 /// Turns approved AccessRequests into short-lived, read-only proxies, and proves that they are shut again.
 #[derive(Debug, Parser)]
@@ -89,7 +94,7 @@ enum Command {
         #[arg(long, default_value_t = 8081)]
         health_port: u16,
     },
-    /// Say whether the release's admission policies are in force; exit code 1 when they are not
+    /// Say whether the release's admission policies are in force and the audit log can be read; exit code 1 when not
     Check,
     /// End every grant, wait until all are shut, and delete all requests: before an uninstall
     EndAll {
@@ -137,16 +142,21 @@ async fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let config = config::load(path)?;
     let clients = clients::find().await?;
     let looked = admission::LastLook::default().look(&clients.calls, &config.release()).await;
-    Ok(match looked.context("cannot read what the release stands on")? {
-        Admission::InForce { since } => {
-            tracing::info!(%since, "what the release stands on is in force");
-            ExitCode::SUCCESS
-        }
+    match looked.context("cannot read what the release stands on")? {
+        Admission::InForce { since } => tracing::info!(%since, "what the release stands on is in force"),
         Admission::NotInForce { what } => {
             tracing::error!("what the release stands on is not in force: {what}");
-            ExitCode::FAILURE
+            return Ok(ExitCode::FAILURE);
         }
-    })
+    }
+    let authorities = store::load(&clients.calls, &config, now()).await?;
+    let identity = Identity::default();
+    let reader = Reader::new(&config, &authorities.internal, &identity);
+    let note = reader.note().await.context("the audit log cannot be read")?;
+    let Checkpoint { origin, size, .. } = note.text().parse().context("the audit log has no checkpoint")?;
+    let origin = origin.as_str();
+    tracing::info!(origin, size, "the audit log has a checkpoint");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn log(format: LogFormat) {

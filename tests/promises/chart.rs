@@ -33,8 +33,13 @@ const MEMORIES: [&str; 6] = [
     "events.events.k8s.io",
 ];
 
-/// What stays on purpose, for a new installation to go on with: the record, and the key without which nobody reads it.
-const KEPT: [&str; 2] = ["persistentvolumeclaims/data-keyhole-log-0", "secrets/keyhole-log-kek"];
+/// What stays on purpose, for a new installation to go on with: the record, what was seen of it, and the keys without which nobody reads or signs it.
+const KEPT: [&str; 4] = [
+    "configmaps/keyhole-log-anchor",
+    "persistentvolumeclaims/data-keyhole-log-0",
+    "secrets/keyhole-log-kek",
+    "secrets/keyhole-witness",
+];
 
 /// What every namespace gets from Kubernetes.
 const FURNITURE: [&str; 2] = ["configmaps/kube-root-ca.crt", "serviceaccounts/default"];

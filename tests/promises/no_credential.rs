@@ -116,6 +116,10 @@ async fn nothing_stored_holds_it(cluster: &Cluster) -> anyhow::Result<()> {
             ensure!(!holds_password(&logs.out), "the password stands in the log of {pod}");
         }
     }
+    // The audit log's volume, journal and tree.
+    let record = cluster.bed.verb("keyhole").arg("record").succeeds().await?;
+    ensure!(record.contains(&cluster.namespace), "the record was not read");
+    ensure!(!holds_password(&record), "the password stands in the audit log");
     // What the kubelet itself keeps of containers that are gone already.
     let raw = cluster.bed.verb("logs").succeeds().await?;
     ensure!(!holds_password(&raw), "the password stands in a log of the node");

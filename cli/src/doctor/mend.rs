@@ -126,6 +126,7 @@ pub fn mend(reason: Reason, names: &Names) -> String {
         Reason::PodWaiting | Reason::ImageMissing | Reason::PodFailed => names.of_pod("describe"),
         Reason::ProxyFailed | Reason::GrantFile | Reason::VaultUnreachable => names.of_pod("logs"),
         Reason::AuditUnreachable | Reason::AuditForgot => names.of_pod("logs"),
+        Reason::AuditForked => operator_log(),
         Reason::AuditUnavailable => "kubectl describe pod/keyhole-log-0 -n keyhole-system".to_owned(),
         Reason::AdmissionNotInForce | Reason::AdmissionUnknown => {
             "kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings -l app.kubernetes.io/name=keyhole"

@@ -48,6 +48,10 @@ pub const LOG_LABEL: (&str, &str) = ("app.kubernetes.io/name", LOG);
 pub const LOG_IDENTITY: &str = "keyhole-log-tls";
 /// Secret of the key that encrypts the keys of texts on record, likewise.
 pub const LOG_KEYS: &str = "keyhole-log-kek";
+/// Secret of the key by which the operator signs what it sees of the audit log, likewise.
+pub const LOG_WITNESS: &str = "keyhole-witness";
+/// ConfigMap of what it has seen, likewise.
+pub const LOG_ANCHOR: &str = "keyhole-log-anchor";
 /// Label of every policy and definition of a release, by which the operator finds them.
 pub const RELEASE_LABEL: (&str, &str) = ("app.kubernetes.io/name", "keyhole");
 /// Audience of the token that a proxy shows to Vault.

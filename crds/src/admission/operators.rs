@@ -5,7 +5,7 @@
 //! say (`SECURITY.md`).
 
 use super::draft::Draft;
-use super::{INTERNAL_AUTHORITY, LOG, Release, SESSION_AUTHORITY};
+use super::{INTERNAL_AUTHORITY, LOG, LOG_WITNESS, Release, SESSION_AUTHORITY};
 
 /// Who makes pods for a Deployment and for a Job, with and without service accounts of their own.
 const MAKERS: &str = "['system:kube-controller-manager', \
@@ -51,7 +51,7 @@ pub(super) fn pods(release: &Release) -> Draft {
 /// Whoever may make pods there, or have them made there, may not become the operator by it.
 pub(super) fn neighbours(release: &Release) -> Draft {
     let account = release.service_account();
-    let names = [INTERNAL_AUTHORITY, SESSION_AUTHORITY].into_iter();
+    let names = [INTERNAL_AUTHORITY, SESSION_AUTHORITY, LOG_WITNESS].into_iter();
     let names: Vec<String> =
         names.chain(release.authorities.iter().map(String::as_str)).map(|name| format!("'{name}'")).collect();
     Draft::in_operators("operator-neighbours", release)

@@ -2,20 +2,24 @@
 //!
 //! What opens something waits until its record is on the log's disk; what ends something is handed over and waits for nothing.
 
+pub mod anchor;
 pub mod facts;
 pub mod streams;
+pub mod witness;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crds::Reason;
 use crds::admission::LOG;
 use record::frame::Used;
 use record::kinds::operator::Term;
 use record::{About, Count, StreamName, Time, What};
 use recorder::{Fault, Link, Listener, NotTaken, PATIENCE, Recorder, Urgency};
 use rustls_pki_types::ServerName;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use self::facts::Fact;
@@ -45,6 +49,12 @@ pub enum NotOnRecord {
          volume"
     )]
     Away,
+    /// It shows another past than before.
+    #[error(
+        "the audit log shows another past than before: the operator's own log says which. Restore its volume, or find out what happened, \
+         and delete ConfigMap keyhole-log-anchor when it is to go on as it is"
+    )]
+    Forked,
     /// Nobody leads here.
     #[error("nothing is put on record before this replica leads")]
     NotLeading,
@@ -53,12 +63,26 @@ pub enum NotOnRecord {
     NotTaken(#[source] NotTaken),
 }
 
+impl NotOnRecord {
+    /// Why, in the words of conditions.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Forked => Reason::AuditForked,
+            Self::Away | Self::NotLeading | Self::NotTaken(_) => Reason::AuditUnavailable,
+        }
+    }
+}
+
 /// The records of this process.
 #[derive(Default)]
 pub struct Records {
     stream: OnceLock<Stream>,
     /// What was handed over of each request and grant, by its uid: the numbers of the records, by the ids of the facts.
     handed_over: Mutex<HashMap<String, HashMap<String, Count>>>,
+    /// Whether the log shows another past than before.
+    forked: AtomicBool,
+    /// A receipt is on record.
+    settled: Notify,
 }
 
 struct Stream {
@@ -111,13 +135,20 @@ impl Records {
     pub async fn put(&self, uid: &str, facts: Vec<Fact>) -> Result<(), NotOnRecord> {
         let stream = self.stream.get().ok_or(NotOnRecord::NotLeading)?;
         let mut last = None;
+        let ends = facts.iter().any(|fact| matches!(fact.what, What::Receipt(_)));
+        let urgency = if ends { Urgency::Ends } else { Urgency::Begins };
         for fact in facts {
-            last = last.max(Some(self.hand_over(stream, uid, (Urgency::Begins, fact))?));
+            last = last.max(Some(self.hand_over(stream, uid, (urgency, fact))?));
         }
         let mut below = stream.heard.below.subscribe();
         let durable = below.wait_for(|below| last.is_none_or(|last| *below > last));
         match timeout(PATIENCE, durable).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => {
+                if ends {
+                    self.settled.notify_one();
+                }
+                Ok(())
+            }
             Ok(Err(_)) | Err(_) => Err(NotOnRecord::Away),
         }
     }
@@ -143,6 +174,9 @@ impl Records {
         if let Some(number) = all.get(uid).and_then(|own| own.get(&fact.id)) {
             return Ok(*number);
         }
+        if urgency == Urgency::Begins && self.forked.load(Ordering::Relaxed) {
+            return Err(NotOnRecord::Forked);
+        }
         // While nothing is acknowledged, nothing is begun: what waits here would be on record of what never happened.
         if urgency == Urgency::Begins && *stream.heard.away.borrow() {
             return Err(NotOnRecord::Away);
@@ -156,6 +190,16 @@ impl Records {
     /// Whether the log takes nothing now.
     pub fn are_away(&self) -> bool {
         self.stream.get().is_none_or(|stream| *stream.heard.away.borrow())
+    }
+
+    /// Whether the log shows another past than before: nothing is opened then.
+    pub fn forks(&self, forked: bool) {
+        self.forked.store(forked, Ordering::Relaxed);
+    }
+
+    /// Returns when a receipt came on record.
+    pub async fn has_settled(&self) {
+        self.settled.notified().await;
     }
 
     /// Forgets a request or a grant that is over.

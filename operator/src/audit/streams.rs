@@ -1,4 +1,4 @@
-//! What the audit log has of a grant: asked over its read port, by mutual TLS, under the name that its certificate has.
+//! What the audit log has: asked over its read port, by mutual TLS, under the name that its certificate has.
 
 use std::time::Duration;
 
@@ -6,18 +6,21 @@ use crds::admission::LOG;
 use reqwest::{Client, StatusCode, redirect, retry};
 use rustls::ClientConfig;
 use serde::Deserialize;
+use tlog::{Note, TileName};
 use tokio::net::lookup_host;
 
 use crate::clock::now;
-use crate::context::Context;
+use crate::config::Config;
+use crate::pki::authority::Authority;
 use crate::pki::log::server_name;
+use crate::pki::operator::{Identity, IdentityError};
 use access::PORT_LOG_READ;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The longest answer, in bytes. A grant has few streams: one for each pod.
-const LONGEST: usize = 256 * 1024;
+/// The longest answer, in bytes: a bundle of 256 records of the longest kind, which is read once.
+const LONGEST: usize = 17 << 20;
 
 /// A stream as the log has it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -40,7 +43,7 @@ struct Answer {
 pub enum CannotAsk {
     /// The operator's certificate.
     #[error("the operator has no certificate")]
-    Identity(#[source] crate::pki::operator::IdentityError),
+    Identity(#[source] IdentityError),
     /// Its Service.
     #[error("the audit log's Service has no address")]
     Name(#[source] std::io::Error),
@@ -55,41 +58,74 @@ pub enum CannotAsk {
     Answer,
 }
 
-/// All streams of a grant that the log knows.
-pub async fn of_grant(context: &Context, uid: &str) -> Result<Vec<StreamSeen>, CannotAsk> {
-    let internal = &context.authorities.internal;
-    let name = server_name(internal);
-    let tls = context.identity.client(internal, now()).map_err(CannotAsk::Identity)?;
-    let service = format!("{LOG}.{}.svc", context.config.namespace);
-    let mut addresses = lookup_host((service, PORT_LOG_READ)).await.map_err(CannotAsk::Name)?;
-    let address = addresses.next().ok_or_else(|| CannotAsk::Name(std::io::ErrorKind::NotFound.into()))?;
-    let http = Client::builder()
-        .tls_backend_preconfigured(ClientConfig::clone(&tls))
-        .https_only(true)
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .resolve(&name, address)
-        .timeout(PATIENCE)
-        .build()
-        .map_err(CannotAsk::Unreachable)?;
-    let asked = http.get(format!("https://{name}:{PORT_LOG_READ}/v1/grants/{uid}")).send().await;
-    let mut response = asked.map_err(|error| CannotAsk::Unreachable(error.without_url()))?;
-    match response.status() {
-        StatusCode::OK => {}
-        // Nothing of it is there.
-        StatusCode::NOT_FOUND => return Ok(Vec::new()),
-        status => return Err(CannotAsk::Refused(status)),
+/// The way to the log's read port, for one question each.
+pub struct Reader<'a> {
+    config: &'a Config,
+    internal: &'a Authority,
+    identity: &'a Identity,
+}
+
+impl<'a> Reader<'a> {
+    /// Who asks, and where.
+    pub fn new(config: &'a Config, internal: &'a Authority, identity: &'a Identity) -> Self {
+        Self { config, internal, identity }
     }
-    let mut body = Vec::new();
-    while let Some(chunk) =
-        response.chunk().await.map_err(|error| CannotAsk::Unreachable(error.without_url()))?
-    {
-        body.extend_from_slice(&chunk);
-        if body.len() > LONGEST {
-            return Err(CannotAsk::Answer);
+
+    /// All streams of a grant that the log knows.
+    pub async fn streams(&self, uid: &str) -> Result<Vec<StreamSeen>, CannotAsk> {
+        match self.get(&format!("v1/grants/{uid}")).await? {
+            Some(body) => {
+                let answer: Answer = serde_json::from_slice(&body).map_err(|_| CannotAsk::Answer)?;
+                Ok(answer.streams)
+            }
+            // Nothing of it is there.
+            None => Ok(Vec::new()),
         }
     }
-    let answer: Answer = serde_json::from_slice(&body).map_err(|_| CannotAsk::Answer)?;
-    Ok(answer.streams)
+
+    /// The newest checkpoint, as the log signed it.
+    pub async fn note(&self) -> Result<Note, CannotAsk> {
+        let body = self.get("checkpoint").await?.ok_or(CannotAsk::Answer)?;
+        String::from_utf8(body).ok().and_then(|text| text.parse().ok()).ok_or(CannotAsk::Answer)
+    }
+
+    /// A file of the tree.
+    pub async fn tile(&self, name: TileName) -> Result<Vec<u8>, CannotAsk> {
+        self.get(&name.to_string()).await?.ok_or(CannotAsk::Answer)
+    }
+
+    /// `None`: the log has no such thing.
+    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, CannotAsk> {
+        let name = server_name(self.internal);
+        let tls = self.identity.client(self.internal, now()).map_err(CannotAsk::Identity)?;
+        let service = format!("{LOG}.{}.svc", self.config.namespace);
+        let mut addresses = lookup_host((service, PORT_LOG_READ)).await.map_err(CannotAsk::Name)?;
+        let address = addresses.next().ok_or_else(|| CannotAsk::Name(std::io::ErrorKind::NotFound.into()))?;
+        let http = Client::builder()
+            .tls_backend_preconfigured(ClientConfig::clone(&tls))
+            .https_only(true)
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .resolve(&name, address)
+            .timeout(PATIENCE)
+            .build()
+            .map_err(CannotAsk::Unreachable)?;
+        let unreachable = |error: reqwest::Error| CannotAsk::Unreachable(error.without_url());
+        let asked = http.get(format!("https://{name}:{PORT_LOG_READ}/{path}")).send().await;
+        let mut response = asked.map_err(unreachable)?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(CannotAsk::Refused(status)),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST {
+                return Err(CannotAsk::Answer);
+            }
+        }
+        Ok(Some(body))
+    }
 }

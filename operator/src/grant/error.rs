@@ -74,7 +74,7 @@ impl GrantError {
             Self::PullSecret(PullSecretError::Missing { .. } | PullSecretError::Unfit { .. }) => {
                 Some(Because::new(Reason::ImageMissing, chain(self)))
             }
-            Self::NotOnRecord(_) => Some(Because::new(Reason::AuditUnavailable, chain(self))),
+            Self::NotOnRecord(why) => Some(Because::new(why.reason(), chain(self))),
             Self::PullSecret(PullSecretError::Write { .. }) | Self::Apply(..) => {
                 Some(Because::new(Reason::NotApplied, chain(self)))
             }

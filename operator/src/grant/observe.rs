@@ -17,7 +17,7 @@ use super::proxy::{Proxy, read_report};
 use super::{plan, rules};
 use crate::admission::{self, Admission};
 use crate::api::{Metadata, Namespaced};
-use crate::audit::streams::{StreamSeen, of_grant};
+use crate::audit::streams::{Reader, StreamSeen};
 use crate::context::Context;
 use crate::pki;
 
@@ -95,7 +95,8 @@ async fn streams(context: &Context, grant: &AccessGrant, pod: &Known<Option<Pod>
     if !ends || !pod.is_absent() || context.records.are_away() {
         return Known::Unknown;
     }
-    match of_grant(context, &grant.uid().unwrap_or_default()).await {
+    let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
+    match reader.streams(&grant.uid().unwrap_or_default()).await {
         Ok(streams) => Known::Seen(streams),
         Err(error) => {
             tracing::warn!(error = %access::chain(&error), "nobody knows what the audit log has of a grant");

@@ -1,7 +1,8 @@
 //! What the audit log is given, as Secrets of the operator's namespace: its certificate, made anew long before it ends and whenever an
-//! authority takes the place of another; and the key that encrypts the keys of texts, which is made once and never changes.
+//! authority takes the place of another; and the key that encrypts the keys of texts, which is made once and never changes. Beside them the
+//! key by which the operator signs what it sees of the log.
 //!
-//! Nobody owns the second: without it no text that is on record can be read again, and the log's volume outlives an uninstallation too.
+//! Nobody owns the keys: without the first no text that is on record can be read again, and the log's volume outlives an uninstallation too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use access::chain;
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use crds::admission::{LOG_IDENTITY, LOG_KEYS};
+use crds::admission::{LOG_IDENTITY, LOG_KEYS, LOG_WITNESS};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -48,6 +49,9 @@ const DIGITS: usize = 16;
 /// The file of keys in that Secret.
 const KEYS: &str = "keys";
 
+/// The file in the witness's Secret: the base64 of 32 bytes.
+pub const SEED: &str = "seed";
+
 /// By which name a proxy that knows this authority calls the log. Each authority has its own, so that both meet a certificate that they
 /// trust while one takes the place of the other.
 pub fn server_name(internal: &Authority) -> String {
@@ -82,9 +86,11 @@ pub async fn keep(
         let name = name.to_owned();
         move |source| SecretError::Api { doing, name, source }
     };
-    if secrets.get_opt(LOG_KEYS).await.map_err(api("read", LOG_KEYS))?.is_none() {
-        let keys = named(LOG_KEYS, keys()?);
-        made(secrets.create(&PostParams::default(), &keys).await).map_err(api("create", LOG_KEYS))?;
+    for (name, file) in [(LOG_KEYS, KEYS), (LOG_WITNESS, SEED)] {
+        if secrets.get_opt(name).await.map_err(api("read", name))?.is_none() {
+            let key = named(name, key(file)?);
+            made(secrets.create(&PostParams::default(), &key).await).map_err(api("create", name))?;
+        }
     }
     match secrets.get_opt(LOG_IDENTITY).await.map_err(api("read", LOG_IDENTITY))? {
         Some(mut secret) => {
@@ -124,11 +130,11 @@ fn named(name: &str, data: Data) -> Secret {
 }
 
 /// One key of 32 bytes, as `keyhole-log` reads it.
-fn keys() -> Result<Data, SecretError> {
-    let mut key = [0; 32];
-    rand::fill(&mut key).map_err(|_| SecretError::Random)?;
-    let line = format!("{}\n", STANDARD.encode(key));
-    Ok(BTreeMap::from([(KEYS.to_owned(), ByteString(line.into_bytes()))]))
+fn key(file: &str) -> Result<Data, SecretError> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(|_| SecretError::Random)?;
+    let line = format!("{}\n", STANDARD.encode(bytes));
+    Ok(BTreeMap::from([(file.to_owned(), ByteString(line.into_bytes()))]))
 }
 
 /// Everybody who may write: those who know either authority.
@@ -251,7 +257,7 @@ mod tests {
     #[test]
     fn a_key_that_encrypts_keys_is_32_random_bytes_in_a_line() {
         let line = |data: Data| String::from_utf8(data[KEYS].0.clone()).unwrap();
-        let (one, other) = (line(keys().unwrap()), line(keys().unwrap()));
+        let (one, other) = (line(key(KEYS).unwrap()), line(key(KEYS).unwrap()));
         assert_ne!(one, other);
         assert_eq!(STANDARD.decode(one.strip_suffix('\n').unwrap()).unwrap().len(), 32);
     }

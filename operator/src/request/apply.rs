@@ -1,7 +1,7 @@
 //! Obeys a plan: the status, then the grant. Decides nothing.
 
 use access::chain;
-use crds::{AccessApproval, AccessGrant, AccessRequest, ConditionType};
+use crds::{AccessApproval, AccessGrant, AccessRequest, Because, ConditionType};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
@@ -62,7 +62,7 @@ async fn put(
 ) -> Result<(), RequestError> {
     let Err(error) = context.records.put(uid, facts).await else { return Ok(()) };
     let mut waits = before.clone();
-    waits.status = Some(unrecorded(before, chain(&error), now()));
+    waits.status = Some(unrecorded(before, Because::new(error.reason(), chain(&error)), now()));
     if waits.status != before.status {
         // A conflict, too: somebody else wrote it, and it is looked at again.
         let written = api.replace_status(&before.name_any(), &PostParams::default(), &waits).await;

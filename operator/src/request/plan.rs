@@ -142,9 +142,9 @@ fn facts(
 }
 
 /// The status of a request that is not decided, because the decision could not be put on record.
-pub fn unrecorded(request: &AccessRequest, why: String, now: Timestamp) -> AccessRequestStatus {
+pub fn unrecorded(request: &AccessRequest, why: Because, now: Timestamp) -> AccessRequestStatus {
     let mut status = request.status.clone().unwrap_or_default();
-    approved(&mut status, request, (false, Because::new(Reason::AuditUnavailable, why)), now);
+    approved(&mut status, request, (false, why), now);
     status
 }
 

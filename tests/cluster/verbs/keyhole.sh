@@ -1,6 +1,7 @@
 # bed keyhole install [ARGS]             the chart of this checkout, installed as a platform team would, or upgraded; ARGS are for helm
 # bed keyhole uninstall                  takes it away; its namespace stays, for the chart did not make it
 # bed keyhole test                       `helm test`, and what its pod said when it fails
+# bed keyhole record                     whatever can be read of the audit log's volume; only on the test bed's own node
 #
 # Needs Vault (bed vault up) and, in the cluster's image store (bed image import), the images that images/build.sh made.
 # KEYHOLE_CLI: the built kubectl-keyhole.
@@ -60,5 +61,6 @@ case ${1:-} in
   install) shift; install "$@" ;;
   uninstall) uninstall ;;
   test) check ;;
+  record) find "$CLUSTER_DIR/audit" -type f -exec cat {} + | LC_ALL=C tr -cd '[:print:]\n' ;;
   *) misused ;;
 esac

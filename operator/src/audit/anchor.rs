@@ -1,0 +1,214 @@
+//! What the witness has seen of the audit log, as it is kept in a ConfigMap: the log's keys, the newest checkpoint with the witness's
+//! signature, and those before it. Whether another one grew out of it is decided here. Pure.
+
+use std::collections::BTreeMap;
+
+use tlog::{Checkpoint, Hash, Note, VerifierKey, verify_consistency};
+
+/// How many checkpoints are kept.
+const KEPT: usize = 100;
+
+/// The log's keys, one in each line.
+const KEYS: &str = "log.vkeys";
+/// The newest checkpoint, as the log reads it at its start.
+const CHECKPOINT: &str = "checkpoint";
+/// Those before it, the newest first.
+const HISTORY: &str = "history";
+/// Whom to trust, as `kubectl keyhole audit verify --policy` reads it (C2SP tlog-policy).
+const POLICY: &str = "policy";
+
+/// What stands between two notes of the history.
+const BETWEEN: &str = "---\n";
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anchor {
+    /// The log's keys, as they were met first.
+    pub keys: Vec<VerifierKey>,
+    /// The newest checkpoint.
+    pub checkpoint: Checkpoint,
+    /// That checkpoint with its signatures, and those before it, the newest first.
+    pub notes: Vec<String>,
+}
+
+/// What is no growth. Each means that the log, or whoever stands in its place, shows another past than before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Forked {
+    /// What the ConfigMap holds is not understood.
+    #[error("ConfigMap keyhole-log-anchor does not hold what this operator wrote there")]
+    Anchor,
+    /// Nobody whom we know signed it.
+    #[error("the audit log's checkpoint is not signed by the key that it had when it was met first")]
+    Unsigned,
+    /// It is another one.
+    #[error("the audit log is now {0}, and was another one")]
+    Other(String),
+    /// It has less than before.
+    #[error("the audit log has {now} records, and had {before}")]
+    Smaller {
+        /// How many it has.
+        now: u64,
+        /// How many it had.
+        before: u64,
+    },
+    /// It has something else than before.
+    #[error(
+        "the audit log's records are not those that it had: its tree of {now} has not grown out of that of {before}"
+    )]
+    Rewritten {
+        /// How many it has.
+        now: u64,
+        /// How many it had.
+        before: u64,
+    },
+}
+
+impl Anchor {
+    /// From the data of the ConfigMap.
+    pub fn read(data: &BTreeMap<String, String>) -> Result<Self, Forked> {
+        let part = |name: &str| data.get(name).map(String::as_str).ok_or(Forked::Anchor);
+        let keys: Vec<VerifierKey> =
+            part(KEYS)?.lines().map(str::parse).collect::<Result<_, _>>().map_err(|_| Forked::Anchor)?;
+        let newest = part(CHECKPOINT)?.to_owned();
+        let older = part(HISTORY)?.split(BETWEEN).filter(|note| !note.is_empty()).map(str::to_owned);
+        let note: Note = newest.parse().map_err(|_| Forked::Anchor)?;
+        let checkpoint = note.text().parse().map_err(|_| Forked::Anchor)?;
+        Ok(Self { keys, checkpoint, notes: [newest].into_iter().chain(older).collect() })
+    }
+
+    /// The data of the ConfigMap. `witness`: the key by which the notes are signed besides.
+    pub fn write(&self, witness: &VerifierKey) -> BTreeMap<String, String> {
+        let lines: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
+        let logs: String = lines.iter().map(|key| format!("log {key}\n")).collect();
+        let policy = format!("{logs}witness operator {witness}\nquorum operator\n");
+        let (newest, older) = self
+            .notes
+            .split_first()
+            .map_or((String::new(), &[][..]), |(newest, older)| (newest.clone(), older));
+        let entries = [
+            (KEYS, lines.join("\n")),
+            (CHECKPOINT, newest),
+            (HISTORY, older.join(BETWEEN)),
+            (POLICY, policy),
+        ];
+        entries.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
+    }
+
+    /// The same, with a newer note.
+    pub fn grown(mut self, checkpoint: Checkpoint, note: String) -> Self {
+        self.checkpoint = checkpoint;
+        self.notes.insert(0, note);
+        self.notes.truncate(KEPT);
+        self
+    }
+}
+
+/// A checkpoint that is signed by one of these keys.
+pub fn signed(note: &Note, keys: &[VerifierKey]) -> Result<Checkpoint, Forked> {
+    let checkpoint: Checkpoint = note.text().parse().map_err(|_| Forked::Unsigned)?;
+    if keys.iter().all(|key| *key.name() != checkpoint.origin) {
+        return Err(Forked::Other(checkpoint.origin.to_string()));
+    }
+    note.verify(keys).map_err(|_| Forked::Unsigned)?;
+    Ok(checkpoint)
+}
+
+/// Whether the newer one can have grown out of the older, as far as their sizes tell.
+pub fn is_longer(old: &Checkpoint, new: &Checkpoint) -> Result<(), Forked> {
+    if new.origin != old.origin {
+        return Err(Forked::Other(new.origin.to_string()));
+    }
+    if new.size < old.size { Err(Forked::Smaller { now: new.size, before: old.size }) } else { Ok(()) }
+}
+
+/// Whether it has grown out of it, as the proof shows.
+pub fn has_grown(old: &Checkpoint, new: &Checkpoint, proof: &[Hash]) -> Result<(), Forked> {
+    is_longer(old, new)?;
+    verify_consistency((old.size, old.root), (new.size, new.root), proof)
+        .map_err(|_| Forked::Rewritten { now: new.size, before: old.size })
+}
+
+/// A policy that nobody could read would be no help.
+#[cfg(test)]
+fn trusts(data: &BTreeMap<String, String>) -> bool {
+    let policy: tlog::Policy = data[POLICY].parse().unwrap();
+    policy.check(&data[CHECKPOINT]).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tlog::{Algorithm, Range, Signer, consistency};
+
+    use super::*;
+
+    const LOG: &str = "keyhole.internal/log/0123456789abcdef";
+
+    fn signer(name: &str, algorithm: Algorithm, seed: u8) -> Signer {
+        Signer::new(name.parse().unwrap(), algorithm, &[seed; 32]).unwrap()
+    }
+
+    /// A tree of so many leaves, which say `what`: its checkpoint, and all its nodes.
+    fn tree(size: u64, what: &str) -> (Checkpoint, BTreeMap<tlog::Place, Hash>) {
+        let (mut range, mut nodes) = (Range::default(), BTreeMap::new());
+        for leaf in 0..size {
+            let hash = Hash::of_leaf(format!("{what} {leaf}").as_bytes());
+            range.push(hash, |place, hash| _ = nodes.insert(place, hash)).unwrap();
+        }
+        (Checkpoint { origin: LOG.parse().unwrap(), size, root: range.root() }, nodes)
+    }
+
+    #[test]
+    fn a_log_that_grows_is_taken_and_one_with_another_past_is_not() {
+        let ((old, _), (new, nodes)) = (tree(5, "record"), tree(300, "record"));
+        let proof = consistency(5, 300, |place| Ok::<_, ()>(nodes[&place])).unwrap();
+        assert_eq!(has_grown(&old, &new, &proof), Ok(()));
+        let (other, _) = tree(5, "another record");
+        assert_eq!(has_grown(&other, &new, &proof), Err(Forked::Rewritten { now: 300, before: 5 }));
+        assert_eq!(has_grown(&new, &old, &[]), Err(Forked::Smaller { now: 5, before: 300 }));
+        let (same, _) = tree(300, "another record");
+        assert_eq!(has_grown(&new, &same, &[]), Err(Forked::Rewritten { now: 300, before: 300 }));
+        assert_eq!(has_grown(&new, &new, &[]), Ok(()));
+        let elsewhere = Checkpoint { origin: "keyhole.internal/log/2".parse().unwrap(), ..new.clone() };
+        assert!(matches!(has_grown(&old, &elsewhere, &proof), Err(Forked::Other(_))));
+    }
+
+    #[test]
+    fn a_checkpoint_counts_by_the_key_that_was_met_first() {
+        let (own, other) = (signer(LOG, Algorithm::Ed25519, 1), signer(LOG, Algorithm::Ed25519, 2));
+        let (checkpoint, _) = tree(7, "record");
+        let note = |signer: &Signer| checkpoint.signed([signer], 0).unwrap();
+        let keys = [own.verifier().clone()];
+        assert_eq!(signed(&note(&own), &keys), Ok(checkpoint.clone()));
+        assert_eq!(signed(&note(&other), &keys), Err(Forked::Unsigned));
+        let name = "keyhole.internal/log/2";
+        let elsewhere = Checkpoint { origin: name.parse().unwrap(), ..checkpoint.clone() };
+        let theirs = elsewhere.signed([&signer(name, Algorithm::Ed25519, 1)], 0).unwrap();
+        assert_eq!(signed(&theirs, &keys), Err(Forked::Other(name.into())));
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again_and_trusted_by_its_own_policy() {
+        let log = signer(LOG, Algorithm::Ed25519, 1);
+        let witness = signer("keyhole.internal/witness", Algorithm::Cosignature, 3);
+        let note = |size| {
+            let (checkpoint, _) = tree(size, "record");
+            let mut note = checkpoint.signed([&log], 0).unwrap();
+            note.add(witness.sign(note.text(), 1_800_000_000));
+            (checkpoint, note.to_string())
+        };
+        let (checkpoint, text) = note(1);
+        let mut anchor = Anchor { keys: vec![log.verifier().clone()], checkpoint, notes: vec![text] };
+        for size in 2..=120 {
+            let (checkpoint, text) = note(size);
+            anchor = anchor.grown(checkpoint, text);
+            let data = anchor.write(witness.verifier());
+            assert!(trusts(&data));
+            assert_eq!(Anchor::read(&data).unwrap(), anchor);
+        }
+        assert_eq!(anchor.notes.len(), KEPT);
+        assert_eq!(anchor.checkpoint.size, 120);
+        let mut broken = anchor.write(witness.verifier());
+        broken.insert(CHECKPOINT.into(), "something else".into());
+        assert_eq!(Anchor::read(&broken), Err(Forked::Anchor));
+    }
+}

@@ -1,0 +1,100 @@
+//! Promise 8 with the real audit log taken away: nothing is seen and nothing is opened that is not on record; what ends, ends.
+//!
+//! One thing after another: the log is taken away from everybody.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use harness::faults::ALONE;
+use harness::grant::{all_proved, approval, lease_proved};
+use harness::wait::{Look, until};
+use harness::{Cluster, OpenGrant, Person, TestDatabase};
+
+/// Name of the log's pod.
+const LOG: &str = "keyhole-log-0";
+
+/// What a client reads whose statement is not on record.
+const NOT_ON_RECORD: &str = "could not be put on record";
+
+/// How soon it goes on once the log does: the proxies try to reach it five times a second, and a busy machine is slow.
+const GOES_ON: Duration = Duration::from_secs(10);
+
+async fn opened(cluster: &Cluster) -> anyhow::Result<(TestDatabase, [Person; 2], OpenGrant)> {
+    let orders = cluster.orders().await?;
+    let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+    let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+    Ok((orders, [requester, approver], grant))
+}
+
+#[tokio::test]
+async fn while_the_log_is_frozen_nothing_is_seen_and_nothing_opened_and_both_go_on_after()
+-> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("log-frozen").await?;
+    cluster
+        .told(async {
+            let (orders, [requester, approver], grant) = opened(&cluster).await?;
+            let mut session = requester.connects(&grant).await?;
+            session.reads("SELECT COUNT(*) FROM orders").await?;
+            cluster.pod_fault(&cluster.bed.system, LOG, "freeze").await?;
+            let frozen = async {
+                // A row, metadata, an error of the server, and a refusal of the gate.
+                for sql in [
+                    "SELECT 'seen'",
+                    "SHOW TABLES",
+                    "SELECT 1 FROM not_there",
+                    "DELETE FROM orders WHERE id = 1",
+                ] {
+                    session.sends(&format!("{sql};\n")).await?;
+                    session.is_cut(NOT_ON_RECORD, Duration::from_secs(20)).await?;
+                }
+                requester.applies(&orders.request("unrecorded", "30m")).await?;
+                cluster.awaits_condition("unrecorded", "Approved", "AuditUnavailable").await
+            }
+            .await;
+            // Also after a failure: every other test needs it.
+            cluster.pod_fault(&cluster.bed.system, LOG, "thaw").await?;
+            frozen?;
+            until("statements to be on record again", GOES_ON, || async {
+                let asked = requester.runs(&grant, "SELECT 1").await?;
+                Ok(if asked.code == Some(0) { Look::Found(()) } else { Look::NotYet(asked.err) })
+            })
+            .await?;
+            // Whatever had leaked would stand before this row.
+            let rows = session.reads("SELECT 7").await?;
+            ensure!(rows == ["7"], "something was seen: {rows:?}");
+            let request = cluster.awaits_terms("unrecorded").await?;
+            cluster.awaits_condition("unrecorded", "Approved", "WaitingForApproval").await?;
+            approver.applies(&approval(&request, "approver")?).await?;
+            cluster.revokes(&approver, &grant).await?;
+            all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn with_the_log_gone_a_grant_is_cut_and_shut_and_called_ended_when_the_log_is_back()
+-> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("log-gone").await?;
+    cluster
+        .told(async {
+            let (orders, [requester, approver], grant) = opened(&cluster).await?;
+            let mut session = requester.connects(&grant).await?;
+            session.reads("SELECT COUNT(*) FROM orders").await?;
+            cluster.log(false).await?;
+            let gone = async {
+                cluster.revokes(&approver, &grant).await?;
+                ensure!(session.is_over().await, "the session outlived its revocation");
+                cluster.awaits_open_item(&grant, "record", "the audit log does not answer").await?;
+                let users = orders.lease_users().await?;
+                ensure!(users.is_empty(), "database users are left: {users:?}");
+                anyhow::Ok(())
+            }
+            .await;
+            cluster.log(true).await?;
+            gone?;
+            lease_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)
+        })
+        .await
+}
