@@ -94,8 +94,8 @@ pub struct Grant {
     pub vault: VaultAccess,
     /// Who keeps the accessor.
     pub custody: Custody,
-    /// Where everything goes on record; `None`: it is only counted.
-    pub audit: Option<AuditLog>,
+    /// Where everything goes on record.
+    pub audit: AuditLog,
 }
 
 /// The log that a proxy writes to.

@@ -3,7 +3,7 @@
 //!
 //! It reads them and nothing else: what they are good for is found out by who uses them.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -17,8 +17,8 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 pub struct IdentityFiles {
     /// For clients.
     pub serving: ServingIdentity,
-    /// The authority of the operator's certificate, PEM. `None`: nobody may call the status port.
-    pub internal_ca_pem: Option<Vec<u8>>,
+    /// The authority of the operator's certificate and the audit log's, PEM.
+    pub internal_ca_pem: Vec<u8>,
 }
 
 /// A file that is missing or can't be read.
@@ -35,11 +35,7 @@ pub fn load(folder: &Path) -> Result<IdentityFiles, LoadIdentityError> {
         let path = folder.join(name);
         read(&path).map_err(|source| LoadIdentityError { path, source })
     };
-    let internal_ca_pem = match file("internal-ca.crt") {
-        Ok(pem) => Some(pem.to_vec()),
-        Err(error) if error.source.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
+    let internal_ca_pem = file("internal-ca.crt")?.to_vec();
     let serving = ServingIdentity {
         certificate_pem: file("tls.crt")?.to_vec(),
         key_pem: file("tls.key")?,
@@ -70,20 +66,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_internal_authority_may_be_missing() {
+    fn none_of_them_may_be_missing() {
         let all = ["tls.crt", "tls.key", "session-ca.crt", "internal-ca.crt"];
-        for missing in &all[..3] {
-            let rest: Vec<_> = all.into_iter().filter(|name| name != missing).collect();
+        for missing in all {
+            let rest: Vec<_> = all.into_iter().filter(|name| *name != missing).collect();
             assert!(load(folder(&rest).path()).is_err(), "{missing}");
         }
-        assert!(load(folder(&all[..3]).path()).unwrap().internal_ca_pem.is_none());
-        assert!(load(folder(&all).path()).unwrap().internal_ca_pem.is_some());
-    }
-
-    #[test]
-    fn an_internal_authority_that_cannot_be_read_is_not_taken_for_absent() {
-        let folder = folder(&["tls.crt", "tls.key", "session-ca.crt"]);
-        std::fs::create_dir(folder.path().join("internal-ca.crt")).unwrap();
-        assert!(load(folder.path()).is_err());
+        assert_eq!(load(folder(&all).path()).unwrap().internal_ca_pem, b"internal-ca.crt");
     }
 }

@@ -35,6 +35,12 @@ pub enum BadGrantFile {
         /// What may stand there.
         expected: &'static str,
     },
+    /// No audit log.
+    #[error(
+        "it names no audit log, and nothing is read off the record: add `\"audit\": {{\"address\": \"HOST:7446\", \"serverName\": \
+         \"NAME IN THE LOG'S CERTIFICATE\"}}`"
+    )]
+    NoAudit,
     /// Host or port.
     #[error("its database address is wrong")]
     Address(#[source] BadServerAddress),
@@ -72,7 +78,7 @@ pub fn read(json: &[u8]) -> Result<Grant, BadGrantFile> {
             CustodyFile::Operator {} => Custody::Operator,
             CustodyFile::File { path } => Custody::File(path),
         },
-        audit: audit.map(audit::read).transpose()?,
+        audit: audit::read(audit.ok_or(BadGrantFile::NoAudit)?)?,
     })
 }
 
@@ -94,7 +100,7 @@ pub fn write(grant: &Grant) -> Vec<u8> {
             Custody::Operator => CustodyFile::Operator {},
             Custody::File(path) => CustodyFile::File { path: path.clone() },
         },
-        audit: audit.as_ref().map(audit::write),
+        audit: Some(audit::write(audit)),
     };
     // Strings, numbers and paths made of text: nothing in it can fail to become JSON.
     serde_json::to_vec_pretty(&file).unwrap_or_default()
@@ -392,11 +398,11 @@ mod tests {
                 token_role: "keyhole.shop.orders".into(),
             },
             custody: Custody::Operator,
-            audit: Some(AuditLog {
+            audit: AuditLog {
                 address: "keyhole-log.keyhole.svc:7446".into(),
                 server_name: "log.keyhole.internal".into(),
                 patience_millis: 1_500,
-            }),
+            },
         }
     }
 
@@ -404,6 +410,15 @@ mod tests {
         let mut json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
         change(&mut json);
         format!("{:?}", read(json.to_string().as_bytes()).unwrap_err())
+    }
+
+    #[test]
+    fn a_grant_without_an_audit_log_is_refused_with_the_lines_to_add() {
+        let mut json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
+        json.as_object_mut().unwrap().remove("audit");
+        let error = read(json.to_string().as_bytes()).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains(r#""audit": {"address": "HOST:7446", "serverName""#), "{said}");
     }
 
     #[test]

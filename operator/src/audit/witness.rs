@@ -119,10 +119,14 @@ async fn witness(context: &Context) -> Result<Signer, Unseen> {
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.config.namespace);
     let secret = secrets.get(LOG_WITNESS).await.map_err(Unseen::Api)?;
     let seed = secret.data.as_ref().and_then(|data| data.get(SEED)).ok_or(Unseen::Key)?;
-    let seed = STANDARD.decode(&seed.0).map_err(|_| Unseen::Key)?;
-    let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| Unseen::Key)?;
-    let name = NAME.parse().map_err(|_| Unseen::Key)?;
-    Signer::new(name, Algorithm::Cosignature, seed).map_err(|_| Unseen::Key)
+    signer(&seed.0).ok_or(Unseen::Key)
+}
+
+/// The key from the line that `pki::log` writes.
+fn signer(line: &[u8]) -> Option<Signer> {
+    let seed = STANDARD.decode(line.trim_ascii_end()).ok()?;
+    let seed: &[u8; 32] = seed.as_slice().try_into().ok()?;
+    Signer::new(NAME.parse().ok()?, Algorithm::Cosignature, seed).ok()
 }
 
 /// The keys that the log names in its first records, when it is met first. From then on they are known.
@@ -165,5 +169,18 @@ fn unread(error: NoProof<Unseen>) -> Unseen {
     match error {
         NoProof::Node(unseen) => unseen,
         NoProof::OutOfTree { .. } => Unseen::Files("a tree that cannot be"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_that_is_made_is_the_key_that_is_read() {
+        let data = crate::pki::log::key(SEED).unwrap();
+        let read = signer(&data[SEED].0).unwrap();
+        assert_eq!(read.verifier().name().as_str(), NAME);
+        assert!(signer(b"short").is_none());
     }
 }

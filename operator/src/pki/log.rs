@@ -130,7 +130,7 @@ fn named(name: &str, data: Data) -> Secret {
 }
 
 /// One key of 32 bytes, as `keyhole-log` reads it.
-fn key(file: &str) -> Result<Data, SecretError> {
+pub fn key(file: &str) -> Result<Data, SecretError> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| SecretError::Random)?;
     let line = format!("{}\n", STANDARD.encode(bytes));

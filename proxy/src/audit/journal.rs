@@ -63,7 +63,7 @@ pub trait Keeper: Send {
     /// It takes none now. The number is given to the next record then.
     fn keep(&mut self, number: Number, record: &Record<'_>) -> Result<(), NotRecorded>;
 
-    /// How far it has come. `None`: it keeps nothing.
+    /// How far it has come in the audit log. `None`: it keeps its records elsewhere.
     fn on_record(&self) -> Option<OnRecord> {
         None
     }
@@ -199,13 +199,6 @@ impl Journal {
         Self { kept: Arc::new(Kept { usage, metrics, ending, acknowledged, patience, stream }) }
     }
 
-    /// A stream of which nothing is kept: records are counted.
-    pub fn counting(usage: Arc<UsageMeter>, ending: Ending) -> Self {
-        let acknowledged = Acknowledgements::default();
-        let keeper = Box::new(Counts(acknowledged.clone()));
-        Self::new(usage, ending, acknowledged, keeper)
-    }
-
     /// What is counted of all that goes on record.
     pub fn metrics(&self) -> Metrics {
         self.kept.metrics.clone()
@@ -296,7 +289,7 @@ impl Journal {
         Completeness { taken: stream.next, acknowledged, owed: stream.owed }
     }
 
-    /// How far the stream has come in the log. `None`: there is no log.
+    /// How far the stream has come in the audit log.
     pub fn on_record(&self) -> Option<OnRecord> {
         self.kept.stream().keeper.on_record()
     }
@@ -434,16 +427,6 @@ impl NotRecorded {
             Self::Ended => false,
             Self::Unavailable | Self::Late => true,
         }
-    }
-}
-
-/// Keeps nothing.
-struct Counts(Acknowledgements);
-
-impl Keeper for Counts {
-    fn keep(&mut self, number: Number, _: &Record<'_>) -> Result<(), NotRecorded> {
-        self.0.up_to(number);
-        Ok(())
     }
 }
 

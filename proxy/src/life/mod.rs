@@ -115,10 +115,8 @@ async fn live_on<E: Engine>(setup: Setup<E>) -> (Exit, Report) {
     let ending = Ending::new();
     tokio::spawn(serve_health(health, board.clone()));
     let journal = record::journal(way, &grant, (Arc::clone(&usage), ending.clone()), &board);
-    if let Some(status) = status {
-        let operator = Operator { board: board.clone(), metrics: journal.metrics(), ending: ending.clone() };
-        tokio::spawn(serve_operator(status.listener, status.tls, operator));
-    }
+    let operator = Operator { board: board.clone(), metrics: journal.metrics(), ending: ending.clone() };
+    tokio::spawn(serve_operator(status.listener, status.tls, operator));
     let left = clocks::time_left(&grant, clock::now());
     let deadline = Moment::after(left.clone().unwrap_or_default());
     let life = Life { grant, vault, engine: Arc::new(engine), board, ending, usage, journal, deadline };

@@ -40,8 +40,8 @@ pub enum NoWay {
 
 impl Way {
     /// The way that the grant file names.
-    pub fn new(audit: &AuditLog, grant: &Grant, tls: ClientConfig) -> Result<Self, NoWay> {
-        let AuditLog { address, server_name, patience_millis } = audit;
+    pub fn new(grant: &Grant, tls: ClientConfig) -> Result<Self, NoWay> {
+        let AuditLog { address, server_name, patience_millis } = &grant.audit;
         let name = ServerName::try_from(server_name.clone());
         let server_name = name.map_err(|_| NoWay::Name(server_name.clone()))?;
         let link = Link { address: address.clone(), server_name, tls: recorder::tls(tls) };
@@ -85,14 +85,14 @@ impl Listener for Ear {
     }
 }
 
-/// The stream of this life, begun; or one of which nothing is kept, where there is no log.
+/// The stream of this life, begun.
 pub fn journal(
-    way: Option<Way>,
+    way: Way,
     grant: &Grant,
     (usage, ending): (Arc<UsageMeter>, Ending),
     board: &Board,
 ) -> Journal {
-    let Some(Way { link, stream, patience }) = way else { return Journal::counting(usage, ending) };
+    let Way { link, stream, patience } = way;
     let acknowledged = Acknowledgements::default();
     let ear = Arc::new(Ear { acknowledged: acknowledged.clone(), board: board.clone() });
     let recorder = Recorder::new(stream, ear);
@@ -113,7 +113,7 @@ pub fn journal(
 
 /// The log does not take this proxy's records.
 pub fn unreachable(grant: &Grant) -> Setback {
-    let address = grant.audit.as_ref().map(|audit| audit.address.as_str()).unwrap_or_default();
+    let address = &grant.audit.address;
     let message = format!(
         "the audit log at {address} does not take this proxy's records. Look at its pod, and at the network rules on the way to it"
     );

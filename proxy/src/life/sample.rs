@@ -1,8 +1,8 @@
 //! A grant for unit tests.
 
 use access::{
-    Allowances, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress, Target, TermsDigest,
-    Tls, Used, VaultAccess, VaultLease,
+    Allowances, AuditLog, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress, Target,
+    TermsDigest, Tls, Used, VaultAccess, VaultLease,
 };
 
 /// Half an hour on the orders database.
@@ -40,6 +40,10 @@ pub fn grant() -> Grant {
             token_role: "keyhole.shop.orders".into(),
         },
         custody: Custody::Operator,
-        audit: None,
+        audit: AuditLog {
+            address: "log.example.com:7446".into(),
+            server_name: "log.example.com".into(),
+            patience_millis: 2_000,
+        },
     }
 }

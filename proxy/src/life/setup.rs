@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use access::file::BadGrantFile;
-use access::{AuditLog, Custody, Grant, VaultAccess};
+use access::{Grant, VaultAccess};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use vault::{BadVaultAddress, Vault};
@@ -35,9 +35,9 @@ pub struct Setup<E> {
     /// The kubelet's port.
     pub health: TcpListener,
     /// The operator's port.
-    pub status: Option<Status>,
+    pub status: Status,
     /// The way to the audit log.
-    pub way: Option<Way>,
+    pub way: Way,
 }
 
 /// The operator's port, bound, and its TLS.
@@ -79,12 +79,6 @@ pub enum SetupError {
     /// TLS of the status port.
     #[error("cannot open the status port")]
     Status(#[source] ServingError),
-    /// The grant's custody is the operator's, and no operator could call.
-    #[error("the grant's custody is the operator's, but there is no internal-ca.crt to know it by")]
-    NoOperator,
-    /// There is an audit log, and no authority to know it by.
-    #[error("the grant names an audit log, but there is no internal-ca.crt to know it by")]
-    NoAuthority,
     /// TLS towards the audit log.
     #[error("cannot call the audit log")]
     Caller(#[source] ServingError),
@@ -122,17 +116,10 @@ pub async fn set_up<E: Engine>(args: &Args, grant: Grant) -> Result<Setup<E>, Se
     let vault = Vault::new(address, ca_pem, namespace.as_deref()).map_err(SetupError::Vault)?;
     let engine = E::new(&grant.target).map_err(SetupError::Database)?;
     let listen = |port| listen(SocketAddr::new(args.listen_address, port));
-    let status = match (&internal_ca_pem, &grant.custody) {
-        (None, Custody::Operator) => return Err(SetupError::NoOperator),
-        (None, Custody::File(_)) => None,
-        (Some(ca_pem), Custody::Operator | Custody::File(_)) => {
-            let operator = Callers::of("internal-ca.crt", ca_pem).and_then(Callers::required);
-            let tls = operator.and_then(|operator| serving.tls(operator)).map_err(SetupError::Status)?;
-            Some(Status { listener: listen(args.port_status).await?, tls: Arc::new(tls) })
-        }
-    };
-    let way = grant.audit.as_ref().map(|audit| way(audit, &grant, &serving, internal_ca_pem.as_deref()));
-    let way = way.transpose()?;
+    let operator = Callers::of("internal-ca.crt", &internal_ca_pem).and_then(Callers::required);
+    let tls = operator.and_then(|operator| serving.tls(operator)).map_err(SetupError::Status)?;
+    let status = Status { listener: listen(args.port_status).await?, tls: Arc::new(tls) };
+    let way = way(&grant, &serving, &internal_ca_pem)?;
     let native = args.port_native.unwrap_or(grant.target.engine.native_port());
     let for_clients = |port| {
         let address = SocketAddr::new(args.listen_address, port);
@@ -143,15 +130,9 @@ pub async fn set_up<E: Engine>(args: &Args, grant: Grant) -> Result<Setup<E>, Se
     Ok(Setup { grant, vault, engine, serving, listeners, health, status, way })
 }
 
-fn way(
-    audit: &AuditLog,
-    grant: &Grant,
-    serving: &ServingIdentity,
-    internal_ca_pem: Option<&[u8]>,
-) -> Result<Way, SetupError> {
-    let ca_pem = internal_ca_pem.ok_or(SetupError::NoAuthority)?;
-    let tls = serving.calls("internal-ca.crt", ca_pem).map_err(SetupError::Caller)?;
-    Way::new(audit, grant, tls).map_err(SetupError::Audit)
+fn way(grant: &Grant, serving: &ServingIdentity, internal_ca_pem: &[u8]) -> Result<Way, SetupError> {
+    let tls = serving.calls("internal-ca.crt", internal_ca_pem).map_err(SetupError::Caller)?;
+    Way::new(grant, tls).map_err(SetupError::Audit)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, SetupError> {

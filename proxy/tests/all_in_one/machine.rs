@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use servers::mysql::Database;
-use servers::{Authority, Vault};
+use servers::{AuditLog, Authority, Vault};
 use tempfile::TempDir;
 
 /// Name of the database's auth role, token role and policy.
@@ -21,7 +21,7 @@ pub enum Privileges {
     Writing,
 }
 
-/// Vault and a database.
+/// Vault, a database and an audit log.
 pub struct Machine {
     /// What the proxy and its person have on disk.
     pub folder: TempDir,
@@ -31,15 +31,19 @@ pub struct Machine {
     pub vault: Vault,
     /// The database.
     pub database: Database,
+    /// The audit log.
+    pub log: AuditLog,
 }
 
 impl Machine {
-    /// Starts and sets up both.
+    /// Starts and sets up all three.
     pub fn start(privileges: Privileges) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("keyhole-one-").tempdir()?;
         let internal = Authority::new("internal");
         fs::write(folder.path().join("ca.crt"), &internal.pem)?;
-        let machine = Self { folder, internal, vault: Vault::start(), database: Database::mariadb(&[]) };
+        let log = AuditLog::start(&internal);
+        let (vault, database) = (Vault::start(), Database::mariadb(&[]));
+        let machine = Self { folder, internal, vault, database, log };
         machine.set_up(privileges)?;
         Ok(machine)
     }

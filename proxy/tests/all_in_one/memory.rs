@@ -2,11 +2,13 @@
 //! sessions go on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::{ColumnAccess, ColumnRule, Grant};
 use anyhow::Context;
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts};
+use servers::until;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -106,6 +108,9 @@ fn large() -> Vec<(String, bool)> {
 
 const TOO_LARGE: u16 = 1235;
 
+/// How long it may take until what was freed is given back.
+const GIVEN_BACK: Duration = Duration::from_secs(10);
+
 async fn every_text_again_and_again(bounded: &mut Bounded<'_>) -> anyhow::Result<()> {
     let mut bystander = bounded.connects().await?;
     for (text, passes) in large() {
@@ -129,10 +134,10 @@ async fn every_text_again_and_again(bounded: &mut Bounded<'_>) -> anyhow::Result
         }
         bounded.goes_on(&mut bystander).await.with_context(|| begins.clone())?;
     }
-    // What the texts took was given back.
-    let kept = bounded.proxy.kib("VmRSS")?.saturating_sub(bounded.idle) >> 10;
-    anyhow::ensure!(kept < 16, "{kept} MiB more than in the beginning");
-    Ok(())
+    // What the texts took is given back: on a busy machine, once the last session has ended and the log has acknowledged it.
+    let kept = || bounded.proxy.kib("VmRSS").map_or(u64::MAX, |kib| kib.saturating_sub(bounded.idle) >> 10);
+    until("less than 16 MiB more than in the beginning", GIVEN_BACK, || kept() < 16)
+        .map_err(|error| anyhow::anyhow!("{error}: {} MiB", kept()))
 }
 
 fn rule(table: &str, column: &str) -> ColumnRule {

@@ -6,18 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use record::kinds::proxy::{Decision, End, Outcome, Statement};
 use record::{Head, Record, What};
-use servers::{AuditLog, LOG_NAME, until};
+use servers::{AuditLog, until};
 use tlog::{Bundle, Hash, Holds, Note, TileName};
 
 use crate::machine::{Machine, Privileges};
-use crate::one_proxy::{Proxy, grant};
+use crate::one_proxy::{Proxy, grant, on_log};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn grant_on_record(machine: &Machine, log: &AuditLog) -> anyhow::Result<access::Grant> {
-    let audit =
-        access::AuditLog { address: log.address(), server_name: LOG_NAME.into(), patience_millis: 2_000 };
-    Ok(access::Grant { audit: Some(audit), ..grant(machine, 600)? })
+    Ok(access::Grant { audit: on_log(log), ..grant(machine, 600)? })
 }
 
 /// The records of the tree, as a stranger reads them; each in its place in its stream.

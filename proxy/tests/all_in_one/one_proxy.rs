@@ -14,7 +14,7 @@ use access::{
 };
 use anyhow::Context;
 use jiff::SignedDuration;
-use servers::{Authority, free_port, until};
+use servers::{AuditLog, Authority, LOG_NAME, free_port, until};
 
 use crate::cgroup::Cgroup;
 use crate::machine::{IDENTITY, Machine};
@@ -80,8 +80,13 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
             token_role: IDENTITY.into(),
         },
         custody: Custody::File(machine.path("custody")),
-        audit: None,
+        audit: on_log(&machine.log),
     })
+}
+
+/// That everything goes on record in this log.
+pub fn on_log(log: &AuditLog) -> access::AuditLog {
+    access::AuditLog { address: log.address(), server_name: LOG_NAME.into(), patience_millis: 2_000 }
 }
 
 impl<'a> Proxy<'a> {
@@ -147,10 +152,8 @@ impl<'a> Proxy<'a> {
         let sessions = Authority::new("sessions");
         let session = sessions.session(&access::session_uri(GRANT_UID), -60..3600);
         let serving = machine.internal.peer("grant.proxy.keyhole.internal", &access::proxy_uri(GRANT_UID));
-        if grant.audit.is_some() {
-            fs::write(identity.join("internal-ca.crt"), &machine.internal.pem)?;
-        }
         for (path, pem) in [
+            (identity.join("internal-ca.crt"), &machine.internal.pem),
             (identity.join("session-ca.crt"), &sessions.pem),
             (identity.join("tls.crt"), &serving.0),
             (identity.join("tls.key"), &serving.1),

@@ -21,8 +21,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 
 use access::{
-    Allowances, Budget, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress, StatementLimits,
-    Target, TermsDigest, Tls, Used, VaultAccess, VaultLease, chain,
+    Allowances, AuditLog, Budget, Custody, Engine, Grant, GrantIdentity, Limits, Login, ServerAddress,
+    StatementLimits, Target, TermsDigest, Tls, Used, VaultAccess, VaultLease, chain,
 };
 use keyhole_proxy::credential::Credential;
 use keyhole_proxy::engines::mysql::server::{Dialer, PreflightError, examine};
@@ -218,6 +218,10 @@ fn grant(port: u16) -> Grant {
             token_role: "keyhole.shop.orders".into(),
         },
         custody: Custody::Operator,
-        audit: None,
+        audit: AuditLog {
+            address: "log.example.com:7446".into(),
+            server_name: "log.example.com".into(),
+            patience_millis: 2_000,
+        },
     }
 }

@@ -49,10 +49,10 @@ pub fn grant_file(parent: Parent<'_>, used: Used, log_name: String) -> Result<Gr
             token_role: role,
         },
         custody: Custody::Operator,
-        audit: Some(AuditLog {
+        audit: AuditLog {
             address: audit::address(config),
             server_name: log_name,
             patience_millis: PATIENCE_MILLIS,
-        }),
+        },
     })
 }

@@ -210,7 +210,7 @@ fn the_grant_file_names_the_databases_own_roles_the_deadline_twice_and_what_was_
     assert_eq!(file.vault.token_role, "keyhole.shop.orders");
     assert_eq!(file.vault.namespace.as_deref(), Some("admin/data"));
     assert_eq!(file.seconds_left, 1770);
-    let log = file.audit.as_ref().unwrap();
+    let log = &file.audit;
     assert_eq!(log.address, "keyhole-log.keyhole-system.svc:7446");
     assert_eq!(log.server_name, "log.test");
     assert_eq!(file.expires_at.to_string(), "2026-01-01T12:30:00Z");

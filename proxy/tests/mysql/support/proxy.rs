@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use access::{
-    Allowances, Budget, Custody, Grant, GrantIdentity, Limits, Login, ServerAddress, StatementLimits, Target,
-    TermsDigest, Tls, Used, VaultAccess, VaultLease,
+    Allowances, AuditLog, Budget, Custody, Grant, GrantIdentity, Limits, Login, ServerAddress,
+    StatementLimits, Target, TermsDigest, Tls, Used, VaultAccess, VaultLease,
 };
-use keyhole_proxy::audit::Journal;
+use keyhole_proxy::audit::{Acknowledgements, Journal, Keeper, NotRecorded, Number, Record};
 use keyhole_proxy::credential::Credential;
 use keyhole_proxy::database::LoginProbe;
 use keyhole_proxy::ending::{EndCause, Ending};
@@ -87,7 +87,11 @@ pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
             token_role: "keyhole.shop.orders".into(),
         },
         custody: Custody::Operator,
-        audit: None,
+        audit: AuditLog {
+            address: "127.0.0.1:1".into(),
+            server_name: "log.example.com".into(),
+            patience_millis: 2_000,
+        },
     }
 }
 
@@ -97,6 +101,21 @@ pub fn credential() -> Credential {
 
 pub fn credential_of(user: &str, password: &str) -> Credential {
     Credential { user: user.into(), password: Zeroizing::new(password.as_bytes().to_vec()) }
+}
+
+/// A journal whose records are acknowledged at once and kept nowhere, for what is about something else.
+pub fn kept_nowhere(usage: Arc<UsageMeter>, ending: Ending) -> Journal {
+    let acknowledged = Acknowledgements::default();
+    Journal::new(usage, ending, acknowledged.clone(), Box::new(Nowhere(acknowledged)))
+}
+
+struct Nowhere(Acknowledgements);
+
+impl Keeper for Nowhere {
+    fn keep(&mut self, number: Number, _: &Record<'_>) -> Result<(), NotRecorded> {
+        self.0.up_to(number);
+        Ok(())
+    }
 }
 
 /// The checks before a grant is ready, on a connection that no life knows of.
@@ -127,7 +146,7 @@ impl Proxy {
     /// The same, with another user.
     pub async fn of_user(grant: Grant, credential: Credential) -> Self {
         let server = preflight(&grant, &credential).await.unwrap();
-        Self::with(grant, server, credential, Journal::counting)
+        Self::with(grant, server, credential, kept_nowhere)
     }
 
     /// The same, with a record that is kept.
@@ -138,7 +157,7 @@ impl Proxy {
 
     /// In front of a server that passed preflight, or says so.
     pub async fn before(grant: Grant, server: ServerInfo) -> Self {
-        Self::with(grant, server, credential(), Journal::counting)
+        Self::with(grant, server, credential(), kept_nowhere)
     }
 
     fn with(
