@@ -204,8 +204,13 @@ fn texts_are_erased_by_who_may_after_a_yes() {
 #[test]
 fn a_connection_that_breaks_off_is_made_anew() {
     let cluster = with_policy();
-    // As the log does after a minute, or whatever stands on the way: here in the midst of answers.
-    let (address, connections) = breaking(cluster.log.read_address());
+    assert_eq!(cluster.keyhole("audit copy straight --texts").code, 0);
+    let straight = cluster.around.path().join("straight");
+    let length = |name: &String| fs::metadata(straight.join(name)).unwrap().len();
+    let longest = files(&straight).keys().map(length).max().unwrap();
+    // As the log does after a minute, or whatever stands on the way: here in the midst of answers, none of which is too long for one
+    // connection.
+    let (address, connections) = breaking(cluster.log.read_address(), longest + 10_000);
     let run = cluster.run(cluster.command("audit copy copy --texts").args(["--log-address", &address]));
     assert_eq!(run.code, 0, "{run:?}");
     assert!(connections.load(Ordering::Relaxed) > 1, "nothing was cut");
@@ -213,11 +218,8 @@ fn a_connection_that_breaks_off_is_made_anew() {
     assert!(run.code == 0 && run.out.contains("0 not in this copy"), "{run:?}");
 }
 
-/// How many bytes of answers pass before a connection is cut: enough for any one of the files.
-const PASSES: u64 = 150_000;
-
-/// An address that leads to another one, by connections that are cut; and how many there were.
-fn breaking(to: String) -> (String, Arc<AtomicUsize>) {
+/// An address that leads to another one, by connections that are cut when so many bytes came back; and how many there were.
+fn breaking(to: String, passes: u64) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let counted = Arc::new(AtomicUsize::new(0));
@@ -229,7 +231,7 @@ fn breaking(to: String) -> (String, Arc<AtomicUsize>) {
             let (mut asks, mut to_far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
             thread::spawn(move || std::io::copy(&mut asks, &mut to_far));
             thread::spawn(move || {
-                let _ = std::io::copy(&mut (&far).take(PASSES), &mut near);
+                let _ = std::io::copy(&mut (&far).take(passes), &mut near);
                 let _ = near.shutdown(Shutdown::Both);
                 let _ = far.shutdown(Shutdown::Both);
             });
