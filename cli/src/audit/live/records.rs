@@ -1,12 +1,18 @@
 //! Records as the log finds them, page by page.
 
 use std::collections::VecDeque;
+use std::thread::sleep;
+use std::time::Duration;
 
 use record::Record;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Call, Live, LiveError};
+
+/// How often the last page is asked for again where the log's index is behind, and how long after.
+const AGAIN: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// One page of an answer.
 #[derive(Deserialize)]
@@ -69,14 +75,27 @@ impl<'l> Pages<'l> {
         Seen { complete: self.seen.complete && self.page.is_empty(), ..self.seen }
     }
 
+    /// A page; where the log's index is a moment behind, the page of a moment later.
+    fn page(&self, call: &Call) -> Result<Page, LiveError> {
+        let mut left = AGAIN;
+        loop {
+            let page: Page = self.live.ask(call.clone())?.json()?;
+            if page.next.is_some() || page.indexed >= page.size || left == 0 {
+                return Ok(page);
+            }
+            left = left.saturating_sub(1);
+            sleep(PAUSE);
+        }
+    }
+
     fn turn(&mut self) -> Result<bool, LiveError> {
         if self.is_begun && self.next.is_none() {
             return Ok(false);
         }
         let mut question = self.question.clone();
         question.extend(self.next.map(|next| ("after", next.to_string())));
-        let page: Page = self.live.ask(Call::with(&self.path, &question))?.json()?;
-        let Page { records, next, indexed, size, complete } = page;
+        let Page { records, next, indexed, size, complete } =
+            self.page(&Call::with(&self.path, &question))?;
         // A log that gives the same place again would be asked for ever.
         if next.is_some() && next <= self.next {
             return Err(LiveError::Stuck);
