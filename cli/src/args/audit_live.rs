@@ -127,11 +127,12 @@ fn kinds() -> PossibleValuesParser {
 Examples:
   kubectl keyhole audit policy > keyhole.policy
 
-It prints a C2SP tlog-policy with the keys that sign the log at this moment. They are the log's own word, taken from its records, and the \
-log is known by Keyhole's internal authority, which the operator hands over through the API server: this is as trustworthy as cluster and \
-log are now, and no more. So take it once, early, keep it apart from the copies, and compare it with what others \
-have: from then on every copy is held to that log, whoever runs the cluster later. A policy \
-that is fetched together with the copy it is to judge proves nothing about it. There is no witness in it: add those that you trust.")]
+It prints a C2SP tlog-policy: the log's keys, the operator's as its witness, and that a checkpoint counts only when the witness has signed \
+it. They are the operator's word: it keeps the keys that the log had when it met it first, in ConfigMap keyhole-log-anchor. So they are as \
+trustworthy as operator, API server and log are now, and no more. Take them once, early, keep them apart from the copies, and compare them \
+with what others have: from then on every copy is held to that log, whoever runs the cluster later. A policy that is fetched together \
+with the copy it is to judge proves nothing about it. Before the operator has signed anything, the keys are the log's own word, and \
+there is no witness in the policy.")]
 pub struct AuditPolicyArgs {
     /// The cluster's log.
     #[command(flatten)]

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use access::AuditorTask;
 use record::texts::Texts as TextsFile;
-use tlog::{Bundle, Checkpoint, Holds, Note, Tile, TileName, WIDTH};
+use tlog::{Bundle, Checkpoint, Holds, Tile, TileName, WIDTH};
 
-use super::live::{Live, LiveFiles};
+use super::live::{Live, LiveFiles, parsed};
 use super::log::LogError;
 use super::progress::MovingLine;
 use super::{code, number};
@@ -29,7 +29,8 @@ pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
     let files = LiveFiles::new(live, texts);
     let note =
         files.file(CHECKPOINT)?.ok_or_else(|| LogError::Copy("the log has no checkpoint".to_owned()))?;
-    let now = parsed(&note).ok_or_else(|| LogError::Copy("the log's checkpoint can't be read".to_owned()))?;
+    let now = parsed(&String::from_utf8_lossy(&note))
+        .ok_or_else(|| LogError::Copy("the log's checkpoint can't be read".to_owned()))?;
     if let Some(before) = &before {
         grown(before, &now)?;
     }
@@ -41,11 +42,6 @@ pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
     let files = number(fetched, "file", "files");
     crate::print(&format!("{entries} of {}, of which {news}; fetched {files}\n", now.origin))?;
     Ok(code(true))
-}
-
-fn parsed(note: &[u8]) -> Option<Checkpoint> {
-    let note: Note = std::str::from_utf8(note).ok()?.parse().ok()?;
-    note.text().parse().ok()
 }
 
 /// What lies in the folder must be the beginning of what comes. Whether it is the very same, `audit verify --since` proves.
@@ -98,7 +94,7 @@ impl Folder<'_> {
     /// What is in it.
     fn checkpoint(&self) -> Result<Option<Checkpoint>, LogError> {
         let path = self.path.join(CHECKPOINT);
-        let note = match fs::read(&path) {
+        let note = match fs::read_to_string(&path) {
             Ok(note) => note,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LogError::Read { path, source }),

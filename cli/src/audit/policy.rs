@@ -1,4 +1,5 @@
-//! `audit policy`: the keys that sign the cluster's log now, as a C2SP tlog-policy. They are the log's own word.
+//! `audit policy`: the keys of the cluster's log and its witness, as a C2SP tlog-policy: by the operator's word; or, where no witness has
+//! signed the log yet, those that sign it now, by the log's own.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -8,15 +9,31 @@ use record::What;
 use tlog::{Checkpoint, Note, VerifierKey};
 
 use super::code;
-use super::live::{Indexed, Live, LiveFiles, Pages};
+use super::live::{Call, Indexed, Live, Pages};
 use super::log::LogError;
-use crate::args::{AuditPolicyArgs, Place, Texts};
+use crate::args::{AuditPolicyArgs, Place};
 use crate::cluster::Scope;
 use crate::terminal::tell;
 
 /// See `AuditCommand::Policy`.
 pub fn policy(place: &Place, args: &AuditPolicyArgs) -> Result<ExitCode, LogError> {
     let live = Live::open(place, &args.live, (AuditorTask::Audit, Scope::Everywhere))?;
+    let (text, whose) = match live.anchor()? {
+        Some(anchor) => (
+            anchor.policy,
+            "These keys are the operator's word, as it met the log first, and its own as a witness",
+        ),
+        None => {
+            (of_the_log(live)?, "No witness has signed the log yet, so these keys are the log's own word")
+        }
+    };
+    crate::print(&text)?;
+    tell(&format!("{whose}: keep them apart from the log's copies, and compare them with what others have."));
+    Ok(code(true))
+}
+
+/// The keys by the log's own word.
+fn of_the_log(live: Live) -> Result<String, LogError> {
     let mut told: Vec<VerifierKey> = Vec::new();
     for found in Pages::of(&live, "/v1/search", vec![("kind", "key".to_owned())]) {
         let Indexed { record, .. } = found?;
@@ -28,14 +45,8 @@ pub fn policy(place: &Place, args: &AuditPolicyArgs) -> Result<ExitCode, LogErro
             told.push(key);
         }
     }
-    let note = LiveFiles::new(live, Texts::Closed).file("checkpoint")?.unwrap_or_default();
-    let text =
-        written(&String::from_utf8_lossy(&note), &told).map_err(|why| LogError::Copy(why.to_owned()))?;
-    crate::print(&text)?;
-    tell(
-        "These keys are the log's own word: keep them apart from its copies, and compare them with what others have.",
-    );
-    Ok(code(true))
+    let note = live.ask(Call::get("/checkpoint"))?.good()?;
+    written(&String::from_utf8_lossy(&note), &told).map_err(|why| LogError::Copy(why.to_owned()))
 }
 
 /// The keys that signed this checkpoint, of those that the log has told.

@@ -18,6 +18,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use servers::{AuditLog, Authority, LOG_NAME, session_params, until};
 use sha2::{Digest as _, Sha256};
+use tlog::{Algorithm, Note, Signer};
 
 use crate::copy::Run;
 use crate::fake::{Answer, Asked, FakeApi, refusal};
@@ -31,12 +32,16 @@ const LACKING: &str = "keyhole://audit/bank";
 /// Where requests for certificates are made.
 const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 
+/// Where the witness keeps what it has seen.
+const ANCHOR: &str = "/api/v1/namespaces/keyhole-system/configmaps/keyhole-log-anchor";
+
 /// All of it.
 pub struct Cluster {
     pub log: AuditLog,
     pub api: FakeApi,
     pub around: tempfile::TempDir,
     authority: Arc<Authority>,
+    anchor: Arc<Mutex<Option<Value>>>,
 }
 
 impl Cluster {
@@ -55,8 +60,26 @@ impl Cluster {
     fn of(name: impl Fn(&Authority) -> String) -> Self {
         let authority = Arc::new(Authority::new("internal"));
         let log = AuditLog::start_as(&authority, &name(&authority));
-        let api = FakeApi::start(operator(Arc::clone(&authority)));
-        Self { log, api, around: tempfile::tempdir().unwrap(), authority }
+        let anchor = Arc::default();
+        let api = FakeApi::start(operator(Arc::clone(&authority), Arc::clone(&anchor)));
+        Self { log, api, around: tempfile::tempdir().unwrap(), authority, anchor }
+    }
+
+    /// The operator signs this checkpoint as the log's witness, and keeps it beside the policy.
+    pub fn witnesses(&self, checkpoint: &str, log_keys: &str) {
+        let name = "keyhole.internal/witness".parse().unwrap();
+        let witness = Signer::new(name, Algorithm::Cosignature, &[3; 32]).unwrap();
+        let mut note: Note = checkpoint.parse().unwrap();
+        note.add(witness.sign(note.text(), 1_800_000_000));
+        let policy = format!("{log_keys}witness operator {}\nquorum operator\n", witness.verifier());
+        let data = json!({"checkpoint": note.to_string(), "policy": policy, "history": "", "log.vkeys": ""});
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keyhole-log-anchor"}, "data": data});
+        *self.anchor.lock().unwrap() = Some(map);
+    }
+
+    /// The log's newest checkpoint.
+    pub fn checkpoint(&self) -> String {
+        std::fs::read_to_string(self.log.folder().join("checkpoint")).unwrap()
     }
 
     /// Runs `kubectl keyhole` with these words, beside whatever it has copied.
@@ -176,9 +199,16 @@ fn named(asked: &Asked) -> (String, String) {
 }
 
 /// Signs what is asked for, but one.
-fn operator(authority: Arc<Authority>) -> impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static {
+fn operator(
+    authority: Arc<Authority>,
+    anchor: Arc<Mutex<Option<Value>>>,
+) -> impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static {
     let made: Mutex<Vec<Value>> = Mutex::default();
     move |asked, _| {
+        if asked.path.starts_with(ANCHOR) {
+            let anchor = anchor.lock().unwrap().clone();
+            return anchor.map_or_else(|| refusal(404, "not found"), |map| Answer::Json(200, map));
+        }
         let mut made = made.lock().unwrap();
         if asked.method == "POST" && asked.path.starts_with(REQUESTS) {
             let (pem, uri) = named(asked);

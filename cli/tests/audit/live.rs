@@ -44,7 +44,6 @@ fn with_policy() -> Cluster {
     let cluster = Cluster::new();
     let run = cluster.keyhole("audit policy");
     assert_eq!(run.code, 0, "{run:?}");
-    assert!(run.err.contains("the log's own word"), "{run:?}");
     fs::write(cluster.around.path().join("keyhole.policy"), run.out).unwrap();
     cluster
 }
@@ -78,6 +77,38 @@ fn a_copy_verifies_and_the_next_one_fetches_what_is_new_alone() {
     let clean = offline(&format!("{verify} --since {}", at("older")));
     assert_eq!(clean.code, 0, "{clean:?}");
     assert!(cluster.asked_for().iter().all(|uri| uri == "keyhole://audit/*"), "{:?}", cluster.asked_for());
+}
+
+#[test]
+fn what_the_witness_has_signed_is_what_is_copied_and_its_policy_is_the_operators_word() {
+    let cluster = Cluster::new();
+    let own = cluster.keyhole("audit policy");
+    assert!(own.out.ends_with("\nquorum none\n") && own.err.contains("No witness has signed"), "{own:?}");
+    let copy = cluster.keyhole("audit copy unwitnessed");
+    assert!(copy.code == 0 && copy.err.contains("no witness has signed the log yet"), "{copy:?}");
+
+    let seen = cluster.checkpoint();
+    cluster.witnesses(&seen, own.out.strip_suffix("quorum none\n").unwrap());
+    let policy = cluster.keyhole("audit policy");
+    assert!(
+        policy.out.contains("witness operator ") && policy.err.contains("the operator's word"),
+        "{policy:?}"
+    );
+    fs::write(cluster.around.path().join("keyhole.policy"), policy.out).unwrap();
+    // The log goes on meanwhile.
+    assert_eq!(cluster.keyhole("audit search -n shop --kind statement --limit 3 --text SELECT").code, 1);
+    until("the log has grown", Duration::from_secs(10), || size_of(&cluster.checkpoint()) > size_of(&seen))
+        .unwrap();
+    let copy = cluster.keyhole("audit copy copy");
+    assert_eq!((copy.code, copy.err.as_str()), (0, ""), "{copy:?}");
+    let note = fs::read_to_string(cluster.around.path().join("copy/checkpoint")).unwrap();
+    assert_eq!(size_of(&note), size_of(&seen));
+    for line in ["audit verify copy --policy keyhole.policy", "audit verify --policy keyhole.policy"] {
+        let run = cluster.keyhole(line);
+        assert!(run.code == 0 && run.out.contains("witnessed  2027-01-15T08:00:00Z"), "{run:?}");
+    }
+    let run = cluster.keyhole("audit verify unwitnessed --policy keyhole.policy");
+    assert!(run.code == 2 && run.err.contains("too few witnesses"), "{run:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who may ask for certificates for the audit log, and what they may reach with them.
 
 use access::AuditorTask;
+use crds::admission::LOG_ANCHOR;
 use serde_json::{Value, json};
 
 use super::{Outcome, object, objects, refusal};
@@ -58,9 +59,14 @@ fn nobody_may_ask_until_somebody_is_named() -> Outcome {
 fn who_may_ask_reaches_one_pod_by_its_name() -> Outcome {
     let role = object(&[GROUPS], "Role", "keyhole-log-reader")?;
     assert_eq!(role["metadata"]["namespace"], "keyhole-system");
-    let rules = role["rules"].as_array().ok_or("no rules")?;
-    assert!(rules.iter().all(|rule| rule["resourceNames"] == json!(["keyhole-log-0"])), "{rules:?}");
-    let resources: Vec<&Value> = rules.iter().map(|rule| &rule["resources"][0]).collect();
-    assert_eq!(resources, [&json!("pods"), &json!("pods/portforward")]);
+    let rule = |resource: &str, name: &str, verbs: Value| json!({"apiGroups": [""], "resources": [resource], "resourceNames": [name], "verbs": verbs});
+    assert_eq!(
+        role["rules"],
+        json!([
+            rule("pods", "keyhole-log-0", json!(["get"])),
+            rule("pods/portforward", "keyhole-log-0", json!(["get", "create"])),
+            rule("configmaps", LOG_ANCHOR, json!(["get"])),
+        ])
+    );
     Ok(())
 }

@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::ConfigMap;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,11 +20,11 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::{Answer, Call, Purpose};
+use super::{ANCHOR, Anchor, Answer, Call, Purpose};
 use crate::args::{LiveArgs, Place};
 use crate::certificates::{LogPass, LogPassError, log_pass};
 use crate::clock::now;
-use crate::cluster::{Cluster, ReachError, Scope};
+use crate::cluster::{CallError, Cluster, ReachError, Scope};
 use crate::tunnel::{Forward, ForwardError};
 
 /// The pod of the log.
@@ -48,6 +49,9 @@ pub enum LiveError {
     /// No kubeconfig.
     #[error(transparent)]
     Reach(ReachError),
+    /// The API server.
+    #[error(transparent)]
+    Call(CallError),
     /// No namespace.
     #[error(transparent)]
     Namespace(NoNamespace),
@@ -163,6 +167,15 @@ impl Connection {
     /// Who we are to the log.
     pub fn auditor(&self) -> &Auditor {
         &self.auditor
+    }
+
+    /// What the log's witness has seen.
+    pub async fn anchor(&self) -> Result<Option<Anchor>, LiveError> {
+        let namespace = &self.args.operator_namespace;
+        let read = self.cluster.api_in::<ConfigMap>(namespace).get_opt(ANCHOR).await;
+        let cannot = CallError::of(format!("read ConfigMap {namespace}/{ANCHOR}"));
+        let map = read.map_err(|error| LiveError::Call(cannot(error)))?;
+        Ok(map.as_ref().and_then(Anchor::read))
     }
 
     /// The answer. A log that says that it is busy is asked again for a while.

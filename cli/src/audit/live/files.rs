@@ -7,9 +7,10 @@ use std::time::Duration;
 use audit::Source;
 use tlog::{Holds, TileName, WIDTH};
 
-use super::{Answer, Call, Live, LiveError};
+use super::{Answer, Call, Live, LiveError, Taken, taken};
 use crate::args::Texts;
 use crate::audit::folder::longest;
+use crate::terminal::tell;
 
 /// How often texts are asked for again that the log's index does not know yet, and how long after.
 const AGAIN: u32 = 20;
@@ -31,14 +32,29 @@ impl LiveFiles {
     pub fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LiveError> {
         let limit = usize::try_from(longest(path)).unwrap_or(usize::MAX);
         match path {
-            // One of all that is on its disk by now.
-            "checkpoint" => there(self.live.ask(Call::file("/v1/checkpoint", limit))?),
+            "checkpoint" => self.checkpoint(limit).map(Some),
             texts if texts.starts_with("texts/") => match self.texts {
                 Texts::Opened => self.opened(texts, limit),
                 Texts::Closed => Ok(None),
             },
             tile => there(self.live.ask(Call::file(format!("/{tile}"), limit))?),
         }
+    }
+
+    /// The one that the log's witness has signed; where there is none, the log's own, of all that is on its disk by now.
+    fn checkpoint(&self, limit: usize) -> Result<Vec<u8>, LiveError> {
+        let own = self.live.ask(Call::file("/v1/checkpoint", limit))?.good()?;
+        let anchor = self.live.anchor().unwrap_or_else(|error| {
+            tell(&format!("{error}"));
+            None
+        });
+        Ok(match taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()) {
+            Taken::Witnessed(note) => note.into_bytes(),
+            Taken::Own(_, why) => {
+                tell(why);
+                own
+            }
+        })
     }
 
     fn opened(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, LiveError> {

@@ -2,6 +2,7 @@
 //!
 //! What reads a log is written for files and waits for each; so the connection has a thread of its own, which ends with this handle.
 
+mod anchor;
 mod call;
 mod connection;
 mod files;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::args::{LiveArgs, Place};
 use crate::cluster::Scope;
 
+pub use anchor::{ANCHOR, Anchor, Taken, parsed, taken};
 pub use call::{Answer, Call};
 pub use connection::LiveError;
 pub use files::LiveFiles;
@@ -28,18 +30,26 @@ use connection::Connection;
 /// The log, asked with one certificate.
 pub struct Live {
     auditor: Auditor,
-    calls: UnboundedSender<(Call, Reply)>,
+    asks: UnboundedSender<Ask>,
+}
+
+/// What is asked for, and where the answer goes.
+enum Ask {
+    /// The log.
+    Log(Call, Reply<Answer>),
+    /// What its witness has seen.
+    Anchor(Reply<Option<Anchor>>),
 }
 
 /// What for, and where.
 pub type Purpose = (AuditorTask, Scope);
 
-type Reply = mpsc::Sender<Result<Answer, LiveError>>;
+type Reply<T> = mpsc::Sender<Result<T, LiveError>>;
 
 impl Live {
     /// Gets a certificate for this purpose, and opens a way to the log.
     pub fn open(place: &Place, args: &LiveArgs, purpose: Purpose) -> Result<Self, LiveError> {
-        let (calls, asked) = unbounded_channel();
+        let (asks, asked) = unbounded_channel();
         let (tell, told) = mpsc::channel();
         let (place, args) = (place.clone(), args.clone());
         let answer = move || {
@@ -51,7 +61,7 @@ impl Live {
         };
         thread::Builder::new().name("audit-log".to_owned()).spawn(answer).map_err(LiveError::System)?;
         let auditor = told.recv().map_err(|_ended| LiveError::Ended)??;
-        Ok(Self { auditor, calls })
+        Ok(Self { auditor, asks })
     }
 
     /// Who we are to the log.
@@ -61,13 +71,22 @@ impl Live {
 
     /// Asks, and waits for the answer.
     pub fn ask(&self, call: Call) -> Result<Answer, LiveError> {
+        self.answered(|reply| Ask::Log(call, reply))
+    }
+
+    /// What the log's witness has seen; `None`, where there is none yet.
+    pub fn anchor(&self) -> Result<Option<Anchor>, LiveError> {
+        self.answered(Ask::Anchor)
+    }
+
+    fn answered<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, LiveError> {
         let (reply, answer) = mpsc::channel();
-        self.calls.send((call, reply)).map_err(|_ended| LiveError::Ended)?;
+        self.asks.send(ask(reply)).map_err(|_ended| LiveError::Ended)?;
         answer.recv().map_err(|_ended| LiveError::Ended)?
     }
 }
 
-type Channels = (mpsc::Sender<Result<Auditor, LiveError>>, UnboundedReceiver<(Call, Reply)>);
+type Channels = (Reply<Auditor>, UnboundedReceiver<Ask>);
 
 /// Answers until nobody asks any more.
 async fn attend(place: &Place, args: &LiveArgs, purpose: Purpose, (tell, mut asked): Channels) {
@@ -79,8 +98,11 @@ async fn attend(place: &Place, args: &LiveArgs, purpose: Purpose, (tell, mut ask
         }
     };
     let _ = tell.send(Ok(connection.auditor().clone()));
-    while let Some((call, reply)) = asked.recv().await {
-        // Who asked may have gone.
-        let _ = reply.send(connection.ask(&call).await);
+    // Who asked may have gone.
+    while let Some(ask) = asked.recv().await {
+        match ask {
+            Ask::Log(call, reply) => _ = reply.send(connection.ask(&call).await),
+            Ask::Anchor(reply) => _ = reply.send(connection.anchor().await),
+        }
     }
 }
