@@ -3,6 +3,7 @@
 //! This crate never reads a clock, opens a socket, or knows that Kubernetes exists. The operator builds these
 //! values from objects; the proxy reads them from its grant file; both mean the same by them.
 
+mod auditor;
 mod chain;
 mod database;
 mod digest;
@@ -19,6 +20,7 @@ mod terms;
 pub mod file;
 pub mod report;
 
+pub use auditor::{AUDITOR_SIGNER, Auditor, AuditorTask, NoNamespace, log_server_name};
 pub use chain::chain;
 pub use database::{
     Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Standby,

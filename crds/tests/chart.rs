@@ -4,6 +4,8 @@
 
 #[path = "chart/argocd.rs"]
 mod argocd;
+#[path = "chart/auditors.rs"]
+mod auditors;
 #[path = "chart/authorities.rs"]
 mod authorities;
 #[path = "chart/metrics.rs"]

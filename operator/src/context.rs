@@ -73,7 +73,7 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whether this replica leads, and gets anywhere.
     pub progress: Progress,
-    /// Who asked for session certificates lately.
+    /// Who asked for certificates lately.
     pub rates: Rates,
     /// Grants are made one after the other where they must see each other.
     pub granting: Granting,

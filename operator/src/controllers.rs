@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{GRANT_ANNOTATION, GRANT_UID_LABEL, SIGNER};
+use access::{AUDITOR_SIGNER, GRANT_ANNOTATION, GRANT_UID_LABEL, SIGNER};
 use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
@@ -13,6 +13,7 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, controller, watcher};
 use kube::{Api, Resource, ResourceExt};
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::api::{Metadata, Namespaced};
 use crate::audit::witness;
+use crate::certificates::answer::SignError;
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
 use crate::pki::log;
@@ -45,6 +47,7 @@ pub async fn run(context: Arc<Context>) {
         () = retention::run(&context) => {}
         () = log::run(&context) => {}
         () = witness::run(&context) => {}
+        () = auditors(Arc::clone(&context)) => {}
     }
 }
 
@@ -209,15 +212,28 @@ async fn databases(context: Arc<Context>) {
 }
 
 async fn sessions(context: Arc<Context>) {
-    let ours = watcher::Config::default().fields(&format!("spec.signerName={SIGNER}"));
-    let (store, sessions) = followed::<CertificateSigningRequest>(&context, ours);
-    Controller::for_stream(sessions, store)
+    signed(context, SIGNER, timed("CertificateSigningRequest", certificates::sign::reconcile)).await;
+}
+
+async fn auditors(context: Arc<Context>) {
+    let look = timed("CertificateSigningRequest", certificates::auditors::sign::reconcile);
+    signed(context, AUDITOR_SIGNER, look).await;
+}
+
+/// The requests for one signer.
+async fn signed(
+    context: Arc<Context>,
+    signer: &str,
+    look: impl FnMut(
+        Arc<CertificateSigningRequest>,
+        Arc<Context>,
+    ) -> BoxFuture<'static, Result<Action, SignError>>,
+) {
+    let ours = watcher::Config::default().fields(&format!("spec.signerName={signer}"));
+    let (store, requests) = followed::<CertificateSigningRequest>(&context, ours);
+    Controller::for_stream(requests, store)
         .with_config(few())
-        .run(
-            timed("CertificateSigningRequest", certificates::sign::reconcile),
-            certificates::sign::failed,
-            Arc::clone(&context),
-        )
+        .run(look, certificates::answer::failed, Arc::clone(&context))
         .for_each(|turn| turned(&context, turn))
         .await;
 }

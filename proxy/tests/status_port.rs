@@ -120,6 +120,8 @@ async fn whoever_is_not_the_operator_learns_nothing_and_ends_nothing() {
     let strangers = [
         None,
         Some(Shows { issuer: &port.internal, uris: &["keyhole://proxy/another"] }),
+        Some(Shows { issuer: &port.internal, uris: &["keyhole://audit/*"] }),
+        Some(Shows { issuer: &port.internal, uris: &["keyhole://erase/shop"] }),
         Some(Shows { issuer: &port.internal, uris: &[] }),
         Some(Shows { issuer: &port.internal, uris: &["keyhole://operator", "keyhole://proxy/another"] }),
         Some(Shows { issuer: &port.session, uris: OPERATOR }),

@@ -101,6 +101,11 @@ async fn who_has_a_pod_of_the_operator_is_the_operator() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn who_may_ask_for_certificates_asks_their_own_signer_alone() -> anyhow::Result<()> {
+    all_hold("certificates").await
+}
+
+#[tokio::test]
 async fn a_namespace_without_policy_takes_nothing() -> anyhow::Result<()> {
     all_hold("no-policy").await
 }
@@ -236,7 +241,8 @@ async fn create(client: &Client, namespace: &str, object: &Value, dry_run: bool)
     let object: DynamicObject = serde_json::from_value(object.clone())?;
     let types = object.types.as_ref().context("an object without a kind")?;
     let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
-    let api: Api<DynamicObject> = if kind.kind.starts_with("Cluster") {
+    let has_no_namespace = kind.kind.starts_with("Cluster") || kind.kind == "CertificateSigningRequest";
+    let api: Api<DynamicObject> = if has_no_namespace {
         Api::all_with(client.clone(), &kind)
     } else {
         Api::namespaced_with(client.clone(), namespace, &kind)

@@ -143,6 +143,8 @@ mod tests {
             "keyhole://log",
             "keyhole://session/1",
             "keyhole://audit/*",
+            "keyhole://audit/shop",
+            "keyhole://erase/*",
             "keyhole://proxy/",
             "keyhole://proxy/a/b",
             "keyhole://proxy/operator",

@@ -1,32 +1,31 @@
-//! Arguments of `audit`: what reads an audit log that somebody has as a folder.
+//! Arguments of `audit` for what reads a log: one that somebody has as a folder, or the cluster's own.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use record::Uid;
 
+use super::audit_live::{AuditCopyArgs, AuditEraseArgs, AuditPolicyArgs, AuditSearchArgs, LiveArgs};
+use super::lists::Within;
 use super::people::Format;
 
 /// See `Command::Audit`.
 #[derive(Subcommand)]
 pub enum AuditCommand {
-    /// Verify a copy of the audit log, every byte of it, with public keys alone
+    /// Copy the files of the cluster's audit log into a folder, or what has come since
+    Copy(AuditCopyArgs),
+    /// Verify an audit log, every byte of it, with public keys alone
     Verify(AuditVerifyArgs),
     /// Tell the story of one grant: who asked, who approved, what was read, and how it was shut
     Show(AuditShowArgs),
+    /// Look for records in the cluster's audit log
+    Search(AuditSearchArgs),
     /// Write the records for another program, one a line
     Export(AuditExportArgs),
-}
-
-/// Which log, and whom to trust.
-#[derive(Args)]
-pub struct AuditLogArgs {
-    /// Folder of the log: a copy, or its own volume
-    #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
-    /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy
-    #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
+    /// Print the public keys of the cluster's audit log
+    Policy(AuditPolicyArgs),
+    /// Erase the texts of statements in the cluster's audit log, for good and on record
+    Erase(AuditEraseArgs),
 }
 
 /// See `AuditCommand::Verify`.
@@ -36,17 +35,19 @@ Examples:
   kubectl keyhole audit verify copy --policy keyhole.policy
   kubectl keyhole audit verify copy --policy keyhole.policy --since checkpoint-of-may
   kubectl keyhole audit verify copy --policy keyhole.policy -o json
+  kubectl keyhole audit verify --policy keyhole.policy
 
-It reads the folder and these files, and asks nobody: no cluster, no kubeconfig. Have the policy from whoever answers for the log, and not \
+With DIR it reads the folder and these files, and asks nobody: no cluster, no kubeconfig. Without it, it reads the cluster's log, as `audit \
+copy` does, and keeps nothing. Have the policy from whoever answers for the log, and not \
 with the copy: who could alter the one would alter the other. With --since it proves that the log has grown out of an older \
 checkpoint that you kept: nothing was taken away or rewritten since. Keep the file `checkpoint` of every copy.
 
 It exits with 0 when nothing is wrong, with 1 when there are findings, and with 2 when nothing can be said: a file cannot be read, \
 the checkpoint is not signed as the policy asks, or no record names the grant.")]
 pub struct AuditVerifyArgs {
-    /// Folder of the log: a copy, or its own volume
+    /// Folder of the log: a copy, or its own volume. Without it: the cluster's log
     #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    pub dir: Option<PathBuf>,
     /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
@@ -56,6 +57,12 @@ pub struct AuditVerifyArgs {
     /// The file `checkpoint` of an older copy, out of which the log must have grown
     #[arg(long, value_name = "FILE")]
     pub since: Option<PathBuf>,
+    /// Open the texts of the cluster's log, and verify them too. Who opened each is on record
+    #[arg(long, conflicts_with = "dir")]
+    pub texts: bool,
+    /// The cluster's log.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// Print the report as JSON or YAML
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
@@ -65,11 +72,14 @@ pub struct AuditVerifyArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
+  kubectl keyhole audit show orders-x7k2p -n shop
   kubectl keyhole audit show orders-x7k2p --dir copy --policy keyhole.policy
   kubectl keyhole audit show shop/orders-x7k2p --dir copy --policy keyhole.policy --all
   kubectl keyhole audit show orders-x7k2p -n shop --dir copy --policy keyhole.policy -o json
 
-It checks who signed the checkpoint, and does not verify the rest: `audit verify` does. Times are since the request. Of long \
+Without --dir it asks the cluster's log, in the namespace that is meant, and opens the texts of this grant's statements if you may read \
+them; who opened each is on record. With --dir it reads a copy and asks nobody: it checks who signed the checkpoint, and does not verify \
+the rest. `audit verify` does. Times are since the request. Of long \
 rows of statements and sessions it shows the beginning and the end, and what is between comes to; --all shows each line, and so does -o. A statement's text \
 is shown where the copy has it.
 
@@ -78,9 +88,21 @@ with 2 when the log cannot be read at all.")]
 pub struct AuditShowArgs {
     /// Uid of the grant, or of its request; or its name: NAME, NAMESPACE/NAME, or NAME with -n
     pub grant: String,
-    /// Which log.
+    /// Folder of the log: a copy, or its own volume. Without it: the cluster's log
+    #[arg(long, value_name = "DIR", requires = "policy", conflicts_with = "all_namespaces")]
+    pub dir: Option<PathBuf>,
+    /// With --dir: whom to trust, the public keys of the log and its witnesses, as a C2SP tlog-policy
+    #[arg(long, value_name = "FILE", requires = "dir")]
+    pub policy: Option<PathBuf>,
+    /// Where the cluster's log is looked through.
     #[command(flatten)]
-    pub log: AuditLogArgs,
+    pub within: Within,
+    /// Open no texts of the cluster's log
+    #[arg(long, conflicts_with = "dir")]
+    pub no_texts: bool,
+    /// The cluster's log.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// Show each line
     #[arg(long, conflicts_with = "output")]
     pub all: bool,
@@ -96,16 +118,26 @@ Examples:
   kubectl keyhole audit export --dir copy --policy keyhole.policy > records.jsonl
   kubectl keyhole audit export --dir copy --policy keyhole.policy --from 2014 >> records.jsonl
   kubectl keyhole audit export --dir copy --policy keyhole.policy --format ocsf > events.jsonl
+  kubectl keyhole audit export --policy keyhole.policy --from 2014 >> records.jsonl
 
-Each line has the index of its record (in OCSF: metadata.sequence): go on with the last one plus 1. It checks who signed \
+Without --dir it reads the cluster's log. Each line has the index of its record (in OCSF: metadata.sequence): go on with the last one plus 1. It checks who signed \
 the checkpoint, and does not verify the rest: `audit verify` does. The texts of statements are written where the copy has them.
 
 It exits with 0 when everything was written or nobody reads any more, with 1 when a part of the log cannot be read (standard error says \
 which), and with 2 when the log cannot be read at all.")]
 pub struct AuditExportArgs {
-    /// Which log.
+    /// Folder of the log: a copy, or its own volume. Without it: the cluster's log
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// Open the texts of the cluster's log, and write them too. Who opened each is on record
+    #[arg(long, conflicts_with = "dir")]
+    pub texts: bool,
+    /// The cluster's log.
     #[command(flatten)]
-    pub log: AuditLogArgs,
+    pub live: LiveArgs,
     /// The first index to write
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     pub from: u64,

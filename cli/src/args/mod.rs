@@ -1,6 +1,7 @@
 //! The command line. Words become checked values here; nothing is done.
 
 mod audit;
+mod audit_live;
 mod duration;
 mod lists;
 mod people;
@@ -10,6 +11,7 @@ mod vault_setup;
 use clap::{Parser, Subcommand};
 
 pub use audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, ExportFormat};
+pub use audit_live::{AuditCopyArgs, AuditEraseArgs, AuditPolicyArgs, AuditSearchArgs, LiveArgs, Texts};
 pub use lists::{DoctorArgs, ListArgs, ReceiptArgs};
 #[cfg(test)]
 pub use people::Sending;
@@ -86,7 +88,7 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show what is known about a grant being shut, item by item
     Receipt(ReceiptArgs),
-    /// Verify the audit log, tell the story of a grant from it, export it
+    /// Copy and verify the audit log, tell the story of a grant from it, search and export it
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Print what the platform team runs once in Vault and on the database server

@@ -9,7 +9,7 @@ use clap::Args;
 use super::duration::span;
 
 /// Which cluster and namespace, and as whom. As with kubectl, but after `keyhole`.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 pub struct Place {
     /// Namespace of the objects; default: the context's
     #[arg(short, long, global = true, value_name = "NAMESPACE", help_heading = "Cluster")]

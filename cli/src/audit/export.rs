@@ -9,14 +9,16 @@ use audit::story::Told;
 use audit::{Piece, plain};
 
 use super::code;
-use super::log::{Log, LogError};
+use super::log::{Log, LogError, Named};
 use super::progress::MovingLine;
-use crate::args::{AuditExportArgs, ExportFormat};
+use crate::args::{AuditExportArgs, ExportFormat, Place, Texts};
 use crate::terminal::{clear_moving_line, tell};
 
 /// See `AuditCommand::Export`.
-pub fn export(args: AuditExportArgs) -> Result<ExitCode, LogError> {
-    let log = Log::open(&args.log.dir, &args.log.policy)?;
+pub fn export(place: &Place, args: AuditExportArgs) -> Result<ExitCode, LogError> {
+    let texts = Texts::opened_if(args.texts);
+    let named = Named { dir: args.dir.as_deref(), policy: &args.policy, texts, live: &args.live };
+    let log = Log::open(place, &named)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let written = write(&log, &args, &mut out).and_then(|code| match out.flush() {
         Ok(()) => Ok(code),
@@ -39,7 +41,7 @@ enum Stopped {
     Output(io::Error),
 }
 
-fn write(log: &Log<'_>, args: &AuditExportArgs, out: &mut impl Write) -> Result<ExitCode, Stopped> {
+fn write(log: &Log, args: &AuditExportArgs, out: &mut impl Write) -> Result<ExitCode, Stopped> {
     let signed = log.signed().map_err(Stopped::Log)?;
     let size = signed.checkpoint().size;
     let origin = signed.checkpoint().origin.to_string();

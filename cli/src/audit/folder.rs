@@ -76,7 +76,8 @@ fn refused(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, why)
 }
 
-fn longest(path: &str) -> u64 {
+/// The most bytes that a file of this name has.
+pub fn longest(path: &str) -> u64 {
     match path {
         texts if texts.starts_with("texts/") => LONGEST_TEXTS,
         bundle if bundle.starts_with("tile/entries/") => LONGEST_BUNDLE,

@@ -1,21 +1,56 @@
-//! The log in a folder and whom to trust with it; and, where it cannot be read, why, and what to do.
+//! A log and whom to trust with it: in a folder, or the cluster's; and, where it cannot be read, why, and what to do.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use audit::{Signed, Unreadable};
+use access::AuditorTask;
+use audit::{Signed, Source, Unreadable};
 use tlog::{BadPolicy, NotTrusted, Policy};
 
 use super::folder::Folder;
+use super::live::{Live, LiveError, LiveFiles};
+use crate::args::{LiveArgs, Place, Texts};
+use crate::cluster::Scope;
 
-/// A folder and a policy.
-pub struct Log<'a> {
-    path: &'a Path,
+/// A log and a policy.
+pub struct Log {
+    name: String,
     /// The files.
-    pub folder: Folder,
+    pub files: Files,
     /// Whom to trust.
     pub policy: Policy,
+}
+
+/// Where the files of a log are.
+pub enum Files {
+    /// In a folder.
+    Folder(Folder),
+    /// In the cluster.
+    Live(LiveFiles),
+}
+
+impl Source for Files {
+    type Error = io::Error;
+
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Folder(folder) => folder.read(path),
+            Self::Live(files) => files.read(path),
+        }
+    }
+}
+
+/// What the command line says of a log.
+pub struct Named<'a> {
+    /// Its folder; without it, the cluster's.
+    pub dir: Option<&'a Path>,
+    /// Whom to trust.
+    pub policy: &'a Path,
+    /// Whether texts are opened of the cluster's.
+    pub texts: Texts,
+    /// How that is reached.
+    pub live: &'a LiveArgs,
 }
 
 /// Why nothing can be said of a log.
@@ -38,13 +73,27 @@ pub enum LogError {
         source: BadPolicy,
     },
     /// The log's own files.
-    #[error("cannot read the log in {path:?}")]
+    #[error("cannot read {name}")]
     Log {
-        /// The folder.
-        path: PathBuf,
+        /// Which log.
+        name: String,
         /// Why.
         source: Unreadable<io::Error>,
     },
+    /// The cluster's log.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// A file of a copy.
+    #[error("cannot write {path:?}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What the folder for a copy holds already, or what the log has.
+    #[error("{0}")]
+    Copy(String),
     /// A grant that is in no record.
     #[error("no record of this log names the grant {0}")]
     NoGrant(record::Uid),
@@ -61,23 +110,34 @@ pub enum LogError {
     Output(#[from] anyhow::Error),
 }
 
-impl<'a> Log<'a> {
-    /// Reads the policy, and looks for the folder.
-    pub fn open(path: &'a Path, policy: &Path) -> Result<Self, LogError> {
-        let text = text_of(policy)?;
-        let policy = text.parse().map_err(|source| LogError::Policy { path: policy.to_owned(), source })?;
-        let folder = Folder::open(path).map_err(|source| LogError::Read { path: path.to_owned(), source })?;
-        Ok(Self { path, folder, policy })
+impl Log {
+    /// Reads the policy, and looks for the log.
+    pub fn open(place: &Place, named: &Named<'_>) -> Result<Self, LogError> {
+        let Named { dir, policy: path, texts, live } = named;
+        let text = text_of(path)?;
+        let policy = text.parse().map_err(|source| LogError::Policy { path: path.to_path_buf(), source })?;
+        let (name, files) = match dir {
+            Some(dir) => {
+                let read = |source| LogError::Read { path: dir.to_path_buf(), source };
+                (format!("the log in {dir:?}"), Files::Folder(Folder::open(dir).map_err(read)?))
+            }
+            None => {
+                // The files hold every namespace's records.
+                let live = Live::open(place, live, (AuditorTask::Audit, Scope::Everywhere))?;
+                ("the cluster's log".to_owned(), Files::Live(LiveFiles::new(live, *texts)))
+            }
+        };
+        Ok(Self { name, files, policy })
     }
 
     /// Its checkpoint, signed as the policy asks.
-    pub fn signed(&self) -> Result<Signed<'_, Folder>, LogError> {
-        Signed::open(&self.folder, &self.policy).map_err(|source| self.unreadable(source))
+    pub fn signed(&self) -> Result<Signed<'_, Files>, LogError> {
+        Signed::open(&self.files, &self.policy).map_err(|source| self.unreadable(source))
     }
 
-    /// The error with the folder's name.
+    /// The error with the log's name.
     pub fn unreadable(&self, source: Unreadable<io::Error>) -> LogError {
-        LogError::Log { path: self.path.to_owned(), source }
+        LogError::Log { name: self.name.clone(), source }
     }
 }
 
@@ -98,8 +158,29 @@ impl LogError {
             Self::NoGrant(_) => Some(
                 "Take the uid from the AccessGrant, or find it by the grant's name: `kubectl keyhole audit show`.",
             ),
-            Self::Name { .. } | Self::Read { .. } | Self::Output(_) => None,
+            Self::Live(error) => advice_of_live(error),
+            Self::Name { .. } | Self::Read { .. } | Self::Write { .. } | Self::Copy(_) | Self::Output(_) => {
+                None
+            }
         }
+    }
+}
+
+fn advice_of_live(error: &LiveError) -> Option<&'static str> {
+    match error {
+        LiveError::Forward { .. } => Some(
+            "You need Role keyhole-log-reader in the namespace of the release: ask the platform team to bind it, or for a group of \
+             `auditors.groups`.",
+        ),
+        LiveError::Pass(_) => Some(
+            "To ask for a certificate you need ClusterRole keyhole-log-connect, and for what it opens keyhole-records, or \
+             keyhole-records-eraser to erase: the platform team binds them.",
+        ),
+        LiveError::Tls { .. } => Some(
+            "Whoever answers is not the audit log that the operator vouches for, or does not know your certificate's authority yet: try \
+             again in a minute, and tell the platform team if it stays.",
+        ),
+        _ => None,
     }
 }
 

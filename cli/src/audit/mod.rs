@@ -1,10 +1,17 @@
-//! `audit`: reads an audit log that somebody has as a folder, with public keys alone. It asks no cluster, and reads no kubeconfig.
+//! `audit`: reads an audit log: one that somebody has as a folder, with public keys alone, without a cluster or a kubeconfig; or the
+//! cluster's own.
 
+mod copy;
+mod erase;
 mod export;
 mod folder;
+mod live;
 mod log;
+mod policy;
 mod progress;
+mod search;
 mod show;
+mod show_live;
 mod verify;
 
 use std::process::ExitCode;
@@ -18,12 +25,16 @@ const FINDINGS: u8 = 1;
 /// Nothing can be said.
 const UNREADABLE: u8 = 2;
 
-/// See `Command::Audit`. Of the place only the namespace says something here, and only where a grant is named.
+/// See `Command::Audit`. Where a folder is named, the place says nothing, but for the namespace of a grant.
 pub fn audit(place: &Place, command: AuditCommand) -> ExitCode {
     let done = match command {
-        AuditCommand::Verify(args) => verify::verify(args),
-        AuditCommand::Show(args) => show::show(place.namespace.as_deref(), args),
-        AuditCommand::Export(args) => export::export(args),
+        AuditCommand::Copy(args) => copy::copy(place, &args),
+        AuditCommand::Verify(args) => verify::verify(place, args),
+        AuditCommand::Show(args) => show::show(place, args),
+        AuditCommand::Search(args) => search::search(place, &args),
+        AuditCommand::Export(args) => export::export(place, args),
+        AuditCommand::Policy(args) => policy::policy(place, &args),
+        AuditCommand::Erase(args) => erase::erase(place, &args),
     };
     done.unwrap_or_else(|error| {
         let advice = error.advice();

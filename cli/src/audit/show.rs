@@ -9,11 +9,10 @@ use audit::{Finding, Piece, Signed, plain};
 use record::{Time, Uid};
 use serde::Serialize;
 
-use super::folder::Folder;
-use super::log::{Log, LogError};
+use super::log::{Files, Log, LogError, Named};
 use super::progress::MovingLine;
-use super::{FINDINGS, code, number, witnessed};
-use crate::args::AuditShowArgs;
+use super::{FINDINGS, code, number, show_live, witnessed};
+use crate::args::{AuditShowArgs, Place, Texts};
 use crate::table::{Paint, Table};
 use crate::terminal::tell;
 
@@ -23,49 +22,56 @@ const MOST_UNREAD: usize = 10;
 /// A story, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
-    origin: String,
-    size: u64,
+pub struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
-    witnessed: Option<u64>,
+    pub origin: Option<String>,
+    pub size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witnessed: Option<u64>,
+    /// Of the cluster's log: whether its index knew all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
     /// Never: who signed the checkpoint was looked at, and nothing else.
-    verified: bool,
+    pub verified: bool,
     /// The command that does.
-    verify: String,
+    pub verify: String,
     /// The first entry that is there.
-    from: u64,
+    pub from: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    grant: Option<Uid>,
+    pub grant: Option<Uid>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<Uid>,
-    namespace: String,
-    name: String,
+    pub request: Option<Uid>,
+    pub namespace: String,
+    pub name: String,
     /// When the first record was written.
-    began: String,
-    story: Vec<Line>,
+    pub began: String,
+    pub story: Vec<Line>,
     /// What could not be read.
-    unread: Vec<Finding>,
-    more_unread: u64,
+    pub unread: Vec<Finding>,
+    pub more_unread: u64,
 }
 
 /// What a log tells of one grant.
 #[derive(Default)]
-struct Tale {
-    story: Story,
+pub struct Tale {
+    pub story: Story,
     /// When the first record of it was written.
-    began: Option<Time>,
+    pub began: Option<Time>,
     /// How many texts of it are not here.
-    absent: u64,
+    pub absent: u64,
     /// What could not be read, and may be about it.
-    unread: Vec<Finding>,
-    more_unread: u64,
+    pub unread: Vec<Finding>,
+    pub more_unread: u64,
 }
 
 /// See `AuditCommand::Show`.
-pub fn show(namespace: Option<&str>, args: AuditShowArgs) -> Result<ExitCode, LogError> {
-    let sought = Sought::parse(&args.grant, namespace)
-        .map_err(|source| LogError::Name { name: args.grant.clone(), source })?;
-    let log = Log::open(&args.log.dir, &args.log.policy)?;
+pub fn show(place: &Place, args: AuditShowArgs) -> Result<ExitCode, LogError> {
+    let sought = sought(&args, place.namespace.as_deref())?;
+    let (Some(dir), Some(policy)) = (&args.dir, &args.policy) else {
+        return show_live::show(place, &args);
+    };
+    let named = Named { dir: Some(dir), policy, texts: Texts::Closed, live: &args.live };
+    let log = Log::open(place, &named)?;
     let signed = log.signed()?;
     let (found, is_whole) = found(&log, &signed, sought)?;
     let one = match found.as_slice() {
@@ -82,12 +88,14 @@ pub fn show(namespace: Option<&str>, args: AuditShowArgs) -> Result<ExitCode, Lo
     Ok(code(is_whole))
 }
 
+/// Whom the command line means.
+pub fn sought(args: &AuditShowArgs, namespace: Option<&str>) -> Result<Sought, LogError> {
+    let bad = |source| LogError::Name { name: args.grant.clone(), source };
+    Sought::parse(&args.grant, namespace).map_err(bad)
+}
+
 /// Who may be meant, and whether everything could be read.
-fn found(
-    log: &Log<'_>,
-    signed: &Signed<'_, Folder>,
-    sought: Sought,
-) -> Result<(Vec<Candidate>, bool), LogError> {
+fn found(log: &Log, signed: &Signed<'_, Files>, sought: Sought) -> Result<(Vec<Candidate>, bool), LogError> {
     let (mut search, mut is_whole) = (Search::of(sought), true);
     let mut line = MovingLine::new("looked through");
     for piece in signed.records(0) {
@@ -102,7 +110,7 @@ fn found(
     Ok((search.found(), is_whole))
 }
 
-fn told(log: &Log<'_>, signed: &Signed<'_, Folder>, one: &Candidate) -> Result<Tale, LogError> {
+fn told(log: &Log, signed: &Signed<'_, Files>, one: &Candidate) -> Result<Tale, LogError> {
     let (kin, mut line) = (Kin::of_found(one), MovingLine::new("read"));
     let (mut records, mut tale) = (Vec::new(), Tale::default());
     for piece in signed.records(0) {
@@ -124,12 +132,14 @@ fn told(log: &Log<'_>, signed: &Signed<'_, Folder>, one: &Candidate) -> Result<T
     Ok(tale)
 }
 
-fn is_without_text(told: &Told) -> bool {
+/// Whether its statement has a text that is not here.
+pub fn is_without_text(told: &Told) -> bool {
     let is_bound = matches!(&told.record.what, record::What::Statement(one) if one.text.is_some());
     is_bound && told.payload.is_none()
 }
 
-fn nothing(name: &str, size: u64, is_whole: bool) -> ExitCode {
+/// Says that nobody is called so.
+pub fn nothing(name: &str, size: u64, is_whole: bool) -> ExitCode {
     let entries = number(size, "entry", "entries");
     tell(&format!("error: no grant or request in these {entries} is called {}", plain(name)));
     if !is_whole {
@@ -139,7 +149,7 @@ fn nothing(name: &str, size: u64, is_whole: bool) -> ExitCode {
 }
 
 /// Lists those that may be meant.
-fn refused(name: &str, several: &[Candidate]) -> ExitCode {
+pub fn refused(name: &str, several: &[Candidate]) -> ExitCode {
     let mut table = Table::new(["UID", "NAMESPACE", "NAME", "USER", "DATABASE", "SINCE"]);
     for Candidate { grant, request, namespace, name, user, database, at, .. } in several {
         let uid = grant.as_ref().or(request.as_ref()).map(ToString::to_string).unwrap_or_default();
@@ -153,10 +163,11 @@ fn refused(name: &str, several: &[Candidate]) -> ExitCode {
     ExitCode::from(FINDINGS)
 }
 
-fn shown(args: &AuditShowArgs, signed: &Signed<'_, Folder>, (one, tale): (&Candidate, Tale)) -> Shown {
+fn shown(args: &AuditShowArgs, signed: &Signed<'_, Files>, (one, tale): (&Candidate, Tale)) -> Shown {
     Shown {
-        origin: signed.checkpoint().origin.to_string(),
+        origin: Some(signed.checkpoint().origin.to_string()),
         size: signed.checkpoint().size,
+        complete: None,
         witnessed: signed.witnessed(),
         verified: false,
         verify: verifies(args, one),
@@ -175,36 +186,22 @@ fn shown(args: &AuditShowArgs, signed: &Signed<'_, Folder>, (one, tale): (&Candi
 /// The command that verifies what was shown.
 fn verifies(args: &AuditShowArgs, one: &Candidate) -> String {
     let grant = one.grant.as_ref().map_or_else(String::new, |grant| format!(" --grant {grant}"));
-    let (dir, policy) = (quoted(&args.log.dir), quoted(&args.log.policy));
-    format!("kubectl keyhole audit verify {dir} --policy {policy}{grant}")
+    let path = |path: &Option<std::path::PathBuf>| path.as_deref().map(quoted).unwrap_or_default();
+    format!("kubectl keyhole audit verify {} --policy {}{grant}", path(&args.dir), path(&args.policy))
 }
 
 /// What a person reads.
-fn text(args: &AuditShowArgs, signed: &Signed<'_, Folder>, (one, tale): (&Candidate, Tale)) -> String {
-    let Tale { story, began, absent, unread, more_unread } = tale;
-    let mut text = format!("{}/{}", plain(&one.namespace), plain(&one.name));
+fn text(args: &AuditShowArgs, signed: &Signed<'_, Files>, (one, tale): (&Candidate, Tale)) -> String {
+    let mut text = screen_of(args.all, one, &tale, "not in this copy");
     // Writing to a text does not fail.
-    if let Some(grant) = &one.grant {
-        let _ = write!(text, ", grant {grant}");
-    }
-    let asked = story.lines.first().is_some_and(|line| matches!(line.deed, Deed::Asks { .. }));
-    let since = if asked { "the request" } else { "the first record" };
-    let _ = writeln!(text, "\ntimes since {since} at {}\n", began.unwrap_or(one.at));
-    text.push_str(&screen(&if args.all { story.clone() } else { story.folded() }));
-    text.push('\n');
-    if absent > 0 {
-        let erased = story.lines.iter().any(|line| line.deed == Deed::Erases);
-        let why = if erased { "erased" } else { "not in this copy" };
-        let _ = writeln!(text, "The texts of {} are {why}.", number(absent, "statement", "statements"));
-    }
     if signed.from() > 0 {
         let _ = writeln!(text, "The log was pruned: what came before entry {} is not told.", signed.from());
     }
-    for finding in &unread {
+    for finding in &tale.unread {
         let _ = writeln!(text, "Could not be read: {}", plain(&finding.to_string()));
     }
-    if more_unread > 0 {
-        let _ = writeln!(text, "Could not be read: {more_unread} places more");
+    if tale.more_unread > 0 {
+        let _ = writeln!(text, "Could not be read: {} places more", tale.more_unread);
     }
     let (checkpoint, seconds) = (signed.checkpoint(), signed.witnessed());
     let (origin, entries) = (&checkpoint.origin, number(checkpoint.size, "entry", "entries"));
@@ -212,6 +209,26 @@ fn text(args: &AuditShowArgs, signed: &Signed<'_, Folder>, (one, tale): (&Candid
         writeln!(text, "Signed as the policy asks: {entries} of {origin}, witnessed {}.", witnessed(seconds));
     let _ = writeln!(text, "NOT VERIFIED: whether these are the entries that were signed, this says:");
     let _ = writeln!(text, "  {}", verifies(args, one));
+    text
+}
+
+/// The story on a screen, and how many texts of it are missing; `absent`: why, where they were not erased.
+pub fn screen_of(all: bool, one: &Candidate, tale: &Tale, absent: &str) -> String {
+    let Tale { story, began, absent: missing, .. } = tale;
+    let mut text = format!("{}/{}", plain(&one.namespace), plain(&one.name));
+    if let Some(grant) = &one.grant {
+        let _ = write!(text, ", grant {grant}");
+    }
+    let asked = story.lines.first().is_some_and(|line| matches!(line.deed, Deed::Asks { .. }));
+    let since = if asked { "the request" } else { "the first record" };
+    let _ = writeln!(text, "\ntimes since {since} at {}\n", began.unwrap_or(one.at));
+    text.push_str(&screen(&if all { story.clone() } else { story.folded() }));
+    text.push('\n');
+    if *missing > 0 {
+        let erased = story.lines.iter().any(|line| line.deed == Deed::Erases);
+        let why = if erased { "erased" } else { absent };
+        let _ = writeln!(text, "The texts of {} are {why}.", number(*missing, "statement", "statements"));
+    }
     text
 }
 

@@ -6,20 +6,21 @@ use std::process::ExitCode;
 use audit::{Options, Report, Verdict, plain};
 use record::Uid;
 
-use super::log::{Log, LogError, text_of};
+use super::log::{Log, LogError, Named, text_of};
 use super::progress::MovingLine;
 use super::{code, number, witnessed};
-use crate::args::AuditVerifyArgs;
+use crate::args::{AuditVerifyArgs, Place, Texts};
 use crate::table::{Colour, Paint, painted};
 
 /// See `AuditCommand::Verify`.
-pub fn verify(args: AuditVerifyArgs) -> Result<ExitCode, LogError> {
-    let AuditVerifyArgs { dir, policy, grant, since, output } = args;
-    let log = Log::open(&dir, &policy)?;
+pub fn verify(place: &Place, args: AuditVerifyArgs) -> Result<ExitCode, LogError> {
+    let AuditVerifyArgs { dir, policy, grant, since, texts, live, output } = args;
+    let texts = Texts::opened_if(texts);
+    let log = Log::open(place, &Named { dir: dir.as_deref(), policy: &policy, texts, live: &live })?;
     let since = since.as_deref().map(text_of).transpose()?;
     let options = Options { grant: grant.clone(), since };
     let mut line = MovingLine::new("verified");
-    let report = audit::verify(&log.folder, &log.policy, &options, |at| line.at(at.done, at.size))
+    let report = audit::verify(&log.files, &log.policy, &options, |at| line.at(at.done, at.size))
         .map_err(|source| log.unreadable(source))?;
     drop(line);
     let is_clean = report.verdict() == Verdict::Clean;

@@ -1,4 +1,4 @@
-//! A session key: P-256, made in memory, never written anywhere.
+//! The key of a certificate, for a session or for the audit log: P-256, made in memory, never written anywhere.
 
 use rcgen::string::Ia5String;
 use rcgen::{
@@ -20,10 +20,10 @@ pub enum KeyError {
         source: rcgen::Error,
     },
     /// The request for a certificate was not made.
-    #[error("cannot make a certificate signing request for grant {grant_uid}")]
+    #[error("cannot make a certificate signing request for {uri}")]
     Request {
-        /// The grant.
-        grant_uid: String,
+        /// The name in it.
+        uri: String,
         /// Why.
         source: rcgen::Error,
     },
@@ -35,16 +35,21 @@ impl SessionKey {
         KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Self).map_err(|source| KeyError::Make { source })
     }
 
-    /// A certificate signing request, PEM. It names the grant and nobody: who asks is what the API server says.
-    pub fn request_pem(&self, grant_uid: &str) -> Result<String, KeyError> {
-        let bad = |source| KeyError::Request { grant_uid: grant_uid.to_owned(), source };
+    /// A certificate signing request, PEM. It holds this one name and nobody's: who asks is what the API server says.
+    pub fn request_pem(&self, uri: &str) -> Result<String, KeyError> {
+        let bad = |source| KeyError::Request { uri: uri.to_owned(), source };
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        let uri = Ia5String::try_from(access::session_uri(grant_uid)).map_err(bad)?;
-        params.subject_alt_names = vec![SanType::URI(uri)];
+        let name = Ia5String::try_from(uri).map_err(bad)?;
+        params.subject_alt_names = vec![SanType::URI(name)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.serialize_request(&self.0).and_then(|request| request.pem()).map_err(bad)
+    }
+
+    /// Its public half, as a certificate holds it.
+    pub fn public_key(&self) -> &[u8] {
+        self.0.public_key_raw()
     }
 
     /// The key for a TLS library. A copy: as short-lived as this one.
@@ -62,7 +67,7 @@ mod tests {
     #[test]
     fn the_request_names_the_grant_and_nobody() {
         let key = SessionKey::make().unwrap();
-        let pem = key.request_pem("0b9a2f0e").unwrap();
+        let pem = key.request_pem("keyhole://session/0b9a2f0e").unwrap();
         let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
         assert_eq!(block.label, "CERTIFICATE REQUEST");
         let (_, request) = X509CertificationRequest::from_der(&block.contents).unwrap();

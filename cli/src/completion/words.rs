@@ -83,7 +83,7 @@ fn kinds(command: &str) -> &'static [Kind] {
         "status" => &[Kind::Request],
         "connect" => &[Kind::LiveGrant, Kind::Database],
         "token" | "revoke" => &[Kind::LiveGrant],
-        "receipt" => &[Kind::Grant],
+        "receipt" | "show" => &[Kind::Grant],
         "doctor" => &[Kind::Request, Kind::Database],
         _ => &[],
     }
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(plain(&["re"]), ["request", "revoke", "receipt"]);
         assert!(plain(&[""]).contains(&"doctor".to_owned()));
         assert_eq!(plain(&["approve", "--com"]), ["--comment"]);
-        assert_eq!(plain(&["audit", ""]).first().map(String::as_str), Some("verify"));
+        assert_eq!(plain(&["audit", ""]).first().map(String::as_str), Some("copy"));
         assert_eq!(plain(&["audit", "show", "--pol"]), ["--policy"]);
         assert_eq!(plain(&["approve", "--request-t"]), ["--request-timeout"]);
     }
@@ -230,6 +230,7 @@ mod tests {
         let approve = told(&["-n", "shop", "approve", "a", "--context=blue", "--comment", "fine", "b"]);
         assert_eq!(approve, names(&[Kind::Undecided], &["-n", "shop", "--context=blue"], &["a"], "b"));
         assert_eq!(told(&["connect", ""]), names(&[Kind::LiveGrant, Kind::Database], &[], &[], ""));
+        assert_eq!(told(&["audit", "show", ""]), names(&[Kind::Grant], &[], &[], ""));
         assert_eq!(told(&["request", "or"]), names(&[Kind::Database], &[], &[], "or"));
     }
 
@@ -237,7 +238,8 @@ mod tests {
     fn a_command_that_has_its_name_gets_no_second_one() {
         assert_eq!(plain(&["connect", "orders", ""]), <[String; 0]>::default());
         assert_eq!(plain(&["pending", ""]), <[String; 0]>::default());
-        assert_eq!(plain(&["audit", "show", ""]), <[String; 0]>::default(), "no cluster is asked");
+        assert_eq!(plain(&["audit", "show", "look", ""]), <[String; 0]>::default());
+        assert_eq!(plain(&["audit", "search", ""]), <[String; 0]>::default(), "it takes options alone");
         assert!(matches!(told(&["approve", "a", ""]), Wanted::Names { .. }), "it takes several");
     }
 
@@ -249,7 +251,9 @@ mod tests {
         assert_eq!(told(&["--kubeconfig", ""]), Wanted::Files);
         assert_eq!(told(&["connect", "orders", "--", ""]), Wanted::Files);
         assert_eq!(told(&["audit", "verify", ""]), Wanted::Files);
+        assert_eq!(told(&["audit", "copy", ""]), Wanted::Files);
         assert_eq!(told(&["audit", "export", "--dir", ""]), Wanted::Files);
+        assert_eq!(plain(&["audit", "search", "--kind", "session-o"]), ["session-open"]);
         assert_eq!(plain(&["audit", "export", "--format", "o"]), ["ocsf"]);
     }
 }

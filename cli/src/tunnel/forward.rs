@@ -1,4 +1,4 @@
-//! Streams to a proxy by way of the API server's port-forward. Each local connection gets its own.
+//! Streams to a proxy, or to the audit log, by way of the API server's port-forward. Each local connection gets its own.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::certificates::{SessionCertificate, SessionKey};
 use crate::cluster::{CallError, Cluster};
 use crate::grants::ProxyAddress;
 
-/// The proxy of one grant.
+/// The pod of a proxy, or of the audit log.
 #[derive(Clone)]
 pub struct Forward {
     pods: Api<Pod>,
     pod: String,
 }
 
-/// No stream to the proxy.
+/// No stream to the pod.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
     /// The API server does not forward.
@@ -90,7 +90,12 @@ impl ProxyTls {
 impl Forward {
     /// To this proxy. Connects nothing yet.
     pub fn to(cluster: &Cluster, proxy: &ProxyAddress) -> Self {
-        Self { pods: cluster.api_in(&proxy.namespace), pod: proxy.pod.clone() }
+        Self::to_pod(cluster, &proxy.namespace, &proxy.pod)
+    }
+
+    /// To this pod. Connects nothing yet.
+    pub fn to_pod(cluster: &Cluster, namespace: &str, pod: &str) -> Self {
+        Self { pods: cluster.api_in(namespace), pod: pod.to_owned() }
     }
 
     /// A stream to this port.
@@ -102,7 +107,7 @@ impl Forward {
             .pods
             .portforward(&self.pod, &[port])
             .await
-            .map_err(CallError::of(format!("forward a port of the proxy pod {}", self.pod)))
+            .map_err(CallError::of(format!("forward a port of pod {}", self.pod)))
             .map_err(ForwardError::Call)?;
         ports.take_stream(port).ok_or_else(|| ForwardError::Port { pod: self.pod.clone(), port })
     }

@@ -30,6 +30,9 @@ pub const REQUEST_ON_BEHALF: &str = "request-on-behalf";
 pub const APPROVE_ON_BEHALF: &str = "approve-on-behalf";
 /// Verb on `accessgrants`, without a namespace: its holder may ask for session certificates, and for no others.
 pub const CONNECT: &str = "connect";
+/// Verb on `accessgrants`, without a namespace: its holder may ask for certificates for the audit log, and for no others. What they may
+/// read or erase there the verbs of `access::AuditorTask` say.
+pub const CONNECT_LOG: &str = "connect-log";
 /// Verb on `accessgrants`: its holder may give up the proof of a grant's end, on record.
 pub const ABANDON: &str = "abandon";
 /// Verb on `certificatesigningrequests`: its holder may ask any signer all the same.

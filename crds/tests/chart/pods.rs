@@ -163,8 +163,12 @@ fn images_are_pulled_with_the_named_secrets_which_the_operator_may_read_and_no_o
         );
     }
     assert_eq!(config(&values)?["imagePullSecrets"], json!(["registry", "mirror.example"]));
-    let is_role =
-        |object: &Value| object["kind"] == "Role" && object["metadata"]["namespace"] == "keyhole-system";
+    let is_role = |object: &Value| {
+        let metadata = &object["metadata"];
+        object["kind"] == "Role"
+            && metadata["namespace"] == "keyhole-system"
+            && metadata["name"] == "keyhole-operator"
+    };
     let rules = |values: &[&str]| -> Outcome<Vec<Value>> {
         let roles: Vec<Value> = objects(values)?.into_iter().filter(is_role).collect();
         assert_eq!(roles.len(), 1);

@@ -5,8 +5,9 @@ use crds::AccessGrant;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequestSpec;
 use kube::ResourceExt;
-use rcgen::{CertificateSigningRequestParams, PublicKey, PublicKeyData, SanType};
+use rcgen::PublicKey;
 
+use super::request::{Flaw, read};
 use crate::pki::authority::{Leaf, Usage};
 
 /// What the CSR asks for, once it was understood.
@@ -21,30 +22,15 @@ pub struct Asked {
 /// Why no certificate is signed. `Display` is what the person reads.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Another signer's.
-    #[error("it is not for signer {SIGNER}")]
-    Signer,
-    /// Not a PKCS#10 request, its signature does not match, or it holds an extension that we don't know.
-    #[error("spec.request is not a certificate signing request in PEM with a valid signature")]
-    Malformed,
-    /// Anything but a client.
-    #[error("spec.usages must be \"client auth\", and may add \"digital signature\"")]
-    Usages,
+    /// Of all requests for us.
+    #[error(transparent)]
+    Flaw(#[from] Flaw),
     /// Not exactly one grant.
     #[error("the request must hold one name only, the URI keyhole://session/<uid of the grant>")]
     Names,
-    /// Another kind of key.
-    #[error("the key must be ECDSA P-256 or Ed25519")]
-    Key,
     /// It does not say where its grant is.
     #[error("the annotation {GRANT_ANNOTATION} must be <namespace>/<name> of the grant")]
     Unnamed,
-    /// This person asked for many a moment ago.
-    #[error("you asked for many certificates a moment ago: ask again in {seconds} s")]
-    TooMany {
-        /// How long to wait.
-        seconds: u64,
-    },
     /// No such grant, or none of this person: which of the two is not told.
     #[error("there is no live grant of this uid and name for {user}")]
     NoGrant {
@@ -55,21 +41,9 @@ pub enum Refusal {
 
 /// Understands the CSR.
 pub fn asked(spec: &CertificateSigningRequestSpec) -> Result<Asked, Refusal> {
-    if spec.signer_name != SIGNER {
-        return Err(Refusal::Signer);
-    }
-    let usages = spec.usages.as_deref().unwrap_or_default();
-    let fits = |usage: &String| matches!(usage.as_str(), "client auth" | "digital signature");
-    if !usages.iter().all(fits) || !usages.iter().any(|usage| usage == "client auth") {
-        return Err(Refusal::Usages);
-    }
-    let pem = std::str::from_utf8(&spec.request.0).map_err(|_| Refusal::Malformed)?;
-    let request = CertificateSigningRequestParams::from_pem(pem).map_err(|_| Refusal::Malformed)?;
-    let grant_uid = grant_named(&request.params.subject_alt_names)?;
-    if !is_good_key(&request.public_key) {
-        return Err(Refusal::Key);
-    }
-    Ok(Asked { grant_uid, key: request.public_key })
+    let request = read(spec, SIGNER)?;
+    let grant_uid = request.uri.as_deref().and_then(grant_named).ok_or(Refusal::Names)?;
+    Ok(Asked { grant_uid, key: request.key })
 }
 
 /// What to sign for `spec.username`, if `grant` is theirs and lives.
@@ -111,29 +85,16 @@ fn lives(grant: &AccessGrant, now: Timestamp) -> bool {
         && !ends
 }
 
-fn grant_named(names: &[SanType]) -> Result<String, Refusal> {
-    let [SanType::URI(uri)] = names else { return Err(Refusal::Names) };
-    let uid = uri.as_str().strip_prefix(&session_uri("")).ok_or(Refusal::Names)?;
+fn grant_named(uri: &str) -> Option<String> {
+    let uid = uri.strip_prefix(&session_uri(""))?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if uid.is_empty() || uid.len() > 64 || !uid.chars().all(plain) {
-        return Err(Refusal::Names);
-    }
-    Ok(uid.to_owned())
-}
-
-/// The library takes the algorithm from the request's signature, so the key itself is measured too: an uncompressed
-/// point on P-256 has 65 bytes, an Ed25519 key 32.
-fn is_good_key(key: &PublicKey) -> bool {
-    let algorithm = PublicKeyData::algorithm(key);
-    let bytes = key.der_bytes().len();
-    (algorithm == &rcgen::PKCS_ECDSA_P256_SHA256 && bytes == 65)
-        || (algorithm == &rcgen::PKCS_ED25519 && bytes == 32)
+    (!uid.is_empty() && uid.len() <= 64 && uid.chars().all(plain)).then(|| uid.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use k8s_openapi::ByteString;
-    use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
+    use rcgen::{CertificateParams, KeyPair, SanType, SignatureAlgorithm};
 
     use super::*;
     use crate::grant::plan::tests_grant;
@@ -222,7 +183,7 @@ mod tests {
         {
             let mut spec = good();
             spec.usages = Some(usages.into_iter().map(str::to_owned).collect());
-            assert_eq!(verdict(&spec, None).unwrap_err(), Refusal::Usages);
+            assert_eq!(verdict(&spec, None).unwrap_err(), Refusal::Flaw(Flaw::Usages));
         }
         for uris in [
             vec![],
@@ -235,14 +196,14 @@ mod tests {
         }
         assert_eq!(
             verdict(&csr(&["keyhole://session/g1"], &rcgen::PKCS_ECDSA_P384_SHA384), None).unwrap_err(),
-            Refusal::Key
+            Refusal::Flaw(Flaw::Key)
         );
         let mut spec = good();
         spec.signer_name = "kubernetes.io/kube-apiserver-client".into();
-        assert_eq!(verdict(&spec, None).unwrap_err(), Refusal::Signer);
+        assert_eq!(verdict(&spec, None).unwrap_err(), Refusal::Flaw(Flaw::Signer(SIGNER)));
         spec = good();
         spec.request.0[110] ^= 1;
-        assert_eq!(verdict(&spec, None).unwrap_err(), Refusal::Malformed);
+        assert_eq!(verdict(&spec, None).unwrap_err(), Refusal::Flaw(Flaw::Malformed));
     }
 
     #[test]

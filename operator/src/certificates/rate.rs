@@ -1,4 +1,4 @@
-//! How often one person may ask for session certificates: each answer is work, and a client that asks in a loop must not keep
+//! How often one person may ask for certificates, of whichever signer: each answer is work, and a client that asks in a loop must not keep
 //! others waiting.
 
 use std::collections::HashMap;

@@ -43,9 +43,6 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// How soon after a failure it is looked at again.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// How many hex digits of an authority's fingerprint are part of a name.
-const DIGITS: usize = 16;
-
 /// The file of keys in that Secret.
 const KEYS: &str = "keys";
 
@@ -55,8 +52,7 @@ pub const SEED: &str = "seed";
 /// By which name a proxy that knows this authority calls the log. Each authority has its own, so that both meet a certificate that they
 /// trust while one takes the place of the other.
 pub fn server_name(internal: &Authority) -> String {
-    let digits: String = internal.fingerprint().chars().take(DIGITS).collect();
-    format!("{digits}.log.keyhole.internal")
+    access::log_server_name(internal.fingerprint())
 }
 
 /// Looks until dropped.

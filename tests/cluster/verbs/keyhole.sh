@@ -42,7 +42,7 @@ install() {
     --set image.operator="${KEYHOLE_OPERATOR_IMAGE:-keyhole.test/keyhole-operator:dev}" \
     --set image.proxy="${KEYHOLE_PROXY_IMAGE:-keyhole.test/keyhole-proxy:dev}" \
     --set image.log="${KEYHOLE_LOG_IMAGE:-keyhole.test/keyhole-log:dev}" "${volume[@]}" \
-    --set databases.probeEvery=10m --set 'connect.groups={people,developers,approvers,readers}' --set proxies.namespace="$KEYHOLE_PROXIES" --wait --timeout 120s "$@" >/dev/null
+    --set databases.probeEvery=10m --set 'connect.groups={people,developers,approvers,readers}' --set 'auditors.groups={auditors}' --set proxies.namespace="$KEYHOLE_PROXIES" --wait --timeout 120s "$@" >/dev/null
   announce "Keyhole is installed in $KEYHOLE_SYSTEM"
 }
 

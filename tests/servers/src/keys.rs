@@ -1,8 +1,8 @@
 //! Certificate authorities and what they sign.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use std::time::{Duration, SystemTime};
 
@@ -47,6 +47,12 @@ impl Authority {
     /// A session certificate as the operator signs it; `valid`: seconds from now.
     pub fn session(&self, uri: &str, valid: std::ops::Range<i64>) -> Leaf {
         self.sign(session_params(&[uri], valid))
+    }
+
+    /// A certificate as a PKCS#10 request (PEM) asks for it.
+    pub fn answer(&self, request_pem: &str) -> String {
+        let request = CertificateSigningRequestParams::from_pem(request_pem).unwrap();
+        request.signed_by(&self.issuer).unwrap().pem()
     }
 
     /// A certificate of any kind.

@@ -23,10 +23,15 @@ pub struct AuditLog {
 impl AuditLog {
     /// A new log that takes records of writers with certificates of this authority.
     pub fn start(authority: &Authority) -> Self {
+        Self::start_as(authority, LOG_NAME)
+    }
+
+    /// The same, with another name in its certificate.
+    pub fn start_as(authority: &Authority, name: &str) -> Self {
         let folders = tempfile::Builder::new().prefix("keyhole-log-").tempdir().unwrap();
         let identity = folders.path().join("identity");
         fs::create_dir(&identity).unwrap();
-        let (certificate, key) = authority.server(LOG_NAME);
+        let (certificate, key) = authority.server(name);
         for (name, text) in
             [("tls.crt", &certificate), ("tls.key", &key), ("internal-ca.crt", &authority.pem)]
         {
@@ -65,6 +70,11 @@ impl AuditLog {
     /// Host and port for writers.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Host and port for readers.
+    pub fn read_address(&self) -> String {
+        format!("127.0.0.1:{}", self.others[0])
     }
 
     /// Its folder.

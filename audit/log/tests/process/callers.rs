@@ -74,6 +74,28 @@ fn a_caller_whom_the_authority_does_not_vouch_for_is_told_so_and_kept_out() {
 }
 
 #[test]
+fn who_may_only_read_or_erase_appends_nothing() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let mut log = Log::start(&authority).await;
+        let streams = [Chain::new(proxy_stream(1, 1)), Chain::new("operator/1".parse().unwrap())];
+        for uri in ["keyhole://audit/*", "keyhole://audit/shop", "keyhole://erase/*"] {
+            for chain in &streams {
+                let mut caller = Caller::new(&log, authority.client(uri)).await.unwrap();
+                let hello = Hello { head: chain.head(), stream: chain.stream().clone() };
+                let mut bytes = Vec::new();
+                Frame::Hello(hello).encode(&mut bytes).unwrap();
+                // It may be closed already.
+                let _ = caller.puts_bytes(&bytes).await;
+                assert!(!matches!(caller.hears().await, Ok(Some(_))), "{uri} is answered");
+            }
+        }
+        log.stop().await;
+        assert!(streams.iter().all(|chain| !log.heads().contains_key(chain.stream())));
+    });
+}
+
+#[test]
 fn of_a_frame_that_no_proxy_may_send_nothing_is_kept() {
     runtime().block_on(async {
         let authority = Authority::new();

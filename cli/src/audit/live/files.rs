@@ -1,0 +1,110 @@
+//! The log's files, as they are read one by one. What is true of a copy in a folder is true of these: nobody has verified them yet.
+
+use std::io;
+use std::thread::sleep;
+use std::time::Duration;
+
+use audit::Source;
+use tlog::{Holds, TileName, WIDTH};
+
+use super::{Answer, Call, Live, LiveError, Taken, taken};
+use crate::args::Texts;
+use crate::audit::folder::longest;
+use crate::terminal::tell;
+
+/// How often texts are asked for again that the log's index does not know yet, and how long after.
+const AGAIN: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The files of the cluster's log.
+pub struct LiveFiles {
+    live: Live,
+    texts: Texts,
+}
+
+impl LiveFiles {
+    /// Of this log. Texts are opened or passed over as if there were none.
+    pub fn new(live: Live, texts: Texts) -> Self {
+        Self { live, texts }
+    }
+
+    /// The bytes of a file; `None`, where there is no such file.
+    pub fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LiveError> {
+        let limit = usize::try_from(longest(path)).unwrap_or(usize::MAX);
+        match path {
+            "checkpoint" => self.checkpoint(limit).map(Some),
+            texts if texts.starts_with("texts/") => match self.texts {
+                Texts::Opened => self.opened(texts, limit),
+                Texts::Closed => Ok(None),
+            },
+            tile => there(self.live.ask(Call::file(format!("/{tile}"), limit))?),
+        }
+    }
+
+    /// The one that the log's witness has signed; where there is none, the log's own, of all that is on its disk by now.
+    fn checkpoint(&self, limit: usize) -> Result<Vec<u8>, LiveError> {
+        let own = self.live.ask(Call::file("/v1/checkpoint", limit))?.good()?;
+        let anchor = self.live.anchor().unwrap_or_else(|error| {
+            tell(&format!("{error}"));
+            None
+        });
+        Ok(match taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()) {
+            Taken::Witnessed(note) => note.into_bytes(),
+            Taken::Own(_, why) => {
+                tell(why);
+                own
+            }
+        })
+    }
+
+    fn opened(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, LiveError> {
+        let Some((from, to)) = entries(path) else { return Ok(None) };
+        let call = Call::file(format!("/v1/texts?from={from}&to={to}"), limit);
+        let mut left = AGAIN;
+        loop {
+            let answer = self.live.ask(call.clone())?;
+            if answer.status != 404 || left == 0 {
+                return answer.good().map(Some);
+            }
+            left = left.saturating_sub(1);
+            sleep(PAUSE);
+        }
+    }
+}
+
+impl Source for LiveFiles {
+    type Error = io::Error;
+
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        self.file(path).map_err(io::Error::other)
+    }
+}
+
+fn there(answer: Answer) -> Result<Option<Vec<u8>>, LiveError> {
+    match answer.status {
+        404 => Ok(None),
+        _ => answer.good().map(Some),
+    }
+}
+
+/// The entries whose texts a file has: the first, and the one behind the last.
+fn entries(path: &str) -> Option<(u64, u64)> {
+    let bundle: TileName = format!("tile/entries/{}", path.strip_prefix("texts/")?).parse().ok()?;
+    let TileName { holds: Holds::Entries, index, width } = bundle else { return None };
+    let from = index.checked_mul(u64::from(WIDTH))?;
+    Some((from, from.checked_add(u64::from(width))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_texts_is_asked_for_by_its_entries() {
+        assert_eq!(entries("texts/000"), Some((0, 256)));
+        assert_eq!(entries("texts/x001/234.p/7"), Some((1234 * 256, 1234 * 256 + 7)));
+        for none in ["texts/", "texts/0", "texts/000.p/256", "tile/entries/000", "texts/../000"] {
+            assert_eq!(entries(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `audit show` without a folder: the story of one grant, as the cluster's log tells it now.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use access::AuditorTask;
+use audit::story::{Candidate, Kin, Search, Story, Told};
+use record::{Payload, What};
+
+use super::code;
+use super::live::{Indexed, Live, Opened, Pages, open};
+use super::log::LogError;
+use super::progress::MovingLine;
+use super::show::{Shown, Tale, is_without_text, nothing, refused, screen_of, sought};
+use crate::args::{AuditShowArgs, Place, Texts};
+use crate::cluster::Scope;
+
+/// The kinds of records that name a grant or a request, and those about a request alone.
+const NAMES: [&str; 5] = ["request", "decision", "approval", "grant", "pod"];
+
+/// What the log has of it.
+struct Heard {
+    records: Vec<Indexed>,
+    complete: bool,
+    size: u64,
+}
+
+/// See `AuditCommand::Show`.
+pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
+    let mut place = place.clone();
+    // A name may say its namespace; that of a request that it was parsed with is the same.
+    if let Some((namespace, _)) = args.grant.split_once('/') {
+        place.namespace = Some(namespace.to_owned());
+    }
+    let scope = args.within.scope();
+    let live = Live::open(&place, &args.live, (AuditorTask::Audit, scope))?;
+    let namespace = match scope {
+        Scope::Namespace => live.auditor().namespace().map(str::to_owned),
+        Scope::Everywhere => place.namespace.clone(),
+    };
+    let named = named(&live, namespace.as_deref())?;
+    let mut search = Search::of(sought(args, namespace.as_deref())?);
+    named.records.iter().for_each(|found| search.learn(&found.record));
+    let found = search.found();
+    let one = match found.as_slice() {
+        [one] => one,
+        [] => return Ok(nothing(&args.grant, named.size, named.complete)),
+        several => return Ok(refused(&args.grant, several)),
+    };
+    let heard = story(&live, one, named)?;
+    let (complete, size) = (heard.complete, heard.size);
+    let tale = told(&live, heard, Texts::opened_if(!args.no_texts))?;
+    match args.output {
+        Some(format) => crate::show(&shown(one, tale, (complete, size)), format)?,
+        None => crate::print(&text(args.all, one, &tale, complete))?,
+    };
+    Ok(code(complete))
+}
+
+/// All records that name grants and requests of this namespace, or of all, in the order of the log.
+fn named(live: &Live, namespace: Option<&str>) -> Result<Heard, LogError> {
+    let mut heard = Heard { records: Vec::new(), complete: true, size: 0 };
+    let mut line = MovingLine::new("looked through");
+    for kind in NAMES {
+        let mut question = vec![("kind", kind.to_owned())];
+        question.extend(namespace.map(|namespace| ("namespace", namespace.to_owned())));
+        let mut pages = Pages::of(live, "/v1/search", question);
+        for found in pages.by_ref() {
+            let found = found?;
+            line.at(found.index, heard.size.max(found.index));
+            heard.records.push(found);
+        }
+        let seen = pages.seen();
+        heard.complete &= seen.complete;
+        heard.size = heard.size.max(seen.size);
+    }
+    heard.records.sort_by_key(|found| found.index);
+    Ok(heard)
+}
+
+/// The records of this one.
+fn story(live: &Live, one: &Candidate, named: Heard) -> Result<Heard, LogError> {
+    let Some(grant) = &one.grant else {
+        // A request whose grant has no proxy yet, or that got none.
+        let kin = Kin::of_found(one);
+        let records = named.records.into_iter().filter(|found| kin.holds(&found.record)).collect();
+        return Ok(Heard { records, ..named });
+    };
+    let mut pages = Pages::of(live, format!("/v1/story/{grant}"), Vec::new());
+    let records = pages.by_ref().collect::<Result<Vec<_>, _>>()?;
+    let seen = pages.seen();
+    Ok(Heard { records, complete: named.complete && seen.complete, size: seen.size })
+}
+
+fn told(live: &Live, heard: Heard, texts: Texts) -> Result<Tale, LogError> {
+    let (mut tale, mut all) = (Tale::default(), Vec::new());
+    let mut line = MovingLine::new("read");
+    let count = u64::try_from(heard.records.len()).unwrap_or(u64::MAX);
+    for (number, found) in (1..).zip(heard.records) {
+        let payload = match texts {
+            Texts::Opened => opened(live, &found)?,
+            Texts::Closed => None,
+        };
+        line.at(number, count);
+        let Indexed { index, record, .. } = found;
+        tale.began.get_or_insert(record.at);
+        let one = Told { index, record, payload };
+        tale.absent = tale.absent.saturating_add(u64::from(is_without_text(&one)));
+        all.push(one);
+    }
+    tale.story = Story::of(all);
+    Ok(tale)
+}
+
+fn opened(live: &Live, found: &Indexed) -> Result<Option<Payload>, LogError> {
+    if !matches!(found.record.what, What::Statement(_)) {
+        return Ok(None);
+    }
+    Ok(match open(live, found)? {
+        Opened::Text(payload) => Some(payload),
+        Opened::None | Opened::Erased => None,
+    })
+}
+
+/// The commands that prove it.
+fn verifies(one: &Candidate) -> String {
+    let grant = one.grant.as_ref().map_or_else(String::new, |grant| format!(" --grant {grant}"));
+    format!("kubectl keyhole audit verify --policy keyhole.policy{grant}")
+}
+
+fn shown(one: &Candidate, tale: Tale, (complete, size): (bool, u64)) -> Shown {
+    Shown {
+        origin: None,
+        size,
+        complete: Some(complete),
+        witnessed: None,
+        verified: false,
+        verify: verifies(one),
+        from: 0,
+        grant: one.grant.clone(),
+        request: one.request.clone(),
+        namespace: one.namespace.clone(),
+        name: one.name.clone(),
+        began: tale.began.unwrap_or(one.at).to_string(),
+        story: tale.story.lines,
+        unread: tale.unread,
+        more_unread: tale.more_unread,
+    }
+}
+
+fn text(all: bool, one: &Candidate, tale: &Tale, complete: bool) -> String {
+    let mut text = screen_of(all, one, tale, "not opened");
+    // Writing to a text does not fail.
+    if !complete {
+        text.push_str("NOT COMPLETE: the log's index is behind the log, ask again in a while.\n");
+    }
+    text.push_str(
+        "As the cluster's log tells it. NOT VERIFIED: who may read all of the log proves it by this:\n",
+    );
+    let _ = writeln!(text, "  {}", verifies(one));
+    text
+}

@@ -1,0 +1,283 @@
+//! The audit commands over a real log: its answers, its refusals, and copies of it that verify.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use audit::samples::grant;
+use servers::until;
+use tlog::Checkpoint;
+
+use crate::cluster::{Cluster, OTHER_NAME};
+
+/// The files below a folder, with when each was written.
+fn files(folder: &Path) -> BTreeMap<String, std::time::SystemTime> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+            found.insert(name, fs::metadata(&path).unwrap().modified().unwrap());
+        }
+    }
+    found
+}
+
+fn size_of(note: &str) -> u64 {
+    let text: String = note.lines().take(3).map(|line| format!("{line}\n")).collect();
+    text.parse::<Checkpoint>().unwrap().size
+}
+
+/// A policy beside the copies.
+fn with_policy() -> Cluster {
+    let cluster = Cluster::new();
+    let run = cluster.keyhole("audit policy");
+    assert_eq!(run.code, 0, "{run:?}");
+    fs::write(cluster.around.path().join("keyhole.policy"), run.out).unwrap();
+    cluster
+}
+
+#[test]
+fn a_copy_verifies_and_the_next_one_fetches_what_is_new_alone() {
+    let cluster = with_policy();
+    let run = cluster.keyhole("audit copy copy --texts");
+    assert!(run.code == 0 && run.out.contains(" of keyhole.internal/log/"), "{run:?}");
+    let folder = cluster.around.path().join("copy");
+    let (first, note) = (files(&folder), fs::read_to_string(folder.join("checkpoint")).unwrap());
+    assert!(size_of(&note) > 256 && first.contains_key("tile/entries/000"), "{first:?}");
+    let offline = |line: &str| crate::copy::Copy { around: tempfile::tempdir().unwrap() }.keyhole(line);
+    let at = |name: &str| cluster.around.path().join(name).display().to_string();
+    let verify = format!("audit verify {} --policy {}", at("copy"), at("keyhole.policy"));
+    let clean = offline(&verify);
+    assert!(clean.code == 0 && clean.out.contains(" as written, 0 erased, 0 not in this copy"), "{clean:?}");
+
+    fs::copy(folder.join("checkpoint"), cluster.around.path().join("older")).unwrap();
+    // What was opened for the copy is on record by now.
+    let run = cluster.keyhole("audit copy copy --texts");
+    assert_eq!(run.code, 0, "{run:?}");
+    let (second, newer) = (files(&folder), fs::read_to_string(folder.join("checkpoint")).unwrap());
+    assert!(size_of(&newer) > size_of(&note), "{newer}");
+    for whole in ["tile/entries/000", "tile/0/000", "texts/000"] {
+        assert_eq!(first[whole], second[whole], "{whole} was fetched again");
+    }
+    let narrow = |files: &BTreeMap<String, _>| files.keys().filter(|name| name.contains(".p/")).count();
+    assert_eq!(narrow(&second), narrow(&first), "narrower files stay: {second:?}");
+    assert!(!second.keys().any(|name| name.ends_with(".new")), "{second:?}");
+    let clean = offline(&format!("{verify} --since {}", at("older")));
+    assert_eq!(clean.code, 0, "{clean:?}");
+    assert!(cluster.asked_for().iter().all(|uri| uri == "keyhole://audit/*"), "{:?}", cluster.asked_for());
+}
+
+#[test]
+fn what_the_witness_has_signed_is_what_is_copied_and_its_policy_is_the_operators_word() {
+    let cluster = Cluster::new();
+    let own = cluster.keyhole("audit policy");
+    assert!(own.out.ends_with("\nquorum none\n") && own.err.contains("No witness has signed"), "{own:?}");
+    let copy = cluster.keyhole("audit copy unwitnessed");
+    assert!(copy.code == 0 && copy.err.contains("no witness has signed the log yet"), "{copy:?}");
+
+    let seen = cluster.checkpoint();
+    cluster.witnesses(&seen, own.out.strip_suffix("quorum none\n").unwrap());
+    let policy = cluster.keyhole("audit policy");
+    assert!(
+        policy.out.contains("witness operator ") && policy.err.contains("the operator's word"),
+        "{policy:?}"
+    );
+    fs::write(cluster.around.path().join("keyhole.policy"), policy.out).unwrap();
+    // The log goes on meanwhile.
+    assert_eq!(cluster.keyhole("audit search -n shop --kind statement --limit 3 --text SELECT").code, 1);
+    until("the log has grown", Duration::from_secs(10), || size_of(&cluster.checkpoint()) > size_of(&seen))
+        .unwrap();
+    let copy = cluster.keyhole("audit copy copy");
+    assert_eq!((copy.code, copy.err.as_str()), (0, ""), "{copy:?}");
+    let note = fs::read_to_string(cluster.around.path().join("copy/checkpoint")).unwrap();
+    assert_eq!(size_of(&note), size_of(&seen));
+    for line in ["audit verify copy --policy keyhole.policy", "audit verify --policy keyhole.policy"] {
+        let run = cluster.keyhole(line);
+        assert!(run.code == 0 && run.out.contains("witnessed  2027-01-15T08:00:00Z"), "{run:?}");
+    }
+    let run = cluster.keyhole("audit verify unwitnessed --policy keyhole.policy");
+    assert!(run.code == 2 && run.err.contains("too few witnesses"), "{run:?}");
+}
+
+#[test]
+fn a_copy_that_was_broken_off_goes_on_and_one_of_another_log_is_left_alone() {
+    let cluster = with_policy();
+    assert_eq!(cluster.keyhole("audit copy copy").code, 0);
+    let folder = cluster.around.path().join("copy");
+    // As it is when it ends in the middle: no checkpoint, a torn file, and one that is missing.
+    let bundle = fs::read(folder.join("tile/entries/000")).unwrap();
+    fs::write(folder.join("tile/entries/000"), &bundle[..100]).unwrap();
+    fs::remove_file(folder.join("tile/0/000")).unwrap();
+    fs::remove_file(folder.join("checkpoint")).unwrap();
+    assert_eq!(cluster.keyhole("audit copy copy").code, 0);
+    assert_eq!(fs::read(folder.join("tile/entries/000")).unwrap(), bundle);
+    let run = cluster.keyhole("audit verify copy --policy keyhole.policy");
+    assert_eq!(run.code, 0, "{run:?}");
+
+    let note = fs::read_to_string(folder.join("checkpoint")).unwrap();
+    let other = note.replacen("keyhole.internal/log/", "keyhole.internal/log/f", 1);
+    fs::write(folder.join("checkpoint"), &other).unwrap();
+    let run = cluster.keyhole("audit copy copy");
+    assert!(run.code == 2 && run.err.contains("take another folder"), "{run:?}");
+    let larger = note.replacen(&format!("\n{}\n", size_of(&note)), "\n99999\n", 1);
+    fs::write(folder.join("checkpoint"), &larger).unwrap();
+    let run = cluster.keyhole("audit copy copy");
+    assert!(run.code == 2 && run.err.contains("it has lost some"), "{run:?}");
+    assert_eq!(fs::read_to_string(folder.join("checkpoint")).unwrap(), larger, "nothing is overwritten");
+}
+
+#[test]
+fn the_live_log_verifies_and_is_exported_as_a_copy_is() {
+    let cluster = with_policy();
+    let run = cluster.keyhole("audit verify --policy keyhole.policy");
+    assert!(run.code == 0 && run.out.contains("0 as written, 0 erased"), "{run:?}");
+    let run = cluster.keyhole("audit verify --policy keyhole.policy --texts");
+    assert!(run.code == 0 && run.out.contains("0 erased, 0 not in this copy"), "{run:?}");
+    let run = cluster.keyhole("audit export --policy keyhole.policy --from 5");
+    let first: serde_json::Value = serde_json::from_str(run.out.lines().next().unwrap()).unwrap();
+    assert_eq!((run.code, &first["index"]), (0, &5.into()));
+    fs::write(cluster.around.path().join("other.policy"), audit::samples::Keys::new().policy_file()).unwrap();
+    let run = cluster.keyhole("audit verify --policy other.policy");
+    assert!(run.code == 2 && run.err.contains("not signed as the policy asks"), "{run:?}");
+}
+
+#[test]
+fn a_search_says_whether_it_is_complete_and_opens_only_what_the_rest_selects() {
+    let cluster = Cluster::new();
+    let run = cluster.keyhole("audit search -n shop --kind statement --person requester -o json");
+    let all = run.json();
+    assert_eq!((run.code, &all["complete"], &all["textsOpened"]), (0, &true.into(), &0.into()), "{run:?}");
+    let records = all["records"].as_array().unwrap();
+    assert!(records.len() > 20 && records.iter().all(|one| one["record"]["kind"] == "statement"));
+    assert!(records.iter().all(|one| one.get("text").is_none()), "{}", records[0]);
+
+    let (first, uid) = (&records[0]["index"], grant(0));
+    let line = format!("audit search -n shop --grant {uid} --text DELETE.FROM -o json");
+    let deletes = cluster.keyhole(&line).json();
+    let hits = deletes["records"].as_array().unwrap();
+    assert!(!hits.is_empty() && hits.len() < records.len(), "{deletes}");
+    for hit in hits {
+        assert!(hit["text"]["text"].as_str().unwrap().contains("DELETE FROM"), "{hit}");
+        assert_eq!(hit["record"]["grant"], uid.as_str());
+    }
+    let opened = deletes["textsOpened"].as_u64().unwrap();
+    let reads = || cluster.keyhole("audit search -A --kind read -o json").json();
+    let count = || reads()["records"].as_array().unwrap().len() as u64;
+    until("each is on record", Duration::from_secs(10), || count() >= opened).unwrap();
+    let reads = reads();
+    assert_eq!(reads["records"].as_array().unwrap().len() as u64, opened);
+    let person = reads["records"][0]["record"]["what"]["person"].as_str().unwrap();
+    assert!(person.starts_with("keyhole://audit/shop"), "{person}");
+
+    let run = cluster.keyhole("audit search -n shop --kind statement --limit 3");
+    assert_eq!((run.code, run.out.lines().count()), (1, 4), "{run:?}");
+    assert!(run.err.contains("NOT COMPLETE: there are more"), "{run:?}");
+    assert!(run.out.lines().nth(1).unwrap().starts_with(&first.to_string()), "{}", run.out);
+    let run = cluster.keyhole("audit search -n shop --limit 14");
+    insta::assert_snapshot!("search", run.out);
+    let run = cluster.keyhole("audit search -n shop --table nowhere.nothing");
+    assert!(run.code == 0 && run.out.is_empty() && run.err.contains("0 records, of "), "{run:?}");
+    let run = cluster.keyhole("audit search -n shop --from yesterday");
+    assert!(run.code == 2 && run.err.contains("`from` must be 2026-11-30 or"), "{run:?}");
+    assert_eq!(cluster.asked_for()[0], "keyhole://audit/shop");
+}
+
+#[test]
+fn a_story_is_told_to_who_may_read_its_namespace_and_the_refusal_of_another_is_the_operators_sentence() {
+    let cluster = Cluster::new();
+    let run = cluster.keyhole("audit show look-0 -n shop");
+    assert!(run.code == 0 && run.out.contains("requester  asks that requester may read orders"), "{run:?}");
+    assert!(run.out.contains(": SELECT id, total FROM shop.orders"), "{run:?}");
+    assert!(run.out.contains("NOT VERIFIED"), "{run:?}");
+    let closed = cluster.keyhole("audit show shop/look-0 --no-texts");
+    assert!(closed.code == 0 && closed.out.contains("statements are not opened."), "{closed:?}");
+    let json = cluster.keyhole(&format!("audit show {} -A -o json", grant(0))).json();
+    assert_eq!((&json["verified"], &json["complete"]), (&false.into(), &true.into()));
+    let run = cluster.keyhole("audit show look-9 -n shop");
+    assert!(run.code == 1 && run.err.contains("no grant or request"), "{run:?}");
+    let run = cluster.keyhole("audit show look-0 -n bank");
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    insta::assert_snapshot!("refused", run.err);
+}
+
+#[test]
+fn texts_are_erased_by_who_may_after_a_yes() {
+    let cluster = with_policy();
+    let run = cluster.keyhole("audit erase -n shop --person requester");
+    assert!(run.code == 1 && run.err.contains("there is no terminal to ask on: add --yes"), "{run:?}");
+    let run = cluster.keyhole(&format!("audit erase -n shop --grant {} --yes", grant(9)));
+    assert!(run.code == 1 && run.err.contains("error: grant"), "{run:?}");
+    let run = cluster.keyhole(&format!("audit erase -n shop --grant {} --yes", grant(0)));
+    assert!(run.code == 0 && run.err.contains("its texts are erased"), "{run:?}");
+    assert_eq!(cluster.asked_for().last().unwrap(), "keyhole://erase/shop");
+    let shown = cluster.keyhole("audit show look-0 -n shop");
+    assert!(shown.out.contains("statements are erased.") && !shown.out.contains("SELECT"), "{shown:?}");
+    let found = cluster.keyhole(&format!("audit search -n shop --grant {} --text SELECT", grant(0)));
+    assert!(found.code == 0 && found.err.contains("erased, and could not be looked at"), "{found:?}");
+    let run = cluster.keyhole("audit erase -n shop --person requester --yes");
+    assert!(run.code == 0 && run.err.contains(grant(1).as_str()), "{run:?}");
+    let run = cluster.keyhole("audit verify --policy keyhole.policy --texts");
+    assert!(run.code == 0 && run.out.contains("texts      0 as written"), "{run:?}");
+}
+
+#[test]
+fn a_connection_that_breaks_off_is_made_anew() {
+    let cluster = with_policy();
+    assert_eq!(cluster.keyhole("audit copy straight --texts").code, 0);
+    let straight = cluster.around.path().join("straight");
+    let length = |name: &String| fs::metadata(straight.join(name)).unwrap().len();
+    let longest = files(&straight).keys().map(length).max().unwrap();
+    // As the log does after a minute, or whatever stands on the way: here in the midst of answers, none of which is too long for one
+    // connection.
+    let (address, connections) = breaking(cluster.log.read_address(), longest + 10_000);
+    let run = cluster.run(cluster.command("audit copy copy --texts").args(["--log-address", &address]));
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(connections.load(Ordering::Relaxed) > 1, "nothing was cut");
+    let run = cluster.keyhole("audit verify copy --policy keyhole.policy");
+    assert!(run.code == 0 && run.out.contains("0 not in this copy"), "{run:?}");
+}
+
+/// An address that leads to another one, by connections that are cut when so many bytes came back; and how many there were.
+fn breaking(to: String, passes: u64) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let counted = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&counted);
+    thread::spawn(move || {
+        for mut near in listener.incoming().flatten() {
+            counting.fetch_add(1, Ordering::Relaxed);
+            let far = TcpStream::connect(&to).unwrap();
+            let (mut asks, mut to_far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut asks, &mut to_far));
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut (&far).take(passes), &mut near);
+                let _ = near.shutdown(Shutdown::Both);
+                let _ = far.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (address, counted)
+}
+
+#[test]
+fn whoever_is_not_the_log_of_this_authority_is_told_nothing() {
+    let cluster = Cluster::with_a_log_called(OTHER_NAME);
+    let run = cluster.keyhole("audit search -A");
+    assert!(run.code == 2 && run.err.contains("cannot open a TLS session with the audit log"), "{run:?}");
+    let run = cluster.run(
+        cluster.api.command(&["audit", "search", "-A", "--log-address", "127.0.0.1:1"]).env("HOME", "/"),
+    );
+    assert!(run.code == 2 && run.err.contains("cannot connect to 127.0.0.1:1"), "{run:?}");
+}

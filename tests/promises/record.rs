@@ -1,0 +1,261 @@
+//! Promise 8: a trail that anyone can verify offline, for those who may have it and for nobody else.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use harness::wait::{Look, until};
+use harness::{Cluster, OpenGrant, Person, Shell};
+use k8s_openapi::ByteString;
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
+use serde_json::{Value, json};
+
+/// The group that the test bed's chart lets ask for certificates for the audit log.
+const AUDITORS: &[&str] = &["auditors"];
+
+/// How long the API server may take to see who was given what.
+const SEEN: Duration = Duration::from_secs(20);
+
+/// How long the log of a test bed that many tests have used may take.
+const WHOLE: Duration = Duration::from_secs(300);
+
+/// A command of `kubectl keyhole audit` as this person.
+fn audit(cluster: &Cluster, person: &Person, words: &[&str]) -> Shell {
+    let place = ["--operator-namespace", &cluster.bed.system];
+    person.keyhole("audit").args(words).args(place).within(WHOLE)
+}
+
+/// Waits until the API server knows that this person holds the verb, in the test's namespace or in all.
+async fn holds(person: &Person, verb: &str, place: &[&str]) -> anyhow::Result<()> {
+    until(&format!("{} to hold {verb}", person.name), SEEN, || async {
+        let asked = ["auth", "can-i", verb, "accessgrants.access.keyhole.dev"];
+        let said = person.kubectl().args(asked).args(place).run().await?;
+        Ok(if said.code == Some(0) { Look::Found(()) } else { Look::NotYet(said.out) })
+    })
+    .await
+}
+
+/// Somebody who may read all of the log. The binding is called as the test's namespace.
+async fn inspector(cluster: &Cluster) -> anyhow::Result<Person> {
+    let inspector = cluster.person("inspector", AUDITORS, None).await?;
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": cluster.namespace},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "keyhole-records",
+        },
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "inspector"}],
+    });
+    cluster.applies(&binding.to_string()).await?;
+    holds(&inspector, "audit", &["-A"]).await?;
+    Ok(inspector)
+}
+
+async fn uid_of(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<String> {
+    cluster.grant(&grant.name).await?.metadata.uid.context("a grant without uid")
+}
+
+/// What a search finds, once it finds something and is complete.
+async fn found(cluster: &Cluster, person: &Person, words: &[&str]) -> anyhow::Result<Value> {
+    until("the statement on record", Duration::from_secs(60), || async {
+        let said = audit(cluster, person, words).run().await?;
+        let answer: Value = serde_json::from_str(&said.out).unwrap_or_default();
+        let is_there = answer["records"].as_array().is_some_and(|records| !records.is_empty());
+        Ok(if is_there && answer["complete"] == true {
+            Look::Found(answer)
+        } else {
+            Look::NotYet(format!("{}{}", said.out, said.err))
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_auditor_copies_the_log_verifies_it_and_finds_what_was_read() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("record").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+            requester.reads(&grant, &format!("SELECT id, '{}' FROM orders", cluster.namespace)).await?;
+            let (inspector, uid) = (inspector(&cluster).await?, uid_of(&cluster, &grant).await?);
+
+            let words = ["search", "--grant", &uid, "--text", &cluster.namespace, "-o", "json"];
+            let answer = found(&cluster, &inspector, &words).await?;
+            let text = answer["records"][0]["text"]["text"].as_str().unwrap_or_default();
+            ensure!(text.starts_with("SELECT id, '"), "{answer}");
+            let story = audit(&cluster, &inspector, &["show", &uid]).succeeds().await?;
+            ensure!(story.contains(&cluster.namespace) && story.contains("NOT VERIFIED"), "{story}");
+
+            let around = tempfile::tempdir()?;
+            let path = |name: &str| around.path().join(name).display().to_string();
+            let (copy, policy) = (path("copy"), path("keyhole.policy"));
+            std::fs::write(&policy, audit(&cluster, &inspector, &["policy"]).succeeds().await?)?;
+            audit(&cluster, &inspector, &["copy", &copy]).succeeds().await?;
+            let verify = ["verify", &copy, "--policy", &policy, "--grant", &uid];
+            let said = offline(&inspector, &verify).succeeds().await?;
+            ensure!(said.contains("clean: nothing is wrong"), "{said}");
+
+            // The log has grown out of that copy, and the next one fetches no whole file again.
+            std::fs::copy(path("copy/checkpoint"), path("older"))?;
+            requester.reads(&grant, "SELECT 1").await?;
+            audit(&cluster, &inspector, &["copy", &copy]).succeeds().await?;
+            let older = path("older");
+            offline(&inspector, &verify).args(["--since", &older]).succeeds().await?;
+            let entries = first_bundle(&around.path().join("copy"))?;
+            let mut altered = std::fs::read(&entries)?;
+            let last = altered.last_mut().context("an empty bundle")?;
+            *last ^= 1;
+            std::fs::write(&entries, altered)?;
+            offline(&inspector, &verify).is_refused("finding").await?;
+            gone(&cluster).await
+        })
+        .await
+}
+
+/// The first bundle of a copy, as wide as it is.
+fn first_bundle(copy: &Path) -> anyhow::Result<PathBuf> {
+    let whole = copy.join("tile/entries/000");
+    if whole.exists() {
+        return Ok(whole);
+    }
+    let narrow = std::fs::read_dir(copy.join("tile/entries/000.p"))?.next();
+    Ok(narrow.context("no bundle")??.path())
+}
+
+/// Reads files and asks nobody: without a kubeconfig.
+fn offline(person: &Person, words: &[&str]) -> Shell {
+    Shell::new(person.cli()).arg("audit").args(words).env("KUBECONFIG", "/nowhere").within(WHOLE)
+}
+
+/// What no namespace takes with it.
+async fn gone(cluster: &Cluster) -> anyhow::Result<()> {
+    cluster.kubectl().args(["delete", "clusterrolebinding", &cluster.namespace]).succeeds().await.map(drop)
+}
+
+#[tokio::test]
+async fn who_lacks_the_verb_is_told_which_and_where_and_gets_nothing() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("no-auditor").await?;
+    cluster
+        .told(async {
+            let requester = cluster.requester().await?;
+            let auditor = cluster.person("auditor", AUDITORS, Some("records")).await?;
+            let bare = cluster.person("bare", AUDITORS, None).await?;
+            holds(&auditor, "audit", &[]).await?;
+
+            audit(&cluster, &auditor, &["search"]).succeeds().await.context("their own namespace")?;
+            let lacks = "lacks the verb audit on accessgrants.access.keyhole.dev in";
+            let has = "ClusterRole keyhole-records has it";
+            for (person, words, place) in [
+                (&auditor, vec!["search", "-A"], "all namespaces".to_owned()),
+                (&auditor, vec!["copy", "/tmp/keyhole-no-copy"], "all namespaces".to_owned()),
+                (&auditor, vec!["policy"], "all namespaces".to_owned()),
+                (&bare, vec!["search"], format!("namespace {}", cluster.namespace)),
+            ] {
+                let said = audit(&cluster, person, &words).is_refused(lacks).await?;
+                ensure!(said.contains(&format!("{lacks} {place}: {has}")), "{said}");
+            }
+            let elsewhere = Shell::new(auditor.cli()).env("KUBECONFIG", auditor.kubeconfig()).args([
+                "audit",
+                "search",
+                "-n",
+                "default",
+                "--operator-namespace",
+                &cluster.bed.system,
+            ]);
+            elsewhere.is_refused(&format!("{lacks} namespace default: {has}")).await?;
+            ensure!(!std::path::Path::new("/tmp/keyhole-no-copy").exists(), "something was written");
+
+            // Who may connect, may not ask this signer; and nobody comes by another certificate of the internal authority.
+            let own = "is for spec.signerName access.keyhole.dev/session only";
+            audit(&cluster, &requester, &["search"]).is_refused(own).await?;
+            for uri in ["keyhole://operator", "keyhole://log", "keyhole://proxy/x"] {
+                let said = denied(&cluster, &auditor, uri).await?;
+                ensure!(said.contains("the request must hold one name only"), "{uri}: {said}");
+            }
+            reaches_the_logs_pod_alone(&cluster, &auditor).await
+        })
+        .await
+}
+
+/// Asks the auditors' signer for this name; answers why it was denied.
+async fn denied(cluster: &Cluster, person: &Person, uri: &str) -> anyhow::Result<String> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
+    let pem = params.serialize_request(&KeyPair::generate()?)?.pem()?;
+    let kind = uri.trim_start_matches("keyhole://").replace('/', "-");
+    let name = format!("{}-{kind}", cluster.namespace);
+    let asked = json!({
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": name},
+        "spec": {
+            "signerName": "access.keyhole.dev/auditor",
+            "usages": ["digital signature", "client auth"],
+            "request": ByteString(pem.into_bytes()),
+        },
+    });
+    person.kubectl().args(["create", "-f", "-"]).input(asked.to_string()).succeeds().await?;
+    until("an answer", SEEN, || async {
+        let read = person.kubectl().args(["get", "csr", &name, "-o", "json"]).succeeds().await?;
+        let csr: Value = serde_json::from_str(&read)?;
+        let status = &csr["status"];
+        ensure!(status["certificate"].is_null(), "{uri} was signed");
+        let condition = &status["conditions"][0];
+        Ok(match condition["type"].as_str() {
+            Some("Denied") => Look::Found(condition["message"].to_string()),
+            _ => Look::NotYet(status.to_string()),
+        })
+    })
+    .await
+}
+
+/// RBAC names the pod: no other one of the release's is reached.
+async fn reaches_the_logs_pod_alone(cluster: &Cluster, auditor: &Person) -> anyhow::Result<()> {
+    let may = |pod: &str| {
+        let asked = ["auth", "can-i", "create", pod, "--subresource=portforward", "-n", &cluster.bed.system];
+        auditor.kubectl().args(asked)
+    };
+    may("pods/keyhole-log-0").succeeds().await?;
+    may("pods/keyhole-operator-0").is_refused("no").await?;
+    may("pods").is_refused("no").await.map(drop)
+}
+
+#[tokio::test]
+async fn texts_are_erased_by_who_may_do_that_and_nothing_else() -> anyhow::Result<()> {
+    let cluster = Cluster::fresh("erasure").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let grant = cluster.open(&orders, &requester, &approver, "30m").await?;
+            requester.reads(&grant, &format!("SELECT id, '{}' FROM orders", cluster.namespace)).await?;
+            let uid = uid_of(&cluster, &grant).await?;
+            let auditor = cluster.person("auditor", AUDITORS, Some("records")).await?;
+            let eraser = cluster.person("eraser", AUDITORS, Some("records-eraser")).await?;
+            holds(&auditor, "audit", &[]).await?;
+            holds(&eraser, "erase-texts", &[]).await?;
+
+            let words = ["search", "--grant", &uid, "--text", &cluster.namespace, "-o", "json"];
+            found(&cluster, &auditor, &words).await?;
+            let erase = ["erase", "--grant", &uid, "--yes"];
+            let lacks =
+                |verb: &str| format!("lacks the verb {verb} on accessgrants.access.keyhole.dev in namespace");
+            audit(&cluster, &auditor, &erase).is_refused(&lacks("erase-texts")).await?;
+            audit(&cluster, &eraser, &["search"]).is_refused(&lacks("audit")).await?;
+            audit(&cluster, &eraser, &erase).succeeds().await?;
+
+            let said = audit(&cluster, &auditor, &words).run().await?;
+            let answer: Value = serde_json::from_str(&said.out).with_context(|| said.err.clone())?;
+            ensure!(answer["records"] == json!([]), "{answer}");
+            ensure!(answer["textsErased"].as_u64().is_some_and(|erased| erased > 0), "{answer}");
+            let words = ["search", "--grant", &uid, "--kind", "erase", "-o", "json"];
+            let erased = found(&cluster, &auditor, &words).await?;
+            let person = erased["records"][0]["record"]["what"]["person"].as_str().unwrap_or_default();
+            ensure!(person.ends_with(" eraser"), "{erased}");
+            Ok(())
+        })
+        .await
+}
