@@ -1,5 +1,6 @@
 //! `make demo`: the whole story on a real cluster, told on the terminal. Ends with an error when a step is not as told.
 
+mod record;
 mod refusals;
 
 use std::time::{Duration, Instant};
@@ -46,6 +47,7 @@ async fn tell(story: &mut Story, cluster: &Cluster) -> anyhow::Result<()> {
     refusals::only_reading(story, &requester, &grant).await?;
     refusals::nobody_else(story, cluster, &database, (&stranger, &grant)).await?;
     revoked(story, cluster, &database, (&requester, &approver, &grant)).await?;
+    record::is_verified_offline(story, cluster, &grant).await?;
     ends_by_itself(story, cluster, &database, (&requester, &approver)).await
 }
 

@@ -3,6 +3,7 @@
 //! A test speaks of people and grants; how that becomes `kubectl`, `bao` and `mariadb` calls stands here. Nothing in
 //! here looks into Keyhole's own code: it sees what a user sees.
 
+pub mod auditor;
 pub mod bed;
 pub mod cluster;
 pub mod database;

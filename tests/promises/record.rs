@@ -1,55 +1,17 @@
 //! Promise 8: a trail that anyone can verify offline, for those who may have it and for nobody else.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use harness::auditor::{AUDITORS, alters, audit, first_bundle, holds, inspector, is_none_any_more, offline};
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person, Shell};
 use k8s_openapi::ByteString;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
 use serde_json::{Value, json};
 
-/// The group that the test bed's chart lets ask for certificates for the audit log.
-const AUDITORS: &[&str] = &["auditors"];
-
-/// How long the API server may take to see who was given what.
+/// How long the API server may take to answer.
 const SEEN: Duration = Duration::from_secs(20);
-
-/// How long the log of a test bed that many tests have used may take.
-const WHOLE: Duration = Duration::from_secs(300);
-
-/// A command of `kubectl keyhole audit` as this person.
-fn audit(cluster: &Cluster, person: &Person, words: &[&str]) -> Shell {
-    let place = ["--operator-namespace", &cluster.bed.system];
-    person.keyhole("audit").args(words).args(place).within(WHOLE)
-}
-
-/// Waits until the API server knows that this person holds the verb, in the test's namespace or in all.
-async fn holds(person: &Person, verb: &str, place: &[&str]) -> anyhow::Result<()> {
-    until(&format!("{} to hold {verb}", person.name), SEEN, || async {
-        let asked = ["auth", "can-i", verb, "accessgrants.access.keyhole.dev"];
-        let said = person.kubectl().args(asked).args(place).run().await?;
-        Ok(if said.code == Some(0) { Look::Found(()) } else { Look::NotYet(said.out) })
-    })
-    .await
-}
-
-/// Somebody who may read all of the log. The binding is called as the test's namespace.
-async fn inspector(cluster: &Cluster) -> anyhow::Result<Person> {
-    let inspector = cluster.person("inspector", AUDITORS, None).await?;
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-        "metadata": {"name": cluster.namespace},
-        "roleRef": {
-            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "keyhole-records",
-        },
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "inspector"}],
-    });
-    cluster.applies(&binding.to_string()).await?;
-    holds(&inspector, "audit", &["-A"]).await?;
-    Ok(inspector)
-}
 
 async fn uid_of(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<String> {
     cluster.grant(&grant.name).await?.metadata.uid.context("a grant without uid")
@@ -103,35 +65,11 @@ async fn an_auditor_copies_the_log_verifies_it_and_finds_what_was_read() -> anyh
             audit(&cluster, &inspector, &["copy", &copy]).succeeds().await?;
             let older = path("older");
             offline(&inspector, &verify).args(["--since", &older]).succeeds().await?;
-            let entries = first_bundle(&around.path().join("copy"))?;
-            let mut altered = std::fs::read(&entries)?;
-            let last = altered.last_mut().context("an empty bundle")?;
-            *last ^= 1;
-            std::fs::write(&entries, altered)?;
+            alters(&first_bundle(&around.path().join("copy"))?)?;
             offline(&inspector, &verify).is_refused("finding").await?;
-            gone(&cluster).await
+            is_none_any_more(&cluster).await
         })
         .await
-}
-
-/// The first bundle of a copy, as wide as it is.
-fn first_bundle(copy: &Path) -> anyhow::Result<PathBuf> {
-    let whole = copy.join("tile/entries/000");
-    if whole.exists() {
-        return Ok(whole);
-    }
-    let narrow = std::fs::read_dir(copy.join("tile/entries/000.p"))?.next();
-    Ok(narrow.context("no bundle")??.path())
-}
-
-/// Reads files and asks nobody: without a kubeconfig.
-fn offline(person: &Person, words: &[&str]) -> Shell {
-    Shell::new(person.cli()).arg("audit").args(words).env("KUBECONFIG", "/nowhere").within(WHOLE)
-}
-
-/// What no namespace takes with it.
-async fn gone(cluster: &Cluster) -> anyhow::Result<()> {
-    cluster.kubectl().args(["delete", "clusterrolebinding", &cluster.namespace]).succeeds().await.map(drop)
 }
 
 #[tokio::test]

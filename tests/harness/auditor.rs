@@ -1,0 +1,78 @@
+//! Those who read what is on record, as they do it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::wait::{Look, until};
+use crate::{Cluster, Person, Shell};
+
+/// The group that the test bed's chart lets ask for certificates for the audit log.
+pub const AUDITORS: &[&str] = &["auditors"];
+
+/// How long the API server may take to see who was given what.
+const SEEN: Duration = Duration::from_secs(20);
+
+/// How long the log of a test bed that many tests have used may take.
+const WHOLE: Duration = Duration::from_secs(300);
+
+/// A command of `kubectl keyhole audit` as this person.
+pub fn audit(cluster: &Cluster, person: &Person, words: &[&str]) -> Shell {
+    let place = ["--operator-namespace", &cluster.bed.system];
+    person.keyhole("audit").args(words).args(place).within(WHOLE)
+}
+
+/// One that reads files and asks nobody: without a kubeconfig.
+pub fn offline(person: &Person, words: &[&str]) -> Shell {
+    Shell::new(person.cli()).arg("audit").args(words).env("KUBECONFIG", "/nowhere").within(WHOLE)
+}
+
+/// Waits until the API server knows that this person holds the verb, in the test's namespace or in all.
+pub async fn holds(person: &Person, verb: &str, place: &[&str]) -> anyhow::Result<()> {
+    until(&format!("{} to hold {verb}", person.name), SEEN, || async {
+        let asked = ["auth", "can-i", verb, "accessgrants.access.keyhole.dev"];
+        let said = person.kubectl().args(asked).args(place).run().await?;
+        Ok(if said.code == Some(0) { Look::Found(()) } else { Look::NotYet(said.out) })
+    })
+    .await
+}
+
+/// Somebody who may read all of the log, until [`is_none_any_more`]. The binding is called as the test's namespace.
+pub async fn inspector(cluster: &Cluster) -> anyhow::Result<Person> {
+    let inspector = cluster.person("inspector", AUDITORS, None).await?;
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": cluster.namespace},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "keyhole-records",
+        },
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "inspector"}],
+    });
+    cluster.applies(&binding.to_string()).await?;
+    holds(&inspector, "audit", &["-A"]).await?;
+    Ok(inspector)
+}
+
+/// Takes that right away, which no namespace takes with it.
+pub async fn is_none_any_more(cluster: &Cluster) -> anyhow::Result<()> {
+    cluster.kubectl().args(["delete", "clusterrolebinding", &cluster.namespace]).succeeds().await.map(drop)
+}
+
+/// The first bundle of a copy, as wide as it is.
+pub fn first_bundle(copy: &Path) -> anyhow::Result<PathBuf> {
+    let whole = copy.join("tile/entries/000");
+    if whole.exists() {
+        return Ok(whole);
+    }
+    let narrow = std::fs::read_dir(copy.join("tile/entries/000.p"))?.next();
+    Ok(narrow.context("no bundle")??.path())
+}
+
+/// Changes the last byte of a file.
+pub fn alters(path: &Path) -> anyhow::Result<()> {
+    let mut bytes = std::fs::read(path)?;
+    *bytes.last_mut().context("an empty file")? ^= 1;
+    Ok(std::fs::write(path, bytes)?)
+}
