@@ -68,6 +68,41 @@ async fn what_a_grant_that_is_gone_left_is_swept_and_what_lives_stays() -> anyho
         .await
 }
 
+/// As after a restore of etcd: grant and request are unknown, the proxy was killed, and Vault has its lease still.
+#[tokio::test]
+async fn a_credential_whose_grant_and_proxy_are_gone_is_ended_by_what_is_on_record() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("orphans").await?;
+    cluster
+        .told(async {
+            let orders = cluster.orders().await?;
+            let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
+            let lives = cluster.open(&orders, &requester, &approver, "30m").await?;
+            let goes = cluster.open(&orders, &requester, &approver, "30m").await?;
+            let user = cluster.lease_user(&goes).await?;
+            let pod = cluster.pod_name(&goes).await?;
+            cluster.stops_the_operator().await?;
+            let left = async {
+                is_taken_away(&cluster, &goes).await?;
+                cluster.pod_fault(&cluster.bed.proxies, &pod, "kill").await?;
+                let users = orders.lease_users().await?;
+                ensure!(users.contains(&user), "somebody ended it already: {users:?}");
+                anyhow::Ok(())
+            }
+            .await;
+            cluster.starts_the_operator().await?;
+            left?;
+            until("its database user to go", SWEPT, || async {
+                let users = orders.lease_users().await?;
+                Ok(if users.contains(&user) { Look::NotYet(format!("{users:?}")) } else { Look::Found(()) })
+            })
+            .await?;
+            requester.reads(&lives, "SELECT COUNT(*) FROM orders").await.context("the one that lives")?;
+            Ok(())
+        })
+        .await
+}
+
 /// The object and its request are gone at once, the finalizer notwithstanding.
 async fn is_taken_away(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<()> {
     let none = json!({"metadata": {"finalizers": null}}).to_string();

@@ -11,7 +11,8 @@ use crds::{
 use kube::ResourceExt;
 use record::kinds::State;
 use record::kinds::operator::{
-    Approval, Decision as DecisionRecord, Ended, Grant, Item, Pod, Receipt, Request, Stream,
+    Approval, Decision as DecisionRecord, Ended, Grant, Item, Killed, LateOutcome, Pod, Receipt, Request,
+    Stream,
 };
 use record::{Count, StreamName, Time, Uid, What};
 use sha2::{Digest, Sha256};
@@ -44,6 +45,11 @@ impl Fact {
         let hash = Sha256::digest(text);
         let id = format!("{kind}/{whose}/{}", access::hex(hash.get(..TELLS).unwrap_or_default()));
         Self { id, grant, what }
+    }
+
+    /// Of a grant that is gone.
+    pub fn about(grant: Uid, what: What) -> Self {
+        Self::of(&grant.clone(), Some(grant), what)
     }
 
     /// With an id of which there is one for each grant.
@@ -173,8 +179,28 @@ pub fn of_end(grant: &AccessGrant) -> Vec<Fact> {
         why: revocation.map(|revocation| short(&revocation.reason)),
     });
     let shut = status.receipt.iter().filter_map(item).filter(|item| item.state != State::Open);
+    // What did not come into the log is known when the log was asked.
+    let is_compared = |line: &ReceiptLine| line.item == access::Item::Record.word() && line.outcome != "Open";
+    let closed = if status.receipt.iter().any(is_compared) { usize::MAX } else { 0 };
     let shut = shut.map(|item| Fact::of(&own, Some(own.clone()), What::Shut(item)));
-    [Fact::once(own.clone(), ended)].into_iter().chain(shut).collect()
+    let late = status.leases.iter().filter_map(|lease| late(lease.record.as_ref()?));
+    let late = late.map(|what| Fact::of(&own, Some(own.clone()), what));
+    [Fact::once(own.clone(), ended)].into_iter().chain(shut).chain(late.take(closed)).collect()
+}
+
+/// How many records a proxy wrote that never came into the log.
+fn late(said: &StreamStatus) -> Option<What> {
+    let more = said.count.checked_sub(said.acknowledged).filter(|more| *more > 0)?;
+    let (more, stream) = (more.try_into().ok()?, said.stream.parse().ok()?);
+    Some(What::LateOutcome(LateOutcome { more, outcome: None, stream }))
+}
+
+/// A proxy that runs and did not end as it was told is deleted.
+pub fn of_kill(grant: &AccessGrant, why: &str) -> Vec<Fact> {
+    let Some(own) = uid(grant.metadata.uid.as_deref()) else { return Vec::new() };
+    let pod = access::ChildName::of(own.as_str()).to_string();
+    let what = What::Killed(Killed { pod, why: why.to_owned() });
+    vec![Fact::of(&own.clone(), Some(own), what)]
 }
 
 /// The receipt of a grant all of whose items are closed in its status.

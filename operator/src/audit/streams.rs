@@ -6,6 +6,7 @@ use crds::admission::LOG;
 use reqwest::{Client, StatusCode, redirect, retry};
 use rustls::ClientConfig;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tlog::{Note, TileName};
 use tokio::net::lookup_host;
 
@@ -92,6 +93,12 @@ impl<'a> Reader<'a> {
     /// A file of the tree.
     pub async fn tile(&self, name: TileName) -> Result<Vec<u8>, CannotAsk> {
         self.get(&name.to_string()).await?.ok_or(CannotAsk::Answer)
+    }
+
+    /// An answer in JSON.
+    pub async fn asks<T: DeserializeOwned>(&self, path: &str) -> Result<T, CannotAsk> {
+        let body = self.get(path).await?.ok_or(CannotAsk::Answer)?;
+        serde_json::from_slice(&body).map_err(|_| CannotAsk::Answer)
     }
 
     /// `None`: the log has no such thing.

@@ -15,7 +15,7 @@ use super::leases::{note_end, note_stopped, note_streams, record, settle, standi
 use super::receipt::{noted, receipt};
 use super::usage;
 use super::{Action, Order, Plan, let_go, own_end};
-use crate::audit::facts::{of_end, of_receipt};
+use crate::audit::facts::{of_end, of_kill, of_receipt};
 
 /// How long a proxy may take to cut, shut and prove before its pod is deleted.
 const TO_PROVE: SignedDuration = SignedDuration::from_secs(10);
@@ -67,7 +67,12 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     draft.is_not(ConditionType::Ended, &Because::new(Reason::Closing, sentence));
     draft.order(order(&draft, elapsed));
     draft.then(Some(of_end(&observed.grant)).filter(|facts| !facts.is_empty()).map(Action::Note));
-    draft.then(pod_goes(observed, reason, elapsed));
+    let goes = pod_goes(observed, reason, elapsed);
+    let is_killed = goes.contains(&Action::DeletePod);
+    draft.then(
+        unobeyed(observed).filter(|_| is_killed).map(|why| Action::Note(of_kill(&observed.grant, why))),
+    );
+    draft.then(goes);
     draft.then(rules_go(observed, now));
     draft.then(shut_leases(observed, &draft.status, elapsed));
     if observed.pod.there().is_some_and(|pod| pod.state == PodState::Running) {
@@ -191,6 +196,19 @@ fn pod_goes(observed: &Observed, reason: EndReason, elapsed: SignedDuration) -> 
             }
         },
     }
+}
+
+/// What a proxy that runs did not do, if it is deleted now.
+fn unobeyed(observed: &Observed) -> Option<&'static str> {
+    let runs = observed.pod.there().is_some_and(|pod| pod.state == PodState::Running);
+    let phase = observed.report.as_ref().map(|report| report.phase);
+    runs.then_some(match phase {
+        None => "it does not answer",
+        Some(Phase::Ending | Phase::Ended) => "it did not end in time after it was told to",
+        Some(Phase::Starting | Phase::Custody | Phase::Leasing | Phase::Ready) => {
+            "it was told to end, and goes on"
+        }
+    })
 }
 
 fn delete_once(pod: &PodSeen) -> Vec<Action> {

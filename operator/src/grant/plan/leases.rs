@@ -95,13 +95,14 @@ fn on_record(said: &OnRecord) -> StreamStatus {
     StreamStatus { stream, count, head, acknowledged }
 }
 
-/// Of the streams that the log has whole, everything is known to be on its disk, also where the last acknowledgement was lost.
+/// How much of each stream is known to be on the log's disk, also where acknowledgements were lost.
 pub fn note_streams(status: &mut AccessGrantStatus, streams: &Known<Vec<StreamSeen>>) {
     let Known::Seen(streams) = streams else { return };
     for said in status.leases.iter_mut().filter_map(|line| line.record.as_mut()) {
-        let is_it = |seen: &&StreamSeen| seen.stream == said.stream;
-        if streams.iter().find(is_it).is_some_and(|seen| seen.count == said.count && seen.head == said.head) {
-            said.acknowledged = said.count;
+        let Some(seen) = streams.iter().find(|seen| seen.stream == said.stream) else { continue };
+        let is_part = (said.acknowledged..said.count).contains(&seen.count);
+        if is_part || (seen.count == said.count && seen.head == said.head) {
+            said.acknowledged = seen.count;
         }
     }
 }
