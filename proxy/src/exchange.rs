@@ -155,6 +155,7 @@ mod tests {
             who: &who,
             command: "COM_QUERY",
             text: b"",
+            shape_of: None,
             of: None,
             parameters: &[],
             known: None,

@@ -56,6 +56,7 @@ impl Bench {
             who: &self.who,
             command: "COM_QUERY",
             text: b"SELECT 1",
+            shape_of: None,
             of: None,
             parameters: &[],
             known: None,

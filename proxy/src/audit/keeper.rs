@@ -132,13 +132,13 @@ fn session_open(who: &Who) -> What {
 }
 
 fn statement(intent: &Intent<'_>, decision: Decision) -> Result<(What, Vec<u8>), NotRecorded> {
-    let Intent { who, command, text, of, parameters, known, schema } = intent;
+    let Intent { who, command, text, shape_of, of, parameters, known, schema } = intent;
     let (decision, rule) = match decision {
         Decision::Forwarded => (proxy::Decision::Forwarded, None),
         Decision::Answered => (proxy::Decision::Answered, None),
         Decision::Refused { rule } => (proxy::Decision::Refused, Some(rule.word().to_owned())),
     };
-    let (kept, payload) = kept(text, parameters)?;
+    let (kept, payload) = kept((text, *shape_of), parameters)?;
     let statement = proxy::Statement {
         command: (*command).to_owned(),
         decision,
@@ -163,7 +163,10 @@ fn tables(facts: &sql::Facts) -> proxy::Tables {
 }
 
 /// The text and the values, and what the record is committed to; nothing, where there is neither.
-fn kept(text: &[u8], parameters: &[Parameter<'_>]) -> Result<(Option<proxy::Text>, Vec<u8>), NotRecorded> {
+fn kept(
+    (text, shape_of): (&[u8], Option<usize>),
+    parameters: &[Parameter<'_>],
+) -> Result<(Option<proxy::Text>, Vec<u8>), NotRecorded> {
     if text.is_empty() && parameters.is_empty() {
         return Ok((None, Vec::new()));
     }
@@ -175,9 +178,10 @@ fn kept(text: &[u8], parameters: &[Parameter<'_>]) -> Result<(Option<proxy::Text
         text: Bytes(text.to_vec()),
     };
     let salted = payload.encode(salt);
-    let bytes = Count::of(u64::try_from(text.len()).unwrap_or(u64::MAX));
+    let bytes = Count::of(u64::try_from(shape_of.unwrap_or(text.len())).unwrap_or(u64::MAX));
     let commit = Commitment::to(&salted);
-    Ok((Some(proxy::Text { bytes, commit, form: proxy::Form::Full }), salted))
+    let form = if shape_of.is_some() { proxy::Form::Shape } else { proxy::Form::Full };
+    Ok((Some(proxy::Text { bytes, commit, form }), salted))
 }
 
 fn value(parameter: &Parameter<'_>) -> Value {

@@ -139,6 +139,8 @@ pub struct Intent<'a> {
     pub command: &'static str,
     /// The text as the client sent it; empty for commands without one, and where another record has it.
     pub text: &'a [u8],
+    /// How many bytes a text has of which this is the shape alone. `None`: this is all of it.
+    pub shape_of: Option<usize>,
     /// The record of the command that this one goes on with: of its preparation, for an execution.
     pub of: Option<Number>,
     /// The values of a prepared statement's parameters.
@@ -254,6 +256,7 @@ mod tests {
             who: &who,
             command: "COM_QUERY",
             text: b"SELECT 'secret'",
+            shape_of: None,
             of: None,
             parameters: &[],
             known: None,

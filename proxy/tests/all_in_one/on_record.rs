@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use record::kinds::proxy::{Decision, End, Outcome, Statement};
+use record::kinds::proxy::{Decision, End, Form, Outcome, Statement};
 use record::{Head, Record, What};
 use servers::{AuditLog, until};
 use tlog::{Bundle, Hash, Holds, Note, TileName};
@@ -75,6 +75,7 @@ fn a_grant_is_on_record_from_its_beginning_to_its_end() -> anyhow::Result<()> {
     proxy.is_ready()?;
     assert_eq!(proxy.runs("SELECT note FROM orders")?.stdout, b"first\nsecond\n");
     assert!(!proxy.runs("DELETE FROM orders")?.status.success());
+    assert!(!proxy.runs("SET PASSWORD = 'hunter2'")?.status.success());
     proxy.terminate()?;
     assert_eq!(proxy.ends()?.code, Some(0));
     log.stop();
@@ -100,7 +101,10 @@ fn a_grant_is_on_record_from_its_beginning_to_its_end() -> anyhow::Result<()> {
     assert_eq!(read.tables.as_ref().map(|tables| tables.names.clone()), Some(vec!["shop.orders".into()]));
     assert_eq!(read.schema.as_deref(), Some("shop"));
     let refused = statements.iter().find(|one| one.decision == Decision::Refused).context("a refusal")?;
-    assert!(refused.rule.is_some() && refused.text.is_some());
+    assert!(refused.rule.is_some() && refused.text.as_ref().is_some_and(|text| text.form == Form::Full));
+    let shapes =
+        statements.iter().filter_map(|one| one.text.as_ref()).filter(|text| text.form == Form::Shape);
+    assert_eq!(shapes.count(), 1, "a text that may hold a password");
     let outcomes: Vec<&Outcome> = records
         .iter()
         .filter_map(|record| if let What::Outcome(outcome) = &record.what { Some(outcome) } else { None })

@@ -120,6 +120,19 @@ async fn no_byte_of_an_answer_comes_before_its_record_is_kept() {
 }
 
 #[tokio::test]
+async fn a_refused_text_that_may_hold_a_password_is_on_record_without_its_values() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        let text = "ALTER USER u@'h' IDENTIFIED BY 'hunter2'";
+        error(&session.asks(&command::encode_query(text.as_bytes())).await.unwrap());
+        let (_, line) = books.has("COM_QUERY of None: ALTER").await;
+        assert!(line.starts_with("COM_QUERY of None: ALTER USER u @? IDENTIFIED BY ? with"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn while_nobody_keeps_records_statements_fail_at_once_and_the_session_goes_on() {
     for server in both() {
         let books = Books::default();

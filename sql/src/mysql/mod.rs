@@ -14,6 +14,7 @@
 //! | rules on columns | [`columns`] |
 //! | when two names mean the same | [`names`] |
 //! | what of a session decides how its texts are read | [`session`] |
+//! | a text for the record, without its values | [`shape`] |
 //! | kinds of statements, their effects, answers without the database | [`verdict`] |
 
 mod accounting;
@@ -25,6 +26,7 @@ mod parse;
 mod query;
 mod server;
 mod session;
+mod shape;
 mod statements;
 mod text;
 mod verdict;
@@ -39,4 +41,5 @@ pub use judge::functions::component_functions;
 pub use judge::secrets::SECRET_VARIABLES;
 pub use server::{Flavour, Server, UnknownServer, Version};
 pub use session::{Session, SqlMode, UnreadMode};
+pub use shape::{may_hold_password, shape};
 pub use verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};

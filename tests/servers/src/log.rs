@@ -125,7 +125,7 @@ impl Drop for AuditLog {
     }
 }
 
-/// The binary, of the same workspace and built as these tests are.
+/// The binary, of the workspace in whose folder these tests run, and built as they are.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -139,7 +139,6 @@ fn binary() -> &'static Path {
             "keyhole-log",
             "--message-format=json",
         ]);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
         let built = cargo.output().unwrap();
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let lines = String::from_utf8(built.stdout).unwrap();

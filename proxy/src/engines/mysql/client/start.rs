@@ -45,6 +45,7 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
         who,
         command: COMMAND,
         text: schema.as_bytes(),
+        shape_of: None,
         of: None,
         parameters: &[],
         known: None,

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use access::EndReason;
 use rustls::pki_types::CertificateDer;
-use sql::mysql::Permit;
+use sql::mysql::{Permit, may_hold_password};
 use tokio::time::Instant;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::connect::collation::Utf8Collation;
@@ -228,7 +228,10 @@ impl Relay {
     fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
         let Request { command, text, of, parameters, known } = request;
         let schema = self.database.belief.schema();
-        let intent = Intent { who: &self.who, command, text, of, parameters, known, schema };
+        let shape = self.shape(text, decision);
+        let (text, shape_of) =
+            shape.as_ref().map_or((text, None), |shape| (shape.as_slice(), Some(text.len())));
+        let intent = Intent { who: &self.who, command, text, shape_of, of, parameters, known, schema };
         let asked_at = Instant::now();
         let journal = &self.shared.journal;
         let on_record = match decision {
@@ -239,6 +242,14 @@ impl Relay {
         };
         self.exchange = Some(Exchange::new(on_record.map_err(Ended::NotRecorded)?, asked_at));
         Ok(())
+    }
+
+    /// What goes on record of a refused text that may hold a password: its shape.
+    fn shape(&self, text: &[u8], decision: Decision) -> Option<Vec<u8>> {
+        let is_refused = matches!(decision, Decision::Refused { .. });
+        let mode = || self.database.belief.session().map(|session| session.mode);
+        let server = self.shared.checked.server.server;
+        (is_refused && may_hold_password(text)).then(|| sql::mysql::shape(text, server, mode()))
     }
 
     /// Waits until the command is on record. One that is not in time has no exchange any more.
