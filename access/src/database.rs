@@ -201,6 +201,26 @@ impl ColumnAccess {
     }
 }
 
+/// How much of a statement's text is kept beside the audit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// All of it, and the values of its parameters.
+    #[default]
+    Full,
+    /// Its words, with `?` in the place of each value, and how long each parameter's value is.
+    Shape,
+}
+
+impl Texts {
+    /// The word that objects and files use: `Full` or `Shape`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "Full",
+            Self::Shape => "Shape",
+        }
+    }
+}
+
 /// A rule on one column. Names are compared without case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnRule {
@@ -235,6 +255,8 @@ pub struct Target {
     pub allowances: Allowances,
     /// Columns that readers don't see, or see masked.
     pub columns: Vec<ColumnRule>,
+    /// How much of the statements is kept.
+    pub texts: Texts,
     /// Where the credential comes from.
     pub lease: VaultLease,
 }

@@ -24,7 +24,7 @@ pub use auditor::{AUDITOR_SIGNER, Auditor, AuditorTask, NoNamespace, log_server_
 pub use chain::chain;
 pub use database::{
     Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Standby,
-    Target, Tls, VaultLease,
+    Target, Texts, Tls, VaultLease,
 };
 pub use digest::TermsDigest;
 pub use end::{EndReason, Item, Outcome};

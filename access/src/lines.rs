@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Allowances, Budget, ColumnRule, LabelExpression, Limits, Peer, PolicyRule, QualifiedName, Quorum,
-    RequestIdentity, Standby, StatementLimits, Target, Terms, Tls, VaultLease,
+    RequestIdentity, Standby, StatementLimits, Target, Terms, Texts, Tls, VaultLease,
 };
 
 /// One thing that an approval covers. `Display` writes `name: value`.
@@ -47,7 +47,7 @@ impl Terms {
 
 /// What a grant reaches, how, and within which bounds: what two grants of one database have in common, or not.
 pub fn reach(target: &Target, peer: &Peer, limits: &Limits) -> Vec<Line> {
-    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, lease } =
+    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, texts, lease } =
         target;
     let Allowances { functions, schemas } = allowances;
     let VaultLease { mount, role } = lease;
@@ -69,6 +69,7 @@ pub fn reach(target: &Target, peer: &Peer, limits: &Limits) -> Vec<Line> {
         line("functions that may be called", &listed(&functions)),
         line("system schemas open", &listed(schemas)),
         line("columns closed", &listed(&columns)),
+        line("texts on record", kept(*texts)),
     ];
     lines.extend(bounds(limits));
     lines
@@ -118,6 +119,13 @@ fn encryption(tls: &Tls) -> String {
             let digest = crate::hex(&Sha256::digest(ca_pem.as_bytes()));
             format!("verified for {server_name}, by authorities with SHA-256 {digest}")
         }
+    }
+}
+
+fn kept(texts: Texts) -> &'static str {
+    match texts {
+        Texts::Full => "as they are written",
+        Texts::Shape => "without their values",
     }
 }
 

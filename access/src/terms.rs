@@ -3,7 +3,7 @@
 use crate::digest::Fields;
 use crate::{
     Allowances, Budget, ColumnRule, GrantMinutes, Limits, Peer, QualifiedName, Standby, StatementLimits,
-    Target, TermsDigest, Tls, VaultLease,
+    Target, TermsDigest, Texts, Tls, VaultLease,
 };
 
 /// Which request, from whom.
@@ -97,7 +97,7 @@ fn digest_request(fields: &mut Fields, request: &RequestIdentity) {
 }
 
 fn digest_target(fields: &mut Fields, target: &Target) {
-    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, lease } =
+    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, texts, lease } =
         target;
     let Allowances { functions, schemas } = allowances;
     let VaultLease { mount, role } = lease;
@@ -135,6 +135,10 @@ fn digest_target(fields: &mut Fields, target: &Target) {
             .list("database.columns.table", columns.iter().map(|rule| parts_of_rule(rule)[1]))
             .list("database.columns.column", columns.iter().map(|rule| parts_of_rule(rule)[2]))
             .list("database.columns.access", columns.iter().map(|rule| parts_of_rule(rule)[3]));
+    }
+    // Likewise of terms under which all is kept.
+    if *texts != Texts::default() {
+        fields.text("database.audit.texts", texts.word());
     }
 }
 
@@ -210,6 +214,7 @@ mod tests {
                 engine: Engine::MariaDb,
                 address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
                 standbys: Vec::new(),
+                texts: Texts::Full,
                 tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
                 schema: Some("shop".into()),
                 allowances: Allowances::default(),
@@ -264,7 +269,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut Terms); 41] = [
+        let changes: [fn(&mut Terms); 42] = [
             |t| t.request.uid = "3".into(),
             |t| t.request.user = "stranger".into(),
             |t| t.request.groups.clear(),
@@ -285,6 +290,7 @@ mod tests {
             |t| t.target.columns[0].table = "people".into(),
             |t| t.target.columns[0].column = "phone".into(),
             |t| t.target.columns[0].access = ColumnAccess::Hide,
+            |t| t.target.texts = Texts::Shape,
             |t| t.target.lease.mount = "other".into(),
             |t| t.target.lease.role = "admin".into(),
             |t| t.rule.rule = "other".into(),

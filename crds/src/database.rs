@@ -83,6 +83,9 @@ pub struct DatabaseSpec {
         )
     )]
     pub columns: Vec<ColumnRuleSpec>,
+    /// What is kept of its statements.
+    #[serde(default, skip_serializing_if = "AuditSpec::is_default")]
+    pub audit: AuditSpec,
     /// How often a proxy tries whether people could connect, beside once after each change: whole minutes, 10m to 168h, or `never`.
     /// Default, and as often as it gets: what the release says. Each try makes a database user and ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,6 +204,32 @@ pub struct StoredFunction {
     /// Its name.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
+}
+
+/// What is kept of a database's statements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditSpec {
+    /// `Full`: their texts and the values of their parameters. `Shape`: their texts with `?` in the place of each value, and how long the
+    /// parameters' values are. Default `Full`.
+    #[serde(default)]
+    pub texts: TextsSpec,
+}
+
+impl AuditSpec {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How much of a text is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TextsSpec {
+    /// All of it.
+    #[default]
+    Full,
+    /// Its words without its values.
+    Shape,
 }
 
 /// What a reader gets of one column. Names are compared without case.

@@ -28,8 +28,8 @@ pub use approval::{AccessApproval, AccessApprovalSpec, ApprovalStatus, Decision,
 pub use authorities::{BadAuthorities, resolved};
 pub use condition::{Because, ConditionType, condition, find_condition, is_true, set_condition};
 pub use database::{
-    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec, DatabaseStatus,
-    EngineSpec, HostSpec, StoredFunction, VaultCredentials,
+    AllowSpec, AuditSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, Database, DatabaseSpec,
+    DatabaseStatus, EngineSpec, HostSpec, StoredFunction, TextsSpec, VaultCredentials,
 };
 pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout, probe_every};

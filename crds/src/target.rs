@@ -2,12 +2,12 @@
 
 use access::{
     Allowances, BadServerAddress, ColumnAccess, ColumnRule, Engine, QualifiedName, ServerAddress, Standby,
-    Target, Tls, VaultLease,
+    Target, Texts, Tls, VaultLease,
 };
 
 use crate::{
-    AllowSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, HostSpec,
-    StoredFunction, TlsMode, TlsSpec, VaultCredentials,
+    AllowSpec, AuditSpec, ColumnAccessSpec, ColumnRuleSpec, Credentials, DatabaseSpec, EngineSpec, HostSpec,
+    StoredFunction, TextsSpec, TlsMode, TlsSpec, VaultCredentials,
 };
 
 /// Why a `Database` is no target. The schema refuses all of these; an object older than its schema may still hold them.
@@ -72,6 +72,7 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
         credentials,
         allow,
         columns,
+        audit: AuditSpec { texts },
         access_policy: _,
         limits: _,
         probe_every: _,
@@ -95,6 +96,10 @@ pub fn target(namespace: &str, name: &str, spec: &DatabaseSpec) -> Result<Target
         schema: schema.clone(),
         allowances: allowances(allow),
         columns: column_rules(engine, columns)?,
+        texts: match texts {
+            TextsSpec::Full => Texts::Full,
+            TextsSpec::Shape => Texts::Shape,
+        },
         lease: lease(vault)?,
     })
 }
@@ -183,6 +188,7 @@ mod tests {
             },
             access_policy: "default".into(),
             probe_every: None,
+            audit: AuditSpec::default(),
             limits: LimitsSpec::default(),
             allow: AllowSpec {
                 functions: vec![StoredFunction { schema: "shop".into(), name: "net_price".into() }],

@@ -66,7 +66,22 @@ pub(super) struct DatabaseFile {
     pub(super) allow: AllowFile,
     #[serde(default)]
     pub(super) columns: Vec<ColumnFile>,
+    #[serde(default, skip_serializing_if = "TextsFile::is_full")]
+    pub(super) texts: TextsFile,
     pub(super) credentials: CredentialsFile,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) enum TextsFile {
+    #[default]
+    Full,
+    Shape,
+}
+
+impl TextsFile {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

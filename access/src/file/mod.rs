@@ -7,13 +7,13 @@ mod keys;
 
 use keys::{
     AllowFile, ColumnFile, CredentialsFile, CustodyFile, DatabaseFile, FunctionFile, GrantFile, IdentityFile,
-    LimitsFile, LoginFile, StandbyFile, TlsFile, UsedFile, VaultFile,
+    LimitsFile, LoginFile, StandbyFile, TextsFile, TlsFile, UsedFile, VaultFile,
 };
 
 use crate::{
     Allowances, BadServerAddress, Budget, ColumnAccess, ColumnRule, Custody, Engine, Grant, GrantIdentity,
-    Limits, Login, QualifiedName, ServerAddress, Standby, StatementLimits, Target, TermsDigest, Tls, Used,
-    VaultAccess, VaultLease,
+    Limits, Login, QualifiedName, ServerAddress, Standby, StatementLimits, Target, TermsDigest, Texts, Tls,
+    Used, VaultAccess, VaultLease,
 };
 
 /// Why a grant file was refused.
@@ -142,6 +142,7 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
         schema,
         allow,
         columns,
+        texts,
         credentials,
     } = file;
     let engine = Engine::from_word(&engine).ok_or(BadGrantFile::Value {
@@ -169,6 +170,10 @@ fn read_target(file: DatabaseFile) -> Result<Target, BadGrantFile> {
             schemas,
         },
         columns: columns.into_iter().map(read_column).collect::<Result<_, _>>()?,
+        texts: match texts {
+            TextsFile::Full => Texts::Full,
+            TextsFile::Shape => Texts::Shape,
+        },
         lease: read_lease(credentials)?,
     })
 }
@@ -213,7 +218,7 @@ fn read_column(file: ColumnFile) -> Result<ColumnRule, BadGrantFile> {
 }
 
 fn write_target(target: &Target) -> DatabaseFile {
-    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, lease } =
+    let Target { namespace, name, engine, address, standbys, tls, schema, allowances, columns, texts, lease } =
         target;
     let Allowances { functions, schemas } = allowances.clone();
     let VaultLease { mount, role } = lease.clone();
@@ -239,6 +244,10 @@ fn write_target(target: &Target) -> DatabaseFile {
             schemas,
         },
         columns: columns.iter().cloned().map(write_column).collect(),
+        texts: match texts {
+            Texts::Full => TextsFile::Full,
+            Texts::Shape => TextsFile::Shape,
+        },
         credentials: CredentialsFile { mount, role },
     }
 }
@@ -375,6 +384,7 @@ mod tests {
                 engine: Engine::MariaDb,
                 address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
                 standbys: Vec::new(),
+                texts: Texts::Full,
                 tls: Tls::Verify { ca_pem: "pem".into(), server_name: "orders.shop.svc".into() },
                 schema: None,
                 allowances: Allowances::default(),
@@ -520,6 +530,16 @@ mod tests {
         for number in [serde_json::json!(-1), serde_json::json!(u64::MAX), serde_json::json!(1_u64 << 63)] {
             refused(|json| json["used"]["bytes"] = number.clone());
         }
+    }
+
+    #[test]
+    fn shapes_in_place_of_texts_are_read_back_and_a_file_without_them_is_as_it_was() {
+        let mut shapes = grant();
+        shapes.target.texts = Texts::Shape;
+        assert_eq!(read(&write(&shapes)).unwrap(), shapes);
+        let json: serde_json::Value = serde_json::from_slice(&write(&grant())).unwrap();
+        assert_eq!(json["database"].get("texts"), None, "older proxies know no such key");
+        refused(|json| json["database"]["texts"] = "Some".into());
     }
 
     #[test]

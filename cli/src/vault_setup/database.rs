@@ -283,6 +283,7 @@ mod tests {
                 engine,
                 address: ServerAddress::new("orders.shop.svc", 3306).unwrap(),
                 standbys: Vec::new(),
+                texts: access::Texts::default(),
                 tls: Tls::Verify { ca_pem: "-----BEGIN".into(), server_name: "orders.shop.svc".into() },
                 schema: Some("my_shop".into()),
                 allowances: Allowances::default(),

@@ -174,7 +174,7 @@ fn kept(
     rand::fill(&mut salt.0).map_err(|_| NotRecorded::Unavailable)?;
     let payload = Payload {
         attributes: Vec::new(),
-        parameters: parameters.iter().map(value).collect(),
+        parameters: parameters.iter().map(if shape_of.is_some() { length } else { value }).collect(),
         text: Bytes(text.to_vec()),
     };
     let salted = payload.encode(salt);
@@ -193,6 +193,18 @@ fn value(parameter: &Parameter<'_>) -> Value {
         Parameter::Written(text) => Value::Written(text.clone()),
         Parameter::Sent(bytes) => Value::sent(bytes),
     }
+}
+
+/// How long a value is, as the client sent it; a number has the bytes that it is sent in.
+fn length(parameter: &Parameter<'_>) -> Value {
+    let bytes = match parameter {
+        Parameter::Null => return Value::Null,
+        Parameter::Integer(_) | Parameter::Double(_) => 8,
+        Parameter::Single(_) => 4,
+        Parameter::Written(text) => text.len(),
+        Parameter::Sent(bytes) => bytes.len(),
+    };
+    Value::Shape { bytes: Count::of(u64::try_from(bytes).unwrap_or(u64::MAX)) }
 }
 
 fn went(answer: Answer, outcome: proxy::Outcome) -> What {
@@ -225,5 +237,27 @@ fn sql_error(error: SqlError) -> proxy::SqlError {
     proxy::SqlError {
         number: number.map(|number| Count::of(number.into())),
         sqlstate: String::from_utf8_lossy(&sqlstate).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_is_in_what_is_kept_of_a_shape() {
+        let parameters = [Parameter::Sent(b"hunter2"), Parameter::Null, Parameter::Single(471.5)];
+        let shown = |salted: Vec<u8>| String::from_utf8_lossy(&salted[Salt::LEN..]).into_owned();
+        let (text, salted) = kept((b"SELECT ?", Some(16)), &parameters).unwrap();
+        let text = text.unwrap();
+        assert_eq!((text.bytes.get(), text.form), (16, proxy::Form::Shape));
+        let salted = shown(salted);
+        assert!(
+            salted.contains("SELECT ?") && !salted.contains("hunter2") && !salted.contains("471"),
+            "{salted}"
+        );
+        let (text, salted) = kept((b"SELECT 'x'", None), &parameters).unwrap();
+        assert_eq!(text.unwrap().form, proxy::Form::Full);
+        assert!(shown(salted).contains("hunter2"));
     }
 }

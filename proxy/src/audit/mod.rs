@@ -139,7 +139,7 @@ pub struct Intent<'a> {
     pub command: &'static str,
     /// The text as the client sent it; empty for commands without one, and where another record has it.
     pub text: &'a [u8],
-    /// How many bytes a text has of which this is the shape alone. `None`: this is all of it.
+    /// How many bytes the text has, where this is its shape, and where no value goes on record. `None`: this is all of it.
     pub shape_of: Option<usize>,
     /// The record of the command that this one goes on with: of its preparation, for an execution.
     pub of: Option<Number>,

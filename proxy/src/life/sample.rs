@@ -24,6 +24,7 @@ pub fn grant() -> Grant {
             engine: Engine::MariaDb,
             address: ServerAddress::new("orders.example.com", 3306).unwrap(),
             standbys: Vec::new(),
+            texts: access::Texts::default(),
             tls: Tls::Disabled,
             schema: None,
             allowances: Allowances::default(),

@@ -60,6 +60,7 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
             engine: Engine::MariaDb,
             address: ServerAddress::new("127.0.0.1", i64::from(machine.database.port))?,
             standbys: Vec::new(),
+            texts: access::Texts::default(),
             tls: Tls::Verify { ca_pem: machine.database.ca_pem.clone(), server_name: "localhost".into() },
             schema: Some("shop".into()),
             allowances: Allowances::default(),

@@ -196,6 +196,7 @@ fn grant(port: u16) -> Grant {
             engine: Engine::MariaDb,
             address: ServerAddress::new("127.0.0.1", port.into()).unwrap(),
             standbys: Vec::new(),
+            texts: access::Texts::default(),
             tls: Tls::Disabled,
             schema: None,
             allowances: Allowances::default(),

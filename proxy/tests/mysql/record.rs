@@ -38,11 +38,12 @@ impl Keeper for Books {
             Record::SessionClosed { why, .. } => format!("closed: {why}"),
             Record::TurnedAway { why, .. } => format!("turned away: {why}"),
             Record::Intent { intent, .. } => format!(
-                "{} of {:?}: {} with {} values",
+                "{} of {:?}: {} with {} values{}",
                 intent.command,
                 intent.of,
                 intent.text.escape_ascii(),
-                intent.parameters.len()
+                intent.parameters.len(),
+                if intent.shape_of.is_some() { " in shape" } else { "" }
             ),
             Record::Outcome { of, outcome, .. } => format!("outcome of {of:?}: {} rows", outcome.rows),
             Record::Cut { of, .. } => format!("cut {of:?}"),
@@ -60,9 +61,13 @@ impl Keeper for Books {
 
 impl Books {
     async fn before(&self, server: &DatabaseServer) -> Proxy {
+        self.with(grant_on(server, wide())).await
+    }
+
+    async fn with(&self, grant: access::Grant) -> Proxy {
         let (keeper, acknowledged) = (Box::new(self.clone()), self.acknowledged.clone());
         let journal = |usage, ending| Journal::new(usage, ending, acknowledged, keeper);
-        Proxy::on_record(grant_on(server, wide()), journal).await
+        Proxy::on_record(grant, journal).await
     }
 
     fn holds(&self) {
@@ -129,6 +134,34 @@ async fn a_refused_text_that_may_hold_a_password_is_on_record_without_its_values
         error(&session.asks(&command::encode_query(text.as_bytes())).await.unwrap());
         let (_, line) = books.has("COM_QUERY of None: ALTER").await;
         assert!(line.starts_with("COM_QUERY of None: ALTER USER u @? IDENTIFIED BY ? with"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_database_whose_texts_are_kept_as_shapes_no_value_is_on_record() {
+    for server in both() {
+        let books = Books::default();
+        let mut grant = grant_on(server, wide());
+        grant.target.texts = access::Texts::Shape;
+        let proxy = books.with(grant).await;
+        let mut session = raw::session(&proxy).await;
+        session.answers("SELECT 'hunter2' /* hunter2 */ FROM shop.orders WHERE id = 471").await;
+        books.has("COM_QUERY of None: SELECT ? FROM shop . orders WHERE id = ? with 0 values in shape").await;
+        error(
+            &session.asks(&command::encode_query(b"DELETE FROM shop.orders WHERE id = 471")).await.unwrap(),
+        );
+        books.has("COM_QUERY of None: DELETE FROM shop . orders WHERE id = ? with 0 values in shape").await;
+        let prepared = session.asks(&command::encode_prepare(b"SELECT ? + 471")).await.unwrap();
+        let id = &prepared[1..5];
+        while timeout(SHORT, session.reads()).await.is_ok() {}
+        let (preparation, _) =
+            books.has("COM_STMT_PREPARE of None: SELECT ? + ? with 0 values in shape").await;
+        let head = [&[0x17][..], id, &[0, 1, 0, 0, 0, 0, 1, 8, 0]].concat();
+        session.result(&[&head[..], &471_i64.to_le_bytes()].concat()).await;
+        books.has(&format!("COM_STMT_EXECUTE of Some({preparation:?}):  with 1 values in shape")).await;
+        session.asks(&command::encode_init_db(b"shop")).await.unwrap();
+        let (_, line) = books.has("COM_INIT_DB").await;
+        assert_eq!(line, "COM_INIT_DB of None: shop with 0 values", "a name is no value");
     }
 }
 

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use access::Limits;
 
-/// Whether it says another server, another way there, other credentials, other columns, or a limit below what was granted. What is
+/// Whether it says another server, another way there, other credentials, other columns, another record, or a limit below what was granted. What is
 /// only wider now is no reason to end anything: the grant keeps what it was given.
 pub fn database_changed(grant: &AccessGrant, now: &DatabaseSpec) -> bool {
     let terms = &grant.spec.terms;
@@ -59,7 +59,7 @@ mod tests {
         let grant = grant();
         let spec = || grant.spec.terms.database_spec.clone();
         assert!(!database_changed(&grant, &spec()));
-        let changes: [fn(&mut DatabaseSpec); 11] = [
+        let changes: [fn(&mut DatabaseSpec); 12] = [
             |spec| spec.host = Some("other.shop.svc".into()),
             |spec| spec.port = Some(3307),
             |spec| spec.hosts = vec![HostSpec { host: "standby.shop.svc".into(), port: None }],
@@ -77,6 +77,7 @@ mod tests {
             },
             |spec| spec.limits.rows = Some(9_999),
             |spec| spec.limits.grant_bytes = Some(1),
+            |spec| spec.audit.texts = crds::TextsSpec::Shape,
             |spec| spec.host = Some("not a host".into()),
         ];
         for (index, change) in changes.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Grant, Target};
+use access::{Grant, Target, Texts};
 use sql::mysql::Gate;
 
 use super::Shared;
@@ -33,6 +33,8 @@ pub struct Checked {
     pub(super) gate: GatePool<Gate>,
     /// The servers that sessions may be on.
     pub(super) met: Met,
+    /// How much of its texts goes on record.
+    pub(super) texts: Texts,
 }
 
 impl Checked {
@@ -47,6 +49,7 @@ impl Checked {
             pins: Pins::new(server.server.flavour, &grant.limits),
             gate: GatePool::start(gate)?,
             met: Met::new(server.answerer.clone()),
+            texts: grant.target.texts,
             server,
         })
     }

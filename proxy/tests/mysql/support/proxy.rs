@@ -71,6 +71,7 @@ pub fn grant_on(server: &DatabaseServer, limits: Limits) -> Grant {
             engine: server.engine(),
             address: ServerAddress::new("127.0.0.1", server.port.into()).unwrap(),
             standbys: Vec::new(),
+            texts: access::Texts::default(),
             tls: Tls::Verify { ca_pem: server.ca_pem.clone(), server_name: "db.example.com".into() },
             schema: None,
             allowances: Allowances::default(),

@@ -115,6 +115,9 @@ pub struct Over {
     pub counted: u64,
 }
 
+/// The command whose text is a name.
+const INIT_DB: &str = "COM_INIT_DB";
+
 /// A command as it goes on record.
 #[derive(Clone, Copy)]
 struct Request<'a> {
@@ -228,7 +231,7 @@ impl Relay {
     fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
         let Request { command, text, of, parameters, known } = request;
         let schema = self.database.belief.schema();
-        let shape = self.shape(text, decision);
+        let shape = if command == INIT_DB { None } else { self.shape(text, decision) };
         let (text, shape_of) =
             shape.as_ref().map_or((text, None), |shape| (shape.as_slice(), Some(text.len())));
         let intent = Intent { who: &self.who, command, text, shape_of, of, parameters, known, schema };
@@ -244,12 +247,20 @@ impl Relay {
         Ok(())
     }
 
-    /// What goes on record of a refused text that may hold a password: its shape.
+    /// What goes on record in place of the text, where values must not: in a database of which the shapes alone are kept, and of a
+    /// refused text that may hold a password.
     fn shape(&self, text: &[u8], decision: Decision) -> Option<Vec<u8>> {
         let is_refused = matches!(decision, Decision::Refused { .. });
-        let mode = || self.database.belief.session().map(|session| session.mode);
-        let server = self.shared.checked.server.server;
-        (is_refused && may_hold_password(text)).then(|| sql::mysql::shape(text, server, mode()))
+        let kept = self.shared.checked.texts;
+        if kept == access::Texts::Full && !(is_refused && may_hold_password(text)) {
+            return None;
+        }
+        // The text of an execution is on record already.
+        if text.is_empty() {
+            return Some(Vec::new());
+        }
+        let mode = self.database.belief.session().map(|session| session.mode);
+        Some(sql::mysql::shape(text, self.shared.checked.server.server, mode))
     }
 
     /// Waits until the command is on record. One that is not in time has no exchange any more.

@@ -20,7 +20,7 @@ use super::kill::Reach;
 use super::limits;
 use super::prepared::{Judged, Prepared};
 use super::refused::Refused;
-use super::{Ended, Relay, Request};
+use super::{Ended, INIT_DB, Relay, Request};
 use crate::audit::Decision;
 use crate::engines::mysql::server::ask_mode;
 use crate::exchange::{Exchange, OnRecord};
@@ -129,7 +129,7 @@ impl Relay {
     }
 
     pub(super) async fn use_schema(&mut self, schema: &[u8]) -> Result<(), Ended> {
-        let request = Request::text("COM_INIT_DB", schema);
+        let request = Request::text(INIT_DB, schema);
         let Ok(name) = String::from_utf8(schema.to_vec()) else {
             let refused = Refused::new(Rule::SchemaName, "this is not the name of a schema");
             return self.refuse(request, refused).await;
