@@ -125,7 +125,7 @@ pub struct Serve {
     #[arg(long, value_name = "PORT", default_value_t = PORT_READ)]
     pub port_read: u16,
 
-    /// Port of /healthz and /readyz, plain HTTP
+    /// Port of /healthz, /readyz and /metrics, plain HTTP
     #[arg(long, value_name = "PORT", default_value_t = PORT_HEALTH)]
     pub port_health: u16,
 }

@@ -10,6 +10,7 @@ pub mod args;
 pub mod arriving;
 pub mod clock;
 pub mod engine;
+pub mod figures;
 pub mod home;
 pub mod index;
 pub mod read;

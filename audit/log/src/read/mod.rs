@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::figures::{self, Figures};
 use crate::index::{Index, View};
 use crate::seal::Keys;
 use crate::threads::Log;
@@ -133,11 +134,14 @@ fn caller(der: &[u8]) -> Option<Caller> {
     Some(Caller { reader, person })
 }
 
-/// Answers the kubelet until dropped: nothing to learn.
-pub async fn serve_health(listener: TcpListener) {
+/// Answers the kubelet and Prometheus until dropped: nothing to learn of what the log holds.
+pub async fn serve_health(listener: TcpListener, figures: Arc<Figures>, index: Index) {
+    let page =
+        move || async move { ([(CONTENT_TYPE, figures::CONTENT_TYPE)], figures.page(index.indexed())) };
     let router = Router::new()
         .route("/healthz", get(|| async { StatusCode::OK }))
-        .route("/readyz", get(|| async { StatusCode::OK }));
+        .route("/readyz", get(|| async { StatusCode::OK }))
+        .route("/metrics", get(page));
     accept(listener, |stream| speak_http(stream, router.clone())).await;
 }
 

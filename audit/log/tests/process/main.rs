@@ -13,6 +13,7 @@ mod authority;
 mod caller;
 mod callers;
 mod calls;
+mod figures;
 mod log;
 mod mounts;
 mod power;
