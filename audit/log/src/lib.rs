@@ -15,6 +15,7 @@ pub mod home;
 pub mod index;
 pub mod read;
 pub mod scrub;
+pub mod scrubbing;
 pub mod seal;
 pub mod serve;
 pub mod threads;

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use record::kinds::log::{Key, Loss, Start};
 use record::{Count, What};
@@ -24,6 +25,7 @@ use crate::figures::{Figures, MeasuredDisk};
 use crate::home::{Home, HomeError, Predecessor};
 use crate::index::Index;
 use crate::read;
+use crate::scrubbing::Scrubbing;
 use crate::seal::{KeyEncryptionKeys, Keys, SealError};
 use crate::threads::{Ask, Ended, Log, start};
 use crate::tls::{Tls, TlsError};
@@ -122,6 +124,10 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
         begun => begun?,
     };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
+    let (folder, published) = (args.dir.clone(), log.published());
+    let rest = Duration::from_secs(args.scrub_rest);
+    let scrubbing = Scrubbing { folder, published, rest, figures: Arc::clone(&figures) };
+    scrubbing.start().map_err(ServeError::System)?;
     let files = read::Files::new(args.dir.clone());
     let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
     let folder = args.dir.clone().into();

@@ -265,6 +265,15 @@ impl Log {
         body.to_owned()
     }
 
+    /// Whether the kubelet hears that it is ready.
+    pub async fn is_alive(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.ports[2])).await else { return false };
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: log\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.starts_with("HTTP/1.1 200")
+    }
+
     /// Kills it, as the kernel does.
     pub fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
