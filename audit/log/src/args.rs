@@ -125,9 +125,13 @@ pub struct Serve {
     #[arg(long, value_name = "PORT", default_value_t = PORT_READ)]
     pub port_read: u16,
 
-    /// Port of /healthz and /readyz, plain HTTP
+    /// Port of /healthz, /readyz and /metrics, plain HTTP
     #[arg(long, value_name = "PORT", default_value_t = PORT_HEALTH)]
     pub port_health: u16,
+
+    /// How long it rests between two readings of everything that it has, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub scrub_rest: u64,
 }
 
 /// How the log on stderr is written.

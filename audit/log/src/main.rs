@@ -65,9 +65,12 @@ fn check(args: &Check) -> anyhow::Result<String> {
     };
     let (size, mut bytes) = (checkpoint.size, 0_u64);
     let mut scrub = Scrub::new(home.path.clone(), checkpoint);
-    while let Some(read) = scrub.step()? {
-        bytes = bytes.saturating_add(read);
+    let mut found = Vec::new();
+    while let Some(step) = scrub.step() {
+        bytes = bytes.saturating_add(step.bytes);
+        found.extend(step.found.into_iter().map(|damage| format!("{:#}", anyhow::Error::from(damage))));
     }
+    anyhow::ensure!(found.is_empty(), "{}", found.join("\n"));
     Ok(format!("clean: {size} records in the tree ({bytes} bytes read), {in_journal} with the journal"))
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use record::kinds::log::{Key, Loss, Start};
 use record::{Count, What};
@@ -20,9 +21,11 @@ use crate::clock;
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::SegmentLength;
 use crate::engine::recover::{NotOpened, open};
+use crate::figures::{Figures, MeasuredDisk};
 use crate::home::{Home, HomeError, Predecessor};
 use crate::index::Index;
 use crate::read;
+use crate::scrubbing::Scrubbing;
 use crate::seal::{KeyEncryptionKeys, Keys, SealError};
 use crate::threads::{Ask, Ended, Log, start};
 use crate::tls::{Tls, TlsError};
@@ -112,7 +115,8 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let mut stop = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
-    let Begun { log, index, _lock } = match begin(args, keys.clone(), ended).await {
+    let figures = Arc::new(Figures::default());
+    let Begun { log, index, _lock } = match begin(args, keys.clone(), ended, &figures).await {
         // The thread that ended says why.
         Err(ServeError::Silent) => {
             return Err(why.recv().await.map_or(ServeError::Silent, ServeError::Ended));
@@ -120,13 +124,18 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
         begun => begun?,
     };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
+    let (folder, published) = (args.dir.clone(), log.published());
+    let rest = Duration::from_secs(args.scrub_rest);
+    let scrubbing = Scrubbing { folder, published, rest, figures: Arc::clone(&figures) };
+    scrubbing.start().map_err(ServeError::System)?;
     let files = read::Files::new(args.dir.clone());
-    let reading = read::Desk::new(log.clone(), files, index, keys.clone());
-    let desk = Desk { log: log.clone(), keys, folder: args.dir.clone().into() };
+    let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
+    let folder = args.dir.clone().into();
+    let desk = Desk { log: log.clone(), keys, folder, figures: Arc::clone(&figures) };
     tokio::select! {
         () = append::serve(append, tls, desk) => Err(ServeError::Silent),
         () = read::serve(read, tls_read, reading) => Err(ServeError::Silent),
-        () = read::serve_health(health) => Err(ServeError::Silent),
+        () = read::serve_health(health, figures, index) => Err(ServeError::Silent),
         ended = why.recv() => Err(ended.map_or(ServeError::Silent, ServeError::Ended)),
         _ = stop.recv() => {
             // What is durable is in the tree when a reader looks next.
@@ -156,7 +165,12 @@ struct Begun {
 }
 
 /// Opens the log, puts its start on record, and makes the tree of all that the journal has.
-async fn begin(args: &Serve, keys: Keys, ended: mpsc::UnboundedSender<Ended>) -> Result<Begun, ServeError> {
+async fn begin(
+    args: &Serve,
+    keys: Keys,
+    ended: mpsc::UnboundedSender<Ended>,
+    figures: &Arc<Figures>,
+) -> Result<Begun, ServeError> {
     let anchor = anchor::read(args.anchor.as_deref()).map_err(ServeError::Anchor)?;
     let home = match Home::open(&args.dir) {
         Err(HomeError::Missing(_)) if args.create && anchor.is_none() => {
@@ -166,7 +180,7 @@ async fn begin(args: &Serve, keys: Keys, ended: mpsc::UnboundedSender<Ended>) ->
     };
     let Home { path, mut identity, signers, predecessor, lock } = home.map_err(ServeError::Home)?;
     identity.anchor = anchor::of(anchor, &identity, predecessor.as_ref()).map_err(ServeError::Anchor)?;
-    let disk = OsDisk::new(&path);
+    let disk = MeasuredDisk::new(OsDisk::new(&path), Arc::clone(figures));
     let opened = open(disk.clone(), &identity, SegmentLength::default(), clock::now());
     let opened = opened.map_err(|error| match error {
         NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored(error),
@@ -175,7 +189,8 @@ async fn begin(args: &Serve, keys: Keys, ended: mpsc::UnboundedSender<Ended>) ->
     let is_first = opened.engine.size() == 0;
     tracing::info!(origin = identity.origin.as_str(), size = opened.engine.size(), "the log is opened");
     let verifiers: Vec<String> = identity.keys.iter().map(ToString::to_string).collect();
-    let log = start(opened, disk, (signers, keys), ended).map_err(ServeError::System)?;
+    let log =
+        start(opened, (disk, Arc::clone(figures)), (signers, keys), ended).map_err(ServeError::System)?;
     let origin = identity.origin.to_string();
     let release = env!("CARGO_PKG_VERSION").to_owned();
     own(&log, What::Start(Start { origin, predecessor: predecessor.as_ref().and_then(named), release }))

@@ -1,6 +1,7 @@
 //! The two threads of the log: one makes what arrives durable, the other makes the tree of what is.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,11 +13,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::engine::commit::{Durable, Engine, Failed, Room, Submission};
-use crate::engine::disk::{Disk as _, OsDisk};
+use crate::engine::disk::Disk as _;
 use crate::engine::integrate::{Stopped, Tree};
 use crate::engine::journal::Segments;
 use crate::engine::recover::Opened;
+use crate::engine::streams::Stream;
 use crate::engine::volume::Volume;
+use crate::figures::{Figures, MeasuredDisk};
 use crate::seal::Keys;
 
 /// The most bytes that one block is made of, unless one submission alone has more.
@@ -50,8 +53,10 @@ pub enum Ask {
     Append {
         /// The records.
         submission: Submission,
+        /// When they were received.
+        since: Instant,
         /// Hears how far the stream is when they are.
-        reply: mpsc::UnboundedSender<Result<Head, Refuse>>,
+        reply: mpsc::UnboundedSender<Answer>,
     },
     /// To write a record of the log's own.
     Own {
@@ -71,6 +76,15 @@ pub enum Ask {
     },
     /// All below this index is in the tree.
     Published(u64),
+}
+
+/// What a writer hears of records that it handed over.
+#[derive(Debug)]
+pub struct Answer {
+    /// When they were received.
+    pub since: Instant,
+    /// How far the stream is now that they are durable, or why none of them is.
+    pub head: Result<Head, Refuse>,
 }
 
 /// How far a stream is, for who begins to write it.
@@ -155,8 +169,8 @@ impl Log {
 
 /// Starts both threads. `ended` hears why one of them ends, or that both have: then the process must.
 pub fn start(
-    opened: Opened<OsDisk>,
-    disk: OsDisk,
+    opened: Opened<MeasuredDisk>,
+    (disk, figures): (MeasuredDisk, Arc<Figures>),
     (signers, keys): (Vec<Signer>, Keys),
     ended: mpsc::UnboundedSender<Ended>,
 ) -> io::Result<Log> {
@@ -165,8 +179,9 @@ pub fn start(
     let (publishes, waiting) = sync_channel(WAITING);
     let (publisher, published) = watch::channel(signed);
     let log = Log { asks: asks.clone(), publishes: publishes.clone(), published };
-    let commits = Commits { engine, disk, asked, tree: publishes, keys, room: Room::Enough };
-    let trees = Trees { tree, files, signers, waiting, publisher, asks };
+    let also = Arc::clone(&figures);
+    let commits = Commits { engine, disk, asked, tree: publishes, keys, room: Room::Enough, figures: also };
+    let trees = Trees { tree, files, signers, waiting, publisher, asks, figures };
     let also = ended.clone();
     thread::Builder::new().name("journal".to_owned()).spawn(move || tell(&ended, commits.run()))?;
     thread::Builder::new().name("tree".to_owned()).spawn(move || tell(&also, trees.run()))?;
@@ -183,17 +198,18 @@ fn tell(ended: &mpsc::UnboundedSender<Ended>, why: Ended) {
 
 /// The thread that makes things durable.
 struct Commits {
-    engine: Engine<Segments<OsDisk>>,
-    disk: OsDisk,
+    engine: Engine<Segments<MeasuredDisk>>,
+    disk: MeasuredDisk,
     asked: Receiver<Ask>,
     tree: SyncSender<ToTree>,
     keys: Keys,
     room: Room,
+    figures: Arc<Figures>,
 }
 
 /// Who hears of a submission.
 enum Reply {
-    Writer(mpsc::UnboundedSender<Result<Head, Refuse>>),
+    Writer(mpsc::UnboundedSender<Answer>, Instant),
     Own(oneshot::Sender<Result<Head, OwnError>>),
 }
 
@@ -209,6 +225,9 @@ struct Batch {
 impl Commits {
     fn run(mut self) -> Ended {
         let mut looked = Instant::now();
+        if let Err(ended) = self.look_at_the_disk() {
+            return ended;
+        }
         loop {
             let result = match self.asked.recv_timeout(SECOND) {
                 Ok(ask) => self.work(ask),
@@ -247,10 +266,10 @@ impl Commits {
 
     fn gather(&mut self, batch: &mut Batch, ask: Ask) {
         match ask {
-            Ask::Append { submission, reply } => {
+            Ask::Append { submission, since, reply } => {
                 batch.bytes = batch.bytes.saturating_add(submission.length());
                 batch.submissions.push(submission);
-                batch.replies.push(Reply::Writer(reply));
+                batch.replies.push(Reply::Writer(reply, since));
             }
             Ask::Own { grant, what, reply } => match self.engine.own(clock::now(), grant, what) {
                 Ok(submission) => {
@@ -265,6 +284,7 @@ impl Commits {
 
     fn commit(&mut self, submissions: Vec<Submission>, replies: Vec<Reply>) -> Result<(), Ended> {
         let committed = self.engine.commit(submissions, self.room, clock::now()).map_err(Ended::Journal)?;
+        self.figures.committed(&committed.kinds, self.engine.size());
         for durable in &committed.durable {
             if let Durable::Record { erases: Some(grant), .. } = durable {
                 self.keys.erased(grant);
@@ -275,7 +295,7 @@ impl Commits {
         for (reply, answer) in replies.into_iter().zip(committed.answers) {
             // Who is gone asks again.
             match reply {
-                Reply::Writer(reply) => _ = reply.send(answer),
+                Reply::Writer(reply, since) => _ = reply.send(Answer { since, head: answer }),
                 Reply::Own(reply) => _ = reply.send(answer.map_err(OwnError::Refused)),
             }
         }
@@ -303,6 +323,8 @@ impl Commits {
 
     fn look_at_the_disk(&mut self) -> Result<(), Ended> {
         let free = self.disk.free().map_err(Ended::Disk)?;
+        let is_live = |(name, stream): &(&StreamName, &Stream)| name.grant().is_some() && !stream.closed;
+        self.figures.looked(free, self.engine.streams().iter().filter(is_live).count());
         let room = if free >= ROOM_FOR_STATEMENTS {
             Room::Enough
         } else if free >= ROOM {
@@ -325,11 +347,12 @@ impl Commits {
 /// The thread that makes the tree.
 struct Trees {
     tree: Tree,
-    files: Volume<OsDisk>,
+    files: Volume<MeasuredDisk>,
     signers: Vec<Signer>,
     waiting: Receiver<ToTree>,
     publisher: watch::Sender<Option<Checkpoint>>,
     asks: Sender<Ask>,
+    figures: Arc<Figures>,
 }
 
 impl Trees {
@@ -361,6 +384,7 @@ impl Trees {
 
     fn publish(&mut self) -> Result<Checkpoint, Stopped> {
         let checkpoint = self.tree.publish(&mut self.files, &self.signers)?;
+        self.figures.signed(checkpoint.size);
         // Both may be gone: then this thread ends too.
         let _ = self.asks.send(Ask::Published(checkpoint.size));
         self.publisher.send_replace(Some(checkpoint.clone()));
@@ -373,6 +397,7 @@ mod tests {
     use record::kinds::log::Key;
 
     use super::*;
+    use crate::engine::disk::OsDisk;
     use crate::engine::journal::SegmentLength;
     use crate::engine::recover::open;
     use crate::home::Home;
@@ -386,12 +411,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let length = SegmentLength(8 << 20);
         let Home { identity, signers, .. } = Home::create(folder.path(), length).unwrap();
-        let disk = OsDisk::new(folder.path());
+        let figures = Arc::new(Figures::default());
+        let disk = MeasuredDisk::new(OsDisk::new(folder.path()), Arc::clone(&figures));
         let opened = open(disk.clone(), &identity, length, clock::now()).unwrap();
         let keys =
             Keys::new(KeyEncryptionKeys::parse("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n").unwrap());
         let (ended, _why) = mpsc::unbounded_channel();
-        let log = start(opened, disk, (signers, keys), ended).unwrap();
+        let log = start(opened, (disk, figures), (signers, keys), ended).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             for _ in 0..10 {

@@ -20,6 +20,9 @@ fn there_is_a_sample_of_every_kind_and_each_is_read_as_it_was_written() {
         samples::every_kind().iter().map(|leaf| Record::decode(&leaf.text).unwrap().what.kind()).collect();
     let table: Vec<_> = What::KINDS.iter().map(|(writer, kind, _)| (*writer, *kind)).collect();
     assert_eq!(found, table);
+    let places =
+        samples::every_kind().into_iter().map(|leaf| Record::decode(&leaf.text).unwrap().what.place());
+    assert!(places.eq(0..table.len()));
     assert_eq!(table.iter().collect::<BTreeSet<_>>().len(), table.len(), "no kind is there twice");
 }
 

@@ -47,6 +47,14 @@ macro_rules! table {
                 }
             }
 
+            /// Where its kind stands in [`What::KINDS`].
+            pub fn place(&self) -> usize {
+                enum Place { $($variant,)* }
+                match self {
+                    $(Self::$variant(_) => Place::$variant as usize,)*
+                }
+            }
+
             /// Every kind: its writer, its name, and what it means.
             pub const KINDS: &'static [(Writer, &'static str, &'static str)] = &[$((Writer::$writer, $kind, $means),)*];
 

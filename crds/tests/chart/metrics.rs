@@ -1,4 +1,4 @@
-//! Who scrapes the operator, what rings, and what there is to look at: all of it of figures that exist.
+//! Who scrapes operator and log, what rings, and what there is to look at: all of it of figures that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,35 +15,54 @@ const SCRAPED: [&str; 2] = [
 const RULES: &str = "--set=metrics.prometheusRule.enabled=true";
 const DASHBOARD: &str = "--set=metrics.dashboard.enabled=true";
 
-/// What begins with the operator's prefix in a text: names as Prometheus has them. Those of a histogram are one.
+/// Who has figures: what their names begin with, and where they are registered.
+const SOURCES: [(&str, &str); 2] = [
+    ("keyhole_operator_", "../operator/src/metrics.rs"),
+    ("keyhole_log_", "../audit/log/src/figures/mod.rs"),
+];
+
+/// What begins with one of the prefixes in a text: names as Prometheus has them. Those of a histogram are one.
 fn figures(text: &str) -> BTreeSet<String> {
+    SOURCES.iter().flat_map(|(prefix, _)| figures_of(prefix, text)).collect()
+}
+
+fn figures_of(prefix: &str, text: &str) -> BTreeSet<String> {
     let name = |rest: &str| -> String {
         let name: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
         let of_a_histogram = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end));
-        of_a_histogram.unwrap_or(&name).to_owned()
+        format!("{prefix}{}", of_a_histogram.unwrap_or(&name))
     };
-    text.split("keyhole_operator_").skip(1).map(name).collect()
+    text.split(prefix).skip(1).map(name).collect()
 }
 
-fn source() -> Outcome<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../operator/src/metrics.rs");
-    Ok(fs::read_to_string(path)?)
+fn source(path: &str) -> Outcome<String> {
+    Ok(fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))?)
 }
 
-/// What the operator's own test finds on its page.
+/// What the tests of operator and log find on their pages.
 fn on_the_page() -> Outcome<BTreeSet<String>> {
-    Ok(figures(&source()?))
+    let mut all = BTreeSet::new();
+    for (prefix, path) in SOURCES {
+        all.extend(figures_of(prefix, &source(path)?));
+    }
+    Ok(all)
 }
 
 #[test]
 fn every_figure_that_is_registered_is_known_here() -> Outcome {
-    let source = source()?;
-    let registered: BTreeSet<&str> =
-        source.split(".register(").skip(1).filter_map(|rest| rest.split('"').nth(1)).collect();
-    let page = on_the_page()?;
-    let known: BTreeSet<&str> = page.iter().map(|name| name.strip_suffix("_total").unwrap_or(name)).collect();
-    assert_eq!(registered, known);
-    assert!(known.len() > 8, "{known:?}");
+    for (prefix, path) in SOURCES {
+        let source = source(path)?;
+        let registered: BTreeSet<String> = source
+            .split(".register(")
+            .skip(1)
+            .filter_map(|rest| Some(format!("{prefix}{}", rest.split('"').nth(1)?)))
+            .collect();
+        let page = figures_of(prefix, &source);
+        let known: BTreeSet<String> =
+            page.iter().map(|name| name.strip_suffix("_total").unwrap_or(name).to_owned()).collect();
+        assert_eq!(registered, known);
+        assert!(known.len() > 8, "{known:?}");
+    }
     Ok(())
 }
 
@@ -61,16 +80,25 @@ fn alerts_ring_for_figures_that_exist_and_for_each_that_tells_of_open_access() -
     let rule = object(&[RULES], "PrometheusRule", "keyhole")?;
     let rules = rule["spec"]["groups"][0]["rules"].as_array().ok_or("no rules")?;
     let expressions: String = rules.iter().filter_map(|rule| rule["expr"].as_str()).collect();
-    assert_eq!(figures(&rule.to_string()), figures(&expressions), "texts speak of what is looked at");
+    // A disk's own times are what tells a slow disk from a slow pod.
+    let mut spoken_of = figures(&rule.to_string());
+    spoken_of.remove("keyhole_log_fsync_seconds");
+    assert_eq!(spoken_of, figures(&expressions), "texts speak of what is looked at");
     let wanted = [
-        "admission_in_force",
-        "end_to_cut_seconds",
-        "grants_past_deadline",
-        "leading",
-        "oldest_open_receipt_seconds",
-        "receipt_items_unproved_total",
-        "reconcile_errors_total",
-        "revocations_unheeded",
+        "keyhole_log_ack_seconds",
+        "keyhole_log_checkpoint_age_seconds",
+        "keyhole_log_free_bytes",
+        "keyhole_log_refusals_total",
+        "keyhole_log_scrub_failures_total",
+        "keyhole_log_unintegrated_records",
+        "keyhole_operator_admission_in_force",
+        "keyhole_operator_end_to_cut_seconds",
+        "keyhole_operator_grants_past_deadline",
+        "keyhole_operator_leading",
+        "keyhole_operator_oldest_open_receipt_seconds",
+        "keyhole_operator_receipt_items_unproved_total",
+        "keyhole_operator_reconcile_errors_total",
+        "keyhole_operator_revocations_unheeded",
     ];
     let looked_at = figures(&expressions);
     assert_eq!(looked_at.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
@@ -117,6 +145,24 @@ fn each_replica_is_scraped_where_prometheus_may_come_in() -> Outcome {
     );
     let policy = object(&SCRAPED, "NetworkPolicy", "keyhole-operator")?;
     assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], container["ports"][0]["containerPort"]);
+    let log = object(&SCRAPED, "ServiceMonitor", "keyhole-log")?;
+    let service = object(&SCRAPED, "Service", "keyhole-log")?;
+    for (label, value) in log["spec"]["selector"]["matchLabels"].as_object().ok_or("no selector")? {
+        assert_eq!(&service["metadata"]["labels"][label], value);
+    }
+    assert_eq!(log["spec"]["endpoints"], monitor["spec"]["endpoints"]);
+    let port = service["spec"]["ports"].as_array().and_then(|ports| ports.last()).ok_or("no port")?;
+    assert_eq!(port, &json!({"name": "metrics", "port": 8080, "targetPort": "health"}));
+    let set = object(&SCRAPED, "StatefulSet", "keyhole-log")?;
+    assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["ports"][2]["name"], port["targetPort"]);
+    let policy = object(&SCRAPED, "NetworkPolicy", "keyhole-log")?;
+    let prometheus = json!({
+        "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "ports": [{"port": 8080}],
+    });
+    assert_eq!(policy["spec"]["ingress"].as_array().and_then(|rules| rules.last()), Some(&prometheus));
+    let unasked = object(&[], "NetworkPolicy", "keyhole-log")?;
+    assert!(!unasked.to_string().contains("8080"), "{unasked}");
     let shut_out = refusal(&SCRAPED[..1])?;
     assert!(shut_out.contains("set metrics.namespaceLabels"), "{shut_out}");
     Ok(())

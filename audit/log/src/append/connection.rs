@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use record::Head;
 use record::frame::{Append, BadFrame, Code, Frame, HEADER, Hello, Refuse, Welcome};
@@ -16,7 +17,8 @@ use super::{Desk, HANDSHAKE};
 use crate::arriving::{Judged, Peer, judge};
 use crate::engine::commit::{Arriving, Sealed, Submission};
 use crate::engine::integrate::key_path;
-use crate::threads::{Ask, Greeting};
+use crate::figures::Figures;
+use crate::threads::{Answer, Ask, Greeting};
 
 /// How many frames of one connection may wait for the disk.
 const WAITING: usize = 64;
@@ -40,10 +42,11 @@ pub(super) async fn attend<S: AsyncRead + AsyncWrite>(peer: Peer, stream: S, des
     let (mut from, mut to) = split(stream);
     let refuse = match greet(&peer, &mut from, &mut to, &desk).await {
         Ok(stream) => {
+            let _connected = desk.figures.connected();
             let (replies, answers) = mpsc::unbounded_channel();
             let waiting = Arc::new(Semaphore::new(WAITING));
             let reading = read(&mut from, &stream, &desk, replies, &waiting);
-            let writing = acknowledge(&mut to, answers, &waiting);
+            let writing = acknowledge(&mut to, answers, (&waiting, &desk.figures));
             // What was read before somebody left is taken all the same.
             let over = tokio::select! {
                 over = reading => over,
@@ -57,6 +60,7 @@ pub(super) async fn attend<S: AsyncRead + AsyncWrite>(peer: Peer, stream: S, des
         Err(Over::Refused(refuse)) => refuse,
         Err(Over::Gone) => return,
     };
+    desk.figures.refused(refuse.code);
     tracing::warn!(?peer, code = refuse.code.word(), why = refuse.sentence, "a writer is refused");
     // It is refused whether it hears of it or not.
     let _ = timeout(HANDSHAKE, send(&mut to, &Frame::Refuse(refuse))).await;
@@ -100,20 +104,22 @@ async fn read<R: AsyncRead + Unpin>(
     from: &mut R,
     stream: &StreamName,
     desk: &Desk,
-    replies: mpsc::UnboundedSender<Result<Head, Refuse>>,
+    replies: mpsc::UnboundedSender<Answer>,
     waiting: &Semaphore,
 ) -> Over {
     loop {
         let Ok(place) = waiting.acquire().await else { return Over::Gone };
         // Given back when it is acknowledged.
         place.forget();
-        let submission = match receive(from).await {
+        let received = receive(from).await;
+        let since = Instant::now();
+        let submission = match received {
             Ok(Frame::Append(append)) => submission(stream, append, desk),
             Ok(_) => Err(malformed("a frame that no writer sends now")),
             Err(over) => Err(over),
         };
         match submission {
-            Ok(submission) => desk.log.ask(Ask::Append { submission, reply: replies.clone() }),
+            Ok(submission) => desk.log.ask(Ask::Append { submission, since, reply: replies.clone() }),
             Err(over) => return over,
         }
     }
@@ -121,30 +127,34 @@ async fn read<R: AsyncRead + Unpin>(
 
 async fn acknowledge<W: AsyncWrite + Unpin>(
     to: &mut W,
-    mut answers: mpsc::UnboundedReceiver<Result<Head, Refuse>>,
-    waiting: &Semaphore,
+    mut answers: mpsc::UnboundedReceiver<Answer>,
+    (waiting, figures): (&Semaphore, &Figures),
 ) -> Over {
+    let mut received = Vec::new();
     loop {
         let Some(answer) = answers.recv().await else { return Over::Gone };
         waiting.add_permits(1);
-        let mut newest = match answer {
+        received.push(answer.since);
+        let mut newest = match answer.head {
             Ok(head) => head,
             Err(refuse) => return Over::Refused(refuse),
         };
         // One acknowledgement for all that is on the disk by now.
         let refused = loop {
             match answers.try_recv() {
-                Ok(Ok(head)) => {
+                Ok(Answer { since, head: Ok(head) }) => {
                     waiting.add_permits(1);
+                    received.push(since);
                     newest = head;
                 }
-                Ok(Err(refuse)) => break Some(refuse),
+                Ok(Answer { head: Err(refuse), .. }) => break Some(refuse),
                 Err(_) => break None,
             }
         };
         if send(to, &Frame::Ack(newest.count)).await.is_err() {
             return Over::Gone;
         }
+        received.drain(..).for_each(|since| figures.acknowledged(since.elapsed()));
         if let Some(refuse) = refused {
             return Over::Refused(refuse);
         }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 
 use crate::arriving::Peer;
+use crate::figures::Figures;
 use crate::seal::Keys;
 use crate::threads::Log;
 use crate::tls::{Tls, only_uri};
@@ -44,6 +45,8 @@ pub struct Desk {
     pub keys: Keys,
     /// The folder of the log, in which they are stored.
     pub folder: Arc<std::path::Path>,
+    /// Where all of it is counted.
+    pub figures: Arc<Figures>,
 }
 
 /// Accepts writers until dropped.
@@ -61,7 +64,7 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, desk: Desk) {
         let Some(place) = handshakes.place().await else { return };
         let (acceptor, desk) = (tls.acceptor(), desk.clone());
         let handshake = tokio::spawn(async move {
-            let let_in = let_in(acceptor, stream).await;
+            let let_in = let_in(acceptor, stream, &desk.figures).await;
             drop(place);
             if let Some((peer, stream)) = let_in {
                 // Nobody can take this one's place any more.
@@ -102,6 +105,7 @@ impl Handshakes {
 async fn let_in(
     acceptor: tokio_rustls::TlsAcceptor,
     stream: TcpStream,
+    figures: &Figures,
 ) -> Option<(Peer, TlsStream<TcpStream>)> {
     if let Err(error) = prepare(&stream) {
         tracing::warn!(%error, "cannot prepare a connection");
@@ -110,6 +114,7 @@ async fn let_in(
     let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
+            figures.turned_away();
             tracing::warn!(%error, "refused: no TLS with a certificate of the internal authority");
             return None;
         }
@@ -118,6 +123,7 @@ async fn let_in(
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first)?;
     let Some(peer) = only_uri(certificate).and_then(|uri| Peer::named(&uri)) else {
+        figures.turned_away();
         tracing::warn!("refused: the certificate is neither a proxy's nor the operator's");
         return None;
     };

@@ -89,6 +89,8 @@ pub struct Committed {
     pub answers: Vec<Result<Head, Refuse>>,
     /// What is durable now, in order.
     pub durable: Vec<Durable>,
+    /// The kind of each record of it: its place in the table of kinds.
+    pub kinds: Vec<usize>,
 }
 
 /// Nothing may be acknowledged any more, and the process has to end: nobody knows what is on the disk.
@@ -147,7 +149,7 @@ impl<J: Journal> Engine<J> {
     ) -> Result<Committed, Failed> {
         let length: usize = submissions.iter().map(Submission::length).sum();
         self.make_room(length.saturating_add(AROUND), now)?;
-        let (mut items, mut marks, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut items, mut marks, mut kinds, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for submission in submissions {
             let name = submission.stream.clone();
             let before = self.streams.get(&name);
@@ -159,6 +161,7 @@ impl<J: Journal> Engine<J> {
                         items.push(Item::Key { grant, wrapped });
                     }
                     for Arriving { record, hash, entry } in records {
+                        kinds.push(record.what.place());
                         marks.push((hash, self.erases(&record)));
                         items.push(Item::Record(entry));
                     }
@@ -173,7 +176,7 @@ impl<J: Journal> Engine<J> {
         if !items.is_empty() {
             self.append(&items)?;
         }
-        Ok(Committed { answers, durable: durable(items, marks) })
+        Ok(Committed { answers, durable: durable(items, marks), kinds })
     }
 
     /// A record of the log's own, to be handed over with the next commit.

@@ -221,6 +221,12 @@ fn spare() -> PathBuf {
     Path::new(FOLDER).join(SPARE)
 }
 
+/// Whether blocks lie in the file at this path.
+pub fn is_segment(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    path.parent() == Some(Path::new(FOLDER)) && name.is_some_and(|name| name != SPARE)
+}
+
 fn path(number: u64) -> PathBuf {
     Path::new(FOLDER).join(format!("{number:016x}"))
 }

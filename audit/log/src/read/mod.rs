@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::figures::{self, Figures};
 use crate::index::{Index, View};
 use crate::seal::Keys;
 use crate::threads::Log;
@@ -37,6 +38,7 @@ use records::may;
 pub use files::Files;
 pub use reader::{Reader, Scope, Thing};
 pub use refusal::Refusal;
+pub use sealed::each_sealed;
 
 /// How long a caller has for the handshake, and for the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -133,11 +135,14 @@ fn caller(der: &[u8]) -> Option<Caller> {
     Some(Caller { reader, person })
 }
 
-/// Answers the kubelet until dropped: nothing to learn.
-pub async fn serve_health(listener: TcpListener) {
+/// Answers the kubelet and Prometheus until dropped: nothing to learn of what the log holds.
+pub async fn serve_health(listener: TcpListener, figures: Arc<Figures>, index: Index) {
+    let page =
+        move || async move { ([(CONTENT_TYPE, figures::CONTENT_TYPE)], figures.page(index.indexed())) };
     let router = Router::new()
         .route("/healthz", get(|| async { StatusCode::OK }))
-        .route("/readyz", get(|| async { StatusCode::OK }));
+        .route("/readyz", get(|| async { StatusCode::OK }))
+        .route("/metrics", get(page));
     accept(listener, |stream| speak_http(stream, router.clone())).await;
 }
 

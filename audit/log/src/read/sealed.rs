@@ -9,12 +9,17 @@ use crate::engine::integrate::{ELSEWHERE, long_text_path, texts_path};
 
 /// The sealed text in each place of a bundle; empty, where there is none.
 pub fn sealed(folder: &Path, bundle: u64) -> io::Result<Vec<Vec<u8>>> {
+    each_sealed(folder, bundle, |text| text)
+}
+
+/// What somebody says of the sealed text in each place of a bundle. One that lies elsewhere is read for this alone, and not kept.
+pub fn each_sealed<T>(folder: &Path, bundle: u64, say: impl Fn(Vec<u8>) -> T) -> io::Result<Vec<T>> {
     let whole = TileName { holds: Holds::Entries, index: bundle, width: WIDTH };
     // Between a look at the names and the reading it may have become wider.
     for _ in 0..3 {
         let Some(name) = widest(folder, whole)? else { return Ok(Vec::new()) };
         if let Some(bytes) = read(folder, &texts_path(name))? {
-            return apart(folder, whole, &bytes);
+            return apart(folder, whole, &bytes, say);
         }
     }
     Err(io::ErrorKind::NotFound.into())
@@ -45,20 +50,20 @@ fn widest(folder: &Path, whole: TileName) -> io::Result<Option<TileName>> {
 }
 
 /// What lies in one file, and what it says lies elsewhere.
-fn apart(folder: &Path, whole: TileName, bytes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+fn apart<T>(folder: &Path, whole: TileName, bytes: &[u8], say: impl Fn(Vec<u8>) -> T) -> io::Result<Vec<T>> {
     let torn = || io::Error::from(io::ErrorKind::InvalidData);
     let (mut rest, mut texts) = (bytes, Vec::new());
     while let Some((length, after)) = rest.split_first_chunk() {
         let length = u32::from_be_bytes(*length);
         if length == ELSEWHERE {
             let width = u16::try_from(texts.len().saturating_add(1)).map_err(|_| torn())?;
-            texts.push(read(folder, &long_text_path(TileName { width, ..whole }))?.ok_or_else(torn)?);
+            texts.push(say(read(folder, &long_text_path(TileName { width, ..whole }))?.ok_or_else(torn)?));
             rest = after;
             continue;
         }
         let length = usize::try_from(length).map_err(|_| torn())?;
         let (text, after) = after.split_at_checked(length).ok_or_else(torn)?;
-        texts.push(text.to_vec());
+        texts.push(say(text.to_vec()));
         rest = after;
     }
     if rest.is_empty() && texts.len() <= usize::from(WIDTH) { Ok(texts) } else { Err(torn()) }

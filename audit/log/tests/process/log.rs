@@ -34,6 +34,8 @@ pub struct Log {
     reader: Reader,
     /// Words before the program's own name: what runs it.
     pub wrapper: Vec<OsString>,
+    /// Words behind all others of `serve`.
+    pub more: Vec<String>,
     /// Its public key.
     pub verifier: String,
 }
@@ -83,6 +85,7 @@ impl Log {
             ports,
             reader: Reader { port: ports[1], tls: Arc::new(tls) },
             wrapper: Vec::new(),
+            more: Vec::new(),
             verifier: verifier.to_owned(),
         }
     }
@@ -107,6 +110,7 @@ impl Log {
             .arg(folder("kek"))
             .arg("--anchor")
             .arg(self.anchor())
+            .args(&self.more)
             .stdin(Stdio::null())
             .stderr(said);
         let process = command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
@@ -248,6 +252,26 @@ impl Log {
     /// The body of an answer; `None`, where nobody answers with 200.
     pub async fn get(&self, path: &str) -> Option<String> {
         self.reader.get(path).await
+    }
+
+    /// The page that Prometheus reads.
+    pub async fn figures(&self) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[2])).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: log\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains("application/openmetrics-text"), "{head}");
+        body.to_owned()
+    }
+
+    /// Whether the kubelet hears that it is ready.
+    pub async fn is_alive(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.ports[2])).await else { return false };
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: log\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.starts_with("HTTP/1.1 200")
     }
 
     /// Kills it, as the kernel does.

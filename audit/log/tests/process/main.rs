@@ -13,11 +13,13 @@ mod authority;
 mod caller;
 mod callers;
 mod calls;
+mod figures;
 mod log;
 mod mounts;
 mod power;
 mod reading;
 mod room;
+mod scrub;
 mod strace;
 mod writer;
 
@@ -123,6 +125,7 @@ fn a_log_reads_all_that_it_has_and_names_the_file_that_was_changed() {
             std::fs::write(&file, &changed).unwrap();
             let said = log.check();
             assert!(!said.starts_with("clean"), "{path}: {said}");
+            assert!(said.contains(path), "{path}: {said}");
             std::fs::write(&file, &whole).unwrap();
         }
         assert!(log.check().starts_with("clean"), "{}", log.check());
