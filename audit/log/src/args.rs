@@ -132,6 +132,10 @@ pub struct Serve {
     /// How long it rests between two readings of everything that it has, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub scrub_rest: u64,
+
+    /// How many days texts are kept after the newest record of their grant, up to 3650: then they are erased, on record. 0: for ever
+    #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=3650))]
+    pub texts_for: u16,
 }
 
 /// How the log on stderr is written.
@@ -156,6 +160,7 @@ mod tests {
         let Command::Serve(serve) = args.command else { panic!() };
         assert_eq!((serve.port_append, serve.port_read, serve.port_health), (7446, 7447, 8080));
         assert!(!serve.create);
+        assert_eq!((serve.scrub_rest, serve.texts_for), (600, 0));
         assert!(Args::try_parse_from(["keyhole-log", "serve", "--dir", "d", "--identity", "i"]).is_err());
     }
 }

@@ -14,6 +14,7 @@ pub mod figures;
 pub mod home;
 pub mod index;
 pub mod read;
+pub mod retention;
 pub mod scrub;
 pub mod scrubbing;
 pub mod seal;

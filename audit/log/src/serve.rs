@@ -25,6 +25,7 @@ use crate::figures::{Figures, MeasuredDisk};
 use crate::home::{Home, HomeError, Predecessor};
 use crate::index::Index;
 use crate::read;
+use crate::retention;
 use crate::scrubbing::Scrubbing;
 use crate::seal::{KeyEncryptionKeys, Keys, SealError};
 use crate::threads::{Ask, Ended, Log, start};
@@ -134,6 +135,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let desk = Desk { log: log.clone(), keys, folder, figures: Arc::clone(&figures) };
     tokio::select! {
         () = append::serve(append, tls, desk) => Err(ServeError::Silent),
+        () = retention::keep(reading.clone(), args.texts_for) => Err(ServeError::Silent),
         () = read::serve(read, tls_read, reading) => Err(ServeError::Silent),
         () = read::serve_health(health, figures, index) => Err(ServeError::Silent),
         ended = why.recv() => Err(ended.map_or(ServeError::Silent, ServeError::Ended)),

@@ -209,3 +209,21 @@ fn images_are_named_by_digest_unless_tags_are_allowed() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn the_audit_log_keeps_texts_for_so_many_days() -> Outcome {
+    let arguments = |values: &[&str]| -> Outcome<String> {
+        let set = object(values, "StatefulSet", "keyhole-log")?;
+        Ok(set["spec"]["template"]["spec"]["containers"][0]["args"].to_string())
+    };
+    assert!(arguments(&[])?.contains("--texts-for=90\""));
+    for (texts, days) in [("0d", "0"), ("1d", "1"), ("365d", "365"), ("3650d", "3650")] {
+        let said = arguments(&[&format!("--set=log.retention.texts={texts}")])?;
+        assert!(said.contains(&format!("--texts-for={days}\"")), "{texts}: {said}");
+    }
+    for bad in ["90", "2160h", "3651d", "9999d", "-1d", "01d", "never", ""] {
+        let said = refusal(&[&format!("--set-string=log.retention.texts={bad}")])?;
+        assert!(said.contains("/log/retention/texts"), "{bad}: {said}");
+    }
+    Ok(())
+}

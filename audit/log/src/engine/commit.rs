@@ -1,6 +1,6 @@
 //! From what writers hand over to what is durable: what is queued becomes one block, one write and one sync.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use record::frame::{Code, Refuse};
@@ -35,7 +35,7 @@ pub struct Sealed {
     pub grant: Uid,
     /// The key, wrapped.
     pub wrapped: Vec<u8>,
-    /// How many erasures there were when it was taken. One since then may have erased this key.
+    /// How many erasures there were when it was taken. One of this grant's since then has erased this key.
     pub erasures: u64,
 }
 
@@ -114,6 +114,8 @@ pub struct Engine<J> {
     keys: BTreeSet<Uid>,
     /// How many erasures there were since the start.
     erasures: u64,
+    /// The number of the last one of each grant that had any, from 1.
+    erased: BTreeMap<Uid, u64>,
     own: Chain,
 }
 
@@ -121,7 +123,7 @@ impl<J: Journal> Engine<J> {
     /// Goes on behind what is in a journal. The log's own stream of this start begins with the next record.
     pub fn new(log: LogId, journal: J, streams: Streams, position: Position, keys: BTreeSet<Uid>) -> Self {
         let own = Chain::new(StreamName::Log { start: Count::of(position.index) });
-        Self { log, journal, streams, position, keys, erasures: 0, own }
+        Self { log, journal, streams, position, keys, erasures: 0, erased: BTreeMap::new(), own }
     }
 
     /// How many records are durable.
@@ -207,7 +209,9 @@ impl<J: Journal> Engine<J> {
 
     fn take(&mut self, submission: Submission, now: Time) -> Result<Taken, Refuse> {
         let Submission { stream, records, sealed } = submission;
-        if sealed.as_ref().is_some_and(|sealed| sealed.erasures != self.erasures) {
+        let is_erased =
+            |sealed: &Sealed| self.erased.get(&sealed.grant).is_some_and(|last| *last > sealed.erasures);
+        if sealed.as_ref().is_some_and(is_erased) {
             let sentence = "texts were erased meanwhile: send it again".to_owned();
             return Err(Refuse { code: Code::Busy, sentence });
         }
@@ -233,6 +237,7 @@ impl<J: Journal> Engine<J> {
         let grant = record.grant.clone()?;
         self.keys.remove(&grant);
         self.erasures = self.erasures.saturating_add(1);
+        self.erased.insert(grant.clone(), self.erasures);
         Some(grant)
     }
 

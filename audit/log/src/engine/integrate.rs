@@ -271,9 +271,12 @@ pub fn long_text_path(bundle: TileName) -> String {
     format!("{}.long/{place}", texts_path(bundle.whole()))
 }
 
+/// The folder of the grants' wrapped keys.
+pub const KEYS: &str = "keys";
+
 /// Where the wrapped key of a grant lies.
 pub fn key_path(grant: &Uid) -> String {
-    format!("keys/{grant}")
+    format!("{KEYS}/{grant}")
 }
 
 /// How many texts these are, or `None`, where they are torn.

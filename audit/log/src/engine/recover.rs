@@ -12,7 +12,7 @@ use super::anchor::Anchor;
 use super::block::{Block, Item, LogId, Position};
 use super::commit::{Durable, Engine};
 use super::disk::Disk;
-use super::integrate::{CHECKPOINT, Partial, Tree, bundle_of, texts_in, texts_path};
+use super::integrate::{CHECKPOINT, KEYS, Partial, Tree, bundle_of, texts_in, texts_path};
 use super::journal::{BadJournal, SegmentLength, Segments};
 use super::streams::Streams;
 use super::volume::{Files, Volume};
@@ -224,7 +224,7 @@ fn read<F: Files>(files: &F, path: &str) -> Result<Option<Vec<u8>>, NotOpened> {
 
 /// The grants whose key is there: in the files, and as the journal has changed that since.
 fn with_stored<F: Files>(journal: BTreeMap<Uid, bool>, files: &F) -> Result<BTreeSet<Uid>, NotOpened> {
-    let names = files.list("keys").map_err(|source| NotOpened::Read { path: "keys".to_owned(), source })?;
+    let names = files.list(KEYS).map_err(|source| NotOpened::Read { path: KEYS.to_owned(), source })?;
     let mut keys: BTreeSet<Uid> = names.iter().filter_map(|name| name.parse().ok()).collect();
     for (grant, is_there) in journal {
         if is_there {

@@ -86,7 +86,7 @@ impl Desk {
     }
 
     /// Looks into index and tree. An index that does not fit is made again.
-    async fn look<T, F>(&self, look: F) -> Result<T, Refusal>
+    pub(crate) async fn look<T, F>(&self, look: F) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: FnOnce(&View<'_>) -> Result<T, Refusal> + Send + 'static,

@@ -1,5 +1,6 @@
 //! Texts, opened: that somebody reads them is on record before they are answered. And their erasure.
 
+use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use axum::Json;
@@ -23,7 +24,8 @@ use super::records::{ends, may, uid};
 use super::refusal::Refusal;
 use super::sealed::sealed;
 use super::{Caller, Desk, PATIENCE};
-use crate::engine::integrate::key_path;
+use crate::engine::disk::{Disk as _, OsDisk};
+use crate::engine::integrate::{KEYS, key_path};
 use crate::index::{Found, Search, Sort, View, place_of};
 use crate::threads::Ask;
 
@@ -188,10 +190,7 @@ pub(super) async fn erase(
     })?;
     let grant = uid(&order.grant)?;
     // What was written before the order is erased with it, and whose the grant is may have been written just now.
-    let size = desk.log.publish().await.ok_or_else(ends)?.size;
-    let late =
-        || Refusal::again("the index does not know all records yet: ask again when it has come closer");
-    timeout(PATIENCE, desk.index.reaches(size)).await.map_err(|_| late())?;
+    desk.is_indexed().await?;
     let (reader, asked) = (Arc::clone(&caller), grant.clone());
     desk.look(move |view| {
         let known = view.grant(&asked)?;
@@ -206,7 +205,7 @@ pub(super) async fn erase(
         Ok(())
     })
     .await?;
-    desk.own(Some(grant.clone()), What::Erase(Erase { person: Some(caller.person.clone()) })).await?;
+    desk.erase(grant.clone(), Some(caller.person.clone())).await?;
     // The key's file goes with the checkpoint that has the record.
     let size = desk.log.publish().await.ok_or_else(ends)?.size;
     // Only that it is told as erased needs the index.
@@ -215,6 +214,29 @@ pub(super) async fn erase(
 }
 
 impl Desk {
+    /// Waits until the index has all that is durable now. Keys that were erased before are gone then.
+    pub(crate) async fn is_indexed(&self) -> Result<(), Refusal> {
+        let size = self.log.publish().await.ok_or_else(ends)?.size;
+        let late =
+            || Refusal::again("the index does not know all records yet: ask again when it has come closer");
+        timeout(PATIENCE, self.index.reaches(size)).await.map_err(|_| late())
+    }
+
+    /// The grants that have a key, and so texts.
+    pub(crate) async fn grants_with_texts(&self) -> Result<Vec<Uid>, Refusal> {
+        let folder = self.folder().to_owned();
+        let names = tokio::task::spawn_blocking(move || OsDisk::new(&folder).list(FsPath::new(KEYS)));
+        let unread = || Refusal::damage("the folder of the keys cannot be read".to_owned());
+        let names = names.await.map_err(|_| ends())?.map_err(|_| unread())?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Puts on record that the texts of a grant are erased; nothing is sealed with its key any more. `person`: who asked for it; nobody,
+    /// where they came of age.
+    pub(crate) async fn erase(&self, grant: Uid, person: Option<String>) -> Result<(), Refusal> {
+        self.own(Some(grant), What::Erase(Erase { person })).await
+    }
+
     /// Puts a record of the log's own on the disk.
     async fn own(&self, grant: Option<Uid>, what: What) -> Result<(), Refusal> {
         let (reply, durable) = oneshot::channel();

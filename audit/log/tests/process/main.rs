@@ -8,6 +8,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod age;
 mod answers;
 mod authority;
 mod caller;

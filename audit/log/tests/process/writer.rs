@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Writer {
     recorder: Recorder,
     stream: StreamName,
+    /// The time of all its records.
+    at: Time,
     acknowledged: watch::Receiver<u64>,
     away: watch::Receiver<u64>,
     /// How far the stream was after each of its records.
@@ -71,7 +73,13 @@ impl Writer {
         };
         let running = recorder.clone();
         tokio::spawn(async move { running.run(&link).await });
-        Self { recorder, stream, acknowledged, away, said: Mutex::default() }
+        let at = Time::from_micros(1_800_000_000_000_000).unwrap();
+        Self { recorder, stream, at, acknowledged, away, said: Mutex::default() }
+    }
+
+    /// Writes at another time.
+    pub fn dated(self, at: Time) -> Self {
+        Self { at, ..self }
     }
 
     /// One more statement.
@@ -82,10 +90,9 @@ impl Writer {
     /// One more statement, unless too much is not acknowledged: a proxy refuses it then.
     pub fn tries_to_say(&self, number: u64) -> bool {
         let payload = salted(&format!("SELECT {number} FROM shop.orders WHERE id = {number}"));
-        let at = Time::from_micros(1_800_000_000_000_000).unwrap();
         let what = statement(1, &payload);
         let mut said = self.said.lock().unwrap();
-        match self.recorder.put(Urgency::Begins, (at, About::default()), what, payload) {
+        match self.recorder.put(Urgency::Begins, (self.at, About::default()), what, payload) {
             Ok(_) => said.push(self.recorder.head()),
             Err(NotTaken::Full) => return false,
             Err(error) => panic!("{error}"),
@@ -120,9 +127,8 @@ impl Writer {
 
     /// Any record, and its number.
     pub fn puts(&self, about: About, what: What, payload: Vec<u8>) -> Count {
-        let at = Time::from_micros(1_800_000_000_000_000).unwrap();
         let mut said = self.said.lock().unwrap();
-        let number = self.recorder.put(Urgency::Ends, (at, about), what, payload).unwrap();
+        let number = self.recorder.put(Urgency::Ends, (self.at, about), what, payload).unwrap();
         said.push(self.recorder.head());
         number
     }

@@ -216,12 +216,19 @@ fn what_was_sealed_before_an_erasure_is_asked_for_again() {
         }
     };
     let erase = What::Erase(record::kinds::log::Erase { person: None });
-    let own = opened.engine.own(at(0), Some(uid(9)), erase).unwrap();
+    let grant = submission.stream.grant().cloned();
+    let other = opened.engine.own(at(0), Some(uid(9)), erase.clone()).unwrap();
+    let own = opened.engine.own(at(0), grant.clone(), erase).unwrap();
+    assert_ne!(grant, Some(uid(9)));
     let mut commit =
         |submissions| opened.engine.commit(submissions, Room::Enough, at(0)).unwrap().answers.pop().unwrap();
+    // Of another grant: nothing is asked for again.
+    let mut less = submission.clone();
+    less.records.truncate(1);
+    assert!(commit(vec![other, less]).is_ok());
     assert_eq!(commit(vec![own, submission.clone()]).unwrap_err().code, Code::Busy);
     let mut again = submission;
-    again.sealed.as_mut().unwrap().erasures = 1;
+    again.sealed.as_mut().unwrap().erasures = 2;
     assert!(commit(vec![again]).is_ok());
 }
 

@@ -1,0 +1,91 @@
+//! How long texts are kept: the key of a grant whose records are all older goes, on record and by the same way as when somebody asks for it.
+
+use std::time::Duration;
+
+use record::{StreamName, Time, Uid};
+use tokio::time::sleep;
+
+use crate::clock;
+use crate::index::{KnowError, Search, Sort, View};
+use crate::read::{Desk, Refusal};
+
+/// How often is looked, and how soon again where that failed.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(24 * 3600), Duration::from_secs(600));
+
+/// Microseconds of a day.
+const DAY: i64 = 24 * 3600 * 1_000_000;
+
+/// How many grants are looked at in one view of the index.
+const AT_ONCE: usize = 256;
+
+/// How many records one answer of the index has.
+const PAGE: usize = 64;
+
+/// Erases what is older than so many days, now and once a day, until dropped. 0: nothing, ever.
+pub async fn keep(desk: Desk, days: u16) {
+    if days == 0 {
+        return std::future::pending().await;
+    }
+    loop {
+        let now = clock::now();
+        let oldest = now.micros().saturating_sub(i64::from(days).saturating_mul(DAY));
+        let pause = match pass(&desk, Time::from_micros(oldest).unwrap_or(now)).await {
+            Ok(erased) => {
+                tracing::info!(grants = erased, days, "texts that were kept long enough are erased");
+                PAUSES.0
+            }
+            Err(refusal) => {
+                tracing::warn!(why = refusal.sentence, "texts that were kept long enough are not erased yet");
+                PAUSES.1
+            }
+        };
+        sleep(pause).await;
+    }
+}
+
+/// Erases the texts of all grants that have no record since `oldest`: of how many.
+async fn pass(desk: &Desk, oldest: Time) -> Result<usize, Refusal> {
+    desk.is_indexed().await?;
+    let mut erased = 0_usize;
+    for some in desk.grants_with_texts().await?.chunks(AT_ONCE) {
+        let some = some.to_vec();
+        let over = desk.look(move |view| {
+            let mut over = Vec::new();
+            for grant in some {
+                if is_over(view, &grant, oldest)? {
+                    over.push(grant);
+                }
+            }
+            Ok(over)
+        });
+        for grant in over.await? {
+            desk.erase(grant, None).await?;
+            erased = erased.saturating_add(1);
+        }
+    }
+    if erased > 0 {
+        // The files of the keys go with the checkpoint that has the records.
+        desk.is_indexed().await?;
+    }
+    Ok(erased)
+}
+
+/// Whether a grant has records, and all are older. Those of the log itself do not count: to read a text does not keep it.
+fn is_over(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<bool, KnowError> {
+    let of_grant = Search::default().and(Sort::Grant, grant.as_str());
+    if view.page(&of_grant, None, 1)?.records.is_empty() {
+        return Ok(false);
+    }
+    let (newer, mut after) = (Search { from: Some(oldest), ..of_grant }, None);
+    loop {
+        let page = view.page(&newer, after, PAGE)?;
+        let mut streams = page.records.iter().map(|(found, _)| &found.record.stream);
+        if streams.any(|stream| !matches!(stream, StreamName::Log { .. })) {
+            return Ok(false);
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(true),
+        }
+    }
+}
