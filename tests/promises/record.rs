@@ -62,7 +62,12 @@ async fn an_auditor_copies_the_log_verifies_it_and_finds_what_was_read() -> anyh
                 audit(&cluster, &inspector, &["copy", &copy]).succeeds().await?;
                 let said = offline(&inspector, &verify).run().await?;
                 let is_behind = said.err.contains("no record of this log names the grant");
-                ensure!(is_behind || said.out.contains("clean: nothing is wrong"), "{}{}", said.out, said.err);
+                ensure!(
+                    is_behind || said.out.contains("clean: nothing is wrong"),
+                    "{}{}",
+                    said.out,
+                    said.err
+                );
                 Ok(if is_behind { Look::NotYet(said.err) } else { Look::Found(()) })
             })
             .await?;
