@@ -47,12 +47,13 @@ async fn nothing_stays_open_and_nobody_is_cut_for_an_api_server_that_is_gone() -
             .await;
             let started = Timestamp::now();
             cluster.program("start", "apiserver").await?;
-            // Where they elect a leader they lose their turn and begin anew; as they run here they would leave it alone for a minute.
+            cluster.answers(Duration::from_secs(60)).await?;
+            // Where they elect a leader they lose their turn and begin anew; as they run here they would leave it alone for a minute. And
+            // they begin with an API server that is ready, or not at all.
             for program in ["controller-manager", "scheduler"] {
                 cluster.program("restart", program).await?;
             }
             meanwhile?;
-            cluster.answers(Duration::from_secs(60)).await?;
             cluster.leads_since(started).await?;
             println!(
                 "led again {:.1} s after it was started",
