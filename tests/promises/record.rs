@@ -96,11 +96,13 @@ async fn who_lacks_the_verb_is_told_which_and_where_and_gets_nothing() -> anyhow
             holds(&auditor, "audit", &[]).await?;
 
             audit(&cluster, &auditor, &["search"]).succeeds().await.context("their own namespace")?;
+            let around = tempfile::tempdir()?;
+            let copy = around.path().join("copy").display().to_string();
             let lacks = "lacks the verb audit on accessgrants.access.keyhole.dev in";
             let has = "ClusterRole keyhole-records has it";
             for (person, words, place) in [
                 (&auditor, vec!["search", "-A"], "all namespaces".to_owned()),
-                (&auditor, vec!["copy", "/tmp/keyhole-no-copy"], "all namespaces".to_owned()),
+                (&auditor, vec!["copy", &copy], "all namespaces".to_owned()),
                 (&auditor, vec!["policy"], "all namespaces".to_owned()),
                 (&bare, vec!["search"], format!("namespace {}", cluster.namespace)),
             ] {
@@ -116,7 +118,7 @@ async fn who_lacks_the_verb_is_told_which_and_where_and_gets_nothing() -> anyhow
                 &cluster.bed.system,
             ]);
             elsewhere.is_refused(&format!("{lacks} namespace default: {has}")).await?;
-            ensure!(!std::path::Path::new("/tmp/keyhole-no-copy").exists(), "something was written");
+            ensure!(!Path::new(&copy).exists(), "something was written");
 
             // Who may connect, may not ask this signer; and nobody comes by another certificate of the internal authority.
             let own = "is for spec.signerName access.keyhole.dev/session only";
