@@ -69,6 +69,11 @@ impl Chain {
         Self { stream, head: Head::default() }
     }
 
+    /// A stream that has come so far.
+    pub fn behind(stream: StreamName, head: Head) -> Self {
+        Self { stream, head }
+    }
+
     /// Its name.
     pub fn stream(&self) -> &StreamName {
         &self.stream

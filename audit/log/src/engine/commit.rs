@@ -171,6 +171,10 @@ impl<J: Journal> Engine<J> {
                 }
                 Err(refuse) => {
                     self.streams.restore(&name, before);
+                    if name == *self.own.stream() {
+                        let head = self.streams.head(&name);
+                        self.own = Chain::behind(name, head);
+                    }
                     answers.push(Err(refuse));
                 }
             }
@@ -181,7 +185,8 @@ impl<J: Journal> Engine<J> {
         Ok(Committed { answers, durable: durable(items, marks), kinds })
     }
 
-    /// A record of the log's own, to be handed over with the next commit.
+    /// A record of the log's own, to be handed over with the next commit. One that is refused takes no place; those that were made behind
+    /// it are refused, too.
     pub fn own(&mut self, at: Time, grant: Option<Uid>, what: What) -> Result<Submission, TooLong> {
         let Leaf { text, hash } =
             self.own.next(at, About { grant: grant.clone(), id: None }, what.clone())?;
@@ -249,7 +254,7 @@ impl<J: Journal> Engine<J> {
         if !self.journal.is_fresh() {
             return Ok(());
         }
-        self.streams.forget(now);
+        self.streams.forget(now, self.own.stream());
         let all: Vec<(StreamName, Stream)> =
             self.streams.iter().map(|(name, state)| (name.clone(), *state)).collect();
         for part in all.chunks(STREAMS) {

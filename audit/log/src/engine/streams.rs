@@ -132,13 +132,13 @@ impl Streams {
     }
 
     /// Forgets what nobody may add to any more: streams of proxies and of the log to which nothing was added for four days, and of the
-    /// operator's those before its newest.
-    pub fn forget(&mut self, now: Time) {
+    /// operator's those before its newest. Never `own`, which the log adds to whenever somebody reads.
+    pub fn forget(&mut self, now: Time, own: &StreamName) {
         let newest =
             self.all.keys().filter(|name| matches!(name, StreamName::Operator { .. })).max().cloned();
         self.all.retain(|name, stream| {
             let idle = now.micros().saturating_sub(stream.last_at.micros());
-            idle <= REMEMBERED || Some(name) == newest.as_ref()
+            idle <= REMEMBERED || Some(name) == newest.as_ref() || name == own
         });
     }
 }
@@ -199,18 +199,20 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_may_add_to_is_forgotten_and_the_leader_is_not() {
+    fn what_nobody_may_add_to_is_forgotten_and_the_leader_and_the_log_itself_are_not() {
         let stream =
             Stream { head: Head::default(), closed: false, totals: Totals::default(), last_at: at(0) };
         let mut streams = Streams::default();
         let [older, newest]: [StreamName; 2] =
             ["operator/9", "operator/10"].map(|name| name.parse().unwrap());
-        for name in [proxy_stream(1, 1), older.clone(), newest.clone()] {
+        let [before, own]: [StreamName; 2] = ["log/0", "log/7"].map(|name| name.parse().unwrap());
+        for name in [proxy_stream(1, 1), older.clone(), newest.clone(), before, own.clone()] {
             streams.put(name, stream);
         }
-        streams.forget(at(REMEMBERED));
-        assert_eq!(streams.iter().count(), 3);
-        streams.forget(at(REMEMBERED + 1));
-        assert_eq!(streams.iter().map(|(name, _)| name).collect::<Vec<_>>(), [&newest]);
+        streams.forget(at(REMEMBERED), &own);
+        assert_eq!(streams.iter().count(), 5);
+        streams.forget(at(REMEMBERED + 1), &own);
+        let left: std::collections::BTreeSet<_> = streams.iter().map(|(name, _)| name).collect();
+        assert_eq!(left, [&newest, &own].into());
     }
 }

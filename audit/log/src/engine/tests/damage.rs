@@ -158,6 +158,22 @@ fn a_disk_that_is_nearly_full_takes_ends_and_then_nothing() {
 }
 
 #[test]
+fn a_record_of_the_logs_own_that_was_refused_leaves_no_gap() {
+    let mut world = World::new(9);
+    let mut opened = world.start().unwrap();
+    let read = || What::Read(record::kinds::log::Read { entries: Vec::new(), person: "auditor".into() });
+    let mut own = || opened.engine.own(at(0), None, read()).unwrap();
+    let (first, second) = (own(), own());
+    let committed = opened.engine.commit(vec![first, second], Room::None, at(0)).unwrap();
+    assert!(committed.answers.iter().all(Result::is_err));
+    for _ in 0..2 {
+        let again = opened.engine.own(at(0), None, read()).unwrap();
+        let committed = opened.engine.commit(vec![again], Room::Enough, at(0)).unwrap();
+        assert!(committed.answers[0].is_ok(), "{:?}", committed.answers);
+    }
+}
+
+#[test]
 fn of_a_submission_all_records_are_taken_or_none() {
     let mut world = World::new(8);
     let mut opened = world.start().unwrap();
