@@ -118,7 +118,7 @@ async fn who_lacks_the_verb_is_told_which_and_where_and_gets_nothing() -> anyhow
                 &cluster.bed.system,
             ]);
             elsewhere.is_refused(&format!("{lacks} namespace default: {has}")).await?;
-            ensure!(!Path::new(&copy).exists(), "something was written");
+            ensure!(!std::path::Path::new(&copy).exists(), "something was written");
 
             // Who may connect, may not ask this signer; and nobody comes by another certificate of the internal authority.
             let own = "is for spec.signerName access.keyhole.dev/session only";
