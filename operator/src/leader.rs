@@ -237,7 +237,9 @@ impl View {
     }
 
     fn claim(&mut self, before: Lease, time: Timestamp) -> Lease {
-        let (was_ours, number) = (self.holds(&before), number(&before));
+        let number = number(&before);
+        // A process that began anew under the same name leads anew, too: it knows nothing of what the one before it put on record.
+        let was_ours = self.holds(&before) && number.is_none_or(|number| number == self.leadership);
         let Lease { mut metadata, spec } = before;
         let before = spec.unwrap_or_default();
         let transitions = before.lease_transitions.unwrap_or(0);
@@ -356,6 +358,8 @@ mod tests {
         assert_eq!(first, 1_767_225_600_000, "a Lease that nobody held, or that was made anew");
         let (lease, renewed) = claimed(&mut candidate, lease, "2026-01-01T00:00:02Z");
         assert_eq!(renewed, first);
+        let anew = claimed(&mut self::candidate(), lease.clone(), "2026-01-01T00:00:03Z").1;
+        assert_eq!(anew, first + 3_000, "a process that began anew under the same name leads anew");
         let mut let_go = lease;
         let_go.spec.as_mut().unwrap().holder_identity = Some(String::new());
         let (lease, again) = claimed(&mut candidate, let_go.clone(), "2026-01-01T00:00:04Z");
@@ -479,6 +483,7 @@ mod tests {
     async fn leads_on(lease: &Kept, since: Instant) -> (bool, usize) {
         let (client, asked) = api_server(lease);
         let mut candidate = candidate_at(client);
+        candidate.view.leadership = 7;
         let held =
             timeout(Duration::from_secs(30), candidate.hold(Lead { since, leadership: 7, after: None }))
                 .await;
