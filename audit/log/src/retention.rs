@@ -18,6 +18,9 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 /// How many grants are looked at in one view of the index.
 const AT_ONCE: usize = 256;
 
+/// How many records, at the end of the log, say what day it is.
+const LAST: u64 = 4096;
+
 /// How many records one answer of the index has.
 const PAGE: usize = 64;
 
@@ -27,9 +30,7 @@ pub async fn keep(desk: Desk, days: u16) {
         return std::future::pending().await;
     }
     loop {
-        let now = clock::now();
-        let oldest = now.micros().saturating_sub(i64::from(days).saturating_mul(DAY));
-        let pause = match pass(&desk, Time::from_micros(oldest).unwrap_or(now)).await {
+        let pause = match pass(&desk, days).await {
             Ok(erased) => {
                 tracing::info!(grants = erased, days, "texts that were kept long enough are erased");
                 PAUSES.0
@@ -43,9 +44,14 @@ pub async fn keep(desk: Desk, days: u16) {
     }
 }
 
-/// Erases the texts of all grants that have no record since `oldest`: of how many.
-async fn pass(desk: &Desk, oldest: Time) -> Result<usize, Refusal> {
+/// Erases the texts of all grants that have had no record for so many days: of how many. What day it is, says the earlier of this machine's
+/// clock and the newest records of others: a clock that is ahead alone erases nothing.
+async fn pass(desk: &Desk, days: u16) -> Result<usize, Refusal> {
     desk.is_indexed().await?;
+    let Some(newest) = desk.look(|view| Ok(newest_of_others(view)?)).await? else { return Ok(0) };
+    let today = clock::now().min(newest);
+    let oldest = today.micros().saturating_sub(i64::from(days).saturating_mul(DAY));
+    let oldest = Time::from_micros(oldest).unwrap_or(today);
     let mut erased = 0_usize;
     for some in desk.grants_with_texts().await?.chunks(AT_ONCE) {
         let some = some.to_vec();
@@ -70,6 +76,19 @@ async fn pass(desk: &Desk, oldest: Time) -> Result<usize, Refusal> {
     Ok(erased)
 }
 
+/// The latest moment that the last records of proxies and operator name, if there are any among them.
+fn newest_of_others(view: &View<'_>) -> Result<Option<Time>, KnowError> {
+    let begin = view.indexed().saturating_sub(LAST);
+    let last = view.page(&Search::default(), begin.checked_sub(1), usize::try_from(LAST).unwrap_or(PAGE))?;
+    let others =
+        last.records.into_iter().map(|(found, _)| found.record).filter(|record| !is_own(&record.stream));
+    Ok(others.map(|record| record.at).max())
+}
+
+fn is_own(stream: &StreamName) -> bool {
+    matches!(stream, StreamName::Log { .. })
+}
+
 /// Whether a grant has records, and all are older. Those of the log itself do not count: to read a text does not keep it.
 fn is_over(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<bool, KnowError> {
     let of_grant = Search::default().and(Sort::Grant, grant.as_str());
@@ -80,7 +99,7 @@ fn is_over(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<bool, KnowError
     loop {
         let page = view.page(&newer, after, PAGE)?;
         let mut streams = page.records.iter().map(|(found, _)| &found.record.stream);
-        if streams.any(|stream| !matches!(stream, StreamName::Log { .. })) {
+        if streams.any(|stream| !is_own(stream)) {
             return Ok(false);
         }
         match page.next {

@@ -104,6 +104,24 @@ fn texts_of_a_grant_that_is_silent_for_longer_than_the_limit_are_erased_on_recor
 }
 
 #[test]
+fn a_clock_that_is_ahead_of_everybodys_erases_nothing() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let mut log = Log::start(&authority).await;
+        let writer = Writer::proxy(&authority, &log, 1, 1).dated(old());
+        writer.says(0);
+        writer.is_acknowledged(1).await;
+        log.stop().await;
+        // For all that the writers say it is still that day in 2020.
+        log.more = ["--texts-for".to_owned(), "90".to_owned()].into();
+        log.start_again().await;
+        says(&log, "texts that were kept long enough are erased grants=0").await;
+        assert!(has_key(&log, 1) && erasures(&authority, &log).await.is_empty());
+        log.stop().await;
+    });
+}
+
+#[test]
 fn a_log_that_dies_between_the_record_of_an_erasure_and_the_key_removes_the_key_when_it_starts() {
     runtime().block_on(async {
         let authority = Authority::new();
