@@ -20,7 +20,7 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use crate::api::{Metadata, Namespaced};
-use crate::audit::witness;
+use crate::audit::{orphans, witness};
 use crate::certificates::answer::SignError;
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
@@ -61,6 +61,7 @@ pub async fn closing(context: Arc<Context>) {
         () = policies(Arc::clone(&context)) => {}
         () = sessions(Arc::clone(&context)) => {}
         () = sweep::run(&context) => {}
+        () = orphans::run(&context) => {}
         () = watchdog::run(&context) => {}
         () = glance::run(&context) => {}
     }

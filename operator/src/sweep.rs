@@ -1,6 +1,5 @@
 //! What no grant asks for any more: service accounts of databases that are gone, children whose grant object was taken away
-//! past its finalizer, copies of Secrets that no image is pulled with any more, and credentials that the audit log knows of and no grant
-//! does. Once a minute; pods before the rules around them.
+//! past its finalizer, and copies of Secrets that no image is pulled with any more. Once a minute; pods before the rules around them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +15,6 @@ use kube::{Api, Resource, ResourceExt};
 
 use crate::admission;
 use crate::api::{Kind, Metadata, Namespaced, gone_is_good};
-use crate::audit::orphans;
 use crate::context::Context;
 use crate::controllers::LIVE_GRANTS;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
@@ -40,10 +38,6 @@ pub async fn run(context: &Context) {
         if let Err(error) = pull_secrets::copy_all(context).await {
             context.metrics.failed("PullSecret");
             tracing::warn!(error = %chain(&error), "not copied");
-        }
-        if let Err(error) = orphans::sweep(context).await {
-            context.metrics.failed("Orphans");
-            tracing::warn!(error = %chain(&error), "nobody knows whether credentials are left of grants that are gone");
         }
         look_at_admission(context).await;
     }
@@ -133,7 +127,7 @@ async fn labelled<K: Namespaced>(
 }
 
 /// What is kept of everything that is selected, asked for by name and labels, a page at a time.
-async fn names<K: Kind, T>(
+pub async fn names<K: Kind, T>(
     api: &Api<K>,
     selected: ListParams,
     keep: impl Fn(&Metadata<K>) -> Option<T>,

@@ -106,6 +106,15 @@ pub struct About {
     pub id: Option<String>,
 }
 
+/// What a record with this id is about: two with one id say the same; of two about the same, the later is what is true. An id is
+/// `<kind>/<of what>`, where there is one such record, or `<kind>/<of what>/<hash of what it says>`.
+pub fn subject(id: &str) -> &str {
+    match id.rsplit_once('/') {
+        Some((subject, _)) if subject.contains('/') => subject,
+        _ => id,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

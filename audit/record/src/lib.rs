@@ -17,7 +17,7 @@ pub mod texts;
 mod time;
 mod what;
 
-pub use chain::{About, Broken, Chain, Head, Leaf};
+pub use chain::{About, Broken, Chain, Head, Leaf, subject};
 pub use count::Count;
 pub use names::{BadName, RunId, StreamName, Uid};
 pub use record::{BadRecord, LONGEST, Record, TooLong, VERSION};

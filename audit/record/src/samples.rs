@@ -197,9 +197,11 @@ fn of_grants() -> Vec<What> {
         What::Pod(operator::Pod {
             accessor: "s0meAcc3ss0r".into(),
             grant: "look-eae40b2b".into(),
+            mount: "database".into(),
             name: "shop-orders-eae40b2b".into(),
             namespace: "shop".into(),
             request,
+            role: "orders".into(),
             uid: uid(4),
         }),
         What::Ended(operator::Ended {
@@ -226,6 +228,12 @@ fn of_grants() -> Vec<What> {
             how: "Vault knows no such token".into(),
             lease: Some("database/creds/orders/x".into()),
             state: State::Unprovable,
+        }),
+        What::Witness(operator::Witness {
+            keys: vec!["example.com/log+00000000+AA==".into()],
+            origin: "keyhole.internal/log/0123456789abcdef".into(),
+            root: Hash([8; 32]),
+            size: Count::of(4),
         }),
         What::LateOutcome(operator::LateOutcome {
             more: Count::of(1),

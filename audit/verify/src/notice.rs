@@ -26,6 +26,13 @@ pub enum Notice {
     },
     /// No operator wrote anything.
     NoOperator,
+    /// A witness that met the log again without knowing it.
+    MetAgain {
+        /// The entry that says so.
+        index: u64,
+        /// How many entries the log had.
+        size: u64,
+    },
     /// A clock that runs ahead of a witness.
     ClockAhead {
         /// The first such entry of the stream.
@@ -116,6 +123,7 @@ impl Notice {
             | Self::OlderUnproved { .. }
             | Self::TermUnseen { .. }
             | Self::NoOperator
+            | Self::MetAgain { .. }
             | Self::Successor { .. }
             | Self::Lost { .. } => None,
         }
@@ -136,6 +144,11 @@ impl fmt::Display for Notice {
             Self::NoOperator => {
                 f.write_str("no operator wrote into this log: which proxies there were, they say alone")
             }
+            Self::MetAgain { index, size } => write!(
+                f,
+                "entry {index}: the witness met the log again, with {size} entries, and knew none of them: that they are those of before, \
+                 it does not say"
+            ),
             Self::ClockAhead { index, stream, seconds } => write!(
                 f,
                 "from entry {index} on the clock of {stream} is {seconds} s ahead of the witness of this checkpoint"

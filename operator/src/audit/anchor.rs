@@ -1,21 +1,28 @@
 //! What the witness has seen of the audit log, as it is kept in a ConfigMap: the log's keys, the newest checkpoint with the witness's
 //! signature, and those before it. Whether another one grew out of it is decided here. Pure.
+//!
+//! Whoever may edit that ConfigMap must not be able to change whom the operator believes: so keys and checkpoints count only as the witness
+//! signed them, and a leader goes by what it saw itself. A past that is not the one before is kept there, too, until a person takes it out.
 
 use std::collections::BTreeMap;
 
-use tlog::{Checkpoint, Hash, Note, VerifierKey, verify_consistency};
+use tlog::{Checkpoint, Hash, Note, Signer, VerifierKey, verify_consistency};
 
 /// How many checkpoints are kept.
 const KEPT: usize = 100;
 
-/// The log's keys, one in each line.
+/// The log's keys, one in each line after the first, with the witness's signature.
 const KEYS: &str = "log.vkeys";
+/// What those keys begin with: no checkpoint has such a second line as follows it.
+const KEYS_ARE: &str = "keyhole.internal/keys of the audit log\n";
 /// The newest checkpoint, as the log reads it at its start.
 const CHECKPOINT: &str = "checkpoint";
 /// Those before it, the newest first.
 const HISTORY: &str = "history";
 /// Whom to trust, as `kubectl keyhole audit verify --policy` reads it (C2SP tlog-policy).
 const POLICY: &str = "policy";
+/// How the log showed another past than before.
+const FORKED: &str = "forked";
 
 /// What stands between two notes of the history.
 const BETWEEN: &str = "---\n";
@@ -25,6 +32,8 @@ const BETWEEN: &str = "---\n";
 pub struct Anchor {
     /// The log's keys, as they were met first.
     pub keys: Vec<VerifierKey>,
+    /// Those keys as a note that the witness signed.
+    keys_note: String,
     /// The newest checkpoint.
     pub checkpoint: Checkpoint,
     /// That checkpoint with its signatures, and those before it, the newest first.
@@ -34,9 +43,12 @@ pub struct Anchor {
 /// What is no growth. Each means that the log, or whoever stands in its place, shows another past than before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forked {
-    /// What the ConfigMap holds is not understood.
-    #[error("ConfigMap keyhole-log-anchor does not hold what this operator wrote there")]
+    /// What the ConfigMap holds is not understood, or not signed by the witness.
+    #[error("ConfigMap keyhole-log-anchor does not hold what this operator's witness signed")]
     Anchor,
+    /// It did so once, and nobody took that back.
+    #[error("{0}")]
+    Before(String),
     /// Nobody whom we know signed it.
     #[error("the audit log's checkpoint is not signed by the key that it had when it was met first")]
     Unsigned,
@@ -64,29 +76,45 @@ pub enum Forked {
 }
 
 impl Anchor {
-    /// From the data of the ConfigMap.
-    pub fn read(data: &BTreeMap<String, String>) -> Result<Self, Forked> {
+    /// The log as it is met first: its keys, and the checkpoint with its note. `now`: seconds of Unix time.
+    pub fn first(
+        keys: Vec<VerifierKey>,
+        (checkpoint, note): (Checkpoint, String),
+        witness: &Signer,
+        now: u64,
+    ) -> Result<Self, Forked> {
+        let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        let mut named = Note::new(format!("{KEYS_ARE}{lines}")).map_err(|_| Forked::Anchor)?;
+        named.add(witness.sign(named.text(), now));
+        Ok(Self { keys, keys_note: named.to_string(), checkpoint, notes: vec![note] })
+    }
+
+    /// From the data of the ConfigMap, where the witness signed it and nobody says that the log showed another past.
+    pub fn read(data: &BTreeMap<String, String>, witness: &VerifierKey) -> Result<Self, Forked> {
+        if let Some(before) = data.get(FORKED) {
+            return Err(Forked::Before(before.clone()));
+        }
         let part = |name: &str| data.get(name).map(String::as_str).ok_or(Forked::Anchor);
+        let (keys_note, newest) = (part(KEYS)?.to_owned(), part(CHECKPOINT)?.to_owned());
+        let named = cosigned(&keys_note, witness)?;
+        let lines = named.text().strip_prefix(KEYS_ARE).ok_or(Forked::Anchor)?.lines();
         let keys: Vec<VerifierKey> =
-            part(KEYS)?.lines().map(str::parse).collect::<Result<_, _>>().map_err(|_| Forked::Anchor)?;
-        let newest = part(CHECKPOINT)?.to_owned();
+            lines.map(str::parse).collect::<Result<_, _>>().map_err(|_| Forked::Anchor)?;
+        let checkpoint = signed(&cosigned(&newest, witness)?, &keys)?;
         let older = part(HISTORY)?.split(BETWEEN).filter(|note| !note.is_empty()).map(str::to_owned);
-        let note: Note = newest.parse().map_err(|_| Forked::Anchor)?;
-        let checkpoint = note.text().parse().map_err(|_| Forked::Anchor)?;
-        Ok(Self { keys, checkpoint, notes: [newest].into_iter().chain(older).collect() })
+        Ok(Self { keys, keys_note, checkpoint, notes: [newest].into_iter().chain(older).collect() })
     }
 
     /// The data of the ConfigMap. `witness`: the key by which the notes are signed besides.
     pub fn write(&self, witness: &VerifierKey) -> BTreeMap<String, String> {
-        let lines: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
-        let logs: String = lines.iter().map(|key| format!("log {key}\n")).collect();
+        let logs: String = self.keys.iter().map(|key| format!("log {key}\n")).collect();
         let policy = format!("{logs}witness operator {witness}\nquorum operator\n");
         let (newest, older) = self
             .notes
             .split_first()
             .map_or((String::new(), &[][..]), |(newest, older)| (newest.clone(), older));
         let entries = [
-            (KEYS, lines.join("\n")),
+            (KEYS, self.keys_note.clone()),
             (CHECKPOINT, newest),
             (HISTORY, older.join(BETWEEN)),
             (POLICY, policy),
@@ -101,6 +129,18 @@ impl Anchor {
         self.notes.truncate(KEPT);
         self
     }
+}
+
+/// Puts into the data of the ConfigMap that the log shows another past.
+pub fn note_fork(data: &mut BTreeMap<String, String>, forked: &Forked) {
+    data.entry(FORKED.to_owned()).or_insert_with(|| forked.to_string());
+}
+
+/// A note that the witness signed.
+fn cosigned(text: &str, witness: &VerifierKey) -> Result<Note, Forked> {
+    let note: Note = text.parse().map_err(|_| Forked::Anchor)?;
+    note.verify(std::slice::from_ref(witness)).map_err(|_| Forked::Anchor)?;
+    Ok(note)
 }
 
 /// A checkpoint that is signed by one of these keys.
@@ -197,18 +237,53 @@ mod tests {
             (checkpoint, note.to_string())
         };
         let (checkpoint, text) = note(1);
-        let mut anchor = Anchor { keys: vec![log.verifier().clone()], checkpoint, notes: vec![text] };
+        let keys = vec![log.verifier().clone()];
+        let mut anchor = Anchor::first(keys, (checkpoint, text), &witness, 1_800_000_000).unwrap();
         for size in 2..=120 {
             let (checkpoint, text) = note(size);
             anchor = anchor.grown(checkpoint, text);
             let data = anchor.write(witness.verifier());
             assert!(trusts(&data));
-            assert_eq!(Anchor::read(&data).unwrap(), anchor);
+            assert_eq!(Anchor::read(&data, witness.verifier()).unwrap(), anchor);
         }
         assert_eq!(anchor.notes.len(), KEPT);
         assert_eq!(anchor.checkpoint.size, 120);
-        let mut broken = anchor.write(witness.verifier());
-        broken.insert(CHECKPOINT.into(), "something else".into());
-        assert_eq!(Anchor::read(&broken), Err(Forked::Anchor));
+    }
+
+    #[test]
+    fn who_edits_what_is_kept_changes_nobodys_trust() {
+        let (log, other) = (signer(LOG, Algorithm::Ed25519, 1), signer(LOG, Algorithm::Ed25519, 2));
+        let witness = signer("keyhole.internal/witness", Algorithm::Cosignature, 3);
+        let (checkpoint, _) = tree(7, "record");
+        let mut note = checkpoint.signed([&log], 0).unwrap();
+        note.add(witness.sign(note.text(), 1_800_000_000));
+        let of = |key: &Signer, note: &Note, witness: &Signer| {
+            let seen = (checkpoint.clone(), note.to_string());
+            Anchor::first(vec![key.verifier().clone()], seen, witness, 1_800_000_000).unwrap()
+        };
+        let own = of(&log, &note, &witness).write(witness.verifier());
+        let read = |data: &BTreeMap<String, String>| Anchor::read(data, witness.verifier());
+        assert!(read(&own).is_ok());
+        let with = |name: &str, text: String| {
+            let mut data = own.clone();
+            data.insert(name.into(), text);
+            read(&data)
+        };
+        // The true text, with another log's signature beside the witness's, and keys that the witness did not sign.
+        let mut both = note.clone();
+        both.add(other.sign(note.text(), 0));
+        let stranger = signer("keyhole.internal/witness", Algorithm::Cosignature, 4);
+        let theirs = of(&other, &both, &stranger).write(witness.verifier());
+        assert_eq!(with(KEYS, theirs[KEYS].clone()), Err(Forked::Anchor));
+        assert_eq!(with(KEYS, format!("{}\n", other.verifier())), Err(Forked::Anchor));
+        // What the witness signed as a checkpoint is no list of keys, nor the other way round.
+        assert_eq!(with(KEYS, own[CHECKPOINT].clone()), Err(Forked::Anchor));
+        assert!(with(CHECKPOINT, own[KEYS].clone()).is_err());
+        assert_eq!(with(CHECKPOINT, "something else".into()), Err(Forked::Anchor));
+        assert_eq!(with(CHECKPOINT, checkpoint.signed([&log], 0).unwrap().to_string()), Err(Forked::Anchor));
+        let mut forked = own.clone();
+        note_fork(&mut forked, &Forked::Smaller { now: 3, before: 7 });
+        note_fork(&mut forked, &Forked::Unsigned);
+        assert_eq!(read(&forked), Err(Forked::Before("the audit log has 3 records, and had 7".into())));
     }
 }

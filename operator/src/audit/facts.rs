@@ -1,7 +1,8 @@
 //! What the operator puts on record of requests and grants, from the objects as they are. Pure.
 //!
-//! A fact is known again by its id: whoever reads the log takes equal ids for one record. So it is made of nothing that changes from one
-//! look to the next, and its id of what it says.
+//! A fact is known again by its id, which says what it is about and ends with a hash of what it says: so it is made of nothing that changes
+//! from one look to the next. Of what is said twice in a row about the same thing, readers take the first for all. What comes back after
+//! something else was said is said again, for the last word must be the true one.
 
 use access::EndReason;
 use crds::{
@@ -37,19 +38,34 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// With an id that says whose it is, and what it says.
-    fn of(whose: &Uid, grant: Option<Uid>, what: What) -> Self {
+    /// With an id that says what it is about, and what it says.
+    fn of(about: &str, grant: Option<Uid>, what: What) -> Self {
         let (_, kind) = what.kind();
         // A value of ours is always JSON.
         let text = serde_json::to_vec(&what).unwrap_or_default();
         let hash = Sha256::digest(text);
-        let id = format!("{kind}/{whose}/{}", access::hex(hash.get(..TELLS).unwrap_or_default()));
+        let id = format!("{kind}/{about}/{}", access::hex(hash.get(..TELLS).unwrap_or_default()));
         Self { id, grant, what }
     }
 
-    /// Of a grant that is gone.
-    pub fn about(grant: Uid, what: What) -> Self {
-        Self::of(&grant.clone(), Some(grant), what)
+    /// One of several things of a grant.
+    fn of_part(grant: &Uid, part: &str, what: What) -> Self {
+        Self::of(&format!("{grant}/{part}"), Some(grant.clone()), what)
+    }
+
+    /// A token of a grant that is gone, by its accessor.
+    pub fn of_orphan(grant: &Uid, accessor: &str, what: What) -> Self {
+        Self::of_part(grant, accessor, what)
+    }
+
+    /// The log itself, by its origin.
+    pub fn of_log(origin: &str, what: What) -> Self {
+        Self::of(origin, None, what)
+    }
+
+    /// What it is about: two facts about the same are one, or the later is what is true now.
+    pub fn subject(&self) -> &str {
+        record::subject(&self.id)
     }
 
     /// With an id of which there is one for each grant.
@@ -78,7 +94,7 @@ pub fn of_request(
         uid: uid.clone(),
         user: spec.user.clone(),
     });
-    let mut facts = vec![Fact::of(&uid, None, asked)];
+    let mut facts = vec![Fact::of(uid.as_str(), None, asked)];
     facts.extend(approvals.iter().filter_map(|(approval, judged)| of_approval(&uid, approval, judged)));
     if let Some(approved) = find_condition(&status.conditions, ConditionType::Approved) {
         let decided = What::Decision(DecisionRecord {
@@ -87,7 +103,7 @@ pub fn of_request(
             verdict: approved.reason.clone(),
             why: short(&approved.message),
         });
-        facts.push(Fact::of(&uid, None, decided));
+        facts.push(Fact::of(uid.as_str(), None, decided));
     }
     facts
 }
@@ -108,7 +124,7 @@ fn of_approval(request: &Uid, approval: &AccessApproval, judged: &Judged) -> Opt
         uid: own.clone(),
         why: judged.why_not.as_ref().map(|why| short(&why.to_string())),
     });
-    Some(Fact::of(&own, None, what))
+    Some(Fact::of(own.as_str(), None, what))
 }
 
 /// A grant that is about to be created.
@@ -125,7 +141,7 @@ pub fn of_new_grant(grant: &AccessGrant) -> Vec<Fact> {
         terms: spec.terms_digest.clone(),
         user: spec.user.clone(),
     });
-    vec![Fact::of(&request, None, what)]
+    vec![Fact::of(request.as_str(), None, what)]
 }
 
 /// A grant that the operator itself asks for, to see whether people could connect: nobody decides on it.
@@ -143,7 +159,7 @@ pub fn of_probe(grant: &AccessGrant) -> Vec<Fact> {
         uid: request.clone(),
         user: spec.user.clone(),
     });
-    [Fact::of(&request, None, what)].into_iter().chain(of_new_grant(grant)).collect()
+    [Fact::of(request.as_str(), None, what)].into_iter().chain(of_new_grant(grant)).collect()
 }
 
 /// A proxy that is about to be told that it may read a credential.
@@ -152,15 +168,18 @@ pub fn of_custody(grant: &AccessGrant, status: &AccessGrantStatus, accessor: &st
     let of_grant = || {
         let lease = status.leases.iter().find(|lease| lease.token_accessor == accessor)?;
         let (own, pod) = (uid(grant.metadata.uid.as_deref())?, uid(Some(&lease.pod_uid))?);
+        let vault = &grant.spec.terms.database_spec.credentials.vault;
         let what = What::Pod(Pod {
             accessor: accessor.to_owned(),
             grant: grant.name_any(),
+            mount: vault.mount.clone(),
             name: access::ChildName::of(own.as_str()).to_string(),
             namespace: grant.namespace().unwrap_or_default(),
             request: uid(Some(&grant.spec.request.uid))?,
+            role: vault.role.clone(),
             uid: pod,
         });
-        Some(Fact::of(&own.clone(), Some(own), what))
+        Some(Fact::of_part(&own, accessor, what))
     };
     of_grant().into_iter().collect()
 }
@@ -182,9 +201,11 @@ pub fn of_end(grant: &AccessGrant) -> Vec<Fact> {
     // What did not come into the log is known when the log was asked.
     let is_compared = |line: &ReceiptLine| line.item == access::Item::Record.word() && line.outcome != "Open";
     let closed = if status.receipt.iter().any(is_compared) { usize::MAX } else { 0 };
-    let shut = shut.map(|item| Fact::of(&own, Some(own.clone()), What::Shut(item)));
-    let late = status.leases.iter().filter_map(|lease| late(lease.record.as_ref()?));
-    let late = late.map(|what| Fact::of(&own, Some(own.clone()), what));
+    let shut = shut.map(|item| Fact::of_part(&own, &item.item.clone(), What::Shut(item)));
+    let late = status.leases.iter().filter_map(|lease| {
+        let said = lease.record.as_ref()?;
+        Some(Fact::of_part(&own, &said.stream, late(said)?))
+    });
     [Fact::once(own.clone(), ended)].into_iter().chain(shut).chain(late.take(closed)).collect()
 }
 
@@ -200,7 +221,7 @@ pub fn of_kill(grant: &AccessGrant, why: &str) -> Vec<Fact> {
     let Some(own) = uid(grant.metadata.uid.as_deref()) else { return Vec::new() };
     let pod = access::ChildName::of(own.as_str()).to_string();
     let what = What::Killed(Killed { pod, why: why.to_owned() });
-    vec![Fact::of(&own.clone(), Some(own), what)]
+    vec![Fact::of(own.as_str(), Some(own.clone()), what)]
 }
 
 /// The receipt of a grant all of whose items are closed in its status.

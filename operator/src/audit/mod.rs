@@ -9,7 +9,6 @@ pub mod streams;
 pub mod witness;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use record::{About, Count, StreamName, Time, What};
 use recorder::{Fault, Link, Listener, NotTaken, PATIENCE, Recorder, Urgency};
 use rustls_pki_types::ServerName;
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::facts::Fact;
 use crate::clock::now;
@@ -38,6 +37,9 @@ const CERTIFICATE: Duration = Duration::from_secs(12 * 3600);
 /// its own.
 const WITHOUT_RECORD: Duration = Duration::from_secs(60);
 
+/// How long something may be opened after the log was seen to have the past that it had: three looks of the witness.
+const WITNESSED_FOR: Duration = Duration::from_secs(30);
+
 /// How soon a connection is tried again that could not be prepared.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -52,10 +54,16 @@ pub enum NotOnRecord {
     Away,
     /// It shows another past than before.
     #[error(
-        "the audit log shows another past than before: the operator's own log says which. Restore its volume, or find out what happened, \
-         and delete ConfigMap keyhole-log-anchor when it is to go on as it is"
+        "the audit log showed another past than before: `forked` in ConfigMap keyhole-log-anchor says how. Find out what happened. Once the \
+         log's volume is restored, take `forked` out of that ConfigMap; when the log is to go on as it is, delete the ConfigMap"
     )]
     Forked,
+    /// Nobody could look whether it has the past that it had.
+    #[error(
+        "the audit log was not witnessed for {} seconds: the operator's own log says why",
+        WITNESSED_FOR.as_secs()
+    )]
+    NotWitnessed,
     /// Nobody leads here.
     #[error("nothing is put on record before this replica leads")]
     NotLeading,
@@ -69,7 +77,9 @@ impl NotOnRecord {
     pub fn reason(self) -> Reason {
         match self {
             Self::Forked => Reason::AuditForked,
-            Self::Away | Self::NotLeading | Self::NotTaken(_) => Reason::AuditUnavailable,
+            Self::Away | Self::NotWitnessed | Self::NotLeading | Self::NotTaken(_) => {
+                Reason::AuditUnavailable
+            }
         }
     }
 }
@@ -78,12 +88,43 @@ impl NotOnRecord {
 #[derive(Default)]
 pub struct Records {
     stream: OnceLock<Stream>,
-    /// What was handed over of each request and grant, by its uid: the numbers of the records, by the ids of the facts.
-    handed_over: Mutex<HashMap<String, HashMap<String, Count>>>,
-    /// Whether the log shows another past than before.
-    forked: AtomicBool,
+    /// What was handed over last of each request and grant, by its uid and by what it is about.
+    handed_over: Mutex<HashMap<String, HashMap<String, HandedOver>>>,
+    /// What the witness saw last.
+    witness: Mutex<Witnessed>,
     /// A receipt is on record.
     settled: Notify,
+}
+
+/// What the log's witness saw.
+#[derive(Clone, Copy, Default)]
+enum Witnessed {
+    /// Nothing yet.
+    #[default]
+    Never,
+    /// Then the log had the past that it had before.
+    At(Instant),
+    /// It showed another one, and nobody has taken that back.
+    Forked,
+}
+
+impl Witnessed {
+    /// Whether something may be opened.
+    fn lets_open(self, now: Instant) -> Result<(), NotOnRecord> {
+        match self {
+            Self::At(then) if now.duration_since(then) <= WITNESSED_FOR => Ok(()),
+            Self::At(_) | Self::Never => Err(NotOnRecord::NotWitnessed),
+            Self::Forked => Err(NotOnRecord::Forked),
+        }
+    }
+}
+
+/// A fact that was handed over.
+struct HandedOver {
+    /// Its id.
+    id: String,
+    /// The number of its record.
+    number: Count,
 }
 
 struct Stream {
@@ -164,27 +205,28 @@ impl Records {
         }
     }
 
-    /// Each once: the number that it has in the stream.
+    /// What is not said already: the number that it has in the stream.
     fn hand_over(
         &self,
         stream: &Stream,
         uid: &str,
         (urgency, fact): (Urgency, Fact),
     ) -> Result<Count, NotOnRecord> {
-        let mut all = locked(&self.handed_over);
-        if let Some(number) = all.get(uid).and_then(|own| own.get(&fact.id)) {
-            return Ok(*number);
+        if urgency == Urgency::Begins {
+            locked(&self.witness).lets_open(Instant::now())?;
         }
-        if urgency == Urgency::Begins && self.forked.load(Ordering::Relaxed) {
-            return Err(NotOnRecord::Forked);
+        let mut all = locked(&self.handed_over);
+        let own = all.get(uid).and_then(|own| own.get(fact.subject()));
+        if let Some(known) = own.filter(|known| known.id == fact.id) {
+            return Ok(known.number);
         }
         // While nothing is acknowledged, nothing is begun: what waits here would be on record of what never happened.
         if urgency == Urgency::Begins && *stream.heard.away.borrow() {
             return Err(NotOnRecord::Away);
         }
-        let id = fact.id.clone();
+        let (subject, id) = (fact.subject().to_owned(), fact.id.clone());
         let number = stream.hand_over(urgency, fact).map_err(NotOnRecord::NotTaken)?;
-        all.entry(uid.to_owned()).or_default().insert(id, number);
+        all.entry(uid.to_owned()).or_default().insert(subject, HandedOver { id, number });
         Ok(number)
     }
 
@@ -193,9 +235,14 @@ impl Records {
         self.stream.get().is_none_or(|stream| *stream.heard.away.borrow())
     }
 
-    /// Whether the log shows another past than before: nothing is opened then.
-    pub fn forks(&self, forked: bool) {
-        self.forked.store(forked, Ordering::Relaxed);
+    /// The log has the past that it had before.
+    pub fn witnessed(&self) {
+        *locked(&self.witness) = Witnessed::At(Instant::now());
+    }
+
+    /// The log shows another past than before: nothing is opened until it is witnessed again.
+    pub fn forks(&self) {
+        *locked(&self.witness) = Witnessed::Forked;
     }
 
     /// Returns when a receipt came on record.
@@ -263,4 +310,55 @@ pub fn address(config: &Config) -> String {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::admission::LOG;
+    use record::kinds::operator::Killed;
+
+    use super::*;
+
+    const UID: &str = "0b9a2f0e-0000-4000-8000-000000000001";
+
+    fn records() -> Records {
+        let records = Records::default();
+        records.begin(Lead { leadership: 7, after: None, since: Instant::now() }, format!("{LOG}-test"));
+        records
+    }
+
+    fn said(why: &str) -> Fact {
+        let what = What::Killed(Killed { pod: "look".into(), why: why.into() });
+        Fact::of_orphan(&UID.parse().unwrap(), "a1", what)
+    }
+
+    fn says(records: &Records, urgency: Urgency, why: &str) -> Result<u64, NotOnRecord> {
+        let stream = records.stream.get().unwrap();
+        records.hand_over(stream, UID, (urgency, said(why))).map(Count::get)
+    }
+
+    #[tokio::test]
+    async fn what_is_said_again_is_one_record_and_what_comes_back_is_another() {
+        let records = records();
+        let say = |why: &str| says(&records, Urgency::Ends, why).unwrap();
+        assert_eq!([say("counts"), say("counts"), say("does not"), say("does not")], [1, 1, 2, 2]);
+        assert_eq!([say("counts"), say("counts")], [3, 3], "the last word would be the wrong one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_opened_unless_the_log_was_just_seen_to_have_the_past_that_it_had() {
+        let records = records();
+        let begin = |why: &str| says(&records, Urgency::Begins, why);
+        assert_eq!(begin("at first"), Err(NotOnRecord::NotWitnessed));
+        records.witnessed();
+        assert!(begin("seen").is_ok());
+        tokio::time::advance(WITNESSED_FOR + Duration::from_millis(1)).await;
+        assert_eq!(begin("seen"), Err(NotOnRecord::NotWitnessed), "known already, and yet");
+        assert!(says(&records, Urgency::Ends, "ends all the same").is_ok());
+        records.witnessed();
+        records.forks();
+        assert_eq!(begin("seen"), Err(NotOnRecord::Forked));
+        assert_eq!(NotOnRecord::Forked.reason(), Reason::AuditForked);
+        assert_eq!(NotOnRecord::NotWitnessed.reason(), Reason::AuditUnavailable);
+    }
 }

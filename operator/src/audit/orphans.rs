@@ -1,53 +1,66 @@
 //! Credentials that are on record and whose grants are gone: an etcd that was restored from a backup forgets grants, and Vault forgets no
-//! lease. What the log says was opened, and nobody says was shut, is revoked by its lease id and accessor, and that is on record, too.
+//! lease. Each token that was let on to a credential, and of which neither a receipt nor a sweep is on record, is shut as those of grants
+//! are, by the same desk; how that went is on record, too.
 //!
 //! Whether the grant is there is asked after the log is: one that is made meanwhile is no orphan.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use access::{VaultLease, chain};
 use crds::{AccessGrant, LeaseStatus};
-use kube::Api;
 use kube::api::ListParams;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
 use record::kinds::State;
-use record::kinds::operator::Sweep;
-use record::{Record, StreamName, Uid, What};
+use record::kinds::operator::{Pod, Sweep};
+use record::{Record, Uid, What};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::sleep;
 
 use super::facts::Fact;
 use super::streams::{CannotAsk, Reader};
 use crate::context::Context;
-use access::chain;
+use crate::leases::{Shut, ToShut};
+use crate::sweep::names;
 
-/// The most grants of one list.
-const PAGE: u32 = 500;
+/// How long to wait between two rounds.
+const EVERY: Duration = Duration::from_secs(60);
 
-/// The most pages of what is open that one round reads.
-const PAGES: usize = 50;
+/// How long to wait while something is being shut, or the log is behind with its index.
+const SOON: Duration = Duration::from_secs(5);
 
-/// Why nothing was swept.
+/// The most pages of what has no end that one round reads, the newest first.
+const PAGES: usize = 200;
+
+/// What a sweep says that Vault proved.
+const GONE: &str = "its grant is gone from the API server; its lease is gone and its token revoked, and Vault shows no other lease of it";
+
+/// Why nobody knows what is left.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSwept {
     /// The API server.
     #[error("cannot list the grants")]
     Grants(#[source] kube::Error),
     /// The log.
-    #[error("cannot ask the audit log what is open")]
+    #[error("cannot ask the audit log what has no end")]
     Log(#[from] CannotAsk),
 }
 
-/// What the log says of streams that have no end.
+/// What the log says of tokens of which neither a receipt nor a sweep is on record.
 #[derive(Deserialize)]
-struct Open {
-    streams: Vec<OpenStream>,
+struct Unended {
+    unended: Vec<OneUnended>,
     next: Option<u64>,
+    complete: bool,
 }
 
 #[derive(Deserialize)]
-struct OpenStream {
-    stream: String,
-    /// What the operator put on record before its proxy was let on.
-    pod: Option<Told>,
+struct OneUnended {
+    /// What the operator put on record before the proxy was let on.
+    pod: Told,
+    /// What the proxy put on record of the credential that it read.
     credential: Option<Told>,
 }
 
@@ -56,111 +69,134 @@ struct Told {
     record: Box<RawValue>,
 }
 
-/// What may stand in Vault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A token that may own a lease in Vault.
+#[derive(Clone, Debug, PartialEq)]
 struct Orphan {
     grant: Uid,
-    accessor: String,
+    pod: Pod,
     lease: Option<String>,
 }
 
-/// One round.
-pub async fn sweep(context: &Context) -> Result<(), NotSwept> {
+/// Sweeps until dropped.
+pub async fn run(context: &Context) {
+    loop {
+        let again = match sweep(context).await {
+            Ok(again) => again,
+            Err(error) => {
+                context.metrics.failed("Orphans");
+                tracing::warn!(error = %chain(&error), "nobody knows whether credentials are left of grants that are gone");
+                EVERY
+            }
+        };
+        sleep(again).await;
+    }
+}
+
+/// One round: how long to wait until the next.
+async fn sweep(context: &Context) -> Result<Duration, NotSwept> {
     if context.records.are_away() {
-        return Ok(());
+        return Ok(EVERY);
     }
     let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
-    let mut open = Vec::new();
-    let mut after = None;
+    let Some(unended) = unended(&reader).await? else { return Ok(SOON) };
+    if unended.is_empty() {
+        return Ok(EVERY);
+    }
+    let all = Api::<AccessGrant>::all(context.client.clone());
+    let there = names(&all, ListParams::default(), ResourceExt::uid).await.map_err(NotSwept::Grants)?;
+    let there: BTreeSet<String> = there.into_iter().collect();
+    let mut is_in_hand = false;
+    for orphan in unended.iter().filter(|orphan| !there.contains(orphan.grant.as_str())) {
+        is_in_hand |= !is_shut(context, orphan).await;
+    }
+    Ok(if is_in_hand { SOON } else { EVERY })
+}
+
+/// All that has no end; `None` while the log does not know yet all that it has, so that an end may be missing.
+async fn unended(reader: &Reader<'_>) -> Result<Option<Vec<Orphan>>, CannotAsk> {
+    let mut all = Vec::new();
+    let mut before = None;
     for _ in 0..PAGES {
-        let page: Open = reader.asks(&path(after)).await?;
-        open.extend(page.streams.iter().filter_map(orphan));
-        after = page.next;
-        if after.is_none() {
+        let path =
+            before.map_or_else(|| "v1/unended".to_owned(), |index: u64| format!("v1/unended?before={index}"));
+        let page: Unended = reader.asks(&path).await?;
+        if !page.complete {
+            return Ok(None);
+        }
+        all.extend(page.unended.iter().filter_map(orphan));
+        before = page.next;
+        if before.is_none() {
             break;
         }
     }
-    if open.is_empty() {
-        return Ok(());
-    }
-    let there = grants(context).await.map_err(NotSwept::Grants)?;
-    for orphan in open.into_iter().filter(|orphan| !there.contains(orphan.grant.as_str())) {
-        if !is_settled(&reader, &orphan.grant).await? {
-            end(context, &orphan).await;
-        }
-    }
-    Ok(())
+    Ok(Some(all))
 }
 
-fn path(after: Option<u64>) -> String {
-    after.map_or_else(|| "v1/open".to_owned(), |after| format!("v1/open?after={after}"))
-}
-
-/// Only what this operator let on, by its own record.
-fn orphan(open: &OpenStream) -> Option<Orphan> {
-    let grant = open.stream.parse::<StreamName>().ok()?.grant()?.clone();
-    let told = |told: &Told| Record::decode(told.record.get().as_bytes()).ok().map(|record| record.what);
-    let Some(What::Pod(pod)) = open.pod.as_ref().and_then(told) else { return None };
-    let lease = match open.credential.as_ref().and_then(told) {
-        Some(What::Credential(credential)) => Some(credential.lease),
+/// Only what this operator let on, by its own record; and only a lease of the role that it was let on to, for a proxy's word is not taken for
+/// more.
+fn orphan(one: &OneUnended) -> Option<Orphan> {
+    let told = |told: &Told| Record::decode(told.record.get().as_bytes()).ok();
+    let Record { what: What::Pod(pod), grant: Some(grant), .. } = told(&one.pod)? else { return None };
+    let role = role(&pod);
+    let lease = match one.credential.as_ref().and_then(told).map(|record| record.what) {
+        Some(What::Credential(credential)) => Some(credential.lease).filter(|lease| role.owns(lease)),
         _ => None,
     };
-    Some(Orphan { grant, accessor: pod.accessor, lease })
+    Some(Orphan { grant, pod, lease })
 }
 
-/// The uids of all grants.
-async fn grants(context: &Context) -> Result<BTreeSet<String>, kube::Error> {
-    let api: Api<AccessGrant> = Api::all(context.client.clone());
-    let mut page = ListParams::default().limit(PAGE);
-    let mut uids = BTreeSet::new();
-    loop {
-        let found = api.list_metadata(&page).await?;
-        uids.extend(found.items.into_iter().filter_map(|grant| grant.metadata.uid));
-        match found.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(uids),
-        }
-    }
+fn role(pod: &Pod) -> VaultLease {
+    VaultLease { mount: pod.mount.clone(), role: pod.role.clone() }
 }
 
-#[derive(Deserialize)]
-struct Found {
-    records: Vec<Told>,
-}
-
-/// Whether its end is on record already: by a receipt, or by an earlier round.
-async fn is_settled(reader: &Reader<'_>, grant: &Uid) -> Result<bool, NotSwept> {
-    for kind in ["receipt", "sweep"] {
-        let found: Found = reader.asks(&format!("v1/search?grant={grant}&kind={kind}&limit=1")).await?;
-        if !found.records.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Revokes it, and puts on record that it is gone. What Vault does not do now it is asked for in the next round.
-async fn end(context: &Context, orphan: &Orphan) {
-    let Orphan { grant, accessor, lease } = orphan.clone();
-    let status = LeaseStatus {
-        token_accessor: accessor.clone(),
+/// Has it shut, and puts on record how it went once that is known. Whether nothing is left to be done.
+async fn is_shut(context: &Context, orphan: &Orphan) -> bool {
+    let Orphan { grant, pod, lease } = orphan;
+    let role = role(pod);
+    let lease = LeaseStatus {
+        pod_uid: pod.uid.to_string(),
+        token_accessor: pod.accessor.clone(),
         lease_id: lease.clone(),
         confirmed: Some(true),
         ..LeaseStatus::default()
     };
-    if let Err(not_shut) = context.leases.ends(&status).await {
-        context.metrics.failed("Orphan");
-        tracing::warn!(%grant, how_to_fix = not_shut.how_to_fix, "a credential whose grant is gone is not ended");
-        return;
-    }
-    let how = "its grant is gone from the API server; its lease and its token are revoked".to_owned();
-    let what = What::Sweep(Sweep { accessor: Some(accessor), how, lease, state: State::Proved });
-    let fact = Fact::about(grant.clone(), what);
-    match context.records.put(grant.as_str(), vec![fact]).await {
-        Ok(()) => tracing::warn!(%grant, "swept: a credential whose grant is gone was ended"),
-        Err(error) => tracing::warn!(%grant, error = %chain(&error), "a sweep is not on record"),
-    }
+    let known = std::slice::from_ref(&lease);
+    let found = context.leases.findings(known).into_iter().find(|finding| finding.is_of(&lease));
+    let Some((how, state)) = found.and_then(|finding| outcome(grant, finding.shut)) else {
+        let (database, grant) = (role.credentials_path(), ObjectRef::new(&pod.grant).within(&pod.namespace));
+        context.leases.shut(ToShut { lease, role, database, grant });
+        return false;
+    };
+    let sweep = Sweep { accessor: Some(pod.accessor.clone()), how, lease: lease.lease_id.clone(), state };
+    let fact = Fact::of_orphan(grant, &pod.accessor, What::Sweep(sweep));
+    let is_on_record = match context.records.put(grant.as_str(), vec![fact]).await {
+        Ok(()) => {
+            tracing::warn!(%grant, ?state, "swept: a credential whose grant is gone was ended");
+            context.leases.forget(known);
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%grant, error = %chain(&error), "a sweep is not on record");
+            false
+        }
+    };
     context.records.forget(grant.as_str());
+    is_on_record
+}
+
+/// What a sweep says of it; `None` while it may stand.
+fn outcome(grant: &Uid, shut: Shut) -> Option<(String, State)> {
+    match shut {
+        Shut::Gone => Some((GONE.to_owned(), State::Proved)),
+        Shut::Unseen(why) => {
+            Some((format!("its grant is gone from the API server; {why}"), State::Unprovable))
+        }
+        Shut::Open(how_to_fix) => {
+            tracing::warn!(%grant, how_to_fix, "a credential whose grant is gone is not ended yet");
+            None
+        }
+        Shut::Asked => None,
+    }
 }
 
 #[cfg(test)]
@@ -177,31 +213,53 @@ mod tests {
         }})
     }
 
-    fn open(pod: &Value, credential: &Value) -> Option<Orphan> {
+    fn pod() -> Value {
+        let what = json!({
+            "accessor": "a1", "grant": "look", "mount": "database", "name": "grant-1", "namespace": "shop", "request": "r1",
+            "role": "readers", "uid": "p1",
+        });
+        record("operator/7", "pod", "operator", what)
+    }
+
+    fn credential(lease: &str) -> Value {
         let stream = "0b9a2f0e-0000-4000-8000-000000000001/0123456789abcdef";
-        let text = json!({"stream": stream, "pod": pod, "credential": credential}).to_string();
+        let what = json!({"expires": "2026-01-01T12:30:00.000000Z", "lease": lease, "user": "v-user"});
+        record(stream, "credential", "proxy", what)
+    }
+
+    fn one(pod: &Value, credential: &Value) -> Option<Orphan> {
+        let text = json!({"pod": pod, "credential": credential}).to_string();
         orphan(&serde_json::from_str(&text).unwrap())
     }
 
     #[test]
     fn what_the_operator_let_on_is_known_by_its_own_record() {
-        let stream = "0b9a2f0e-0000-4000-8000-000000000001/0123456789abcdef";
-        let pod = record(
-            "operator/7",
-            "pod",
-            "operator",
-            json!({"accessor": "a1", "grant": "look", "name": "grant-1", "namespace": "shop", "request": "r1", "uid": "p1"}),
+        let own = credential("database/creds/readers/1");
+        let found = one(&pod(), &own).unwrap();
+        assert_eq!(
+            (found.pod.accessor.as_str(), found.lease.as_deref()),
+            ("a1", Some("database/creds/readers/1"))
         );
-        let credential = record(
-            stream,
-            "credential",
-            "proxy",
-            json!({"expires": "2026-01-01T12:30:00.000000Z", "lease": "database/creds/role/1", "user": "v-user"}),
-        );
-        let found = open(&pod, &credential).unwrap();
-        assert_eq!((found.accessor.as_str(), found.lease.as_deref()), ("a1", Some("database/creds/role/1")));
-        assert_eq!(open(&pod, &Value::Null).unwrap().lease, None);
-        assert_eq!(open(&Value::Null, &credential), None, "somebody else's");
-        assert_eq!(open(&credential, &credential), None);
+        assert_eq!(one(&pod(), &Value::Null).unwrap().lease, None);
+        assert_eq!(one(&own, &own), None, "by a proxy's word alone");
+    }
+
+    #[test]
+    fn a_lease_of_another_role_is_not_the_proxys_to_name() {
+        for other in
+            ["database/creds/writers/1", "other/creds/readers/1", "database/creds/readers/../writers/1"]
+        {
+            assert_eq!(one(&pod(), &credential(other)).unwrap().lease, None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_says_proved_only_of_what_vault_shows_gone() {
+        let grant: Uid = "0b9a2f0e-0000-4000-8000-000000000001".parse().unwrap();
+        let state = |shut| outcome(&grant, shut).map(|(_, state)| state);
+        assert_eq!(state(Shut::Asked), None);
+        assert_eq!(state(Shut::Open("sealed".into())), None);
+        assert_eq!(state(Shut::Unseen("others".into())), Some(State::Unprovable));
+        assert_eq!(state(Shut::Gone), Some(State::Proved));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crds::LeaseStatus;
 use crds::admission::LOG;
 use reqwest::{Client, StatusCode, redirect, retry};
 use rustls::ClientConfig;
@@ -34,9 +35,26 @@ pub struct StreamSeen {
     pub head: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    streams: Vec<StreamSeen>,
+/// What the log has of a grant.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Streams {
+    /// Each of its streams, as far as it is looked up.
+    pub streams: Vec<StreamSeen>,
+    /// Whether every record is looked up.
+    complete: bool,
+}
+
+impl Streams {
+    /// Whether this is all that the log has of what proxies wrote under these leases: a log that makes its index again knows the streams
+    /// of old only when it is done.
+    pub fn are_all_of(&self, leases: &[LeaseStatus]) -> bool {
+        let is_seen = |lease: &LeaseStatus| match &lease.record {
+            Some(said) => self.streams.iter().any(|seen| seen.stream == said.stream),
+            // One that wrote nothing; or died, and nobody knows which streams are its own.
+            None => lease.unanswered.is_some(),
+        };
+        self.complete || leases.iter().filter(|lease| lease.had_credential()).all(is_seen)
+    }
 }
 
 /// Why nobody knows what the log has.
@@ -72,15 +90,12 @@ impl<'a> Reader<'a> {
         Self { config, internal, identity }
     }
 
-    /// All streams of a grant that the log knows.
-    pub async fn streams(&self, uid: &str) -> Result<Vec<StreamSeen>, CannotAsk> {
+    /// The streams of a grant that the log knows.
+    pub async fn streams(&self, uid: &str) -> Result<Streams, CannotAsk> {
         match self.get(&format!("v1/grants/{uid}")).await? {
-            Some(body) => {
-                let answer: Answer = serde_json::from_slice(&body).map_err(|_| CannotAsk::Answer)?;
-                Ok(answer.streams)
-            }
+            Some(body) => serde_json::from_slice(&body).map_err(|_| CannotAsk::Answer),
             // Nothing of it is there.
-            None => Ok(Vec::new()),
+            None => Ok(Streams { streams: Vec::new(), complete: true }),
         }
     }
 
@@ -134,5 +149,33 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(Some(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::StreamStatus;
+
+    use super::*;
+
+    #[test]
+    fn while_the_log_looks_its_records_up_again_what_is_not_there_is_not_missing() {
+        let wrote = |stream: &str| LeaseStatus {
+            confirmed: Some(true),
+            unanswered: Some(false),
+            record: Some(StreamStatus { stream: stream.into(), ..StreamStatus::default() }),
+            ..LeaseStatus::default()
+        };
+        let died = LeaseStatus { confirmed: Some(true), ..LeaseStatus::default() };
+        let answer = |stream: &str, complete: bool| -> Streams {
+            let streams = serde_json::json!([{"stream": stream, "count": 7, "head": null}]);
+            serde_json::from_value(serde_json::json!({"streams": streams, "complete": complete})).unwrap()
+        };
+        assert!(answer("g1/a", false).are_all_of(&[wrote("g1/a")]));
+        assert!(!answer("g1/a", false).are_all_of(&[wrote("g1/a"), wrote("g1/b")]));
+        assert!(!answer("g1/a", false).are_all_of(&[wrote("g1/a"), died.clone()]));
+        assert!(answer("g1/a", true).are_all_of(&[wrote("g1/b"), died]));
+        let never_let_on = LeaseStatus { confirmed: Some(false), ..LeaseStatus::default() };
+        assert!(Streams::default().are_all_of(&[never_let_on]));
     }
 }

@@ -1,9 +1,12 @@
 //! The leading operator as a witness of the audit log: it looks every ten seconds, and after each receipt, whether the log has grown out of
 //! what it saw before, and signs what it sees (C2SP tlog-cosignature). A log that shows another past gets no signature, and nothing is opened
-//! until somebody has looked at it.
+//! until a person says how it goes on; nor is anything opened while the log cannot be looked at.
+//!
+//! Which past the log has had is known from the ConfigMap when a leader begins, and from then on by what it saw itself: a ConfigMap that is
+//! changed or deleted while all is well is written again.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,13 +16,15 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
-use record::{Record, What};
+use record::kinds::operator::Witness;
+use record::{Count, Record, What};
 use tlog::{
-    Algorithm, Bundle, Checkpoint, Hash, Holds, NoProof, Note, Place, Signer, Tile, TileName, VerifierKey,
-    consistency,
+    Algorithm, Bundle, Checkpoint, Hash, Holds, NoProof, Note, Place, Range, Signer, Tile, TileName,
+    VerifierKey, consistency,
 };
 
-use super::anchor::{Anchor, Forked, has_grown, is_longer, signed};
+use super::anchor::{Anchor, Forked, has_grown, is_longer, note_fork, signed};
+use super::facts::Fact;
 use super::streams::{CannotAsk, Reader};
 use crate::clock::now;
 use crate::context::Context;
@@ -55,15 +60,16 @@ enum Unseen {
 /// Looks until dropped.
 pub async fn run(context: &Context) {
     let mut every = tokio::time::interval(EVERY);
+    let mut seen = None;
     loop {
         tokio::select! {
             _ = every.tick() => {}
             () = context.records.has_settled() => {}
         }
-        match look(context).await {
-            Ok(()) => context.records.forks(false),
+        match look(context, &mut seen).await {
+            Ok(()) => context.records.witnessed(),
             Err(Unseen::Forked(forked)) => {
-                context.records.forks(true);
+                context.records.forks();
                 context.metrics.failed("AuditForked");
                 tracing::error!(%forked, "nothing is opened: the audit log shows another past than before");
             }
@@ -75,11 +81,47 @@ pub async fn run(context: &Context) {
     }
 }
 
-async fn look(context: &Context) -> Result<(), Unseen> {
-    let namespace = &context.config.namespace;
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+/// One look. `seen`: what this leader saw last; afterwards what it has seen now.
+async fn look(context: &Context, seen: &mut Option<Anchor>) -> Result<(), Unseen> {
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.config.namespace);
     let held = maps.get_opt(LOG_ANCHOR).await.map_err(Unseen::Api)?;
-    let before = held.as_ref().map(|map| Anchor::read(map.data.as_ref().unwrap_or(&EMPTY))).transpose()?;
+    let data = held.as_ref().map(|map| map.data.clone().unwrap_or_default());
+    let witness = witness(context).await?;
+    let grown = match before(data.as_ref(), seen.as_ref(), witness.verifier()) {
+        Ok(before) => grown(context, before, &witness).await,
+        Err(forked) => Err(forked.into()),
+    };
+    let (data, anchor) = match &grown {
+        Ok(anchor) => (anchor.write(witness.verifier()), Some(anchor)),
+        Err(Unseen::Forked(forked)) => {
+            let own = || seen.as_ref().map(|anchor| anchor.write(witness.verifier())).unwrap_or_default();
+            let mut data = data.unwrap_or_else(own);
+            note_fork(&mut data, forked);
+            (data, None)
+        }
+        Err(_) => return grown.map(drop),
+    };
+    write(&maps, held, data).await.map_err(Unseen::Api)?;
+    // From here on a fork is taken back by whoever changes the ConfigMap.
+    *seen = anchor.cloned();
+    grown.map(drop)
+}
+
+/// What the log has to have grown out of: what this leader saw itself or, where it has just begun or the log forked, what is kept.
+fn before(
+    held: Option<&BTreeMap<String, String>>,
+    seen: Option<&Anchor>,
+    witness: &VerifierKey,
+) -> Result<Option<Anchor>, Forked> {
+    match (seen, held) {
+        (Some(seen), _) => Ok(Some(seen.clone())),
+        (None, Some(held)) => Anchor::read(held, witness).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What is to be kept of the log as it is now, where it has grown out of what was before.
+async fn grown(context: &Context, before: Option<Anchor>, witness: &Signer) -> Result<Anchor, Unseen> {
     let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
     let mut note = reader.note().await?;
     let keys = match &before {
@@ -87,33 +129,53 @@ async fn look(context: &Context) -> Result<(), Unseen> {
         None => first_keys(&reader, &note).await?,
     };
     let checkpoint = signed(&note, &keys)?;
-    if before.as_ref().is_some_and(|anchor| anchor.checkpoint == checkpoint) {
-        return Ok(());
+    let time = u64::try_from(now().as_second()).unwrap_or_default();
+    note.add(witness.sign(note.text(), time));
+    match before {
+        Some(anchor) if anchor.checkpoint == checkpoint => Ok(anchor),
+        Some(anchor) => {
+            let old = &anchor.checkpoint;
+            is_longer(old, &checkpoint)?;
+            has_grown(old, &checkpoint, &proof(&reader, old, &checkpoint).await?)?;
+            Ok(anchor.grown(checkpoint, note.to_string()))
+        }
+        None => {
+            met(context, &checkpoint, &keys);
+            Ok(Anchor::first(keys, (checkpoint, note.to_string()), witness, time)?)
+        }
     }
-    if let Some(Anchor { checkpoint: old, .. }) = &before {
-        is_longer(old, &checkpoint)?;
-        has_grown(old, &checkpoint, &proof(&reader, old, &checkpoint).await?)?;
-    }
-    let witness = witness(context).await?;
-    note.add(witness.sign(note.text(), u64::try_from(now().as_second()).unwrap_or_default()));
-    let after = match before {
-        Some(anchor) => anchor.grown(checkpoint, note.to_string()),
-        None => Anchor { keys, checkpoint, notes: vec![note.to_string()] },
-    };
-    let data = Some(after.write(witness.verifier()));
-    // With the version that was read: another leader's look is not undone.
-    match held {
+}
+
+/// Nobody vouches for what was before: that is on record.
+fn met(context: &Context, checkpoint: &Checkpoint, keys: &[VerifierKey]) {
+    let Checkpoint { origin, size, root } = checkpoint;
+    tracing::warn!(%origin, size, "the audit log is met first: what it has is trusted as it is");
+    let what = What::Witness(Witness {
+        keys: keys.iter().map(ToString::to_string).collect(),
+        origin: origin.to_string(),
+        root: *root,
+        size: Count::of(*size),
+    });
+    context.records.note(origin.as_str(), vec![Fact::of_log(origin.as_str(), what)]);
+}
+
+/// With the version that was read: another leader's look is not undone.
+async fn write(
+    maps: &Api<ConfigMap>,
+    held: Option<ConfigMap>,
+    data: BTreeMap<String, String>,
+) -> kube::Result<()> {
+    let data = Some(data);
+    let written = match held {
+        Some(map) if map.data == data => return Ok(()),
         Some(map) => maps.replace(LOG_ANCHOR, &PostParams::default(), &ConfigMap { data, ..map }).await,
         None => {
             let metadata = ObjectMeta { name: Some(LOG_ANCHOR.to_owned()), ..ObjectMeta::default() };
             maps.create(&PostParams::default(), &ConfigMap { metadata, data, ..ConfigMap::default() }).await
         }
-    }
-    .map(drop)
-    .map_err(Unseen::Api)
+    };
+    written.map(drop)
 }
-
-static EMPTY: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
 
 async fn witness(context: &Context) -> Result<Signer, Unseen> {
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.config.namespace);
@@ -130,6 +192,7 @@ fn signer(line: &[u8]) -> Option<Signer> {
 }
 
 /// The keys that the log names in its first records, when it is met first. From then on they are known.
+/// That those records are the log's first is proved by its checkpoint.
 async fn first_keys(reader: &Reader<'_>, note: &Note) -> Result<Vec<VerifierKey>, Unseen> {
     let checkpoint: Checkpoint = note.text().parse().map_err(|_| Unseen::Files("no checkpoint"))?;
     let name = TileName::in_tree(Holds::Entries, 0, checkpoint.size).ok_or(Unseen::Files("no entries"))?;
@@ -139,6 +202,12 @@ async fn first_keys(reader: &Reader<'_>, note: &Note) -> Result<Vec<VerifierKey>
         What::Key(key) => key.verifier.parse().ok(),
         _ => None,
     };
+    let mut range = Range::default();
+    for entry in bundle.entries() {
+        range.push(Hash::of_leaf(entry), |_, _| {}).map_err(|_| Unseen::Files("no tree"))?;
+    }
+    let first = Checkpoint { origin: checkpoint.origin.clone(), size: range.size(), root: range.root() };
+    has_grown(&first, &checkpoint, &proof(reader, &first, &checkpoint).await?)?;
     Ok(bundle.entries().iter().filter_map(key).collect())
 }
 

@@ -97,7 +97,10 @@ async fn streams(context: &Context, grant: &AccessGrant, pod: &Known<Option<Pod>
     }
     let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
     match reader.streams(&grant.uid().unwrap_or_default()).await {
-        Ok(streams) => Known::Seen(streams),
+        Ok(seen) => {
+            let leases = grant.status.as_ref().map_or(&[][..], |status| &status.leases);
+            if seen.are_all_of(leases) { Known::Seen(seen.streams) } else { Known::Unknown }
+        }
         Err(error) => {
             tracing::warn!(error = %access::chain(&error), "nobody knows what the audit log has of a grant");
             Known::Unknown

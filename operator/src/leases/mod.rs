@@ -194,11 +194,6 @@ impl<V: ShutsLeases> LeaseDesk<V> {
         state.leases.insert(accessor, InHand { known, shut: Shut::Asked, work, is_forgotten: false });
     }
 
-    /// Ends a lease and its token once, now, whose grant nobody knows any more.
-    pub async fn ends(&self, lease: &LeaseStatus) -> Result<(), NotShut> {
-        self.vault.shut(lease).await.map(drop)
-    }
-
     /// What is known of these, as far as they are in hand.
     pub fn findings(&self, leases: &[LeaseStatus]) -> Vec<Finding> {
         let state = locked(&self.state);

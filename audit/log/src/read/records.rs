@@ -140,9 +140,10 @@ fn known(view: &View<'_>, reader: &Reader, grant: &Uid) -> Result<Option<Found>,
     may(reader, Thing::Of(namespace))?;
     match known {
         Some(known) => Ok(known.pod),
-        None => Err(Refusal::nothing(
-            "no record says whose this grant is: check its uid, or ask again when `indexed` has reached `size`",
+        None if view.indexed() < view.size() => Err(Refusal::again(
+            "no record that is looked up says whose this grant is, and not all are looked up yet: ask again",
         )),
+        None => Err(Refusal::nothing("no record says whose this grant is: check its uid")),
     }
 }
 

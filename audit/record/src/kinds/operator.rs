@@ -129,6 +129,8 @@ pub struct Pod {
     pub accessor: String,
     /// The name of the grant.
     pub grant: String,
+    /// Where the secrets engine is mounted that makes its lease.
+    pub mount: String,
     /// The name of the pod.
     pub name: String,
     /// The namespace of the grant.
@@ -136,6 +138,8 @@ pub struct Pod {
     /// The uid of the request.
     #[cfg_attr(test, schemars(with = "String"))]
     pub request: Uid,
+    /// The role of that engine: the lease's id begins with `<mount>/creds/<role>/`.
+    pub role: String,
     /// The uid of the pod.
     #[cfg_attr(test, schemars(with = "String"))]
     pub uid: Uid,
@@ -232,6 +236,24 @@ pub struct Sweep {
     pub lease: Option<String>,
     /// Whether it is.
     pub state: State,
+}
+
+/// The operator, as the log's witness, met the log without having seen it before: from here on it vouches for it, and not for what was
+/// before. Where a log has a second one, somebody said that it goes on as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Witness {
+    /// The log's keys, as C2SP verifier keys.
+    pub keys: Vec<String>,
+    /// The origin of the log.
+    pub origin: String,
+    /// The root of its tree.
+    #[cfg_attr(test, schemars(with = "String"))]
+    #[serde(with = "crate::record::text")]
+    pub root: Hash,
+    /// How many records it had.
+    pub size: Count,
 }
 
 /// How a statement went, from its proxy's last words.

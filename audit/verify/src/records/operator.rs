@@ -17,8 +17,12 @@ use crate::report::Found;
 pub(super) struct Operator {
     /// Each with the one that it says was before it.
     terms: BTreeMap<u64, Option<u64>>,
+    /// Whether the witness has met the log.
+    is_met: bool,
     /// What stands under each id.
     ids: HashMap<Print, Print>,
+    /// The id of what was said last about each thing of which more than one may be said.
+    last: HashMap<Print, Print>,
     /// Requests, approvals that count, and grants that were about to be created.
     steps: HashSet<Print>,
 }
@@ -29,7 +33,8 @@ impl Operator {
         !self.terms.is_empty()
     }
 
-    /// Whether the record says something that was not said before. The operator writes at least once: equal ids are one record.
+    /// Whether the record says something that was not said last about the same thing. The operator writes at least once: equal ids in a
+    /// row are one record.
     pub(super) fn is_new(&mut self, at: At<'_>, found: &mut Found<'_>) -> bool {
         if let StreamName::Operator { term } = &at.record.stream {
             let before = self.terms.entry(term.get()).or_default();
@@ -38,16 +43,23 @@ impl Operator {
             }
         }
         let Some(id) = &at.record.id else { return true };
-        let what = Print::of_what(at.record);
-        match self.ids.insert(Print::of(id), what) {
-            None => return true,
-            Some(before) if before == what => {}
+        let (print, what) = (Print::of(id), Print::of_what(at.record));
+        match self.ids.insert(print, what) {
+            None => {}
+            Some(before) if before == what => {
+                let subject = record::subject(id);
+                return subject != id && self.last.insert(Print::of(subject), print) != Some(print);
+            }
             Some(before) => {
-                self.ids.insert(Print::of(id), before);
+                self.ids.insert(print, before);
                 found.wrong(at.finding(Wrong::SameId { id: id.clone() }));
+                return false;
             }
         }
-        false
+        if record::subject(id) != id {
+            self.last.insert(Print::of(record::subject(id)), print);
+        }
+        true
     }
 
     /// `is_whole`: nothing before it can be missing unseen.
@@ -73,6 +85,10 @@ impl Operator {
             What::Shut(_) | What::LateOutcome(_) => {
                 super::grant_of(at, found);
             }
+            What::Witness(witness) if self.is_met => {
+                found.notice(Notice::MetAgain { index: at.index, size: witness.size.get() });
+            }
+            What::Witness(_) => self.is_met = true,
             What::Term(_) | What::Killed(_) | What::Sweep(_) => {}
             // What others write is in no stream of the operator's: its record would not have been read.
             _ => {}

@@ -138,6 +138,11 @@ pub enum Deed {
         /// Whether it is gone.
         state: State,
     },
+    /// The witness met the log anew.
+    MeetsTheLog {
+        /// How many records it had.
+        size: u64,
+    },
     /// An item of the receipt.
     Proves(Item),
     /// The receipt is whole.
@@ -290,6 +295,9 @@ impl fmt::Display for Deed {
             Self::Shuts { reason } => write!(f, "has shut: {reason}"),
             Self::Kills { pod, why } => write!(f, "deletes {pod}: {why}"),
             Self::Sweeps { how, state } => write!(f, "sweeps what was left: {state:?} ({how})"),
+            Self::MeetsTheLog { size } => {
+                write!(f, "meets the log with {size} records, and trusts it as it is")
+            }
             Self::Proves(Item { item, state, how, millis }) => {
                 write!(f, "{item}: {state:?} after {millis} ms ({how})")
             }

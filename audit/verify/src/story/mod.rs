@@ -8,7 +8,7 @@ mod fold;
 mod kin;
 mod screen;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::SignedDuration;
 use record::kinds::operator::{self, Item};
@@ -88,7 +88,8 @@ impl Story {
 struct Teller {
     began: Option<Time>,
     lines: Vec<Line>,
-    ids: BTreeSet<String>,
+    /// The id of what was said last about each thing.
+    last: HashMap<String, String>,
     /// Who has which session.
     people: HashMap<(StreamName, u64), String>,
     /// Which line a statement has.
@@ -101,7 +102,7 @@ impl Teller {
     fn hear(&mut self, told: Told) {
         let Told { index, record, payload } = told;
         if let Some(id) = &record.id
-            && !self.ids.insert(id.clone())
+            && self.last.insert(record::subject(id).to_owned(), id.clone()).as_ref() == Some(id)
         {
             return;
         }
@@ -143,6 +144,9 @@ impl Teller {
             }
             What::Killed(operator::Killed { pod, why }) => tell("operator", Deed::Kills { pod, why }),
             What::Sweep(operator::Sweep { how, state, .. }) => tell("operator", Deed::Sweeps { how, state }),
+            What::Witness(operator::Witness { size, .. }) => {
+                tell("operator", Deed::MeetsTheLog { size: size.get() })
+            }
             What::Erase(log::Erase { person }) => tell(person.as_deref().unwrap_or("log"), Deed::Erases),
             what => self.session((index, after), &record.stream, (record.n.get(), what, payload)),
         }

@@ -207,6 +207,32 @@ fn a_term_that_nobody_wrote_under_is_noted() {
 }
 
 #[test]
+fn a_witness_that_meets_the_log_again_is_noted_and_the_first_time_is_not() {
+    let mut pairs: Pairs = good().iter().map(|entry| (read(entry), entry.text.clone())).collect();
+    let mut met = pairs[1].0.clone();
+    met.at = pairs.last().unwrap().0.at;
+    let witness = |size: u64| {
+        let (keys, origin) = (Vec::new(), "keyhole.internal/log/1".to_owned());
+        What::Witness(record::kinds::operator::Witness {
+            keys,
+            origin,
+            root: tlog::Hash([1; 32]),
+            size: Count::of(size),
+        })
+    };
+    (met.id, met.what) = (Some("witness/keyhole.internal/log/1/1".into()), witness(1));
+    pairs.push((met.clone(), None));
+    assert_eq!(notices(pairs.clone()), []);
+    // Said again by the next leader.
+    pairs.push((met.clone(), None));
+    assert_eq!(notices(pairs.clone()), []);
+    let index = u64::try_from(pairs.len()).unwrap();
+    (met.id, met.what) = (Some("witness/keyhole.internal/log/1/2".into()), witness(9));
+    pairs.push((met, None));
+    assert_eq!(notices(pairs), [Notice::MetAgain { index, size: 9 }]);
+}
+
+#[test]
 fn where_an_entry_cannot_be_read_nobody_is_blamed_for_what_it_may_have_said() {
     let mut entries = good();
     let request = entries.iter().position(|entry| matches!(read(entry).what, What::Request(_))).unwrap();

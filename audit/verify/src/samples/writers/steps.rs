@@ -49,9 +49,11 @@ impl Writers {
         let what = What::Pod(operator::Pod {
             accessor: grant.accessor(),
             grant: grant.name.clone(),
+            mount: "database".into(),
             name: format!("{}-{}", grant.name, grant.run),
             namespace: "shop".into(),
             request: grant.request.clone(),
+            role: "orders".into(),
             uid: uid(4 + grant.run, grant.number),
         });
         self.decides(Some(grant.uid.clone()), format!("pod/{}/{}", grant.uid, grant.run), what);
