@@ -10,6 +10,7 @@ mod places;
 mod search;
 mod state;
 mod store;
+mod unended;
 mod view;
 mod write;
 
@@ -29,6 +30,7 @@ pub use bundles::{Bundles, Found, Loaded, Unread, index_of, place_of};
 pub use facts::{Sort, Term, Whose, request_of};
 pub use known::{KnowError, KnownGrant};
 pub use search::Search;
+pub use unended::Unended;
 pub use view::{Page, Stream, Unclosed, View};
 
 use store::StoreError;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use record::kinds::operator::LateOutcome;
-use record::{StreamName, What};
+use record::{StreamName, Uid, What};
 use rusqlite::{Connection, params};
 
 use super::bundles::Found;
 use super::store::integer;
+use super::unended;
 
 /// What the new records of a bundle change of one stream.
 #[derive(Default)]
@@ -23,12 +23,29 @@ struct Change {
 
 /// Takes the next records of the log, in order.
 pub fn take(index: &Connection, new: &[Found]) -> Result<(), rusqlite::Error> {
-    let mut changes: BTreeMap<StreamName, Change> = BTreeMap::new();
-    let mut late = Vec::new();
+    let mut changes = Changes::default();
     for found in new {
-        let record = &found.record;
-        let at = integer(found.index);
-        let change = changes.entry(record.stream.clone()).or_default();
+        if let Some(grant) = unended::take(index, found)? {
+            // What comes later of its streams begins anew.
+            std::mem::take(&mut changes).write(index)?;
+            close(index, grant)?;
+        }
+        changes.take(found);
+    }
+    changes.write(index)
+}
+
+/// What new records change.
+#[derive(Default)]
+struct Changes {
+    streams: BTreeMap<StreamName, Change>,
+    late: Vec<(StreamName, u64)>,
+}
+
+impl Changes {
+    fn take(&mut self, found: &Found) {
+        let (record, at) = (&found.record, integer(found.index));
+        let change = self.streams.entry(record.stream.clone()).or_default();
         change.last = at;
         match &record.what {
             What::Owner(_) => change.owner = Some(at),
@@ -38,13 +55,30 @@ pub fn take(index: &Connection, new: &[Found]) -> Result<(), rusqlite::Error> {
             What::Statement(_) => _ = change.statements.insert(record.n.get(), Some(at)),
             What::Outcome(outcome) => over(&mut change.statements, outcome.of.get()),
             What::Close(_) => change.closed = true,
-            What::LateOutcome(outcome) => late.push(outcome),
+            What::LateOutcome(late) => {
+                let of = late.outcome.as_ref().map(|outcome| outcome.of.get());
+                self.late.extend(of.map(|of| (late.stream.clone(), of)));
+            }
             _ => (),
         }
     }
-    changes.iter().try_for_each(|(stream, change)| write(index, stream, change))?;
-    let of = |late: &&LateOutcome| Some((late.stream.clone(), late.outcome.as_ref()?.of.get()));
-    late.iter().filter_map(of).try_for_each(|(stream, of)| late_outcome(index, &stream, of))
+
+    fn write(self, index: &Connection) -> Result<(), rusqlite::Error> {
+        self.streams.iter().try_for_each(|(stream, change)| write(index, stream, change))?;
+        self.late.iter().try_for_each(|(stream, of)| late_outcome(index, stream, *of))
+    }
+}
+
+/// The streams of a grant that is over are, too, whether or not their writers said so.
+fn close(index: &Connection, grant: &Uid) -> Result<(), rusqlite::Error> {
+    for sql in [
+        "DELETE FROM session WHERE stream IN (SELECT id FROM stream WHERE of_grant = ?1)",
+        "DELETE FROM running WHERE stream IN (SELECT id FROM stream WHERE of_grant = ?1)",
+        "UPDATE stream SET closed = 1 WHERE of_grant = ?1",
+    ] {
+        index.prepare_cached(sql)?.execute([grant.as_str()])?;
+    }
+    Ok(())
 }
 
 /// What began among the same records needs no row.

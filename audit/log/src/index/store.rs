@@ -13,7 +13,7 @@ use tlog::{Hash, KeyName};
 use super::bundles::Bundles;
 
 /// The version of what is below. Another one is made again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// After how many pages of 4 KiB what is written goes from SQLite's own journal into the file.
 const CHECKPOINT_PAGES: i64 = 8192;
@@ -35,6 +35,11 @@ const SCHEMA: &str = "
                           PRIMARY KEY (stream, number)) STRICT, WITHOUT ROWID;
     CREATE TABLE running (stream INTEGER NOT NULL, n INTEGER NOT NULL, said INTEGER NOT NULL,
                           PRIMARY KEY (stream, n)) STRICT, WITHOUT ROWID;
+    CREATE TABLE unended (pod INTEGER PRIMARY KEY, of_grant TEXT NOT NULL, accessor TEXT NOT NULL,
+                          UNIQUE (accessor, of_grant)) STRICT;
+    CREATE INDEX unended_of_grant ON unended (of_grant);
+    CREATE TABLE credential (said INTEGER PRIMARY KEY, of_grant TEXT NOT NULL, lease TEXT NOT NULL, over INTEGER) STRICT;
+    CREATE INDEX credential_of_grant ON credential (of_grant);
 ";
 
 /// Why there is no index to use. It says nothing of what is in one.

@@ -15,6 +15,7 @@ use tlog::{Bundle, Holds, TileName, WIDTH};
 use super::*;
 
 mod many;
+mod unended;
 
 const ORIGIN: &str = "keyhole.internal/log/0123456789abcdef";
 
@@ -159,6 +160,8 @@ fn dump(index: &Connection) -> Vec<String> {
         "SELECT name || ' session ' || number || ' ' || said FROM session JOIN stream ON stream.id = stream",
         "SELECT name || ' running ' || n || ' ' || said FROM running JOIN stream ON stream.id = stream",
         "SELECT uid || ' ' || coalesce(open, '') || ' ' || coalesce(pod, '') FROM known_grant",
+        "SELECT 'unended ' || pod || ' ' || of_grant || ' ' || accessor FROM unended",
+        "SELECT 'credential ' || said || ' ' || of_grant || ' ' || lease || ' ' || coalesce(over, '') FROM credential",
         "SELECT number || ' ' || first || ' ' || last FROM bundle",
         "SELECT indexed || hex(last) FROM progress",
     ] {
@@ -173,7 +176,11 @@ fn dump(index: &Connection) -> Vec<String> {
 
 #[test]
 fn the_same_log_gives_the_same_index_in_however_many_steps() {
-    let lies = Lies::of(&tangled());
+    is_the_same_in_however_many_steps(&tangled());
+}
+
+fn is_the_same_in_however_many_steps(leaves: &[Leaf]) {
+    let lies = Lies::of(leaves);
     let (mut once, mut often) = (None, None);
     for (steps, dumped) in [(vec![lies.size], &mut once), ((1..=lies.size).collect(), &mut often)] {
         let index = store::empty().unwrap();
@@ -185,7 +192,7 @@ fn the_same_log_gives_the_same_index_in_however_many_steps() {
         }
         *dumped = Some(dump(&index));
     }
-    assert!(once.as_ref().is_some_and(|dump| dump.len() > 20));
+    assert!(once.as_ref().is_some_and(|dump| dump.len() > 10));
     assert_eq!(once, often);
 }
 
@@ -246,7 +253,8 @@ fn what_is_not_over_is_known() {
     let lies = Lies::of(&tangled());
     let (index, _publisher) = lies.index();
     let view = index.view().unwrap();
-    let unclosed = view.unclosed(None, 10).unwrap();
+    let (unclosed, next) = view.unclosed(None, 10).unwrap();
+    assert_eq!(next, None);
     assert_eq!(unclosed.len(), 1);
     let one = &unclosed[0];
     assert_eq!(one.last.record.grant, Some(uid(1)));

@@ -15,6 +15,9 @@ use super::store::{integer, number};
 /// How many bundles one answer may read.
 const BUNDLES: u32 = 4096;
 
+/// How many bytes of records an answer about what is not over has, if it is about more than one thing.
+pub const BYTES: usize = 1 << 20;
+
 /// The index and the tree at one moment.
 pub struct View<'a> {
     pub(super) index: Connection,
@@ -56,10 +59,21 @@ pub struct Unclosed {
     pub credential: Option<Found>,
     /// What is known of its grant.
     pub grant: Option<KnownGrant>,
-    /// Records of sessions that are not over.
+    /// Records of sessions that are not over: the first 64.
     pub sessions: Vec<Found>,
-    /// Statements of which is not known how they went.
+    /// Statements of which is not known how they went: the first 64.
     pub statements: Vec<Found>,
+}
+
+impl Unclosed {
+    /// How many bytes its records have.
+    fn bytes(&self) -> usize {
+        let Self { id: _, last, owner, credential, grant, sessions, statements } = self;
+        let pod = grant.as_ref().and_then(|grant| grant.pod.as_ref());
+        let some = [Some(last), owner.as_ref(), credential.as_ref(), pod].into_iter().flatten();
+        let all = some.chain(sessions).chain(statements);
+        all.fold(0, |bytes, found| bytes.saturating_add(found.leaf.len()))
+    }
 }
 
 impl View<'_> {
@@ -142,8 +156,13 @@ impl View<'_> {
         Ok(streams)
     }
 
-    /// At most `limit` streams of proxies that are not closed, behind the one with the number `after`.
-    pub fn unclosed(&self, after: Option<u64>, limit: u32) -> Result<Vec<Unclosed>, KnowError> {
+    /// Streams of proxies that are not closed, behind the one with the number `after`: at most `limit`, and of more than one at most 1 MiB
+    /// of records. With them where to go on, if there may be more.
+    pub fn unclosed(
+        &self,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<(Vec<Unclosed>, Option<u64>), KnowError> {
         let sql = "SELECT id, last, owner, credential FROM stream
                    WHERE closed = 0 AND of_grant IS NOT NULL AND id > ?1 ORDER BY id LIMIT ?2";
         let mut statement = self.index.prepare_cached(sql)?;
@@ -151,7 +170,7 @@ impl View<'_> {
             let some = |column| row.get::<_, Option<i64>>(column);
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, some(2)?, some(3)?))
         })?;
-        let mut streams = Vec::new();
+        let (mut streams, mut bytes, mut before) = (Vec::new(), 0_usize, None);
         for row in rows {
             let (id, last, owner, credential) = row?;
             let last = self.bundles.record(number(last))?;
@@ -159,25 +178,32 @@ impl View<'_> {
             let open = !matches!(last.record.what, What::Close(_));
             let grant = stream.grant().filter(|_| open).ok_or(KnowError::Misfit)?;
             let of = |at: Option<i64>, kind| at.map(|at| self.of_stream(at, stream, kind)).transpose();
-            streams.push(Unclosed {
+            let unclosed = Unclosed {
                 id: number(id),
                 owner: of(owner, "owner")?,
                 credential: of(credential, "credential")?,
                 grant: self.grant(grant)?,
                 sessions: self.not_over(
-                    "SELECT said FROM session WHERE stream = ?1",
+                    "SELECT said FROM session WHERE stream = ?1 ORDER BY said LIMIT 64",
                     id,
                     (stream, "session-open"),
                 )?,
                 statements: self.not_over(
-                    "SELECT said FROM running WHERE stream = ?1",
+                    "SELECT said FROM running WHERE stream = ?1 ORDER BY said LIMIT 64",
                     id,
                     (stream, "statement"),
                 )?,
                 last,
-            });
+            };
+            bytes = bytes.saturating_add(unclosed.bytes());
+            if before.is_some() && bytes > BYTES {
+                return Ok((streams, before));
+            }
+            before = Some(unclosed.id);
+            streams.push(unclosed);
         }
-        Ok(streams)
+        let is_full = u32::try_from(streams.len()).is_ok_and(|count| count >= limit);
+        Ok((streams, before.filter(|_| is_full)))
     }
 
     fn not_over(

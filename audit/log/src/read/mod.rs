@@ -178,7 +178,7 @@ async fn speak_http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: 
 fn router(desk: Desk) -> Router {
     let no_such = || async {
         Refusal::nothing(
-            "there is nothing here: ask for /v1/search, /v1/story/<grant>, /v1/grants/<grant>, /v1/open, /v1/texts/<index>, or a file of the tree",
+            "there is nothing here: ask for /v1/search, /v1/story/<grant>, /v1/grants/<grant>, /v1/open, /v1/unended, /v1/texts/<index>, or a file of the tree",
         )
     };
     let no_method = || async {
@@ -196,6 +196,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/story/{grant}", get(records::story))
         .route("/v1/texts", get(texts::some))
         .route("/v1/texts/{index}", get(texts::one))
+        .route("/v1/unended", get(records::unended))
         .fallback(no_such)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))

@@ -14,7 +14,7 @@ use super::question::Question;
 use super::reader::{Reader, Thing};
 use super::refusal::Refusal;
 use super::{Caller, Desk};
-use crate::index::{Found, Page, Search, Sort, View};
+use crate::index::{Found, Page, Search, Sort, Unended, View};
 use crate::threads::Ask;
 
 /// What a search may name.
@@ -89,7 +89,7 @@ pub(super) async fn grant(
     .await
 }
 
-/// What is not over.
+/// Streams that are not over: neither closed by their proxies nor by the end of their grant. Of each at most 64 sessions and 64 statements.
 pub(super) async fn open(
     State(desk): State<Desk>,
     Extension(caller): Extension<Arc<Caller>>,
@@ -99,9 +99,7 @@ pub(super) async fn open(
     let after = question.number("after")?;
     may(&caller.reader, Thing::Of(caller.reader.only()))?;
     desk.look(move |view| {
-        let unclosed = view.unclosed(after, STREAMS)?;
-        let is_full = u32::try_from(unclosed.len()).is_ok_and(|count| count >= STREAMS);
-        let next = unclosed.last().filter(|_| is_full).map(|stream| stream.id);
+        let (unclosed, next) = view.unclosed(after, STREAMS)?;
         let mut streams = Vec::new();
         for stream in unclosed {
             let whose = stream.grant.as_ref().map(|grant| grant.whose.clone()).unwrap_or_default();
@@ -122,6 +120,45 @@ pub(super) async fn open(
         }
         Ok(Json(json!({
             "streams": streams,
+            "next": next,
+            "indexed": view.indexed(),
+            "size": view.size(),
+            "complete": next.is_none() && view.indexed() >= view.size(),
+        }))
+        .into_response())
+    })
+    .await
+}
+
+/// Proxies whose credentials may stand, the newest first.
+///
+/// `entries`: of each the operator's record `pod`; records `credentials` of its grant, at most 16, each with `over`, the index of the
+/// record that says that it is gone, or null; and how many `more` of them there are, which a search finds. `next`: the `before` of the
+/// next page, or null. Where `indexed` is below `size`, some of these may be over by records that the index does not know yet.
+pub(super) async fn unended(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
+    let question = Question::parse(raw.as_deref(), &["before"])?;
+    let before = question.number("before")?;
+    may(&caller.reader, Thing::Of(caller.reader.only()))?;
+    desk.look(move |view| {
+        let (all, next) = view.unended(before)?;
+        let mut entries = Vec::with_capacity(all.len());
+        for Unended { pod, credentials, more } in &all {
+            if !caller.reader.may_see(&view.whose(pod)?) {
+                continue;
+            }
+            let credential = |(found, over): &(Found, Option<u64>)| {
+                let record = record(found)?;
+                Ok(json!({ "index": found.index, "record": record, "over": over }))
+            };
+            let credentials = credentials.iter().map(credential).collect::<Result<Vec<_>, Refusal>>()?;
+            entries.push(json!({ "pod": told(pod)?, "credentials": credentials, "more": more }));
+        }
+        Ok(Json(json!({
+            "entries": entries,
             "next": next,
             "indexed": view.indexed(),
             "size": view.size(),
@@ -181,8 +218,11 @@ fn stream(name: &StreamName, head: &Head, (closed, from): (bool, &str)) -> Value
 
 /// A record as it stands, and where.
 fn told(found: &Found) -> Result<Value, Refusal> {
-    let record: Value = serde_json::from_slice(&found.leaf).map_err(|_| unread())?;
-    Ok(json!({ "index": found.index, "record": record }))
+    Ok(json!({ "index": found.index, "record": record(found)? }))
+}
+
+fn record(found: &Found) -> Result<Value, Refusal> {
+    serde_json::from_slice(&found.leaf).map_err(|_| unread())
 }
 
 fn unread() -> Refusal {

@@ -71,6 +71,44 @@ fn streams_are_told_and_what_is_not_over_in_them() {
 }
 
 #[test]
+fn a_grant_without_receipt_is_told_as_unended_and_nothing_of_it_after() {
+    runtime().block_on(async {
+        let scene = Scene::new().await;
+        let (operator, shop) = (scene.reader("operator"), scene.reader("audit/shop"));
+        let all = operator.hears(200, "/v1/unended").await;
+        let entries = all["entries"].as_array().unwrap();
+        let namespaces: Vec<_> =
+            entries.iter().map(|one| &one["pod"]["record"]["what"]["namespace"]).collect();
+        assert_eq!(namespaces, ["bank", "shop"], "the newest first");
+        for one in entries {
+            assert_eq!((&one["pod"]["record"]["kind"], &one["more"]), (&"pod".into(), &0.into()));
+            let [credential] = &one["credentials"].as_array().unwrap()[..] else { panic!("{one}") };
+            let kind = &credential["record"]["kind"];
+            assert_eq!((kind, &credential["over"]), (&"credential".into(), &Value::Null));
+            assert_eq!(credential["record"]["grant"], one["pod"]["record"]["grant"]);
+        }
+        assert_eq!((&all["next"], &all["complete"]), (&Value::Null, &true.into()));
+        assert_eq!(all["indexed"], all["size"]);
+        let before = &entries[0]["pod"]["index"];
+        let rest = operator.hears(200, &format!("/v1/unended?before={before}")).await;
+        assert_eq!(rest["entries"], Value::from(vec![entries[1].clone()]));
+        assert_eq!(shop.hears(200, "/v1/unended").await["entries"], rest["entries"]);
+        scene.reader("erase/*").is_refused(403, "/v1/unended").await;
+        operator.is_refused(400, "/v1/unended?after=1").await;
+
+        scene.ends(1).await;
+        assert_eq!(shop.hears(200, "/v1/unended").await["entries"], Value::from(Vec::<Value>::new()));
+        assert_eq!(shop.hears(200, "/v1/open").await["streams"], Value::from(Vec::<Value>::new()));
+        let left = operator.hears(200, "/v1/unended").await;
+        assert_eq!(left["entries"], Value::from(vec![entries[0].clone()]));
+        // While there is no index, nothing there is not told as all that there is.
+        std::fs::remove_file(scene.index()).unwrap();
+        let none = operator.hears(200, "/v1/unended").await;
+        assert_eq!(none["complete"], false, "{none}");
+    });
+}
+
+#[test]
 fn an_auditor_of_one_namespace_sees_nothing_of_another() {
     runtime().block_on(async {
         let scene = Scene::new().await;

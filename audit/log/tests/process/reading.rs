@@ -95,7 +95,8 @@ pub struct Scene {
     pub authority: Authority,
     pub log: Log,
     pub shop: Writer,
-    _others: [Writer; 2],
+    operator: Writer,
+    _bank: Writer,
 }
 
 impl Scene {
@@ -121,7 +122,7 @@ impl Scene {
             reads(proxy, table, &format!("SELECT 2 FROM {table}"));
             proxy.is_acknowledged(7).await;
         }
-        let scene = Self { authority, log, shop, _others: [bank, operator] };
+        let scene = Self { authority, log, shop, operator, _bank: bank };
         scene.is_indexed().await;
         scene
     }
@@ -129,6 +130,14 @@ impl Scene {
     /// Somebody with this in the URI of their certificate.
     pub fn reader(&self, rest: &str) -> Reader {
         Reader::new(&self.authority, &self.log, &format!("keyhole://{rest}"))
+    }
+
+    /// The receipt of this grant is on record, and in the index.
+    pub async fn ends(&self, number: u8) {
+        let about = About { grant: Some(uid(number)), id: None };
+        self.operator.puts(about, sample("receipt"), Vec::new());
+        self.operator.is_acknowledged(5).await;
+        self.is_indexed().await;
     }
 
     /// Waits until the index has all that is durable.
