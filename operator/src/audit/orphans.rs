@@ -14,7 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use record::kinds::State;
 use record::kinds::operator::{Pod, Sweep};
-use record::{Record, Uid, What};
+use record::{Record, StreamName, Uid, What};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::sleep;
@@ -34,6 +34,9 @@ const SOON: Duration = Duration::from_secs(5);
 /// The most pages of what has no end that one round reads, the newest first.
 const PAGES: usize = 200;
 
+/// The most tokens of one grant that are told apart.
+const OWNERS: usize = 256;
+
 /// What a sweep says that Vault proved.
 const GONE: &str = "its grant is gone from the API server; its lease is gone and its token revoked, and Vault shows no other lease of it";
 
@@ -51,17 +54,18 @@ pub enum NotSwept {
 /// What the log says of tokens of which neither a receipt nor a sweep is on record.
 #[derive(Deserialize)]
 struct Unended {
-    unended: Vec<OneUnended>,
+    entries: Vec<Entry>,
     next: Option<u64>,
-    complete: bool,
+    indexed: u64,
+    size: u64,
 }
 
 #[derive(Deserialize)]
-struct OneUnended {
+struct Entry {
     /// What the operator put on record before the proxy was let on.
     pod: Told,
-    /// What the proxy put on record of the credential that it read.
-    credential: Option<Told>,
+    /// What proxies of the grant put on record of credentials that they read.
+    credentials: Vec<Told>,
 }
 
 #[derive(Deserialize)]
@@ -69,12 +73,23 @@ struct Told {
     record: Box<RawValue>,
 }
 
-/// A token that may own a lease in Vault.
-#[derive(Clone, Debug, PartialEq)]
-struct Orphan {
+impl Told {
+    fn record(&self) -> Option<Record> {
+        Record::decode(self.record.get().as_bytes()).ok()
+    }
+}
+
+/// What a search finds.
+#[derive(Deserialize)]
+struct Found {
+    records: Vec<Told>,
+}
+
+/// A token that was let on to a credential, and the leases that proxies of its grant reported.
+struct LetOn {
     grant: Uid,
     pod: Pod,
-    lease: Option<String>,
+    credentials: Vec<(StreamName, String)>,
 }
 
 /// Sweeps until dropped.
@@ -98,32 +113,40 @@ async fn sweep(context: &Context) -> Result<Duration, NotSwept> {
         return Ok(EVERY);
     }
     let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
-    let Some(unended) = unended(&reader).await? else { return Ok(SOON) };
-    if unended.is_empty() {
+    let Some(let_on) = let_on(&reader).await? else { return Ok(SOON) };
+    if let_on.is_empty() {
         return Ok(EVERY);
     }
     let all = Api::<AccessGrant>::all(context.client.clone());
     let there = names(&all, ListParams::default(), ResourceExt::uid).await.map_err(NotSwept::Grants)?;
     let there: BTreeSet<String> = there.into_iter().collect();
     let mut is_in_hand = false;
-    for orphan in unended.iter().filter(|orphan| !there.contains(orphan.grant.as_str())) {
-        is_in_hand |= !is_shut(context, orphan).await;
+    for one in let_on.iter().filter(|one| !there.contains(one.grant.as_str())) {
+        // Without them its token is shut all the same, and what that token owned with it.
+        let owners = owners(&reader, &one.grant).await.unwrap_or_default();
+        is_in_hand |= !is_shut(context, one, one.lease(&owners)).await;
     }
     Ok(if is_in_hand { SOON } else { EVERY })
 }
 
-/// All that has no end; `None` while the log does not know yet all that it has, so that an end may be missing.
-async fn unended(reader: &Reader<'_>) -> Result<Option<Vec<Orphan>>, CannotAsk> {
+/// The records of a grant's proxies that name their tokens.
+async fn owners(reader: &Reader<'_>, grant: &Uid) -> Result<Vec<Told>, CannotAsk> {
+    let found: Found = reader.asks(&format!("v1/search?grant={grant}&kind=owner&limit={OWNERS}")).await?;
+    Ok(found.records)
+}
+
+/// All that has no end, the newest first; `None` while the log has not looked up all that it has, so that an end may be missing.
+async fn let_on(reader: &Reader<'_>) -> Result<Option<Vec<LetOn>>, CannotAsk> {
     let mut all = Vec::new();
     let mut before = None;
     for _ in 0..PAGES {
         let path =
             before.map_or_else(|| "v1/unended".to_owned(), |index: u64| format!("v1/unended?before={index}"));
         let page: Unended = reader.asks(&path).await?;
-        if !page.complete {
+        if page.indexed < page.size {
             return Ok(None);
         }
-        all.extend(page.unended.iter().filter_map(orphan));
+        all.extend(page.entries.iter().filter_map(LetOn::of));
         before = page.next;
         if before.is_none() {
             break;
@@ -132,31 +155,49 @@ async fn unended(reader: &Reader<'_>) -> Result<Option<Vec<Orphan>>, CannotAsk> 
     Ok(Some(all))
 }
 
-/// Only what this operator let on, by its own record; and only a lease of the role that it was let on to, for a proxy's word is not taken for
-/// more.
-fn orphan(one: &OneUnended) -> Option<Orphan> {
-    let told = |told: &Told| Record::decode(told.record.get().as_bytes()).ok();
-    let Record { what: What::Pod(pod), grant: Some(grant), .. } = told(&one.pod)? else { return None };
-    let role = role(&pod);
-    let lease = match one.credential.as_ref().and_then(told).map(|record| record.what) {
-        Some(What::Credential(credential)) => Some(credential.lease).filter(|lease| role.owns(lease)),
-        _ => None,
-    };
-    Some(Orphan { grant, pod, lease })
-}
+impl LetOn {
+    /// Only what this operator let on, by its own record.
+    fn of(entry: &Entry) -> Option<Self> {
+        let Record { what: What::Pod(pod), grant: Some(grant), .. } = entry.pod.record()? else {
+            return None;
+        };
+        let credential = |told: &Told| match told.record()? {
+            Record { what: What::Credential(credential), stream, .. } => Some((stream, credential.lease)),
+            _ => None,
+        };
+        let credentials = entry.credentials.iter().filter_map(credential).collect();
+        Some(Self { grant, pod, credentials })
+    }
 
-fn role(pod: &Pod) -> VaultLease {
-    VaultLease { mount: pod.mount.clone(), role: pod.role.clone() }
+    /// The lease that this token owns, as its proxy reported: only where it is of the role that the proxy was let on to, for its word is
+    /// not taken for more. `owners`: the records of the grant's proxies that name their tokens.
+    fn lease(&self, owners: &[Told]) -> Option<String> {
+        let own = |told: &Told| match told.record()? {
+            Record { what: What::Owner(owner), stream, .. } => {
+                (owner.accessor == self.pod.accessor).then_some(stream)
+            }
+            _ => None,
+        };
+        let streams: Vec<StreamName> = owners.iter().filter_map(own).collect();
+        let role = self.role();
+        let mut leases =
+            self.credentials.iter().filter(|(stream, lease)| streams.contains(stream) && role.owns(lease));
+        leases.next().map(|(_, lease)| lease.clone())
+    }
+
+    fn role(&self) -> VaultLease {
+        VaultLease { mount: self.pod.mount.clone(), role: self.pod.role.clone() }
+    }
 }
 
 /// Has it shut, and puts on record how it went once that is known. Whether nothing is left to be done.
-async fn is_shut(context: &Context, orphan: &Orphan) -> bool {
-    let Orphan { grant, pod, lease } = orphan;
-    let role = role(pod);
+async fn is_shut(context: &Context, one: &LetOn, lease: Option<String>) -> bool {
+    let LetOn { grant, pod, credentials: _ } = one;
+    let role = one.role();
     let lease = LeaseStatus {
         pod_uid: pod.uid.to_string(),
         token_accessor: pod.accessor.clone(),
-        lease_id: lease.clone(),
+        lease_id: lease,
         confirmed: Some(true),
         ..LeaseStatus::default()
     };
@@ -221,27 +262,33 @@ mod tests {
         record("operator/7", "pod", "operator", what)
     }
 
-    fn credential(lease: &str) -> Value {
-        let stream = "0b9a2f0e-0000-4000-8000-000000000001/0123456789abcdef";
+    const FIRST: &str = "0b9a2f0e-0000-4000-8000-000000000001/0123456789abcdef";
+    const SECOND: &str = "0b9a2f0e-0000-4000-8000-000000000001/fedcba9876543210";
+
+    fn credential(stream: &str, lease: &str) -> Value {
         let what = json!({"expires": "2026-01-01T12:30:00.000000Z", "lease": lease, "user": "v-user"});
         record(stream, "credential", "proxy", what)
     }
 
-    fn one(pod: &Value, credential: &Value) -> Option<Orphan> {
-        let text = json!({"pod": pod, "credential": credential}).to_string();
-        orphan(&serde_json::from_str(&text).unwrap())
+    fn owners() -> Vec<Told> {
+        let owner = |stream, accessor| record(stream, "owner", "proxy", json!({"accessor": accessor}));
+        serde_json::from_value(json!([owner(FIRST, "a1"), owner(SECOND, "a2")])).unwrap()
+    }
+
+    fn entry(pod: &Value, credentials: &[Value]) -> Option<LetOn> {
+        let text = json!({"pod": pod, "credentials": credentials}).to_string();
+        LetOn::of(&serde_json::from_str(&text).unwrap())
     }
 
     #[test]
-    fn what_the_operator_let_on_is_known_by_its_own_record() {
-        let own = credential("database/creds/readers/1");
-        let found = one(&pod(), &own).unwrap();
-        assert_eq!(
-            (found.pod.accessor.as_str(), found.lease.as_deref()),
-            ("a1", Some("database/creds/readers/1"))
-        );
-        assert_eq!(one(&pod(), &Value::Null).unwrap().lease, None);
-        assert_eq!(one(&own, &own), None, "by a proxy's word alone");
+    fn what_the_operator_let_on_is_known_by_its_own_record_and_its_lease_by_its_own_token() {
+        let (own, other) =
+            (credential(FIRST, "database/creds/readers/1"), credential(SECOND, "database/creds/readers/2"));
+        let lease = |credentials: &[Value]| entry(&pod(), credentials).unwrap().lease(&owners());
+        assert_eq!(lease(&[other.clone(), own.clone()]).as_deref(), Some("database/creds/readers/1"));
+        assert_eq!(lease(&[other]), None, "of another proxy of the grant");
+        assert_eq!(lease(&[]), None);
+        assert!(entry(&own, std::slice::from_ref(&own)).is_none(), "by a proxy's word alone");
     }
 
     #[test]
@@ -249,7 +296,8 @@ mod tests {
         for other in
             ["database/creds/writers/1", "other/creds/readers/1", "database/creds/readers/../writers/1"]
         {
-            assert_eq!(one(&pod(), &credential(other)).unwrap().lease, None, "{other}");
+            let found = entry(&pod(), &[credential(FIRST, other)]).unwrap();
+            assert_eq!(found.lease(&owners()), None, "{other}");
         }
     }
 
