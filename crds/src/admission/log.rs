@@ -1,4 +1,5 @@
-//! The audit log's pod: the only one that holds the log's key and the key of all texts, and the only one that proxies reach.
+//! The audit log's pod: the only one that holds the log's key, which is on its volume, and the key of all texts, and the only one that proxies
+//! reach.
 //!
 //! Who may write its StatefulSet is for RBAC to say (`SECURITY.md`).
 
@@ -15,6 +16,7 @@ pub(super) fn pods(release: &Release) -> Draft {
         .on("", &["pods"], &["CREATE", "UPDATE"])
         .on("", &["pods/ephemeralcontainers"], &["UPDATE"])
         .variable("secrets", &format!("['{LOG_IDENTITY}', '{LOG_KEYS}']"))
+        .variable("claim", &format!("'data-{LOG}-0'"))
         .variable(
             "labelled",
             &format!("object.metadata.?labels.orValue({{}})[?'{label}'].orValue('') == '{name}'"),
@@ -23,6 +25,7 @@ pub(super) fn pods(release: &Release) -> Draft {
             "mounts",
             "object.spec.?volumes.orValue([]).exists(v, \
              v.?secret.?secretName.orValue('') in variables.secrets || \
+             v.?persistentVolumeClaim.?claimName.orValue('') == variables.claim || \
              v.?csi.?nodePublishSecretRef.?name.orValue('') in variables.secrets || \
              v.?flexVolume.?secretRef.?name.orValue('') in variables.secrets || \
              v.?projected.?sources.orValue([]).exists(s, s.?secret.?name.orValue('') in variables.secrets))",
@@ -38,7 +41,7 @@ pub(super) fn pods(release: &Release) -> Draft {
                  (variables.caller in {MAKERS} && object.metadata.?ownerReferences.orValue([]).exists(o, \
                  o.?controller.orValue(false) && o.kind == 'StatefulSet' && o.name == '{LOG}'))"
             ),
-            "a pod with the label or the keys of the audit log is the audit log: only the release's own StatefulSet makes one",
+            "a pod with the label, the keys or the volume of the audit log is the audit log: only the release's own StatefulSet makes one",
         )
         .check(
             &format!(
