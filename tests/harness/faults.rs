@@ -105,19 +105,6 @@ impl Cluster {
         Ok(self.system::<Lease>().get_opt("keyhole-operator").await?)
     }
 
-    /// Takes the audit log away, or brings it back.
-    pub async fn log(&self, is_there: bool) -> anyhow::Result<()> {
-        let kubectl = || self.bed.kubectl().args(["-n", &self.bed.system]).within(PATIENCE);
-        let replicas = format!("--replicas={}", u8::from(is_there));
-        kubectl().args(["scale", "statefulset/keyhole-log", &replicas]).succeeds().await?;
-        let waits: &[&str] = match is_there {
-            true => &["rollout", "status", "statefulset/keyhole-log", "--timeout=100s"],
-            false => &["wait", "--for=delete", "pod/keyhole-log-0", "--timeout=100s"],
-        };
-        kubectl().args(waits).succeeds().await?;
-        Ok(())
-    }
-
     /// `stop`, `start`, `seal` or `unseal` for Vault.
     pub async fn vault(&self, what: &str) -> anyhow::Result<()> {
         self.bed.verb("vault").arg(what).within(PATIENCE).succeeds().await?;

@@ -10,6 +10,7 @@ pub mod database;
 pub mod faults;
 pub mod figures;
 pub mod grant;
+mod log;
 pub mod past;
 pub mod person;
 pub mod session;

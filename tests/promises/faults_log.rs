@@ -13,8 +13,14 @@ use harness::{Cluster, OpenGrant, Person, TestDatabase};
 /// Name of the log's pod.
 const LOG: &str = "keyhole-log-0";
 
+/// Name of the ConfigMap with what the operator has seen of the log.
+const ANCHOR: &str = "keyhole-log-anchor";
+
 /// What a client reads whose statement is not on record.
 const NOT_ON_RECORD: &str = "could not be put on record";
+
+/// How soon what is on record is witnessed: every ten seconds, and a busy machine is slow.
+const WITNESSED: Duration = Duration::from_secs(30);
 
 /// How soon it goes on once the log does: the proxies try to reach it five times a second, and a busy machine is slow.
 const GOES_ON: Duration = Duration::from_secs(10);
@@ -68,6 +74,81 @@ async fn while_the_log_is_frozen_nothing_is_seen_and_nothing_opened_and_both_go_
             approver.applies(&approval(&request, "approver")?).await?;
             cluster.revokes(&approver, &grant).await?;
             all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)
+        })
+        .await
+}
+
+/// The volume of before, and nobody who tells the log: it knows nothing of what came after, and the operator does.
+#[tokio::test]
+async fn a_log_that_is_set_back_opens_nothing_until_it_is_restored_and_somebody_says_so() -> anyhow::Result<()>
+{
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("log-set-back").await?;
+    cluster
+        .told(async {
+            let (orders, [requester, approver], grant) = opened(&cluster).await?;
+            let mut session = requester.connects(&grant).await?;
+            session.reads("SELECT COUNT(*) FROM orders").await?;
+            cluster.log(false).await?;
+            let kept = cluster.log_volume("keep", "before").await;
+            cluster.log(true).await?;
+            kept?;
+            until("statements to be on record again", GOES_ON, || async {
+                let asked = requester.runs(&grant, "SELECT 1").await?;
+                Ok(if asked.code == Some(0) { Look::Found(()) } else { Look::NotYet(asked.err) })
+            })
+            .await?;
+            let before = cluster.witnessed().await?;
+            until("the witness to see more", WITNESSED, || async {
+                let now = cluster.witnessed().await?;
+                Ok(if now > before { Look::Found(()) } else { Look::NotYet(now.to_string()) })
+            })
+            .await?;
+            cluster.log(false).await?;
+            let set_back = async {
+                cluster.log_volume("keep", "newest").await?;
+                cluster.log_volume("put", "before").await?;
+                cluster.scales_log(1).await?;
+                cluster.log_ends_with(4).await?;
+                // Whoever set the volume back takes the log's memory away, too; the operator has its own.
+                cluster
+                    .bed
+                    .kubectl()
+                    .args(["-n", &cluster.bed.system, "delete", "configmap", ANCHOR])
+                    .succeeds()
+                    .await?;
+                cluster
+                    .bed
+                    .kubectl()
+                    .args(["-n", &cluster.bed.system, "delete", "pod", LOG])
+                    .succeeds()
+                    .await?;
+                requester.applies(&orders.request("forked", "30m")).await?;
+                cluster.awaits_condition("forked", "Approved", "AuditForked").await?;
+                let refused = requester.runs(&grant, "SELECT 'seen'").await?;
+                ensure!(
+                    refused.code != Some(0) && !refused.out.contains("seen"),
+                    "it read on: {}",
+                    refused.out
+                );
+                anyhow::Ok(())
+            }
+            .await;
+            cluster.log(false).await?;
+            cluster.log_volume("put", "newest").await?;
+            cluster.log(true).await?;
+            set_back?;
+            // It looks right again, and that is not enough.
+            let anchor = cluster.anchor().await?;
+            ensure!(anchor.contains_key("forked"), "nobody keeps that it forked: {:?}", anchor.keys());
+            cluster.awaits_condition("forked", "Approved", "AuditForked").await?;
+            let goes_on = r#"[{"op": "remove", "path": "/data/forked"}]"#;
+            let patch =
+                ["-n", &cluster.bed.system, "patch", "configmap", ANCHOR, "--type=json", "-p", goes_on];
+            cluster.bed.kubectl().args(patch).succeeds().await?;
+            cluster.awaits_condition("forked", "Approved", "WaitingForApproval").await?;
+            cluster.revokes(&approver, &grant).await?;
+            lease_proved(&cluster.awaits_ended(&grant, Duration::from_secs(120)).await?)
         })
         .await
 }

@@ -22,6 +22,7 @@ use tlog::{
     Algorithm, Bundle, Checkpoint, Hash, Holds, NoProof, Note, Place, Range, Signer, Tile, TileName,
     VerifierKey, consistency,
 };
+use tokio::time::sleep;
 
 use super::anchor::{Anchor, Forked, has_grown, is_longer, note_fork, signed};
 use super::facts::Fact;
@@ -33,6 +34,9 @@ use access::chain;
 
 /// How often the log is looked at.
 const EVERY: Duration = Duration::from_secs(10);
+
+/// How soon it is looked at again when it could not be seen: what opens something waits for that.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The name of the witness's key.
 const NAME: &str = "keyhole.internal/witness";
@@ -59,24 +63,33 @@ enum Unseen {
 
 /// Looks until dropped.
 pub async fn run(context: &Context) {
-    let mut every = tokio::time::interval(EVERY);
-    let mut seen = None;
+    let (mut seen, mut unseen) = (None, String::new());
     loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            () = context.records.has_settled() => {}
-        }
-        match look(context, &mut seen).await {
-            Ok(()) => context.records.witnessed(),
+        let next = match look(context, &mut seen).await {
+            Ok(()) => {
+                context.records.witnessed();
+                unseen.clear();
+                EVERY
+            }
             Err(Unseen::Forked(forked)) => {
                 context.records.forks();
                 context.metrics.failed("AuditForked");
                 tracing::error!(%forked, "nothing is opened: the audit log shows another past than before");
+                EVERY
             }
             Err(error) => {
                 context.metrics.failed("Witness");
-                tracing::warn!(error = %chain(&error), "the audit log is not witnessed");
+                let error = chain(&error);
+                if error != unseen {
+                    tracing::warn!(error, "the audit log is not witnessed");
+                    unseen = error;
+                }
+                AGAIN
             }
+        };
+        tokio::select! {
+            () = sleep(next) => {}
+            () = context.records.has_settled() => {}
         }
     }
 }

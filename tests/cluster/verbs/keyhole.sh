@@ -1,6 +1,7 @@
 # bed keyhole install [ARGS]             the chart of this checkout, installed as a platform team would, or upgraded; ARGS are for helm
 # bed keyhole uninstall                  takes it away; its namespace stays, for the chart did not make it
 # bed keyhole test                       `helm test`, and what its pod said when it fails
+# bed keyhole volume keep|put NAME       copies the audit log's volume under a name, or has that copy in its place; while the log is gone
 # bed keyhole record                     whatever can be read of the audit log's volume; only on the test bed's own node
 #
 # Needs Vault (bed vault up) and, in the cluster's image store (bed image import), the images that images/build.sh made.
@@ -57,10 +58,21 @@ check() {
   return 1
 }
 
+# The folder itself stays: the node has it as a volume.
+volume() {
+  local what=$1 folder=$CLUSTER_DIR/audit kept=$CLUSTER_DIR/audit-$2
+  case $what in
+    keep) rm -rf "$kept"; cp -a "$folder" "$kept" ;;
+    put) find "$folder" -mindepth 1 -delete; cp -a "$kept/." "$folder/" ;;
+    *) misused ;;
+  esac
+}
+
 case ${1:-} in
   install) shift; install "$@" ;;
   uninstall) uninstall ;;
   test) check ;;
+  volume) volume "${2:-}" "${3:-}" ;;
   record) find "$CLUSTER_DIR/audit" -type f -exec cat {} + | LC_ALL=C tr -cd '[:print:]\n' ;;
   *) misused ;;
 esac
