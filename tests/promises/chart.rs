@@ -83,8 +83,13 @@ async fn upgrade_keeps_a_grant_and_uninstall_leaves_no_orphans() -> anyhow::Resu
                 "the search finds nothing of an installed Keyhole"
             );
 
+            let uid = cluster.grant(&grant.name).await?.metadata.uid.context("a grant without uid")?;
             keyhole(&cluster, &["uninstall"]).await.context("uninstall")?;
             let gone = async {
+                // The log goes last: it has the receipt of what the uninstallation ended.
+                let record = cluster.bed.verb("keyhole").arg("record").succeeds().await?;
+                let receipt = format!("\"id\":\"receipt/{uid}\"");
+                ensure!(record.contains(&receipt), "the receipt of {uid} is not on record");
                 ensure!(session.is_over().await, "the session still reads");
                 let users = orders.lease_users().await?;
                 ensure!(users.is_empty(), "database users are left: {users:?}");

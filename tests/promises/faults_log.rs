@@ -9,6 +9,7 @@ use harness::faults::ALONE;
 use harness::grant::{all_proved, approval, lease_proved};
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person, TestDatabase};
+use k8s_openapi::api::core::v1::Pod;
 
 /// Name of the log's pod.
 const LOG: &str = "keyhole-log-0";
@@ -73,6 +74,37 @@ async fn while_the_log_is_frozen_nothing_is_seen_and_nothing_opened_and_both_go_
             cluster.awaits_condition("unrecorded", "Approved", "WaitingForApproval").await?;
             approver.applies(&approval(&request, "approver")?).await?;
             cluster.revokes(&approver, &grant).await?;
+            all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)
+        })
+        .await
+}
+
+/// As when its node is lost and Kubernetes believes it: another pod comes while the process of the first may still run, on one volume.
+#[tokio::test]
+async fn a_log_whose_pod_is_given_up_goes_on_in_another_and_nothing_on_record_is_lost() -> anyhow::Result<()>
+{
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::fresh("log-given-up").await?;
+    cluster
+        .told(async {
+            let (_, [requester, approver], grant) = opened(&cluster).await?;
+            let mut session = requester.connects(&grant).await?;
+            session.reads("SELECT COUNT(*) FROM orders").await?;
+            let before = cluster.system::<Pod>().get(LOG).await?.metadata.uid;
+            let force = ["-n", &cluster.bed.system, "delete", "pod", LOG, "--force", "--grace-period=0"];
+            cluster.bed.kubectl().args(force).succeeds().await?;
+            cluster.log(true).await?;
+            let after = cluster.system::<Pod>().get(LOG).await?.metadata.uid;
+            ensure!(before != after, "the same pod serves still: {after:?}");
+            until("statements to be on record again", GOES_ON, || async {
+                let asked = requester.runs(&grant, "SELECT 1").await?;
+                Ok(if asked.code == Some(0) { Look::Found(()) } else { Look::NotYet(asked.err) })
+            })
+            .await?;
+            let rows = session.reads("SELECT 7").await?;
+            ensure!(rows == ["7"], "{rows:?}");
+            cluster.revokes(&approver, &grant).await?;
+            // Its item `record` says that the log has each record that the proxy wrote.
             all_proved(&cluster.awaits_ended(&grant, Duration::from_secs(60)).await?)
         })
         .await
