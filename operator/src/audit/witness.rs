@@ -63,16 +63,15 @@ enum Unseen {
 
 /// Looks until dropped.
 pub async fn run(context: &Context) {
-    let (mut seen, mut unseen) = (None, String::new());
+    let (mut memory, mut unseen) = (Memory::default(), String::new());
     loop {
-        let next = match look(context, &mut seen).await {
+        let next = match look(context, &mut memory).await {
             Ok(()) => {
                 context.records.witnessed();
                 unseen.clear();
                 EVERY
             }
             Err(Unseen::Forked(forked)) => {
-                context.records.forks();
                 context.metrics.failed("AuditForked");
                 tracing::error!(%forked, "nothing is opened: the audit log shows another past than before");
                 EVERY
@@ -94,30 +93,45 @@ pub async fn run(context: &Context) {
     }
 }
 
-/// One look. `seen`: what this leader saw last; afterwards what it has seen now.
-async fn look(context: &Context, seen: &mut Option<Anchor>) -> Result<(), Unseen> {
+/// What this leader knows by itself.
+#[derive(Default)]
+struct Memory {
+    /// What it saw last.
+    seen: Option<Anchor>,
+    /// Another past that the ConfigMap does not tell of yet.
+    untold: Option<Forked>,
+}
+
+/// One look.
+async fn look(context: &Context, memory: &mut Memory) -> Result<(), Unseen> {
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.config.namespace);
     let held = maps.get_opt(LOG_ANCHOR).await.map_err(Unseen::Api)?;
     let data = held.as_ref().map(|map| map.data.clone().unwrap_or_default());
     let witness = witness(context).await?;
-    let grown = match before(data.as_ref(), seen.as_ref(), witness.verifier()) {
-        Ok(before) => grown(context, before, &witness).await,
-        Err(forked) => Err(forked.into()),
+    let grown = match (memory.untold.take(), before(data.as_ref(), memory.seen.as_ref(), witness.verifier()))
+    {
+        (None, Ok(before)) => grown(context, before, &witness).await,
+        (Some(forked), _) | (None, Err(forked)) => Err(forked.into()),
     };
-    let (data, anchor) = match &grown {
-        Ok(anchor) => (anchor.write(witness.verifier()), Some(anchor)),
-        Err(Unseen::Forked(forked)) => {
-            let own = || seen.as_ref().map(|anchor| anchor.write(witness.verifier())).unwrap_or_default();
-            let mut data = data.unwrap_or_else(own);
-            note_fork(&mut data, forked);
-            (data, None)
+    match grown {
+        Ok(anchor) => {
+            let data = anchor.write(witness.verifier());
+            memory.seen = Some(anchor);
+            write(&maps, held, data).await.map_err(Unseen::Api)
         }
-        Err(_) => return grown.map(drop),
-    };
-    write(&maps, held, data).await.map_err(Unseen::Api)?;
-    // From here on a fork is taken back by whoever changes the ConfigMap.
-    *seen = anchor.cloned();
-    grown.map(drop)
+        Err(Unseen::Forked(forked)) => {
+            context.records.forks();
+            let own = || memory.seen.as_ref().map(|anchor| anchor.write(witness.verifier()));
+            let mut data = own().or(data).unwrap_or_default();
+            note_fork(&mut data, &forked);
+            memory.untold = Some(forked.clone());
+            write(&maps, held, data).await.map_err(Unseen::Api)?;
+            // From here on it is taken back by whoever changes the ConfigMap.
+            *memory = Memory::default();
+            Err(Unseen::Forked(forked))
+        }
+        Err(unseen) => Err(unseen),
+    }
 }
 
 /// What the log has to have grown out of: what this leader saw itself or, where it has just begun or the log forked, what is kept.
