@@ -4,7 +4,6 @@ use tlog::{Checkpoint, Hash};
 
 use crate::anchor::{self, AnchorError};
 use crate::args::AcceptLoss;
-use crate::clock;
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::{BadJournal, SegmentLength};
 use crate::engine::recover::{NotOpened, open};
@@ -34,7 +33,7 @@ pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
     let note = anchor::read(args.anchor.as_deref()).map_err(NotAccepted::Anchor)?;
     identity.anchor = anchor::of(note, &identity, predecessor.as_ref()).map_err(NotAccepted::Anchor)?;
     // The first record that is missing, where that can be said: of a damaged log whoever reads it finds what is whole.
-    let missing_from = match open(OsDisk::new(&path), &identity, SegmentLength::default(), clock::now()) {
+    let missing_from = match open(OsDisk::new(&path), &identity, SegmentLength::default()) {
         Ok(opened) => return Err(NotAccepted::Whole(opened.engine.size())),
         Err(error @ (NotOpened::Read { .. } | NotOpened::Journal(BadJournal::Disk(_)))) => {
             return Err(NotAccepted::Disk(error));

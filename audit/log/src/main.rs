@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use keyhole_log::accept_loss::accept_loss;
 use keyhole_log::args::{Args, Check, Command, Init, LogFormat};
-use keyhole_log::clock;
 use keyhole_log::engine::disk::OsDisk;
 use keyhole_log::engine::journal::SegmentLength;
 use keyhole_log::engine::recover::open;
@@ -58,7 +57,7 @@ fn made<E: std::error::Error + Send + Sync + 'static>(home: Result<Home, E>) -> 
 /// Opens the log, as a start does, and reads every file.
 fn check(args: &Check) -> anyhow::Result<String> {
     let home = Home::open(&args.dir)?;
-    let opened = open(OsDisk::new(&home.path), &home.identity, SegmentLength::default(), clock::now())?;
+    let opened = open(OsDisk::new(&home.path), &home.identity, SegmentLength::default())?;
     let in_journal = opened.engine.size();
     let Some(checkpoint) = opened.signed else {
         return Ok(format!("clean: no checkpoint yet, {in_journal} records in the journal"));

@@ -17,7 +17,6 @@ use zeroize::Zeroizing;
 use crate::anchor::{self, AnchorError};
 use crate::append::{self, Desk};
 use crate::args::Serve;
-use crate::clock;
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::SegmentLength;
 use crate::engine::recover::{NotOpened, open};
@@ -183,7 +182,7 @@ async fn begin(
     let Home { path, mut identity, signers, predecessor, lock } = home.map_err(ServeError::Home)?;
     identity.anchor = anchor::of(anchor, &identity, predecessor.as_ref()).map_err(ServeError::Anchor)?;
     let disk = MeasuredDisk::new(OsDisk::new(&path), Arc::clone(figures));
-    let opened = open(disk.clone(), &identity, SegmentLength::default(), clock::now());
+    let opened = open(disk.clone(), &identity, SegmentLength::default());
     let opened = opened.map_err(|error| match error {
         NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored(error),
         error => ServeError::Open(error),

@@ -179,8 +179,9 @@ pub fn start(
     let (publishes, waiting) = sync_channel(WAITING);
     let (publisher, published) = watch::channel(signed);
     let log = Log { asks: asks.clone(), publishes: publishes.clone(), published };
-    let also = Arc::clone(&figures);
-    let commits = Commits { engine, disk, asked, tree: publishes, keys, room: Room::Enough, figures: also };
+    let (also, started) = (Arc::clone(&figures), Instant::now());
+    let commits =
+        Commits { engine, disk, asked, tree: publishes, keys, room: Room::Enough, figures: also, started };
     let trees = Trees { tree, files, signers, waiting, publisher, asks, figures };
     let also = ended.clone();
     thread::Builder::new().name("journal".to_owned()).spawn(move || tell(&ended, commits.run()))?;
@@ -205,6 +206,7 @@ struct Commits {
     keys: Keys,
     room: Room,
     figures: Arc<Figures>,
+    started: Instant,
 }
 
 /// Who hears of a submission.
@@ -283,7 +285,8 @@ impl Commits {
     }
 
     fn commit(&mut self, submissions: Vec<Submission>, replies: Vec<Reply>) -> Result<(), Ended> {
-        let committed = self.engine.commit(submissions, self.room, clock::now()).map_err(Ended::Journal)?;
+        let committed =
+            self.engine.commit(submissions, self.room, self.started.elapsed()).map_err(Ended::Journal)?;
         self.figures.committed(&committed.kinds, self.engine.size());
         for durable in &committed.durable {
             if let Durable::Record { erases: Some(grant), .. } = durable {
@@ -413,7 +416,7 @@ mod tests {
         let Home { identity, signers, .. } = Home::create(folder.path(), length).unwrap();
         let figures = Arc::new(Figures::default());
         let disk = MeasuredDisk::new(OsDisk::new(folder.path()), Arc::clone(&figures));
-        let opened = open(disk.clone(), &identity, length, clock::now()).unwrap();
+        let opened = open(disk.clone(), &identity, length).unwrap();
         let keys =
             Keys::new(KeyEncryptionKeys::parse("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n").unwrap());
         let (ended, _why) = mpsc::unbounded_channel();

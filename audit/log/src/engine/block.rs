@@ -6,11 +6,11 @@
 //!
 //! No part of a body can be taken for a block: texts of records are UTF-8 without control characters, everything else is sealed.
 
-use record::{Count, Head, StreamName, Time, Uid};
+use record::{Count, Head, StreamName, Uid};
 use sha2::{Digest as _, Sha256};
 use tlog::Hash;
 
-use super::streams::{Stream, Totals};
+use super::streams::{Ran, Stream, Totals};
 
 /// Blocks begin at multiples of this.
 pub const ALIGNMENT: usize = 4096;
@@ -167,7 +167,7 @@ fn put(item: &Item, out: &mut Vec<u8>) {
             for total in [statements, refused, rows, bytes] {
                 out.extend_from_slice(&total.to_be_bytes());
             }
-            out.extend_from_slice(&last_at.micros().to_be_bytes());
+            out.extend_from_slice(&last_at.0.to_be_bytes());
         }
     }
 }
@@ -234,7 +234,7 @@ impl<'a> Rest<'a> {
         let [closed] = self.chunk()?;
         let totals =
             Totals { statements: self.u64()?, refused: self.u64()?, rows: self.u64()?, bytes: self.u64()? };
-        let last_at = Time::from_micros(i64::from_be_bytes(self.chunk()?)).ok_or(NoBlock)?;
+        let last_at = Ran(self.u64()?);
         Ok(Stream { head, closed: closed == 1, totals, last_at })
     }
 }
@@ -248,7 +248,7 @@ mod tests {
     fn items() -> Vec<Item> {
         let head = Head { count: Count::of(3), last: Some(Hash([4; 32])) };
         let totals = Totals { statements: 1, refused: 2, rows: 3, bytes: 4 };
-        let last_at = record::samples::at(5);
+        let last_at = Ran(5);
         vec![
             Item::Stream {
                 name: record::samples::proxy_stream(1, 2),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::time::Duration;
 
 use record::frame::{Code, Refuse};
 use record::{About, Chain, Count, Head, Leaf, Record, StreamName, Time, TooLong, Uid, What};
@@ -9,7 +10,7 @@ use tlog::Hash;
 
 use super::block::{self, Entry, Item, LogId, Position};
 use super::journal::Journal;
-use super::streams::{Stream, Streams};
+use super::streams::{Ran, Stream, Streams};
 
 /// How many streams one block of a snapshot has at the most.
 const STREAMS: usize = 50_000;
@@ -117,13 +118,16 @@ pub struct Engine<J> {
     /// The number of the last one of each grant that had any, from 1.
     erased: BTreeMap<Uid, u64>,
     own: Chain,
+    /// For how long the log had run before this start.
+    before: Ran,
 }
 
 impl<J: Journal> Engine<J> {
     /// Goes on behind what is in a journal. The log's own stream of this start begins with the next record.
     pub fn new(log: LogId, journal: J, streams: Streams, position: Position, keys: BTreeSet<Uid>) -> Self {
         let own = Chain::new(StreamName::Log { start: Count::of(position.index) });
-        Self { log, journal, streams, position, keys, erasures: 0, erased: BTreeMap::new(), own }
+        let before = streams.newest();
+        Self { log, journal, streams, position, keys, erasures: 0, erased: BTreeMap::new(), own, before }
     }
 
     /// How many records are durable.
@@ -142,20 +146,21 @@ impl<J: Journal> Engine<J> {
     }
 
     /// Makes one block of all of it, and returns when that is durable. Of each submission all records are taken or none; those that the
-    /// stream has already are left out.
+    /// stream has already are left out. `running`: for how long the log has run since this start.
     pub fn commit(
         &mut self,
         submissions: Vec<Submission>,
         room: Room,
-        now: Time,
+        running: Duration,
     ) -> Result<Committed, Failed> {
         let length: usize = submissions.iter().map(Submission::length).sum();
-        self.make_room(length.saturating_add(AROUND), now)?;
+        let ran = self.before.and(running);
+        self.make_room(length.saturating_add(AROUND), ran)?;
         let (mut items, mut marks, mut kinds, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for submission in submissions {
             let name = submission.stream.clone();
             let before = self.streams.get(&name);
-            let taken = may_take(&submission, room).and_then(|()| self.take(submission, now));
+            let taken = may_take(&submission, room).and_then(|()| self.take(submission, ran));
             match taken {
                 Ok(Taken { key, records }) => {
                     if let Some(Sealed { grant, wrapped, erasures: _ }) = key {
@@ -212,7 +217,7 @@ impl<J: Journal> Engine<J> {
         self.journal.release(below).map_err(Failed::Journal)
     }
 
-    fn take(&mut self, submission: Submission, now: Time) -> Result<Taken, Refuse> {
+    fn take(&mut self, submission: Submission, ran: Ran) -> Result<Taken, Refuse> {
         let Submission { stream, records, sealed } = submission;
         let is_erased =
             |sealed: &Sealed| self.erased.get(&sealed.grant).is_some_and(|last| *last > sealed.erasures);
@@ -226,7 +231,7 @@ impl<J: Journal> Engine<J> {
             if arriving.record.n < has && !self.streams.is_closed(&stream) {
                 continue;
             }
-            self.streams.take(&arriving.record, arriving.hash, now).map_err(|error| Refuse {
+            self.streams.take(&arriving.record, arriving.hash, ran).map_err(|error| Refuse {
                 code: error.code(),
                 sentence: format!("record {} of {stream} is not taken: {error}", arriving.record.n),
             })?;
@@ -247,14 +252,14 @@ impl<J: Journal> Engine<J> {
     }
 
     /// Begins the next segment, if this one has no room for so many bytes. Each begins with how far all streams are.
-    fn make_room(&mut self, length: usize, now: Time) -> Result<(), Failed> {
+    fn make_room(&mut self, length: usize, ran: Ran) -> Result<(), Failed> {
         if !self.journal.has_room(length) {
             self.journal.roll().map_err(Failed::Journal)?;
         }
         if !self.journal.is_fresh() {
             return Ok(());
         }
-        self.streams.forget(now, self.own.stream());
+        self.streams.forget(ran, self.own.stream());
         let all: Vec<(StreamName, Stream)> =
             self.streams.iter().map(|(name, state)| (name.clone(), *state)).collect();
         for part in all.chunks(STREAMS) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use record::{Record, Time, Uid, What};
+use record::{Record, Uid, What};
 use tlog::{
     BadBundle, BadTile, Bundle, Checkpoint, Hash, Holds, KeyName, Note, Range, Tile, TileName, VerifierKey,
 };
@@ -14,7 +14,7 @@ use super::commit::{Durable, Engine};
 use super::disk::Disk;
 use super::integrate::{CHECKPOINT, KEYS, Partial, Tree, bundle_of, texts_in, texts_path};
 use super::journal::{BadJournal, SegmentLength, Segments};
-use super::streams::Streams;
+use super::streams::{Ran, Streams};
 use super::volume::{Files, Volume};
 
 /// Who the log is.
@@ -104,13 +104,8 @@ pub enum NotOpened {
     Tree(#[source] super::integrate::Stopped),
 }
 
-/// Reads all of it. `now`: by the log's clock, for streams of which the journal has the records alone.
-pub fn open<D: Disk>(
-    disk: D,
-    identity: &Identity,
-    length: SegmentLength,
-    now: Time,
-) -> Result<Opened<D>, NotOpened> {
+/// Reads all of it.
+pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Result<Opened<D>, NotOpened> {
     let files = Volume::new(disk.clone())
         .map_err(|source| NotOpened::Read { path: "unfinished files".to_owned(), source })?;
     let signed = checkpoint(&files, identity)?;
@@ -128,7 +123,7 @@ pub fn open<D: Disk>(
         anchor,
         streams: Streams::default(),
         size,
-        now,
+        ran: Ran::default(),
         keys: BTreeMap::new(),
         from: None,
         failed: None,
@@ -242,7 +237,8 @@ struct Replay {
     streams: Streams,
     /// How many records the checkpoint has.
     size: u64,
-    now: Time,
+    /// For how long the log had run, as far as what was read says.
+    ran: Ran,
     keys: BTreeMap<Uid, bool>,
     from: Option<u64>,
     failed: Option<NotOpened>,
@@ -260,7 +256,10 @@ impl Replay {
         self.from.get_or_insert(index);
         for item in block.items {
             match item {
-                Item::Stream { name, state } => self.streams.put(name, state),
+                Item::Stream { name, state } => {
+                    self.ran = self.ran.max(state.last_at);
+                    self.streams.put(name, state);
+                }
                 Item::Key { grant, wrapped } => {
                     self.keys.insert(grant.clone(), true);
                     self.grow(tree, index, Durable::Key { grant, wrapped })?;
@@ -268,7 +267,7 @@ impl Replay {
                 Item::Record(entry) => {
                     let record = Record::decode(&entry.leaf).map_err(|_| NotOpened::Record(index))?;
                     let hash = Hash::of_leaf(&entry.leaf);
-                    self.streams.take(&record, hash, self.now).map_err(|_| NotOpened::Record(index))?;
+                    self.streams.take(&record, hash, self.ran).map_err(|_| NotOpened::Record(index))?;
                     let erases = record.grant.filter(|_| matches!(record.what, What::Erase(_)));
                     if let Some(grant) = &erases {
                         self.keys.insert(grant.clone(), false);

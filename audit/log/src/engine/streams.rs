@@ -1,14 +1,27 @@
 //! How far each writer's stream is: what may follow, and what a grant has used. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use record::frame::{Code, Used};
 use record::kinds::proxy::Decision;
-use record::{Broken, Count, Head, Record, StreamName, Time, Uid, What};
+use record::{Broken, Count, Head, Record, StreamName, Uid, What};
 use tlog::Hash;
 
-/// How long a stream is remembered that nothing is added to, in microseconds: four days. No certificate of a grant lives for one.
-const REMEMBERED: i64 = 4 * 24 * 3600 * 1_000_000;
+/// How long a log runs and remembers a stream that nothing is added to: four days. No certificate of a grant lives for one.
+const REMEMBERED: Duration = Duration::from_hours(4 * 24);
+
+/// For how long a log has run, over all its starts, in microseconds. No clock that is set changes it. What the log ran after the last record
+/// that it took before it ended is not counted, nor what it did not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ran(pub u64);
+
+impl Ran {
+    /// And so much longer.
+    pub fn and(self, longer: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(longer.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
 
 /// One stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +32,8 @@ pub struct Stream {
     pub closed: bool,
     /// What its statements used.
     pub totals: Totals,
-    /// When something was added last, by the log's clock.
-    pub last_at: Time,
+    /// For how long the log had run when something was added last.
+    pub last_at: Ran,
 }
 
 /// What statements used.
@@ -103,8 +116,13 @@ impl Streams {
         self.all.insert(name, stream);
     }
 
-    /// Takes the next record of its stream, whose leaf hash is `hash`, at `now`.
-    pub fn take(&mut self, record: &Record, hash: Hash, now: Time) -> Result<(), NotTaken> {
+    /// For how long the log had run when something was added last to any of them.
+    pub fn newest(&self) -> Ran {
+        self.all.values().map(|stream| stream.last_at).max().unwrap_or_default()
+    }
+
+    /// Takes the next record of its stream, whose leaf hash is `hash`, when the log has run for so long.
+    pub fn take(&mut self, record: &Record, hash: Hash, ran: Ran) -> Result<(), NotTaken> {
         let before = self.all.get(&record.stream);
         if before.is_some_and(|stream| stream.closed) {
             return Err(NotTaken::Closed);
@@ -114,7 +132,7 @@ impl Streams {
         let mut totals = before.map_or_else(Totals::default, |stream| stream.totals);
         totals.count(&record.what);
         let closed = matches!(record.what, What::Close(_));
-        self.all.insert(record.stream.clone(), Stream { head, closed, totals, last_at: now });
+        self.all.insert(record.stream.clone(), Stream { head, closed, totals, last_at: ran });
         Ok(())
     }
 
@@ -131,14 +149,13 @@ impl Streams {
         self.all.get(name).copied()
     }
 
-    /// Forgets what nobody may add to any more: streams of proxies and of the log to which nothing was added for four days, and of the
-    /// operator's those before its newest. Never `own`, which the log adds to whenever somebody reads.
-    pub fn forget(&mut self, now: Time, own: &StreamName) {
+    /// Forgets what nobody may add to any more: streams of proxies and of the log to which nothing was added while it ran for four
+    /// days, and of the operator's those before its newest. Never `own`, which the log adds to whenever somebody reads.
+    pub fn forget(&mut self, ran: Ran, own: &StreamName) {
         let newest =
             self.all.keys().filter(|name| matches!(name, StreamName::Operator { .. })).max().cloned();
         self.all.retain(|name, stream| {
-            let idle = now.micros().saturating_sub(stream.last_at.micros());
-            idle <= REMEMBERED || Some(name) == newest.as_ref() || name == own
+            ran <= stream.last_at.and(REMEMBERED) || Some(name) == newest.as_ref() || name == own
         });
     }
 }
@@ -171,7 +188,7 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
-    use record::samples::{at, every_kind, proxy_stream, uid};
+    use record::samples::{every_kind, proxy_stream, uid};
 
     use super::*;
 
@@ -184,12 +201,12 @@ mod tests {
             .filter(|(record, _)| record.stream == proxy_stream(3, 9))
             .collect();
         for (record, hash) in &leaves {
-            streams.take(record, *hash, at(0)).unwrap();
-            assert!(streams.take(record, *hash, at(0)).is_err(), "twice");
+            streams.take(record, *hash, Ran(0)).unwrap();
+            assert!(streams.take(record, *hash, Ran(0)).is_err(), "twice");
         }
         let (last, hash) = leaves.last().unwrap();
         assert!(streams.is_closed(&last.stream));
-        assert_eq!(streams.take(last, *hash, at(0)).unwrap_err().code(), Code::Closed);
+        assert_eq!(streams.take(last, *hash, Ran(0)).unwrap_err().code(), Code::Closed);
         let used = streams.used(&uid(3));
         assert_eq!(
             (used.statements.get(), used.refused.get(), used.rows.get(), used.bytes.get()),
@@ -201,7 +218,7 @@ mod tests {
     #[test]
     fn what_nobody_may_add_to_is_forgotten_and_the_leader_and_the_log_itself_are_not() {
         let stream =
-            Stream { head: Head::default(), closed: false, totals: Totals::default(), last_at: at(0) };
+            Stream { head: Head::default(), closed: false, totals: Totals::default(), last_at: Ran(0) };
         let mut streams = Streams::default();
         let [older, newest]: [StreamName; 2] =
             ["operator/9", "operator/10"].map(|name| name.parse().unwrap());
@@ -209,9 +226,10 @@ mod tests {
         for name in [proxy_stream(1, 1), older.clone(), newest.clone(), before, own.clone()] {
             streams.put(name, stream);
         }
-        streams.forget(at(REMEMBERED), &own);
+        let four_days = Ran::default().and(REMEMBERED);
+        streams.forget(four_days, &own);
         assert_eq!(streams.iter().count(), 5);
-        streams.forget(at(REMEMBERED + 1), &own);
+        streams.forget(four_days.and(Duration::from_micros(1)), &own);
         let left: std::collections::BTreeSet<_> = streams.iter().map(|(name, _)| name).collect();
         assert_eq!(left, [&newest, &own].into());
     }

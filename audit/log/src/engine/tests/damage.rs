@@ -2,6 +2,8 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use std::time::Duration;
+
 use record::frame::Code;
 use record::samples::{at, proxy_stream, uid};
 use record::{About, Chain, Head, Record, What};
@@ -56,16 +58,14 @@ fn a_damaged_block_with_a_good_one_behind_it_is_named_and_the_log_does_not_start
         let rotten = world.disk.copy();
         let flipped = usize::try_from(world.dice.below(150)).unwrap();
         rotten.flip(&path, before + flipped);
-        let Err(error) = open(rotten, &identity(), SEGMENT, at(0)) else {
-            panic!("seed {seed}, byte {flipped}")
-        };
+        let Err(error) = open(rotten, &identity(), SEGMENT) else { panic!("seed {seed}, byte {flipped}") };
         assert!(
             matches!(error, NotOpened::Journal(BadJournal::Damaged { offset, .. }) if offset == *before),
             "seed {seed}: {error:?}"
         );
         // The last block may be one that was never acknowledged: it is dropped. Its writer knows better, and so does the anchor.
         world.disk.flip(&path, last + usize::try_from(world.dice.below(150)).unwrap());
-        let opened = open(world.disk.clone(), &identity(), SEGMENT, at(0)).unwrap();
+        let opened = open(world.disk.clone(), &identity(), SEGMENT).unwrap();
         assert!(opened.engine.size() < u64::try_from(known).unwrap(), "seed {seed}, {length}");
     }
 }
@@ -80,7 +80,7 @@ fn a_byte_that_changed_in_the_right_edge_of_the_tree_is_named_and_the_log_does_n
             let rotten = world.disk.copy();
             let length = Volume::new(rotten.clone()).unwrap().read(&path).unwrap().unwrap().len();
             rotten.flip(&path, usize::try_from(world.dice.below(length.try_into().unwrap())).unwrap());
-            assert!(open(rotten, &identity(), SEGMENT, at(0)).is_err(), "seed {seed}: {path}");
+            assert!(open(rotten, &identity(), SEGMENT).is_err(), "seed {seed}: {path}");
         }
     }
 }
@@ -102,10 +102,10 @@ fn a_journal_that_is_gone_or_older_than_the_checkpoint_is_not_gone_on_with() {
         let bytes = Volume::new(older.clone()).unwrap().read(&path).unwrap().unwrap();
         Volume::new(mixed.clone()).unwrap().replace(&volume::File { path, bytes }).unwrap();
     }
-    let Err(error) = open(mixed.copy(), &identity(), SEGMENT, at(0)) else { panic!() };
+    let Err(error) = open(mixed.copy(), &identity(), SEGMENT) else { panic!() };
     assert!(matches!(error, NotOpened::Gap { from: 0, to: 0, .. }), "{error:?}");
     Volume::new(mixed.clone()).unwrap().remove(&journal(&mixed)).unwrap();
-    let Err(error) = open(mixed, &identity(), SEGMENT, at(0)) else { panic!() };
+    let Err(error) = open(mixed, &identity(), SEGMENT) else { panic!() };
     assert!(matches!(error, NotOpened::Journal(BadJournal::Missing)), "{error:?}");
 }
 
@@ -140,7 +140,7 @@ fn a_disk_that_is_nearly_full_takes_ends_and_then_nothing() {
     };
     let (first, second) = (next(record::samples::session_open(1)), next(record::samples::statement(1, b"")));
     let mut commit = |submission: &Submission, room| {
-        let committed = opened.engine.commit(vec![submission.clone()], room, at(0)).unwrap();
+        let committed = opened.engine.commit(vec![submission.clone()], room, Duration::ZERO).unwrap();
         committed
             .answers
             .into_iter()
@@ -164,11 +164,11 @@ fn a_record_of_the_logs_own_that_was_refused_leaves_no_gap() {
     let read = || What::Read(record::kinds::log::Read { entries: Vec::new(), person: "auditor".into() });
     let mut own = || opened.engine.own(at(0), None, read()).unwrap();
     let (first, second) = (own(), own());
-    let committed = opened.engine.commit(vec![first, second], Room::None, at(0)).unwrap();
+    let committed = opened.engine.commit(vec![first, second], Room::None, Duration::ZERO).unwrap();
     assert!(committed.answers.iter().all(Result::is_err));
     for _ in 0..2 {
         let again = opened.engine.own(at(0), None, read()).unwrap();
-        let committed = opened.engine.commit(vec![again], Room::Enough, at(0)).unwrap();
+        let committed = opened.engine.commit(vec![again], Room::Enough, Duration::ZERO).unwrap();
         assert!(committed.answers[0].is_ok(), "{:?}", committed.answers);
     }
 }
@@ -185,7 +185,7 @@ fn of_a_submission_all_records_are_taken_or_none() {
     };
     let name = submission.stream.clone();
     submission.records.remove(1);
-    let committed = opened.engine.commit(vec![submission.clone()], Room::Enough, at(0)).unwrap();
+    let committed = opened.engine.commit(vec![submission.clone()], Room::Enough, Duration::ZERO).unwrap();
     assert_eq!(committed.answers[0].as_ref().unwrap_err().code, Code::Order);
     assert_eq!(opened.engine.streams().head(&name), Head::default());
     assert!(committed.durable.is_empty());
@@ -236,8 +236,9 @@ fn what_was_sealed_before_an_erasure_is_asked_for_again() {
     let other = opened.engine.own(at(0), Some(uid(9)), erase.clone()).unwrap();
     let own = opened.engine.own(at(0), grant.clone(), erase).unwrap();
     assert_ne!(grant, Some(uid(9)));
-    let mut commit =
-        |submissions| opened.engine.commit(submissions, Room::Enough, at(0)).unwrap().answers.pop().unwrap();
+    let mut commit = |submissions| {
+        opened.engine.commit(submissions, Room::Enough, Duration::ZERO).unwrap().answers.pop().unwrap()
+    };
     // Of another grant: nothing is asked for again.
     let mut less = submission.clone();
     less.records.truncate(1);
@@ -261,7 +262,7 @@ fn a_log_that_others_have_seen_more_of_or_otherwise_does_not_start() {
             let anchor = Some(tlog::Checkpoint { origin: identity().origin, size, root });
             crate::engine::recover::Identity { anchor, ..identity() }
         };
-        let starts = |disk: &SimDisk, identity| open(disk.copy(), &identity, SEGMENT, at(0)).map(|_| ());
+        let starts = |disk: &SimDisk, identity| open(disk.copy(), &identity, SEGMENT).map(|_| ());
         // Beyond the last checkpoint too: what a witness saw may be in the journal alone.
         for (size, root) in &world.signed {
             assert!(starts(&world.disk, anchored(*size, *root)).is_ok(), "seed {seed}, {size}");

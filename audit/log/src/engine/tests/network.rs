@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use std::time::Duration;
+
 use record::frame::{Code, Frame, HEADER, Hello, Refuse, Used, Welcome};
 use record::samples::{at, proxy_stream, salted, session_open, statement, uid};
 use record::{About, Count, Head, StreamName};
@@ -93,7 +95,7 @@ impl World {
                     self.disk
                         .fail(self.dice.below(80), Fault::ALL[usize::try_from(self.dice.below(4)).unwrap()]);
                 }
-                self.log = open(self.disk.clone(), &identity(), SEGMENT, at(0)).ok();
+                self.log = open(self.disk.clone(), &identity(), SEGMENT).ok();
             }
             1 if self.dice.below(20) == 0 => self.stop(),
             2 => self.publish(),
@@ -182,7 +184,7 @@ impl World {
                 }
             }
         }
-        match log.engine.commit(submissions, Room::Enough, at(0)) {
+        match log.engine.commit(submissions, Room::Enough, Duration::ZERO) {
             Ok(committed) => {
                 for (number, answer) in whose.into_iter().zip(committed.answers) {
                     let connection = self.writers[number].connection.as_mut().unwrap();
@@ -237,7 +239,7 @@ fn run(seed: u64) -> usize {
     // Everything is well again: all that was written arrives.
     world.stop();
     world.disk.restart();
-    world.log = Some(open(world.disk.clone(), &identity(), SEGMENT, at(0)).unwrap());
+    world.log = Some(open(world.disk.clone(), &identity(), SEGMENT).unwrap());
     for _ in 0..100_000 {
         if world.writers.iter().all(|writer| writer.outbox.acknowledged() == writer.outbox.head()) {
             break;
@@ -268,13 +270,13 @@ fn each_record_arrives_once_over_a_network_that_breaks_at_any_byte() {
 fn a_log_that_was_set_back_is_noticed_by_the_writer() {
     let mut world = World::new(1);
     let older = world.disk.copy();
-    world.log = Some(open(world.disk.clone(), &identity(), SEGMENT, at(0)).unwrap());
+    world.log = Some(open(world.disk.clone(), &identity(), SEGMENT).unwrap());
     while world.writers.iter().any(|writer| writer.outbox.acknowledged().count.get() < 3) {
         world.write();
         world.writers_hear();
         world.log_hears();
     }
-    let log = open(older, &identity(), SEGMENT, at(0)).unwrap();
+    let log = open(older, &identity(), SEGMENT).unwrap();
     for writer in &mut world.writers {
         let mut connection = Connection::default();
         let Frame::Hello(hello) = writer.outbox.connected() else { panic!() };

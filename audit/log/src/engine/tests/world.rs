@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use std::time::Duration;
+
 use record::samples::{at, proxy_stream};
 use record::{About, Chain, Count, Head, Record, StreamName, What};
 use tlog::{Algorithm, Bundle, Checkpoint, Hash, Holds, KeyName, Range, Signer, Tile, TileName};
@@ -82,7 +84,7 @@ impl World {
 
     /// Starts the log, and holds what it has against what it must have.
     pub(super) fn start(&mut self) -> Result<Opened<SimDisk>, NotOpened> {
-        let opened = open(self.disk.clone(), &identity(), SEGMENT, at(0))?;
+        let opened = open(self.disk.clone(), &identity(), SEGMENT)?;
         self.erasures = 0;
         let size = usize::try_from(opened.engine.size()).unwrap();
         let known = self.order.len();
@@ -188,7 +190,8 @@ impl World {
         // One writer may be there twice: what is new in the second is counted from the first.
         let mut seen = std::collections::BTreeSet::new();
         self.maybe.retain(|(hash, _)| seen.insert(*hash));
-        let committed = opened.engine.commit(submissions, Room::Enough, at(0)).map_err(Broken::Engine)?;
+        let committed =
+            opened.engine.commit(submissions, Room::Enough, Duration::ZERO).map_err(Broken::Engine)?;
         for (name, answer) in names.iter().zip(&committed.answers) {
             let head = answer.as_ref().unwrap();
             if let Some(writer) = self.writers.get_mut(name) {
@@ -281,6 +284,11 @@ impl World {
         }
         assert!(rest.is_empty());
     }
+}
+
+/// The log as it starts again.
+pub(super) fn open_again(disk: &SimDisk) -> Opened<SimDisk> {
+    open(disk.clone(), &identity(), SEGMENT).unwrap()
 }
 
 /// A life is over.
