@@ -74,7 +74,7 @@ async fn run(place: Place, command: Command) -> anyhow::Result<ExitCode> {
         Command::Token(args) => print(&connect::token(&Cluster::reach(&place).await?, args).await?),
         Command::Revoke(args) => revoke::revoke(&Cluster::reach(&place).await?, args).await,
         Command::Abandon(args) => revoke::abandon(&Cluster::reach(&place).await?, args).await,
-        Command::Receipt(args) => receipt::receipt(&Cluster::reach(&place).await?, args).await,
+        Command::Receipt(args) => receipt::receipt(&place, args).await,
         Command::Doctor(args) => doctor::doctor(&Cluster::reach(&place).await?, args).await,
         Command::Audit(command) => Ok(audit::audit(&place, command)),
         Command::VaultSetup(args) => print(&set_up::set_up_vault(&place, *args).await?),

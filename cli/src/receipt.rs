@@ -1,17 +1,22 @@
 //! `receipt`: what is known about a grant being shut, item by item. The exit code says whether everything is.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use access::{Item, Outcome};
-use crds::{AccessGrant, GrantPhase, ReceiptLine};
+use crds::{AccessGrant, GrantPhase, ReceiptLine, ReceiptRecordStatus};
 use kube::ResourceExt;
 use serde::Serialize;
 
-use crate::args::ReceiptArgs;
+use crate::args::{Place, ReceiptArgs};
+use crate::audit;
 use crate::cluster::Cluster;
 use crate::grants;
 use crate::table::{Cell, Colour, Paint, Table};
 use crate::terminal::tell;
+
+/// There is no proof.
+const UNPROVED: u8 = 2;
 
 /// The detail of an item that the receipt does not have.
 const UNTOLD: &str = "nothing is known yet";
@@ -29,11 +34,15 @@ struct Receipt {
     /// Whether nothing is left to be shut.
     shut: bool,
     receipt: Vec<ReceiptLine>,
+    /// Where it stands in the audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<ReceiptRecordStatus>,
 }
 
 /// See `Command::Receipt`.
-pub async fn receipt(cluster: &Cluster, args: ReceiptArgs) -> anyhow::Result<ExitCode> {
-    let receipt = of(&grants::find(cluster, &args.grant).await?);
+pub async fn receipt(place: &Place, args: ReceiptArgs) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::reach(place).await?;
+    let receipt = of(&grants::find(&cluster, &args.grant).await?);
     match args.output {
         Some(format) => crate::show(&receipt, format)?,
         None => {
@@ -41,7 +50,37 @@ pub async fn receipt(cluster: &Cluster, args: ReceiptArgs) -> anyhow::Result<Exi
             crate::print(&table(&receipt).text(Paint::of_output()))?
         }
     };
+    if let Some(path) = &args.proof {
+        return Ok(proves(place, &args, (&receipt, path)));
+    }
     Ok(if receipt.shut { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes the proof; it can be had of a receipt that is on record alone.
+fn proves(place: &Place, args: &ReceiptArgs, (receipt, path): (&Receipt, &Path)) -> ExitCode {
+    let (why, advice) = match (&receipt.record, receipt.phase) {
+        (Some(record), _) => {
+            let proved = audit::prove(place, &args.live, (record, path));
+            if proved == ExitCode::SUCCESS {
+                tell(&format!(
+                    "wrote {path:?}: the proof that entry {} of {} is this receipt",
+                    record.index, record.origin
+                ));
+            }
+            return proved;
+        }
+        (None, GrantPhase::Ended) => (
+            "the grant does not say where its receipt is in the audit log",
+            "It says so some seconds after its end; where the log was away for long, or an earlier release ended it, never: then copy the log.",
+        ),
+        (None, GrantPhase::Opening | GrantPhase::Ready | GrantPhase::Ending) => (
+            "the grant has not ended, so its receipt is not on record",
+            "See what is open above, and ask again when it has ended.",
+        ),
+    };
+    tell(&format!("error: {why}"));
+    tell(advice);
+    ExitCode::from(UNPROVED)
 }
 
 /// The lines in the order of `Item::ALL`.
@@ -57,6 +96,7 @@ fn of(grant: &AccessGrant) -> Receipt {
         end_reason: status.end_reason,
         shut: is_whole(grant),
         receipt,
+        record: status.receipt_record,
     }
 }
 
@@ -86,14 +126,17 @@ fn place(item: Item) -> usize {
 }
 
 fn heading(receipt: &Receipt) -> String {
-    let Receipt { grant, user, database, phase, end_reason, shut, receipt: _ } = receipt;
+    let Receipt { grant, user, database, phase, end_reason, shut, receipt: _, record } = receipt;
     let why = end_reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
     let stands = match (phase, shut) {
         (GrantPhase::Opening | GrantPhase::Ready, _) => "has not ended, so nothing is shut".to_owned(),
         (GrantPhase::Ending | GrantPhase::Ended, false) => format!("ends{why}; something is still open"),
         (GrantPhase::Ending | GrantPhase::Ended, true) => format!("has ended{why}; everything is shut"),
     };
-    format!("grant {grant} of {user} for {database} {stands}")
+    let place = record.as_ref().map_or_else(String::new, |record| {
+        format!("\nits receipt is entry {} of the audit log {}", record.index, record.origin)
+    });
+    format!("grant {grant} of {user} for {database} {stands}{place}")
 }
 
 /// A line for each item that must be shut, known of or not, and for each that we don't know.

@@ -208,6 +208,10 @@ pub struct AccessGrantStatus {
     /// What is known about the end, item by item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipt: Vec<ReceiptLine>,
+    /// Where the receipt stands in the audit log, some seconds after the end. Absent: an earlier release ended the grant, or the log
+    /// could not be asked in the ten minutes after that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_record: Option<ReceiptRecordStatus>,
     /// Everything about it is done: it has ended, its request says so, and nothing will ever change. The operator looks at
     /// it no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -313,6 +317,33 @@ pub struct StreamStatus {
     pub head: Option<String>,
     /// How many of them are known to be on the log's disk.
     pub acknowledged: u64,
+}
+
+/// Where the receipt stands in the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiptRecordStatus {
+    /// Origin of the log, the first line of its checkpoints: `keyhole.internal/log/<16 hex digits>`.
+    pub origin: String,
+    /// Index of the record in the log, whose first record has 0.
+    pub index: u64,
+    /// Leaf hash of the record: SHA-256 of a zero byte and its bytes (RFC 6962), in base64.
+    pub leaf: String,
+    /// Streams of the grant's proxies as the record counts them: those that the log has whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<CountedStreamStatus>,
+}
+
+/// A stream of the audit log as a receipt counts it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountedStreamStatus {
+    /// The name of the stream.
+    pub stream: String,
+    /// How many records it has.
+    pub count: u64,
+    /// The leaf hash of the last one, in base64.
+    pub head: String,
 }
 
 /// What was counted as used though nobody saw it.

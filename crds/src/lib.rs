@@ -34,8 +34,9 @@ pub use database::{
 pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout, probe_every};
 pub use grant::{
-    AccessGrant, AccessGrantSpec, AccessGrantStatus, ChargedStatus, GrantPhase, GrantedBy, GrantedTerms,
-    LeaseStatus, ProbeStatus, ProofStatus, ReceiptLine, Revocation, StreamStatus, UsageStatus,
+    AccessGrant, AccessGrantSpec, AccessGrantStatus, ChargedStatus, CountedStreamStatus, GrantPhase,
+    GrantedBy, GrantedTerms, LeaseStatus, ProbeStatus, ProofStatus, ReceiptLine, ReceiptRecordStatus,
+    Revocation, StreamStatus, UsageStatus,
 };
 pub use how::How;
 pub use limits::LimitsSpec;

@@ -2,7 +2,7 @@
 //! that only the part counts which the tree of this size has.
 
 use record::texts::{BadTexts, Texts};
-use tlog::{BadBundle, Bundle, Hash, Tile, TileName, WIDTH};
+use tlog::{BadBundle, BadTile, Bundle, Hash, Tile, TileName, WIDTH};
 
 use crate::source::Source;
 use crate::verify::Unreadable;
@@ -49,7 +49,8 @@ impl<'s, S: Source> Files<'s, S> {
         Ok(None)
     }
 
-    pub(crate) fn bundle(&self, name: TileName) -> Result<Option<Found>, Unreadable<S::Error>> {
+    /// A tile or a bundle.
+    pub(crate) fn file(&self, name: TileName) -> Result<Option<Found>, Unreadable<S::Error>> {
         self.find(name, |name| Some(name.to_string()))
     }
 
@@ -59,16 +60,18 @@ impl<'s, S: Source> Files<'s, S> {
 
     /// The hashes of a tile.
     pub(crate) fn tile(&self, name: TileName) -> Result<Option<Hashes>, Unreadable<S::Error>> {
-        let Some(Found { name, width, bytes }) = self.find(name, |name| Some(name.to_string()))? else {
-            return Ok(None);
-        };
-        let hashes =
-            Tile::parse(name, &bytes).map(|tile| tile.hashes().iter().copied().take(width).collect());
+        let Some(found) = self.file(name)? else { return Ok(None) };
+        let hashes = found.tile().map(|tile| tile.hashes().iter().copied().take(found.width).collect());
         Ok(Some(hashes.map_err(|error| error.to_string())))
     }
 }
 
 impl Found {
+    /// All hashes that the file has: where it has grown, more than the tree of this size.
+    pub(crate) fn tile(&self) -> Result<Tile, BadTile> {
+        Tile::parse(self.name, &self.bytes)
+    }
+
     pub(crate) fn entries(&self) -> Result<Vec<&[u8]>, BadBundle> {
         let bundle = Bundle::parse(self.name, &self.bytes)?;
         Ok(bundle.entries().iter().copied().take(self.width).collect())

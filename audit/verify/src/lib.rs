@@ -7,8 +7,11 @@
 pub mod export;
 mod files;
 mod finding;
+mod follow;
+mod nodes;
 mod notice;
 mod plain;
+mod proof;
 mod read;
 mod records;
 mod report;
@@ -19,8 +22,11 @@ pub mod story;
 mod verify;
 
 pub use finding::{Finding, Wrong};
+pub use follow::{Follower, NotFollowed};
+pub use nodes::Unproved;
 pub use notice::Notice;
 pub use plain::plain;
+pub use proof::prove;
 pub use read::{Piece, Records, Signed};
 pub use report::{Report, Verdict};
 pub use source::Source;

@@ -14,10 +14,7 @@ use crate::files::{Files, Found};
 use crate::finding::{Finding, Wrong};
 use crate::source::Source;
 use crate::story::Told;
-use crate::verify::{MOST_MISSING, Unreadable, entries_before, first_block, trusted, whole};
-
-/// How many entries a whole bundle has.
-const WHOLE: u64 = 256;
+use crate::verify::{MOST_MISSING, Unreadable, block_of, entries_before, first_block, trusted, whole};
 
 /// A log whose checkpoint is signed as a policy asks. Nothing else of it is verified.
 pub struct Signed<'s, S> {
@@ -66,7 +63,14 @@ impl<'s, S: Source> Signed<'s, S> {
     /// All records from this index on. One bundle of them is in memory at a time, with its texts.
     pub fn records(&self, from: u64) -> Records<'_, 's, S> {
         let from = from.max(self.from);
-        Records { log: self, from, block: from / WHOLE, pieces: VecDeque::new(), missing: 0, is_over: false }
+        Records {
+            log: self,
+            from,
+            block: block_of(from),
+            pieces: VecDeque::new(),
+            missing: 0,
+            is_over: false,
+        }
     }
 }
 
@@ -108,7 +112,7 @@ impl<S: Source> Records<'_, '_, S> {
     /// Reads one bundle with the texts beside it.
     fn read(&mut self, name: TileName) -> Result<(), Unreadable<S::Error>> {
         let (start, path) = (entries_before(name.index), name.to_string());
-        let Some(bundle) = self.log.files.bundle(name)? else {
+        let Some(bundle) = self.log.files.file(name)? else {
             self.wrong(whole(Some(start.max(self.from)), Wrong::BundleMissing { path }));
             self.missing = self.missing.saturating_add(1);
             if self.missing >= MOST_MISSING {

@@ -36,11 +36,15 @@ Examples:
   kubectl keyhole audit verify copy --policy keyhole.policy --since checkpoint-of-may
   kubectl keyhole audit verify copy --policy keyhole.policy -o json
   kubectl keyhole audit verify --policy keyhole.policy
+  kubectl keyhole audit verify --proof receipt.proof --policy keyhole.policy
 
 With DIR it reads the folder and these files, and asks nobody: no cluster, no kubeconfig. Without it, it reads the cluster's log, as `audit \
 copy` does, and keeps nothing. Have the policy from whoever answers for the log, and not \
 with the copy: who could alter the one would alter the other. With --since it proves that the log has grown out of an older \
 checkpoint that you kept: nothing was taken away or rewritten since. Keep the file `checkpoint` of every copy.
+
+With --proof it reads one record with its proof, as `kubectl keyhole receipt GRANT --proof FILE` writes it, and no log: who has the public keys \
+needs neither a copy nor a cluster.
 
 It exits with 0 when nothing is wrong, with 1 when there are findings, and with 2 when nothing can be said: a file cannot be read, \
 the checkpoint is not signed as the policy asks, or no record names the grant.")]
@@ -51,6 +55,9 @@ pub struct AuditVerifyArgs {
     /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
+    /// Check the proof of one record in this file (C2SP tlog-proof), in place of a log
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dir", "grant", "since", "texts"])]
+    pub proof: Option<PathBuf>,
     /// Leave out what is about other grants. The whole log is verified all the same
     #[arg(long, value_name = "UID")]
     pub grant: Option<Uid>,

@@ -1,7 +1,10 @@
 //! Arguments of what shows and changes nothing.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
+use super::audit_live::LiveArgs;
 use super::people::Format;
 use crate::cluster::Scope;
 
@@ -37,11 +40,24 @@ pub struct ListArgs {
 Examples:
   kubectl keyhole receipt orders-x7k2p -n shop
   kubectl keyhole receipt orders-x7k2p -n shop -o json
+  kubectl keyhole receipt orders-x7k2p -n shop --proof receipt.proof
+  kubectl keyhole audit verify --proof receipt.proof --policy keyhole.policy
 
-It exits with 0 when the grant has ended and everything is shut, and with 1 while something is open or the grant has not ended.")]
+With --proof it writes the record of the receipt with the proof that the audit log has it (C2SP tlog-proof), which anybody can check with \
+the public keys of the log and its witness, without the log. The receipt is in a checkpoint that the witness has signed some ten \
+seconds after the end. For this you need the verb `audit` in all namespaces (ClusterRole keyhole-records).
+
+It exits with 0 when the grant has ended and everything is shut, with 1 while something is open or the grant has not ended, and with 2 when \
+there is no proof.")]
 pub struct ReceiptArgs {
     /// Name of the AccessGrant, or of its AccessRequest
     pub grant: String,
+    /// Write the proof that the audit log has the receipt into this file
+    #[arg(long, value_name = "FILE")]
+    pub proof: Option<PathBuf>,
+    /// The cluster's log.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// Print it as JSON or YAML
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,

@@ -140,7 +140,8 @@ impl Folder<'_> {
     }
 }
 
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file in one step, and the folders that it is in.
+pub fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();

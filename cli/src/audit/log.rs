@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use access::AuditorTask;
 use audit::{Signed, Source, Unreadable};
-use tlog::{BadPolicy, NotTrusted, Policy};
+use tlog::{BadPolicy, BadProofFile, NotTrusted, Policy};
 
 use super::folder::Folder;
 use super::live::{Live, LiveError, LiveFiles};
@@ -94,6 +94,17 @@ pub enum LogError {
     /// What the folder for a copy holds already, or what the log has.
     #[error("{0}")]
     Copy(String),
+    /// No proof.
+    #[error("{path:?} is no proof")]
+    BadProof {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BadProofFile,
+    },
+    /// What cannot be proved, or is not what should be.
+    #[error("{0}")]
+    Proof(String),
     /// A grant that is in no record.
     #[error("no record of this log names the grant {0}")]
     NoGrant(record::Uid),
@@ -113,9 +124,8 @@ pub enum LogError {
 impl Log {
     /// Reads the policy, and looks for the log.
     pub fn open(place: &Place, named: &Named<'_>) -> Result<Self, LogError> {
-        let Named { dir, policy: path, texts, live } = named;
-        let text = text_of(path)?;
-        let policy = text.parse().map_err(|source| LogError::Policy { path: path.to_path_buf(), source })?;
+        let Named { dir, policy, texts, live } = named;
+        let policy = policy_of(policy)?;
         let (name, files) = match dir {
             Some(dir) => {
                 let read = |source| LogError::Read { path: dir.to_path_buf(), source };
@@ -141,6 +151,11 @@ impl Log {
     }
 }
 
+/// The policy in this file.
+pub fn policy_of(path: &Path) -> Result<Policy, LogError> {
+    text_of(path)?.parse().map_err(|source| LogError::Policy { path: path.to_path_buf(), source })
+}
+
 /// All of a file that is text.
 pub fn text_of(path: &Path) -> Result<String, LogError> {
     fs::read_to_string(path).map_err(|source| LogError::Read { path: path.to_owned(), source })
@@ -159,9 +174,15 @@ impl LogError {
                 "Take the uid from the AccessGrant, or find it by the grant's name: `kubectl keyhole audit show`.",
             ),
             Self::Live(error) => advice_of_live(error),
-            Self::Name { .. } | Self::Read { .. } | Self::Write { .. } | Self::Copy(_) | Self::Output(_) => {
-                None
-            }
+            Self::BadProof { .. } => Some(
+                "A proof is a file of C2SP tlog-proof, as `kubectl keyhole receipt GRANT --proof FILE` writes it: get it again.",
+            ),
+            Self::Name { .. }
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Copy(_)
+            | Self::Proof(_)
+            | Self::Output(_) => None,
         }
     }
 }

@@ -9,14 +9,19 @@ mod live;
 mod log;
 mod policy;
 mod progress;
+mod proof;
 mod search;
 mod show;
 mod show_live;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::args::{AuditCommand, Place};
+use crds::ReceiptRecordStatus;
+
+use self::log::LogError;
+use crate::args::{AuditCommand, LiveArgs, Place};
 use crate::terminal::tell;
 
 /// Something is wrong with what was read.
@@ -36,12 +41,20 @@ pub fn audit(place: &Place, command: AuditCommand) -> ExitCode {
         AuditCommand::Policy(args) => policy::policy(place, &args),
         AuditCommand::Erase(args) => erase::erase(place, &args),
     };
-    done.unwrap_or_else(|error| {
-        let advice = error.advice();
-        tell(&format!("error: {:#}", anyhow::Error::from(error)));
-        advice.into_iter().for_each(tell);
-        ExitCode::from(UNREADABLE)
-    })
+    done.unwrap_or_else(told)
+}
+
+/// Writes the proof of a receipt into a file.
+pub fn prove(place: &Place, live: &LiveArgs, receipt: (&ReceiptRecordStatus, &Path)) -> ExitCode {
+    proof::write(place, live, receipt).map_or_else(told, |()| code(true))
+}
+
+/// Says why nothing can be said, and what to do.
+fn told(error: LogError) -> ExitCode {
+    let advice = error.advice();
+    tell(&format!("error: {:#}", anyhow::Error::from(error)));
+    advice.into_iter().for_each(tell);
+    ExitCode::from(UNREADABLE)
 }
 
 /// The code of what was read, and may have something wrong in it.

@@ -14,7 +14,10 @@ use crate::table::{Colour, Paint, painted};
 
 /// See `AuditCommand::Verify`.
 pub fn verify(place: &Place, args: AuditVerifyArgs) -> Result<ExitCode, LogError> {
-    let AuditVerifyArgs { dir, policy, grant, since, texts, live, output } = args;
+    let AuditVerifyArgs { dir, policy, proof, grant, since, texts, live, output } = args;
+    if let Some(proof) = proof {
+        return super::proof::verify(&proof, &policy, output);
+    }
     let texts = Texts::opened_if(texts);
     let log = Log::open(place, &Named { dir: dir.as_deref(), policy: &policy, texts, live: &live })?;
     let since = since.as_deref().map(text_of).transpose()?;

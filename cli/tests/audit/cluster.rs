@@ -1,6 +1,7 @@
 //! A cluster as far as the audit commands see one: an API server that answers signing requests as the operator would, and a real log with
 //! records in it.
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
@@ -41,8 +42,11 @@ pub struct Cluster {
     pub api: FakeApi,
     pub around: tempfile::TempDir,
     authority: Arc<Authority>,
-    anchor: Arc<Mutex<Option<Value>>>,
+    objects: Objects,
 }
+
+/// What the API server has beside signing requests, by its path.
+type Objects = Arc<Mutex<HashMap<String, Value>>>;
 
 impl Cluster {
     /// With a log that has records.
@@ -60,9 +64,9 @@ impl Cluster {
     fn of(name: impl Fn(&Authority) -> String) -> Self {
         let authority = Arc::new(Authority::new("internal"));
         let log = AuditLog::start_as(&authority, &name(&authority));
-        let anchor = Arc::default();
-        let api = FakeApi::start(operator(Arc::clone(&authority), Arc::clone(&anchor)));
-        Self { log, api, around: tempfile::tempdir().unwrap(), authority, anchor }
+        let objects = Objects::default();
+        let api = FakeApi::start(operator(Arc::clone(&authority), Arc::clone(&objects)));
+        Self { log, api, around: tempfile::tempdir().unwrap(), authority, objects }
     }
 
     /// The operator signs this checkpoint as the log's witness, and keeps it beside the policy.
@@ -74,7 +78,12 @@ impl Cluster {
         let policy = format!("{log_keys}witness operator {}\nquorum operator\n", witness.verifier());
         let data = json!({"checkpoint": note.to_string(), "policy": policy, "history": "", "log.vkeys": ""});
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keyhole-log-anchor"}, "data": data});
-        *self.anchor.lock().unwrap() = Some(map);
+        self.has(ANCHOR, map);
+    }
+
+    /// The API server has this object.
+    pub fn has(&self, path: &str, object: Value) {
+        self.objects.lock().unwrap().insert(path.to_owned(), object);
     }
 
     /// The log's newest checkpoint.
@@ -201,13 +210,12 @@ fn named(asked: &Asked) -> (String, String) {
 /// Signs what is asked for, but one.
 fn operator(
     authority: Arc<Authority>,
-    anchor: Arc<Mutex<Option<Value>>>,
+    objects: Objects,
 ) -> impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static {
     let made: Mutex<Vec<Value>> = Mutex::default();
     move |asked, _| {
-        if asked.path.starts_with(ANCHOR) {
-            let anchor = anchor.lock().unwrap().clone();
-            return anchor.map_or_else(|| refusal(404, "not found"), |map| Answer::Json(200, map));
+        if let Some(object) = objects.lock().unwrap().get(&asked.path) {
+            return Answer::Json(200, object.clone());
         }
         let mut made = made.lock().unwrap();
         if asked.method == "POST" && asked.path.starts_with(REQUESTS) {

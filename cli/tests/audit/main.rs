@@ -12,6 +12,10 @@ mod export;
 mod fake;
 mod help;
 mod live;
+#[allow(dead_code, reason = "its other tests need the rest")]
+#[path = "../api_server/objects.rs"]
+mod objects;
 mod page;
+mod proof;
 mod show;
 mod verify;

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use record::What;
+use audit::samples::{Entry, Writers, grant, lay_out};
+use record::{Record, What};
 
-use crate::copy::Copy;
+use crate::copy::{Copy, PLAN, SECONDS};
 
 fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit.md")
@@ -26,6 +27,7 @@ fn is_fresh(made: impl Fn(&str) -> String) {
 /// The blocks of a terminal with what each command prints now, in one folder after each other.
 fn told(text: &str) -> String {
     let copy = Copy::new();
+    fs::write(copy.path("receipt.proof"), proof()).unwrap();
     let mut parts: Vec<String> = text.split("```").map(str::to_owned).collect();
     let mut seen = 0;
     for block in parts.iter_mut().skip(1).step_by(2) {
@@ -43,6 +45,17 @@ fn told(text: &str) -> String {
     }
     assert!(seen > 4, "docs/audit.md shows {seen} commands only");
     parts.join("```")
+}
+
+/// The proof of a receipt, as `receipt --proof` writes it.
+fn proof() -> String {
+    let entries = Writers::all(PLAN);
+    let of = |entry: &Entry| Record::decode(&entry.leaf).unwrap();
+    let is_it = |record: &Record| matches!(record.what, What::Receipt(_)) && record.grant == Some(grant(1));
+    let index = entries.iter().position(|entry| is_it(&of(entry))).unwrap();
+    let files = lay_out(&entries, SECONDS);
+    let note = String::from_utf8(files.0["checkpoint"].clone()).unwrap();
+    audit::prove(&files, &note, u64::try_from(index).unwrap()).unwrap().to_string()
 }
 
 const HEAD: &str = "| writer | kind | meaning |\n|---|---|---|\n";

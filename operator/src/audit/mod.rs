@@ -5,6 +5,7 @@
 pub mod anchor;
 pub mod facts;
 pub mod orphans;
+pub mod receipt;
 pub mod streams;
 pub mod witness;
 

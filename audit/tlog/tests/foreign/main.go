@@ -29,13 +29,16 @@ import (
 )
 
 const usage = `reader FOLDER LOG_KEY WITNESS_KEY
+reader proof FILE LOG_KEY WITNESS_KEY
 
 FOLDER has:
   log/        the log as tlog-tiles has it: checkpoint and tile/
   older/N     checkpoints of the same log, when it had N entries
   requests/N  what a witness is asked that has seen older/N (tlog-witness, add-checkpoint): the proof that log/checkpoint grew from it
   proofs/N    proofs that entry N is in the log (tlog-proof)
-  policy      whom to trust (tlog-policy)`
+  policy      whom to trust (tlog-policy)
+
+FILE is a proof (tlog-proof) that has the entry itself in its line "extra". It prints that entry.`
 
 // Of larger logs, entries are taken here and there.
 const allEntries = 1024
@@ -53,6 +56,15 @@ type verified struct {
 }
 
 func main() {
+	if len(os.Args) == 5 && os.Args[1] == "proof" {
+		entry, err := readProof(os.Args[2], os.Args[3], os.Args[4])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(string(entry))
+		return
+	}
 	if len(os.Args) != 4 {
 		fmt.Fprintln(os.Stderr, usage)
 		os.Exit(2)
@@ -82,7 +94,8 @@ type reader struct {
 	root         []byte
 }
 
-func read(ctx context.Context, folder, logKey, witnessKey string) (*verified, error) {
+// newReader is a reader of a log with these keys, which has read nothing yet.
+func newReader(folder, logKey, witnessKey string) (*reader, error) {
 	logVerifier, err := note.NewVerifier(logKey)
 	if err != nil {
 		return nil, fmt.Errorf("the log's key is none: %w", err)
@@ -91,8 +104,32 @@ func read(ctx context.Context, folder, logKey, witnessKey string) (*verified, er
 	if err != nil {
 		return nil, fmt.Errorf("the witness's key is none: %w", err)
 	}
-	r := &reader{folder: folder, log: logVerifier, witness: witness, files: newFiles(filepath.Join(folder, "log"))}
-	found := &verified{Origin: logVerifier.Name()}
+	return &reader{folder: folder, log: logVerifier, witness: witness, files: newFiles(filepath.Join(folder, "log"))}, nil
+}
+
+// readProof is the entry that a proof holds, which it proves to be in the log.
+func readProof(path, logKey, witnessKey string) ([]byte, error) {
+	r, err := newReader("", logKey, witnessKey)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var file f_proof.TLogProof
+	if err := file.Unmarshal(raw); err != nil {
+		return nil, err
+	}
+	return file.ExtraData, r.proves(&file, rfc6962.DefaultHasher.HashLeaf(file.ExtraData))
+}
+
+func read(ctx context.Context, folder, logKey, witnessKey string) (*verified, error) {
+	r, err := newReader(folder, logKey, witnessKey)
+	if err != nil {
+		return nil, err
+	}
+	found := &verified{Origin: r.log.Name()}
 	for _, step := range []func(context.Context, *verified) error{r.newest, r.policy, r.everyFile, r.entries, r.older, r.proofs} {
 		if err := step(ctx, found); err != nil {
 			return nil, err
@@ -300,11 +337,16 @@ func (r *reader) proved(ctx context.Context, name string) error {
 	if strconv.FormatUint(file.Index, 10) != name {
 		return fmt.Errorf("it is of entry %d", file.Index)
 	}
-	checkpoint, _, err := r.verify(file.Checkpoint)
+	leaf, err := r.leaf(ctx, file.Index)
 	if err != nil {
 		return err
 	}
-	leaf, err := r.leaf(ctx, file.Index)
+	return r.proves(&file, leaf)
+}
+
+// proves verifies that a proof leads from this leaf to the root of a checkpoint that log and witness signed.
+func (r *reader) proves(file *f_proof.TLogProof, leaf []byte) error {
+	checkpoint, _, err := r.verify(file.Checkpoint)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ use crate::notice::Notice;
 use crate::records::{Opened, Records};
 use crate::report::{Found, Report};
 use crate::source::Source;
+pub(crate) use tree::range;
+
 use tree::Tree;
 
 /// After how many missing bundles in a row nothing more is asked for: a log may say that it has as many entries as there are numbers.
@@ -121,9 +123,17 @@ pub(crate) fn whole(index: Option<u64>, wrong: Wrong) -> Finding {
     Finding { index, grant: None, stream: None::<StreamName>, wrong }
 }
 
+/// How many entries a whole bundle has.
+const WHOLE: u64 = 256;
+
+/// The bundle that an entry is in.
+pub(crate) fn block_of(index: u64) -> u64 {
+    index / WHOLE
+}
+
 /// How many entries come before a bundle.
 pub(crate) fn entries_before(block: u64) -> u64 {
-    block.saturating_mul(u64::from(WIDTH))
+    block.saturating_mul(WHOLE)
 }
 
 pub(crate) fn trusted<S: Source>(
@@ -161,7 +171,7 @@ fn grew(older: &Checkpoint, now: &Checkpoint, found: &mut Found<'_>) -> bool {
 pub(crate) fn first_block<S: Source>(files: &Files<'_, S>, size: u64) -> Result<u64, Unreadable<S::Error>> {
     let Some(mut there) = size.div_ceil(u64::from(WIDTH)).checked_sub(1) else { return Ok(0) };
     let is_there = |block| match TileName::in_tree(Holds::Entries, block, size) {
-        Some(name) => Ok(files.bundle(name)?.is_some()),
+        Some(name) => Ok(files.file(name)?.is_some()),
         None => Ok(false),
     };
     if is_there(0)? || !is_there(there)? {
@@ -187,7 +197,7 @@ fn read<S: Source>(
     found: &mut Found<'_>,
 ) -> Result<bool, Unreadable<S::Error>> {
     let (start, path) = (entries_before(name.index), name.to_string());
-    let bundle = files.bundle(name)?;
+    let bundle = files.file(name)?;
     let entries = match bundle.as_ref().map(crate::files::Found::entries) {
         None => Err(Wrong::BundleMissing { path }),
         Some(Err(error)) => Err(Wrong::BundleDamaged { path, why: error.to_string() }),

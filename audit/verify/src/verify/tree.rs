@@ -238,7 +238,7 @@ impl<'f, 's, S: Source> Tree<'f, 's, S> {
 }
 
 /// The tree of these leaves alone.
-fn range(leaves: &[Hash]) -> Range {
+pub(crate) fn range(leaves: &[Hash]) -> Range {
     let mut range = Range::default();
     for leaf in leaves {
         // A bundle has 256 at most: there is always room.

@@ -8,7 +8,7 @@ use crate::good::{SECONDS, good, report};
 use crate::liar::{chain, read};
 
 /// The good log with a `prune` record at its end, and without what is before 768.
-fn pruned(minimum: u32) -> Files {
+pub fn pruned(minimum: u32) -> Files {
     let mut pairs: Vec<_> = good().iter().map(|entry| (read(entry), entry.text.clone())).collect();
     let last = pairs.iter().rev().find(|(record, _)| record.stream.writer() == record::Writer::Log);
     let mut record = last.unwrap().0.clone();

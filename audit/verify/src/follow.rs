@@ -1,0 +1,153 @@
+//! Follows a log that grows. What is handed out was proved before: each checkpoint is signed as a policy asks and has grown out of the one
+//! before, and each entry is in the tree of the checkpoint that it is read under.
+
+use record::{BadRecord, Record};
+use tlog::{Checkpoint, Hash, Holds, Policy, TileName, Trusted, consistency, verify_consistency};
+
+use crate::files::Files;
+use crate::nodes::{Nodes, Unproved, of_no_proof};
+use crate::source::Source;
+use crate::story::Told;
+use crate::verify::{Unreadable, block_of, entries_before, first_block};
+
+/// Why it goes no further. What was handed out stays handed out, and the place stays: what can be read again goes on where it was.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFollowed<E> {
+    /// A file could not be read, or the checkpoint is not to be trusted.
+    #[error(transparent)]
+    Unreadable(Unreadable<E>),
+    /// The files do not lead to the checkpoint's root.
+    #[error(transparent)]
+    Unproved(Unproved<E>),
+    /// It is another log.
+    #[error("the log is {now}, and was {before}")]
+    Other {
+        /// Its origin.
+        now: String,
+        /// The one before.
+        before: String,
+    },
+    /// It has less than before.
+    #[error("the log has {now} entries, and had {before}: it has lost some")]
+    Shrunk {
+        /// How many it has.
+        now: u64,
+        /// How many it had.
+        before: u64,
+    },
+    /// It has something else than before.
+    #[error(
+        "the log of {now} entries has not grown out of that of {before}: it was rewritten, or there are two of it"
+    )]
+    Rewritten {
+        /// How many it has.
+        now: u64,
+        /// How many it had.
+        before: u64,
+    },
+    /// An entry of the tree that this release can't read.
+    #[error("entry {index} is no record that this release knows")]
+    NoRecord {
+        /// Which entry.
+        index: u64,
+        /// Why.
+        source: BadRecord,
+    },
+}
+
+/// A log, and how far it was followed.
+pub struct Follower<'s, S> {
+    files: Files<'s, S>,
+    policy: Policy,
+    seen: Option<Checkpoint>,
+    /// Of the checkpoint's tree.
+    nodes: Nodes,
+    next: u64,
+}
+
+type Followed<T, S> = Result<T, NotFollowed<<S as Source>::Error>>;
+
+impl<'s, S: Source> Follower<'s, S> {
+    /// From this index on, or from the first entry that a pruned log still has.
+    pub fn of(source: &'s S, policy: Policy, from: u64) -> Self {
+        Self { files: Files::of(source), policy, seen: None, nodes: Nodes::of(0), next: from }
+    }
+
+    /// The index of the next record.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The checkpoint that was seen last.
+    pub fn seen(&self) -> Option<&Checkpoint> {
+        self.seen.as_ref()
+    }
+
+    /// Goes by this checkpoint from now on, a signed note.
+    ///
+    /// # Errors
+    /// Nobody who is trusted signed it, or it has not grown out of the one before: that one stays.
+    pub fn sees(&mut self, note: &str) -> Followed<(), S> {
+        let trusted = self.policy.check(note);
+        let Trusted { checkpoint: now, .. } =
+            trusted.map_err(|error| NotFollowed::Unreadable(Unreadable::NotTrusted(error)))?;
+        let mut nodes = Nodes::of(now.size);
+        match &self.seen {
+            Some(before) => self.has_grown(before, &now, &mut nodes)?,
+            None => {
+                let first = first_block(&self.files, now.size).map_err(NotFollowed::Unreadable)?;
+                self.next = self.next.max(entries_before(first));
+            }
+        }
+        (self.seen, self.nodes) = (Some(now), nodes);
+        Ok(())
+    }
+
+    fn has_grown(&self, before: &Checkpoint, now: &Checkpoint, nodes: &mut Nodes) -> Followed<(), S> {
+        if before.origin != now.origin {
+            let (now, before) = (now.origin.to_string(), before.origin.to_string());
+            return Err(NotFollowed::Other { now, before });
+        }
+        if before.size > now.size {
+            return Err(NotFollowed::Shrunk { now: now.size, before: before.size });
+        }
+        let proof = consistency(before.size, now.size, |place| nodes.node(&self.files, place));
+        let proof = proof.map_err(|error| NotFollowed::Unproved(of_no_proof(error)))?;
+        verify_consistency((before.size, before.root), (now.size, now.root), &proof)
+            .map_err(|_| NotFollowed::Rewritten { now: now.size, before: before.size })
+    }
+
+    /// The next records, of one bundle at the most; none, where all of the checkpoint is read.
+    ///
+    /// # Errors
+    /// They can't be read or proved. The same are asked for again the next time.
+    pub fn records(&mut self) -> Followed<Vec<Told>, S> {
+        let Some(checkpoint) = self.seen.as_ref().filter(|seen| self.next < seen.size) else {
+            return Ok(Vec::new());
+        };
+        let block = block_of(self.next);
+        let Some(name) = TileName::in_tree(Holds::Entries, block, checkpoint.size) else {
+            return Ok(Vec::new());
+        };
+        let found = self.files.file(name).map_err(NotFollowed::Unreadable)?;
+        let found = found.ok_or_else(|| NotFollowed::Unproved(Unproved::Missing(name.to_string())))?;
+        let entries = found.entries().map_err(|error| {
+            NotFollowed::Unproved(Unproved::Damaged { path: name.to_string(), why: error.to_string() })
+        })?;
+        let leaves: Vec<Hash> = entries.iter().map(|entry| Hash::of_leaf(entry)).collect();
+        let proved = self.nodes.proves(&self.files, block, &leaves, checkpoint);
+        proved.map_err(NotFollowed::Unproved)?;
+        let mut told = Vec::new();
+        for (index, entry) in (entries_before(block)..).zip(entries).filter(|(index, _)| *index >= self.next)
+        {
+            match Record::decode(entry) {
+                Ok(record) => told.push(Told { index, record, payload: None }),
+                // What is before it goes out first.
+                Err(_) if !told.is_empty() => break,
+                Err(source) => return Err(NotFollowed::NoRecord { index, source }),
+            }
+        }
+        self.next = told.last().map_or(self.next, |last| last.index.saturating_add(1));
+        Ok(told)
+    }
+}

@@ -1,0 +1,162 @@
+//! `receipt --proof`: a receipt leaves the cluster with the proof that the log has it, and `audit verify --proof` and a program of others
+//! check it with public keys alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use audit::samples::grant;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::copy::{Copy, Run};
+use crate::objects::{self, SHOP};
+
+/// A cluster whose log has a witness, the policy beside it, and where the log has a receipt: its entry, and its leaf hash.
+struct Receipt {
+    cluster: Cluster,
+    index: u64,
+    leaf: String,
+}
+
+impl Receipt {
+    fn new() -> Self {
+        let cluster = Cluster::new();
+        let keys = cluster.keyhole("audit policy").out;
+        cluster.witnesses(&cluster.checkpoint(), keys.strip_suffix("quorum none\n").unwrap());
+        fs::write(cluster.around.path().join("keyhole.policy"), cluster.keyhole("audit policy").out).unwrap();
+        let found =
+            cluster.keyhole(&format!("audit search -n shop --kind receipt --grant {} -o json", grant(0)));
+        let index = found.json()["records"][0]["index"].as_u64().unwrap();
+        let line = cluster.keyhole(&format!("audit export --policy keyhole.policy --from {index}")).out;
+        let (_, record) = line.lines().next().unwrap().split_once("\"record\":").unwrap();
+        let leaf = tlog::Hash::of_leaf(record.strip_suffix('}').unwrap().as_bytes()).to_string();
+        Self { cluster, index, leaf }
+    }
+
+    /// The grant's status says that its receipt stands here.
+    fn stands(&self, place: Value) {
+        let mut object = objects::grant("shop", "look-0", "requester", "orders");
+        object["status"] =
+            json!({"phase": "Ended", "endReason": "Revoked", "settled": true, "receiptRecord": place});
+        self.cluster.has(&format!("{SHOP}/accessgrants/look-0"), object);
+    }
+
+    fn place(&self) -> Value {
+        let origin = self.cluster.checkpoint().lines().next().unwrap().to_owned();
+        json!({"origin": origin, "index": self.index, "leaf": self.leaf})
+    }
+
+    /// A place that is another one in this part.
+    fn but(&self, part: &str, value: Value) -> Value {
+        let mut place = self.place();
+        place[part] = value;
+        place
+    }
+
+    fn proof(&self) -> PathBuf {
+        self.cluster.around.path().join("receipt.proof")
+    }
+
+    fn asks(&self) -> Run {
+        self.cluster.keyhole("receipt look-0 --proof receipt.proof")
+    }
+
+    /// Checks this text as a proof, where there is no cluster.
+    fn checks(&self, text: &str) -> Run {
+        let copy = Copy { around: tempfile::tempdir().unwrap() };
+        fs::write(copy.path("receipt.proof"), text).unwrap();
+        fs::copy(self.cluster.around.path().join("keyhole.policy"), copy.path("keyhole.policy")).unwrap();
+        copy.keyhole("audit verify --proof receipt.proof --policy keyhole.policy")
+    }
+}
+
+#[test]
+fn a_receipt_is_proved_without_the_log_to_us_and_to_a_program_of_others() {
+    let receipt = Receipt::new();
+    receipt.stands(receipt.place());
+    let run = receipt.asks();
+    assert!(run.code == 0 && run.err.contains(&format!("entry {} of ", receipt.index)), "{run:?}");
+    let text = fs::read_to_string(receipt.proof()).unwrap();
+    let run = receipt.checks(&text);
+    assert_eq!((run.code, run.err.as_str()), (0, ""), "{run:?}");
+    for part in
+        [receipt.leaf.as_str(), "shop/look-0", "record     receipt of operator/", "- stream ", "proved: "]
+    {
+        assert!(run.out.contains(part), "{part}: {}", run.out);
+    }
+    let policy = fs::read_to_string(receipt.cluster.around.path().join("keyhole.policy")).unwrap();
+    let (log, witness) = (key(&policy, "log "), key(&policy, "witness operator "));
+    let read = Command::new(reader())
+        .args(["proof".as_ref(), receipt.proof().as_os_str()])
+        .args([&log, &witness])
+        .output();
+    let read = read.unwrap();
+    let said = String::from_utf8_lossy(&read.stdout);
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    assert!(said.contains("\"kind\":\"receipt\"") && said.contains(grant(0).as_str()), "{said}");
+}
+
+#[test]
+fn a_proof_that_was_altered_proves_nothing_and_one_of_another_log_says_nothing() {
+    let receipt = Receipt::new();
+    receipt.stands(receipt.place());
+    assert_eq!(receipt.asks().code, 0);
+    let text = fs::read_to_string(receipt.proof()).unwrap();
+    let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    let other_index = text.replacen(&line("index "), &format!("index {}", receipt.index - 1), 1);
+    let extra = line("extra ");
+    let other_record = text.replacen(&extra, &extra.replacen("eyJ", "eyI", 1), 1);
+    assert_ne!(other_record, text);
+    for altered in [other_index, other_record] {
+        let run = receipt.checks(&altered);
+        assert!(run.code == 1 && run.out.starts_with("NOT PROVED: "), "{run:?}");
+    }
+    let unsigned: String = text
+        .lines()
+        .filter(|line| !line.starts_with("— keyhole.internal/witness"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let bare = text.replacen(&format!("{extra}\n"), "", 1);
+    for (altered, why) in
+        [(unsigned, "too few witnesses"), (bare, "does not hold the record"), ("x".to_owned(), "is no proof")]
+    {
+        let run = receipt.checks(&altered);
+        assert!(run.code == 2 && run.out.is_empty() && run.err.contains(why), "{why}: {run:?}");
+    }
+    let run =
+        receipt.cluster.keyhole("audit verify --proof receipt.proof --policy keyhole.policy -o json").json();
+    assert_eq!((run["index"].as_u64(), &run["record"]["kind"]), (Some(receipt.index), &"receipt".into()));
+}
+
+#[test]
+fn there_is_no_proof_of_what_the_grant_does_not_name_or_nobody_has_signed_yet() {
+    let receipt = Receipt::new();
+    let refused = |place: Value, why: &str| {
+        receipt.stands(place);
+        let run = receipt.asks();
+        assert!(run.code == 2 && run.err.contains(why), "{why}: {run:?}");
+        assert!(!receipt.proof().exists(), "{why}");
+    };
+    refused(Value::Null, "the grant does not say where its receipt is");
+    refused(receipt.but("index", 1_000_000.into()), "signs the next one within ten seconds");
+    refused(receipt.but("index", (receipt.index - 1).into()), "is not the receipt that the grant names");
+    refused(receipt.but("origin", "keyhole.internal/log/ffff".into()), "prove it from a copy of that one");
+    let mut live = objects::grant("shop", "look-0", "requester", "orders");
+    live["status"] = json!({"phase": "Ready"});
+    receipt.cluster.has(&format!("{SHOP}/accessgrants/look-0"), live);
+    let run = receipt.asks();
+    assert!(run.code == 2 && run.err.contains("the grant has not ended"), "{run:?}");
+}
+
+/// The key in the line of the policy that begins so.
+fn key(policy: &str, start: &str) -> String {
+    policy.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned()
+}
+
+/// The program in Go that reads logs with the libraries of others.
+fn reader() -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../audit/tlog/tests/foreign/build.sh");
+    let output = Command::new(&script).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{} failed", script.display());
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
