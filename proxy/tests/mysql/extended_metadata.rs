@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use access::{ColumnAccess, ColumnRule};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use wire::mysql::command::{encode_init_db, encode_prepare, encode_query, encode_reset_connection};
 use wire::mysql::connect::capabilities::Capabilities;
-use wire::mysql::connect::greeting::Greeting;
 use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::column::Column;
 use wire::mysql::response::extended_metadata::ExtendedMetadata;
@@ -18,7 +16,6 @@ use crate::support::databases::{DatabaseServer, both, mariadb};
 use crate::support::hostile::{Script, proxy_before_capable_script};
 use crate::support::proxy::{Proxy, grant_on, wide};
 use crate::support::raw::{self, CAPABILITIES, Raw, RawTls, UTF8MB4, error};
-use keyhole_proxy::engines::mysql::packets::read_packet;
 use servers::mysql::Kind;
 
 /// Of a client that asks for it.
@@ -80,13 +77,6 @@ fn said_of<'a>(definitions: &'a [Vec<u8>], name: &str) -> ExtendedMetadata<'a> {
         |packet: &'a Vec<u8>| (0..=packet.len()).find_map(|len| Column::decode(&packet[..len], ASKS).ok());
     let mut columns = definitions.iter().map(|packet| column(packet).unwrap());
     columns.find(|column| column.name == name.as_bytes()).unwrap().extended
-}
-
-/// What the proxy greets with.
-async fn greeted(proxy: &Proxy) -> Capabilities {
-    let mut tcp = TcpStream::connect(("127.0.0.1", proxy.native)).await.unwrap();
-    let greeting = read_packet(&mut tcp, &mut Sequence::default(), 1024).await.unwrap();
-    Greeting::decode(&greeting).unwrap().capabilities
 }
 
 #[tokio::test]
@@ -159,7 +149,7 @@ async fn json_and_points_are_called_so_in_every_kind_of_definition() {
 async fn only_a_mariadb_is_greeted_for_as_one_and_with_nothing_else_that_is_extended() {
     for server in both() {
         let proxy = Proxy::of(grant_on(server, wide())).await;
-        let greeted = greeted(&proxy).await;
+        let greeted = raw::greeted(&proxy).await;
         let extended = greeted.intersection(Capabilities::from_bits(EXTENDED));
         let expected = match server.kind {
             Kind::MariaDb => Capabilities::EXTENDED_METADATA,

@@ -8,6 +8,7 @@ use keyhole_proxy::audit::{Acknowledgements, Journal, Keeper, NotRecorded, Numbe
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use wire::mysql::command;
+use wire::mysql::connect::capabilities::Capabilities;
 
 use crate::support::databases::{DatabaseServer, both};
 use crate::support::proxy::{Proxy, grant_on, wide};
@@ -116,7 +117,8 @@ async fn no_byte_of_an_answer_comes_before_its_record_is_kept() {
         for text in ["SELECT 471", "SELEC", "DELETE FROM shop.orders", "KILL 1", "SET NAMES utf8mb4"] {
             books.holds();
             session.sends(&command::encode_query(text.as_bytes())).await.unwrap();
-            books.has(&format!("COM_QUERY of None: {text}")).await;
+            let on_record = if text == "SELEC" { "?" } else { text };
+            books.has(&format!("COM_QUERY of None: {on_record}")).await;
             assert!(timeout(SHORT, session.reads()).await.is_err(), "{text}");
             books.lets_go();
             session.reads_answer().await;
@@ -124,16 +126,64 @@ async fn no_byte_of_an_answer_comes_before_its_record_is_kept() {
     }
 }
 
+/// gbk_chinese_ci.
+const GBK: u8 = 28;
+
 #[tokio::test]
-async fn a_refused_text_that_may_hold_a_password_is_on_record_without_its_values() {
+async fn no_password_of_a_refused_text_is_on_record() {
     for server in both() {
         let books = Books::default();
         let proxy = books.before(server).await;
         let mut session = raw::session(&proxy).await;
-        let text = "ALTER USER u@'h' IDENTIFIED BY 'hunter2'";
-        error(&session.asks(&command::encode_query(text.as_bytes())).await.unwrap());
-        let (_, line) = books.has("COM_QUERY of None: ALTER").await;
-        assert!(line.starts_with("COM_QUERY of None: ALTER USER u @? IDENTIFIED BY ? with"), "{line}");
+        for (text, words) in [
+            ("ALTER USER u@'h' IDENTIFIED BY 'hunter2'", "ALTER USER ?"),
+            ("ALTER USER u IDENTFIED BY hunter2", "ALTER USER ?"),
+            ("SET PASWORD = \u{201c}hunter2\u{201d}", "SET ?"),
+            ("SELEC hunter2", "?"),
+        ] {
+            error(&session.asks(&command::encode_query(text.as_bytes())).await.unwrap());
+            let on_record = format!("COM_QUERY of None: {words} with 0 values in shape");
+            assert_eq!(books.has("COM_QUERY").await.1, on_record, "{text}");
+            error(&session.asks(&command::encode_prepare(text.as_bytes())).await.unwrap());
+            let on_record = format!("COM_STMT_PREPARE of None: {words} with 0 values in shape");
+            assert_eq!(books.has("COM_STMT_PREPARE").await.1, on_record, "{text}");
+        }
+        error(&session.asks(&command::encode_query(b"DROP TABLE shop.orders")).await.unwrap());
+        assert_eq!(books.has("COM_QUERY").await.1, "COM_QUERY of None: DROP TABLE shop.orders with 0 values");
+    }
+}
+
+/// To such a client the last byte of the letter in quotes is none of a backslash: its string ends, and what follows is a statement.
+#[tokio::test]
+async fn a_client_whose_strings_may_end_elsewhere_has_no_refused_text_on_record() {
+    let text = b"INSERT INTO t VALUES ('\xe3\x81\x82\x5c'); ALTER USR u IDENTFIED BY hunter2 -- ')";
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::secured(&proxy, Some(&proxy.session_certificate())).await;
+        session.collation = GBK;
+        session.responds(b"anybody", b"", b"mysql_native_password").await;
+        assert_eq!(session.reads().await.unwrap()[0], 0, "OK");
+        error(&session.asks(&command::encode_query(text)).await.unwrap());
+        assert_eq!(books.has("COM_QUERY").await.1, "COM_QUERY of None: INSERT INTO ? with 0 values in shape");
+    }
+}
+
+/// They would be the client's, beside the text; whoever sends them unasked sends a text that begins with them.
+#[tokio::test]
+async fn attributes_of_queries_are_not_offered_and_never_pass() {
+    const ATTRIBUTES: Capabilities = Capabilities::QUERY_ATTRIBUTES;
+    // One parameter, one set of them, none is NULL, types follow: a string `traceparent` with the value `hunter2`.
+    const ONE: &[u8] = b"\x03\x01\x01\0\x01\xfe\0\x0btraceparent\x07hunter2SELECT 471";
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        assert!(!raw::greeted(&proxy).await.contains(ATTRIBUTES));
+        let mut session = raw::session_with(&proxy, raw::CAPABILITIES.union(ATTRIBUTES)).await;
+        let (code, _) = error(&session.asks(ONE).await.unwrap());
+        assert_eq!(code, 1064);
+        assert_eq!(books.has("COM_QUERY").await.1, "COM_QUERY of None: ? with 0 values in shape");
+        assert!(session.answers("SELECT 471").await.iter().any(|row| row == b"\x03471"));
     }
 }
 

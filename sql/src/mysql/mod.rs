@@ -14,7 +14,7 @@
 //! | rules on columns | [`columns`] |
 //! | when two names mean the same | [`names`] |
 //! | what of a session decides how its texts are read | [`session`] |
-//! | a text for the record, without its values | [`shape`] |
+//! | a text for the record, without its values; a refused one | [`shape`], [`refused`] |
 //! | kinds of statements, their effects, answers without the database | [`verdict`] |
 
 mod accounting;
@@ -24,6 +24,7 @@ mod judge;
 mod names;
 mod parse;
 mod query;
+mod refused;
 mod server;
 mod session;
 mod shape;
@@ -39,7 +40,8 @@ pub use columns::{Catalogue, Column, Relation, ResultColumn, Trace};
 pub use gate::Gate;
 pub use judge::functions::component_functions;
 pub use judge::secrets::SECRET_VARIABLES;
+pub use refused::of_refused;
 pub use server::{Flavour, Server, UnknownServer, Version};
 pub use session::{Session, SqlMode, UnreadMode};
-pub use shape::{may_hold_password, shape};
+pub use shape::shape;
 pub use verdict::{LocalAnswer, Permit, SessionEffect, StatementKind, Verdict};

@@ -1,28 +1,16 @@
-//! The shape of a text: what it says, with `?` in the place of each value. For the record of a text that may hold a password; the gate
-//! never looks at it.
+//! The shape of a text: what it says, with `?` in the place of each value. For the record of a database whose values nobody else may see;
+//! the gate never looks at it.
 
 use super::server::Server;
 use super::session::SqlMode;
 use super::text::lexer::{self, Kind};
 use super::text::not_utf8::Stray;
 
-/// What stands in every statement of both servers that a password is written in: `IDENTIFIED BY`, `SET PASSWORD`, `MASTER_PASSWORD`,
-/// `SOURCE_PASSWORD`, `OPTIONS (PASSWORD ..)` of a server, the `CONNECTION` of a federated table, and variables that hold secrets.
-/// (MySQL manual, "Account Management Statements", "CREATE SERVER", "CHANGE REPLICATION SOURCE TO"; MariaDB, the same names.)
-const TELLING: [&[u8]; 5] = [b"identified", b"password", b"connection", b"secret", b"_auth"];
-
 /// The longest text of which a shape is made, in bytes.
 const LONGEST: usize = 64 * 1024;
 
 /// The shape of a text that has none.
 const NOTHING: &[u8] = b"?";
-
-/// Whether a password may be written in this text. Rather too often than once too seldom.
-#[must_use]
-pub fn may_hold_password(text: &[u8]) -> bool {
-    let lower = text.to_ascii_lowercase();
-    TELLING.iter().any(|word| lower.windows(word.len()).any(|part| part == *word))
-}
 
 /// The text without its values and comments; `?` alone where it is too long, or not read as a text of this server, or where the
 /// session's mode is not known.
@@ -87,20 +75,5 @@ mod tests {
     fn of_a_text_that_cannot_be_read_nothing_is_left() {
         assert_eq!(shaped("IDENTIFIED BY 'hunter2", SqlMode::default()), "?");
         assert_eq!(shaped(&format!("IDENTIFIED BY '{}'", "x".repeat(LONGEST)), SqlMode::default()), "?");
-    }
-
-    #[test]
-    fn whatever_may_hold_a_password_is_known() {
-        for text in [
-            "alter user a Identified by 'x'",
-            "SET PASSWORD FOR a = 'x'",
-            "CHANGE REPLICATION SOURCE TO SOURCE_PASSWORD='x'",
-            "CREATE TABLE t (a INT) ENGINE=FEDERATED CONNECTION='mysql://u:x@h/d/t'",
-            "START SLAVE USER='u' PASSWORD='x'",
-            "SET GLOBAL wsrep_sst_auth='u:x'",
-        ] {
-            assert!(may_hold_password(text.as_bytes()), "{text}");
-        }
-        assert!(!may_hold_password(b"DELETE FROM orders WHERE id = 1"));
     }
 }

@@ -17,5 +17,6 @@ mod facts;
 mod findings;
 mod lines;
 mod modes;
+mod passwords;
 mod real;
 mod several;

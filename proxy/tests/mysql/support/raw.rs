@@ -82,6 +82,13 @@ pub fn server_name() -> ServerName<'static> {
     ServerName::try_from("grant.proxy.keyhole.internal").unwrap()
 }
 
+/// What the proxy greets with.
+pub async fn greeted(proxy: &Proxy) -> Capabilities {
+    let mut tcp = TcpStream::connect(("127.0.0.1", proxy.native)).await.unwrap();
+    let greeting = read_packet(&mut tcp, &mut Sequence::default(), 1024).await.unwrap();
+    Greeting::decode(&greeting).unwrap().capabilities
+}
+
 /// In-protocol TLS on the native port, up to the handshake response.
 pub async fn secured(proxy: &Proxy, leaf: Option<&Leaf>) -> RawTls {
     let mut tcp = TcpStream::connect(("127.0.0.1", proxy.native)).await.unwrap();

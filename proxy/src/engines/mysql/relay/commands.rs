@@ -18,7 +18,7 @@ use wire::mysql::response::ok::{OkPacket, OkSummary};
 use super::client_side::Next;
 use super::kill::Reach;
 use super::refused::Refused;
-use super::{Ended, Relay, Request, idle};
+use super::{CHANGE_USER, Ended, Relay, Request, idle};
 use crate::audit::Decision;
 use crate::engines::mysql::belief::Holding;
 use crate::engines::mysql::client::{self, Claim};
@@ -196,7 +196,7 @@ impl Relay {
     /// Pools send it between two users of a connection. It is a reset, and the same proof of identity again: there is
     /// nobody else to become. Without a schema the session stays in the one it has.
     async fn change_user(&mut self, change: &ChangeUser<'_>) -> Result<(), Ended> {
-        let request = Request::text("COM_CHANGE_USER", change.database);
+        let request = Request::text(CHANGE_USER, change.database);
         let schema = match change.database {
             [] => None,
             name => Some(String::from_utf8_lossy(name).into_owned()),

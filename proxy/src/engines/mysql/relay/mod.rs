@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use access::EndReason;
 use rustls::pki_types::CertificateDer;
-use sql::mysql::{Permit, may_hold_password};
+use sql::mysql::Permit;
 use tokio::time::Instant;
 use wire::mysql::connect::capabilities::Capabilities;
 use wire::mysql::connect::collation::Utf8Collation;
@@ -115,8 +115,12 @@ pub struct Over {
     pub counted: u64,
 }
 
-/// The command whose text is a name.
 const INIT_DB: &str = "COM_INIT_DB";
+const CHANGE_USER: &str = "COM_CHANGE_USER";
+const FIELD_LIST: &str = "COM_FIELD_LIST";
+
+/// Commands whose text is a name.
+const OF_NAMES: [&str; 3] = [INIT_DB, CHANGE_USER, FIELD_LIST];
 
 /// A command as it goes on record.
 #[derive(Clone, Copy)]
@@ -231,7 +235,7 @@ impl Relay {
     fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
         let Request { command, text, of, parameters, known } = request;
         let schema = self.database.belief.schema();
-        let shape = if command == INIT_DB { None } else { self.shape(text, decision) };
+        let shape = if OF_NAMES.contains(&command) { None } else { self.shape(text, decision) };
         let (text, shape_of) =
             shape.as_ref().map_or((text, None), |shape| (shape.as_slice(), Some(text.len())));
         let intent = Intent { who: &self.who, command, text, shape_of, of, parameters, known, schema };
@@ -248,19 +252,24 @@ impl Relay {
     }
 
     /// What goes on record in place of the text, where values must not: in a database of which the shapes alone are kept, and of a
-    /// refused text that may hold a password.
+    /// refused text that was not understood or may hold a password.
     fn shape(&self, text: &[u8], decision: Decision) -> Option<Vec<u8>> {
-        let is_refused = matches!(decision, Decision::Refused { .. });
-        let kept = self.shared.checked.texts;
-        if kept == access::Texts::Full && !(is_refused && may_hold_password(text)) {
-            return None;
-        }
+        let shapes_alone = self.shared.checked.texts == access::Texts::Shape;
         // The text of an execution is on record already.
         if text.is_empty() {
-            return Some(Vec::new());
+            return shapes_alone.then(Vec::new);
         }
+        let server = self.shared.checked.server.server;
         let mode = self.database.belief.session().map(|session| session.mode);
-        Some(sql::mysql::shape(text, self.shared.checked.server.server, mode))
+        let of_refused = match decision {
+            Decision::Refused { rule } => {
+                // Of a client that writes no UTF-8 it is not known where its strings end.
+                let is_read = rule.knew_the_text() && (self.collation.is_some() || text.is_ascii());
+                sql::mysql::of_refused(text, server, mode.filter(|_| is_read))
+            }
+            Decision::Forwarded | Decision::Answered => None,
+        };
+        of_refused.or_else(|| shapes_alone.then(|| sql::mysql::shape(text, server, mode)))
     }
 
     /// Waits until the command is on record. One that is not in time has no exchange any more.

@@ -20,7 +20,7 @@ use super::kill::Reach;
 use super::limits;
 use super::prepared::{Judged, Prepared};
 use super::refused::Refused;
-use super::{Ended, INIT_DB, Relay, Request};
+use super::{Ended, FIELD_LIST, INIT_DB, Relay, Request};
 use crate::audit::Decision;
 use crate::engines::mysql::server::ask_mode;
 use crate::exchange::{Exchange, OnRecord};
@@ -147,7 +147,7 @@ impl Relay {
     /// COM_FIELD_LIST, by which the ordinary client learns names to complete: decided as SHOW COLUMNS of that table.
     /// `body`: the whole command, which is forwarded as it is.
     pub(super) async fn field_list(&mut self, body: &[u8], table: &[u8]) -> Result<(), Ended> {
-        let request = Request::text("COM_FIELD_LIST", table);
+        let request = Request::text(FIELD_LIST, table);
         let quoted = table.iter().flat_map(|byte| if *byte == b'`' { vec![b'`', b'`'] } else { vec![*byte] });
         let text: Vec<u8> = b"SHOW COLUMNS FROM `".iter().copied().chain(quoted).chain([b'`']).collect();
         // The question is ours, in backticks: the session's own mode has no part in it.
