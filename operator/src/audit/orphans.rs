@@ -16,11 +16,10 @@ use record::kinds::State;
 use record::kinds::operator::{Pod, Sweep};
 use record::{Record, StreamName, Uid, What};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::time::sleep;
 
 use super::facts::Fact;
-use super::streams::{CannotAsk, Reader};
+use super::streams::{CannotAsk, Found, Reader, Told};
 use crate::context::Context;
 use crate::leases::{Shut, ToShut};
 use crate::sweep::names;
@@ -66,23 +65,6 @@ struct Entry {
     pod: Told,
     /// What proxies of the grant put on record of credentials that they read.
     credentials: Vec<Told>,
-}
-
-#[derive(Deserialize)]
-struct Told {
-    record: Box<RawValue>,
-}
-
-impl Told {
-    fn record(&self) -> Option<Record> {
-        Record::decode(self.record.get().as_bytes()).ok()
-    }
-}
-
-/// What a search finds.
-#[derive(Deserialize)]
-struct Found {
-    records: Vec<Told>,
 }
 
 /// A token that was let on to a credential, and the leases that proxies of its grant reported.

@@ -2,30 +2,15 @@
 //! when the log has written it into its tree, within a second of its acknowledgement.
 
 use crds::{AccessGrant, CountedStreamStatus, ReceiptRecordStatus};
+use record::What;
 use record::kinds::operator::Stream;
-use record::{Record, What};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use tlog::{Checkpoint, Hash};
+use tlog::Checkpoint;
 
 use super::facts::of_receipt;
-use super::streams::{CannotAsk, Reader};
+use super::streams::{CannotAsk, Found, Reader, Told};
 
 /// How many receipts of one grant are looked at. Leaders that followed each other may each have written the same one.
 const SEVERAL: usize = 10;
-
-/// Records as the log finds them.
-#[derive(Deserialize)]
-struct Found {
-    records: Vec<Told>,
-}
-
-/// A record, and where it stands.
-#[derive(Deserialize)]
-struct Told {
-    index: u64,
-    record: Box<RawValue>,
-}
 
 /// Where the log has it; `None`, where it has none yet.
 pub async fn place(
@@ -47,14 +32,13 @@ pub async fn place(
 fn placed(grant: &AccessGrant, found: &Found, checkpoint: &Checkpoint) -> Option<ReceiptRecordStatus> {
     let fact = of_receipt(grant).pop()?;
     let of = |told: &Told| {
-        let leaf = told.record.get().as_bytes();
-        let record = Record::decode(leaf).ok().filter(|_| told.index < checkpoint.size)?;
+        let record = told.record().filter(|_| told.index < checkpoint.size)?;
         let is_this = record.grant == fact.grant && record.what == fact.what;
         let What::Receipt(receipt) = record.what else { return None };
         is_this.then(|| ReceiptRecordStatus {
             origin: checkpoint.origin.to_string(),
             index: told.index,
-            leaf: Hash::of_leaf(leaf).to_string(),
+            leaf: told.leaf().to_string(),
             streams: receipt.streams.iter().map(counted).collect(),
         })
     };
@@ -70,6 +54,7 @@ fn counted(stream: &Stream) -> CountedStreamStatus {
 mod tests {
     use record::{About, Chain, Count, StreamName, Time};
     use serde_json::json;
+    use tlog::Hash;
 
     use super::*;
     use crate::grant::plan::tests_grant;
@@ -96,13 +81,12 @@ mod tests {
         grant
     }
 
-    fn record(grant: &AccessGrant, term: u64) -> Box<RawValue> {
+    fn leaf(grant: &AccessGrant, term: u64) -> Vec<u8> {
         let fact = of_receipt(grant).pop().unwrap();
         let about = About { grant: fact.grant, id: Some(fact.id) };
         let stream = StreamName::Operator { term: Count::of(term) };
         let at: jiff::Timestamp = "2026-01-01T12:10:01Z".parse().unwrap();
-        let leaf = Chain::new(stream).next(Time::from(at), about, fact.what).unwrap();
-        RawValue::from_string(String::from_utf8(leaf.text).unwrap()).unwrap()
+        Chain::new(stream).next(Time::from(at), about, fact.what).unwrap().text
     }
 
     fn checkpoint(size: u64) -> Checkpoint {
@@ -118,13 +102,15 @@ mod tests {
         let grant = ended();
         let mut other = ended();
         other.status.as_mut().unwrap().end_reason = Some("Expired".into());
-        let told = |index, record| Told { index, record };
-        let records =
-            vec![told(40, record(&other, 1)), told(41, record(&grant, 2)), told(99, record(&grant, 3))];
+        let told = |index: u64, leaf: Vec<u8>| -> Told {
+            let record: serde_json::Value = serde_json::from_slice(&leaf).unwrap();
+            serde_json::from_value(json!({"index": index, "record": record})).unwrap()
+        };
+        let records = vec![told(40, leaf(&other, 1)), told(41, leaf(&grant, 2)), told(99, leaf(&grant, 3))];
         let found = Found { records };
         let place = placed(&grant, &found, &checkpoint(100)).unwrap();
         assert_eq!((place.index, place.origin.as_str()), (41, "keyhole.internal/log/0123456789abcdef"));
-        assert_eq!(place.leaf, Hash::of_leaf(record(&grant, 2).get().as_bytes()).to_string());
+        assert_eq!(place.leaf, Hash::of_leaf(&leaf(&grant, 2)).to_string());
         let counted: Vec<_> = place.streams.iter().map(|one| (one.stream.as_str(), one.count)).collect();
         assert_eq!(counted, [("g1/0000000000000001", 7)], "what the log has not whole is not counted");
         assert_eq!(placed(&grant, &found, &checkpoint(41)), None, "a place that no checkpoint has");

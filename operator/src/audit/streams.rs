@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use crds::LeaseStatus;
 use crds::admission::LOG;
+use record::Record;
 use reqwest::{Client, StatusCode, redirect, retry};
 use rustls::ClientConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tlog::{Note, TileName};
+use serde_json::value::RawValue;
+use tlog::{Hash, Note, TileName};
 use tokio::net::lookup_host;
 
 use crate::clock::now;
@@ -54,6 +56,33 @@ impl Streams {
             None => lease.unanswered.is_some(),
         };
         self.complete || leases.iter().filter(|lease| lease.had_credential()).all(is_seen)
+    }
+}
+
+/// Records that the log finds.
+#[derive(Deserialize)]
+pub struct Found {
+    /// Each, in its order.
+    pub records: Vec<Told>,
+}
+
+/// A record, and where it stands.
+#[derive(Deserialize)]
+pub struct Told {
+    /// Its index.
+    pub index: u64,
+    record: Box<RawValue>,
+}
+
+impl Told {
+    /// What it says, where it is understood.
+    pub fn record(&self) -> Option<Record> {
+        Record::decode(self.record.get().as_bytes()).ok()
+    }
+
+    /// By which it is known in the tree.
+    pub fn leaf(&self) -> Hash {
+        Hash::of_leaf(self.record.get().as_bytes())
     }
 }
 
