@@ -274,6 +274,23 @@ impl Log {
         answer.starts_with("HTTP/1.1 200")
     }
 
+    /// The most memory that it has had since it started, in bytes.
+    pub fn most_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it has now, in bytes.
+    pub fn memory_now(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
+        let process = self.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// Kills it, as the kernel does.
     pub fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
