@@ -203,7 +203,7 @@ async fn begin(
     for verifier in verifiers {
         own(&log, What::Key(Key { verifier })).await?;
     }
-    // The keys of texts that the journal has must lie in their files before anything is sealed.
+    // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
     let index = Index::start(&path, identity.origin, log.published()).map_err(ServeError::System)?;
     Ok(Begun { log, index, _lock: lock })

@@ -16,6 +16,7 @@ use crate::engine::commit::{Durable, Engine, Failed, Room, Submission};
 use crate::engine::disk::Disk as _;
 use crate::engine::integrate::{Stopped, Tree};
 use crate::engine::journal::Segments;
+use crate::engine::keys::KeyFiles;
 use crate::engine::recover::Opened;
 use crate::engine::streams::Stream;
 use crate::engine::volume::Volume;
@@ -199,7 +200,7 @@ fn tell(ended: &mpsc::UnboundedSender<Ended>, why: Ended) {
 
 /// The thread that makes things durable.
 struct Commits {
-    engine: Engine<Segments<MeasuredDisk>>,
+    engine: Engine<Segments<MeasuredDisk>, KeyFiles<MeasuredDisk>>,
     disk: MeasuredDisk,
     asked: Receiver<Ask>,
     tree: SyncSender<ToTree>,
@@ -289,7 +290,7 @@ impl Commits {
             self.engine.commit(submissions, self.room, self.started.elapsed()).map_err(Ended::Journal)?;
         self.figures.committed(&committed.kinds, self.engine.size());
         for durable in &committed.durable {
-            if let Durable::Record { erases: Some(grant), .. } = durable {
+            if let Some(grant) = &durable.erases {
                 self.keys.erased(grant);
             }
         }

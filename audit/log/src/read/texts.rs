@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::{Caller, Desk, PATIENCE};
 use crate::engine::disk::{Disk as _, OsDisk};
-use crate::engine::integrate::{KEYS, key_path};
+use crate::engine::keys::{KEYS, key_path};
 use crate::index::{Found, Search, Sort, View, place_of};
 use crate::threads::Ask;
 
@@ -91,7 +91,9 @@ pub(super) fn open(
     match desk.unseal(grant, (sealed, commit)) {
         Some(text) => Ok(Some(Opened { grant: grant.clone(), commit: *commit, text })),
         // The key that is there may be a later one.
-        None if was_erased(view, grant, found.index)? => Err(Refusal::gone(ERASED)),
+        None if desk.keys.is_erased(grant) || was_erased(view, grant, found.index)? => {
+            Err(Refusal::gone(ERASED))
+        }
         None if view.indexed() < view.size() => Err(Refusal::again(
             "the text cannot be opened, and whether it was erased is not known yet: ask again when `indexed` has reached `size`",
         )),
@@ -149,7 +151,7 @@ pub(super) async fn erase(
     })
     .await?;
     desk.erase(grant.clone(), Some(caller.person.clone())).await?;
-    // The key's file goes with the checkpoint that has the record.
+    // The key is gone. Who looks for the record finds it.
     let size = desk.log.publish().await.ok_or_else(ends)?.size;
     // Only that it is told as erased needs the index.
     let _ = timeout(PATIENCE, desk.index.reaches(size)).await;
@@ -163,7 +165,7 @@ impl Desk {
         self.keys.open(grant, wrapped, sealed).ok()
     }
 
-    /// Waits until the index has all that is durable now. Keys that were erased before are gone then.
+    /// Waits until the index has all that is durable now.
     pub(crate) async fn is_indexed(&self) -> Result<(), Refusal> {
         let size = self.log.publish().await.ok_or_else(ends)?.size;
         let late =
