@@ -69,10 +69,6 @@ async fn pass(desk: &Desk, days: u16) -> Result<usize, Refusal> {
             erased = erased.saturating_add(1);
         }
     }
-    if erased > 0 {
-        // The files of the keys go with the checkpoint that has the records.
-        desk.is_indexed().await?;
-    }
     Ok(erased)
 }
 

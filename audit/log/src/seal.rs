@@ -175,7 +175,7 @@ impl Keys {
             Some(key) => Arc::clone(key),
             None => {
                 let keys = &self.shared.keys;
-                // The erased one lies on the disk until the tree is made that has its erasure.
+                // What is read of the disk may be older than the erasure.
                 let stored =
                     if known.erased.contains(grant) { None } else { stored().map_err(KeyError::Read)? };
                 let key = match stored {
@@ -205,6 +205,11 @@ impl Keys {
     /// Nothing of this grant will arrive soon: its key is read again when it does.
     pub fn forget(&self, grant: &Uid) {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).grants.remove(grant);
+    }
+
+    /// Whether the key of a grant was erased since the start, and it has no other yet. The tree may not have the record of it.
+    pub fn is_erased(&self, grant: &Uid) -> bool {
+        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).erased.contains(grant)
     }
 
     /// The record of a grant's erasure is durable: nothing is sealed with its key any more.

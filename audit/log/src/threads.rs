@@ -1,8 +1,8 @@
 //! The two threads of the log: one makes what arrives durable, the other makes the tree of what is.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,13 @@ use record::{Head, StreamName, TooLong, Uid, What};
 use tlog::{Checkpoint, Signer};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::append::Held;
 use crate::clock;
 use crate::engine::commit::{Durable, Engine, Failed, Room, Submission};
 use crate::engine::disk::Disk as _;
 use crate::engine::integrate::{Stopped, Tree};
 use crate::engine::journal::Segments;
+use crate::engine::keys::KeyFiles;
 use crate::engine::recover::Opened;
 use crate::engine::streams::Stream;
 use crate::engine::volume::Volume;
@@ -33,6 +35,9 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// How many blocks may wait for the tree. Then nothing more is made durable until one is in it.
 const WAITING: usize = 1024;
+
+/// How many bytes of records may be on the disk and in no file of the tree yet. Then nothing more is made durable until they are.
+const BACKLOG: usize = 64 << 20;
 
 /// Below so many free bytes no statement is taken.
 const ROOM_FOR_STATEMENTS: u64 = 512 << 20;
@@ -53,8 +58,8 @@ pub enum Ask {
     Append {
         /// The records.
         submission: Submission,
-        /// When they were received.
-        since: Instant,
+        /// When they were, and what waits with them.
+        received: Received,
         /// Hears how far the stream is when they are.
         reply: mpsc::UnboundedSender<Answer>,
     },
@@ -78,11 +83,20 @@ pub enum Ask {
     Published(u64),
 }
 
+/// Records that were received.
+#[derive(Debug)]
+pub struct Received {
+    /// When.
+    pub since: Instant,
+    /// What nobody else may have waiting until they are acknowledged.
+    pub held: Held,
+}
+
 /// What a writer hears of records that it handed over.
 #[derive(Debug)]
 pub struct Answer {
-    /// When they were received.
-    pub since: Instant,
+    /// When they were received, and what waits with them.
+    pub received: Received,
     /// How far the stream is now that they are durable, or why none of them is.
     pub head: Result<Head, Refuse>,
 }
@@ -179,10 +193,20 @@ pub fn start(
     let (publishes, waiting) = sync_channel(WAITING);
     let (publisher, published) = watch::channel(signed);
     let log = Log { asks: asks.clone(), publishes: publishes.clone(), published };
+    let backlog = Arc::new(Backlog::default());
     let (also, started) = (Arc::clone(&figures), Instant::now());
-    let commits =
-        Commits { engine, disk, asked, tree: publishes, keys, room: Room::Enough, figures: also, started };
-    let trees = Trees { tree, files, signers, waiting, publisher, asks, figures };
+    let commits = Commits {
+        engine,
+        disk,
+        asked,
+        tree: publishes,
+        backlog: Arc::clone(&backlog),
+        keys,
+        room: Room::Enough,
+        figures: also,
+        started,
+    };
+    let trees = Trees { tree, files, signers, waiting, backlog, taken: 0, publisher, asks, figures };
     let also = ended.clone();
     thread::Builder::new().name("journal".to_owned()).spawn(move || tell(&ended, commits.run()))?;
     thread::Builder::new().name("tree".to_owned()).spawn(move || tell(&also, trees.run()))?;
@@ -199,10 +223,11 @@ fn tell(ended: &mpsc::UnboundedSender<Ended>, why: Ended) {
 
 /// The thread that makes things durable.
 struct Commits {
-    engine: Engine<Segments<MeasuredDisk>>,
+    engine: Engine<Segments<MeasuredDisk>, KeyFiles<MeasuredDisk>>,
     disk: MeasuredDisk,
     asked: Receiver<Ask>,
     tree: SyncSender<ToTree>,
+    backlog: Arc<Backlog>,
     keys: Keys,
     room: Room,
     figures: Arc<Figures>,
@@ -211,7 +236,7 @@ struct Commits {
 
 /// Who hears of a submission.
 enum Reply {
-    Writer(mpsc::UnboundedSender<Answer>, Instant),
+    Writer(mpsc::UnboundedSender<Answer>, Received),
     Own(oneshot::Sender<Result<Head, OwnError>>),
 }
 
@@ -268,10 +293,10 @@ impl Commits {
 
     fn gather(&mut self, batch: &mut Batch, ask: Ask) {
         match ask {
-            Ask::Append { submission, since, reply } => {
+            Ask::Append { submission, received, reply } => {
                 batch.bytes = batch.bytes.saturating_add(submission.length());
                 batch.submissions.push(submission);
-                batch.replies.push(Reply::Writer(reply, since));
+                batch.replies.push(Reply::Writer(reply, received));
             }
             Ask::Own { grant, what, reply } => match self.engine.own(clock::now(), grant, what) {
                 Ok(submission) => {
@@ -289,16 +314,17 @@ impl Commits {
             self.engine.commit(submissions, self.room, self.started.elapsed()).map_err(Ended::Journal)?;
         self.figures.committed(&committed.kinds, self.engine.size());
         for durable in &committed.durable {
-            if let Durable::Record { erases: Some(grant), .. } = durable {
+            if let Some(grant) = &durable.erases {
                 self.keys.erased(grant);
             }
         }
         // Before anybody hears of it: who has heard, and then asks for a checkpoint, finds it there.
+        self.backlog.add(committed.durable.iter().map(bytes).sum());
         self.tree.send(ToTree::Durable(committed.durable)).map_err(|_| Ended::Other)?;
         for (reply, answer) in replies.into_iter().zip(committed.answers) {
             // Who is gone asks again.
             match reply {
-                Reply::Writer(reply, since) => _ = reply.send(Answer { since, head: answer }),
+                Reply::Writer(reply, received) => _ = reply.send(Answer { received, head: answer }),
                 Reply::Own(reply) => _ = reply.send(answer.map_err(OwnError::Refused)),
             }
         }
@@ -347,12 +373,44 @@ impl Commits {
     }
 }
 
+/// How many bytes a record has in memory until it is in a file of the tree, about.
+fn bytes(durable: &Durable) -> usize {
+    durable.entry.leaf.len().saturating_add(durable.entry.sealed.len())
+}
+
+/// What is durable, and in no file of the tree yet.
+#[derive(Default)]
+struct Backlog {
+    bytes: Mutex<usize>,
+    less: Condvar,
+}
+
+impl Backlog {
+    /// Waits until there is room for so much more, or nothing is there.
+    fn add(&self, more: usize) {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |bytes: &mut usize| *bytes > 0 && bytes.saturating_add(more) > BACKLOG;
+        let mut bytes = self.less.wait_while(bytes, is_full).unwrap_or_else(PoisonError::into_inner);
+        *bytes = bytes.saturating_add(more);
+    }
+
+    /// So much is in files now.
+    fn less(&self, less: usize) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        *bytes = bytes.saturating_sub(less);
+        self.less.notify_all();
+    }
+}
+
 /// The thread that makes the tree.
 struct Trees {
     tree: Tree,
     files: Volume<MeasuredDisk>,
     signers: Vec<Signer>,
     waiting: Receiver<ToTree>,
+    backlog: Arc<Backlog>,
+    /// How many bytes of it are in the tree, and in no file.
+    taken: usize,
     publisher: watch::Sender<Option<Checkpoint>>,
     asks: Sender<Ask>,
     figures: Arc<Figures>,
@@ -365,7 +423,7 @@ impl Trees {
             let now = Instant::now();
             let published = self.publisher.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
             let is_behind = self.tree.size() > published;
-            if is_behind && now >= next {
+            if is_behind && (now >= next || self.taken >= BACKLOG / 2) {
                 next = now.checked_add(SECOND).unwrap_or(now);
                 if let Err(error) = self.publish() {
                     return Ended::Tree(error);
@@ -374,7 +432,10 @@ impl Trees {
             }
             let patience = if is_behind { next.saturating_duration_since(now) } else { SECOND };
             let result = match self.waiting.recv_timeout(patience) {
-                Ok(ToTree::Durable(durable)) => durable.into_iter().try_for_each(|one| self.tree.take(one)),
+                Ok(ToTree::Durable(durable)) => {
+                    self.taken = self.taken.saturating_add(durable.iter().map(bytes).sum());
+                    durable.into_iter().try_for_each(|one| self.tree.take(one))
+                }
                 Ok(ToTree::Publish(reply)) => self.publish().map(|checkpoint| _ = reply.send(checkpoint)),
                 Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Ended::Other,
@@ -387,6 +448,7 @@ impl Trees {
 
     fn publish(&mut self) -> Result<Checkpoint, Stopped> {
         let checkpoint = self.tree.publish(&mut self.files, &self.signers)?;
+        self.backlog.less(std::mem::take(&mut self.taken));
         self.figures.signed(checkpoint.size);
         // Both may be gone: then this thread ends too.
         let _ = self.asks.send(Ask::Published(checkpoint.size));
@@ -405,6 +467,24 @@ mod tests {
     use crate::engine::recover::open;
     use crate::home::Home;
     use crate::seal::KeyEncryptionKeys;
+
+    #[test]
+    fn what_is_in_no_file_yet_is_bounded() {
+        let backlog = Arc::new(Backlog::default());
+        backlog.add(BACKLOG + 1);
+        let (done, is_done) = channel();
+        let also = Arc::clone(&backlog);
+        let adds = thread::spawn(move || {
+            also.add(1);
+            done.send(()).unwrap();
+        });
+        assert!(is_done.recv_timeout(Duration::from_millis(50)).is_err(), "it waits");
+        backlog.less(1);
+        assert!(is_done.recv_timeout(Duration::from_millis(50)).is_err(), "it waits for room");
+        backlog.less(1);
+        adds.join().unwrap();
+        assert_eq!(*backlog.bytes.lock().unwrap(), BACKLOG);
+    }
 
     /// Enough that the last one hears of it long after the first one.
     const AT_ONCE: usize = 2_000;

@@ -46,12 +46,10 @@ pub const START: Position = Position { number: 0, index: 0, prev: Hash([0; Hash:
 pub enum Item {
     /// A record, in the order of the tree.
     Record(Entry),
-    /// The key of a grant's texts, wrapped.
+    /// From here on the texts of a grant are sealed with the key that is in its file: it was put there before this block.
     Key {
         /// The grant.
         grant: Uid,
-        /// The key, encrypted by the key-encryption key.
-        wrapped: Vec<u8>,
     },
     /// How far a stream is before this block: each segment of the journal begins with all of them.
     Stream {
@@ -151,10 +149,9 @@ fn put(item: &Item, out: &mut Vec<u8>) {
             part(leaf, out);
             part(sealed, out);
         }
-        Item::Key { grant, wrapped } => {
-            out.push(2);
+        Item::Key { grant } => {
+            out.push(4);
             part(grant.as_str().as_bytes(), out);
-            part(wrapped, out);
         }
         Item::Stream { name, state } => {
             out.push(3);
@@ -219,11 +216,8 @@ impl<'a> Rest<'a> {
         let [kind] = self.chunk()?;
         Ok(match kind {
             1 => Item::Record(Entry { leaf: self.part()?.to_vec(), sealed: self.part()?.to_vec() }),
-            2 => Item::Key {
-                grant: self.text()?.parse().map_err(|_| NoBlock)?,
-                wrapped: self.part()?.to_vec(),
-            },
             3 => Item::Stream { name: self.text()?.parse().map_err(|_| NoBlock)?, state: self.stream()? },
+            4 => Item::Key { grant: self.text()?.parse().map_err(|_| NoBlock)? },
             _ => return Err(NoBlock),
         })
     }
@@ -254,7 +248,7 @@ mod tests {
                 name: record::samples::proxy_stream(1, 2),
                 state: Stream { head, closed: true, totals, last_at },
             },
-            Item::Key { grant: record::samples::uid(1), wrapped: vec![1, 2, 3] },
+            Item::Key { grant: record::samples::uid(1) },
             Item::Record(Entry { leaf: b"{}".to_vec(), sealed: vec![0; 5000] }),
             Item::Record(Entry { leaf: b"{}".to_vec(), sealed: Vec::new() }),
         ]

@@ -10,6 +10,7 @@ use tlog::Hash;
 
 use super::block::{self, Entry, Item, LogId, Position};
 use super::journal::Journal;
+use super::keys::GrantKeys;
 use super::streams::{Ran, Stream, Streams};
 
 /// How many streams one block of a snapshot has at the most.
@@ -62,25 +63,15 @@ pub enum Room {
     None,
 }
 
-/// Something that is durable, for the tree.
+/// A record that is durable, for the tree.
 #[derive(Clone, Debug)]
-pub enum Durable {
-    /// The next record.
-    Record {
-        /// Its leaf hash.
-        hash: Hash,
-        /// What is kept of it.
-        entry: Entry,
-        /// The grant whose texts it erases.
-        erases: Option<Uid>,
-    },
-    /// A grant's key.
-    Key {
-        /// The grant.
-        grant: Uid,
-        /// The key, wrapped.
-        wrapped: Vec<u8>,
-    },
+pub struct Durable {
+    /// Its leaf hash.
+    pub hash: Hash,
+    /// What is kept of it.
+    pub entry: Entry,
+    /// The grant whose texts it erases: its key is gone.
+    pub erases: Option<Uid>,
 }
 
 /// What came of what was handed over.
@@ -100,19 +91,23 @@ pub enum Failed {
     /// The disk failed.
     #[error("the journal cannot be written")]
     Journal(#[source] io::Error),
+    /// The disk failed.
+    #[error("the key of a grant's texts cannot be stored or removed")]
+    Keys(#[source] io::Error),
     /// A block is longer than any may be: a mistake of whoever hands over.
     #[error("a block of the journal is too long")]
     TooLong,
 }
 
 /// Takes records. There is one for each log.
-pub struct Engine<J> {
+pub struct Engine<J, K> {
     log: LogId,
     journal: J,
     streams: Streams,
     position: Position,
     /// The grants whose key is on the disk.
     keys: BTreeSet<Uid>,
+    key_files: K,
     /// How many erasures there were since the start.
     erasures: u64,
     /// The number of the last one of each grant that had any, from 1.
@@ -122,12 +117,30 @@ pub struct Engine<J> {
     before: Ran,
 }
 
-impl<J: Journal> Engine<J> {
+impl<J: Journal, K: GrantKeys> Engine<J, K> {
     /// Goes on behind what is in a journal. The log's own stream of this start begins with the next record.
-    pub fn new(log: LogId, journal: J, streams: Streams, position: Position, keys: BTreeSet<Uid>) -> Self {
+    /// `keys`: the grants that have one, and where it lies.
+    pub fn new(
+        log: LogId,
+        journal: J,
+        streams: Streams,
+        position: Position,
+        (keys, key_files): (BTreeSet<Uid>, K),
+    ) -> Self {
         let own = Chain::new(StreamName::Log { start: Count::of(position.index) });
         let before = streams.newest();
-        Self { log, journal, streams, position, keys, erasures: 0, erased: BTreeMap::new(), own, before }
+        Self {
+            log,
+            journal,
+            streams,
+            position,
+            keys,
+            key_files,
+            erasures: 0,
+            erased: BTreeMap::new(),
+            own,
+            before,
+        }
     }
 
     /// How many records are durable.
@@ -164,8 +177,10 @@ impl<J: Journal> Engine<J> {
             match taken {
                 Ok(Taken { key, records }) => {
                     if let Some(Sealed { grant, wrapped, erasures: _ }) = key {
+                        // Whatever stops this before the block is durable: nothing is sealed with it.
+                        self.key_files.store(&grant, &wrapped).map_err(Failed::Keys)?;
                         self.keys.insert(grant.clone());
-                        items.push(Item::Key { grant, wrapped });
+                        items.push(Item::Key { grant });
                     }
                     for Arriving { record, hash, entry } in records {
                         kinds.push(record.what.place());
@@ -186,6 +201,10 @@ impl<J: Journal> Engine<J> {
         }
         if !items.is_empty() {
             self.append(&items)?;
+        }
+        // Before anybody hears of the record, and before a new key can be stored. What stops this does it at its next start.
+        for grant in marks.iter().filter_map(|(_, erases)| erases.as_ref()) {
+            self.key_files.erase(grant).map_err(Failed::Keys)?;
         }
         Ok(Committed { answers, durable: durable(items, marks), kinds })
     }
@@ -287,9 +306,8 @@ impl<J: Journal> Engine<J> {
 fn durable(items: Vec<Item>, marks: Vec<(Hash, Option<Uid>)>) -> Vec<Durable> {
     let mut marks = marks.into_iter();
     let durable = |item| match item {
-        Item::Record(entry) => marks.next().map(|(hash, erases)| Durable::Record { hash, entry, erases }),
-        Item::Key { grant, wrapped } => Some(Durable::Key { grant, wrapped }),
-        Item::Stream { .. } => None,
+        Item::Record(entry) => marks.next().map(|(hash, erases)| Durable { hash, entry, erases }),
+        Item::Key { .. } | Item::Stream { .. } => None,
     };
     items.into_iter().filter_map(durable).collect()
 }

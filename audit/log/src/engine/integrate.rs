@@ -2,15 +2,11 @@
 //!
 //! It depends on nothing but what came before: the same records give the same files. So to do it again after a crash is to do it once.
 
-use std::collections::BTreeMap;
-
-use record::Uid;
 use tlog::{
     BadNote, Bundle, Checkpoint, EntryTooLong, Hash, Holds, KeyName, Range, Signer, Tile, TileName, TreeFull,
     WIDTH,
 };
 
-use super::block::Entry;
 use super::commit::Durable;
 use super::volume::{File, Files, PutError};
 
@@ -69,8 +65,6 @@ struct Finished {
     texts: Vec<File>,
     bundles: Vec<File>,
     tiles: Vec<File>,
-    /// The keys of grants: `None`, where one is to be removed.
-    keys: BTreeMap<Uid, Option<Vec<u8>>>,
 }
 
 /// The files that are not whole, of a tree that exists.
@@ -115,29 +109,7 @@ impl Tree {
     }
 
     /// Takes what is durable, in its order.
-    pub fn take(&mut self, durable: Durable) -> Result<(), Stopped> {
-        match durable {
-            Durable::Key { grant, wrapped } => _ = self.finished.keys.insert(grant, Some(wrapped)),
-            Durable::Record { hash, entry, erases } => {
-                self.grow(hash, entry)?;
-                if let Some(grant) = erases {
-                    self.finished.keys.insert(grant, None);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Hears again what the last checkpoint has already: what had to be done after it may have been left undone.
-    pub fn hear_again(&mut self, durable: Durable) {
-        match durable {
-            Durable::Key { grant, .. } => _ = self.finished.keys.remove(&grant),
-            Durable::Record { erases: Some(grant), .. } => _ = self.finished.keys.insert(grant, None),
-            Durable::Record { erases: None, .. } => (),
-        }
-    }
-
-    fn grow(&mut self, hash: Hash, entry: Entry) -> Result<(), Stopped> {
+    pub fn take(&mut self, Durable { hash, entry, erases: _ }: Durable) -> Result<(), Stopped> {
         let index = self.range.size();
         let bundle = TileName::in_tree(Holds::Entries, bundle_of(index), index.saturating_add(1));
         self.put_text(entry.sealed, bundle);
@@ -212,7 +184,7 @@ impl Tree {
     /// Puts everything that was taken, and then the checkpoint. When this returns it is durable, and everybody may read it. After an
     /// error the log must be opened anew.
     pub fn publish<F: Files>(&mut self, files: &mut F, signers: &[Signer]) -> Result<Checkpoint, Stopped> {
-        let Finished { mut texts, mut bundles, mut tiles, keys } = std::mem::take(&mut self.finished);
+        let Finished { mut texts, mut bundles, mut tiles } = std::mem::take(&mut self.finished);
         let partial = self.partial();
         let paths: Vec<String> = partial.iter().map(|(_, file)| file.path.clone()).collect();
         for (kind, file) in partial {
@@ -222,20 +194,11 @@ impl Tree {
                 Kind::Hashes => tiles.push(file),
             }
         }
-        // A key may be another one than that of a grant whose texts were erased.
-        for (grant, wrapped) in keys.iter().filter_map(|(grant, key)| Some((grant, key.as_ref()?))) {
-            let file = File { path: key_path(grant), bytes: wrapped.clone() };
-            replace(files, &file)?;
-        }
         [texts, bundles, tiles].iter().try_for_each(|part| files.put(part)).map_err(Stopped::Put)?;
         let checkpoint =
             Checkpoint { origin: self.origin.clone(), size: self.range.size(), root: self.range.root() };
         let note = checkpoint.signed(signers, 0).map_err(Stopped::Note)?;
         replace(files, &File { path: CHECKPOINT.to_owned(), bytes: note.to_string().into_bytes() })?;
-        for (grant, _) in keys.iter().filter(|(_, key)| key.is_none()) {
-            let path = key_path(grant);
-            files.erase(&path).map_err(|source| Stopped::Disk { path, source })?;
-        }
         let mut gone = std::mem::replace(&mut self.narrower, paths.clone());
         gone.retain(|path| !paths.contains(path));
         files.remove(&gone).map_err(|source| Stopped::Disk { path: "removed files".to_owned(), source })?;
@@ -269,14 +232,6 @@ pub fn texts_path(bundle: TileName) -> String {
 pub fn long_text_path(bundle: TileName) -> String {
     let place = bundle.width.saturating_sub(1);
     format!("{}.long/{place}", texts_path(bundle.whole()))
-}
-
-/// The folder of the grants' wrapped keys.
-pub const KEYS: &str = "keys";
-
-/// Where the wrapped key of a grant lies.
-pub fn key_path(grant: &Uid) -> String {
-    format!("{KEYS}/{grant}")
 }
 
 /// How many texts these are, or `None`, where they are torn.

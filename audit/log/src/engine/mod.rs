@@ -8,6 +8,7 @@ pub mod commit;
 pub mod disk;
 pub mod integrate;
 pub mod journal;
+pub mod keys;
 pub mod recover;
 pub mod streams;
 #[cfg(test)]

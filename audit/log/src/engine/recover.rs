@@ -12,8 +12,9 @@ use super::anchor::Anchor;
 use super::block::{Block, Item, LogId, Position};
 use super::commit::{Durable, Engine};
 use super::disk::Disk;
-use super::integrate::{CHECKPOINT, KEYS, Partial, Tree, bundle_of, texts_in, texts_path};
+use super::integrate::{CHECKPOINT, Partial, Tree, bundle_of, texts_in, texts_path};
 use super::journal::{BadJournal, SegmentLength, Segments};
+use super::keys::{GrantKeys as _, KEYS, KeyFiles};
 use super::streams::{Ran, Streams};
 use super::volume::{Files, Volume};
 
@@ -33,7 +34,7 @@ pub struct Identity {
 /// A log that can go on.
 pub struct Opened<D: Disk> {
     /// What takes records.
-    pub engine: Engine<Segments<D>>,
+    pub engine: Engine<Segments<D>, KeyFiles<D>>,
     /// The tree as of the last checkpoint, and all that the journal has beyond it.
     pub tree: Tree,
     /// Its files.
@@ -129,7 +130,8 @@ pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Res
         failed: None,
     };
     let each = |block| replay.block(&mut tree, block);
-    let (journal, position) = Segments::open(disk, identity.id, length, each).map_err(NotOpened::Journal)?;
+    let (journal, position) =
+        Segments::open(disk.clone(), identity.id, length, each).map_err(NotOpened::Journal)?;
     let Replay { streams, keys, from, failed, anchor, .. } = replay;
     if let Some(failed) = failed {
         return Err(failed);
@@ -139,7 +141,7 @@ pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Res
     if from > size || position.index < size {
         return Err(NotOpened::Gap { checkpoint: size, from, to: position.index });
     }
-    let keys = with_stored(keys, &files)?;
+    let keys = stored(disk, keys).map_err(|source| NotOpened::Read { path: KEYS.to_owned(), source })?;
     let engine = Engine::new(identity.id, journal, streams, position, keys);
     Ok(Opened { engine, tree, files, signed })
 }
@@ -217,18 +219,15 @@ fn read<F: Files>(files: &F, path: &str) -> Result<Option<Vec<u8>>, NotOpened> {
     files.read(path).map_err(|source| NotOpened::Read { path: path.to_owned(), source })
 }
 
-/// The grants whose key is there: in the files, and as the journal has changed that since.
-fn with_stored<F: Files>(journal: BTreeMap<Uid, bool>, files: &F) -> Result<BTreeSet<Uid>, NotOpened> {
-    let names = files.list(KEYS).map_err(|source| NotOpened::Read { path: KEYS.to_owned(), source })?;
-    let mut keys: BTreeSet<Uid> = names.iter().filter_map(|name| name.parse().ok()).collect();
-    for (grant, is_there) in journal {
-        if is_there {
-            keys.insert(grant)
-        } else {
-            keys.remove(&grant)
-        };
+/// The grants whose key is there. One whose erasure is in the journal, and no later key, is removed: a process that was killed may have left
+/// it, or have stored the next one and sealed nothing with it.
+fn stored<D: Disk>(disk: D, journal: BTreeMap<Uid, bool>) -> io::Result<(BTreeSet<Uid>, KeyFiles<D>)> {
+    let mut files = KeyFiles::open(disk)?;
+    for (grant, _) in journal.iter().filter(|(_, is_there)| !**is_there) {
+        files.erase(grant)?;
     }
-    Ok(keys)
+    let keys = files.grants()?.collect();
+    Ok((keys, files))
 }
 
 /// What the journal says, block by block.
@@ -260,10 +259,7 @@ impl Replay {
                     self.ran = self.ran.max(state.last_at);
                     self.streams.put(name, state);
                 }
-                Item::Key { grant, wrapped } => {
-                    self.keys.insert(grant.clone(), true);
-                    self.grow(tree, index, Durable::Key { grant, wrapped })?;
-                }
+                Item::Key { grant } => _ = self.keys.insert(grant, true),
                 Item::Record(entry) => {
                     let record = Record::decode(&entry.leaf).map_err(|_| NotOpened::Record(index))?;
                     let hash = Hash::of_leaf(&entry.leaf);
@@ -272,7 +268,7 @@ impl Replay {
                     if let Some(grant) = &erases {
                         self.keys.insert(grant.clone(), false);
                     }
-                    self.grow(tree, index, Durable::Record { hash, entry, erases })?;
+                    self.grow(tree, index, Durable { hash, entry, erases })?;
                     index = index.saturating_add(1);
                 }
             }
@@ -283,7 +279,6 @@ impl Replay {
     /// What the checkpoint has already is in the tree.
     fn grow(&mut self, tree: &mut Tree, index: u64, durable: Durable) -> Result<(), NotOpened> {
         if index < self.size {
-            tree.hear_again(durable);
             return Ok(());
         }
         tree.take(durable).map_err(NotOpened::Tree)?;

@@ -1,5 +1,6 @@
 //! Port 7447: the log is read, over mutual TLS. The files exactly as C2SP tlog-tiles lays them out, and what is asked beside them.
 
+mod copy;
 mod files;
 mod question;
 mod reader;
@@ -55,6 +56,9 @@ const LONGEST_BODY: usize = 4 * 1024;
 /// How many questions are looked up at once. The others wait.
 const LOOKS: usize = 4;
 
+/// How many copies of texts are made at once. The others wait.
+const COPIES: usize = 4;
+
 /// How long a question waits for others, or for the index.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -66,6 +70,7 @@ pub struct Desk {
     index: Index,
     keys: Keys,
     looks: Arc<Semaphore>,
+    copies: Arc<Semaphore>,
 }
 
 /// Who asks.
@@ -78,7 +83,14 @@ struct Caller {
 impl Desk {
     /// Of this log.
     pub fn new(log: Log, files: Files, index: Index, keys: Keys) -> Self {
-        Self { log, files, index, keys, looks: Arc::new(Semaphore::new(LOOKS)) }
+        Self {
+            log,
+            files,
+            index,
+            keys,
+            looks: Arc::new(Semaphore::new(LOOKS)),
+            copies: Arc::new(Semaphore::new(COPIES)),
+        }
     }
 
     fn folder(&self) -> &std::path::Path {
@@ -194,7 +206,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/open", get(records::open))
         .route("/v1/search", get(records::search))
         .route("/v1/story/{grant}", get(records::story))
-        .route("/v1/texts", get(texts::some))
+        .route("/v1/texts", get(copy::some))
         .route("/v1/texts/{index}", get(texts::one))
         .route("/v1/unended", get(records::unended))
         .fallback(no_such)

@@ -1,36 +1,76 @@
-//! The sealed texts beside the tree. Of a file that is not whole only the newest width is kept.
+//! The sealed texts beside the tree. Of a file that is not whole only the newest width is kept. What is read is the text that is asked for: a
+//! bundle may have 256 of 4 MiB.
 
-use std::io;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
 use tlog::{Holds, TileName, WIDTH};
 
 use crate::engine::integrate::{ELSEWHERE, long_text_path, texts_path};
 
-/// The sealed text in each place of a bundle; empty, where there is none.
-pub fn sealed(folder: &Path, bundle: u64) -> io::Result<Vec<Vec<u8>>> {
-    each_sealed(folder, bundle, |text| text)
+/// The sealed texts of one bundle: where each lies.
+pub struct Sealed {
+    folder: PathBuf,
+    file: Option<File>,
+    places: Vec<Lies>,
 }
 
-/// What somebody says of the sealed text in each place of a bundle. One that lies elsewhere is read for this alone, and not kept.
-pub fn each_sealed<T>(folder: &Path, bundle: u64, say: impl Fn(Vec<u8>) -> T) -> io::Result<Vec<T>> {
-    let whole = TileName { holds: Holds::Entries, index: bundle, width: WIDTH };
-    // Between a look at the names and the reading it may have become wider.
-    for _ in 0..3 {
-        let Some(name) = widest(folder, whole)? else { return Ok(Vec::new()) };
-        if let Some(bytes) = read(folder, &texts_path(name))? {
-            return apart(folder, whole, &bytes, say);
+/// Where a sealed text lies.
+enum Lies {
+    /// In the file of all; of no bytes, where there is none.
+    Here { offset: u64, length: usize },
+    /// In a file of its own.
+    Elsewhere(TileName),
+}
+
+impl Sealed {
+    /// Looks where the texts of a bundle lie.
+    pub fn of(folder: &Path, bundle: u64) -> io::Result<Self> {
+        let whole = TileName { holds: Holds::Entries, index: bundle, width: WIDTH };
+        let mut sealed = Self { folder: folder.to_owned(), file: None, places: Vec::new() };
+        // Between a look at the names and the reading it may have become wider.
+        for _ in 0..3 {
+            let Some(name) = widest(folder, whole)? else { return Ok(sealed) };
+            match File::open(folder.join(texts_path(name))) {
+                Ok(file) => {
+                    sealed.places = apart(&file, whole)?;
+                    sealed.file = Some(file);
+                    return Ok(sealed);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// The sealed text in this place; empty, where there is none.
+    pub fn read(&self, place: usize) -> io::Result<Vec<u8>> {
+        match (self.places.get(place), &self.file) {
+            (Some(Lies::Here { offset, length }), Some(file)) => {
+                let mut text = vec![0; *length];
+                file.read_exact_at(&mut text, *offset)?;
+                Ok(text)
+            }
+            (Some(Lies::Elsewhere(name)), _) => {
+                let text = std::fs::read(self.folder.join(long_text_path(*name)));
+                text.map_err(|error| if error.kind() == io::ErrorKind::NotFound { torn() } else { error })
+            }
+            (Some(Lies::Here { .. }) | None, _) => Ok(Vec::new()),
         }
     }
-    Err(io::ErrorKind::NotFound.into())
 }
 
-fn read(folder: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
-    match std::fs::read(folder.join(path)) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+/// What somebody says of the sealed text in each place of a bundle. Each is read for this alone, and not kept.
+pub fn each_sealed<T>(folder: &Path, bundle: u64, say: impl Fn(Vec<u8>) -> T) -> io::Result<Vec<T>> {
+    let sealed = Sealed::of(folder, bundle)?;
+    (0..sealed.places.len()).map(|place| sealed.read(place).map(&say)).collect()
+}
+
+fn torn() -> io::Error {
+    io::ErrorKind::InvalidData.into()
 }
 
 fn widest(folder: &Path, whole: TileName) -> io::Result<Option<TileName>> {
@@ -49,24 +89,29 @@ fn widest(folder: &Path, whole: TileName) -> io::Result<Option<TileName>> {
     Ok(widths.filter_map(width).max().map(|width: u16| TileName { width, ..whole }))
 }
 
-/// What lies in one file, and what it says lies elsewhere.
-fn apart<T>(folder: &Path, whole: TileName, bytes: &[u8], say: impl Fn(Vec<u8>) -> T) -> io::Result<Vec<T>> {
-    let torn = || io::Error::from(io::ErrorKind::InvalidData);
-    let (mut rest, mut texts) = (bytes, Vec::new());
-    while let Some((length, after)) = rest.split_first_chunk() {
-        let length = u32::from_be_bytes(*length);
-        if length == ELSEWHERE {
-            let width = u16::try_from(texts.len().saturating_add(1)).map_err(|_| torn())?;
-            texts.push(say(read(folder, &long_text_path(TileName { width, ..whole }))?.ok_or_else(torn)?));
-            rest = after;
-            continue;
-        }
-        let length = usize::try_from(length).map_err(|_| torn())?;
-        let (text, after) = after.split_at_checked(length).ok_or_else(torn)?;
-        texts.push(say(text.to_vec()));
-        rest = after;
+/// Where each text lies, as this file says.
+fn apart(file: &File, whole: TileName) -> io::Result<Vec<Lies>> {
+    let end = file.metadata()?.len();
+    let (mut reader, mut at, mut places) = (BufReader::new(file), 0_u64, Vec::new());
+    while at < end {
+        let mut length = [0; 4];
+        reader.read_exact(&mut length).map_err(|_| torn())?;
+        let offset = at.saturating_add(4);
+        let length = match u32::from_be_bytes(length) {
+            ELSEWHERE => {
+                let width = u16::try_from(places.len().saturating_add(1)).map_err(|_| torn())?;
+                places.push(Lies::Elsewhere(TileName { width, ..whole }));
+                0
+            }
+            length => {
+                places.push(Lies::Here { offset, length: usize::try_from(length).map_err(|_| torn())? });
+                length
+            }
+        };
+        reader.seek_relative(length.into())?;
+        at = offset.saturating_add(length.into());
     }
-    if rest.is_empty() && texts.len() <= usize::from(WIDTH) { Ok(texts) } else { Err(torn()) }
+    if at == end && places.len() <= usize::from(WIDTH) { Ok(places) } else { Err(torn()) }
 }
 
 #[cfg(test)]
@@ -81,11 +126,13 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
         };
-        let of = || sealed(folder.path(), 0);
+        let of = || each_sealed(folder.path(), 0, |text| text);
         assert!(of().unwrap().is_empty());
         put("sealed/000.p/1", b"\0\0\0\x01a");
         put("sealed/000.p/3", b"\0\0\0\x01a\0\0\0\0\xff\xff\xff\xff");
         assert_eq!(of().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // Who asks for another text does not need it.
+        assert_eq!(Sealed::of(folder.path(), 0).unwrap().read(0).unwrap(), b"a");
         put("sealed/000.long/2", b"long");
         assert_eq!(of().unwrap(), [&b"a"[..], b"", b"long"]);
         put("sealed/000", b"\0\0\0\x01b");

@@ -5,27 +5,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Extension, Path, RawQuery, State};
-use axum::http::StatusCode;
+use axum::extract::{Extension, Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use record::kinds::log::{Erase, Read};
-use record::texts::Texts;
 use record::{Commitment, Count, Uid, What};
 use serde::Deserialize;
 use serde_json::json;
-use tlog::WIDTH;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::question::Question;
 use super::reader::Thing;
 use super::records::{ends, may, uid};
 use super::refusal::Refusal;
-use super::sealed::sealed;
+use super::sealed::Sealed;
 use super::{Caller, Desk, PATIENCE};
 use crate::engine::disk::{Disk as _, OsDisk};
-use crate::engine::integrate::{KEYS, key_path};
+use crate::engine::keys::{KEYS, key_path};
 use crate::index::{Found, Search, Sort, View, place_of};
 use crate::threads::Ask;
 
@@ -34,9 +30,13 @@ const ERASED: &str =
     "the text was erased: its record says that it was there, and the log's records who erased it";
 
 /// A text, opened.
-struct Opened {
-    grant: Uid,
-    text: Vec<u8>,
+pub(super) struct Opened {
+    /// Whose it is.
+    pub grant: Uid,
+    /// What it is bound to.
+    pub commit: Commitment,
+    /// Salt and payload.
+    pub text: Vec<u8>,
 }
 
 /// The text of one record.
@@ -60,13 +60,13 @@ pub(super) async fn one(
             let found = view.bundles().record(index).map_err(|unread| Refusal::damage(unread.to_string()))?;
             may(&reader.reader, Thing::Of(view.whose(&found)?.namespace.as_deref()))?;
             let (bundle, place) = place_of(index);
-            let sealed = sealed(shop.folder(), bundle).map_err(|_| damaged())?;
-            open(&shop, view, &found, sealed.get(usize::from(place)).map_or(&[], Vec::as_slice))?.ok_or_else(
-                || Refusal::nothing("this record has no text: only statements have, and not all of them"),
-            )
+            let sealed = Sealed::of(shop.folder(), bundle).and_then(|sealed| sealed.read(place.into()));
+            open(&shop, view, &found, &sealed.map_err(|_| damaged())?)?.ok_or_else(|| {
+                Refusal::nothing("this record has no text: only statements have, and not all of them")
+            })
         })
         .await?;
-    let Opened { grant, text } = opened;
+    let Opened { grant, text, .. } = opened;
     desk.own(
         Some(grant),
         What::Read(Read { entries: vec![Count::of(index)], person: caller.person.clone() }),
@@ -75,80 +75,25 @@ pub(super) async fn one(
     Ok(bytes(text))
 }
 
-/// The texts of one bundle's records, or of its first ones, in the form of a copy.
-pub(super) async fn some(
-    State(desk): State<Desk>,
-    Extension(caller): Extension<Arc<Caller>>,
-    RawQuery(raw): RawQuery,
-) -> Result<Response, Refusal> {
-    let question = Question::parse(raw.as_deref(), &["from", "to"])?;
-    let (Some(from), Some(to)) = (question.number("from")?, question.number("to")?) else {
-        return Err(Refusal::question(
-            "give `from` and `to`: the first record, and the one behind the last".to_owned(),
-        ));
-    };
-    let (bundle, place) = place_of(from);
-    let width = to.checked_sub(from).filter(|width| (1..=u64::from(WIDTH)).contains(width) && place == 0);
-    let width = width.and_then(|width| u16::try_from(width).ok()).ok_or_else(|| {
-        Refusal::question(
-            "`from` must be a multiple of 256, and `to` 1 to 256 more: ask for one bundle at a time"
-                .to_owned(),
-        )
-    })?;
-    let (shop, reader) = (desk.clone(), Arc::clone(&caller));
-    let (file, entries) = desk.look(move |view| copy(&shop, &reader, view, (bundle, width))).await?;
-    if !entries.is_empty() {
-        desk.own(None, What::Read(Read { entries, person: caller.person.clone() })).await?;
-    }
-    Ok(bytes(file))
-}
-
-fn copy(
-    desk: &Desk,
-    caller: &Caller,
-    view: &View<'_>,
-    (bundle, width): (u64, u16),
-) -> Result<(Vec<u8>, Vec<Count>), Refusal> {
-    may(&caller.reader, Thing::Of(caller.reader.only()))?;
-    let end = bundle.saturating_mul(u64::from(WIDTH)).saturating_add(u64::from(width));
-    if end > view.indexed() {
-        return Err(Refusal::nothing(
-            "the index has not all of these records yet: ask again when `indexed` has reached `to`",
-        ));
-    }
-    let loaded = view.bundles().load(bundle).map_err(|unread| Refusal::damage(unread.to_string()))?;
-    let sealed = sealed(desk.folder(), bundle).map_err(|_| damaged())?;
-    let (mut file, mut entries) = (Vec::new(), Vec::new());
-    for place in 0..width {
-        let found = u8::try_from(place).map(|place| loaded.record(place));
-        let Ok(Ok(found)) = found else { return Err(damaged()) };
-        let text = sealed.get(usize::from(place)).map_or(&[][..], Vec::as_slice);
-        let is_seen = !text.is_empty() && caller.reader.may_see(&view.whose(&found)?);
-        let opened = if is_seen { open(desk, view, &found, text) } else { Ok(None) };
-        let opened = match opened {
-            Err(refusal) if refusal.status == StatusCode::GONE => None,
-            other => other?,
-        };
-        entries.extend(opened.iter().map(|_| Count::of(found.index)));
-        Texts::put(opened.as_ref().map(|opened| opened.text.as_slice()), &mut file).map_err(|_| damaged())?;
-    }
-    Ok((file, entries))
-}
-
 /// Opens the text of a record; `None`, where it has none.
-fn open(desk: &Desk, view: &View<'_>, found: &Found, sealed: &[u8]) -> Result<Option<Opened>, Refusal> {
+pub(super) fn open(
+    desk: &Desk,
+    view: &View<'_>,
+    found: &Found,
+    sealed: &[u8],
+) -> Result<Option<Opened>, Refusal> {
     let What::Statement(statement) = &found.record.what else { return Ok(None) };
     let (Some(text), Some(grant)) = (&statement.text, &found.record.grant) else { return Ok(None) };
     if sealed.is_empty() {
         return Err(damaged());
     }
     let commit: &Commitment = &text.commit;
-    let wrapped = std::fs::read(desk.folder().join(key_path(grant)));
-    let opened = wrapped.ok().and_then(|wrapped| desk.keys.open(grant, wrapped, (sealed, commit)).ok());
-    match opened {
-        Some(text) => Ok(Some(Opened { grant: grant.clone(), text })),
+    match desk.unseal(grant, (sealed, commit)) {
+        Some(text) => Ok(Some(Opened { grant: grant.clone(), commit: *commit, text })),
         // The key that is there may be a later one.
-        None if was_erased(view, grant, found.index)? => Err(Refusal::gone(ERASED)),
+        None if desk.keys.is_erased(grant) || was_erased(view, grant, found.index)? => {
+            Err(Refusal::gone(ERASED))
+        }
         None if view.indexed() < view.size() => Err(Refusal::again(
             "the text cannot be opened, and whether it was erased is not known yet: ask again when `indexed` has reached `size`",
         )),
@@ -161,7 +106,7 @@ fn was_erased(view: &View<'_>, grant: &Uid, index: u64) -> Result<bool, Refusal>
     Ok(!view.page(&erasures, Some(index), 1)?.records.is_empty())
 }
 
-fn damaged() -> Refusal {
+pub(super) fn damaged() -> Refusal {
     Refusal::damage(
         "the text cannot be opened: its file or its key is damaged, or the key-encryption key is another one; restore them".to_owned(),
     )
@@ -206,7 +151,7 @@ pub(super) async fn erase(
     })
     .await?;
     desk.erase(grant.clone(), Some(caller.person.clone())).await?;
-    // The key's file goes with the checkpoint that has the record.
+    // The key is gone. Who looks for the record finds it.
     let size = desk.log.publish().await.ok_or_else(ends)?.size;
     // Only that it is told as erased needs the index.
     let _ = timeout(PATIENCE, desk.index.reaches(size)).await;
@@ -214,7 +159,13 @@ pub(super) async fn erase(
 }
 
 impl Desk {
-    /// Waits until the index has all that is durable now. Keys that were erased before are gone then.
+    /// A text, by the key that its grant has now; `None`, where that opens it not.
+    pub(super) fn unseal(&self, grant: &Uid, sealed: (&[u8], &Commitment)) -> Option<Vec<u8>> {
+        let wrapped = std::fs::read(self.folder().join(key_path(grant))).ok()?;
+        self.keys.open(grant, wrapped, sealed).ok()
+    }
+
+    /// Waits until the index has all that is durable now.
     pub(crate) async fn is_indexed(&self) -> Result<(), Refusal> {
         let size = self.log.publish().await.ok_or_else(ends)?.size;
         let late =
@@ -238,7 +189,7 @@ impl Desk {
     }
 
     /// Puts a record of the log's own on the disk.
-    async fn own(&self, grant: Option<Uid>, what: What) -> Result<(), Refusal> {
+    pub(super) async fn own(&self, grant: Option<Uid>, what: What) -> Result<(), Refusal> {
         let (reply, durable) = oneshot::channel();
         self.log.ask(Ask::Own { grant, what, reply });
         match durable.await {

@@ -274,6 +274,29 @@ impl Log {
         answer.starts_with("HTTP/1.1 200")
     }
 
+    /// From now on the most memory is counted anew.
+    pub fn forgets_most_memory(&self) {
+        let process = self.process.as_ref().unwrap().id();
+        std::fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
+    }
+
+    /// The most memory that it has had since that was forgotten, in bytes.
+    pub fn most_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it has now, in bytes.
+    pub fn memory_now(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
+        let process = self.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// Kills it, as the kernel does.
     pub fn kill(&mut self) {
         let mut process = self.process.take().unwrap();

@@ -155,6 +155,22 @@ impl SimDisk {
         state.inodes[inode].durable[at] ^= 0x10;
     }
 
+    /// What a file has, if it is there. No call, and so none that fails.
+    pub fn peek(&self, path: &str) -> Option<Vec<u8>> {
+        let state = self.0.borrow();
+        match state.cached.get(Path::new(path)) {
+            Some(Node::File(inode)) => Some(state.inodes[*inode].cached.clone()),
+            _ => None,
+        }
+    }
+
+    /// The files in which these bytes stand.
+    pub fn with(&self, bytes: &[u8]) -> Vec<String> {
+        let mut files = self.files();
+        files.retain(|path| self.peek(path).unwrap().windows(bytes.len()).any(|part| part == bytes));
+        files
+    }
+
     /// Every file.
     pub fn files(&self) -> Vec<String> {
         let state = self.0.borrow();

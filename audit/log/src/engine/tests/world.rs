@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 
 use std::time::Duration;
 
-use record::samples::{at, proxy_stream};
+use record::samples::{at, proxy_stream, uid};
 use record::{About, Chain, Count, Head, Record, StreamName, What};
 use tlog::{Algorithm, Bundle, Checkpoint, Hash, Holds, KeyName, Range, Signer, Tile, TileName};
 
 use super::sim::{Dice, SimDisk};
 use crate::engine::block::{Entry, LogId};
-use crate::engine::commit::{Arriving, Durable, Failed, Room, Sealed, Submission};
+use crate::engine::commit::{Arriving, Failed, Room, Sealed, Submission};
 use crate::engine::integrate::{Stopped, long_text_path, texts_path};
 use crate::engine::journal::{SegmentLength, Segments};
+use crate::engine::keys::key_path;
 use crate::engine::recover::{Identity, NotOpened, Opened, open};
 use crate::engine::volume::{Files as _, Volume};
 
@@ -176,8 +177,13 @@ impl World {
         let from = writer.acknowledged.saturating_sub(usize::from(self.dice.below(5) == 0));
         let grant = name.grant().unwrap().clone();
         let records = writer.written[from..].to_vec();
-        let sealed = Sealed { grant, wrapped: vec![9; 40], erasures: self.erasures };
-        Submission { stream: name.clone(), records, sealed: Some(sealed) }
+        let name = name.clone();
+        // As `seal::Keys` does.
+        let wrapped = self.disk.peek(&key_path(&grant));
+        let wrapped =
+            wrapped.unwrap_or_else(|| (0..5).flat_map(|_| self.dice.roll().to_be_bytes()).collect());
+        let sealed = Sealed { grant, wrapped, erasures: self.erasures };
+        Submission { stream: name, records, sealed: Some(sealed) }
     }
 
     pub(super) fn commit(
@@ -190,6 +196,7 @@ impl World {
         // One writer may be there twice: what is new in the second is counted from the first.
         let mut seen = std::collections::BTreeSet::new();
         self.maybe.retain(|(hash, _)| seen.insert(*hash));
+        let keys = self.keys();
         let committed =
             opened.engine.commit(submissions, Room::Enough, Duration::ZERO).map_err(Broken::Engine)?;
         for (name, answer) in names.iter().zip(&committed.answers) {
@@ -198,15 +205,26 @@ impl World {
                 writer.acknowledged = usize::try_from(head.count.get()).unwrap();
             }
         }
-        let is_record = |durable: &&Durable| matches!(durable, Durable::Record { .. });
-        assert_eq!(committed.durable.iter().filter(is_record).count(), self.maybe.len());
+        assert_eq!(committed.durable.len(), self.maybe.len());
         let more = std::mem::take(&mut self.maybe);
         self.settle(more);
+        let is_erased = |path: &String| {
+            let erased = committed.durable.iter().filter_map(|durable| durable.erases.as_ref());
+            erased.map(key_path).any(|erased| erased == *path)
+        };
+        let now = self.keys();
+        assert!(keys.iter().all(|(path, key)| is_erased(path) || now.get(path) == Some(key)));
         for durable in committed.durable {
-            self.erasures += u64::from(matches!(durable, Durable::Record { erases: Some(_), .. }));
+            self.erasures += u64::from(durable.erases.is_some());
             opened.tree.take(durable).map_err(Broken::Tree)?;
         }
         Ok(())
+    }
+
+    /// The files of the keys.
+    fn keys(&self) -> BTreeMap<String, Vec<u8>> {
+        let paths = (0..3).map(|grant| key_path(&uid(grant)));
+        paths.filter_map(|path| Some((path.clone(), self.disk.peek(&path)?))).collect()
     }
 
     fn new_in(&self, submission: &Submission) -> Vec<(Hash, Vec<u8>)> {
@@ -228,8 +246,14 @@ impl World {
         opened.engine.release(checkpoint.size).map_err(Broken::Engine)
     }
 
-    /// Reads every file of the newest checkpoint, as a stranger would.
+    /// Reads every file of the newest checkpoint, as a stranger would. Nothing was erased: each text has the key of its grant.
     pub(super) fn read_all(&self) {
+        for (name, writer) in &self.writers {
+            let durable = writer.written.iter().take(writer.acknowledged);
+            let has_text = durable.clone().any(|record| !record.entry.sealed.is_empty());
+            let key = self.disk.peek(&key_path(name.grant().unwrap()));
+            assert!(!has_text || key.is_some_and(|key| key.len() == 40), "{name}");
+        }
         let files = Volume::new(self.disk.clone()).unwrap();
         let read = |path: String| files.read(&path).unwrap().unwrap_or_else(|| panic!("no {path}"));
         let mut hashes: BTreeMap<tlog::Place, Hash> = BTreeMap::new();
