@@ -34,13 +34,13 @@ fn files(folder: &Path) -> BTreeMap<String, std::time::SystemTime> {
     found
 }
 
-fn size_of(note: &str) -> u64 {
+pub fn size_of(note: &str) -> u64 {
     let text: String = note.lines().take(3).map(|line| format!("{line}\n")).collect();
     text.parse::<Checkpoint>().unwrap().size
 }
 
 /// A policy beside the copies.
-fn with_policy() -> Cluster {
+pub fn with_policy() -> Cluster {
     let cluster = Cluster::new();
     let run = cluster.keyhole("audit policy");
     assert_eq!(run.code, 0, "{run:?}");

@@ -41,13 +41,25 @@ impl LiveFiles {
         }
     }
 
+    /// The newest checkpoint that the log's witness has signed; where there is none, the log's own, and why.
+    pub fn newest(&self) -> Result<(String, Option<&'static str>), LiveError> {
+        let anchor = self.live.anchor()?;
+        let limit = usize::try_from(longest("checkpoint")).unwrap_or(usize::MAX);
+        let own = self.live.ask(Call::file("/checkpoint", limit))?.good()?;
+        Ok(match taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()) {
+            Taken::Witnessed(note) => (note, None),
+            Taken::Own(note, why) => (note, Some(why)),
+        })
+    }
+
     /// The one that the log's witness has signed; where there is none, the log's own, of all that is on its disk by now.
     fn checkpoint(&self, limit: usize) -> Result<Vec<u8>, LiveError> {
-        let own = self.live.ask(Call::file("/v1/checkpoint", limit))?.good()?;
+        // The witness's first: a log that grows meanwhile is not smaller than what its witness has seen.
         let anchor = self.live.anchor().unwrap_or_else(|error| {
             tell(&format!("{error}"));
             None
         });
+        let own = self.live.ask(Call::file("/v1/checkpoint", limit))?.good()?;
         Ok(match taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()) {
             Taken::Witnessed(note) => note.into_bytes(),
             Taken::Own(_, why) => {
