@@ -72,7 +72,8 @@ struct Following<'a> {
 impl Following<'_> {
     /// Writes what the newest checkpoint has more than the one before.
     fn goes_on(&mut self) -> Result<(), Stopped> {
-        let (note, why) = self.files.newest().map_err(|error| Stopped::Log(LogError::Live(error)))?;
+        let newest = self.files.newest().map_err(|error| Stopped::Log(LogError::Live(error)))?;
+        let (note, why) = newest.said();
         if why != self.told {
             self.told = why;
             why.into_iter().for_each(tell);

@@ -143,7 +143,7 @@ impl Teller {
             }
             What::Killed(operator::Killed { pod, why }) => tell("operator", Deed::Kills { pod, why }),
             What::Sweep(operator::Sweep { how, state, .. }) => tell("operator", Deed::Sweeps { how, state }),
-            What::Erase(log::Erase { person }) => tell(person.as_deref().unwrap_or("log"), Deed::Erases),
+            What::Erase(log::Erase { person }) => tell("log", Deed::Erases { asked: person.clone() }),
             what => self.session((index, after), &record.stream, (record.n.get(), what, payload)),
         }
     }
