@@ -126,12 +126,17 @@ Examples:
   kubectl keyhole audit export --dir copy --policy keyhole.policy --from 2014 >> records.jsonl
   kubectl keyhole audit export --dir copy --policy keyhole.policy --format ocsf > events.jsonl
   kubectl keyhole audit export --policy keyhole.policy --from 2014 >> records.jsonl
+  kubectl keyhole audit export --policy keyhole.policy --from 2014 --follow --format ocsf
 
 Without --dir it reads the cluster's log. Each line has the index of its record (in OCSF: metadata.sequence): go on with the last one plus 1. It checks who signed \
 the checkpoint, and does not verify the rest: `audit verify` does. The texts of statements are written where the copy has them.
 
+With --follow it goes on as the log grows, until Ctrl-C or SIGTERM, which end it behind a whole line and say the next index. It writes \
+each record once, in order, without texts, and none that is not proved to be in a log that has grown out of what it saw before; records \
+come when the witness has signed them, some ten seconds after they were made. A log that is away is waited for.
+
 It exits with 0 when everything was written or nobody reads any more, with 1 when a part of the log cannot be read (standard error says \
-which), and with 2 when the log cannot be read at all.")]
+which) or, with --follow, is not what was signed, and with 2 when the log cannot be read at all.")]
 pub struct AuditExportArgs {
     /// Folder of the log: a copy, or its own volume. Without it: the cluster's log
     #[arg(long, value_name = "DIR")]
@@ -148,6 +153,9 @@ pub struct AuditExportArgs {
     /// The first index to write
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     pub from: u64,
+    /// Go on as the cluster's log grows
+    #[arg(short, long, conflicts_with_all = ["dir", "texts"])]
+    pub follow: bool,
     /// Records as they are, or events of the Open Cybersecurity Schema Framework
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
     pub format: ExportFormat,

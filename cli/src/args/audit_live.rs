@@ -47,7 +47,7 @@ Examples:
 
 It copies the files of the tree, every namespace's records: you need the verb `audit` in all namespaces (ClusterRole keyhole-records). What \
 is in the folder already and does not change any more is not fetched again; the file `checkpoint` comes last, so a copy that was broken \
-off is as it was before, and the next one goes on. With --texts it opens the texts of statements, too, each on record with your name.
+off is as it was before, and the next one goes on. It ends where the log's witness signed last, up to ten seconds before. With --texts it opens the texts of statements, too, each on record with your name.
 
 It proves nothing: verify the copy, with a policy that you have from whoever answers for the log. Keep its file `checkpoint`.")]
 pub struct AuditCopyArgs {

@@ -16,9 +16,13 @@ use super::progress::MovingLine;
 use super::{code, number};
 use crate::args::{AuditCopyArgs, Place, Texts};
 use crate::cluster::Scope;
+use crate::terminal::tell;
 
 /// The file that says what the others are.
 const CHECKPOINT: &str = "checkpoint";
+
+/// What is told of a copy that the log's witness signed.
+const BEHIND: &str = "It ends where the log's witness signed last, up to ten seconds ago: the next copy has what came since.\n";
 
 /// See `AuditCommand::Copy`.
 pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
@@ -27,20 +31,20 @@ pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
     let before = copy.checkpoint()?;
     let live = Live::open(place, &args.live, (AuditorTask::Audit, Scope::Everywhere))?;
     let files = LiveFiles::new(live, texts);
-    let note =
-        files.file(CHECKPOINT)?.ok_or_else(|| LogError::Copy("the log has no checkpoint".to_owned()))?;
-    let now = parsed(&String::from_utf8_lossy(&note))
-        .ok_or_else(|| LogError::Copy("the log's checkpoint can't be read".to_owned()))?;
+    let (note, unwitnessed) = files.checkpoint()?.said();
+    unwitnessed.into_iter().for_each(tell);
+    let now = parsed(&note).ok_or_else(|| LogError::Copy("the log's checkpoint can't be read".to_owned()))?;
     if let Some(before) = &before {
         grown(before, &now)?;
     }
     let fetched = fetch(&files, &copy, (now.size, texts))?;
-    copy.write(CHECKPOINT, &note)?;
+    copy.write(CHECKPOINT, note.as_bytes())?;
     copy.tidy(now.size);
     let entries = number(now.size, "entry", "entries");
     let news = number(now.size.saturating_sub(before.map_or(0, |before| before.size)), "is new", "are new");
     let files = number(fetched, "file", "files");
-    crate::print(&format!("{entries} of {}, of which {news}; fetched {files}\n", now.origin))?;
+    let behind = if unwitnessed.is_none() { BEHIND } else { "" };
+    crate::print(&format!("{entries} of {}, of which {news}; fetched {files}\n{behind}", now.origin))?;
     Ok(code(true))
 }
 

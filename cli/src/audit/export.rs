@@ -9,6 +9,7 @@ use audit::story::Told;
 use audit::{Piece, plain};
 
 use super::code;
+use super::follow::follow;
 use super::log::{Log, LogError, Named};
 use super::progress::MovingLine;
 use crate::args::{AuditExportArgs, ExportFormat, Place, Texts};
@@ -16,6 +17,9 @@ use crate::terminal::{clear_moving_line, tell};
 
 /// See `AuditCommand::Export`.
 pub fn export(place: &Place, args: AuditExportArgs) -> Result<ExitCode, LogError> {
+    if args.follow {
+        return follow(place, &args);
+    }
     let texts = Texts::opened_if(args.texts);
     let named = Named { dir: args.dir.as_deref(), policy: &args.policy, texts, live: &args.live };
     let log = Log::open(place, &named)?;
@@ -24,21 +28,41 @@ pub fn export(place: &Place, args: AuditExportArgs) -> Result<ExitCode, LogError
         Ok(()) => Ok(code),
         Err(error) => Err(Stopped::Output(error)),
     });
-    match written {
-        Ok(code) => Ok(code),
-        Err(Stopped::Log(error)) => Err(error),
+    written.or_else(ended)
+}
+
+/// Why it does not go on.
+pub enum Stopped {
+    /// The log can't be read.
+    Log(LogError),
+    /// It is not what it should be.
+    Wrong(String),
+    /// Nobody reads, or nothing can be written.
+    Output(io::Error),
+}
+
+/// How the program ends then.
+pub fn ended(stopped: Stopped) -> Result<ExitCode, LogError> {
+    match stopped {
+        Stopped::Log(error) => Err(error),
+        Stopped::Wrong(sentence) => {
+            tell(&format!("error: {sentence}"));
+            Ok(code(false))
+        }
         // Who reads has enough.
-        Err(Stopped::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(Stopped::Output(error)) => {
+        Stopped::Output(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Stopped::Output(error) => {
             Err(LogError::Output(anyhow::Error::from(error).context("cannot write to standard output")))
         }
     }
 }
 
-/// Why it does not go on.
-enum Stopped {
-    Log(LogError),
-    Output(io::Error),
+/// The first index to read. Who asked in a session, its beginning alone says: events need what came before, too.
+pub fn begins(args: &AuditExportArgs) -> u64 {
+    match args.format {
+        ExportFormat::Jsonl => args.from,
+        ExportFormat::Ocsf => 0,
+    }
 }
 
 fn write(log: &Log, args: &AuditExportArgs, out: &mut impl Write) -> Result<ExitCode, Stopped> {
@@ -49,14 +73,9 @@ fn write(log: &Log, args: &AuditExportArgs, out: &mut impl Write) -> Result<Exit
         tell(&format!("the log was pruned: it begins with entry {}", signed.from()));
     }
     let mut lines = Lines::new(args.format, &origin);
-    // Who asked in a session, its beginning alone says: events need what came before, too.
-    let begin = match args.format {
-        ExportFormat::Jsonl => args.from,
-        ExportFormat::Ocsf => 0,
-    };
     let mut line = (!io::stdout().is_terminal()).then(|| MovingLine::new("written"));
     let mut is_whole = true;
-    for piece in signed.records(begin) {
+    for piece in signed.records(begins(args)) {
         match piece.map_err(|source| Stopped::Log(log.unreadable(source)))? {
             Piece::Record(told) => {
                 let texts = lines.of(&told).map_err(Stopped::Log)?;
@@ -76,20 +95,24 @@ fn write(log: &Log, args: &AuditExportArgs, out: &mut impl Write) -> Result<Exit
 }
 
 /// What becomes of each record.
-enum Lines {
+pub enum Lines {
+    /// Its own line.
     Jsonl,
+    /// Its events, by what came before.
     Ocsf(Box<Ocsf>),
 }
 
 impl Lines {
-    fn new(format: ExportFormat, origin: &str) -> Self {
+    /// Of a log.
+    pub fn new(format: ExportFormat, origin: &str) -> Self {
         match format {
             ExportFormat::Jsonl => Self::Jsonl,
             ExportFormat::Ocsf => Self::Ocsf(Box::new(Ocsf::new(origin))),
         }
     }
 
-    fn of(&mut self, told: &Told) -> Result<Vec<String>, LogError> {
+    /// The lines of the next record.
+    pub fn of(&mut self, told: &Told) -> Result<Vec<String>, LogError> {
         let Told { index, record, payload } = told;
         match self {
             Self::Jsonl => {

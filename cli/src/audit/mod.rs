@@ -5,6 +5,7 @@ mod copy;
 mod erase;
 mod export;
 mod folder;
+mod follow;
 mod live;
 mod log;
 mod policy;

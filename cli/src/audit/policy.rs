@@ -35,7 +35,8 @@ pub fn policy(place: &Place, args: &AuditPolicyArgs) -> Result<ExitCode, LogErro
 /// The keys by the log's own word.
 fn of_the_log(live: Live) -> Result<String, LogError> {
     let mut told: Vec<VerifierKey> = Vec::new();
-    for found in Pages::of(&live, "/v1/search", vec![("kind", "key".to_owned())]) {
+    let mut pages = Pages::of(&live, "/v1/search", vec![("kind", "key".to_owned())]);
+    for found in pages.by_ref() {
         let Indexed { record, .. } = found?;
         let What::Key(key) = record.what else { continue };
         // One that cannot be read signs nothing that anybody could verify.
@@ -44,6 +45,10 @@ fn of_the_log(live: Live) -> Result<String, LogError> {
         {
             told.push(key);
         }
+    }
+    if !pages.seen().complete {
+        let behind = "the log's index is behind, so not all of its keys are known: try again";
+        return Err(LogError::Copy(behind.to_owned()));
     }
     let note = live.ask(Call::get("/checkpoint"))?.good()?;
     written(&String::from_utf8_lossy(&note), &told).map_err(|why| LogError::Copy(why.to_owned()))

@@ -20,6 +20,7 @@ use super::{code, number, witnessed};
 use crate::args::{Format, LiveArgs, Place, Texts};
 use crate::cluster::Scope;
 use crate::table::{Colour, Paint, painted};
+use crate::terminal::tell;
 
 /// What is proved, for programs.
 #[derive(Serialize)]
@@ -43,8 +44,9 @@ pub fn write(
 ) -> Result<(), LogError> {
     let files =
         LiveFiles::new(Live::open(place, live, (AuditorTask::Audit, Scope::Everywhere))?, Texts::Closed);
-    let note = files.file("checkpoint")?.unwrap_or_default();
-    let proof = audit::prove(&files, &String::from_utf8_lossy(&note), receipt.index).map_err(unproved)?;
+    let (note, unwitnessed) = files.checkpoint()?.said();
+    unwitnessed.into_iter().for_each(tell);
+    let proof = audit::prove(&files, &note, receipt.index).map_err(unproved)?;
     is_of(receipt, &proof).map_err(LogError::Proof)?;
     put(path, proof.to_string().as_bytes())
         .map_err(|source| LogError::Write { path: path.to_path_buf(), source })

@@ -225,7 +225,7 @@ pub fn screen_of(all: bool, one: &Candidate, tale: &Tale, absent: &str) -> Strin
     text.push_str(&screen(&if all { story.clone() } else { story.folded() }));
     text.push('\n');
     if *missing > 0 {
-        let erased = story.lines.iter().any(|line| line.deed == Deed::Erases);
+        let erased = story.lines.iter().any(|line| matches!(line.deed, Deed::Erases { .. }));
         let why = if erased { "erased" } else { absent };
         let _ = writeln!(text, "The texts of {} are {why}.", number(*missing, "statement", "statements"));
     }

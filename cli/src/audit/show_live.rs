@@ -7,11 +7,11 @@ use access::AuditorTask;
 use audit::story::{Candidate, Kin, Search, Story, Told};
 use record::{Payload, What};
 
-use super::code;
 use super::live::{Indexed, Live, Opened, Pages, open};
 use super::log::LogError;
 use super::progress::MovingLine;
 use super::show::{Shown, Tale, is_without_text, nothing, refused, screen_of, sought};
+use super::{code, number};
 use crate::args::{AuditShowArgs, Place, Texts};
 use crate::cluster::Scope;
 
@@ -52,7 +52,7 @@ pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
     let tale = told(&live, heard, Texts::opened_if(!args.no_texts))?;
     match args.output {
         Some(format) => crate::show(&shown(one, tale, (complete, size)), format)?,
-        None => crate::print(&text(args.all, one, &tale, complete))?,
+        None => crate::print(&text(args.all, one, &tale, (complete, size)))?,
     };
     Ok(code(complete))
 }
@@ -148,12 +148,17 @@ fn shown(one: &Candidate, tale: Tale, (complete, size): (bool, u64)) -> Shown {
     }
 }
 
-fn text(all: bool, one: &Candidate, tale: &Tale, complete: bool) -> String {
+fn text(all: bool, one: &Candidate, tale: &Tale, (complete, size): (bool, u64)) -> String {
     let mut text = screen_of(all, one, tale, "not opened");
+    let entries = number(size, "entry", "entries");
     // Writing to a text does not fail.
-    if !complete {
-        text.push_str("NOT COMPLETE: the log's index is behind the log, ask again in a while.\n");
-    }
+    let _ = match complete {
+        true => writeln!(text, "Complete: all that the log's {entries} tell of it."),
+        false => writeln!(
+            text,
+            "NOT COMPLETE: the log has {entries}, and its index is behind: ask again in a while."
+        ),
+    };
     text.push_str(
         "As the cluster's log tells it. NOT VERIFIED: who may read all of the log proves it by this:\n",
     );

@@ -9,4 +9,5 @@ mod token;
 pub use auditor::{LogPass, LogPassError, log_pass};
 pub use certificate::{SessionCertificate, obtain};
 pub use key::{KeyError, SessionKey};
+pub use request::AskError;
 pub use token::password_token;

@@ -34,13 +34,13 @@ fn files(folder: &Path) -> BTreeMap<String, std::time::SystemTime> {
     found
 }
 
-fn size_of(note: &str) -> u64 {
+pub fn size_of(note: &str) -> u64 {
     let text: String = note.lines().take(3).map(|line| format!("{line}\n")).collect();
     text.parse::<Checkpoint>().unwrap().size
 }
 
 /// A policy beside the copies.
-fn with_policy() -> Cluster {
+pub fn with_policy() -> Cluster {
     let cluster = Cluster::new();
     let run = cluster.keyhole("audit policy");
     assert_eq!(run.code, 0, "{run:?}");
@@ -86,6 +86,7 @@ fn what_the_witness_has_signed_is_what_is_copied_and_its_policy_is_the_operators
     assert!(own.out.ends_with("\nquorum none\n") && own.err.contains("No witness has signed"), "{own:?}");
     let copy = cluster.keyhole("audit copy unwitnessed");
     assert!(copy.code == 0 && copy.err.contains("no witness has signed the log yet"), "{copy:?}");
+    assert!(!copy.out.contains("ten seconds"), "{copy:?}");
 
     let seen = cluster.checkpoint();
     cluster.witnesses(&seen, own.out.strip_suffix("quorum none\n").unwrap());
@@ -101,6 +102,7 @@ fn what_the_witness_has_signed_is_what_is_copied_and_its_policy_is_the_operators
         .unwrap();
     let copy = cluster.keyhole("audit copy copy");
     assert_eq!((copy.code, copy.err.as_str()), (0, ""), "{copy:?}");
+    assert!(copy.out.ends_with("up to ten seconds ago: the next copy has what came since.\n"), "{copy:?}");
     let note = fs::read_to_string(cluster.around.path().join("copy/checkpoint")).unwrap();
     assert_eq!(size_of(&note), size_of(&seen));
     for line in ["audit verify copy --policy keyhole.policy", "audit verify --policy keyhole.policy"] {
@@ -201,6 +203,7 @@ fn a_story_is_told_to_who_may_read_its_namespace_and_the_refusal_of_another_is_t
     assert!(run.code == 0 && run.out.contains("requester  asks that requester may read orders"), "{run:?}");
     assert!(run.out.contains(": SELECT id, total FROM shop.orders"), "{run:?}");
     assert!(run.out.contains("NOT VERIFIED"), "{run:?}");
+    assert!(run.out.contains("\nComplete: all that the log's "), "{run:?}");
     let closed = cluster.keyhole("audit show shop/look-0 --no-texts");
     assert!(closed.code == 0 && closed.out.contains("statements are not opened."), "{closed:?}");
     let json = cluster.keyhole(&format!("audit show {} -A -o json", grant(0))).json();
@@ -224,6 +227,7 @@ fn texts_are_erased_by_who_may_after_a_yes() {
     assert_eq!(cluster.asked_for().last().unwrap(), "keyhole://erase/shop");
     let shown = cluster.keyhole("audit show look-0 -n shop");
     assert!(shown.out.contains("statements are erased.") && !shown.out.contains("SELECT"), "{shown:?}");
+    assert!(shown.out.contains("  log        erases the texts: keyhole://erase/shop"), "{shown:?}");
     let found = cluster.keyhole(&format!("audit search -n shop --grant {} --text SELECT", grant(0)));
     assert!(found.code == 0 && found.err.contains("erased, and could not be looked at"), "{found:?}");
     let run = cluster.keyhole("audit erase -n shop --person requester --yes");

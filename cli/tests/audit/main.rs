@@ -10,6 +10,7 @@ mod export;
 #[allow(dead_code, reason = "its other tests need the rest")]
 #[path = "../api_server/fake.rs"]
 mod fake;
+mod follow;
 mod help;
 mod live;
 #[allow(dead_code, reason = "its other tests need the rest")]

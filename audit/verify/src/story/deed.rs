@@ -151,7 +151,11 @@ pub enum Deed {
         streams: u64,
     },
     /// The texts are erased.
-    Erases,
+    Erases {
+        /// Who asked for it; nobody, where they are older than texts are kept.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        asked: Option<String>,
+    },
 }
 
 /// What statements and sessions come to that are not told one by one.
@@ -302,7 +306,10 @@ impl fmt::Display for Deed {
                 write!(f, "{item}: {state:?} after {millis} ms ({how})")
             }
             Self::WritesReceipt { streams } => write!(f, "writes the receipt: streams counted: {streams}"),
-            Self::Erases => f.write_str("erases the texts"),
+            Self::Erases { asked: Some(person) } => write!(f, "erases the texts: {person} asked for it"),
+            Self::Erases { asked: None } => {
+                f.write_str("erases the texts: they are older than texts are kept")
+            }
         }
     }
 }

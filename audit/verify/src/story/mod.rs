@@ -147,7 +147,7 @@ impl Teller {
             What::Witness(operator::Witness { size, .. }) => {
                 tell("operator", Deed::MeetsTheLog { size: size.get() })
             }
-            What::Erase(log::Erase { person }) => tell(person.as_deref().unwrap_or("log"), Deed::Erases),
+            What::Erase(log::Erase { person }) => tell("log", Deed::Erases { asked: person.clone() }),
             what => self.session((index, after), &record.stream, (record.n.get(), what, payload)),
         }
     }

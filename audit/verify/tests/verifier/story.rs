@@ -4,7 +4,8 @@ use std::path::Path;
 
 use audit::samples::{Entry, Plan, Writers, grant};
 use audit::story::{Deed, Kin, Story, Told, screen};
-use record::{Payload, Record};
+use record::kinds::log::Erase;
+use record::{Payload, Record, What};
 
 use crate::liar::read;
 
@@ -48,8 +49,7 @@ fn a_story_has_each_statement_once_with_its_outcome_and_nothing_of_other_grants(
     let entries = crate::good::good();
     for number in 0..12 {
         let told = told(&entries, number, false);
-        let statements =
-            told.iter().filter(|told| matches!(told.record.what, record::What::Statement(_))).count();
+        let statements = told.iter().filter(|told| matches!(told.record.what, What::Statement(_))).count();
         let story = Story::of(told);
         let asked: Vec<_> = story
             .lines
@@ -81,4 +81,16 @@ fn what_the_operator_wrote_twice_is_told_once() {
         .collect();
     assert!(twice.len() > once.len());
     assert_eq!(Story::of(twice), Story::of(once));
+}
+
+#[test]
+fn an_erasure_says_who_asked_for_it_or_that_the_texts_were_too_old() {
+    let mut told = told(&crate::good::good(), 0, false);
+    let told = told.first_mut().unwrap();
+    let mut says = |person: Option<&str>| {
+        told.record.what = What::Erase(Erase { person: person.map(str::to_owned) });
+        screen(&Story::of(vec![told.clone()]))
+    };
+    assert_eq!(says(Some("auditor")), "+0:00:00.000  log  erases the texts: auditor asked for it\n");
+    assert_eq!(says(None), "+0:00:00.000  log  erases the texts: they are older than texts are kept\n");
 }

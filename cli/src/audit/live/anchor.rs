@@ -25,6 +25,16 @@ pub enum Taken {
     Own(String, &'static str),
 }
 
+impl Taken {
+    /// The checkpoint, and what is to be told of one that no witness signed.
+    pub fn said(self) -> (String, Option<&'static str>) {
+        match self {
+            Self::Witnessed(note) => (note, None),
+            Self::Own(note, why) => (note, Some(why)),
+        }
+    }
+}
+
 impl Anchor {
     /// From the object; `None`, where its parts do not fit each other.
     pub fn read(map: &ConfigMap) -> Option<Self> {

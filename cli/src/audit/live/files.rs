@@ -32,7 +32,11 @@ impl LiveFiles {
     pub fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LiveError> {
         let limit = usize::try_from(longest(path)).unwrap_or(usize::MAX);
         match path {
-            "checkpoint" => self.checkpoint(limit).map(Some),
+            "checkpoint" => {
+                let (note, why) = self.checkpoint()?.said();
+                why.into_iter().for_each(tell);
+                Ok(Some(note.into_bytes()))
+            }
             texts if texts.starts_with("texts/") => match self.texts {
                 Texts::Opened => self.opened(texts, limit),
                 Texts::Closed => Ok(None),
@@ -42,19 +46,21 @@ impl LiveFiles {
     }
 
     /// The one that the log's witness has signed; where there is none, the log's own, of all that is on its disk by now.
-    fn checkpoint(&self, limit: usize) -> Result<Vec<u8>, LiveError> {
-        let own = self.live.ask(Call::file("/v1/checkpoint", limit))?.good()?;
+    pub fn checkpoint(&self) -> Result<Taken, LiveError> {
+        // The witness's first: a log that grows meanwhile is not smaller than what its witness has seen.
         let anchor = self.live.anchor().unwrap_or_else(|error| {
             tell(&format!("{error}"));
             None
         });
-        Ok(match taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()) {
-            Taken::Witnessed(note) => note.into_bytes(),
-            Taken::Own(_, why) => {
-                tell(why);
-                own
-            }
-        })
+        let own = self.live.ask(Call::file("/v1/checkpoint", longest_checkpoint()))?.good()?;
+        Ok(taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()))
+    }
+
+    /// The newest one of the log's files, for whoever looks again and again.
+    pub fn newest(&self) -> Result<Taken, LiveError> {
+        let anchor = self.live.anchor()?;
+        let own = self.live.ask(Call::file("/checkpoint", longest_checkpoint()))?.good()?;
+        Ok(taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()))
     }
 
     fn opened(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, LiveError> {
@@ -78,6 +84,11 @@ impl Source for LiveFiles {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         self.file(path).map_err(io::Error::other)
     }
+}
+
+/// The most bytes of a checkpoint.
+fn longest_checkpoint() -> usize {
+    usize::try_from(longest("checkpoint")).unwrap_or(usize::MAX)
 }
 
 fn there(answer: Answer) -> Result<Option<Vec<u8>>, LiveError> {
