@@ -16,6 +16,7 @@ mod callers;
 mod calls;
 mod figures;
 mod log;
+mod mirror;
 mod mounts;
 mod power;
 mod reading;
