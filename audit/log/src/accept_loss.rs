@@ -1,6 +1,6 @@
 //! A log that lost records is given up, and a new one begins in its place that says so.
 
-use tlog::{Checkpoint, Hash};
+use tlog::{Checkpoint, Hash, Note};
 
 use crate::anchor::{self, AnchorError};
 use crate::args::AcceptLoss;
@@ -28,9 +28,12 @@ pub enum NotAccepted {
 
 /// Gives the log up. The new one is there when this returns.
 pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
-    let Home { path, mut identity, predecessor, lock, .. } =
-        Home::open(&args.dir).map_err(NotAccepted::Home)?;
     let note = anchor::read(args.anchor.as_deref()).map_err(NotAccepted::Anchor)?;
+    let home = match (Home::open(&args.dir), &note) {
+        (Err(HomeError::Missing(_)), Some(note)) => return follow(args, note),
+        (home, _) => home,
+    };
+    let Home { path, mut identity, predecessor, lock, .. } = home.map_err(NotAccepted::Home)?;
     identity.anchor = anchor::of(note, &identity, predecessor.as_ref()).map_err(NotAccepted::Anchor)?;
     // The first record that is missing, where that can be said: of a damaged log whoever reads it finds what is whole.
     let missing_from = match open(OsDisk::new(&path), &identity, SegmentLength::default()) {
@@ -47,13 +50,21 @@ pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
     let has = identity.anchor.take();
     let Checkpoint { origin, size, root } =
         has.unwrap_or(Checkpoint { origin: identity.origin, size: 0, root: Hash::of_nothing() });
-    let predecessor = Predecessor {
-        origin: origin.to_string(),
-        size,
-        root: root.to_string(),
-        missing_from,
-        why: args.why.clone(),
-    };
+    let predecessor = given_up(args, &Checkpoint { origin, size, root }, missing_from);
     drop(lock);
     Home::succeed(&path, SegmentLength::default(), predecessor).map_err(NotAccepted::Home)
+}
+
+/// The volume is lost, and the log's keys with it: what it was called, and how far it was, the anchor says alone. Whether its log signed that,
+/// nobody can tell here any more.
+fn follow(args: &AcceptLoss, anchor: &Note) -> Result<Home, NotAccepted> {
+    let checkpoint = anchor.text().parse().map_err(|_| NotAccepted::Anchor(AnchorError::Form))?;
+    let predecessor = given_up(args, &checkpoint, 0);
+    Home::follow(&args.dir, SegmentLength::default(), predecessor).map_err(NotAccepted::Home)
+}
+
+fn given_up(args: &AcceptLoss, seen: &Checkpoint, missing_from: u64) -> Predecessor {
+    let Checkpoint { origin, size, root } = seen;
+    let (origin, root, why) = (origin.to_string(), root.to_string(), args.why.clone());
+    Predecessor { origin, size: *size, root, missing_from, why }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
+use crate::bucket::BucketUrl;
+
 /// The port on which writers hand records over.
 pub const PORT_APPEND: u16 = 7446;
 
@@ -136,6 +138,32 @@ pub struct Serve {
     /// How many days texts are kept after the newest record of their grant, up to 3650: then they are erased, on record. 0: for ever
     #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=3650))]
     pub texts_for: u16,
+
+    /// Where its files are copied to, if anywhere
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
+}
+
+/// Where the log's files are copied to, and how.
+#[derive(Clone, Debug, Group)]
+pub struct MirrorArgs {
+    /// Bucket, and perhaps a folder in it, that the files of the tree are copied to: each log has a folder of its own there, called by the
+    /// end of its name
+    #[arg(long, value_name = "s3://BUCKET/FOLDER", requires = "mirror_credentials")]
+    pub mirror: Option<BucketUrl>,
+
+    /// Address of the store, where it is not Amazon's: https, or http for one that needs no secrets kept
+    #[arg(long, value_name = "URL")]
+    pub mirror_endpoint: Option<String>,
+
+    /// Region of the store
+    #[arg(long, value_name = "NAME", default_value = "us-east-1")]
+    pub mirror_region: String,
+
+    /// Folder with access-key-id and secret-access-key, and with ca.crt: the authorities of the store's certificate. Read again after
+    /// each failure
+    #[arg(long, value_name = "DIR")]
+    pub mirror_credentials: Option<PathBuf>,
 }
 
 /// How the log on stderr is written.
@@ -161,6 +189,14 @@ mod tests {
         assert_eq!((serve.port_append, serve.port_read, serve.port_health), (7446, 7447, 8080));
         assert!(!serve.create);
         assert_eq!((serve.scrub_rest, serve.texts_for), (600, 0));
+        assert!(serve.mirror.mirror.is_none());
         assert!(Args::try_parse_from(["keyhole-log", "serve", "--dir", "d", "--identity", "i"]).is_err());
+        let with = |more: &[&str]| {
+            let serve = ["keyhole-log", "serve", "--dir", "d", "--identity", "i", "--kek", "k"];
+            Args::try_parse_from(serve.iter().chain(more))
+        };
+        assert!(with(&["--mirror=s3://trail"]).is_err(), "without credentials");
+        assert!(with(&["--mirror=https://trail", "--mirror-credentials=c"]).is_err());
+        assert!(with(&["--mirror=s3://trail/shop", "--mirror-credentials=c"]).is_ok());
     }
 }

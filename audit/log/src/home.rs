@@ -108,12 +108,25 @@ impl Drop for Seed {
 impl Home {
     /// Makes a log with a new name and key in an empty folder. The keys are written last: a folder without them holds no log yet.
     pub fn create(path: &Path, length: SegmentLength) -> Result<Self, HomeError> {
+        Self::first(path, length, None)
+    }
+
+    /// The same for a log that goes on with one of which nothing is left here.
+    pub fn follow(path: &Path, length: SegmentLength, predecessor: Predecessor) -> Result<Self, HomeError> {
+        Self::first(path, length, Some(predecessor))
+    }
+
+    fn first(
+        path: &Path,
+        length: SegmentLength,
+        predecessor: Option<Predecessor>,
+    ) -> Result<Self, HomeError> {
         let failed = |what| move |source| HomeError::Disk { what, path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(failed("make"))?;
         if path.join(KEYS).try_exists().map_err(failed("read"))? {
             return Err(HomeError::Exists(path.to_owned()));
         }
-        Self::begin(path, length, None)
+        Self::begin(path, length, predecessor)
     }
 
     /// A new log in the place of one that was given up, which lies in `old` now. What is left of the old one here is its file of keys, and

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use record::kinds::log::{Key, Loss, Start};
 use record::{Count, What};
+use tlog::{KeyName, VerifierKey};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -16,13 +17,16 @@ use zeroize::Zeroizing;
 
 use crate::anchor::{self, AnchorError};
 use crate::append::{self, Callers, Desk};
-use crate::args::Serve;
+use crate::args::{MirrorArgs, Serve};
+use crate::bucket::{Place, S3};
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::SegmentLength;
 use crate::engine::recover::{NotOpened, open};
 use crate::figures::{Figures, MeasuredDisk};
 use crate::home::{Home, HomeError, Predecessor};
 use crate::index::Index;
+use crate::mend::advice;
+use crate::mirror::{Mirroring, Original};
 use crate::read;
 use crate::retention;
 use crate::scrubbing::Scrubbing;
@@ -56,14 +60,21 @@ pub enum ServeError {
         source: SealError,
     },
     /// What is on the disk.
-    #[error("the log is not started: what is on its disk contradicts itself")]
-    Open(#[source] NotOpened),
+    #[error("the log is not started; {advice}. What is on its disk contradicts itself")]
+    Open {
+        /// What to do.
+        advice: String,
+        /// What is wrong.
+        source: NotOpened,
+    },
     /// What is on the disk is not what others have seen.
-    #[error(
-        "the log is not started: restore its volume from the mirror or a backup that is new enough; or, if that cannot be had, \
-         `keyhole-log accept-loss` begins a new one that says what is missing"
-    )]
-    Anchored(#[source] NotOpened),
+    #[error("the log is not started; {advice}. It is not the log that others have seen")]
+    Anchored {
+        /// What to do.
+        advice: String,
+        /// What is wrong.
+        source: NotOpened,
+    },
     /// The anchor.
     #[error("cannot use the anchor")]
     Anchor(#[source] AnchorError),
@@ -90,8 +101,8 @@ impl ServeError {
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Open(_) | Self::Ended(_) | Self::Silent => 3,
-            Self::Anchored(_) | Self::Anchor(_) => 4,
+            Self::Open { .. } | Self::Ended(_) | Self::Silent => 3,
+            Self::Anchored { .. } | Self::Anchor(_) => 4,
             Self::Home(_)
             | Self::Tls(_)
             | Self::ReadKeys { .. }
@@ -116,19 +127,26 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
     let figures = Arc::new(Figures::default());
-    let Begun { log, index, _lock } = match begin(args, keys.clone(), ended, &figures).await {
-        // The thread that ended says why.
-        Err(ServeError::Silent) => {
-            return Err(why.recv().await.map_or(ServeError::Silent, ServeError::Ended));
-        }
-        begun => begun?,
-    };
+    let Begun { log, index, origin, verifiers, _lock } =
+        match begin(args, keys.clone(), ended, &figures).await {
+            // The thread that ended says why.
+            Err(ServeError::Silent) => {
+                return Err(why.recv().await.map_or(ServeError::Silent, ServeError::Ended));
+            }
+            begun => begun?,
+        };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
     let (folder, published) = (args.dir.clone(), log.published());
     let rest = Duration::from_secs(args.scrub_rest);
     let scrubbing = Scrubbing { folder, published, rest, figures: Arc::clone(&figures) };
     scrubbing.start().map_err(ServeError::System)?;
     let files = read::Files::new(args.dir.clone());
+    if let Some(place) = place(&args.mirror, &origin) {
+        let original = Original { folder: args.dir.clone(), origin, keys: verifiers };
+        let mirroring = Mirroring { original, published: log.published(), figures: Arc::clone(&figures) };
+        tracing::info!(mirror = place.url.to_string(), "the log's files are copied");
+        mirroring.start(move || S3::new(&place)).map_err(ServeError::System)?;
+    }
     let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
     let folder = args.dir.clone().into();
     let desk =
@@ -163,6 +181,8 @@ async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
 struct Begun {
     log: Log,
     index: Index,
+    origin: KeyName,
+    verifiers: Vec<VerifierKey>,
     _lock: File,
 }
 
@@ -184,13 +204,17 @@ async fn begin(
     identity.anchor = anchor::of(anchor, &identity, predecessor.as_ref()).map_err(ServeError::Anchor)?;
     let disk = MeasuredDisk::new(OsDisk::new(&path), Arc::clone(figures));
     let opened = open(disk.clone(), &identity, SegmentLength::default());
-    let opened = opened.map_err(|error| match error {
-        NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored(error),
-        error => ServeError::Open(error),
+    let opened = opened.map_err(|source| {
+        let mirror = place(&args.mirror, &identity.origin).map(|place| place.url);
+        let advice = advice(&source, mirror.as_ref());
+        match source {
+            NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored { advice, source },
+            source => ServeError::Open { advice, source },
+        }
     })?;
     let is_first = opened.engine.size() == 0;
     tracing::info!(origin = identity.origin.as_str(), size = opened.engine.size(), "the log is opened");
-    let verifiers: Vec<String> = identity.keys.iter().map(ToString::to_string).collect();
+    let (name, verifiers) = (identity.origin.clone(), identity.keys);
     let log =
         start(opened, (disk, Arc::clone(figures)), (signers, keys), ended).map_err(ServeError::System)?;
     let origin = identity.origin.to_string();
@@ -201,13 +225,21 @@ async fn begin(
         let (from, to) = (Count::of(missing_from), Count::of(size.saturating_sub(1)));
         own(&log, What::Loss(Loss { from, to, why })).await?;
     }
-    for verifier in verifiers {
+    for verifier in verifiers.iter().map(ToString::to_string) {
         own(&log, What::Key(Key { verifier })).await?;
     }
     // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
     let index = Index::start(&path, identity.origin, log.published()).map_err(ServeError::System)?;
-    Ok(Begun { log, index, _lock: lock })
+    Ok(Begun { log, index, origin: name, verifiers, _lock: lock })
+}
+
+/// Where the files are copied to: each log has a folder of its own, so that one that follows another goes into no other's.
+fn place(args: &MirrorArgs, origin: &KeyName) -> Option<Place> {
+    let MirrorArgs { mirror, mirror_endpoint: endpoint, mirror_region: region, mirror_credentials } =
+        args.clone();
+    let name = origin.as_str().rsplit('/').next().unwrap_or_default();
+    Some(Place { url: mirror?.inside(name), endpoint, region, credentials: mirror_credentials? })
 }
 
 /// A log that was given up, as the record of a start names it.

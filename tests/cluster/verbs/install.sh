@@ -14,6 +14,7 @@ declare -A PACKAGES=(
   [client]="mariadb-client"                                                   # a person's
   [servers]="mariadb-server"                                                  # of the tests of single crates, on loopback
   [checks]="git shellcheck libfaketime lua5.1"
+  [store]="curl"                                                              # asks the store of objects, as its administrator
   [disks]="strace xfsprogs e2fsprogs mount"                                   # that fail: of the audit log's tests
   [yardstick]="haproxy"
 )
@@ -24,8 +25,8 @@ declare -A NEEDS=(
   [bench]="rust images programs node client yardstick"
   [scale]="rust images programs node client"
   [fuzz]="rust servers"
-  [check]="rust programs servers checks disks"
-  [test]="rust images programs node client servers checks disks"
+  [check]="rust programs servers checks disks store"
+  [test]="rust images programs node client servers checks disks store"
   [soak]="rust disks"
 )
 

@@ -1,4 +1,4 @@
-//! Real servers on loopback for the tests of every crate: MariaDB, MySQL, Vault (OpenBao) and the audit log, each with TLS, on a port and
+//! Real servers on loopback for the tests of every crate: MariaDB, MySQL, Vault (OpenBao), a store of objects and the audit log, each with TLS, on a port and
 //! in a folder of its own. What is started here ends with whoever started it, at the latest with the test's process.
 //!
 //! A server that does not start is a failed test: everything here panics then, with the server's log.
@@ -7,16 +7,19 @@ mod keeper;
 mod keys;
 mod log;
 pub mod mysql;
+mod s3;
 mod vault;
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use keys::{Authority, Leaf, session_params, signed_by};
 pub use log::{AuditLog, LOG_NAME};
+pub use s3::S3Server;
 pub use vault::{Vault, bao_path};
 
 /// What a program said when it failed, or what did not come true in time.
@@ -58,6 +61,17 @@ const LOWEST_PORT: u16 = 20_000;
 const PAIRS: u64 = 6_000;
 /// How many pairs apart processes begin whose numbers follow each other: prime to the number of pairs.
 const APART: u64 = 997;
+
+/// A program of the test bed: on the path when the tests are run by `make`, else where the test bed puts it.
+fn program_path(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([home.join(".cache/keyhole/testbed/bin")])
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("there is no {name}: run tests/cluster/bed build {name}"))
+}
 
 /// Looks again until `condition` holds.
 ///

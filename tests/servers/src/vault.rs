@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::keeper::Keeper;
-use crate::{Authority, Failed, STARTING, free_port, said, until};
+use crate::{Authority, Failed, STARTING, free_port, program_path, said, until};
 
 /// A running Vault.
 pub struct Vault {
@@ -125,13 +125,7 @@ impl Vault {
     }
 }
 
-/// `bao` of the test bed: on the path when the tests are run by `make`, else where the test bed puts it.
+/// `bao`, a program of the test bed.
 pub fn bao_path() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([home.join(".cache/keyhole/testbed/bin")])
-        .map(|folder| folder.join("bao"))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("there is no OpenBao: run tests/cluster/bed install"))
+    program_path("bao")
 }

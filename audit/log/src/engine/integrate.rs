@@ -230,8 +230,12 @@ pub fn texts_path(bundle: TileName) -> String {
 
 /// Where a long text lies: that of the last entry of this bundle.
 pub fn long_text_path(bundle: TileName) -> String {
-    let place = bundle.width.saturating_sub(1);
-    format!("{}.long/{place}", texts_path(bundle.whole()))
+    format!("{}/{}", long_texts_path(bundle), bundle.width.saturating_sub(1))
+}
+
+/// The folder of the long texts of a bundle: each called by its place in it, from 0.
+pub fn long_texts_path(bundle: TileName) -> String {
+    format!("{}.long", texts_path(bundle.whole()))
 }
 
 /// How many texts these are, or `None`, where they are torn.

@@ -3,9 +3,10 @@
 //! Where writers wait, a record costs an addition, and a block or an acknowledgement a lock that nobody else wants but a scrape.
 
 mod disk;
+mod mirror;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
@@ -18,6 +19,7 @@ use record::frame::Code;
 use record::{What, Writer};
 
 pub use disk::MeasuredDisk;
+use mirror::OfMirror;
 
 /// The media type of the page (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,6 +52,7 @@ pub struct Figures {
     scrub_position: Number,
     scrub_failures: Counter,
     index_lag: Number,
+    mirror: Mutex<OfMirror>,
     /// How many records are on the disk.
     durable: AtomicU64,
     /// How many the newest checkpoint has.
@@ -62,6 +65,7 @@ impl Default for Figures {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("keyhole_log");
         let (records, refusals) = (of_records(&mut registry), of_refusals(&mut registry));
+        let mirror = Mutex::new(of_mirror(&mut registry));
         let new = Self {
             registry,
             records,
@@ -78,6 +82,7 @@ impl Default for Figures {
             scrub_position: Number::default(),
             scrub_failures: Counter::default(),
             index_lag: Number::default(),
+            mirror,
             durable: AtomicU64::new(0),
             signed: AtomicU64::new(0),
             signed_at: Mutex::new(Instant::now()),
@@ -101,6 +106,26 @@ fn of_refusals(registry: &mut Registry) -> Vec<(Code, Counter)> {
     registry.register("refusals", "Writers that were refused, by the protocol's code", refusals.clone());
     let counter = |code: &Code| (*code, refusals.get_or_create(&[("code", code.word())]).clone());
     Code::ALL.iter().map(counter).collect()
+}
+
+fn of_mirror(registry: &mut Registry) -> OfMirror {
+    let mirror = OfMirror::default();
+    registry.register(
+        "mirror_lag_records",
+        "Records of the newest checkpoint that are not known to be in the mirror; 0 without a mirror",
+        mirror.lag_records.clone(),
+    );
+    registry.register(
+        "mirror_lag_seconds",
+        "For how long the mirror has lacked a record of the newest checkpoint; up to 60 while all is well, 0 without a mirror",
+        mirror.lag_seconds.clone(),
+    );
+    registry.register(
+        "mirror_failures",
+        "Attempts to copy into the mirror that failed",
+        mirror.failures.clone(),
+    );
+    mirror
 }
 
 fn word(writer: Writer) -> &'static str {
@@ -213,6 +238,7 @@ impl Figures {
     pub fn signed(&self, size: u64) {
         self.signed.store(size, Ordering::Relaxed);
         *self.signed_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.mirror().signed(size);
     }
 
     /// What was seen of the volume and of all streams.
@@ -231,6 +257,25 @@ impl Figures {
         self.scrub_failures.inc();
     }
 
+    /// There is a mirror.
+    pub fn has_mirror(&self) {
+        self.mirror().is_there();
+    }
+
+    /// The mirror's checkpoint has so many records. `seen`: a moment when the log's newest checkpoint had no more.
+    pub fn mirrored(&self, size: u64, seen: Instant) {
+        self.mirror().is_at(size, self.signed.load(Ordering::Relaxed), seen);
+    }
+
+    /// Nothing could be copied into the mirror.
+    pub fn mirror_failed(&self) {
+        self.mirror().failed();
+    }
+
+    fn mirror(&self) -> MutexGuard<'_, OfMirror> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The page that Prometheus reads. `indexed`: how many records the index has.
     pub fn page(&self, indexed: u64) -> String {
         // In this order: a checkpoint has what is durable, and the index what a checkpoint has.
@@ -239,6 +284,7 @@ impl Figures {
         self.unintegrated.set(durable.saturating_sub(signed));
         self.index_lag.set(signed.saturating_sub(indexed));
         let signed_at = *self.signed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.mirror().look(signed);
         self.checkpoint_age.set(signed_at.elapsed().as_secs_f64());
         let mut page = String::new();
         // Writing to a String does not fail.
@@ -281,6 +327,9 @@ mod tests {
         figures.looked(7 << 30, 3);
         figures.scrubbed(9);
         figures.damaged();
+        figures.has_mirror();
+        figures.mirrored(30, Instant::now());
+        figures.mirror_failed();
         let page = figures.page(39);
         drop(connected);
         for line in [
@@ -303,10 +352,13 @@ mod tests {
             "keyhole_log_scrub_position_records 9",
             "keyhole_log_scrub_failures_total 1",
             "keyhole_log_index_lag_records 2",
+            "keyhole_log_mirror_lag_records 11",
+            "keyhole_log_mirror_failures_total 1",
             "# EOF",
         ] {
             assert!(page.lines().any(|is| is == line), "{line}\n{page}");
         }
+        assert!(page.contains("\nkeyhole_log_mirror_lag_seconds "), "{page}");
         let age = page.lines().find_map(|line| line.strip_prefix("keyhole_log_checkpoint_age_seconds "));
         assert!(age.unwrap().parse::<f64>().unwrap() < 60.0, "{page}");
         assert!(figures.page(39).contains("keyhole_log_connected_writers 0"));

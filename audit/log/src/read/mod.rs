@@ -39,7 +39,7 @@ use records::may;
 pub use files::Files;
 pub use reader::{Reader, Scope, Thing};
 pub use refusal::Refusal;
-pub use sealed::each_sealed;
+pub use sealed::{each_sealed, long_texts, texts_file};
 
 /// How long a caller has for the handshake, and for the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(5);

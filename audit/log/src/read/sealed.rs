@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tlog::{Holds, TileName, WIDTH};
 
-use crate::engine::integrate::{ELSEWHERE, long_text_path, texts_path};
+use crate::engine::integrate::{ELSEWHERE, long_text_path, long_texts_path, texts_path};
 
 /// The sealed texts of one bundle: where each lies.
 pub struct Sealed {
@@ -73,6 +73,57 @@ fn torn() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
 
+/// The file beside a bundle of this width, as it was when the bundle had it; `None`, where none of its entries has a text.
+pub fn texts_file(folder: &Path, bundle: TileName) -> io::Result<Option<Vec<u8>>> {
+    // Between a look at the names and the reading it may have become wider.
+    for _ in 0..3 {
+        let Some(name) = widest(folder, bundle.whole())? else { return Ok(None) };
+        if let Some(bytes) = read(folder, &texts_path(name))? {
+            let begin = beginning(&bytes, bundle.width).ok_or(io::ErrorKind::InvalidData)?;
+            return Ok(begin.iter().any(|byte| *byte != 0).then(|| begin.to_vec()));
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// The places of the long texts of a bundle of this width.
+pub fn long_texts(folder: &Path, bundle: TileName) -> io::Result<Vec<u16>> {
+    let names = match std::fs::read_dir(folder.join(long_texts_path(bundle))) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let place = |entry: io::Result<std::fs::DirEntry>| {
+        Ok(entry?.file_name().to_str().and_then(|name| name.parse().ok()))
+    };
+    let places: Vec<Option<u16>> = names.map(place).collect::<io::Result<_>>()?;
+    let mut places: Vec<u16> = places.into_iter().flatten().filter(|place| *place < bundle.width).collect();
+    places.sort_unstable();
+    Ok(places)
+}
+
+/// So many texts of a file that has as many or more.
+fn beginning(bytes: &[u8], width: u16) -> Option<&[u8]> {
+    let mut end = 0_usize;
+    for _ in 0..width {
+        let (length, _) = bytes.get(end..)?.split_first_chunk()?;
+        let length = match u32::from_be_bytes(*length) {
+            ELSEWHERE => 0,
+            length => usize::try_from(length).ok()?,
+        };
+        end = end.checked_add(size_of::<u32>())?.checked_add(length)?;
+    }
+    bytes.get(..end)
+}
+
+fn read(folder: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
+    match std::fs::read(folder.join(path)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn widest(folder: &Path, whole: TileName) -> io::Result<Option<TileName>> {
     let path = texts_path(whole);
     let widths = match std::fs::read_dir(folder.join(format!("{path}.p"))) {
@@ -135,6 +186,16 @@ mod tests {
         assert_eq!(Sealed::of(folder.path(), 0).unwrap().read(0).unwrap(), b"a");
         put("sealed/000.long/2", b"long");
         assert_eq!(of().unwrap(), [&b"a"[..], b"", b"long"]);
+        let file = |width| {
+            let name = TileName { holds: Holds::Entries, index: 0, width };
+            (texts_file(folder.path(), name).unwrap(), long_texts(folder.path(), name).unwrap())
+        };
+        assert_eq!(file(1), (Some(b"\0\0\0\x01a".to_vec()), vec![]), "as it was when it was narrower");
+        assert_eq!(file(3), (Some(b"\0\0\0\x01a\0\0\0\0\xff\xff\xff\xff".to_vec()), vec![2]));
+        put("sealed/001.p/2", b"\0\0\0\0\0\0\0\x01a");
+        let second = |width| TileName { holds: Holds::Entries, index: 1, width };
+        assert_eq!(texts_file(folder.path(), second(1)).unwrap(), None, "there was none yet");
+        assert!(texts_file(folder.path(), second(3)).is_err(), "more than there are");
         put("sealed/000", b"\0\0\0\x01b");
         assert_eq!(of().unwrap(), [b"b"]);
         put("sealed/000", b"\0\0\0\x02b");

@@ -18,7 +18,7 @@ use super::writer::Writer;
 const SOON: Duration = Duration::from_secs(30);
 
 /// The value of a figure, by its name and labels.
-fn value(page: &str, name: &str) -> f64 {
+pub fn value(page: &str, name: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name}\n{page}"))
 }

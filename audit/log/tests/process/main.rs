@@ -17,6 +17,7 @@ mod calls;
 mod figures;
 mod log;
 mod memory;
+mod mirror;
 mod mounts;
 mod power;
 mod reading;
@@ -170,5 +171,27 @@ fn a_volume_that_was_set_back_is_refused_and_given_up_only_by_somebodys_word() {
             text.contains(r#""kind":"loss""#) && text.contains(log.verifier.split('+').next().unwrap()),
             "{text}"
         );
+    });
+}
+
+#[test]
+fn a_log_whose_volume_is_lost_is_followed_by_one_that_names_it() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let mut log = Log::start(&authority).await;
+        let seen = log.get("/v1/checkpoint").await.unwrap();
+        log.stop().await;
+        std::fs::write(log.anchor(), &seen).unwrap();
+        std::fs::remove_dir_all(log.folder()).unwrap();
+        let (code, said) = log.does_not_start();
+        assert_eq!(code, Some(1), "nobody begins anew by himself: {said}");
+        let keys = log.accepts_loss();
+        assert!(keys.starts_with("keyhole.internal/log/") && keys != log.verifier, "{keys}");
+        log.start_again().await;
+        log.stop().await;
+        let bundle = std::fs::read(log.folder().join("tile/entries/000.p/3")).unwrap();
+        let text = String::from_utf8_lossy(&bundle).into_owned();
+        assert!(text.contains(r#""what":{"from":0,"to":1,"#), "{text}");
+        assert!(text.contains(log.verifier.split('+').next().unwrap()), "{text}");
     });
 }

@@ -62,6 +62,12 @@ impl Writer {
         Self::new(authority, log, (StreamName::Operator { term: Count::of(1) }, "keyhole://operator"))
     }
 
+    /// Whoever writes such a stream.
+    pub fn of(authority: &Authority, log: &Log, stream: StreamName) -> Self {
+        let uri = stream.grant().map(|grant| format!("keyhole://proxy/{grant}"));
+        Self::new(authority, log, (stream, uri.as_deref().unwrap_or("keyhole://operator")))
+    }
+
     fn new(authority: &Authority, log: &Log, (stream, uri): (StreamName, &str)) -> Self {
         let ((told, acknowledged), (told_away, away)) = (watch::channel(0), watch::channel(0));
         let ear = Ear { acknowledged: told, away: told_away };
@@ -127,8 +133,13 @@ impl Writer {
 
     /// Any record, and its number.
     pub fn puts(&self, about: About, what: What, payload: Vec<u8>) -> Count {
+        self.puts_at(self.at, about, what, payload)
+    }
+
+    /// The same at any time.
+    pub fn puts_at(&self, at: Time, about: About, what: What, payload: Vec<u8>) -> Count {
         let mut said = self.said.lock().unwrap();
-        let number = self.recorder.put(Urgency::Ends, (self.at, about), what, payload).unwrap();
+        let number = self.recorder.put(Urgency::Ends, (at, about), what, payload).unwrap();
         said.push(self.recorder.head());
         number
     }

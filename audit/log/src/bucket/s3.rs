@@ -1,0 +1,244 @@
+//! A bucket behind the interface of S3, by the library `object_store`: one attempt for each call, and a checksum with each object.
+//!
+//! What the library says of a failure is taken apart here: of an answer only its code is kept, and nothing of what was sent.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
+use object_store::path::Path as ObjectPath;
+use object_store::{
+    Certificate, ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload, RetryConfig,
+};
+use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
+
+use super::{Bucket, BucketError, BucketUrl, Created};
+
+/// How long the bucket may take to answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// How long it may take until there is a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The longest code of an answer that is believed to be one.
+const LONGEST_CODE: usize = 64;
+
+/// Why there is no way to the bucket.
+#[derive(Debug, thiserror::Error)]
+pub enum S3Error {
+    /// A file of the credentials.
+    #[error("cannot read {path:?}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The authorities.
+    #[error("{0:?} holds no certificates in PEM")]
+    Authorities(PathBuf),
+    /// The library does not take the configuration, or finds no authorities on the system.
+    #[error(
+        "no client for the bucket can be made: is the endpoint a URL, and are the authorities of its certificate in ca.crt?"
+    )]
+    Client,
+    /// The system gives no threads or files.
+    #[error("the system gives nothing to wait with")]
+    System(#[source] io::Error),
+}
+
+/// A bucket, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The bucket and the folder in it.
+    pub url: BucketUrl,
+    /// The address of the store; `None`: Amazon's.
+    pub endpoint: Option<String>,
+    /// Its region.
+    pub region: String,
+    /// The folder with `access-key-id` and `secret-access-key`, and perhaps `ca.crt`.
+    pub credentials: PathBuf,
+}
+
+/// A bucket of S3. Each call waits for its answer.
+pub struct S3 {
+    store: AmazonS3,
+    folder: String,
+    runtime: Runtime,
+}
+
+impl S3 {
+    /// With the credentials that lie in their folder now. It asks nothing yet.
+    pub fn new(place: &Place) -> Result<Self, S3Error> {
+        let Place { url, endpoint, region, credentials } = place;
+        let is_http = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let mut client = ClientOptions::new()
+            .with_allow_http(is_http)
+            .with_timeout(ANSWER)
+            .with_connect_timeout(CONNECT)
+            .with_http1_only();
+        let authorities = authorities(credentials)?;
+        client = client.with_no_system_certificates(is_http || !authorities.is_empty());
+        for authority in authorities {
+            client = client.with_root_certificate(authority);
+        }
+        let mut builder = AmazonS3Builder::new()
+            .with_client_options(client)
+            .with_bucket_name(&url.bucket)
+            .with_region(region)
+            .with_access_key_id(word(credentials, "access-key-id")?.as_str())
+            .with_secret_access_key(word(credentials, "secret-access-key")?.as_str())
+            // Object Lock asks for it.
+            .with_checksum_algorithm(Checksum::SHA256)
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            // Who asks knows how urgent it is.
+            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
+        if let Some(endpoint) = endpoint {
+            // The form that every server knows: the bucket in the path, not in the name of the host.
+            builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
+        }
+        // What the library says may name what it was given.
+        let store = builder.build().map_err(|_| S3Error::Client)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok(Self { store, folder: url.folder.clone(), runtime: runtime.map_err(S3Error::System)? })
+    }
+
+    fn at(&self, path: &str) -> ObjectPath {
+        ObjectPath::from(format!("{}/{path}", self.folder))
+    }
+
+    fn put(&self, path: &str, bytes: &[u8], mode: PutMode) -> Result<(), Error> {
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let payload = PutPayload::from(bytes.to_vec());
+        self.runtime.block_on(self.store.put_opts(&self.at(path), payload, options)).map(|_| ())
+    }
+}
+
+impl Bucket for S3 {
+    fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, BucketError> {
+        match self.put(path, bytes, PutMode::Create) {
+            Ok(()) => Ok(Created::Now),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Before),
+            Err(error) => Err(told("put", path, &error)),
+        }
+    }
+
+    fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), BucketError> {
+        self.put(path, bytes, PutMode::Overwrite).map_err(|error| told("put", path, &error))
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, BucketError> {
+        let at = self.at(path);
+        let read = self.runtime.block_on(async { self.store.get(&at).await?.bytes().await });
+        match read {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            // Of a bucket that is not there the same is said as of an object.
+            Err(Error::NotFound { source, .. }) if code(&source.to_string()) != Some("NoSuchBucket") => {
+                Ok(None)
+            }
+            Err(error) => Err(told("read", path, &error)),
+        }
+    }
+}
+
+impl fmt::Debug for S3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// One word of a file, without the line's end that editors put there.
+fn word(folder: &Path, name: &str) -> Result<Zeroizing<String>, S3Error> {
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path).map(Zeroizing::new);
+    let text = text.map_err(|source| S3Error::Read { path, source })?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+/// Those of `ca.crt`; none, where there is no such file.
+fn authorities(folder: &Path) -> Result<Vec<Certificate>, S3Error> {
+    let path = folder.join("ca.crt");
+    let pem = match std::fs::read(&path) {
+        Ok(pem) => pem,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(S3Error::Read { path, source }),
+    };
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(authorities) if !authorities.is_empty() => Ok(authorities),
+        _ => Err(S3Error::Authorities(path)),
+    }
+}
+
+/// A failure in our words.
+fn told(what: &'static str, path: &str, error: &Error) -> BucketError {
+    let (path, said) = (path.to_owned(), error.to_string());
+    match code(&said) {
+        Some(code) if is_no(error) => BucketError::Refused { what, path, why: code.to_owned() },
+        Some(code) => BucketError::Away { what, path, why: code.to_owned() },
+        None if is_no(error) => BucketError::Refused { what, path, why: "without a code".to_owned() },
+        // An answer that has no code may be anybody's.
+        None if said.contains('<') => {
+            BucketError::Away { what, path, why: "an answer without a code".to_owned() }
+        }
+        None => BucketError::Away { what, path, why: deepest(error) },
+    }
+}
+
+fn is_no(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::NotFound { .. }
+            | Error::NotSupported { .. }
+    )
+}
+
+/// The code of S3's answer: `<Code>AccessDenied</Code>`.
+fn code(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("<Code>")?;
+    let (code, _) = rest.split_once("</Code>")?;
+    let is_code =
+        (1..=LONGEST_CODE).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_code.then_some(code)
+}
+
+/// What lies below all others: "connection refused", and the like.
+fn deepest(error: &Error) -> String {
+    let mut error: &dyn std::error::Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_answer_its_code_is_kept_and_nothing_else() {
+        let body =
+            "<Error><Code>InvalidAccessKeyId</Code><AWSAccessKeyId>AKIDEXAMPLE</AWSAccessKeyId></Error>";
+        let denied = Error::PermissionDenied { path: "a".into(), source: body.into() };
+        assert_eq!(
+            told("put", "tile/0/000", &denied).to_string(),
+            "the bucket refuses to put tile/0/000: InvalidAccessKeyId"
+        );
+        for (source, why) in [
+            ("<html>AKIDEXAMPLE</html>", "an answer without a code"),
+            ("<Code>AKID EXAMPLE</Code>", "an answer without a code"),
+            ("connection refused", "connection refused"),
+        ] {
+            let error = Error::Generic { store: "S3", source: source.into() };
+            assert_eq!(
+                told("read", "checkpoint", &error).to_string(),
+                format!("the bucket is away: cannot read checkpoint: {why}")
+            );
+        }
+    }
+}

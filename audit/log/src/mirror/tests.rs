@@ -1,0 +1,209 @@
+//! The copying into a bucket in memory that fails, by seed: what the bucket holds is a whole log, after each call.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+
+use record::samples::{every_kind, proxy_stream, salted, statement};
+use record::{About, Chain, Record, Time, What};
+use tempfile::TempDir;
+use tlog::{Algorithm, Checkpoint, Hash, Holds, KeyName, Note, Range, Signer, TileName};
+
+use super::copy::{Copier, MirrorError, Original};
+use super::next::Next;
+use crate::bucket::Bucket as _;
+use crate::bucket::sim::{Objects, SimBucket};
+use crate::engine::block::Entry;
+use crate::engine::commit::Durable;
+use crate::engine::disk::OsDisk;
+use crate::engine::integrate::{CHECKPOINT, Partial, Tree, long_texts_path, texts_path};
+use crate::engine::volume::Volume;
+use crate::read::{Files, long_texts, texts_file};
+
+/// A log's tree in a folder, which grows.
+struct Log {
+    folder: TempDir,
+    tree: Tree,
+    volume: Volume<OsDisk>,
+    signer: Signer,
+    chain: Chain,
+    receipt: Vec<u8>,
+}
+
+impl Log {
+    fn new(seed: u8) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let origin: KeyName = "keyhole.internal/log/0707070707070707".parse().unwrap();
+        let signer = Signer::new(origin.clone(), Algorithm::Ed25519, &[seed; 32]).unwrap();
+        let empty = Partial { range: Range::default(), levels: vec![], bundle: vec![], texts: vec![] };
+        let is_receipt = |leaf: &Vec<u8>| matches!(Record::decode(leaf).unwrap().what, What::Receipt(_));
+        Self {
+            tree: Tree::new(origin, empty),
+            volume: Volume::new(OsDisk::new(folder.path())).unwrap(),
+            signer,
+            chain: Chain::new(proxy_stream(1, seed)),
+            receipt: every_kind().into_iter().map(|leaf| leaf.text).find(is_receipt).unwrap(),
+            folder,
+        }
+    }
+
+    /// Statements with sealed texts, one in fifty a long one, and a receipt as the last of them.
+    fn grows_to(&mut self, size: u64) -> Checkpoint {
+        while self.tree.size() < size {
+            let number = self.tree.size();
+            let payload = salted(&format!("SELECT {number}"));
+            let what = statement(1, &payload);
+            let at = Time::from_micros(1_800_000_000_000_000).unwrap();
+            let mut leaf = self.chain.next(at, About::default(), what).unwrap().text;
+            let length = if number % 50 == 7 { 20_000 } else { usize::try_from(number % 3).unwrap() * 20 };
+            if number + 1 == size {
+                leaf.clone_from(&self.receipt);
+            }
+            let (hash, sealed) = (Hash::of_leaf(&leaf), vec![7; length]);
+            self.tree.take(Durable { hash, entry: Entry { leaf, sealed }, erases: None }).unwrap();
+        }
+        self.tree.publish(&mut self.volume, std::slice::from_ref(&self.signer)).unwrap()
+    }
+
+    fn original(&self) -> Original {
+        let keys = vec![self.signer.verifier().clone()];
+        Original {
+            folder: self.folder.path().to_owned(),
+            origin: self.signer.verifier().name().clone(),
+            keys,
+        }
+    }
+}
+
+/// Every file of a tree of this size, as it stands in the log's folder.
+fn files_of(folder: &Path, size: u64) -> Objects {
+    let files = Files::new(folder.to_owned());
+    let mut all = Objects::new();
+    for name in TileName::all(size) {
+        all.insert(name.to_string(), files.tile(name).unwrap());
+        if name.holds == Holds::Entries {
+            all.extend(texts_file(folder, name).unwrap().map(|bytes| (texts_path(name), bytes)));
+            for place in long_texts(folder, name).unwrap() {
+                let path = format!("{}/{place}", long_texts_path(name));
+                all.insert(path.clone(), std::fs::read(folder.join(path)).unwrap());
+            }
+        }
+    }
+    all
+}
+
+fn size_of(objects: &Objects) -> Option<u64> {
+    let note: Note = std::str::from_utf8(objects.get(CHECKPOINT)?).unwrap().parse().unwrap();
+    Some(note.text().parse::<Checkpoint>().unwrap().size)
+}
+
+/// Holds what is in a bucket against the log whose mirror it is.
+fn holds(folder: &Path) -> Rc<dyn Fn(&Objects)> {
+    let folder = folder.to_owned();
+    Rc::new(move |objects: &Objects| {
+        for path in objects.keys() {
+            assert!(["tile/", "sealed/", CHECKPOINT].iter().any(|begin| path.starts_with(begin)), "{path}");
+        }
+        for (path, bytes) in files_of(&folder, size_of(objects).unwrap_or(0)) {
+            assert!(
+                objects.get(&path).is_some_and(|found| *found == bytes),
+                "the checkpoint speaks of {path}"
+            );
+        }
+    })
+}
+
+/// Copies until nothing is to be done, or a call fails.
+fn copies(bucket: &SimBucket, log: &Log, published: &Checkpoint) -> Result<u64, MirrorError> {
+    let mut copier = Copier::begin(bucket.clone(), log.original(), published)?;
+    while !matches!(copier.step(published.size)?, Next::Wait(_)) {}
+    Ok(copier.size())
+}
+
+#[test]
+fn whatever_fails_the_bucket_holds_a_whole_log_after_each_call_and_in_the_end_all_of_it() {
+    let mut log = Log::new(3);
+    let first: u64 = std::env::var("KEYHOLE_SEED").map_or(0, |seed| seed.parse().unwrap());
+    let worlds: Vec<SimBucket> =
+        (first..first + 20).map(|seed| SimBucket::new(seed, holds(log.folder.path()))).collect();
+    let mut published = log.grows_to(1);
+    for size in [2, 200, 256, 257, 511, 700, 768, 900] {
+        published = log.grows_to(size);
+        for world in &worlds {
+            let mut copier = None;
+            world.0.borrow_mut().fails = 6;
+            for _ in 0..20 {
+                let dies = world.0.borrow_mut().below(8) == 0;
+                let kept = copier.take().filter(|_| !dies);
+                let begin = || Copier::begin(world.clone(), log.original(), &published);
+                copier = kept
+                    .map_or_else(begin, Ok)
+                    .and_then(|mut kept: Copier<_>| {
+                        kept.step(published.size)?;
+                        Ok(kept)
+                    })
+                    .ok();
+            }
+        }
+    }
+    for world in &worlds {
+        world.0.borrow_mut().fails = 0;
+        assert_eq!(copies(world, &log, &published).unwrap(), published.size);
+        assert!(world.0.borrow().failed > 10, "nothing failed");
+    }
+}
+
+#[test]
+fn what_is_whole_is_put_once_and_what_is_not_once_for_each_checkpoint() {
+    let mut log = Log::new(3);
+    let bucket = SimBucket::new(0, holds(log.folder.path()));
+    let first = log.grows_to(300);
+    let mut copier = Copier::begin(bucket.clone(), log.original(), &first).unwrap();
+    assert_eq!(copier.step(300).unwrap(), Next::Bundle(0));
+    assert!(bucket.object("tile/0/000").is_some() && bucket.object("tile/0/001.p/44").is_none());
+    assert_eq!(bucket.object(CHECKPOINT), None, "it comes last");
+    assert_eq!(copier.step(300).unwrap(), Next::Rest);
+    assert_eq!(copier.step(300).unwrap(), Next::Wait(None));
+    let paths = |bucket: &SimBucket| bucket.0.borrow().objects.keys().cloned().collect::<BTreeSet<_>>();
+    let before = paths(&bucket);
+    assert!(before.contains("sealed/001.p/44") && before.contains("sealed/001.long/1"), "{before:?}");
+    let second = log.grows_to(310);
+    assert_eq!(copier.step(second.size).unwrap(), Next::Rest, "a receipt is among them");
+    let new: Vec<_> = paths(&bucket).difference(&before).cloned().collect();
+    assert_eq!(new, ["sealed/001.long/51", "sealed/001.p/54", "tile/0/001.p/54", "tile/entries/001.p/54"]);
+}
+
+#[test]
+fn what_somebody_deleted_or_changed_in_the_bucket_is_put_back_or_told() {
+    let mut log = Log::new(3);
+    let bucket = SimBucket::new(0, Rc::new(|_: &Objects| ()));
+    let published = log.grows_to(300);
+    bucket.replace("tile/0/000", b"another").unwrap();
+    let error = copies(&bucket, &log, &published).unwrap_err();
+    assert!(matches!(&error, MirrorError::Differs(path) if path == "tile/0/000"), "{error}");
+    assert_eq!(bucket.object("tile/0/000").unwrap(), b"another", "it replaces nothing that it did not put");
+    bucket.0.borrow_mut().objects.remove("tile/0/000");
+    assert_eq!(copies(&bucket, &log, &published).unwrap(), 300);
+}
+
+#[test]
+fn a_mirror_that_this_log_has_not_grown_out_of_is_left_alone() {
+    let (mut log, mut other) = (Log::new(3), Log::new(4));
+    let bucket = SimBucket::new(0, Rc::new(|_: &Objects| ()));
+    let early = log.grows_to(100);
+    let late = log.grows_to(300);
+    assert_eq!(copies(&bucket, &log, &late).unwrap(), 300);
+    let error = copies(&bucket, &log, &early).unwrap_err();
+    assert!(matches!(error, MirrorError::Ahead { mirror: 300, log: 100 }), "{error}");
+    // The same name and key, and another past.
+    let mut forked = Log::new(3);
+    forked.grows_to(1);
+    let fork = forked.grows_to(320);
+    let error = copies(&bucket, &forked, &fork).unwrap_err();
+    assert!(matches!(error, MirrorError::Beside(300)), "{error}");
+    let published = other.grows_to(300);
+    assert!(matches!(copies(&bucket, &other, &published).unwrap_err(), MirrorError::Foreign));
+    assert_eq!(size_of(&bucket.0.borrow().objects), Some(300));
+}
