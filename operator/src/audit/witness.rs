@@ -87,6 +87,8 @@ async fn look(context: &Context) -> Result<(), Unseen> {
         None => first_keys(&reader, &note).await?,
     };
     let checkpoint = signed(&note, &keys)?;
+    let seen = before.as_ref().map_or(0, |anchor| anchor.checkpoint.size);
+    context.metrics.records.ahead_of_witness(checkpoint.size.saturating_sub(seen));
     if before.as_ref().is_some_and(|anchor| anchor.checkpoint == checkpoint) {
         return Ok(());
     }
@@ -109,8 +111,9 @@ async fn look(context: &Context) -> Result<(), Unseen> {
             maps.create(&PostParams::default(), &ConfigMap { metadata, data, ..ConfigMap::default() }).await
         }
     }
-    .map(drop)
-    .map_err(Unseen::Api)
+    .map_err(Unseen::Api)?;
+    context.metrics.records.ahead_of_witness(0);
+    Ok(())
 }
 
 static EMPTY: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
