@@ -173,6 +173,33 @@ pub struct OnRecord {
     pub acknowledged: u64,
 }
 
+/// The upper bounds, included, by which the times of acknowledgements are counted, in microseconds.
+pub const ACKNOWLEDGED_WITHIN: [u64; 11] =
+    [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000];
+
+/// How the audit log acknowledged the intents of a proxy's statements, from the proxy's beginning on. The time of one is that from its
+/// hand-over to its acknowledgement. Numbers only grow but for that of those that wait: what is new since another report is their difference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Acknowledged {
+    /// How many took no longer than each of `ACKNOWLEDGED_WITHIN`, and longer than the one before; the last number are those that took
+    /// longer than all. A proxy of a release with other bounds has another count of numbers.
+    pub within: Vec<u64>,
+    /// All their times together, in microseconds.
+    pub micros: u64,
+    /// How many wait now.
+    pub waiting: u64,
+    /// The longest that one waited, those that wait now among them, in microseconds.
+    pub longest_micros: u64,
+}
+
+impl Acknowledged {
+    /// How many were acknowledged.
+    pub fn count(&self) -> u64 {
+        self.within.iter().fold(0, |all, some| all.saturating_add(*some))
+    }
+}
+
 /// Everything a proxy knows about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -181,7 +208,7 @@ pub struct Report {
     pub grant_uid: String,
     /// Release of the proxy.
     pub version: String,
-    /// How often anything but the usage was set, from 1. 0: a proxy of a release that did not count.
+    /// How often anything but the usage and the acknowledgements was set, from 1. 0: a proxy of a release that did not count.
     #[serde(default)]
     pub revision: u64,
     /// How far it has come.
@@ -200,6 +227,9 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// What was used.
     pub usage: Usage,
+    /// How long statements waited for the audit log. Absent: a proxy of a release that did not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledged>,
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
@@ -218,6 +248,7 @@ impl Report {
             server_version: None,
             failure: None,
             usage: Usage::default(),
+            acknowledged: None,
             end: None,
         }
     }
@@ -254,6 +285,26 @@ pub struct EndOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_and_an_operator_of_the_release_before_are_understood() {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Before {
+            grant_uid: String,
+            usage: Usage,
+        }
+        let acknowledged = Acknowledged { within: vec![1, 2], micros: 3, waiting: 4, longest_micros: 5 };
+        let says = Report { acknowledged: Some(acknowledged), ..Report::starting("g1".into(), "0.2.0") };
+        let text = serde_json::to_string(&says).unwrap();
+        let Before { grant_uid, usage } = serde_json::from_str(&text).unwrap();
+        assert_eq!((grant_uid.as_str(), usage), ("g1", Usage::default()));
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), says);
+        let before = Report { acknowledged: None, ..says };
+        let text = serde_json::to_string(&before).unwrap();
+        assert!(!text.contains("acknowledged"), "{text}");
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), before);
+    }
 
     #[test]
     fn a_question_for_another_revision_is_understood_and_nothing_else_waits() {

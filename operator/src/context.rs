@@ -339,6 +339,7 @@ impl Context {
         self.listening.forget(&uid);
         [&uid, &grant.spec.request.uid].into_iter().for_each(|uid| self.written.forget(uid));
         self.rules_seen.forget(&uid);
+        self.metrics.records.forget(&uid);
         [&uid, &grant.spec.request.uid].into_iter().for_each(|uid| self.records.forget(uid));
         self.remembering(|memory| memory.remove(&uid));
         locked(&self.last_words).remove(&uid);

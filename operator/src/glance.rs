@@ -56,7 +56,8 @@ async fn ask(context: &Context, grant: &AccessGrant) {
     let uid = grant.uid().unwrap_or_default();
     let proxy = context.address(&uid).and_then(|address| observe::proxy(context, grant, address, now()));
     let Some(proxy) = proxy else { return };
-    let Ok(report) = proxy.report().await else { return };
+    let Ok(mut report) = proxy.report().await else { return };
+    context.metrics.records.hear(&uid, &mut report);
     if let Some(accessor) = report.token_accessor.clone() {
         context.keep_heard(&uid, accessor, report.usage);
     }

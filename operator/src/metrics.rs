@@ -7,12 +7,14 @@ use std::time::Duration;
 use access::EndReason;
 use crds::{AccessGrant, GrantPhase, How, ReceiptLine};
 use jiff::Timestamp;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::audit::figures::RecordFigures;
 
 type Labels = [(&'static str, &'static str); 1];
 
@@ -22,6 +24,8 @@ const UNPROVED: [How; 3] = [How::NobodySaw, How::LeaseUnseen, How::GivenUp];
 /// All figures.
 pub struct Metrics {
     registry: Registry,
+    /// Of the audit log.
+    pub records: RecordFigures,
     api_requests: Counter,
     /// What failed, by reason.
     errors: Family<Labels, Counter>,
@@ -50,6 +54,7 @@ impl Metrics {
         let cut_seconds = Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0]);
         let new = Self {
             registry: Registry::with_prefix("keyhole_operator"),
+            records: RecordFigures::default(),
             api_requests,
             errors: Family::default(),
             leading: Gauge::default(),
@@ -198,7 +203,9 @@ impl Metrics {
         }
         let mut page = String::new();
         // Writing to a String does not fail.
-        encode(&mut page, &self.registry).ok();
+        encode_registry(&mut page, &self.registry).ok();
+        self.records.write(&mut page);
+        encode_eof(&mut page).ok();
         page
     }
 
@@ -300,6 +307,8 @@ mod tests {
             "keyhole_operator_leases_in_hand 3",
             "keyhole_operator_approved_to_ready_seconds_count 1",
             "keyhole_operator_end_to_cut_seconds_count 1",
+            "keyhole_record_ack_seconds_count 0",
+            "\n# EOF\n",
         ] {
             assert!(page.contains(line), "{line}\n{page}");
         }

@@ -43,7 +43,7 @@ fn shortened(mut report: Report, characters: usize) -> Report {
 
 #[cfg(test)]
 mod tests {
-    use access::report::{End, Failure, OnRecord, Phase, ProofLine};
+    use access::report::{ACKNOWLEDGED_WITHIN, Acknowledged, End, Failure, OnRecord, Phase, ProofLine};
 
     use super::*;
 
@@ -55,6 +55,12 @@ mod tests {
             token_accessor: Some("a".repeat(64)),
             server_version: Some("v".repeat(80)),
             failure: Some(Failure { reason: "Privileges".into(), message: "m".repeat(5_000) }),
+            acknowledged: Some(Acknowledged {
+                within: vec![u64::MAX; ACKNOWLEDGED_WITHIN.len() + 1],
+                micros: u64::MAX,
+                waiting: u64::MAX,
+                longest_micros: u64::MAX,
+            }),
             end: Some(End {
                 reason: "Revoked".into(),
                 cut_at: "2026-01-01T00:00:00Z".parse().unwrap(),
@@ -73,6 +79,7 @@ mod tests {
         let text = message(&report);
         assert!(text.len() <= LONGEST, "{}", text.len());
         let read: Report = serde_json::from_slice(&text).unwrap();
+        assert!(read.acknowledged.is_some());
         let end = read.end.unwrap();
         assert!(end.proofs.len() == 4 && end.record.is_some());
         assert_eq!(read.phase, Phase::Ended);

@@ -4,6 +4,7 @@
 
 pub mod anchor;
 pub mod facts;
+pub mod figures;
 pub mod orphans;
 pub mod receipt;
 pub mod streams;

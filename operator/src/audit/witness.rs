@@ -68,6 +68,7 @@ pub async fn run(context: &Context) {
         let next = match look(context, &mut memory).await {
             Ok(()) => {
                 context.records.witnessed();
+                context.metrics.records.ahead_of_witness(0);
                 unseen.clear();
                 EVERY
             }
@@ -156,6 +157,8 @@ async fn grown(context: &Context, before: Option<Anchor>, witness: &Signer) -> R
         None => first_keys(&reader, &note).await?,
     };
     let checkpoint = signed(&note, &keys)?;
+    let seen = before.as_ref().map_or(0, |anchor| anchor.checkpoint.size);
+    context.metrics.records.ahead_of_witness(checkpoint.size.saturating_sub(seen));
     let time = u64::try_from(now().as_second()).unwrap_or_default();
     note.add(witness.sign(note.text(), time));
     match before {

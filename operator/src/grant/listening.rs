@@ -87,11 +87,16 @@ pub fn listen(
     let before = listening.get(&uid).filter(|listener| listener.address == address);
     let earlier = before.map_or(0, |before| heard(before.earlier, before.since.elapsed()));
     let Some(proxy) = observe::proxy(context, grant, address, now).map(Arc::new) else { return };
-    let (waking, reference) = (Arc::clone(context), ObjectRef::from_obj(grant));
+    let (waking, reference, of) = (Arc::clone(context), ObjectRef::from_obj(grant), uid.clone());
     let task = tokio::spawn(async move {
+        let (context, of) = (&waking, &of);
         let ask = |revision| {
             let proxy = Arc::clone(&proxy);
-            async move { proxy.report_since(revision).await.ok() }
+            async move {
+                let mut report = proxy.report_since(revision).await.ok()?;
+                context.metrics.records.hear(of, &mut report);
+                Some(report)
+            }
         };
         let listens = async {
             // It is closed by nobody.

@@ -355,7 +355,8 @@ pub fn listen(context: &Context, pod: &Pod) {
         context.keep_stopped(&grant_uid, &pod_uid);
     }
     let message = container(pod).and_then(terminated).and_then(|ended| ended.message.as_ref());
-    if let Some(report) = message.and_then(|message| read_report(message.as_bytes(), &grant_uid)) {
+    if let Some(mut report) = message.and_then(|message| read_report(message.as_bytes(), &grant_uid)) {
+        context.metrics.records.hear(&grant_uid, &mut report);
         context.keep_last_words(&grant_uid, &pod_uid, report);
     }
 }
@@ -365,11 +366,16 @@ async fn report(context: &Context, grant: &AccessGrant, pod: &Pod, now: Timestam
     let uid = grant.uid().unwrap_or_default();
     let container = container(pod);
     if let Some(ended) = container.and_then(terminated) {
-        return ended.message.as_ref().and_then(|message| read_report(message.as_bytes(), &uid));
+        let mut report = ended.message.as_ref().and_then(|message| read_report(message.as_bytes(), &uid))?;
+        context.metrics.records.hear(&uid, &mut report);
+        return Some(report);
     }
     container.filter(|container| runs(container))?;
     match proxy(context, grant, address(pod)?, now)?.report().await {
-        Ok(report) => Some(report),
+        Ok(mut report) => {
+            context.metrics.records.hear(&uid, &mut report);
+            Some(report)
+        }
         Err(error) => {
             tracing::debug!(grant = %uid, error = %access::chain(&error), "no report");
             None

@@ -142,6 +142,8 @@ fn can_be_recorded(report: &Report) -> bool {
         server_version: _,
         failure,
         usage,
+        // It comes into no object.
+        acknowledged: _,
         end,
     } = report;
     let Usage { open_sessions: _, sessions, statements, refused, rows, bytes } = *usage;

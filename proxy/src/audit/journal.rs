@@ -4,7 +4,6 @@
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use access::Limits;
 use access::report::OnRecord;
 use record::kinds::proxy::Budget;
 use record::{Count, What};
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::acknowledgements::Acknowledgements;
 use super::turned_away::TurnedAway;
 use super::{Answer, Decision, Intent, Outcome, Record};
 use crate::ending::{EndCause, Ending};
@@ -26,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The place of a record in its proxy's stream, from 0 without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Number(u64);
+pub struct Number(pub(super) u64);
 
 impl Number {
     /// As a number.
@@ -66,57 +65,6 @@ pub trait Keeper: Send {
     /// How far it has come in the audit log. `None`: it keeps its records elsewhere.
     fn on_record(&self) -> Option<OnRecord> {
         None
-    }
-}
-
-/// By which a keeper tells how far it has come.
-#[derive(Clone, Default)]
-pub struct Acknowledgements {
-    told: Arc<Told>,
-}
-
-#[derive(Default)]
-struct Told {
-    /// How many records are kept: all whose number is smaller.
-    kept: AtomicU64,
-    away: AtomicBool,
-    changed: Notify,
-}
-
-impl Acknowledgements {
-    /// All records up to this one are kept, whatever happens now.
-    pub fn up_to(&self, Number(number): Number) {
-        self.told.kept.fetch_max(number.saturating_add(1), Ordering::AcqRel);
-        self.told.changed.notify_waiters();
-    }
-
-    /// All records below this number are kept, whatever happens now.
-    pub fn below(&self, number: u64) {
-        self.told.kept.fetch_max(number, Ordering::AcqRel);
-        self.told.changed.notify_waiters();
-    }
-
-    /// Records are not kept now, so that nothing more is begun; or they are again.
-    pub fn is_away(&self, away: bool) {
-        self.told.away.store(away, Ordering::Release);
-    }
-
-    fn has(&self, Number(number): Number) -> bool {
-        self.told.kept.load(Ordering::Acquire) > number
-    }
-
-    /// Waits until a record is kept. Safe to drop.
-    async fn has_come(&self, number: Number) {
-        loop {
-            let changed = self.told.changed.notified();
-            tokio::pin!(changed);
-            // From here on nothing is missed.
-            changed.as_mut().enable();
-            if self.has(number) {
-                return;
-            }
-            changed.await;
-        }
     }
 }
 
@@ -216,7 +164,7 @@ impl Journal {
 
     fn begin<K>(&self, intent: Intent<'_>, decision: Decision) -> Result<Ticket<K>, NotRecorded> {
         self.may_begin()?;
-        let of = self.kept.stream().keep(&Record::Intent { intent, decision })?;
+        let of = self.kept.begins(&Record::Intent { intent, decision })?;
         match decision {
             Decision::Forwarded | Decision::Answered => self.kept.usage.count_statement(),
             Decision::Refused { rule } => {
@@ -285,7 +233,7 @@ impl Journal {
             let _ = timeout_at(deadline, self.kept.acknowledged.has_come(last)).await;
         }
         let stream = self.kept.stream();
-        let acknowledged = self.kept.acknowledged.told.kept.load(Ordering::Acquire);
+        let acknowledged = self.kept.acknowledged.count();
         Completeness { taken: stream.next, acknowledged, owed: stream.owed }
     }
 
@@ -315,7 +263,7 @@ impl Journal {
 
     fn may_begin(&self) -> Result<(), NotRecorded> {
         self.is_not_over()?;
-        if self.kept.acknowledged.told.away.load(Ordering::Acquire) {
+        if self.kept.acknowledged.are_away() {
             return Err(NotRecorded::Unavailable);
         }
         Ok(())
@@ -323,6 +271,15 @@ impl Journal {
 }
 
 impl Kept {
+    fn begins(&self, intent: &Record<'_>) -> Result<Number, NotRecorded> {
+        let mut stream = self.stream();
+        let handed_over = Instant::now();
+        let of = stream.keep(intent)?;
+        // While nobody else hands over: their numbers come in their order.
+        self.acknowledged.wait_for(of, handed_over);
+        Ok(of)
+    }
+
     fn stream(&self) -> MutexGuard<'_, Stream> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,7 @@
 //! A keeper here is as unpleasant as a real one: it takes its time, goes away, and is full.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::audit::Who;
 use crate::ending::EndCause;
@@ -239,4 +241,40 @@ async fn a_close_is_over_when_the_last_record_is_kept() {
     let (closed, ()) = tokio::join!(bench.journal.close(Duration::from_secs(1)), keeps);
     assert_eq!(closed, Completeness { taken: 1, acknowledged: 1, owed: 0 });
     assert_eq!(before.elapsed(), Duration::from_millis(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_acknowledgements_is_of_intents_from_their_hand_over_on() {
+    let bench = bench();
+    bench.journal.note(&Record::SessionOpened(&bench.who));
+    let first = bench.forwards().unwrap();
+    tokio::time::advance(Duration::from_millis(4)).await;
+    let second = bench.forwards().unwrap();
+    tokio::time::advance(Duration::from_millis(3)).await;
+    let waits = bench.acknowledged.so_far();
+    assert_eq!((waits.count(), waits.waiting, waits.longest_micros), (0, 2, 7_000));
+    bench.acknowledged.up_to(first.number().unwrap());
+    let one = bench.acknowledged.so_far();
+    assert_eq!(
+        (one.count(), one.waiting, one.micros),
+        (1, 1, 7_000),
+        "nobody waited for it, and it took its time"
+    );
+    // What ends is no intent.
+    first.recorded().await.unwrap().end(&Outcome::default());
+    drop(second);
+    bench.acknowledged.below(100);
+    let both = bench.acknowledged.so_far();
+    assert_eq!((both.count(), both.waiting, both.micros), (2, 0, 10_000));
+    bench.keeper.full.store(true, Ordering::SeqCst);
+    assert!(bench.forwards().is_err());
+    assert_eq!(bench.acknowledged.so_far(), both, "what was not taken waits for nothing");
+    bench.keeper.full.store(false, Ordering::SeqCst);
+    drop(bench.forwards().unwrap());
+    let at_once = bench.acknowledged.so_far();
+    assert_eq!(
+        (at_once.count(), at_once.waiting, at_once.micros),
+        (3, 0, 10_000),
+        "kept before it was said to wait"
+    );
 }

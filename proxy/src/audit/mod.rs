@@ -5,9 +5,11 @@
 //! Here is what a record says; how records come one after the other, and who waits for which, is in [`journal`]. Nothing is begun any
 //! more once the grant has ended.
 
+mod acknowledgements;
 mod journal;
 mod keeper;
 mod turned_away;
+mod waits;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,9 +19,8 @@ use sql::Facts;
 
 use crate::rule::Rule;
 
-pub use journal::{
-    Acknowledgements, Completeness, Forwarded, Journal, Keeper, Local, NotRecorded, Number, Recorded, Ticket,
-};
+pub use acknowledgements::Acknowledgements;
+pub use journal::{Completeness, Forwarded, Journal, Keeper, Local, NotRecorded, Number, Recorded, Ticket};
 pub use keeper::{LogKeeper, NoStream, Stream};
 
 /// Whose session it is.

@@ -93,7 +93,7 @@ pub fn journal(
     board: &Board,
 ) -> Journal {
     let Way { link, stream, patience } = way;
-    let acknowledged = Acknowledgements::default();
+    let acknowledged = board.acknowledgements();
     let ear = Arc::new(Ear { acknowledged: acknowledged.clone(), board: board.clone() });
     let recorder = Recorder::new(stream, ear);
     let keeper = Box::new(LogKeeper::new(recorder.clone()));

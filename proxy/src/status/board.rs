@@ -8,6 +8,7 @@ use access::report::{End, Failure, LONGEST_WAIT, Lease, Phase, Report};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::audit::Acknowledgements;
 use crate::usage::UsageMeter;
 
 /// The board of one proxy. Clones share it.
@@ -19,7 +20,8 @@ pub struct Board {
 #[derive(Debug)]
 struct Inner {
     usage: Arc<UsageMeter>,
-    /// Everything but the usage.
+    acknowledged: Acknowledgements,
+    /// Everything but the usage and the acknowledgements.
     said: watch::Sender<Report>,
     on_record: watch::Sender<bool>,
 }
@@ -37,12 +39,20 @@ impl Board {
     pub fn new(grant_uid: String, usage: Arc<UsageMeter>) -> Self {
         let said = Report::starting(grant_uid, env!("CARGO_PKG_VERSION"));
         let (said, on_record) = (watch::Sender::new(said), watch::Sender::new(false));
-        Self { inner: Arc::new(Inner { usage, said, on_record }) }
+        let acknowledged = Acknowledgements::default();
+        Self { inner: Arc::new(Inner { usage, acknowledged, said, on_record }) }
+    }
+
+    /// By which the way to the audit log tells how far it has come.
+    pub fn acknowledgements(&self) -> Acknowledgements {
+        self.inner.acknowledged.clone()
     }
 
     /// Everything, as the operator reads it.
     pub fn report(&self) -> Report {
-        Report { usage: self.inner.usage.so_far(), ..self.inner.said.borrow().clone() }
+        let Inner { usage, acknowledged, said, on_record: _ } = &*self.inner;
+        let said = said.borrow().clone();
+        Report { usage: usage.so_far(), acknowledged: Some(acknowledged.so_far()), ..said }
     }
 
     /// The same, once it has another revision than this one, or after a while.
@@ -192,6 +202,19 @@ mod tests {
             change(&board);
             assert_ne!(board.report().revision, before, "change {index}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_acknowledged_is_in_the_report_and_wakes_nobody() {
+        let board = board();
+        let first = board.report();
+        let (waiting, began) = (board.clone(), tokio::time::Instant::now());
+        let waiting = tokio::spawn(async move { waiting.report_since(first.revision).await });
+        tokio::task::yield_now().await;
+        board.acknowledgements().below(7);
+        let report = waiting.await.unwrap();
+        assert_eq!((report.revision, began.elapsed()), (first.revision, LONGEST_WAIT));
+        assert!(report.acknowledged.is_some());
     }
 
     #[test]
