@@ -1,6 +1,13 @@
-//! How long it takes until a record is on the disk, beside what the disk itself takes, and how many a second there are.
+//! How long it takes until a record is on the disk, beside what the disk itself takes, and how many a second there are: of this log, and
+//! of Tessera's POSIX driver on the same disk.
 //!
-//! `cargo bench -p keyhole-log`; the log's folder lies in `TMPDIR`. All of it runs on one machine: the writers take part of the processor.
+//! `cargo bench -p keyhole-log --bench acks`; the log's folder lies in `TMPDIR`, and that says which disk is measured. `KEYHOLE_SECONDS`: how
+//! long each measurement lasts, 10 unless said. All of it runs on one machine: the writers take part of the processor. Tessera's need no
+//! network and no TLS, so they take less of it.
+//!
+//! Writers who go on at once keep as many records waiting as there are writers, and how long one takes is then how many there are by how
+//! many a second are made durable: it says how fast processors and disk are together. How long a record takes by itself is what those
+//! hear who write so many a second as a part of that.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,33 +23,54 @@ mod authority;
 #[allow(dead_code, reason = "tests use more of it")]
 #[path = "../tests/process/log.rs"]
 mod log;
+#[allow(dead_code, reason = "other measurements use more of it")]
+mod table;
 #[allow(dead_code, reason = "tests use more of it")]
 #[path = "../tests/process/writer.rs"]
 mod writer;
 
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use authority::Authority;
 use log::Log;
+use table::{asked, ms, of_hundred, row};
+use tokio::sync::Barrier;
+use tokio::time::sleep;
 use writer::Writer;
 
-/// How long each measurement lasts.
-const LASTS: Duration = Duration::from_secs(10);
+/// How many write at once.
+const WRITERS: [u16; 3] = [1, 16, 256];
 
 /// What a half and what 99 of 100 take at the most.
-fn quantiles(mut took: Vec<Duration>) -> (Duration, Duration) {
-    took.sort();
-    (took[took.len() / 2], took[took.len() * 99 / 100])
+#[derive(Clone, Copy)]
+struct Quantiles {
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Quantiles {
+    fn of(mut took: Vec<Duration>) -> Self {
+        took.sort();
+        Self { p50: of_hundred(&took, 50), p99: of_hundred(&took, 99) }
+    }
+}
+
+/// How long each measurement lasts.
+fn lasts() -> Duration {
+    Duration::from_secs(asked("KEYHOLE_SECONDS", 10))
 }
 
 /// The disk's own: 4 KiB into a file that is filled, and a sync.
-fn disk(log: &Log) -> Vec<Duration> {
-    let path = log.folder().join("measured");
+fn disk(folder: &Path) -> Vec<Duration> {
+    let path = folder.join("measured");
     let file = std::fs::File::create(&path).unwrap();
     file.write_all_at(&vec![0; 16 << 20], 0).unwrap();
     file.sync_all().unwrap();
-    let until = Instant::now() + LASTS / 2;
+    let until = Instant::now() + lasts() / 2;
     let mut took = Vec::new();
     while Instant::now() < until {
         let began = Instant::now();
@@ -55,15 +83,61 @@ fn disk(log: &Log) -> Vec<Duration> {
     took
 }
 
-async fn writers(authority: &Authority, log: &Log, count: u8, base: u8) -> (Vec<Duration>, Duration) {
+/// How writers go on when a record is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// With the next one.
+    AtOnce,
+    /// With the next one after a pause, each of another length: so many a second of all writers, none of whom knows of the others.
+    EachSecond(u32),
+}
+
+impl Pace {
+    fn words(self) -> String {
+        match self {
+            Self::AtOnce => "at once again".to_owned(),
+            Self::EachSecond(records) => format!("{records} records a second in all"),
+        }
+    }
+
+    /// A pause of one of so many writers. `dice`: below 1.
+    fn pause(self, writers: u16, dice: f64) -> Duration {
+        match self {
+            Self::AtOnce => Duration::ZERO,
+            Self::EachSecond(records) => {
+                Duration::from_secs_f64(2.0 * dice * f64::from(writers) / f64::from(records))
+            }
+        }
+    }
+}
+
+/// Numbers from 0 to 1 that look random (xorshift64*).
+fn dice(seed: u16) -> impl FnMut() -> f64 {
+    let mut state = (u64::from(seed) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    move || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// Each writes a record, waits until it is acknowledged, and goes on. `grant`: one that nobody has written of yet.
+async fn writers(authority: &Authority, log: &Log, (count, grant): (u16, u8), pace: Pace) -> Vec<Duration> {
+    let all_are_there = Arc::new(Barrier::new(count.into()));
     let tasks: Vec<_> = (0..count)
-        .map(|run| {
-            let writer = Writer::proxy(authority, log, base, run);
+        .map(|number| {
+            let writer = Writer::proxy(authority, log, grant, u8::try_from(number).unwrap());
+            let (all_are_there, mut dice) = (Arc::clone(&all_are_there), dice(number));
             tokio::spawn(async move {
                 writer.says(0);
                 writer.is_acknowledged(1).await;
-                let (until, mut took) = (Instant::now() + LASTS, Vec::new());
+                all_are_there.wait().await;
+                let (until, mut took) = (Instant::now() + lasts(), Vec::new());
                 for number in 1.. {
+                    if pace != Pace::AtOnce {
+                        sleep(pace.pause(count, dice())).await;
+                    }
                     let began = Instant::now();
                     if began > until {
                         break;
@@ -76,27 +150,66 @@ async fn writers(authority: &Authority, log: &Log, count: u8, base: u8) -> (Vec<
             })
         })
         .collect();
-    let began = Instant::now();
     let mut all = Vec::new();
     for task in tasks {
         all.extend(task.await.unwrap());
     }
-    (all, began.elapsed())
+    all
+}
+
+/// A row for each of both quantiles, beside the disk's own.
+fn tell(count: u16, pace: Pace, own: Quantiles, took: Quantiles) {
+    let most50 = own.p50.mul_f64(1.3) + Duration::from_micros(150);
+    let most99 = own.p99 * 2 + Duration::from_millis(1);
+    for (word, took, own, aim, most) in [
+        ("p50", took.p50, own.p50, "1.3 × F50 + 0.15 ms", most50),
+        ("p99", took.p99, own.p99, "2 × F99 + 1 ms", most99),
+    ] {
+        let ratio = took.as_secs_f64() / own.as_secs_f64();
+        let measured = format!("{} ({ratio:.2} × {})", ms(took), ms(own));
+        let what = format!("acknowledgement, {count} writers, {}: {word} (× the disk's own)", pace.words());
+        row(&what, &measured, &format!("{aim} = {}", ms(most)));
+    }
+}
+
+/// Entries a second, p50 and p99 in milliseconds, as Tessera's writer says them.
+fn tessera(folder: &Path, age: &str) -> Option<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tlog/tests/foreign/build.sh");
+    let built = Command::new(script).arg("writer").stderr(Stdio::inherit()).output().unwrap();
+    if !built.status.success() {
+        return None;
+    }
+    let program = String::from_utf8(built.stdout).unwrap();
+    let empty = tempfile::tempdir_in(folder).unwrap();
+    let mut writer = Command::new(program.trim());
+    writer.arg("-dir").arg(empty.path()).args(["-age", age, "-lasts", &format!("{}s", lasts().as_secs())]);
+    let ran = writer.stderr(Stdio::null()).output().unwrap();
+    assert!(ran.status.success(), "Tessera's writer: {}", ran.status);
+    let said = String::from_utf8(ran.stdout).unwrap();
+    let [each_second, p50, p99] = said.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{said}") };
+    Some(format!("{each_second} /s, p50 {p50} ms, p99 {p99} ms"))
 }
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let authority = Authority::new();
-        let log = Log::start(&authority).await;
-        for (number, count) in (1..).zip([1, 16, 255]) {
-            let (own50, own99) = quantiles(disk(&log));
-            let (took, lasted) = writers(&authority, &log, count, number).await;
-            let each_second = took.len() as f64 / lasted.as_secs_f64();
-            let (p50, p99) = quantiles(took);
-            println!(
-                "{count:>3} writers: p50 {p50:?} (disk {own50:?}), p99 {p99:?} (disk {own99:?}), {each_second:.0} records/s"
-            );
+    let authority = Authority::new();
+    let log = runtime.block_on(Log::start(&authority));
+    let beside = log.beside("");
+    let mut each_second = 0.0;
+    let paces = [Pace::EachSecond(2_000), Pace::AtOnce];
+    let measurements = WRITERS.into_iter().flat_map(|count| paces.map(|pace| (count, pace)));
+    for (grant, (count, pace)) in (1..).zip(measurements) {
+        let own = Quantiles::of(disk(&beside));
+        let took = runtime.block_on(writers(&authority, &log, (count, grant), pace));
+        each_second = took.len() as f64 / lasts().as_secs_f64();
+        tell(count, pace, own, Quantiles::of(took));
+    }
+    row("durable records a second, 256 writers", &format!("{each_second:.0} /s"), "20000 /s");
+    // Both would be at the disk.
+    drop(log);
+    for (age, options) in [("250ms", "as it comes"), ("5ms", "a batch waits 5 ms at the most")] {
+        if let Some(said) = tessera(&std::env::temp_dir(), age) {
+            row(&format!("Tessera's POSIX driver, 256 writers, {options}"), &said, "");
         }
-    });
+    }
 }
