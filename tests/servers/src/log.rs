@@ -77,6 +77,11 @@ impl AuditLog {
         format!("127.0.0.1:{}", self.others[0])
     }
 
+    /// Host and port for figures.
+    pub fn health_address(&self) -> String {
+        format!("127.0.0.1:{}", self.others[1])
+    }
+
     /// Its folder.
     pub fn folder(&self) -> PathBuf {
         self.folders.path().join("log")
