@@ -9,7 +9,7 @@ use crate::engine::block::Entry;
 use crate::engine::commit::Arriving;
 
 /// Who is at the other end, as the certificate says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
     /// The proxy of a grant: `keyhole://proxy/<uid>`.
     Proxy(Uid),

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use crate::anchor::{self, AnchorError};
-use crate::append::{self, Desk};
+use crate::append::{self, Callers, Desk};
 use crate::args::Serve;
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::SegmentLength;
@@ -131,7 +131,8 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let files = read::Files::new(args.dir.clone());
     let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
     let folder = args.dir.clone().into();
-    let desk = Desk { log: log.clone(), keys, folder, figures: Arc::clone(&figures) };
+    let desk =
+        Desk { log: log.clone(), keys, folder, figures: Arc::clone(&figures), callers: Callers::default() };
     tokio::select! {
         () = append::serve(append, tls, desk) => Err(ServeError::Silent),
         () = retention::keep(reading.clone(), args.texts_for) => Err(ServeError::Silent),

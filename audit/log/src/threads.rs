@@ -1,5 +1,8 @@
 //! The two threads of the log: one makes what arrives durable, the other makes the tree of what is.
 
+mod backlog;
+mod trees;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
@@ -11,17 +14,20 @@ use record::{Head, StreamName, TooLong, Uid, What};
 use tlog::{Checkpoint, Signer};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::append::Held;
 use crate::clock;
 use crate::engine::commit::{Durable, Engine, Failed, Room, Submission};
 use crate::engine::disk::Disk as _;
-use crate::engine::integrate::{Stopped, Tree};
+use crate::engine::integrate::Stopped;
 use crate::engine::journal::Segments;
 use crate::engine::keys::KeyFiles;
 use crate::engine::recover::Opened;
 use crate::engine::streams::Stream;
-use crate::engine::volume::Volume;
 use crate::figures::{Figures, MeasuredDisk};
 use crate::seal::Keys;
+
+use backlog::{Backlog, bytes};
+use trees::Trees;
 
 /// The most bytes that one block is made of, unless one submission alone has more.
 const BLOCK: usize = 1 << 20;
@@ -54,8 +60,8 @@ pub enum Ask {
     Append {
         /// The records.
         submission: Submission,
-        /// When they were received.
-        since: Instant,
+        /// When they were, and what waits with them.
+        received: Received,
         /// Hears how far the stream is when they are.
         reply: mpsc::UnboundedSender<Answer>,
     },
@@ -79,11 +85,20 @@ pub enum Ask {
     Published(u64),
 }
 
+/// Records that were received.
+#[derive(Debug)]
+pub struct Received {
+    /// When.
+    pub since: Instant,
+    /// What nobody else may have waiting until they are acknowledged.
+    pub held: Held,
+}
+
 /// What a writer hears of records that it handed over.
 #[derive(Debug)]
 pub struct Answer {
-    /// When they were received.
-    pub since: Instant,
+    /// When they were received, and what waits with them.
+    pub received: Received,
     /// How far the stream is now that they are durable, or why none of them is.
     pub head: Result<Head, Refuse>,
 }
@@ -180,10 +195,20 @@ pub fn start(
     let (publishes, waiting) = sync_channel(WAITING);
     let (publisher, published) = watch::channel(signed);
     let log = Log { asks: asks.clone(), publishes: publishes.clone(), published };
+    let backlog = Arc::new(Backlog::default());
     let (also, started) = (Arc::clone(&figures), Instant::now());
-    let commits =
-        Commits { engine, disk, asked, tree: publishes, keys, room: Room::Enough, figures: also, started };
-    let trees = Trees { tree, files, signers, waiting, publisher, asks, figures };
+    let commits = Commits {
+        engine,
+        disk,
+        asked,
+        tree: publishes,
+        backlog: Arc::clone(&backlog),
+        keys,
+        room: Room::Enough,
+        figures: also,
+        started,
+    };
+    let trees = Trees { tree, files, signers, waiting, backlog, taken: 0, publisher, asks, figures };
     let also = ended.clone();
     thread::Builder::new().name("journal".to_owned()).spawn(move || tell(&ended, commits.run()))?;
     thread::Builder::new().name("tree".to_owned()).spawn(move || tell(&also, trees.run()))?;
@@ -204,6 +229,7 @@ struct Commits {
     disk: MeasuredDisk,
     asked: Receiver<Ask>,
     tree: SyncSender<ToTree>,
+    backlog: Arc<Backlog>,
     keys: Keys,
     room: Room,
     figures: Arc<Figures>,
@@ -212,7 +238,7 @@ struct Commits {
 
 /// Who hears of a submission.
 enum Reply {
-    Writer(mpsc::UnboundedSender<Answer>, Instant),
+    Writer(mpsc::UnboundedSender<Answer>, Received),
     Own(oneshot::Sender<Result<Head, OwnError>>),
 }
 
@@ -269,10 +295,10 @@ impl Commits {
 
     fn gather(&mut self, batch: &mut Batch, ask: Ask) {
         match ask {
-            Ask::Append { submission, since, reply } => {
+            Ask::Append { submission, received, reply } => {
                 batch.bytes = batch.bytes.saturating_add(submission.length());
                 batch.submissions.push(submission);
-                batch.replies.push(Reply::Writer(reply, since));
+                batch.replies.push(Reply::Writer(reply, received));
             }
             Ask::Own { grant, what, reply } => match self.engine.own(clock::now(), grant, what) {
                 Ok(submission) => {
@@ -295,11 +321,12 @@ impl Commits {
             }
         }
         // Before anybody hears of it: who has heard, and then asks for a checkpoint, finds it there.
+        self.backlog.add(committed.durable.iter().map(bytes).sum());
         self.tree.send(ToTree::Durable(committed.durable)).map_err(|_| Ended::Other)?;
         for (reply, answer) in replies.into_iter().zip(committed.answers) {
             // Who is gone asks again.
             match reply {
-                Reply::Writer(reply, since) => _ = reply.send(Answer { since, head: answer }),
+                Reply::Writer(reply, received) => _ = reply.send(Answer { received, head: answer }),
                 Reply::Own(reply) => _ = reply.send(answer.map_err(OwnError::Refused)),
             }
         }
@@ -345,54 +372,6 @@ impl Commits {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Ended::Displaced),
             Err(error) => Err(Ended::Disk(error)),
         }
-    }
-}
-
-/// The thread that makes the tree.
-struct Trees {
-    tree: Tree,
-    files: Volume<MeasuredDisk>,
-    signers: Vec<Signer>,
-    waiting: Receiver<ToTree>,
-    publisher: watch::Sender<Option<Checkpoint>>,
-    asks: Sender<Ask>,
-    figures: Arc<Figures>,
-}
-
-impl Trees {
-    fn run(mut self) -> Ended {
-        let mut next = Instant::now();
-        loop {
-            let now = Instant::now();
-            let published = self.publisher.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
-            let is_behind = self.tree.size() > published;
-            if is_behind && now >= next {
-                next = now.checked_add(SECOND).unwrap_or(now);
-                if let Err(error) = self.publish() {
-                    return Ended::Tree(error);
-                }
-                continue;
-            }
-            let patience = if is_behind { next.saturating_duration_since(now) } else { SECOND };
-            let result = match self.waiting.recv_timeout(patience) {
-                Ok(ToTree::Durable(durable)) => durable.into_iter().try_for_each(|one| self.tree.take(one)),
-                Ok(ToTree::Publish(reply)) => self.publish().map(|checkpoint| _ = reply.send(checkpoint)),
-                Err(RecvTimeoutError::Timeout) => Ok(()),
-                Err(RecvTimeoutError::Disconnected) => return Ended::Other,
-            };
-            if let Err(error) = result {
-                return Ended::Tree(error);
-            }
-        }
-    }
-
-    fn publish(&mut self) -> Result<Checkpoint, Stopped> {
-        let checkpoint = self.tree.publish(&mut self.files, &self.signers)?;
-        self.figures.signed(checkpoint.size);
-        // Both may be gone: then this thread ends too.
-        let _ = self.asks.send(Ask::Published(checkpoint.size));
-        self.publisher.send_replace(Some(checkpoint.clone()));
-        Ok(checkpoint)
     }
 }
 

@@ -2,26 +2,26 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use record::Head;
 use record::frame::{Append, BadFrame, Code, Frame, HEADER, Hello, Refuse, Welcome};
 use record::{Count, StreamName};
 use tlog::Hash;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::waiting::{Held, Place, Room};
 use super::{Desk, HANDSHAKE};
 use crate::arriving::{Judged, Peer, judge};
 use crate::engine::commit::{Arriving, Sealed, Submission};
-use crate::engine::integrate::key_path;
+use crate::engine::keys::key_path;
 use crate::figures::Figures;
-use crate::threads::{Answer, Ask, Greeting};
+use crate::threads::{Answer, Ask, Greeting, Received};
 
-/// How many frames of one connection may wait for the disk.
-const WAITING: usize = 64;
+/// How long a frame may take to come: what waits for its end, others cannot have.
+const FRAME: Duration = Duration::from_secs(15);
 
 /// Why a connection is over.
 enum Over {
@@ -40,26 +40,11 @@ impl From<io::Error> for Over {
 /// Attends to a writer until it leaves or is refused.
 pub(super) async fn attend<S: AsyncRead + AsyncWrite>(peer: Peer, stream: S, desk: Desk) {
     let (mut from, mut to) = split(stream);
-    let refuse = match greet(&peer, &mut from, &mut to, &desk).await {
-        Ok(stream) => {
-            let _connected = desk.figures.connected();
-            let (replies, answers) = mpsc::unbounded_channel();
-            let waiting = Arc::new(Semaphore::new(WAITING));
-            let reading = read(&mut from, &stream, &desk, replies, &waiting);
-            let writing = acknowledge(&mut to, answers, (&waiting, &desk.figures));
-            // What was read before somebody left is taken all the same.
-            let over = tokio::select! {
-                over = reading => over,
-                over = writing => over,
-            };
-            match over {
-                Over::Refused(refuse) => refuse,
-                Over::Gone => return,
-            }
-        }
-        Err(Over::Refused(refuse)) => refuse,
-        Err(Over::Gone) => return,
+    let over = match desk.callers.enter(&peer) {
+        Ok(place) => hear(&peer, (&mut from, &mut to), &desk, place).await,
+        Err(refuse) => Over::Refused(refuse),
     };
+    let Over::Refused(refuse) = over else { return };
     desk.figures.refused(refuse.code);
     tracing::warn!(?peer, code = refuse.code.word(), why = refuse.sentence, "a writer is refused");
     // It is refused whether it hears of it or not.
@@ -67,12 +52,43 @@ pub(super) async fn attend<S: AsyncRead + AsyncWrite>(peer: Peer, stream: S, des
     let _ = timeout(HANDSHAKE, to.shutdown()).await;
 }
 
-async fn greet<R, W>(peer: &Peer, from: &mut R, to: &mut W, desk: &Desk) -> Result<StreamName, Over>
+/// As long as it has its place.
+async fn hear<R, W>(peer: &Peer, (from, to): (&mut R, &mut W), desk: &Desk, mut place: Place) -> Over
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let frame = timeout(HANDSHAKE, receive(from)).await.map_err(|_| Over::Gone)??;
+    let room = place.room.clone();
+    let heard = async {
+        let stream = match greet(peer, (&mut *from, &mut *to), desk, &room).await {
+            Ok(stream) => stream,
+            Err(over) => return over,
+        };
+        let _connected = desk.figures.connected();
+        let (replies, answers) = mpsc::unbounded_channel();
+        // What was read before somebody left is taken all the same.
+        tokio::select! {
+            over = read(from, &stream, desk, (replies, &room)) => over,
+            over = acknowledge(to, answers, &desk.figures) => over,
+        }
+    };
+    tokio::select! {
+        over = heard => over,
+        refuse = place.is_displaced() => Over::Refused(refuse),
+    }
+}
+
+async fn greet<R, W>(
+    peer: &Peer,
+    (from, to): (&mut R, &mut W),
+    desk: &Desk,
+    room: &Room,
+) -> Result<StreamName, Over>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let (frame, _held) = timeout(HANDSHAKE, receive(from, room)).await.map_err(|_| Over::Gone)??;
     let Frame::Hello(hello) = frame else { return Err(malformed("the first frame is no greeting")) };
     let stream = peer.stream(&hello).map_err(Over::Refused)?;
     let (reply, greeting) = oneshot::channel();
@@ -104,22 +120,26 @@ async fn read<R: AsyncRead + Unpin>(
     from: &mut R,
     stream: &StreamName,
     desk: &Desk,
-    replies: mpsc::UnboundedSender<Answer>,
-    waiting: &Semaphore,
+    (replies, room): (mpsc::UnboundedSender<Answer>, &Room),
 ) -> Over {
     loop {
-        let Ok(place) = waiting.acquire().await else { return Over::Gone };
-        // Given back when it is acknowledged.
-        place.forget();
-        let received = receive(from).await;
+        let received = receive(from, room).await;
         let since = Instant::now();
-        let submission = match received {
-            Ok(Frame::Append(append)) => submission(stream, append, desk),
+        let taken = match received {
+            Ok((Frame::Append(append), held)) => {
+                submission(stream, append, desk).map(|submission| (submission, held))
+            }
             Ok(_) => Err(malformed("a frame that no writer sends now")),
             Err(over) => Err(over),
         };
-        match submission {
-            Ok(submission) => desk.log.ask(Ask::Append { submission, since, reply: replies.clone() }),
+        match taken {
+            Ok((submission, held)) => {
+                desk.log.ask(Ask::Append {
+                    submission,
+                    received: Received { since, held },
+                    reply: replies.clone(),
+                });
+            }
             Err(over) => return over,
         }
     }
@@ -128,23 +148,21 @@ async fn read<R: AsyncRead + Unpin>(
 async fn acknowledge<W: AsyncWrite + Unpin>(
     to: &mut W,
     mut answers: mpsc::UnboundedReceiver<Answer>,
-    (waiting, figures): (&Semaphore, &Figures),
+    figures: &Figures,
 ) -> Over {
-    let mut received = Vec::new();
+    let mut all = Vec::new();
     loop {
-        let Some(answer) = answers.recv().await else { return Over::Gone };
-        waiting.add_permits(1);
-        received.push(answer.since);
-        let mut newest = match answer.head {
+        let Some(Answer { received, head }) = answers.recv().await else { return Over::Gone };
+        all.push(received);
+        let mut newest = match head {
             Ok(head) => head,
             Err(refuse) => return Over::Refused(refuse),
         };
         // One acknowledgement for all that is on the disk by now.
         let refused = loop {
             match answers.try_recv() {
-                Ok(Answer { since, head: Ok(head) }) => {
-                    waiting.add_permits(1);
-                    received.push(since);
+                Ok(Answer { received, head: Ok(head) }) => {
+                    all.push(received);
                     newest = head;
                 }
                 Ok(Answer { head: Err(refuse), .. }) => break Some(refuse),
@@ -154,7 +172,7 @@ async fn acknowledge<W: AsyncWrite + Unpin>(
         if send(to, &Frame::Ack(newest.count)).await.is_err() {
             return Over::Gone;
         }
-        received.drain(..).for_each(|since| figures.acknowledged(since.elapsed()));
+        all.drain(..).for_each(|received| figures.acknowledged(received.since.elapsed()));
         if let Some(refuse) = refused {
             return Over::Refused(refuse);
         }
@@ -207,19 +225,20 @@ fn malformed(sentence: &str) -> Over {
     Over::Refused(Refuse { code: Code::Malformed, sentence: sentence.to_owned() })
 }
 
-/// The next frame. Nothing is allocated for one that is too long.
-async fn receive<R: AsyncRead + Unpin>(from: &mut R) -> Result<Frame, Over> {
+/// The next frame. Nothing is allocated for one that is too long, or as long as too much waits already.
+async fn receive<R: AsyncRead + Unpin>(from: &mut R, room: &Room) -> Result<(Frame, Held), Over> {
     let mut header = [0; HEADER];
     from.read_exact(&mut header).await?;
     let wrong = |error: BadFrame| malformed(&error.to_string());
     let length = Frame::body_length(header).map_err(wrong)?;
-    let mut body = Vec::with_capacity(length.min(64 * 1024));
-    let mut limited = from.take(u64::try_from(length).unwrap_or(u64::MAX));
-    limited.read_to_end(&mut body).await?;
-    if body.len() < length {
-        return Err(Over::Gone);
-    }
-    Frame::decode(header, &body).map_err(wrong)
+    let held = room.hold(length).await.ok_or(Over::Gone)?;
+    let mut body = vec![0; length];
+    let late = |_| {
+        let sentence = format!("the {length} bytes of a frame did not come within {FRAME:?}");
+        Over::Refused(Refuse { code: Code::Busy, sentence })
+    };
+    timeout(FRAME, from.read_exact(&mut body)).await.map_err(late)??;
+    Ok((Frame::decode(header, &body).map_err(wrong)?, held))
 }
 
 async fn send<W: AsyncWrite + Unpin>(to: &mut W, frame: &Frame) -> Result<(), Over> {

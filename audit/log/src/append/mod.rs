@@ -2,6 +2,7 @@
 //! certificates of the internal authority.
 
 mod connection;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,6 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
+
+pub use waiting::{Callers, Held};
 
 use crate::arriving::Peer;
 use crate::figures::Figures;
@@ -47,6 +50,8 @@ pub struct Desk {
     pub folder: Arc<std::path::Path>,
     /// Where all of it is counted.
     pub figures: Arc<Figures>,
+    /// Who is connected.
+    pub callers: Callers,
 }
 
 /// Accepts writers until dropped.

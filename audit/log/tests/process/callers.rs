@@ -149,6 +149,43 @@ fn a_record_that_follows_another_than_the_last_is_refused() {
     });
 }
 
+/// How many connections one proxy opens.
+const MANY: u64 = 300;
+
+#[test]
+fn a_proxy_that_connects_again_and_again_keeps_its_newest_connections_and_the_others_are_told_and_counted() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let log = Log::start(&authority).await;
+        let other = Writer::proxy(&authority, &log, 2, 1);
+        let before = acknowledgement(&other).await;
+        let mut callers = Vec::new();
+        for _ in 0..MANY {
+            let mut caller = Caller::proxy(&authority, &log, 1).await;
+            caller.greets(&Chain::new(proxy_stream(1, 1))).await;
+            callers.push(caller);
+        }
+        let with = acknowledgement(&other).await;
+        let newest = callers.split_off(callers.len() - 4);
+        for mut caller in callers {
+            let Some(Frame::Refuse(refuse)) = caller.hears().await.unwrap() else { panic!("it is not told") };
+            assert_eq!((refuse.code, caller.hears().await.unwrap()), (Code::Busy, None));
+            assert!(refuse.sentence.contains("a newer connection"), "{}", refuse.sentence);
+        }
+        let (mut chain, figures) = (Chain::new(proxy_stream(1, 1)), log.figures().await);
+        assert!(figures.contains("keyhole_log_connected_writers 5"), "{figures}");
+        let refusals = format!(r#"keyhole_log_refusals_total{{code="busy"}} {}"#, MANY - 4);
+        assert!(figures.contains(&refusals), "{figures}");
+        for mut caller in newest {
+            caller.sends(&mut chain, session_open(1), Vec::new()).await;
+            let acknowledged = Count::of(chain.head().count.get());
+            assert_eq!(caller.hears().await.unwrap(), Some(Frame::Ack(acknowledged)));
+        }
+        println!("acknowledgements {before:?}, beside {MANY} connections of one proxy {with:?}");
+        assert!(with.0 <= before.0 * 5 + Duration::from_millis(5), "slowed");
+    });
+}
+
 /// So many callers say nothing.
 const SILENT: u32 = 10_000;
 

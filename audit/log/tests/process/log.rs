@@ -274,7 +274,13 @@ impl Log {
         answer.starts_with("HTTP/1.1 200")
     }
 
-    /// The most memory that it has had since it started, in bytes.
+    /// From now on the most memory is counted anew.
+    pub fn forgets_most_memory(&self) {
+        let process = self.process.as_ref().unwrap().id();
+        std::fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
+    }
+
+    /// The most memory that it has had since that was forgotten, in bytes.
     pub fn most_memory(&self) -> u64 {
         self.memory("VmHWM:")
     }
