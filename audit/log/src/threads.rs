@@ -1,8 +1,11 @@
 //! The two threads of the log: one makes what arrives durable, the other makes the tree of what is.
 
+mod backlog;
+mod trees;
+
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,14 +18,16 @@ use crate::append::Held;
 use crate::clock;
 use crate::engine::commit::{Durable, Engine, Failed, Room, Submission};
 use crate::engine::disk::Disk as _;
-use crate::engine::integrate::{Stopped, Tree};
+use crate::engine::integrate::Stopped;
 use crate::engine::journal::Segments;
 use crate::engine::keys::KeyFiles;
 use crate::engine::recover::Opened;
 use crate::engine::streams::Stream;
-use crate::engine::volume::Volume;
 use crate::figures::{Figures, MeasuredDisk};
 use crate::seal::Keys;
+
+use backlog::{Backlog, bytes};
+use trees::Trees;
 
 /// The most bytes that one block is made of, unless one submission alone has more.
 const BLOCK: usize = 1 << 20;
@@ -35,9 +40,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// How many blocks may wait for the tree. Then nothing more is made durable until one is in it.
 const WAITING: usize = 1024;
-
-/// How many bytes of records may be on the disk and in no file of the tree yet. Then nothing more is made durable until they are.
-const BACKLOG: usize = 64 << 20;
 
 /// Below so many free bytes no statement is taken.
 const ROOM_FOR_STATEMENTS: u64 = 512 << 20;
@@ -373,90 +375,6 @@ impl Commits {
     }
 }
 
-/// How many bytes a record has in memory until it is in a file of the tree, about.
-fn bytes(durable: &Durable) -> usize {
-    durable.entry.leaf.len().saturating_add(durable.entry.sealed.len())
-}
-
-/// What is durable, and in no file of the tree yet.
-#[derive(Default)]
-struct Backlog {
-    bytes: Mutex<usize>,
-    less: Condvar,
-}
-
-impl Backlog {
-    /// Waits until there is room for so much more, or nothing is there.
-    fn add(&self, more: usize) {
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = |bytes: &mut usize| *bytes > 0 && bytes.saturating_add(more) > BACKLOG;
-        let mut bytes = self.less.wait_while(bytes, is_full).unwrap_or_else(PoisonError::into_inner);
-        *bytes = bytes.saturating_add(more);
-    }
-
-    /// So much is in files now.
-    fn less(&self, less: usize) {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        *bytes = bytes.saturating_sub(less);
-        self.less.notify_all();
-    }
-}
-
-/// The thread that makes the tree.
-struct Trees {
-    tree: Tree,
-    files: Volume<MeasuredDisk>,
-    signers: Vec<Signer>,
-    waiting: Receiver<ToTree>,
-    backlog: Arc<Backlog>,
-    /// How many bytes of it are in the tree, and in no file.
-    taken: usize,
-    publisher: watch::Sender<Option<Checkpoint>>,
-    asks: Sender<Ask>,
-    figures: Arc<Figures>,
-}
-
-impl Trees {
-    fn run(mut self) -> Ended {
-        let mut next = Instant::now();
-        loop {
-            let now = Instant::now();
-            let published = self.publisher.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
-            let is_behind = self.tree.size() > published;
-            if is_behind && (now >= next || self.taken >= BACKLOG / 2) {
-                next = now.checked_add(SECOND).unwrap_or(now);
-                if let Err(error) = self.publish() {
-                    return Ended::Tree(error);
-                }
-                continue;
-            }
-            let patience = if is_behind { next.saturating_duration_since(now) } else { SECOND };
-            let result = match self.waiting.recv_timeout(patience) {
-                Ok(ToTree::Durable(durable)) => {
-                    self.taken = self.taken.saturating_add(durable.iter().map(bytes).sum());
-                    durable.into_iter().try_for_each(|one| self.tree.take(one))
-                }
-                Ok(ToTree::Publish(reply)) => self.publish().map(|checkpoint| _ = reply.send(checkpoint)),
-                Err(RecvTimeoutError::Timeout) => Ok(()),
-                Err(RecvTimeoutError::Disconnected) => return Ended::Other,
-            };
-            if let Err(error) = result {
-                return Ended::Tree(error);
-            }
-        }
-    }
-
-    fn publish(&mut self) -> Result<Checkpoint, Stopped> {
-        let checkpoint = self.tree.publish(&mut self.files, &self.signers)?;
-        self.backlog.less(std::mem::take(&mut self.taken));
-        self.figures.signed(checkpoint.size);
-        // Both may be gone: then this thread ends too.
-        let _ = self.asks.send(Ask::Published(checkpoint.size));
-        self.publisher.send_replace(Some(checkpoint.clone()));
-        Ok(checkpoint)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use record::kinds::log::Key;
@@ -467,24 +385,6 @@ mod tests {
     use crate::engine::recover::open;
     use crate::home::Home;
     use crate::seal::KeyEncryptionKeys;
-
-    #[test]
-    fn what_is_in_no_file_yet_is_bounded() {
-        let backlog = Arc::new(Backlog::default());
-        backlog.add(BACKLOG + 1);
-        let (done, is_done) = channel();
-        let also = Arc::clone(&backlog);
-        let adds = thread::spawn(move || {
-            also.add(1);
-            done.send(()).unwrap();
-        });
-        assert!(is_done.recv_timeout(Duration::from_millis(50)).is_err(), "it waits");
-        backlog.less(1);
-        assert!(is_done.recv_timeout(Duration::from_millis(50)).is_err(), "it waits for room");
-        backlog.less(1);
-        adds.join().unwrap();
-        assert_eq!(*backlog.bytes.lock().unwrap(), BACKLOG);
-    }
 
     /// Enough that the last one hears of it long after the first one.
     const AT_ONCE: usize = 2_000;

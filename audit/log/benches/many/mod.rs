@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 
-use keyhole_log::clock;
 use keyhole_log::engine::block::Entry;
 use keyhole_log::engine::commit::{Arriving, Room, Submission};
 use keyhole_log::engine::disk::{Disk, OsDisk};
@@ -152,8 +152,9 @@ impl Writer {
 /// Makes a log of so many records, or some more, in this empty folder.
 pub fn make(folder: &Path, records: u64) -> Made {
     let Home { identity, signers, lock, .. } = Home::create(folder, SegmentLength::default()).unwrap();
+    let began = Instant::now();
     let disk = Unsynced(OsDisk::new(folder));
-    let opened = open(disk, &identity, SegmentLength::default(), clock::now()).unwrap();
+    let opened = open(disk, &identity, SegmentLength::default()).unwrap();
     let Opened { mut engine, mut tree, mut files, .. } = opened;
     let (mut writers, mut begun, mut middle) = (Vec::<Writer>::new(), 0, None);
     for block in 1.. {
@@ -173,7 +174,7 @@ pub fn make(folder: &Path, records: u64) -> Made {
             let records = (0..count).map(|_| writer.says(now)).collect();
             Submission { stream: writer.chain.stream().clone(), records, sealed: None }
         });
-        let committed = engine.commit(submissions.collect(), Room::Enough, clock::now()).unwrap();
+        let committed = engine.commit(submissions.collect(), Room::Enough, began.elapsed()).unwrap();
         assert!(committed.answers.iter().all(Result::is_ok), "a record is refused");
         committed.durable.into_iter().for_each(|durable| tree.take(durable).unwrap());
         let is_enough = engine.size() >= records;

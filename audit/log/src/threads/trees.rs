@@ -1,0 +1,70 @@
+//! The thread that makes the tree of what is durable.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Instant;
+
+use tlog::{Checkpoint, Signer};
+use tokio::sync::watch;
+
+use super::backlog::{BACKLOG, Backlog, bytes};
+use super::{Ask, Ended, SECOND, ToTree};
+use crate::engine::integrate::{Stopped, Tree};
+use crate::engine::volume::Volume;
+use crate::figures::{Figures, MeasuredDisk};
+
+/// The thread that makes the tree.
+pub(super) struct Trees {
+    pub tree: Tree,
+    pub files: Volume<MeasuredDisk>,
+    pub signers: Vec<Signer>,
+    pub waiting: Receiver<ToTree>,
+    pub backlog: Arc<Backlog>,
+    /// How many bytes of it are in the tree, and in no file.
+    pub taken: usize,
+    pub publisher: watch::Sender<Option<Checkpoint>>,
+    pub asks: Sender<Ask>,
+    pub figures: Arc<Figures>,
+}
+
+impl Trees {
+    /// Until the log ends.
+    pub fn run(mut self) -> Ended {
+        let mut next = Instant::now();
+        loop {
+            let now = Instant::now();
+            let published = self.publisher.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
+            let is_behind = self.tree.size() > published;
+            if is_behind && (now >= next || self.taken >= BACKLOG / 2) {
+                next = now.checked_add(SECOND).unwrap_or(now);
+                if let Err(error) = self.publish() {
+                    return Ended::Tree(error);
+                }
+                continue;
+            }
+            let patience = if is_behind { next.saturating_duration_since(now) } else { SECOND };
+            let result = match self.waiting.recv_timeout(patience) {
+                Ok(ToTree::Durable(durable)) => {
+                    self.taken = self.taken.saturating_add(durable.iter().map(bytes).sum());
+                    durable.into_iter().try_for_each(|one| self.tree.take(one))
+                }
+                Ok(ToTree::Publish(reply)) => self.publish().map(|checkpoint| _ = reply.send(checkpoint)),
+                Err(RecvTimeoutError::Timeout) => Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Ended::Other,
+            };
+            if let Err(error) = result {
+                return Ended::Tree(error);
+            }
+        }
+    }
+
+    fn publish(&mut self) -> Result<Checkpoint, Stopped> {
+        let checkpoint = self.tree.publish(&mut self.files, &self.signers)?;
+        self.backlog.less(std::mem::take(&mut self.taken));
+        self.figures.signed(checkpoint.size);
+        // Both may be gone: then this thread ends too.
+        let _ = self.asks.send(Ask::Published(checkpoint.size));
+        self.publisher.send_replace(Some(checkpoint.clone()));
+        Ok(checkpoint)
+    }
+}
