@@ -15,6 +15,9 @@ use super::store::{integer, number};
 /// How many bundles one answer may read.
 const BUNDLES: u32 = 4096;
 
+/// How many bytes of records a page has, if it has more than one: a story of ten thousand usual ones.
+const BYTES_OF_PAGE: usize = 8 << 20;
+
 /// How many bytes of records an answer about what is not over has, if it is about more than one thing.
 pub const BYTES: usize = 1 << 20;
 
@@ -102,12 +105,12 @@ impl View<'_> {
         Known::default().whose(&self.index, &self.bundles, found)
     }
 
-    /// At most `limit` records behind `after`, each read again: it has every term that it was found by, or the index is wrong.
+    /// At most `limit` records behind `after`, and of more than one at most 8 MiB, each read again: it has every term that it was found by, or the index is wrong.
     pub fn page(&self, search: &Search, after: Option<u64>, limit: usize) -> Result<Page, KnowError> {
         let start = after.map_or(0, |after| after.saturating_add(1));
         let mut walk = Walk::new(&self.index, search, place_of(start).0)?;
         let mut known = Known::default();
-        let (mut records, mut read) = (Vec::new(), 0_u32);
+        let (mut records, mut read, mut bytes) = (Vec::new(), 0_u32, 0_usize);
         loop {
             let (bundle, places) = match walk.step()? {
                 Step::End => return Ok(Page { records, next: None }),
@@ -131,6 +134,10 @@ impl View<'_> {
                 let whose = known.whose(&self.index, &self.bundles, &found)?;
                 has_each(search, &found.record, &whose)?;
                 if search.takes(found.record.at) {
+                    bytes = bytes.saturating_add(found.leaf.len());
+                    if bytes > BYTES_OF_PAGE && !records.is_empty() {
+                        return Ok(Page { records, next: index.checked_sub(1) });
+                    }
                     records.push((found, whose));
                 }
             }

@@ -129,8 +129,9 @@ fn judge(inject: &str, came: &Came, folder: &str, said: &str) -> &'static str {
             if is_journal { "ended by the journal" } else { "ended by a file" }
         }
         Came::Harmless(injected) if injected.call.contains(folder) => {
-            // A reader is told that there is no such file, a writer that it has to try again, and an empty folder stays.
-            let may = ["/checkpoint\"", "/keys/", "rmdir("];
+            // A reader is told that there is no such file, a writer that it has to try again, the index is made again, and an empty folder
+            // stays.
+            let may = ["/checkpoint\"", "/keys/", "/index.sqlite", "rmdir("];
             assert!(may.iter().any(|may| injected.call.contains(may)), "{inject}: {came:?}");
             "harmless"
         }

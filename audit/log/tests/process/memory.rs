@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use record::frame::{HEADER, LONGEST_BODY};
-use record::samples::{proxy_stream, salted, statement};
+use record::samples::{proxy_stream, salted, statement, uid};
 use record::texts::Texts;
 use record::{About, Chain, What};
 use tlog::{Holds, TileName};
+use tokio::io::AsyncReadExt as _;
 
 use super::authority::Authority;
 use super::caller::Caller;
@@ -61,6 +62,16 @@ fn of_a_bundle_of_long_texts_one_is_in_memory_whether_one_is_read_or_all() {
         );
         assert!(one - before < 12 * MIB, "{} KiB", (one - before) >> 10);
         assert!(copied - before < 16 * MIB, "{} KiB", (copied - before) >> 10);
+
+        // Somebody takes a copy slowly, and the texts are erased meanwhile.
+        let mut slow = all.asks("GET", "/v1/texts?from=0&to=66", "").await.unwrap();
+        slow.read_exact(&mut [0; 1024]).await.unwrap();
+        let eraser = Reader::new(&authority, &log, "keyhole://erase/*");
+        let order = format!(r#"{{"grant":"{}"}}"#, uid(1));
+        assert_eq!(eraser.sends("POST", "/v1/erase", &order).await.unwrap().0, 200);
+        let mut rest = Vec::new();
+        let _ = slow.read_to_end(&mut rest).await;
+        assert!(rest.len() < file.len() / 2, "{} of {} bytes came", rest.len(), file.len());
     });
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::authority::{Authority, NAME};
 use super::log::Log;
@@ -37,6 +38,18 @@ impl Reader {
 
     /// Status and body of an answer; `None`, where nobody answers.
     pub async fn sends(&self, method: &str, path: &str, body: &str) -> Option<(u16, Vec<u8>)> {
+        let mut stream = self.asks(method, path, body).await?;
+        let mut answer = Vec::new();
+        // The log does not say good-bye on the level of TLS when it closes.
+        let _ = stream.read_to_end(&mut answer).await;
+        let end = answer.windows(4).position(|part| part == b"\r\n\r\n")?;
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer[end + 4..].to_vec()))
+    }
+
+    /// The connection on which the answer comes.
+    pub async fn asks(&self, method: &str, path: &str, body: &str) -> Option<TlsStream<TcpStream>> {
         let socket = TcpStream::connect(&self.address).await.ok()?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         let mut stream = connector.connect(NAME.try_into().unwrap(), socket).await.ok()?;
@@ -45,13 +58,7 @@ impl Reader {
             "{method} {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all(format!("{head}{body}").as_bytes()).await.ok()?;
-        let mut answer = Vec::new();
-        // The log does not say good-bye on the level of TLS when it closes.
-        let _ = stream.read_to_end(&mut answer).await;
-        let end = answer.windows(4).position(|part| part == b"\r\n\r\n")?;
-        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some((status, answer[end + 4..].to_vec()))
+        Some(stream)
     }
 
     /// The JSON of an answer with this status.

@@ -227,6 +227,28 @@ fn a_stream_whose_grant_is_over_is_not_told_as_open() {
 }
 
 #[test]
+fn a_page_of_long_records_is_bounded_by_bytes_and_the_next_goes_on_where_it_ends() {
+    const EACH: u64 = 300;
+    let mut told = Told::new();
+    for lease in 0..EACH {
+        told.reads((1, 1), &format!("{lease}/{}", "x".repeat(60_000)));
+    }
+    let lies = Lies::of(&told.leaves);
+    let (index, _publisher) = lies.index();
+    let (mut after, mut all, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let page = index.view().unwrap().page(&Search::story(&uid(1), None), after, 10_000).unwrap();
+        assert!(page.records.iter().map(|(found, _)| found.leaf.len()).sum::<usize>() <= 8 << 20);
+        all.extend(page.records.iter().map(|(found, _)| found.index));
+        (after, pages) = (page.next, pages + 1);
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((all, pages), ((0..EACH).collect(), 3));
+}
+
+#[test]
 fn what_is_told_as_open_is_bounded_too() {
     let mut told = Told::new();
     for grant in 1..=4 {
