@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use crate::admission::LastLook;
 use crate::api::{CONFLICTS, TRY_AGAIN};
 use crate::audit::Records;
+use crate::audit::receipt::Unplaced;
 use crate::backoff::Failures;
 use crate::certificates::rate::Rates;
 use crate::clients::Clients;
@@ -91,6 +92,8 @@ pub struct Context {
     pub grants: Arc<OnceLock<Store<AccessGrant>>>,
     /// What goes on record.
     pub records: Records,
+    /// Grants that do not say yet where their receipts are.
+    pub unplaced: Unplaced,
     /// Name of this replica.
     replica: String,
     /// The number of the leadership, once this replica leads.
@@ -174,6 +177,7 @@ impl Context {
             grants,
             progress: Progress::default(),
             records: Records::default(),
+            unplaced: Unplaced::default(),
             replica,
             leadership: OnceLock::new(),
             woken,

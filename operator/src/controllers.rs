@@ -20,7 +20,7 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use crate::api::{Metadata, Namespaced};
-use crate::audit::{orphans, witness};
+use crate::audit::{orphans, receipt, witness};
 use crate::certificates::answer::SignError;
 use crate::context::Context;
 use crate::grant::children::{DATABASE_NAME_LABEL, DATABASE_NAMESPACE_LABEL};
@@ -47,6 +47,7 @@ pub async fn run(context: Arc<Context>) {
         () = retention::run(&context) => {}
         () = log::run(&context) => {}
         () = witness::run(&context) => {}
+        () = receipt::run(&context) => {}
         () = auditors(Arc::clone(&context)) => {}
     }
 }

@@ -1,22 +1,144 @@
-//! Where the audit log has the receipt of a grant that has ended. Asked after the end, which does not wait for it: a record has its place
-//! when the log has written it into its tree, within a second of its acknowledgement.
+//! Where the audit log has the receipt of a grant that has ended. Asked when all else is over, for nothing waits for it: a record has its place
+//! when the log has written it into its tree, within a second of its acknowledgement. A leader that ends forgets whom it owed that; the log
+//! can still be asked.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crds::{AccessGrant, CountedStreamStatus, ReceiptRecordStatus};
+use kube::Api;
+use kube::api::PostParams;
+use kube::runtime::reflector::ObjectRef;
 use record::What;
 use record::kinds::operator::Stream;
 use tlog::Checkpoint;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use super::facts::of_receipt;
 use super::streams::{CannotAsk, Found, Reader, Told};
+use crate::context::Context;
+
+/// How long after its end the place of a grant's receipt is looked for.
+const SOUGHT: Duration = Duration::from_secs(600);
+
+/// How soon it is looked for, and how long is waited at most until it is looked for again.
+const SOON: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(30);
+
+/// The most grants whose receipts are looked for.
+const MOST: usize = 20_000;
 
 /// How many receipts of one grant are looked at. Leaders that followed each other may each have written the same one.
 const SEVERAL: usize = 10;
 
+/// Grants whose receipt is on record, and whose statuses do not say yet where.
+#[derive(Default)]
+pub struct Unplaced {
+    /// The next to be looked at first.
+    waiting: Mutex<VecDeque<Seeks>>,
+    more: Notify,
+}
+
+#[derive(Clone)]
+struct Seeks {
+    grant: ObjectRef<AccessGrant>,
+    since: Instant,
+    next: Instant,
+}
+
+impl Unplaced {
+    /// Takes in a grant that is settled. What is over more than can be kept is left without its place: whoever wants it asks the log.
+    pub fn take(&self, grant: &AccessGrant) {
+        let now = Instant::now();
+        let seeks = Seeks { grant: ObjectRef::from_obj(grant), since: now, next: after(now, Duration::ZERO) };
+        let mut waiting = self.locked();
+        if waiting.len() < MOST {
+            waiting.push_back(seeks);
+            self.more.notify_one();
+        }
+    }
+
+    /// Those whose turn it is.
+    fn due(&self, now: Instant) -> Vec<Seeks> {
+        let mut waiting = self.locked();
+        let (due, later) = waiting.drain(..).partition(|seeks: &Seeks| seeks.next <= now);
+        *waiting = later;
+        Vec::from(due)
+    }
+
+    /// It is looked for again, later and later, unless that was done for long enough.
+    fn again(&self, seeks: Seeks, now: Instant) {
+        let sought = now.duration_since(seeks.since);
+        if sought < SOUGHT {
+            self.locked().push_back(Seeks { next: after(now, sought), ..seeks });
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.locked().iter().map(|seeks| seeks.next).min()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, VecDeque<Seeks>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As long again as it was sought, within bounds.
+fn after(now: Instant, sought: Duration) -> Instant {
+    now.checked_add(sought.clamp(SOON, LATE)).unwrap_or(now)
+}
+
+/// Says where receipts are, until dropped.
+pub async fn run(context: &Context) {
+    let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
+    loop {
+        match context.unplaced.next() {
+            Some(next) => sleep_until(next).await,
+            None => context.unplaced.more.notified().await,
+        }
+        for seeks in context.unplaced.due(Instant::now()) {
+            match says(context, &reader, &seeks.grant).await {
+                Ok(true) => {}
+                Ok(false) => context.unplaced.again(seeks, Instant::now()),
+                Err(error) => {
+                    tracing::warn!(grant = %seeks.grant, error = %access::chain(&error), "nobody knows where the audit log has a receipt");
+                    context.unplaced.again(seeks, Instant::now());
+                }
+            }
+        }
+    }
+}
+
+/// Why it is not said.
+#[derive(Debug, thiserror::Error)]
+enum NotSaid {
+    #[error("cannot read the grant, or write its status")]
+    Api(#[source] kube::Error),
+    #[error(transparent)]
+    Log(#[from] CannotAsk),
+}
+
+/// Whether nothing is left to be said.
+async fn says(context: &Context, reader: &Reader<'_>, of: &ObjectRef<AccessGrant>) -> Result<bool, NotSaid> {
+    let namespace = of.namespace.as_deref().unwrap_or_default();
+    let grants: Api<AccessGrant> = Api::namespaced(context.client.clone(), namespace);
+    let Some(mut grant) = grants.get_opt(&of.name).await.map_err(NotSaid::Api)? else { return Ok(true) };
+    if grant.status.as_ref().is_none_or(|status| !status.settled || status.receipt_record.is_some()) {
+        return Ok(true);
+    }
+    let Some(place) = place(reader, &grant).await? else { return Ok(false) };
+    if let Some(status) = &mut grant.status {
+        status.receipt_record = Some(place);
+    }
+    // With the version that was read.
+    let written = grants.replace_status(&of.name, &PostParams::default(), &grant).await;
+    written.map(|_| true).map_err(NotSaid::Api)
+}
+
 /// Where the log has it; `None`, where it has none yet.
-pub async fn place(
-    reader: &Reader<'_>,
-    grant: &AccessGrant,
-) -> Result<Option<ReceiptRecordStatus>, CannotAsk> {
+async fn place(reader: &Reader<'_>, grant: &AccessGrant) -> Result<Option<ReceiptRecordStatus>, CannotAsk> {
     let Some(uid) = of_receipt(grant).into_iter().find_map(|fact| fact.grant) else { return Ok(None) };
     let path = format!("v1/search?grant={uid}&kind=receipt&limit={SEVERAL}");
     let found: Found = reader.asks(&path).await?;
@@ -114,5 +236,23 @@ mod tests {
         let counted: Vec<_> = place.streams.iter().map(|one| (one.stream.as_str(), one.count)).collect();
         assert_eq!(counted, [("g1/0000000000000001", 7)], "what the log has not whole is not counted");
         assert_eq!(placed(&grant, &found, &checkpoint(41)), None, "a place that no checkpoint has");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_looked_for_later_and_later_and_not_for_ever() {
+        let unplaced = Unplaced::default();
+        unplaced.take(&ended());
+        let began = Instant::now();
+        assert!(unplaced.due(began).is_empty(), "it has none before its tree is made");
+        let mut looks = 0;
+        while let Some(next) = unplaced.next() {
+            sleep_until(next).await;
+            for seeks in unplaced.due(Instant::now()) {
+                looks += 1;
+                unplaced.again(seeks, Instant::now());
+            }
+        }
+        assert!(began.elapsed() >= SOUGHT && began.elapsed() <= SOUGHT + LATE, "{:?}", began.elapsed());
+        assert!((10..40).contains(&looks), "{looks}");
     }
 }

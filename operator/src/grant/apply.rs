@@ -142,6 +142,7 @@ impl Steps<'_> {
         if after.status.as_ref().is_some_and(|status| status.settled) {
             // The loops see it no more.
             self.context.forget(&after);
+            self.context.unplaced.take(&after);
         }
         Ok(())
     }

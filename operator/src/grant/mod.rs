@@ -137,7 +137,7 @@ async fn look_now(
     }
     let is_shut = grant.status.as_ref().is_some_and(|status| status.phase == GrantPhase::Ended);
     let observed = match is_shut {
-        true => observe::observe_shut(context, grant, turn).await,
+        true => observe::observe_shut(context, grant).await,
         // The API server's part alone: a proxy that does not answer keeps no other grant waiting.
         false => observe::observe(context, grant, (time, turn)).await,
     };

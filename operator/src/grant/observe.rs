@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use access::ChildName;
 use access::report::{Phase, Report, Usage};
-use crds::{
-    AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, ReceiptRecordStatus, RequestPhase,
-};
+use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, RequestPhase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
@@ -19,7 +17,6 @@ use super::proxy::{Proxy, read_report};
 use super::{plan, rules};
 use crate::admission::{self, Admission};
 use crate::api::{Metadata, Namespaced};
-use crate::audit::receipt;
 use crate::audit::streams::{Reader, StreamSeen};
 use crate::context::Context;
 use crate::pki;
@@ -65,6 +62,7 @@ pub async fn observe(
     if opens && !must_know && !pod.is_absent() {
         rules = rules::read(context, &grant, &mut unread).await;
     }
+    let due = context.usage_is_due(&uid, now);
     Observed {
         request,
         database,
@@ -80,12 +78,11 @@ pub async fn observe(
         ending: context.ending(&uid),
         setback: context.setback(&uid),
         findings,
-        usage: if context.usage_is_due(&uid, now) { UsageDue::Now } else { UsageDue::Later },
+        usage: if due { UsageDue::Now } else { UsageDue::Later },
         heard: heard(context, &grant),
         admission,
         unread: unread.0,
         streams: streams(context, &grant, &pod).await,
-        receipt_record: None,
         seal: seal(context, &grant),
         place: place(context),
         grant,
@@ -111,16 +108,10 @@ async fn streams(context: &Context, grant: &AccessGrant, pod: &Known<Option<Pod>
     }
 }
 
-/// Observes a grant that is shut: all that is left is to say so to its request, and to say where its receipt is on record. Gives `turn`
-/// back before the audit log is asked: no other end waits for that.
-pub async fn observe_shut(
-    context: &Context,
-    grant: AccessGrant,
-    turn: Option<SemaphorePermit<'_>>,
-) -> Observed {
+/// Observes a grant that is shut: all that is left is to say so to its request.
+pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
     let mut unread = Unread::default();
     let request = unread.read("the AccessRequest", request(context, &grant).await);
-    drop(turn);
     Observed {
         request: request_link(&grant, &request),
         database: Link::Unknown,
@@ -137,25 +128,11 @@ pub async fn observe_shut(
         heard: None,
         admission: None,
         streams: Known::Unknown,
-        receipt_record: receipt_record(context, &grant).await,
         unread: unread.0,
         seal: seal(context, &grant),
         place: place(context),
         grant,
     }
-}
-
-/// Where the audit log has the receipt, while the grant does not say so.
-async fn receipt_record(context: &Context, grant: &AccessGrant) -> Option<ReceiptRecordStatus> {
-    let is_told = grant.status.as_ref().is_some_and(|status| status.receipt_record.is_some());
-    if is_told || context.records.are_away() {
-        return None;
-    }
-    let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
-    receipt::place(&reader, grant).await.unwrap_or_else(|error| {
-        tracing::warn!(error = %access::chain(&error), "nobody knows where the audit log has a receipt");
-        None
-    })
 }
 
 fn seal(context: &Context, grant: &AccessGrant) -> Seal {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use access::EndReason;
 use access::report::{Report, Usage};
-use crds::{AccessGrant, Because, ReceiptRecordStatus};
+use crds::{AccessGrant, Because};
 use jiff::Timestamp;
 
 use crate::admission::Admission;
@@ -50,8 +50,6 @@ pub struct Observed {
     pub heard: Option<Usage>,
     /// What the audit log has of it; asked once its pod is gone.
     pub streams: Known<Vec<StreamSeen>>,
-    /// Where the audit log has its receipt; asked once it has ended. `None`: nowhere yet, or nobody knows.
-    pub receipt_record: Option<ReceiptRecordStatus>,
     /// Where proxies are.
     pub place: Place,
 }

@@ -33,19 +33,13 @@ pub use model::{grant as tests_grant, said as tests_report};
 
 use access::report::Report;
 use access::{EndReason, Used};
-use crds::{AccessGrant, AccessGrantStatus, ConditionType, GrantPhase, LeaseStatus, find_condition};
-use jiff::{SignedDuration, Timestamp};
+use crds::{AccessGrant, AccessGrantStatus, GrantPhase, LeaseStatus};
+use jiff::Timestamp;
 
 use self::draft::Draft;
 pub use self::leases::vault_role;
 use super::observed::{Link, Observed, RequestLink};
 use crate::audit::facts::Fact;
-
-/// How long after its end a grant is looked at for the place of its receipt in the audit log.
-const SOUGHT: SignedDuration = SignedDuration::from_mins(10);
-/// How soon after the end it is looked for again, and later after as long again as it has been looked for, up to this.
-const SOUGHT_AGAIN: SignedDuration = SignedDuration::from_secs(1);
-const SOUGHT_AGAIN_AT_MOST: SignedDuration = SignedDuration::from_secs(30);
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,28 +202,12 @@ fn violation(grant: &AccessGrant, report: &Report) -> Option<EndReason> {
 fn after_the_end(observed: &Observed, now: Timestamp) -> Plan {
     let mut draft = Draft::of(observed, now);
     let left = let_go(observed);
-    if let Some(place) = &observed.receipt_record {
-        draft.status.receipt_record.get_or_insert_with(|| place.clone());
-    }
-    let sought = match &draft.status.receipt_record {
-        Some(_) => None,
-        None => ended_for(&observed.grant, now).filter(|elapsed| *elapsed < SOUGHT),
-    };
-    draft.status.settled |= left.is_empty() && sought.is_none();
-    if let Some(elapsed) = sought {
-        draft.again_in(elapsed.clamp(SOUGHT_AGAIN, SOUGHT_AGAIN_AT_MOST));
-    }
+    draft.status.settled |= left.is_empty();
     if !left.is_empty() {
         draft.again_by(now);
     }
     draft.then(left);
     draft.finish()
-}
-
-/// For how long the grant's status has said that it ended.
-fn ended_for(grant: &AccessGrant, now: Timestamp) -> Option<SignedDuration> {
-    let ended = find_condition(&grant.status.as_ref()?.conditions, ConditionType::Ended)?;
-    Some(now.duration_since(ended.last_transition_time.0))
 }
 
 /// Everything is shut; what is left is to say so. The request first: it must never see its grant gone and think that there

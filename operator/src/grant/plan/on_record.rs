@@ -5,7 +5,6 @@ use access::report::Phase;
 use crds::GrantPhase;
 use record::What;
 
-use super::super::observed::RequestLink;
 use super::model::World;
 use super::tests::everything_is_shut;
 
@@ -88,40 +87,4 @@ fn a_proxy_that_died_leaves_a_record_that_nobody_can_call_whole() {
     let line = world.status().receipt.into_iter().find(|line| line.item == "record").unwrap();
     assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Unprovable", "RecordUncounted"));
     assert!(line.detail.contains("2 of stream g1/0000000000000001"), "{}", line.detail);
-}
-
-#[test]
-fn the_place_of_the_receipt_is_told_after_the_end_which_does_not_wait_for_it() {
-    let mut world = World::ready();
-    world.log_has_integrated = false;
-    world.revoke();
-    world.run(30, 200);
-    let status = world.status();
-    assert_eq!((status.phase, status.receipt_record, status.settled), (GrantPhase::Ended, None, false));
-    assert_eq!((&world.grant.metadata.finalizers, world.request), (&None, RequestLink::Closed));
-    let again = world.plan().look_again.unwrap();
-    assert!(again.duration_since(world.now).as_secs() <= 30);
-    world.log_has_integrated = true;
-    world.run(2, 200);
-    let status = world.status();
-    assert_eq!((status.receipt_record.map(|place| place.index), status.settled), (Some(41), true));
-    everything_is_shut(&world);
-}
-
-#[test]
-fn a_log_that_never_says_where_the_receipt_is_keeps_nobody_busy_for_more_than_ten_minutes() {
-    let mut world = World::ready();
-    world.log_has_integrated = false;
-    world.revoke();
-    world.run(30, 200);
-    let mut looks = 0;
-    while let Some(again) = world.plan().look_again {
-        world.run(1, again.duration_since(world.now).as_millis().try_into().unwrap());
-        looks += 1;
-    }
-    assert!((10..60).contains(&looks), "{looks}");
-    world.run(1, 0);
-    assert!(world.status().settled);
-    assert_eq!(world.status().receipt_record, None);
-    everything_is_shut(&world);
 }

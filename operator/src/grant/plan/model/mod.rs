@@ -62,8 +62,6 @@ pub struct World {
     pub vault_is_up: bool,
     pub database_is_up: bool,
     pub log_is_up: bool,
-    /// What is on record stands in the log's tree by now.
-    pub log_has_integrated: bool,
     /// What is on record by the operator, by id.
     pub facts: BTreeMap<String, Fact>,
     /// How many records the log has of each proxy, by the uid of its pod.
@@ -135,7 +133,6 @@ impl World {
             vault_is_up: true,
             database_is_up: true,
             log_is_up: true,
-            log_has_integrated: true,
             facts: BTreeMap::new(),
             streams: BTreeMap::new(),
             ghosts: Vec::new(),

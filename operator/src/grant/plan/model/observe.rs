@@ -1,7 +1,6 @@
 //! How the small world is seen: as `grant::observe` reads the real one.
 
 use access::report::{Phase, Usage};
-use crds::{GrantPhase, ReceiptRecordStatus};
 
 use super::super::super::observed::{Known, Link, Observed, Place, RequestLink, Rules, Seal};
 use super::super::own_end;
@@ -44,7 +43,6 @@ impl World {
             place,
             seal,
             streams: Known::Unknown,
-            receipt_record: None,
         };
         if self.blind {
             return unread;
@@ -65,30 +63,23 @@ impl World {
                 Some(pod) => report(pod, self.now),
                 None => self.last_words.clone(),
             },
-            streams: self.read_streams(),
-            receipt_record: self.receipt_record(),
+            streams: match self.pod {
+                None if self.log_is_up && self.status().end_reason.is_some() => {
+                    Known::Seen(self.read_streams())
+                }
+                _ => Known::Unknown,
+            },
             ..unread
         }
     }
 
-    /// As `audit::receipt` finds it, of a grant that has ended.
-    fn receipt_record(&self) -> Option<ReceiptRecordStatus> {
-        let status = self.status();
-        let is_asked = status.phase == GrantPhase::Ended && status.receipt_record.is_none() && self.log_is_up;
-        let is_there = self.log_has_integrated && self.facts.contains_key("receipt/g1");
-        (is_asked && is_there).then(|| ReceiptRecordStatus { index: 41, ..ReceiptRecordStatus::default() })
-    }
-
-    fn read_streams(&self) -> Known<Vec<StreamSeen>> {
-        if self.pod.is_some() || !self.log_is_up || self.status().end_reason.is_none() {
-            return Known::Unknown;
-        }
+    fn read_streams(&self) -> Vec<StreamSeen> {
         let seen = |(pod, count): (&String, &u64)| StreamSeen {
             stream: stream(pod),
             count: *count,
             head: head(*count),
         };
-        Known::Seen(self.streams.iter().map(seen).collect())
+        self.streams.iter().map(seen).collect()
     }
 
     fn heard(&self) -> Option<Usage> {
