@@ -1,4 +1,6 @@
-//! A record of every kind, with everything in it that may be there.
+//! A record of every kind, with everything in it that may be there; and dice, for tests that make more of them.
+
+mod dice;
 
 use tlog::Hash;
 
@@ -9,6 +11,8 @@ use crate::names::{RunId, StreamName, Uid};
 use crate::text::{Bytes, Commitment, Payload, Salt};
 use crate::time::Time;
 use crate::what::{What, Writer};
+
+pub use dice::Dice;
 
 /// 2026-01-01, noon.
 const NOON: i64 = 1_767_268_800_000_000;
@@ -142,6 +146,21 @@ fn item() -> operator::Item {
     }
 }
 
+/// A request of this uid and name.
+pub fn asked(uid: Uid, name: &str) -> operator::Request {
+    operator::Request {
+        database: "orders".into(),
+        minutes: Count::of(30),
+        name: name.into(),
+        namespace: "shop".into(),
+        reason: "a customer's order is missing".into(),
+        submitted_by: "requester".into(),
+        terms: Some("sha256:00".into()),
+        uid,
+        user: "requester".into(),
+    }
+}
+
 fn of_requests() -> Vec<What> {
     let (request, approval) = (uid(1), uid(2));
     vec![
@@ -150,17 +169,7 @@ fn of_requests() -> Vec<What> {
             holder: "keyhole-operator-0".into(),
             release: "0.1.0".into(),
         }),
-        What::Request(operator::Request {
-            database: "orders".into(),
-            minutes: Count::of(30),
-            name: "look".into(),
-            namespace: "shop".into(),
-            reason: "a customer's order is missing".into(),
-            submitted_by: "requester".into(),
-            terms: Some("sha256:00".into()),
-            uid: request.clone(),
-            user: "requester".into(),
-        }),
+        What::Request(asked(request.clone(), "look")),
         What::Decision(operator::Decision {
             request: request.clone(),
             rule: Some("readers".into()),

@@ -23,6 +23,26 @@ const MOST_UNREAD: usize = 10;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
+    #[serde(flatten)]
+    of: Whole,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<Uid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Uid>,
+    namespace: String,
+    name: String,
+    /// When the first record was written.
+    began: String,
+    story: Vec<Line>,
+    /// What could not be read.
+    unread: Vec<Finding>,
+    more_unread: u64,
+}
+
+/// The log that a story is of.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Whole {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     pub size: u64,
@@ -37,18 +57,23 @@ pub struct Shown {
     pub verify: String,
     /// The first entry that is there.
     pub from: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub grant: Option<Uid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<Uid>,
-    pub namespace: String,
-    pub name: String,
-    /// When the first record was written.
-    pub began: String,
-    pub story: Vec<Line>,
-    /// What could not be read.
-    pub unread: Vec<Finding>,
-    pub more_unread: u64,
+}
+
+impl Shown {
+    /// What this log tells of this one.
+    pub fn of(of: Whole, one: &Candidate, tale: Tale) -> Self {
+        Self {
+            of,
+            grant: one.grant.clone(),
+            request: one.request.clone(),
+            namespace: one.namespace.clone(),
+            name: one.name.clone(),
+            began: tale.began.unwrap_or(one.at).to_string(),
+            story: tale.story.lines,
+            unread: tale.unread,
+            more_unread: tale.more_unread,
+        }
+    }
 }
 
 /// What a log tells of one grant.
@@ -82,7 +107,7 @@ pub fn show(place: &Place, args: AuditShowArgs) -> Result<ExitCode, LogError> {
     let tale = told(&log, &signed, one)?;
     let is_whole = tale.unread.is_empty();
     match args.output {
-        Some(format) => crate::show(&shown(&args, &signed, (one, tale)), format)?,
+        Some(format) => crate::show(&Shown::of(whole(&args, &signed, one), one, tale), format)?,
         None => crate::print(&text(&args, &signed, (one, tale)))?,
     };
     Ok(code(is_whole))
@@ -163,23 +188,14 @@ pub fn refused(name: &str, several: &[Candidate]) -> ExitCode {
     ExitCode::from(FINDINGS)
 }
 
-fn shown(args: &AuditShowArgs, signed: &Signed<'_, Files>, (one, tale): (&Candidate, Tale)) -> Shown {
-    Shown {
+fn whole(args: &AuditShowArgs, signed: &Signed<'_, Files>, one: &Candidate) -> Whole {
+    Whole {
         origin: Some(signed.checkpoint().origin.to_string()),
         size: signed.checkpoint().size,
-        complete: None,
         witnessed: signed.witnessed(),
-        verified: false,
         verify: verifies(args, one),
         from: signed.from(),
-        grant: one.grant.clone(),
-        request: one.request.clone(),
-        namespace: one.namespace.clone(),
-        name: one.name.clone(),
-        began: tale.began.unwrap_or(one.at).to_string(),
-        story: tale.story.lines,
-        unread: tale.unread,
-        more_unread: tale.more_unread,
+        ..Whole::default()
     }
 }
 

@@ -10,7 +10,7 @@ use record::{Payload, What};
 use super::live::{Indexed, Live, Opened, Pages, open};
 use super::log::LogError;
 use super::progress::MovingLine;
-use super::show::{Shown, Tale, is_without_text, nothing, refused, screen_of, sought};
+use super::show::{Shown, Tale, Whole, is_without_text, nothing, refused, screen_of, sought};
 use super::{code, number};
 use crate::args::{AuditShowArgs, Place, Texts};
 use crate::cluster::Scope;
@@ -51,7 +51,10 @@ pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
     let (complete, size) = (heard.complete, heard.size);
     let tale = told(&live, heard, Texts::opened_if(!args.no_texts))?;
     match args.output {
-        Some(format) => crate::show(&shown(one, tale, (complete, size)), format)?,
+        Some(format) => {
+            let of = Whole { size, complete: Some(complete), verify: verifies(one), ..Whole::default() };
+            crate::show(&Shown::of(of, one, tale), format)?
+        }
         None => crate::print(&text(args.all, one, &tale, (complete, size)))?,
     };
     Ok(code(complete))
@@ -126,26 +129,6 @@ fn opened(live: &Live, found: &Indexed) -> Result<Option<Payload>, LogError> {
 fn verifies(one: &Candidate) -> String {
     let grant = one.grant.as_ref().map_or_else(String::new, |grant| format!(" --grant {grant}"));
     format!("kubectl keyhole audit verify --policy keyhole.policy{grant}")
-}
-
-fn shown(one: &Candidate, tale: Tale, (complete, size): (bool, u64)) -> Shown {
-    Shown {
-        origin: None,
-        size,
-        complete: Some(complete),
-        witnessed: None,
-        verified: false,
-        verify: verifies(one),
-        from: 0,
-        grant: one.grant.clone(),
-        request: one.request.clone(),
-        namespace: one.namespace.clone(),
-        name: one.name.clone(),
-        began: tale.began.unwrap_or(one.at).to_string(),
-        story: tale.story.lines,
-        unread: tale.unread,
-        more_unread: tale.more_unread,
-    }
 }
 
 fn text(all: bool, one: &Candidate, tale: &Tale, (complete, size): (bool, u64)) -> String {

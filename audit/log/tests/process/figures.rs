@@ -11,8 +11,7 @@ use super::authority::Authority;
 use super::caller::Caller;
 use super::log::Log;
 use super::reading::Scene;
-use super::runtime;
-use super::writer::Writer;
+use super::{runtime, with_300_records};
 
 /// How long a figure may take.
 const SOON: Duration = Duration::from_secs(30);
@@ -40,13 +39,7 @@ pub async fn becomes(log: &Log, name: &str, is_so: impl Fn(f64) -> bool) -> f64 
 #[test]
 fn what_is_written_is_counted_once_however_often_it_is_sent() {
     runtime().block_on(async {
-        let authority = Authority::new();
-        let mut log = Log::start(&authority).await;
-        let writer = Writer::proxy(&authority, &log, 1, 1);
-        for number in 0..300 {
-            writer.says(number);
-        }
-        writer.is_acknowledged(300).await;
+        let (mut log, writer) = with_300_records().await;
         let statements = r#"keyhole_log_records_total{by="proxy",kind="statement"}"#;
         let page = log.figures().await;
         assert_eq!(value(&page, statements), 300.0);

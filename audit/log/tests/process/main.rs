@@ -58,16 +58,22 @@ fn dice(name: &str) -> impl FnMut(u64) -> u64 {
     }
 }
 
+/// A log that has acknowledged 300 records of one proxy, which is there still.
+async fn with_300_records() -> (Log, Writer) {
+    let authority = Authority::new();
+    let log = Log::start(&authority).await;
+    let writer = Writer::proxy(&authority, &log, 1, 1);
+    for number in 0..300 {
+        writer.says(number);
+    }
+    writer.is_acknowledged(300).await;
+    (log, writer)
+}
+
 #[test]
 fn what_is_acknowledged_is_in_the_tree_that_the_log_signs() {
     runtime().block_on(async {
-        let authority = Authority::new();
-        let mut log = Log::start(&authority).await;
-        let writer = Writer::proxy(&authority, &log, 1, 1);
-        for number in 0..300 {
-            writer.says(number);
-        }
-        writer.is_acknowledged(300).await;
+        let (mut log, _writer) = with_300_records().await;
         let note: Note = log.get("/v1/checkpoint").await.unwrap().parse().unwrap();
         let checkpoint: tlog::Checkpoint = note.text().parse().unwrap();
         assert!(note.verify(&[log.verifier.parse().unwrap()]).is_ok());

@@ -8,4 +8,5 @@ mod layout;
 mod writers;
 
 pub use layout::{Entry, Files, Keys, Layout, ORIGIN, Put, lay_out};
-pub use writers::{Dice, Plan, Writers, grant};
+pub use record::samples::Dice;
+pub use writers::{Plan, Writers, grant};

@@ -7,6 +7,7 @@ mod steps;
 use std::collections::{BTreeMap, VecDeque};
 
 use record::kinds::{log, operator, proxy};
+use record::samples::{Dice, asked};
 use record::{About, Bytes, Chain, Commitment, Count, Payload, RunId, Salt, StreamName, Time, Uid, What};
 
 use super::layout::{Entry, ORIGIN};
@@ -14,30 +15,6 @@ use steps::{refused, session_close, session_open};
 
 /// 2026-01-01, noon.
 const NOON: i64 = 1_767_268_800_000_000;
-
-/// Numbers that look like chance (xorshift64*).
-#[derive(Clone)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// The same numbers for the same seed.
-    pub fn of(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// The next number.
-    pub fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// Less than `sides`.
-    pub fn below(&mut self, sides: usize) -> usize {
-        usize::try_from(self.roll() >> 11).unwrap() % sides
-    }
-}
 
 /// How large a log to write.
 #[derive(Clone, Copy)]
@@ -132,7 +109,7 @@ impl Writers {
     }
 
     fn now(&mut self) -> Time {
-        self.micros += i64::try_from(1_000 + self.dice.below(400_000)).unwrap();
+        self.micros += 1_000 + self.dice.below(400_000_i64);
         Time::from_micros(self.micros).unwrap()
     }
 
@@ -220,17 +197,7 @@ impl Writers {
         let number = self.begun;
         self.begun += 1;
         let (request, name) = (uid(1, number), format!("look-{number}"));
-        let what = What::Request(operator::Request {
-            database: "orders".into(),
-            minutes: Count::of(30),
-            name: name.clone(),
-            namespace: "shop".into(),
-            reason: "a customer's order is missing".into(),
-            submitted_by: "requester".into(),
-            terms: Some("sha256:00".into()),
-            uid: request.clone(),
-            user: "requester".into(),
-        });
+        let what = What::Request(asked(request.clone(), &name));
         self.decides(None, format!("request/{request}"), what);
         Grant {
             number,

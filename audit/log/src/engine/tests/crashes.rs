@@ -14,7 +14,7 @@ fn lives(seed: u64, crashes: u64) {
     let mut world = World::new(seed);
     let mut crashed = 0;
     while crashed < crashes {
-        let fault = Fault::ALL[usize::try_from(world.dice.below(4)).unwrap()];
+        let fault = Fault::ALL[world.dice.below(4)];
         let after = if world.dice.below(4) == 0 { world.dice.below(12) } else { world.dice.below(60) };
         world.disk.fail(after, fault);
         let steps = 1 + world.dice.below(8);

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use record::frame::{Code, Frame, HEADER, Hello, Refuse, Used, Welcome};
-use record::samples::{at, proxy_stream, salted, session_open, statement, uid};
+use record::samples::{Dice, at, proxy_stream, salted, session_open, statement, uid};
 use record::{About, Count, Head, StreamName};
 use recorder::{Fault as StreamFault, Heard, NotTaken, Outbox, Urgency};
 use tlog::Hash;
 
 use super::first_seed;
-use super::sim::{Dice, Fault, SimDisk};
+use super::sim::{Fault, SimDisk};
 use super::world::{SEGMENT, identity, signer};
 use crate::arriving::{Peer, judge};
 use crate::engine::commit::{Room, Sealed, Submission};
@@ -84,7 +84,7 @@ impl World {
             connection: None,
             told: Vec::new(),
         };
-        Self { dice: Dice::new(seed ^ 0x5eed), disk, log: None, writers: (0..4).map(writer).collect() }
+        Self { dice: Dice::of(seed ^ 0x5eed), disk, log: None, writers: (0..4).map(writer).collect() }
     }
 
     fn step(&mut self) {
@@ -92,15 +92,14 @@ impl World {
             0 if self.log.is_none() => {
                 self.disk.restart();
                 if self.dice.coin() {
-                    self.disk
-                        .fail(self.dice.below(80), Fault::ALL[usize::try_from(self.dice.below(4)).unwrap()]);
+                    self.disk.fail(self.dice.below(80), Fault::ALL[self.dice.below(4)]);
                 }
                 self.log = open(self.disk.clone(), &identity(), SEGMENT).ok();
             }
             1 if self.dice.below(20) == 0 => self.stop(),
             2 => self.publish(),
             3 => {
-                let which = usize::try_from(self.dice.below(4)).unwrap();
+                let which = self.dice.below(4);
                 // Cut: what is under way is lost, on both ways.
                 if self.writers[which].connection.take().is_some() {
                     self.writers[which].outbox.disconnected();
@@ -121,7 +120,7 @@ impl World {
     }
 
     fn write(&mut self) {
-        let which = usize::try_from(self.dice.below(4)).unwrap();
+        let which = self.dice.below(4);
         let (text, dice) = (self.dice.roll().to_string(), self.dice.below(4));
         let writer = &mut self.writers[which];
         let (what, payload) = match dice {
@@ -136,8 +135,8 @@ impl World {
 
     fn writers_hear(&mut self) {
         let is_up = self.log.is_some();
-        let bytes = usize::try_from(self.dice.below(400)).unwrap();
-        let which = usize::try_from(self.dice.below(4)).unwrap();
+        let bytes = self.dice.below(400);
+        let which = self.dice.below(4);
         let Writer { outbox, connection, told, .. } = &mut self.writers[which];
         let Some(open) = connection else {
             if is_up {
@@ -169,7 +168,7 @@ impl World {
         let (mut submissions, mut whose) = (Vec::new(), Vec::new());
         for (number, writer) in self.writers.iter_mut().enumerate() {
             let Some(connection) = &mut writer.connection else { continue };
-            for frame in connection.up.arrive(usize::try_from(self.dice.below(2_000)).unwrap()) {
+            for frame in connection.up.arrive(self.dice.below(2_000)) {
                 match frame {
                     Frame::Hello(hello) => greet(log, &writer.peer, connection, &hello),
                     Frame::Append(append) => {

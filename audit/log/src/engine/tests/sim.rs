@@ -11,34 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use record::samples::Dice;
+
 /// What a disk writes at once.
 const SECTOR: usize = 512;
-
-/// Numbers that look random: xorshift64*, as Vigna gives it.
-#[derive(Clone)]
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// 0 to `sides` - 1.
-    pub fn below(&mut self, sides: u64) -> u64 {
-        (self.roll() >> 11) % sides
-    }
-
-    pub fn coin(&mut self) -> bool {
-        self.below(2) == 0
-    }
-}
 
 /// What happens at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +77,7 @@ pub struct SimDisk(pub(super) Rc<RefCell<State>>);
 impl SimDisk {
     pub fn new(seed: u64) -> Self {
         Self(Rc::new(RefCell::new(State {
-            dice: Dice::new(seed),
+            dice: Dice::of(seed),
             inodes: Vec::new(),
             cached: BTreeMap::new(),
             durable: BTreeMap::new(),

@@ -3,14 +3,13 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeMap;
-
 use std::time::Duration;
 
-use record::samples::{at, proxy_stream, uid};
+use record::samples::{Dice, at, proxy_stream, uid};
 use record::{About, Chain, Count, Head, Record, StreamName, What};
 use tlog::{Algorithm, Bundle, Checkpoint, Hash, Holds, KeyName, Range, Signer, Tile, TileName};
 
-use super::sim::{Dice, SimDisk};
+use super::sim::SimDisk;
 use crate::engine::block::{Entry, LogId};
 use crate::engine::commit::{Arriving, Failed, Room, Sealed, Submission};
 use crate::engine::integrate::{Stopped, long_text_path, texts_path};
@@ -70,7 +69,7 @@ impl World {
         Segments::create(&disk, SEGMENT).unwrap();
         Self {
             disk,
-            dice: Dice::new(seed ^ 0xabcd),
+            dice: Dice::of(seed ^ 0xabcd),
             signer: signer(),
             writers: BTreeMap::new(),
             order: Vec::new(),
@@ -156,8 +155,8 @@ impl World {
             let writer = Writer { chain: Chain::new(name.clone()), written: Vec::new(), acknowledged: 0 };
             self.writers.entry(name).or_insert(writer);
         }
-        let which = self.dice.below(self.writers.len().try_into().unwrap());
-        let (name, writer) = self.writers.iter_mut().nth(usize::try_from(which).unwrap()).unwrap();
+        let which = self.dice.below(self.writers.len());
+        let (name, writer) = self.writers.iter_mut().nth(which).unwrap();
         for _ in 0..=self.dice.below(4) {
             let sealed = match self.dice.below(24) {
                 0 => vec![7; 16 * 1024 + 1],
