@@ -28,7 +28,12 @@ impl AuditLog {
 
     /// The same, with another name in its certificate.
     pub fn start_as(authority: &Authority, name: &str) -> Self {
-        let folders = tempfile::Builder::new().prefix("keyhole-log-").tempdir().unwrap();
+        Self::start_in(&std::env::temp_dir(), authority, name)
+    }
+
+    /// The same, in a folder of its own within this one, which says on which disk.
+    pub fn start_in(within: &Path, authority: &Authority, name: &str) -> Self {
+        let folders = tempfile::Builder::new().prefix("keyhole-log-").tempdir_in(within).unwrap();
         let identity = folders.path().join("identity");
         fs::create_dir(&identity).unwrap();
         let (certificate, key) = authority.server(name);
@@ -144,6 +149,10 @@ fn binary() -> &'static Path {
             "keyhole-log",
             "--message-format=json",
         ]);
+        // Nothing else tells a release build from inside.
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
         let built = cargo.output().unwrap();
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let lines = String::from_utf8(built.stdout).unwrap();
