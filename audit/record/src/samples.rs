@@ -240,6 +240,7 @@ fn of_grants() -> Vec<What> {
         }),
         What::Witness(operator::Witness {
             keys: vec!["example.com/log+00000000+AA==".into()],
+            knew: Some(Count::of(3)),
             origin: "keyhole.internal/log/0123456789abcdef".into(),
             root: Hash([8; 32]),
             size: Count::of(4),

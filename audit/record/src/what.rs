@@ -95,7 +95,7 @@ table! {
     Receipt(operator::Receipt): Operator "receipt", "The receipt of an end, whole.";
     Killed(operator::Killed): Operator "kill", "A proxy that did not end was deleted.";
     Sweep(operator::Sweep): Operator "sweep", "A lease or token of a grant that no longer exists was revoked.";
-    Witness(operator::Witness): Operator "witness", "The operator met the log without having seen it before.";
+    Witness(operator::Witness): Operator "witness", "What the operator, as the log's witness, vouches for from now on.";
     LateOutcome(operator::LateOutcome): Operator "late-outcome", "How a statement went, from its proxy's last words.";
     Open(proxy::Open): Proxy "open", "A proxy begins its life.";
     Owner(proxy::Owner): Proxy "owner", "The token that will own the lease: on record before a credential is read.";

@@ -83,16 +83,13 @@ impl Anchor {
         witness: &Signer,
         now: u64,
     ) -> Result<Self, Forked> {
-        let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
-        let mut named = Note::new(format!("{KEYS_ARE}{lines}")).map_err(|_| Forked::Anchor)?;
-        named.add(witness.sign(named.text(), now));
-        Ok(Self { keys, keys_note: named.to_string(), checkpoint, notes: vec![note] })
+        Ok(Self { keys_note: keys_note(&keys, witness, now)?, keys, checkpoint, notes: vec![note] })
     }
 
     /// From the data of the ConfigMap, where the witness signed it and nobody says that the log showed another past.
     pub fn read(data: &BTreeMap<String, String>, witness: &VerifierKey) -> Result<Self, Forked> {
-        if let Some(before) = data.get(FORKED) {
-            return Err(Forked::Before(before.clone()));
+        if let Some(before) = forked_in(data) {
+            return Err(before);
         }
         let part = |name: &str| data.get(name).map(String::as_str).ok_or(Forked::Anchor);
         let (keys_note, newest) = (part(KEYS)?.to_owned(), part(CHECKPOINT)?.to_owned());
@@ -122,18 +119,44 @@ impl Anchor {
         entries.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
     }
 
-    /// The same, with a newer note.
-    pub fn grown(mut self, checkpoint: Checkpoint, note: String) -> Self {
+    /// Whether it is signed by this witness: its key may be another one now.
+    pub fn is_signed_by(&self, witness: &VerifierKey) -> bool {
+        let newest = self.notes.first().map_or("", String::as_str);
+        cosigned(&self.keys_note, witness).is_ok() && cosigned(newest, witness).is_ok()
+    }
+
+    /// The same, with a newer note, signed by this witness. `now`: seconds of Unix time.
+    pub fn grown(
+        mut self,
+        (checkpoint, note): (Checkpoint, String),
+        witness: &Signer,
+        now: u64,
+    ) -> Result<Self, Forked> {
+        if cosigned(&self.keys_note, witness.verifier()).is_err() {
+            self.keys_note = keys_note(&self.keys, witness, now)?;
+        }
         self.checkpoint = checkpoint;
         self.notes.insert(0, note);
         self.notes.truncate(KEPT);
-        self
+        Ok(self)
     }
+}
+
+fn keys_note(keys: &[VerifierKey], witness: &Signer, now: u64) -> Result<String, Forked> {
+    let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    let mut note = Note::new(format!("{KEYS_ARE}{lines}")).map_err(|_| Forked::Anchor)?;
+    note.add(witness.sign(note.text(), now));
+    Ok(note.to_string())
 }
 
 /// Puts into the data of the ConfigMap that the log shows another past.
 pub fn note_fork(data: &mut BTreeMap<String, String>, forked: &Forked) {
     data.entry(FORKED.to_owned()).or_insert_with(|| forked.to_string());
+}
+
+/// Whether the data of the ConfigMap says that the log showed another past.
+pub fn forked_in(data: &BTreeMap<String, String>) -> Option<Forked> {
+    data.get(FORKED).cloned().map(Forked::Before)
 }
 
 /// A note that the witness signed.
@@ -241,13 +264,24 @@ mod tests {
         let mut anchor = Anchor::first(keys, (checkpoint, text), &witness, 1_800_000_000).unwrap();
         for size in 2..=120 {
             let (checkpoint, text) = note(size);
-            anchor = anchor.grown(checkpoint, text);
+            anchor = anchor.grown((checkpoint, text), &witness, 1_800_000_000).unwrap();
             let data = anchor.write(witness.verifier());
             assert!(trusts(&data));
             assert_eq!(Anchor::read(&data, witness.verifier()).unwrap(), anchor);
         }
         assert_eq!(anchor.notes.len(), KEPT);
         assert_eq!(anchor.checkpoint.size, 120);
+        // Another key of the witness: the next leader reads what this one signed anew.
+        let next = signer("keyhole.internal/witness", Algorithm::Cosignature, 4);
+        assert!(anchor.is_signed_by(witness.verifier()) && !anchor.is_signed_by(next.verifier()));
+        let (checkpoint, _) = tree(120, "record");
+        let mut note = checkpoint.signed([&log], 0).unwrap();
+        note.add(next.sign(note.text(), 1_800_000_000));
+        let anchor = anchor.grown((checkpoint, note.to_string()), &next, 1_800_000_000).unwrap();
+        assert!(anchor.is_signed_by(next.verifier()));
+        let data = anchor.write(next.verifier());
+        assert!(trusts(&data));
+        assert_eq!(Anchor::read(&data, next.verifier()).unwrap(), anchor);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod anchor;
 pub mod facts;
 pub mod figures;
+pub mod memory;
 pub mod orphans;
 pub mod receipt;
 pub mod streams;
@@ -180,7 +181,8 @@ impl Records {
         let stream = self.stream.get().ok_or(NotOnRecord::NotLeading)?;
         let mut last = None;
         let ends = facts.iter().any(|fact| matches!(fact.what, What::Receipt(_)));
-        let urgency = if ends { Urgency::Ends } else { Urgency::Begins };
+        let opens = |fact: &Fact| !matches!(fact.what, What::Receipt(_) | What::Sweep(_) | What::Witness(_));
+        let urgency = if facts.iter().any(opens) { Urgency::Begins } else { Urgency::Ends };
         for fact in facts {
             last = last.max(Some(self.hand_over(stream, uid, (urgency, fact))?));
         }
@@ -237,9 +239,24 @@ impl Records {
         self.stream.get().is_none_or(|stream| *stream.heard.away.borrow())
     }
 
-    /// The log has the past that it had before.
-    pub fn witnessed(&self) {
-        *locked(&self.witness) = Witnessed::At(Instant::now());
+    /// The log had the past that it had before, when somebody began to look then.
+    pub fn witnessed(&self, then: Instant) {
+        *locked(&self.witness) = Witnessed::At(then);
+    }
+
+    /// Whether the log was just seen to have the past that it had.
+    pub fn is_witnessed(&self) -> bool {
+        locked(&self.witness).lets_open(Instant::now()).is_ok()
+    }
+
+    /// How many records were handed over under this leadership.
+    pub fn handed_over(&self) -> u64 {
+        self.stream.get().map_or(0, |stream| stream.recorder.head().count.get())
+    }
+
+    /// How many of them the log acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.stream.get().map_or(0, |stream| stream.recorder.acknowledged().count.get())
     }
 
     /// The log shows another past than before: nothing is opened until it is witnessed again.
@@ -352,12 +369,12 @@ mod tests {
         let records = records();
         let begin = |why: &str| says(&records, Urgency::Begins, why);
         assert_eq!(begin("at first"), Err(NotOnRecord::NotWitnessed));
-        records.witnessed();
+        records.witnessed(Instant::now());
         assert!(begin("seen").is_ok());
         tokio::time::advance(WITNESSED_FOR + Duration::from_millis(1)).await;
         assert_eq!(begin("seen"), Err(NotOnRecord::NotWitnessed), "known already, and yet");
         assert!(says(&records, Urgency::Ends, "ends all the same").is_ok());
-        records.witnessed();
+        records.witnessed(Instant::now());
         records.forks();
         assert_eq!(begin("seen"), Err(NotOnRecord::Forked));
         assert_eq!(NotOnRecord::Forked.reason(), Reason::AuditForked);

@@ -22,10 +22,12 @@ use tlog::{
     Algorithm, Bundle, Checkpoint, Hash, Holds, NoProof, Note, Place, Range, Signer, Tile, TileName,
     VerifierKey, consistency,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use super::NotOnRecord;
 use super::anchor::{Anchor, Forked, has_grown, is_longer, note_fork, signed};
 use super::facts::Fact;
+use super::memory::{Before, Memory};
 use super::streams::{CannotAsk, Reader};
 use crate::clock::now;
 use crate::context::Context;
@@ -56,6 +58,15 @@ enum Unseen {
     /// What it answered is not what it signed.
     #[error("the audit log's files are not those of its checkpoint: {0}")]
     Files(&'static str),
+    /// What it acknowledges does not come into its tree.
+    #[error("the audit log acknowledges records of this operator that its tree of {size} does not have")]
+    Behind {
+        /// How many records the tree has.
+        size: u64,
+    },
+    /// It does not take the record of what is trusted.
+    #[error("what is trusted of the audit log is not on record")]
+    Record(#[source] NotOnRecord),
     /// The witness's own key.
     #[error("Secret keyhole-witness does not hold a key: delete it, and another is made")]
     Key,
@@ -65,9 +76,10 @@ enum Unseen {
 pub async fn run(context: &Context) {
     let (mut memory, mut unseen) = (Memory::default(), String::new());
     loop {
+        let began = Instant::now();
         let next = match look(context, &mut memory).await {
             Ok(()) => {
-                context.records.witnessed();
+                context.records.witnessed(began);
                 context.metrics.records.ahead_of_witness(0);
                 unseen.clear();
                 EVERY
@@ -94,99 +106,86 @@ pub async fn run(context: &Context) {
     }
 }
 
-/// What this leader knows by itself.
-#[derive(Default)]
-struct Memory {
-    /// What it saw last.
-    seen: Option<Anchor>,
-    /// Another past that the ConfigMap does not tell of yet.
-    untold: Option<Forked>,
-}
-
 /// One look.
 async fn look(context: &Context, memory: &mut Memory) -> Result<(), Unseen> {
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.config.namespace);
     let held = maps.get_opt(LOG_ANCHOR).await.map_err(Unseen::Api)?;
     let data = held.as_ref().map(|map| map.data.clone().unwrap_or_default());
     let witness = witness(context).await?;
-    let grown = match (memory.untold.take(), before(data.as_ref(), memory.seen.as_ref(), witness.verifier()))
-    {
-        (None, Ok(before)) => grown(context, before, &witness).await,
-        (Some(forked), _) | (None, Err(forked)) => Err(forked.into()),
+    let grown = match memory.before(data.as_ref(), witness.verifier()) {
+        Ok(before) => grown(context, &before, &witness).await.map(|anchor| (before, anchor)),
+        Err(forked) => Err(forked.into()),
     };
     match grown {
-        Ok(anchor) => {
+        Ok((before, anchor)) => {
+            if before.is_new {
+                memory.owes = Some(met(&anchor, before.anchor.as_ref()));
+            }
+            let (records, size) = (&context.records, anchor.checkpoint.size);
             let data = anchor.write(witness.verifier());
-            memory.seen = Some(anchor);
+            memory.sees(anchor);
+            if !memory.pace.keeps_up(Instant::now(), size, records.handed_over(), records.acknowledged()) {
+                return Err(Unseen::Behind { size });
+            }
+            // Whom it trusts anew is on record before anybody can go by it.
+            if let Some(fact) = &memory.owes {
+                records.put(LOG_ANCHOR, vec![fact.clone()]).await.map_err(Unseen::Record)?;
+                memory.owes = None;
+            }
             write(&maps, held, data).await.map_err(Unseen::Api)
         }
         Err(Unseen::Forked(forked)) => {
             context.records.forks();
-            let own = || memory.seen.as_ref().map(|anchor| anchor.write(witness.verifier()));
-            let mut data = own().or(data).unwrap_or_default();
+            let own = memory.forks(forked.clone()).map(|anchor| anchor.write(witness.verifier()));
+            let mut data = own.or(data).unwrap_or_default();
             note_fork(&mut data, &forked);
-            memory.untold = Some(forked.clone());
             write(&maps, held, data).await.map_err(Unseen::Api)?;
-            // From here on it is taken back by whoever changes the ConfigMap.
-            *memory = Memory::default();
+            memory.told();
             Err(Unseen::Forked(forked))
         }
         Err(unseen) => Err(unseen),
     }
 }
 
-/// What the log has to have grown out of: what this leader saw itself or, where it has just begun or the log forked, what is kept.
-fn before(
-    held: Option<&BTreeMap<String, String>>,
-    seen: Option<&Anchor>,
-    witness: &VerifierKey,
-) -> Result<Option<Anchor>, Forked> {
-    match (seen, held) {
-        (Some(seen), _) => Ok(Some(seen.clone())),
-        (None, Some(held)) => Anchor::read(held, witness).map(Some),
-        (None, None) => Ok(None),
-    }
-}
-
 /// What is to be kept of the log as it is now, where it has grown out of what was before.
-async fn grown(context: &Context, before: Option<Anchor>, witness: &Signer) -> Result<Anchor, Unseen> {
+async fn grown(context: &Context, before: &Before, witness: &Signer) -> Result<Anchor, Unseen> {
     let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
     let mut note = reader.note().await?;
-    let keys = match &before {
+    let keys = match &before.anchor {
         Some(anchor) => anchor.keys.clone(),
         None => first_keys(&reader, &note).await?,
     };
     let checkpoint = signed(&note, &keys)?;
-    let seen = before.as_ref().map_or(0, |anchor| anchor.checkpoint.size);
+    let seen = before.anchor.as_ref().map_or(0, |anchor| anchor.checkpoint.size);
     context.metrics.records.ahead_of_witness(checkpoint.size.saturating_sub(seen));
     let time = u64::try_from(now().as_second()).unwrap_or_default();
     note.add(witness.sign(note.text(), time));
-    match before {
-        Some(anchor) if anchor.checkpoint == checkpoint => Ok(anchor),
-        Some(anchor) => {
-            let old = &anchor.checkpoint;
-            is_longer(old, &checkpoint)?;
-            has_grown(old, &checkpoint, &proof(&reader, old, &checkpoint).await?)?;
-            Ok(anchor.grown(checkpoint, note.to_string()))
-        }
-        None => {
-            met(context, &checkpoint, &keys);
-            Ok(Anchor::first(keys, (checkpoint, note.to_string()), witness, time)?)
-        }
+    let Some(anchor) = &before.anchor else {
+        return Ok(Anchor::first(keys, (checkpoint, note.to_string()), witness, time)?);
+    };
+    if anchor.checkpoint == checkpoint && anchor.is_signed_by(witness.verifier()) {
+        return Ok(anchor.clone());
     }
+    let old = &anchor.checkpoint;
+    is_longer(old, &checkpoint)?;
+    has_grown(old, &checkpoint, &proof(&reader, old, &checkpoint).await?)?;
+    Ok(anchor.clone().grown((checkpoint, note.to_string()), witness, time)?)
 }
 
-/// Nobody vouches for what was before: that is on record.
-fn met(context: &Context, checkpoint: &Checkpoint, keys: &[VerifierKey]) {
-    let Checkpoint { origin, size, root } = checkpoint;
-    tracing::warn!(%origin, size, "the audit log is met first: what it has is trusted as it is");
+/// What this leader vouches for from now on, and what it knew of it.
+fn met(anchor: &Anchor, before: Option<&Anchor>) -> Fact {
+    let Checkpoint { origin, size, root } = &anchor.checkpoint;
+    if before.is_none() {
+        tracing::warn!(%origin, size, "the audit log is met first: what it has is trusted as it is");
+    }
     let what = What::Witness(Witness {
-        keys: keys.iter().map(ToString::to_string).collect(),
+        keys: anchor.keys.iter().map(ToString::to_string).collect(),
+        knew: before.map(|before| Count::of(before.checkpoint.size)),
         origin: origin.to_string(),
         root: *root,
         size: Count::of(*size),
     });
-    context.records.note(origin.as_str(), vec![Fact::of_log(origin.as_str(), what)]);
+    Fact::of_log(origin.as_str(), what)
 }
 
 /// With the version that was read: another leader's look is not undone.

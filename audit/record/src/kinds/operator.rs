@@ -238,14 +238,18 @@ pub struct Sweep {
     pub state: State,
 }
 
-/// The operator, as the log's witness, met the log without having seen it before: from here on it vouches for it, and not for what was
-/// before. Where a log has a second one, somebody said that it goes on as it is.
+/// What the operator, as the log's witness, vouches for from now on: when it begins to lead, and when a person has said how a log goes on that
+/// had shown another past.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Witness {
     /// The log's keys, as C2SP verifier keys.
     pub keys: Vec<String>,
+    /// How many records the checkpoint had that it knew, and that this one has grown out of; absent where it knew none: then it vouches for
+    /// nothing before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knew: Option<Count>,
     /// The origin of the log.
     pub origin: String,
     /// The root of its tree.
