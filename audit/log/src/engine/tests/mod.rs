@@ -1,5 +1,6 @@
 //! The engine on a disk in memory.
 
+mod blocks;
 mod crashes;
 mod damage;
 mod network;
