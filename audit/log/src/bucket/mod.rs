@@ -1,4 +1,4 @@
-//! What the log asks of a bucket: three calls, each once, so that one in memory can fail at each of them.
+//! What the log asks of a bucket: five calls, each once, so that one in memory can fail at each of them.
 
 mod s3;
 #[cfg(test)]
@@ -16,6 +16,10 @@ pub trait Bucket {
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), BucketError>;
     /// All of an object; `None`, where there is none.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, BucketError>;
+    /// The names of the objects in a folder, in any order.
+    fn list(&self, folder: &str) -> Result<Vec<String>, BucketError>;
+    /// Removes an object; one that is not there is removed already.
+    fn remove(&self, path: &str) -> Result<(), BucketError>;
 }
 
 /// What came of an object that was to be created.

@@ -7,11 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    Certificate, ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions,
-    PutPayload, RetryConfig,
+    Certificate, ClientOptions, Error, ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutMode,
+    PutOptions, PutPayload, RetryConfig,
 };
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
@@ -141,6 +142,20 @@ impl Bucket for S3 {
                 Ok(None)
             }
             Err(error) => Err(told("read", path, &error)),
+        }
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<String>, BucketError> {
+        let at = self.at(folder);
+        let name = |object: ObjectMeta| object.location.filename().map(str::to_owned);
+        let listed = self.store.list(Some(&at)).try_filter_map(|object| async { Ok(name(object)) });
+        self.runtime.block_on(listed.try_collect()).map_err(|error| told("list", folder, &error))
+    }
+
+    fn remove(&self, path: &str) -> Result<(), BucketError> {
+        match self.runtime.block_on(self.store.delete(&self.at(path))) {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(told("remove", path, &error)),
         }
     }
 }

@@ -33,7 +33,8 @@ pub struct State {
 #[derive(Clone)]
 struct Put {
     path: String,
-    bytes: Vec<u8>,
+    /// `None`: it is a removal.
+    bytes: Option<Vec<u8>>,
     creates: bool,
 }
 
@@ -96,7 +97,10 @@ impl State {
         if put.creates && self.objects.contains_key(&put.path) {
             return Created::Before;
         }
-        self.objects.insert(put.path.clone(), put.bytes.clone());
+        match &put.bytes {
+            Some(bytes) => self.objects.insert(put.path.clone(), bytes.clone()),
+            None => self.objects.remove(&put.path),
+        };
         let each = Rc::clone(&self.each);
         each(&self.objects);
         Created::Now
@@ -105,11 +109,11 @@ impl State {
 
 impl Bucket for SimBucket {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, BucketError> {
-        self.put(Put { path: path.to_owned(), bytes: bytes.to_vec(), creates: true })
+        self.put(Put { path: path.to_owned(), bytes: Some(bytes.to_vec()), creates: true })
     }
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), BucketError> {
-        self.put(Put { path: path.to_owned(), bytes: bytes.to_vec(), creates: false }).map(|_| ())
+        self.put(Put { path: path.to_owned(), bytes: Some(bytes.to_vec()), creates: false }).map(|_| ())
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, BucketError> {
@@ -118,5 +122,17 @@ impl Bucket for SimBucket {
             return Err(BucketError::Away { what: "read", path: path.to_owned(), why: "no answer".into() });
         }
         Ok(state.objects.get(path).cloned())
+    }
+    fn list(&self, folder: &str) -> Result<Vec<String>, BucketError> {
+        let mut state = self.0.borrow_mut();
+        if state.fails() {
+            return Err(BucketError::Away { what: "list", path: folder.to_owned(), why: "no answer".into() });
+        }
+        let name = |path: &String| Some(path.strip_prefix(folder)?.strip_prefix('/')?.to_owned());
+        Ok(state.objects.keys().filter_map(name).collect())
+    }
+
+    fn remove(&self, path: &str) -> Result<(), BucketError> {
+        self.put(Put { path: path.to_owned(), bytes: None, creates: false }).map(|_| ())
     }
 }

@@ -4,6 +4,7 @@
 
 mod anchor;
 pub mod block;
+pub mod blocks;
 pub mod commit;
 pub mod disk;
 pub mod integrate;

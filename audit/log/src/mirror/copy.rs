@@ -95,9 +95,22 @@ impl<B: Bucket> Copier<B> {
         Ok(Self { bucket, files, original, mirrored, long_texts, looked: (size, false), put_at })
     }
 
-    /// How many records the mirror's checkpoint has.
-    pub fn size(&self) -> u64 {
-        self.mirrored.size
+    /// How far the mirror is.
+    pub fn mirrored(&self) -> Mirrored {
+        self.mirrored
+    }
+
+    /// Goes on behind bundles that were copied before a failure, and not at the mirror's checkpoint, if the last of them is still there.
+    pub fn goes_on(&mut self, bundles: u64) -> Result<(), MirrorError> {
+        let Some(last) = bundles.checked_sub(1).filter(|_| bundles > self.mirrored.bundles) else {
+            return Ok(());
+        };
+        let tile = TileName { holds: Holds::Hashes(0), index: last, width: WIDTH };
+        let found = self.bucket.read(&tile.to_string()).map_err(MirrorError::Bucket)?;
+        if found.is_some() && found == self.files.tile(tile) {
+            self.mirrored.bundles = bundles;
+        }
+        Ok(())
     }
 
     /// Copies what comes next, or says for what it waits.

@@ -57,7 +57,7 @@ impl Mirroring {
     }
 
     fn run<B: Bucket>(mut self, waits: &Runtime, way: &impl Fn() -> Result<B, S3Error>) {
-        let (mut copier, mut failures) = (None, 0_u32);
+        let (mut copier, mut failures, mut before) = (None, 0_u32, Mirrored::default());
         loop {
             let seen = Instant::now();
             let Some(published) = self.published.borrow_and_update().clone() else {
@@ -66,8 +66,10 @@ impl Mirroring {
                 }
                 continue;
             };
-            match self.turn(&mut copier, way, &published) {
-                Ok((next, size)) => {
+            match self.turn(&mut copier, way, (&published, before)) {
+                Ok((next, mirrored)) => {
+                    before = mirrored;
+                    let size = mirrored.size;
                     if failures > 0 {
                         tracing::info!(size, "the mirror is reached again");
                     }
@@ -99,23 +101,25 @@ impl Mirroring {
         }
     }
 
-    /// One step; how many records the mirror's checkpoint has after it.
+    /// One step; how far the mirror is after it. `before`: how far it was after the last one.
     fn turn<B: Bucket>(
         &self,
         copier: &mut Option<Copier<B>>,
         way: &impl Fn() -> Result<B, S3Error>,
-        published: &Checkpoint,
-    ) -> Result<(Next, u64), TurnError> {
+        (published, before): (&Checkpoint, Mirrored),
+    ) -> Result<(Next, Mirrored), TurnError> {
         let copier = match copier {
             Some(copier) => copier,
             None => {
                 let bucket = way().map_err(TurnError::Way)?;
                 let begun = Copier::begin(bucket, self.original.clone(), published);
-                copier.insert(begun.map_err(TurnError::Copy)?)
+                let mut begun = begun.map_err(TurnError::Copy)?;
+                begun.goes_on(before.bundles).map_err(TurnError::Copy)?;
+                copier.insert(begun)
             }
         };
         let next = copier.step(published.size).map_err(TurnError::Copy)?;
-        Ok((next, copier.size()))
+        Ok((next, copier.mirrored()))
     }
 
     /// Whether the log still runs when there is something to do again.

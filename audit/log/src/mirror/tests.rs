@@ -119,7 +119,7 @@ fn holds(folder: &Path) -> Rc<dyn Fn(&Objects)> {
 fn copies(bucket: &SimBucket, log: &Log, published: &Checkpoint) -> Result<u64, MirrorError> {
     let mut copier = Copier::begin(bucket.clone(), log.original(), published)?;
     while !matches!(copier.step(published.size)?, Next::Wait(_)) {}
-    Ok(copier.size())
+    Ok(copier.mirrored().size)
 }
 
 #[test]
@@ -132,19 +132,22 @@ fn whatever_fails_the_bucket_holds_a_whole_log_after_each_call_and_in_the_end_al
     for size in [2, 200, 256, 257, 511, 700, 768, 900] {
         published = log.grows_to(size);
         for world in &worlds {
-            let mut copier = None;
+            let (mut copier, mut before): (Option<Copier<SimBucket>>, u64) = (None, 0);
             world.0.borrow_mut().fails = 6;
             for _ in 0..20 {
-                let dies = world.0.borrow_mut().below(8) == 0;
-                let kept = copier.take().filter(|_| !dies);
-                let begin = || Copier::begin(world.clone(), log.original(), &published);
-                copier = kept
-                    .map_or_else(begin, Ok)
-                    .and_then(|mut kept: Copier<_>| {
-                        kept.step(published.size)?;
-                        Ok(kept)
-                    })
-                    .ok();
+                if world.0.borrow_mut().below(8) == 0 {
+                    (copier, before) = (None, 0);
+                }
+                let begin = || {
+                    let mut begun = Copier::begin(world.clone(), log.original(), &published)?;
+                    begun.goes_on(before).map(|()| begun)
+                };
+                let stepped = copier.take().map_or_else(begin, Ok).and_then(|mut copier| {
+                    copier.step(published.size)?;
+                    Ok(copier)
+                });
+                copier = stepped.ok();
+                before = copier.as_ref().map_or(before, |copier| copier.mirrored().bundles);
             }
         }
     }
@@ -173,6 +176,24 @@ fn what_is_whole_is_put_once_and_what_is_not_once_for_each_checkpoint() {
     assert_eq!(copier.step(second.size).unwrap(), Next::Rest, "a receipt is among them");
     let new: Vec<_> = paths(&bucket).difference(&before).cloned().collect();
     assert_eq!(new, ["sealed/001.long/51", "sealed/001.p/54", "tile/0/001.p/54", "tile/entries/001.p/54"]);
+}
+
+#[test]
+fn after_a_failure_it_goes_on_where_it_was_unless_that_is_gone() {
+    let mut log = Log::new(3);
+    let bucket = SimBucket::new(0, holds(log.folder.path()));
+    let published = log.grows_to(800);
+    let begin = || Copier::begin(bucket.clone(), log.original(), &published).unwrap();
+    let mut copier = begin();
+    assert_eq!([0, 1].map(|_| copier.step(800).unwrap()), [Next::Bundle(0), Next::Bundle(1)]);
+    let before = copier.mirrored().bundles;
+    let mut again = begin();
+    again.goes_on(before).unwrap();
+    assert_eq!(again.step(800).unwrap(), Next::Bundle(2));
+    bucket.0.borrow_mut().objects.clear();
+    let mut anew = begin();
+    anew.goes_on(before).unwrap();
+    assert_eq!(anew.step(800).unwrap(), Next::Bundle(0), "somebody emptied the bucket");
 }
 
 #[test]

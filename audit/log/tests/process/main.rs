@@ -14,6 +14,7 @@ mod authority;
 mod caller;
 mod callers;
 mod calls;
+mod fence;
 mod figures;
 mod log;
 mod memory;

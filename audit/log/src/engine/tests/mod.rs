@@ -1,6 +1,7 @@
 //! The engine on a disk in memory.
 
 mod age;
+mod blocks;
 mod crashes;
 mod damage;
 mod network;

@@ -1,0 +1,221 @@
+//! The journal in a bucket whose answers are refused, lost or late, by seed, and of which two logs believe at once that it is theirs.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::world::start;
+use crate::bucket::sim::{Objects, SimBucket};
+use crate::engine::block::{Entry, Item, LogId, Position, encode};
+use crate::engine::blocks::Blocks;
+use crate::engine::commit::{Engine, Room};
+use crate::engine::journal::{BadJournal, Journal as _, SegmentLength, after};
+use crate::engine::keys::GrantKeys;
+use crate::engine::streams::{Ran, Streams};
+use record::samples::at;
+use record::{Record, Uid};
+use tlog::Hash;
+
+const LOG: LogId = LogId([7; 8]);
+
+/// Short, so that segments are full often.
+const LENGTH: SegmentLength = SegmentLength(40_000);
+
+/// Where keys of texts would be: nobody has any here.
+struct NoKeys;
+
+impl GrantKeys for NoKeys {
+    fn store(&mut self, _: &Uid, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn erase(&mut self, _: &Uid) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One life of a log.
+struct Life {
+    journal: Blocks<SimBucket>,
+    position: Position,
+}
+
+/// All that is outside.
+struct World {
+    bucket: SimBucket,
+    /// Every block that was acknowledged, by its number.
+    acknowledged: BTreeMap<u64, Vec<u8>>,
+    /// How many records are known to be in the tree.
+    released: u64,
+    /// How many lives ended because another led.
+    taken: u64,
+}
+
+impl World {
+    fn dice(&self, below: u64) -> u64 {
+        self.bucket.0.borrow_mut().below(below)
+    }
+
+    /// Begins a life: what was acknowledged is there, but for what is in the tree.
+    fn begins(&mut self) -> Option<Life> {
+        let mut found = BTreeMap::new();
+        let opened = Blocks::open(self.bucket.clone(), LOG, LENGTH, |block| {
+            let (bytes, _) = encode(LOG, block.position, &block.items).unwrap();
+            found.insert(block.position.number, (bytes, after(&block).index));
+        });
+        let (journal, position) = match opened {
+            Ok(opened) => opened,
+            Err(BadJournal::Disk(_)) => return None,
+            Err(error) => panic!("{error}"),
+        };
+        let oldest = found.keys().next().copied().unwrap_or(0);
+        for (number, bytes) in &self.acknowledged {
+            match found.get(number) {
+                Some((is, _)) => assert!(is == bytes, "block {number} is another one"),
+                None => assert!(*number < oldest, "block {number} was acknowledged and is gone"),
+            }
+        }
+        Some(Life { journal, position })
+    }
+
+    /// Writes one block. `false`: the life is over.
+    fn writes(&mut self, life: &mut Life) -> bool {
+        let records = 1 + self.dice(3);
+        let leaf = |_| vec![u8::try_from(self.dice(200)).unwrap(); 300];
+        let items: Vec<Item> =
+            (0..records).map(leaf).map(|leaf| Item::Record(Entry { leaf, sealed: Vec::new() })).collect();
+        let (bytes, hash) = encode(LOG, life.position, &items).unwrap();
+        if !life.journal.has_room(bytes.len()) {
+            life.journal.roll().unwrap();
+        }
+        if let Err(error) = life.journal.append(life.position.index, &bytes) {
+            self.taken += u64::from(format!("{error}").contains("another log's"));
+            return false;
+        }
+        let Position { number, index, prev: _ } = life.position;
+        let before = self.acknowledged.insert(number, bytes);
+        assert!(before.is_none(), "block {number} was acknowledged twice");
+        let newest = self.acknowledged.last_key_value().map(|(number, _)| *number);
+        assert_eq!(newest, Some(number), "a log that was cut off has acknowledged");
+        life.position = Position { number: number + 1, index: index + records, prev: hash };
+        true
+    }
+}
+
+fn world(seed: u64) -> World {
+    let bucket = SimBucket::new(seed, Rc::new(|_: &Objects| ()));
+    World { bucket, acknowledged: BTreeMap::new(), released: 0, taken: 0 }
+}
+
+#[test]
+fn what_is_acknowledged_is_in_the_bucket_and_one_log_alone_acknowledges() {
+    let mut taken = 0;
+    for seed in super::first_seed()..super::first_seed() + 200 {
+        let mut world = world(seed);
+        world.bucket.0.borrow_mut().fails = 8;
+        let mut lives: Vec<Life> = Vec::new();
+        for _ in 0..300 {
+            if lives.is_empty() || (lives.len() < 3 && world.dice(20) == 0) {
+                lives.extend(world.begins());
+                continue;
+            }
+            let which = usize::try_from(world.dice(lives.len().try_into().unwrap())).unwrap();
+            let mut life = lives.swap_remove(which);
+            let goes_on = match world.dice(6) {
+                0 => {
+                    // A tree that has all of it; one that was cut off knows of no more than it wrote.
+                    life.journal.release(life.position.index).unwrap();
+                    world.released = world.released.max(life.position.index);
+                    true
+                }
+                _ => world.writes(&mut life) && world.dice(40) > 0,
+            };
+            lives.extend(goes_on.then_some(life));
+        }
+        world.bucket.0.borrow_mut().fails = 0;
+        world.begins().unwrap();
+        taken += world.taken;
+        assert!(world.bucket.0.borrow().failed > 10 && world.released > 0);
+    }
+    assert!(taken > 100, "{taken}: two never led at once");
+}
+
+#[test]
+fn a_log_that_wakes_after_everything_was_removed_acknowledges_nothing() {
+    let mut world = world(1);
+    let mut first = world.begins().unwrap();
+    assert!(world.writes(&mut first));
+    let mut second = world.begins().unwrap();
+    for _ in 0..400 {
+        assert!(world.writes(&mut second));
+    }
+    second.journal.release(second.position.index).unwrap();
+    assert_eq!(world.bucket.object("journal/0000000000000001"), Some(Vec::new()), "emptied, and not removed");
+    assert_eq!(world.bucket.object("journal/0000000000000002"), None);
+    assert!(!world.writes(&mut first));
+    assert_eq!(world.taken, 1);
+}
+
+#[test]
+fn an_object_that_is_gone_or_changed_is_told_by_its_number() {
+    let mut world = world(1);
+    let mut life = world.begins().unwrap();
+    for _ in 0..5 {
+        assert!(world.writes(&mut life));
+    }
+    let path = "journal/0000000000000002";
+    let whole = world.bucket.object(path).unwrap();
+    let opened = |world: &World| Blocks::open(world.bucket.clone(), LOG, LENGTH, |_| ()).map(|_| ());
+    let mut changed = whole.clone();
+    changed[200] ^= 1;
+    for object in [None, Some(Vec::new()), Some(changed)] {
+        let objects = |world: &World| world.bucket.0.borrow().objects.clone();
+        let mut all = objects(&world);
+        match object {
+            Some(bytes) => all.insert(path.to_owned(), bytes),
+            None => all.remove(path),
+        };
+        world.bucket.0.borrow_mut().objects = all;
+        let error = opened(&world).unwrap_err();
+        assert!(matches!(error, BadJournal::Damaged { number: 2, .. }), "{error}");
+    }
+    world.bucket.0.borrow_mut().objects.insert(path.to_owned(), whole);
+    opened(&world).unwrap();
+}
+
+#[test]
+fn the_engine_writes_into_it_and_each_start_begins_with_the_streams() {
+    let world = world(1);
+    let mut seen = BTreeSet::new();
+    for run in 0..3_u64 {
+        let (mut streams, mut begins) = (Streams::default(), Vec::new());
+        let (journal, position) = Blocks::open(world.bucket.clone(), LOG, LENGTH, |block| {
+            begins.push(matches!(block.items.first(), Some(Item::Stream { .. })));
+            for item in block.items {
+                match item {
+                    Item::Stream { name, state } => streams.put(name, state),
+                    Item::Record(Entry { leaf, .. }) => {
+                        let record = Record::decode(&leaf).unwrap();
+                        streams.take(&record, Hash::of_leaf(&leaf), Ran::default()).unwrap();
+                    }
+                    Item::Key { .. } => (),
+                }
+            }
+        })
+        .unwrap();
+        assert_eq!(position.index, run);
+        assert_eq!(
+            begins.iter().filter(|begins| **begins).count(),
+            usize::try_from(run.saturating_sub(1)).unwrap()
+        );
+        let mut engine = Engine::new(LOG, journal, streams, position, (BTreeSet::new(), NoKeys));
+        let own = engine.own(at(0), None, start()).unwrap();
+        seen.insert(own.stream.clone());
+        engine.commit(vec![own], Room::Enough, Duration::ZERO).unwrap();
+        assert_eq!(engine.size(), run + 1);
+    }
+    assert_eq!(seen.len(), 3);
+}
