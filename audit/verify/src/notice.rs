@@ -33,6 +33,15 @@ pub enum Notice {
         /// How many entries the log had.
         size: u64,
     },
+    /// A witness that knew less of the log than it had vouched for.
+    WentBack {
+        /// The entry that says so.
+        index: u64,
+        /// How many entries it had vouched for.
+        before: u64,
+        /// How many it knew.
+        knew: u64,
+    },
     /// A clock that runs ahead of a witness.
     ClockAhead {
         /// The first such entry of the stream.
@@ -124,6 +133,7 @@ impl Notice {
             | Self::TermUnseen { .. }
             | Self::NoOperator
             | Self::MetAgain { .. }
+            | Self::WentBack { .. }
             | Self::Successor { .. }
             | Self::Lost { .. } => None,
         }
@@ -148,6 +158,10 @@ impl fmt::Display for Notice {
                 f,
                 "entry {index}: the witness met the log again, with {size} entries, and knew none of them: that they are those of before, \
                  it does not say"
+            ),
+            Self::WentBack { index, before, knew } => write!(
+                f,
+                "entry {index}: the witness knew {knew} entries of the log, and had vouched for {before}: somebody set back what it keeps"
             ),
             Self::ClockAhead { index, stream, seconds } => write!(
                 f,

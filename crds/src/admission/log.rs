@@ -26,6 +26,8 @@ pub(super) fn pods(release: &Release) -> Draft {
             "object.spec.?volumes.orValue([]).exists(v, \
              v.?secret.?secretName.orValue('') in variables.secrets || \
              v.?persistentVolumeClaim.?claimName.orValue('') == variables.claim || \
+             v.?ephemeral.?volumeClaimTemplate.?spec.?dataSource.?name.orValue('') == variables.claim || \
+             v.?ephemeral.?volumeClaimTemplate.?spec.?dataSourceRef.?name.orValue('') == variables.claim || \
              v.?csi.?nodePublishSecretRef.?name.orValue('') in variables.secrets || \
              v.?flexVolume.?secretRef.?name.orValue('') in variables.secrets || \
              v.?projected.?sources.orValue([]).exists(s, s.?secret.?name.orValue('') in variables.secrets))",

@@ -1,5 +1,5 @@
-//! Credentials that are on record and whose grants are gone: an etcd that was restored from a backup forgets grants, and Vault forgets no
-//! lease. Each token that was let on to a credential, and of which neither a receipt nor a sweep is on record, is shut as those of grants
+//! Credentials that are on record and whose grants are gone, or were given up: an etcd that was restored from a backup forgets grants, and Vault
+//! forgets no lease. Each token that was let on to a credential, and of which neither a receipt nor a sweep is on record, is shut as those of grants
 //! are, by the same desk; how that went is on record, too.
 //!
 //! Whether the grant is there is asked after the log is: one that is made meanwhile is no orphan.
@@ -16,11 +16,12 @@ use record::kinds::State;
 use record::kinds::operator::{Pod, Sweep};
 use record::{Record, StreamName, Uid, What};
 use serde::Deserialize;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::facts::Fact;
 use super::streams::{CannotAsk, Found, Reader, Told};
 use crate::context::Context;
+use crate::controllers::LIVE_GRANTS;
 use crate::leases::{Shut, ToShut};
 use crate::sweep::names;
 
@@ -30,6 +31,9 @@ const EVERY: Duration = Duration::from_secs(60);
 /// How long to wait while something is being shut, or the log is behind with its index.
 const SOON: Duration = Duration::from_secs(5);
 
+/// How long the log's index may be behind until that is a failure.
+const BEHIND: Duration = Duration::from_secs(300);
+
 /// The most pages of what has no end that one round reads, the newest first.
 const PAGES: usize = 200;
 
@@ -37,7 +41,7 @@ const PAGES: usize = 200;
 const OWNERS: usize = 256;
 
 /// What a sweep says that Vault proved.
-const GONE: &str = "its grant is gone from the API server; its lease is gone and its token revoked, and Vault shows no other lease of it";
+const GONE: &str = "its grant is over or gone; its lease is gone and its token revoked, and Vault shows no other lease of it";
 
 /// Why nobody knows what is left.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,9 @@ pub enum NotSwept {
     /// The log.
     #[error("cannot ask the audit log what has no end")]
     Log(#[from] CannotAsk),
+    /// Its index.
+    #[error("the audit log has not looked up all its records for minutes: its own log says why")]
+    Behind,
 }
 
 /// What the log says of tokens of which neither a receipt nor a sweep is on record.
@@ -74,10 +81,20 @@ struct LetOn {
     credentials: Vec<(StreamName, String)>,
 }
 
+/// What was known at the round before.
+#[derive(Default)]
+struct Before {
+    /// Tokens, by their accessors, whose grants were gone then. A receipt may have been on record already, and not in the log's tree.
+    suspects: BTreeSet<String>,
+    /// Since when the log has not looked up all that it has.
+    behind: Option<Instant>,
+}
+
 /// Sweeps until dropped.
 pub async fn run(context: &Context) {
+    let mut before = Before::default();
     loop {
-        let again = match sweep(context).await {
+        let again = match sweep(context, &mut before).await {
             Ok(again) => again,
             Err(error) => {
                 context.metrics.failed("Orphans");
@@ -90,20 +107,27 @@ pub async fn run(context: &Context) {
 }
 
 /// One round: how long to wait until the next.
-async fn sweep(context: &Context) -> Result<Duration, NotSwept> {
-    if context.records.are_away() {
+async fn sweep(context: &Context, before: &mut Before) -> Result<Duration, NotSwept> {
+    // What a log says that shows another past, or none, is nothing to end a credential by.
+    if context.records.are_away() || !context.records.is_witnessed() {
         return Ok(EVERY);
     }
     let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
-    let Some(let_on) = let_on(&reader).await? else { return Ok(SOON) };
-    if let_on.is_empty() {
-        return Ok(EVERY);
-    }
+    let Some(let_on) = let_on(&reader).await? else {
+        let since = *before.behind.get_or_insert_with(Instant::now);
+        return if since.elapsed() < BEHIND { Ok(SOON) } else { Err(NotSwept::Behind) };
+    };
+    before.behind = None;
     let all = Api::<AccessGrant>::all(context.client.clone());
-    let there = names(&all, ListParams::default(), ResourceExt::uid).await.map_err(NotSwept::Grants)?;
+    let live = ListParams::default().fields(LIVE_GRANTS);
+    let there = names(&all, live, ResourceExt::uid).await.map_err(NotSwept::Grants)?;
     let there: BTreeSet<String> = there.into_iter().collect();
-    let mut is_in_hand = false;
-    for one in let_on.iter().filter(|one| !there.contains(one.grant.as_str())) {
+    let gone = |one: &&LetOn| !there.contains(one.grant.as_str());
+    let orphans: Vec<&LetOn> = let_on.iter().filter(gone).collect();
+    let suspects = orphans.iter().map(|one| one.pod.accessor.clone()).collect();
+    let suspected = std::mem::replace(&mut before.suspects, suspects);
+    let mut is_in_hand = orphans.iter().any(|one| !suspected.contains(&one.pod.accessor));
+    for one in orphans.into_iter().filter(|one| suspected.contains(&one.pod.accessor)) {
         // Without them its token is shut all the same, and what that token owned with it.
         let owners = owners(&reader, &one.grant).await.unwrap_or_default();
         is_in_hand |= !is_shut(context, one, one.lease(&owners)).await;
@@ -194,7 +218,7 @@ async fn is_shut(context: &Context, one: &LetOn, lease: Option<String>) -> bool 
     let fact = Fact::of_orphan(grant, &pod.accessor, What::Sweep(sweep));
     let is_on_record = match context.records.put(grant.as_str(), vec![fact]).await {
         Ok(()) => {
-            tracing::warn!(%grant, ?state, "swept: a credential whose grant is gone was ended");
+            tracing::warn!(%grant, ?state, "swept: a credential whose grant is over or gone was ended");
             context.leases.forget(known);
             true
         }
@@ -211,11 +235,9 @@ async fn is_shut(context: &Context, one: &LetOn, lease: Option<String>) -> bool 
 fn outcome(grant: &Uid, shut: Shut) -> Option<(String, State)> {
     match shut {
         Shut::Gone => Some((GONE.to_owned(), State::Proved)),
-        Shut::Unseen(why) => {
-            Some((format!("its grant is gone from the API server; {why}"), State::Unprovable))
-        }
+        Shut::Unseen(why) => Some((format!("its grant is over or gone; {why}"), State::Unprovable)),
         Shut::Open(how_to_fix) => {
-            tracing::warn!(%grant, how_to_fix, "a credential whose grant is gone is not ended yet");
+            tracing::warn!(%grant, how_to_fix, "a credential whose grant is over or gone is not ended yet");
             None
         }
         Shut::Asked => None,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use record::kinds::operator::Grant;
+use record::kinds::operator::{Grant, Witness};
 use record::{Count, StreamName, Uid, What};
 
 use super::At;
@@ -17,8 +17,8 @@ use crate::report::Found;
 pub(super) struct Operator {
     /// Each with the one that it says was before it.
     terms: BTreeMap<u64, Option<u64>>,
-    /// Whether the witness has met the log.
-    is_met: bool,
+    /// How many entries the log had that the witness vouched for last.
+    vouched: Option<u64>,
     /// What stands under each id.
     ids: HashMap<Print, Print>,
     /// The id of what was said last about each thing of which more than one may be said.
@@ -85,12 +85,22 @@ impl Operator {
             What::Shut(_) | What::LateOutcome(_) => {
                 super::grant_of(at, found);
             }
-            What::Witness(witness) if self.is_met => {
-                found.notice(Notice::MetAgain { index: at.index, size: witness.size.get() });
-            }
-            What::Witness(_) => self.is_met = true,
+            What::Witness(witness) => self.witness(witness, at, found),
             What::Term(_) | What::Killed(_) | What::Sweep(_) => {}
             // What others write is in no stream of the operator's: its record would not have been read.
+            _ => {}
+        }
+    }
+
+    /// A leader knows what the one before it vouched for; if not, somebody took that from it.
+    fn witness(&mut self, witness: &Witness, at: At<'_>, found: &mut Found<'_>) {
+        let (size, before) = (witness.size.get(), self.vouched);
+        self.vouched = before.max(Some(size));
+        match (before, witness.knew.map(Count::get)) {
+            (Some(_), None) => found.notice(Notice::MetAgain { index: at.index, size }),
+            (Some(before), Some(knew)) if knew < before => {
+                found.notice(Notice::WentBack { index: at.index, before, knew });
+            }
             _ => {}
         }
     }

@@ -144,9 +144,10 @@ impl Teller {
             }
             What::Killed(operator::Killed { pod, why }) => tell("operator", Deed::Kills { pod, why }),
             What::Sweep(operator::Sweep { how, state, .. }) => tell("operator", Deed::Sweeps { how, state }),
-            What::Witness(operator::Witness { size, .. }) => {
-                tell("operator", Deed::MeetsTheLog { size: size.get() })
+            What::Witness(operator::Witness { size, knew: None, .. }) => {
+                tell("operator", Deed::MeetsTheLog { size: size.get() });
             }
+            What::Witness(_) => {}
             What::Erase(log::Erase { person }) => tell("log", Deed::Erases { asked: person.clone() }),
             what => self.session((index, after), &record.stream, (record.n.get(), what, payload)),
         }

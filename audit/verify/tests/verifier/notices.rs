@@ -207,29 +207,31 @@ fn a_term_that_nobody_wrote_under_is_noted() {
 }
 
 #[test]
-fn a_witness_that_meets_the_log_again_is_noted_and_the_first_time_is_not() {
+fn a_witness_that_knows_less_of_the_log_than_it_vouched_for_is_noted() {
     let mut pairs: Pairs = good().iter().map(|entry| (read(entry), entry.text.clone())).collect();
-    let mut met = pairs[1].0.clone();
-    met.at = pairs.last().unwrap().0.at;
-    let witness = |size: u64| {
-        let (keys, origin) = (Vec::new(), "keyhole.internal/log/1".to_owned());
-        What::Witness(record::kinds::operator::Witness {
-            keys,
-            origin,
+    let origin = "keyhole.internal/log/1";
+    let mut says = |number: usize, knew: Option<u64>, size: u64| {
+        let mut met = pairs[1].0.clone();
+        met.at = pairs.last().unwrap().0.at;
+        (met.id, met.grant) = (Some(format!("witness/{origin}/{number}")), None);
+        met.what = What::Witness(record::kinds::operator::Witness {
+            keys: Vec::new(),
+            knew: knew.map(Count::of),
+            origin: origin.to_owned(),
             root: tlog::Hash([1; 32]),
             size: Count::of(size),
-        })
+        });
+        pairs.push((met, None));
+        (u64::try_from(pairs.len()).unwrap() - 1, notices(pairs.clone()))
     };
-    (met.id, met.what) = (Some("witness/keyhole.internal/log/1/1".into()), witness(1));
-    pairs.push((met.clone(), None));
-    assert_eq!(notices(pairs.clone()), []);
-    // Said again by the next leader.
-    pairs.push((met.clone(), None));
-    assert_eq!(notices(pairs.clone()), []);
-    let index = u64::try_from(pairs.len()).unwrap();
-    (met.id, met.what) = (Some("witness/keyhole.internal/log/1/2".into()), witness(9));
-    pairs.push((met, None));
-    assert_eq!(notices(pairs), [Notice::MetAgain { index, size: 9 }]);
+    assert_eq!(says(1, None, 5).1, [], "the first time");
+    assert_eq!(says(1, None, 5).1, [], "said again by the next leader");
+    assert_eq!(says(2, Some(5), 9).1, [], "a leader that begins");
+    let (index, found) = says(3, Some(7), 12);
+    let back = Notice::WentBack { index, before: 9, knew: 7 };
+    assert_eq!(found, std::slice::from_ref(&back));
+    let (index, found) = says(4, None, 13);
+    assert_eq!(found, [back, Notice::MetAgain { index, size: 13 }]);
 }
 
 #[test]
