@@ -42,7 +42,8 @@ struct Receipt {
 /// See `Command::Receipt`.
 pub async fn receipt(place: &Place, args: ReceiptArgs) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::reach(place).await?;
-    let receipt = of(&grants::find(&cluster, &args.grant).await?);
+    let grant = grants::find(&cluster, &args.grant).await?;
+    let receipt = of(&grant);
     match args.output {
         Some(format) => crate::show(&receipt, format)?,
         None => {
@@ -51,36 +52,25 @@ pub async fn receipt(place: &Place, args: ReceiptArgs) -> anyhow::Result<ExitCod
         }
     };
     if let Some(path) = &args.proof {
-        return Ok(proves(place, &args, (&receipt, path)));
+        return Ok(proves(place, &args, (&grant, path)));
     }
     Ok(if receipt.shut { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Writes the proof; it can be had of a receipt that is on record alone.
-fn proves(place: &Place, args: &ReceiptArgs, (receipt, path): (&Receipt, &Path)) -> ExitCode {
-    let (why, advice) = match (&receipt.record, receipt.phase) {
-        (Some(record), _) => {
-            let proved = audit::prove(place, &args.live, (record, path));
-            if proved == ExitCode::SUCCESS {
-                tell(&format!(
-                    "wrote {path:?}: the proof that entry {} of {} is this receipt",
-                    record.index, record.origin
-                ));
-            }
-            return proved;
+/// Writes the proof; it can be had of the receipt of a grant that has ended alone.
+fn proves(place: &Place, args: &ReceiptArgs, (grant, path): (&AccessGrant, &Path)) -> ExitCode {
+    let phase = grant.status.as_ref().map(|status| status.phase).unwrap_or_default();
+    match phase {
+        GrantPhase::Ended => {
+            let wanted = audit::Wanted { grant, path, policy: args.policy.as_deref() };
+            audit::prove(place, &args.live, &wanted)
         }
-        (None, GrantPhase::Ended) => (
-            "the grant does not say where its receipt is in the audit log",
-            "It says so some seconds after its end; where the log was away for long, or an earlier release ended it, never: then copy the log.",
-        ),
-        (None, GrantPhase::Opening | GrantPhase::Ready | GrantPhase::Ending) => (
-            "the grant has not ended, so its receipt is not on record",
-            "See what is open above, and ask again when it has ended.",
-        ),
-    };
-    tell(&format!("error: {why}"));
-    tell(advice);
-    ExitCode::from(UNPROVED)
+        GrantPhase::Opening | GrantPhase::Ready | GrantPhase::Ending => {
+            tell("error: the grant has not ended, so its receipt is not on record");
+            tell("See what is open above, and ask again when it has ended.");
+            ExitCode::from(UNPROVED)
+        }
+    }
 }
 
 /// The lines in the order of `Item::ALL`.

@@ -1,14 +1,14 @@
 //! Follows a log that grows. What is handed out was proved before: each checkpoint is signed as a policy asks and has grown out of the one
 //! before, and each entry is in the tree of the checkpoint that it is read under.
 
-use record::{BadRecord, Record};
+use record::{BadRecord, Record, What};
 use tlog::{Checkpoint, Hash, Holds, Policy, TileName, Trusted, consistency, verify_consistency};
 
 use crate::files::Files;
 use crate::nodes::{Nodes, Unproved, of_no_proof};
 use crate::source::Source;
 use crate::story::Told;
-use crate::verify::{Unreadable, block_of, entries_before, first_block};
+use crate::verify::{Unreadable, block_of, entries_before, first_block, is_there};
 
 /// Why it goes no further. What was handed out stays handed out, and the place stays: what can be read again goes on where it was.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,14 @@ pub enum NotFollowed<E> {
         /// How many it had.
         before: u64,
     },
+    /// Its beginning is gone, and nothing says why.
+    #[error(
+        "the log has entries from {first} on alone, and no record `prune` of it says that those before were removed"
+    )]
+    Gone {
+        /// The first that is there.
+        first: u64,
+    },
     /// An entry of the tree that this release can't read.
     #[error("entry {index} is no record that this release knows")]
     NoRecord {
@@ -63,14 +71,27 @@ pub struct Follower<'s, S> {
     /// Of the checkpoint's tree.
     nodes: Nodes,
     next: u64,
+    wanted: u64,
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begins {
+    /// The index of the first record that is wanted. What is gone before it was known to whoever wants it.
+    pub wanted: u64,
+    /// The index of the first that is read, where there is one, for what it says of later ones; `wanted` at the most.
+    pub read: u64,
 }
 
 type Followed<T, S> = Result<T, NotFollowed<<S as Source>::Error>>;
 
 impl<'s, S: Source> Follower<'s, S> {
-    /// From this index on, or from the first entry that a pruned log still has.
-    pub fn of(source: &'s S, policy: Policy, from: u64) -> Self {
-        Self { files: Files::of(source), policy, seen: None, nodes: Nodes::of(0), next: from }
+    /// From there on. Where the log's beginning is gone, from the first entry that it has, as long as that is not behind the first that is
+    /// wanted, or a `prune` record of the tree says that what is before it was removed.
+    pub fn of(source: &'s S, policy: Policy, begins: Begins) -> Self {
+        let Begins { wanted, read } = begins;
+        let next = read.min(wanted);
+        Self { files: Files::of(source), policy, seen: None, nodes: Nodes::of(0), next, wanted }
     }
 
     /// The index of the next record.
@@ -86,7 +107,8 @@ impl<'s, S: Source> Follower<'s, S> {
     /// Goes by this checkpoint from now on, a signed note.
     ///
     /// # Errors
-    /// Nobody who is trusted signed it, or it has not grown out of the one before: that one stays.
+    /// Nobody who is trusted signed it, or it has not grown out of the one before: that one stays. Of the first one: its beginning is
+    /// gone, and nothing says why.
     pub fn sees(&mut self, note: &str) -> Followed<(), S> {
         let trusted = self.policy.check(note);
         let Trusted { checkpoint: now, .. } =
@@ -94,13 +116,51 @@ impl<'s, S: Source> Follower<'s, S> {
         let mut nodes = Nodes::of(now.size);
         match &self.seen {
             Some(before) => self.has_grown(before, &now, &mut nodes)?,
-            None => {
-                let first = first_block(&self.files, now.size).map_err(NotFollowed::Unreadable)?;
-                self.next = self.next.max(entries_before(first));
-            }
+            None => self.next = self.begins(&now, &mut nodes)?,
         }
         (self.seen, self.nodes) = (Some(now), nodes);
         Ok(())
+    }
+
+    /// The index of the first record.
+    fn begins(&self, now: &Checkpoint, nodes: &mut Nodes) -> Followed<u64, S> {
+        let first = first_block(&self.files, now.size).map_err(NotFollowed::Unreadable)?;
+        let first = entries_before(first);
+        if first <= self.wanted {
+            return Ok(self.next.max(first));
+        }
+        // The hole that was found is behind it: whoever reads on meets it.
+        if is_there(&self.files, block_of(self.wanted), now.size).map_err(NotFollowed::Unreadable)? {
+            return Ok(self.wanted);
+        }
+        match self.is_pruned(first, now, nodes)? {
+            true => Ok(first),
+            false => Err(NotFollowed::Gone { first }),
+        }
+    }
+
+    /// Whether the tree has the record that the entries before this one were removed. The newest one says most: so it is looked for from
+    /// the end.
+    fn is_pruned(&self, first: u64, now: &Checkpoint, nodes: &mut Nodes) -> Followed<bool, S> {
+        let says_so = |entry: &Vec<u8>| {
+            let what = Record::decode(entry).map(|record| record.what);
+            matches!(what, Ok(What::Prune(prune)) if prune.minimum.get() >= first)
+        };
+        let Some(last) = now.size.checked_sub(1) else { return Ok(false) };
+        for block in (block_of(first)..=block_of(last)).rev() {
+            match bundle(&self.files, nodes, (block, now)) {
+                Ok(entries) if entries.iter().any(says_so) => return Ok(true),
+                Ok(_) => {}
+                Err(
+                    error @ (NotFollowed::Unreadable(_) | NotFollowed::Unproved(Unproved::Unreadable(_))),
+                ) => {
+                    return Err(error);
+                }
+                // What cannot be proved says nothing.
+                Err(_) => {}
+            }
+        }
+        Ok(false)
     }
 
     fn has_grown(&self, before: &Checkpoint, now: &Checkpoint, nodes: &mut Nodes) -> Followed<(), S> {
@@ -126,19 +186,9 @@ impl<'s, S: Source> Follower<'s, S> {
             return Ok(Vec::new());
         };
         let block = block_of(self.next);
-        let Some(name) = TileName::in_tree(Holds::Entries, block, checkpoint.size) else {
-            return Ok(Vec::new());
-        };
-        let found = self.files.file(name).map_err(NotFollowed::Unreadable)?;
-        let found = found.ok_or_else(|| NotFollowed::Unproved(Unproved::Missing(name.to_string())))?;
-        let entries = found.entries().map_err(|error| {
-            NotFollowed::Unproved(Unproved::Damaged { path: name.to_string(), why: error.to_string() })
-        })?;
-        let leaves: Vec<Hash> = entries.iter().map(|entry| Hash::of_leaf(entry)).collect();
-        let proved = self.nodes.proves(&self.files, block, &leaves, checkpoint);
-        proved.map_err(NotFollowed::Unproved)?;
+        let entries = bundle(&self.files, &mut self.nodes, (block, checkpoint))?;
         let mut told = Vec::new();
-        for (index, entry) in (entries_before(block)..).zip(entries).filter(|(index, _)| *index >= self.next)
+        for (index, entry) in (entries_before(block)..).zip(&entries).filter(|(index, _)| *index >= self.next)
         {
             match Record::decode(entry) {
                 Ok(record) => told.push(Told { index, record, payload: None }),
@@ -150,4 +200,23 @@ impl<'s, S: Source> Follower<'s, S> {
         self.next = told.last().map_or(self.next, |last| last.index.saturating_add(1));
         Ok(told)
     }
+}
+
+/// The entries of a bundle, proved to be in the tree of this checkpoint.
+fn bundle<S: Source>(
+    files: &Files<'_, S>,
+    nodes: &mut Nodes,
+    (block, checkpoint): (u64, &Checkpoint),
+) -> Followed<Vec<Vec<u8>>, S> {
+    let no_entry =
+        || NotFollowed::Unproved(Unproved::NoEntry { index: entries_before(block), size: checkpoint.size });
+    let name = TileName::in_tree(Holds::Entries, block, checkpoint.size).ok_or_else(no_entry)?;
+    let found = files.file(name).map_err(NotFollowed::Unreadable)?;
+    let found = found.ok_or_else(|| NotFollowed::Unproved(Unproved::Missing(name.to_string())))?;
+    let entries = found.entries().map_err(|error| {
+        NotFollowed::Unproved(Unproved::Damaged { path: name.to_string(), why: error.to_string() })
+    })?;
+    let leaves: Vec<Hash> = entries.iter().map(|entry| Hash::of_leaf(entry)).collect();
+    nodes.proves(files, block, &leaves, checkpoint).map_err(NotFollowed::Unproved)?;
+    Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
 }

@@ -22,7 +22,7 @@ pub mod story;
 mod verify;
 
 pub use finding::{Finding, Wrong};
-pub use follow::{Follower, NotFollowed};
+pub use follow::{Begins, Follower, NotFollowed};
 pub use nodes::Unproved;
 pub use notice::Notice;
 pub use plain::plain;

@@ -45,7 +45,8 @@ Examples:
 
 With --proof it writes the record of the receipt with the proof that the audit log has it (C2SP tlog-proof), which anybody can check with \
 the public keys of the log and its witness, without the log. The receipt is in a checkpoint that the witness has signed some ten \
-seconds after the end. For this you need the verb `audit` in all namespaces (ClusterRole keyhole-records).
+seconds after the end, which it waits for. The signatures are checked with --policy, or else with the operator's policy (`kubectl keyhole \
+audit policy`); without the witness's nothing is written. For this you need the verb `audit` in all namespaces (ClusterRole keyhole-records).
 
 It exits with 0 when the grant has ended and everything is shut, with 1 while something is open or the grant has not ended, and with 2 when \
 there is no proof.")]
@@ -55,6 +56,9 @@ pub struct ReceiptArgs {
     /// Write the proof that the audit log has the receipt into this file
     #[arg(long, value_name = "FILE")]
     pub proof: Option<PathBuf>,
+    /// Whom to trust with the log (C2SP tlog-policy). Without it: whom the operator trusts
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    pub policy: Option<PathBuf>,
     /// The cluster's log.
     #[command(flatten)]
     pub live: LiveArgs,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use access::{AuditorTask, chain};
 use audit::story::Told;
-use audit::{Follower, NotFollowed, Unproved, Unreadable, plain};
+use audit::{Begins, Follower, NotFollowed, Unproved, Unreadable, plain};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::export::{Lines, Stopped, begins, ended};
@@ -32,7 +32,7 @@ pub fn follow(place: &Place, args: &AuditExportArgs) -> Result<ExitCode, LogErro
     let files = LiveFiles::new(live, Texts::Closed);
     let written = Arc::new(Mutex::new(Written { out: BufWriter::new(io::stdout()), next: args.from }));
     ends_between_lines(&written).map_err(|source| LogError::Live(LiveError::System(source)))?;
-    let follower = Follower::of(&files, policy, begins(args));
+    let follower = Follower::of(&files, policy, Begins { wanted: args.from, read: begins(args) });
     let mut following = Following { args, files: &files, follower, lines: None, written, told: None };
     let mut is_away = false;
     loop {
@@ -164,6 +164,9 @@ fn stopped(error: NotFollowed<io::Error>) -> Stopped {
         NotFollowed::Unreadable(source) | NotFollowed::Unproved(Unproved::Unreadable(source)) => {
             Stopped::Log(LogError::Log { name: "the cluster's log".to_owned(), source })
         }
+        gone @ NotFollowed::Gone { first } => Stopped::Wrong(format!(
+            "{gone}: tell whoever answers for the log; where you know why, begin with --from {first}"
+        )),
         wrong => Stopped::Wrong(plain(&chain(&wrong))),
     }
 }

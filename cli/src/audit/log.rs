@@ -105,6 +105,14 @@ pub enum LogError {
     /// What cannot be proved, or is not what should be.
     #[error("{0}")]
     Proof(String),
+    /// What the log's witness has seen cannot be read.
+    #[error(
+        "cannot read the checkpoint that the audit log's witness has signed, and nothing is proved without it"
+    )]
+    Witness(#[source] LiveError),
+    /// What no witness has signed.
+    #[error("{0}")]
+    Unwitnessed(String),
     /// A grant that is in no record.
     #[error("no record of this log names the grant {0}")]
     NoGrant(record::Uid),
@@ -176,6 +184,14 @@ impl LogError {
             Self::Live(error) => advice_of_live(error),
             Self::BadProof { .. } => Some(
                 "A proof is a file of C2SP tlog-proof, as `kubectl keyhole receipt GRANT --proof FILE` writes it: get it again.",
+            ),
+            Self::Witness(_) => Some(
+                "Role keyhole-log-reader in the namespace of the release lets you read it: ask the platform team to bind it, or for a group of \
+                 `auditors.groups`.",
+            ),
+            Self::Unwitnessed(_) => Some(
+                "Ask again in a minute. If it stays so, the operator does not sign as the log's witness, or the log lacks the record: tell \
+                 whoever answers for the log.",
             ),
             Self::Name { .. }
             | Self::Read { .. }

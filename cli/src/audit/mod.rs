@@ -11,17 +11,17 @@ mod log;
 mod policy;
 mod progress;
 mod proof;
+mod prove;
 mod search;
 mod show;
 mod show_live;
 mod verify;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use crds::ReceiptRecordStatus;
-
 use self::log::LogError;
+pub use self::prove::Wanted;
+use self::prove::Written;
 use crate::args::{AuditCommand, LiveArgs, Place};
 use crate::terminal::tell;
 
@@ -45,9 +45,13 @@ pub fn audit(place: &Place, command: AuditCommand) -> ExitCode {
     done.unwrap_or_else(told)
 }
 
-/// Writes the proof of a receipt into a file.
-pub fn prove(place: &Place, live: &LiveArgs, receipt: (&ReceiptRecordStatus, &Path)) -> ExitCode {
-    proof::write(place, live, receipt).map_or_else(told, |()| code(true))
+/// Writes the proof of a receipt into a file, and says so.
+pub fn prove(place: &Place, live: &LiveArgs, wanted: &Wanted<'_>) -> ExitCode {
+    let written = prove::write(place, live, wanted).map(|Written { origin, index }| {
+        tell(&format!("wrote {:?}: the proof that entry {index} of {origin} is this receipt", wanted.path));
+        code(true)
+    });
+    written.unwrap_or_else(told)
 }
 
 /// Says why nothing can be said, and what to do.

@@ -1,26 +1,20 @@
-//! The proof that one record is in the log (C2SP tlog-proof): made of the cluster's log, checked without it.
+//! Checks the proof that one record is in the log (C2SP tlog-proof), without the log.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use access::AuditorTask;
-use audit::{Unproved, Unreadable, plain};
-use crds::ReceiptRecordStatus;
+use audit::{Unreadable, plain};
 use record::kinds::operator::{Receipt, Stream};
 use record::{Record, What};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tlog::{Hash, NotProved, ProofFile, Trusted};
 
-use super::copy::put;
-use super::live::{Live, LiveFiles};
 use super::log::{LogError, policy_of, text_of};
 use super::{code, number, witnessed};
-use crate::args::{Format, LiveArgs, Place, Texts};
-use crate::cluster::Scope;
+use crate::args::Format;
 use crate::table::{Colour, Paint, painted};
-use crate::terminal::tell;
 
 /// What is proved, for programs.
 #[derive(Serialize)]
@@ -34,58 +28,6 @@ struct Proved {
     leaf: String,
     /// As it is hashed.
     record: Box<RawValue>,
-}
-
-/// Writes the proof that the log has this receipt, by the newest checkpoint that its witness has signed.
-pub fn write(
-    place: &Place,
-    live: &LiveArgs,
-    (receipt, path): (&ReceiptRecordStatus, &Path),
-) -> Result<(), LogError> {
-    let files =
-        LiveFiles::new(Live::open(place, live, (AuditorTask::Audit, Scope::Everywhere))?, Texts::Closed);
-    let (note, unwitnessed) = files.checkpoint()?.said();
-    unwitnessed.into_iter().for_each(tell);
-    let proof = audit::prove(&files, &note, receipt.index).map_err(unproved)?;
-    is_of(receipt, &proof).map_err(LogError::Proof)?;
-    put(path, proof.to_string().as_bytes())
-        .map_err(|source| LogError::Write { path: path.to_path_buf(), source })
-}
-
-/// That the proof is of the very record that the grant names.
-fn is_of(receipt: &ReceiptRecordStatus, proof: &ProofFile) -> Result<(), String> {
-    let ReceiptRecordStatus { origin, index, leaf, .. } = receipt;
-    // The first line of a signed note.
-    let now = proof.checkpoint.lines().next().unwrap_or_default();
-    if now != origin {
-        return Err(format!(
-            "the cluster's log is {now}, and the receipt is in {origin}: prove it from a copy of that one"
-        ));
-    }
-    let entry = proof.extra.as_deref().unwrap_or_default();
-    if Hash::of_leaf(entry).to_string() != *leaf {
-        return Err(format!(
-            "entry {index} of the log is not the receipt that the grant names, whose leaf hash is {leaf}: tell whoever answers for the log"
-        ));
-    }
-    Ok(())
-}
-
-fn unproved(error: Unproved<std::io::Error>) -> LogError {
-    match error {
-        Unproved::NoEntry { index, size } => LogError::Proof(format!(
-            "the newest checkpoint is of {size} entries, and the receipt is entry {index}: the operator signs the next one within ten \
-             seconds, ask again then"
-        )),
-        Unproved::Unreadable(source) => unreadable(source),
-        other @ (Unproved::Missing(_) | Unproved::Damaged { .. } | Unproved::Differs { .. }) => {
-            LogError::Proof(other.to_string())
-        }
-    }
-}
-
-fn unreadable(source: Unreadable<std::io::Error>) -> LogError {
-    LogError::Log { name: "the cluster's log".to_owned(), source }
 }
 
 /// Checks a proof in a file, with public keys alone. See `AuditCommand::Verify`.

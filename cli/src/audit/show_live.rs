@@ -1,10 +1,11 @@
 //! `audit show` without a folder: the story of one grant, as the cluster's log tells it now.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use access::AuditorTask;
-use audit::story::{Candidate, Kin, Search, Story, Told};
+use audit::story::{Candidate, Deed, Kin, Search, Story, Told};
 use record::{Payload, What};
 
 use super::live::{Indexed, Live, Opened, Pages, open};
@@ -12,7 +13,7 @@ use super::log::LogError;
 use super::progress::MovingLine;
 use super::show::{Shown, Tale, Whole, is_without_text, nothing, refused, screen_of, sought};
 use super::{code, number};
-use crate::args::{AuditShowArgs, Place, Texts};
+use crate::args::{AuditShowArgs, Place};
 use crate::cluster::Scope;
 
 /// The kinds of records that name a grant or a request, and those about a request alone.
@@ -23,6 +24,27 @@ struct Heard {
     records: Vec<Indexed>,
     complete: bool,
     size: u64,
+}
+
+/// Which texts are shown, and so opened: who opens one is on record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// None.
+    No,
+    /// Those of the statements that are not folded away.
+    Folded,
+    /// All.
+    All,
+}
+
+impl Shows {
+    fn of(args: &AuditShowArgs) -> Self {
+        match (args.no_texts, args.all || args.output.is_some()) {
+            (true, _) => Self::No,
+            (false, true) => Self::All,
+            (false, false) => Self::Folded,
+        }
+    }
 }
 
 /// See `AuditCommand::Show`.
@@ -49,7 +71,7 @@ pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
     };
     let heard = story(&live, one, named)?;
     let (complete, size) = (heard.complete, heard.size);
-    let tale = told(&live, heard, Texts::opened_if(!args.no_texts))?;
+    let tale = told(&live, heard, Shows::of(args))?;
     match args.output {
         Some(format) => {
             let of = Whole { size, complete: Some(complete), verify: verifies(one), ..Whole::default() };
@@ -95,24 +117,38 @@ fn story(live: &Live, one: &Candidate, named: Heard) -> Result<Heard, LogError> 
     Ok(Heard { records, complete: named.complete && seen.complete, size: seen.size })
 }
 
-fn told(live: &Live, heard: Heard, texts: Texts) -> Result<Tale, LogError> {
+fn told(live: &Live, heard: Heard, texts: Shows) -> Result<Tale, LogError> {
+    let told = |Indexed { index, record, .. }: &Indexed| Told {
+        index: *index,
+        record: record.clone(),
+        payload: None,
+    };
+    let shown = match texts {
+        Shows::No => BTreeSet::new(),
+        Shows::All => heard.records.iter().map(|found| found.index).collect(),
+        Shows::Folded => shown(&Story::of(heard.records.iter().map(told).collect::<Vec<_>>())),
+    };
     let (mut tale, mut all) = (Tale::default(), Vec::new());
     let mut line = MovingLine::new("read");
     let count = u64::try_from(heard.records.len()).unwrap_or(u64::MAX);
     for (number, found) in (1..).zip(heard.records) {
-        let payload = match texts {
-            Texts::Opened => opened(live, &found)?,
-            Texts::Closed => None,
-        };
+        let is_shown = shown.contains(&found.index);
+        let payload = if is_shown { opened(live, &found)? } else { None };
         line.at(number, count);
-        let Indexed { index, record, .. } = found;
-        tale.began.get_or_insert(record.at);
-        let one = Told { index, record, payload };
-        tale.absent = tale.absent.saturating_add(u64::from(is_without_text(&one)));
+        let one = Told { payload, ..told(&found) };
+        tale.began.get_or_insert(one.record.at);
+        let is_absent = (is_shown || texts == Shows::No) && is_without_text(&one);
+        tale.absent = tale.absent.saturating_add(u64::from(is_absent));
         all.push(one);
     }
     tale.story = Story::of(all);
     Ok(tale)
+}
+
+/// The records that have a line of their own on a screen.
+fn shown(story: &Story) -> BTreeSet<u64> {
+    let lines = story.folded().lines;
+    lines.iter().filter(|line| !matches!(line.deed, Deed::AskedMore(_))).map(|line| line.index).collect()
 }
 
 fn opened(live: &Live, found: &Indexed) -> Result<Option<Payload>, LogError> {

@@ -34,7 +34,7 @@ const LACKING: &str = "keyhole://audit/bank";
 const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 
 /// Where the witness keeps what it has seen.
-const ANCHOR: &str = "/api/v1/namespaces/keyhole-system/configmaps/keyhole-log-anchor";
+pub const ANCHOR: &str = "/api/v1/namespaces/keyhole-system/configmaps/keyhole-log-anchor";
 
 /// All of it.
 pub struct Cluster {
@@ -45,7 +45,7 @@ pub struct Cluster {
     objects: Objects,
 }
 
-/// What the API server has beside signing requests, by its path.
+/// What the API server has beside signing requests, by its path; `null`: nobody may read it.
 type Objects = Arc<Mutex<HashMap<String, Value>>>;
 
 impl Cluster {
@@ -81,9 +81,20 @@ impl Cluster {
         self.has(ANCHOR, map);
     }
 
+    /// The witness goes on with this checkpoint.
+    pub fn witnesses_on(&self, checkpoint: &str) {
+        let policy = self.objects.lock().unwrap()[ANCHOR]["data"]["policy"].as_str().unwrap().to_owned();
+        self.witnesses(checkpoint, policy.split_once("witness ").unwrap().0);
+    }
+
     /// The API server has this object.
     pub fn has(&self, path: &str, object: Value) {
         self.objects.lock().unwrap().insert(path.to_owned(), object);
+    }
+
+    /// It has no longer what was there.
+    pub fn lacks(&self, path: &str) -> Value {
+        self.objects.lock().unwrap().remove(path).unwrap()
     }
 
     /// The log's newest checkpoint.
@@ -215,7 +226,11 @@ fn operator(
     let made: Mutex<Vec<Value>> = Mutex::default();
     move |asked, _| {
         if let Some(object) = objects.lock().unwrap().get(&asked.path) {
-            return Answer::Json(200, object.clone());
+            return if object.is_null() {
+                refusal(403, "forbidden")
+            } else {
+                Answer::Json(200, object.clone())
+            };
         }
         let mut made = made.lock().unwrap();
         if asked.method == "POST" && asked.path.starts_with(REQUESTS) {

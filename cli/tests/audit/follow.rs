@@ -80,7 +80,7 @@ fn index(line: &Value) -> u64 {
 }
 
 /// The log gets some records more: who opened texts.
-fn grows(cluster: &Cluster) -> u64 {
+pub fn grows(cluster: &Cluster) -> u64 {
     let before = size_of(&cluster.checkpoint());
     assert_eq!(cluster.keyhole("audit search -n shop --kind statement --limit 3 --text SELECT").code, 1);
     until("the log has grown", PATIENCE, || size_of(&cluster.checkpoint()) > before).unwrap();
@@ -121,6 +121,23 @@ fn events_go_on_by_index_and_say_who_asked_in_a_session_that_began_before() {
     assert!(following.told.iter().any(|event| event["actor"]["user"]["name"] == "requester"));
     let (code, _, said) = following.end("-TERM");
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_log_without_its_beginning_is_followed_only_from_where_somebody_asks_for() {
+    let cluster = with_policy();
+    fs::remove_file(cluster.log.folder().join("tile/entries/000")).unwrap();
+    for options in ["", "--from 255", "--format ocsf"] {
+        let run = cluster.keyhole(format!("audit export --policy keyhole.policy --follow {options}").trim());
+        assert_eq!((run.code, run.out.as_str()), (1, ""), "{options}: {run:?}");
+        for part in ["the log has entries from 256 on alone, and no record `prune`", "--from 256"] {
+            assert!(run.err.contains(part), "{options}: {run:?}");
+        }
+    }
+    let mut following = Following::start(&cluster, "--from 256");
+    following.reaches(size_of(&cluster.checkpoint()), index);
+    assert_eq!(index(&following.told[0]), 256);
+    assert_eq!(following.end("-INT").0, Some(0));
 }
 
 #[test]

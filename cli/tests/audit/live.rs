@@ -216,6 +216,28 @@ fn a_story_is_told_to_who_may_read_its_namespace_and_the_refusal_of_another_is_t
 }
 
 #[test]
+fn of_a_long_story_the_texts_that_are_shown_are_opened_and_no_others() {
+    let cluster = Cluster::new();
+    let line = format!("audit search -n shop --kind statement --grant {} -o json", grant(0));
+    let statements = cluster.keyhole(&line).json()["records"].as_array().unwrap().clone();
+    let bound = statements.iter().filter(|one| one["record"]["what"].get("text").is_some()).count();
+    let reads = || {
+        let reads = cluster.keyhole("audit search -A --kind read -o json").json();
+        reads["records"].as_array().unwrap().len()
+    };
+    let run = cluster.keyhole("audit show look-0 -n shop");
+    assert!(run.code == 0 && !run.out.contains("not opened"), "{run:?}");
+    until("what was opened is on record", Duration::from_secs(10), || reads() > 0).unwrap();
+    let folded = reads();
+    assert!(folded < bound, "{folded} of {bound} were opened: {}", run.out);
+    assert!(run.out.contains(": SELECT id, total FROM shop.orders"), "{run:?}");
+    let run = cluster.keyhole("audit show look-0 -n shop --all");
+    assert!(run.code == 0 && !run.out.contains("not opened"), "{run:?}");
+    until("each is on record", Duration::from_secs(10), || reads() >= folded + bound).unwrap();
+    assert!(reads() < 2 * bound);
+}
+
+#[test]
 fn texts_are_erased_by_who_may_after_a_yes() {
     let cluster = with_policy();
     let run = cluster.keyhole("audit erase -n shop --person requester");

@@ -4,12 +4,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use audit::samples::grant;
+use audit::samples::{Keys, grant};
 use serde_json::{Value, json};
+use servers::until;
 
-use crate::cluster::Cluster;
+use crate::cluster::{ANCHOR, Cluster};
 use crate::copy::{Copy, Run};
+use crate::follow::grows;
 use crate::objects::{self, SHOP};
 
 /// A cluster whose log has a witness, the policy beside it, and where the log has a receipt: its entry, and its leaf hash.
@@ -17,6 +21,8 @@ struct Receipt {
     cluster: Cluster,
     index: u64,
     leaf: String,
+    /// What the record says.
+    what: Value,
 }
 
 impl Receipt {
@@ -27,11 +33,33 @@ impl Receipt {
         fs::write(cluster.around.path().join("keyhole.policy"), cluster.keyhole("audit policy").out).unwrap();
         let found =
             cluster.keyhole(&format!("audit search -n shop --kind receipt --grant {} -o json", grant(0)));
-        let index = found.json()["records"][0]["index"].as_u64().unwrap();
+        let found = found.json()["records"][0].clone();
+        let (index, what) = (found["index"].as_u64().unwrap(), found["record"]["what"].clone());
         let line = cluster.keyhole(&format!("audit export --policy keyhole.policy --from {index}")).out;
         let (_, record) = line.lines().next().unwrap().split_once("\"record\":").unwrap();
         let leaf = tlog::Hash::of_leaf(record.strip_suffix('}').unwrap().as_bytes()).to_string();
-        Self { cluster, index, leaf }
+        Self { cluster, index, leaf, what }
+    }
+
+    /// The grant's status says what the record says, but not where it stands; and says it as changed.
+    fn says(&self, change: impl FnOnce(&mut Value)) {
+        let what = &self.what;
+        let mut object = objects::grant("shop", what["name"].as_str().unwrap(), "requester", "orders");
+        object["metadata"]["uid"] = grant(0).as_str().into();
+        let lines = what["items"].as_array().unwrap().iter().map(|item| {
+            let outcome = format!("{}{}", item["state"].as_str().unwrap()[..1].to_uppercase(), &item["state"].as_str().unwrap()[1..]);
+            json!({"item": item["item"], "outcome": outcome, "detail": item["how"], "afterMillis": item["millis"]})
+        });
+        let leases = what["streams"].as_array().unwrap().iter().map(|stream| {
+            let record = json!({"stream": stream["stream"], "count": stream["count"], "head": stream["head"], "acknowledged": stream["count"]});
+            json!({"podUid": "p", "tokenAccessor": "a", "record": record})
+        });
+        object["status"] = json!({
+            "phase": "Ended", "endReason": what["reason"], "endingSince": what["began"], "settled": true,
+            "receipt": lines.collect::<Vec<_>>(), "leases": leases.collect::<Vec<_>>(),
+        });
+        change(&mut object["status"]);
+        self.cluster.has(&format!("{SHOP}/accessgrants/look-0"), object);
     }
 
     /// The grant's status says that its receipt stands here.
@@ -137,8 +165,7 @@ fn there_is_no_proof_of_what_the_grant_does_not_name_or_nobody_has_signed_yet() 
         assert!(run.code == 2 && run.err.contains(why), "{why}: {run:?}");
         assert!(!receipt.proof().exists(), "{why}");
     };
-    refused(Value::Null, "the grant does not say where its receipt is");
-    refused(receipt.but("index", 1_000_000.into()), "signs the next one within ten seconds");
+    refused(receipt.but("index", 1_000_000.into()), "and the receipt is entry 1000000");
     refused(receipt.but("index", (receipt.index - 1).into()), "is not the receipt that the grant names");
     refused(receipt.but("origin", "keyhole.internal/log/ffff".into()), "prove it from a copy of that one");
     let mut live = objects::grant("shop", "look-0", "requester", "orders");
@@ -146,6 +173,86 @@ fn there_is_no_proof_of_what_the_grant_does_not_name_or_nobody_has_signed_yet() 
     receipt.cluster.has(&format!("{SHOP}/accessgrants/look-0"), live);
     let run = receipt.asks();
     assert!(run.code == 2 && run.err.contains("the grant has not ended"), "{run:?}");
+}
+
+#[test]
+fn a_receipt_whose_place_the_grant_does_not_say_is_the_first_in_the_log_that_says_the_same() {
+    let receipt = Receipt::new();
+    receipt.says(|_| {});
+    let run = receipt.asks();
+    assert!(run.code == 0 && run.err.contains(&format!("entry {} of ", receipt.index)), "{run:?}");
+    let run = receipt.checks(&fs::read_to_string(receipt.proof()).unwrap());
+    assert!(run.code == 0 && run.out.contains(&receipt.leaf), "{run:?}");
+    fs::remove_file(receipt.proof()).unwrap();
+    receipt.says(|status| status["receipt"][0]["outcome"] = "Unprovable".into());
+    let run = receipt.asks();
+    assert!(
+        run.code == 2 && run.err.contains("no receipt of this grant that says what its status"),
+        "{run:?}"
+    );
+    assert!(!receipt.proof().exists());
+}
+
+#[test]
+fn without_the_checkpoint_of_the_witness_there_is_no_proof_whatever_the_log_says() {
+    let receipt = Receipt::new();
+    receipt.stands(receipt.place());
+    let refused = |options: &str, whys: &[&str]| {
+        let run = receipt.cluster.keyhole(&format!("receipt look-0 --proof receipt.proof{options}"));
+        assert!(run.code == 2 && !receipt.proof().exists(), "{whys:?}: {run:?}");
+        whys.iter().for_each(|why| assert!(run.err.contains(why), "{why}: {run:?}"));
+    };
+    let policy = fs::read_to_string(receipt.cluster.around.path().join("keyhole.policy")).unwrap();
+    fs::write(receipt.cluster.around.path().join("other.policy"), Keys::new().policy_file()).unwrap();
+    refused(" --policy other.policy", &["the checkpoint is not signed as the policy asks", "another log's"]);
+    let unwitnessed = format!("log {}\nquorum none\n", key(&policy, "log "));
+    fs::write(receipt.cluster.around.path().join("unwitnessed.policy"), &unwitnessed).unwrap();
+    refused(" --policy unwitnessed.policy", &["no witness has signed", "whoever answers for the log"]);
+
+    receipt.cluster.has(ANCHOR, Value::Null);
+    let role = "Role keyhole-log-reader";
+    refused("", &["cannot read the checkpoint that the audit log's witness has signed", role]);
+}
+
+#[test]
+fn a_log_that_shows_less_than_its_witness_saw_proves_nothing() {
+    let mut receipt = Receipt::new();
+    receipt.stands(receipt.place());
+    let cluster = &mut receipt.cluster;
+    let kept = cluster.around.path().join("kept");
+    let copies = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    };
+    cluster.log.kill();
+    let folder = cluster.log.folder();
+    copies(&folder, &kept);
+    cluster.log.start_again();
+    grows(cluster);
+    cluster.witnesses_on(&cluster.checkpoint());
+    cluster.log.kill();
+    fs::remove_dir_all(&folder).unwrap();
+    copies(&kept, &folder);
+    cluster.log.start_again();
+    let run = receipt.asks();
+    assert!(run.code == 2 && run.err.contains("does not prove what its witness has signed"), "{run:?}");
+    assert!(!receipt.proof().exists());
+}
+
+#[test]
+fn a_checkpoint_that_the_witness_signs_meanwhile_is_waited_for() {
+    let receipt = Receipt::new();
+    receipt.stands(receipt.place());
+    let seen = receipt.cluster.lacks(ANCHOR);
+    let before = receipt.cluster.api.asked().len();
+    let run = thread::scope(|scope| {
+        let asked = scope.spawn(|| receipt.asks());
+        let looked = || receipt.cluster.api.asked().iter().skip(before).any(|asked| asked.path == ANCHOR);
+        until("it was looked for", Duration::from_secs(20), looked).unwrap();
+        receipt.cluster.has(ANCHOR, seen);
+        asked.join().unwrap()
+    });
+    assert!(run.code == 0 && receipt.proof().exists(), "{run:?}");
+    assert_eq!(run.err.matches("waiting for it, 15 s at the most").count(), 1, "{run:?}");
 }
 
 /// The key in the line of the policy that begins so.

@@ -170,10 +170,7 @@ fn grew(older: &Checkpoint, now: &Checkpoint, found: &mut Found<'_>) -> bool {
 /// The first bundle that is there. Pruning takes away from the front, whole bundles: so this is a search by halves.
 pub(crate) fn first_block<S: Source>(files: &Files<'_, S>, size: u64) -> Result<u64, Unreadable<S::Error>> {
     let Some(mut there) = size.div_ceil(u64::from(WIDTH)).checked_sub(1) else { return Ok(0) };
-    let is_there = |block| match TileName::in_tree(Holds::Entries, block, size) {
-        Some(name) => Ok(files.file(name)?.is_some()),
-        None => Ok(false),
-    };
+    let is_there = |block| is_there(files, block, size);
     if is_there(0)? || !is_there(there)? {
         return Ok(0);
     }
@@ -187,6 +184,18 @@ pub(crate) fn first_block<S: Source>(files: &Files<'_, S>, size: u64) -> Result<
         }
     }
     Ok(there)
+}
+
+/// Whether there is such a bundle. What is in it is not looked at.
+pub(crate) fn is_there<S: Source>(
+    files: &Files<'_, S>,
+    block: u64,
+    size: u64,
+) -> Result<bool, Unreadable<S::Error>> {
+    match TileName::in_tree(Holds::Entries, block, size) {
+        Some(name) => Ok(files.file(name)?.is_some()),
+        None => Ok(false),
+    }
 }
 
 /// Reads one bundle with what belongs to it. Says whether it was there.

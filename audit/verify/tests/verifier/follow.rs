@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 
 use audit::samples::{Entry, Files, Keys, lay_out};
-use audit::{Follower, NotFollowed, Source, Unproved, Unreadable};
+use audit::{Begins, Follower, NotFollowed, Source, Unproved, Unreadable};
 use tlog::{Holds, TileName};
 
 use crate::good::{SECONDS, good};
@@ -42,7 +42,7 @@ impl Source for Growing {
 }
 
 fn follower(log: &Growing, from: u64) -> Follower<'_, Growing> {
-    Follower::of(log, Keys::new().policy(), from)
+    Follower::of(log, Keys::new().policy(), Begins { wanted: from, read: from })
 }
 
 /// Everything that there is of the checkpoint, by index and bytes.
@@ -161,12 +161,48 @@ fn a_pruned_log_is_followed_from_its_first_entry_and_an_entry_that_is_no_record_
     let mut strange = entries;
     strange[20].leaf = b"{}".to_vec();
     let log = Growing::of(&strange);
-    let mut follower = Follower::of(&log, Keys::new().policy(), 0);
+    let mut follower = self::follower(&log, 0);
     follower.sees(&log.note()).unwrap();
     assert_eq!(follower.records().unwrap().len(), 20);
     for _ in 0..2 {
         assert!(matches!(follower.records(), Err(NotFollowed::NoRecord { index: 20, .. })));
     }
+}
+
+#[test]
+fn a_beginning_that_is_gone_is_passed_over_only_where_a_record_of_the_tree_or_whoever_asks_says_so() {
+    let gone = |paths: &[&str], begins: Begins| {
+        let log = Growing::of(&good());
+        paths.iter().for_each(|path| assert!(log.0.borrow_mut().0.remove(*path).is_some(), "{path}"));
+        let mut follower = Follower::of(&log, Keys::new().policy(), begins);
+        follower.sees(&log.note()).map(|()| follower.records().map(|told| told.first().unwrap().index))
+    };
+    let at = |index| Begins { wanted: index, read: index };
+    let first = ["tile/entries/000"];
+    for from in [0, 255] {
+        let refused = gone(&first, at(from)).unwrap_err();
+        assert!(matches!(refused, NotFollowed::Gone { first: 256 }), "{from}: {refused:?}");
+    }
+    for begins in [at(256), at(300), Begins { wanted: 300, read: 0 }] {
+        let told = gone(&first, begins).unwrap().unwrap();
+        assert_eq!(told, begins.read.max(256), "{begins:?}");
+    }
+    // One in the midst beside it, wherever the search by halves ends.
+    for hole in 1..4 {
+        let two = ["tile/entries/000".to_owned(), format!("tile/entries/{hole:03}")];
+        let gone = |begins| gone(&two.each_ref().map(String::as_str), begins);
+        for from in [0, 255] {
+            let refused = gone(at(from)).unwrap_err();
+            assert!(matches!(refused, NotFollowed::Gone { .. }), "{hole}: {refused:?}");
+        }
+        for from in (1..4).filter(|block| *block != hole).map(|block| block * 256 + 44) {
+            assert_eq!(gone(at(from)).unwrap().unwrap(), from, "{hole}: what is there is handed out");
+        }
+    }
+    // A record that says less than what is gone.
+    let log = Growing(RefCell::new(pruned(767)));
+    let refused = follower(&log, 0).sees(&log.note()).unwrap_err();
+    assert!(matches!(refused, NotFollowed::Gone { first: 768 }), "{refused:?}");
 }
 
 #[test]

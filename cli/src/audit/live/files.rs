@@ -28,6 +28,11 @@ impl LiveFiles {
         Self { live, texts }
     }
 
+    /// The log.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
     /// The bytes of a file; `None`, where there is no such file.
     pub fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LiveError> {
         let limit = usize::try_from(longest(path)).unwrap_or(usize::MAX);
