@@ -98,35 +98,6 @@ impl Rule {
         Reason::ALL.into_iter().map(Self::Gate).chain(Self::OWN)
     }
 
-    /// Whether the gate had read the text as one statement of a kind that it knows when this rule refused it.
-    pub fn knew_the_text(self) -> bool {
-        match self {
-            Self::Gate(reason) => reason.was_read(),
-            Self::Unchecked | Self::Command | Self::TooLong | Self::Malformed | Self::SchemaName => false,
-            Self::NotPreparable
-            | Self::TooManyStatements
-            | Self::UnknownStatement
-            | Self::Cursor
-            | Self::NoCursor
-            | Self::LongData
-            | Self::OtherMode
-            | Self::Parameters
-            | Self::Memory
-            | Self::UnknownTables
-            | Self::TooManyTables
-            | Self::OtherColumns
-            | Self::LongRow
-            | Self::Rows
-            | Self::Bytes
-            | Self::Seconds
-            | Self::GrantRows
-            | Self::GrantBytes
-            | Self::UnknownSession
-            | Self::NotStopped
-            | Self::Interrupted => true,
-        }
-    }
-
     /// The word that goes on record. It never changes.
     pub fn word(self) -> &'static str {
         match self {

@@ -82,33 +82,6 @@ impl Reason {
         Self::CharacterSet,
     ];
 
-    /// Whether the gate had read the text as one statement of a kind that it knows when it refused it.
-    #[must_use]
-    pub fn was_read(self) -> bool {
-        match self {
-            Self::Empty
-            | Self::Character
-            | Self::Unterminated
-            | Self::Ambiguous
-            | Self::TooLarge
-            | Self::SeveralStatements
-            | Self::Syntax
-            | Self::Unaccounted => false,
-            Self::Statement
-            | Self::Clause
-            | Self::Function
-            | Self::StoredFunction
-            | Self::Schema
-            | Self::Table
-            | Self::NoTable
-            | Self::Column
-            | Self::Secret
-            | Self::Setting
-            | Self::SettingValue
-            | Self::CharacterSet => true,
-        }
-    }
-
     /// The word that goes on record. It never changes.
     #[must_use]
     pub fn word(self) -> &'static str {

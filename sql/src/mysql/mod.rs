@@ -14,7 +14,7 @@
 //! | rules on columns | [`columns`] |
 //! | when two names mean the same | [`names`] |
 //! | what of a session decides how its texts are read | [`session`] |
-//! | a text for the record, without its values; a refused one | [`shape`], [`refused`] |
+//! | a text for the record, without its values; a refused one | [`shape`], [`refused`], [`places`] |
 //! | kinds of statements, their effects, answers without the database | [`verdict`] |
 
 mod accounting;
@@ -23,6 +23,7 @@ mod gate;
 mod judge;
 mod names;
 mod parse;
+mod places;
 mod query;
 mod refused;
 mod server;

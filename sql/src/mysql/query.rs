@@ -102,6 +102,13 @@ fn decide_as(
     Ok(Facts { parameters, ..facts })
 }
 
+/// Are these lexemes, to the last, one statement that reads or changes rows?
+pub(crate) fn is_about_data(lexed: &Lexed<'_>, range: Range<usize>, server: Server) -> bool {
+    let Ok(shape) = caps::outline(lexed, range.clone()) else { return false };
+    let need = stack_bytes(&shape);
+    stacker::maybe_grow(need, need, || parse::is_about_data(lexed, range, &shape, server))
+}
+
 /// For the trace of columns: the query's result.
 fn note_output(policy: &Policy<'_>, output: Option<Output>, parsed: &Parsed) -> Result<(), Refusal> {
     let Some((context, output)) = policy.columns.zip(output) else { return Ok(()) };

@@ -2,43 +2,19 @@
 //! or a quote of their word processor's; and in a text that nobody understood, nobody knows where they stand. So of such a text the
 //! record has the words that it begins with, as long as they are words of [`WORDS`], and `?` for all that follows.
 //!
-//! Whole stays what was read as one statement of a kind in which no password has its place, and names nothing that has to do
-//! with one. The gate never looks at any of this.
+//! Of a query, `INSERT`, `REPLACE`, `UPDATE` or `DELETE` that the parser read to its end it has the words of SQL and the names that
+//! stand where none but a table, a column or a function can ([`super::places`]); no value, no comment, no other name. The gate
+//! never looks at any of this.
 
+use super::places;
+use super::query;
 use super::server::Server;
 use super::session::SqlMode;
-use super::text::lexer::{self, Kind, Lexed};
+use super::shape;
+use super::text::lexer;
 
-/// What a text that stays whole may begin with: queries, and what changes rows, tables or nothing at all. (Not `CALL`: managed
-/// databases have procedures that take a password. Not `SET`: its variables may be passwords.)
-const WHOLE: [&str; 20] = [
-    "DELETE", "DESC", "DESCRIBE", "DROP", "EXPLAIN", "INSERT", "KILL", "LOAD", "LOCK", "RENAME", "REPLACE",
-    "SELECT", "SHOW", "TABLE", "TRUNCATE", "UNLOCK", "UPDATE", "USE", "VALUES", "WITH",
-];
-
-/// Parts of the words that tell of a password wherever they stand, in lower case: `IDENTIFIED BY`, `MASTER_PASSWORD`,
-/// `SOURCE_PASSWORD`, `OPTIONS (PASSWORD ..)` of a server, the `CONNECTION` of a federated table, columns and variables that hold
-/// secrets. (MySQL manual, "Account Management Statements", "CREATE SERVER", "CHANGE REPLICATION SOURCE TO"; MariaDB, the same.)
-const TELLING: [&str; 9] = [
-    "identified",
-    "passw",
-    "pwd",
-    "connection",
-    "secret",
-    "_auth",
-    "authentication",
-    "credential",
-    "private_key",
-];
-
-/// Words that, unquoted, begin a statement in which a password may be: behind another one they are one whose semicolon is missing.
-const BEGINNINGS: [&str; 6] = ["ALTER", "CALL", "CHANGE", "CREATE", "GRANT", "START"];
-
-/// The schema in whose tables servers keep passwords of users and of other servers.
-const ACCOUNTS: &str = "mysql";
-
-/// The longest text that is looked through, in bytes.
-const LONGEST: usize = 64 * 1024;
+/// The longest text that is read once more for its record, in bytes: it is read where its session runs, and others wait there.
+const LONGEST: usize = 4 * 1024;
 
 /// What stands for everything that is not shown.
 const HIDDEN: &str = "?";
@@ -63,45 +39,24 @@ const WORDS: &[&str] = &[
     "TRUNCATE", "UNINSTALL", "UNLOCK", "UPDATE", "USE", "USER", "VALUES", "VIEW", "WITH", "XA",
 ];
 
-/// What goes on record in the place of a refused text; nothing where the text may stand there whole. `read`: the mode in which the
-/// gate read it as one statement; nothing where the text was not understood.
+/// What goes on record in the place of a refused text. `mode`: in which its server reads it; nothing where that is not known.
 #[must_use]
-pub fn of_refused(text: &[u8], server: Server, read: Option<SqlMode>) -> Option<Vec<u8>> {
-    match read {
-        Some(mode) if may_stand_whole(text, server, mode) => None,
-        _ => Some(beginning(text)),
-    }
+pub fn of_refused(text: &[u8], server: Server, mode: Option<SqlMode>) -> Vec<u8> {
+    mode.and_then(|mode| statement(text, server, mode)).unwrap_or_else(|| beginning(text))
 }
 
-fn may_stand_whole(text: &[u8], server: Server, mode: SqlMode) -> bool {
-    let Ok(text) = std::str::from_utf8(text) else { return false };
-    if text.len() > LONGEST || is_telling(text) {
-        return false;
+/// The text without its values, where it is one statement about data and was read to its end.
+fn statement(text: &[u8], server: Server, mode: SqlMode) -> Option<Vec<u8>> {
+    if text.len() > LONGEST {
+        return None;
     }
-    // What one server skips another one executes.
-    if text.contains("/*!") || text.contains("/*M!") {
-        return false;
-    }
-    lexer::lex(text.as_bytes(), server, mode).is_ok_and(|lexed| is_about_data(&lexed))
-}
-
-/// Whether it is one statement that begins as [`WHOLE`] has it, and nothing in it begins another or names an account.
-fn is_about_data(lexed: &Lexed<'_>) -> bool {
-    let any = |words: &[&str], index| words.iter().any(|word| lexed.is_word(index, word));
-    let open = (0..lexed.len()).take_while(|index| lexed.is_symbol(*index, "(")).count();
-    let last = lexed.len().saturating_sub(1);
-    let names_accounts = |index| {
-        matches!(lexed.kind(index), Some(Kind::Word { .. } | Kind::Quoted))
-            && lexed.name(index).eq_ignore_ascii_case(ACCOUNTS)
-    };
-    any(&WHOLE, open)
-        && !(0..lexed.len()).any(|index| any(&BEGINNINGS, index) || names_accounts(index))
-        && !(0..last).any(|index| lexed.is_symbol(index, ";"))
-}
-
-fn is_telling(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    TELLING.iter().any(|part| lower.contains(part))
+    let lexed = lexer::lex(text, server, mode).ok()?;
+    let last = lexed.len().checked_sub(1)?;
+    let end = if lexed.is_symbol(last, ";") { last } else { lexed.len() };
+    query::is_about_data(&lexed, 0..end, server).then(|| {
+        let shown = places::of_names(&lexed, server);
+        shape::of_lexemes(&lexed, |index| shown.contains(&index))
+    })
 }
 
 /// The words that a text begins with behind its comments, in upper case, and `?` if anything else follows.

@@ -3,7 +3,7 @@
 
 use super::server::Server;
 use super::session::SqlMode;
-use super::text::lexer::{self, Kind};
+use super::text::lexer::{self, Kind, Lexed};
 use super::text::not_utf8::Stray;
 
 /// The longest text of which a shape is made, in bytes.
@@ -19,14 +19,20 @@ pub fn shape(text: &[u8], server: Server, mode: Option<SqlMode>) -> Vec<u8> {
     let Some(mode) = mode.filter(|_| text.len() <= LONGEST) else { return NOTHING.to_vec() };
     let stray = Stray::replaced(text);
     let Ok(lexed) = lexer::lex(stray.readable().as_bytes(), server, mode) else { return NOTHING.to_vec() };
-    let mut shape = Vec::with_capacity(text.len());
+    of_lexemes(&lexed, |_| true)
+}
+
+/// The lexemes without values. `is_shown` is asked by each name's and each variable's index whether that is shown.
+pub(super) fn of_lexemes(lexed: &Lexed<'_>, is_shown: impl Fn(usize) -> bool) -> Vec<u8> {
+    let mut shape = Vec::with_capacity(lexed.source().len());
     for index in 0..lexed.len() {
         let written = lexed.text(index);
         let shown = match lexed.kind(index) {
             Some(Kind::Text | Kind::Binary | Kind::Number) => "?",
             // In another mode it is a string, and its writer may have thought of that.
             Some(Kind::Quoted) if written.starts_with('"') => "?",
-            Some(Kind::UserVariable) if written.contains(['\'', '"']) => "@?",
+            Some(Kind::UserVariable) if written.contains(['\'', '"']) || !is_shown(index) => "@?",
+            Some(Kind::Word { .. } | Kind::Quoted | Kind::SystemVariable) if !is_shown(index) => "?",
             Some(Kind::Introducer) | None => continue,
             Some(_) => written,
         };

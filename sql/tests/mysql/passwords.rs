@@ -64,6 +64,53 @@ const TEXTS: &[&str] = &[
     "mysql -u root -p§ -h db",
     "IDENTIFIED BY §",
     "ALTER USER § ; SELECT 1",
+    "DROP USER a IDENTFIED BY §",
+    "REPLACE USER a BY §",
+    "UPDATE USER bob IDENTFIED BY §",
+    "RENAME USER a TO b BY §",
+    "INSERT USER bob §",
+    "DROP §",
+    "INSERT §",
+    "KILL §",
+    "USE §",
+    "LOCK TABLES §",
+    "EXPLAIN DELETE §",
+    "SHOW GRANTS FOR §",
+    "DELETE FROM t\nSET GLOBAL aws_s3_access_key_id=§",
+    "INSERT INTO t VALUES (1) SET @pw = §",
+    "DELETE FROM t REVOKE ALL FROM u IDENTFIED BY §",
+    "DELETE FROM t §",
+    "UPDATE wp_users SET user_pass = MD5(§) WHERE user_login = 'admin'",
+    "UPDATE mdl_user SET id = 1, pass=§, a = 2",
+    "UPDATE users u SET u.passphrase = CONCAT('a', §) WHERE id IN (1, §) AND (api_key = §)",
+    "INSERT INTO users (login, pw) VALUES ('admin', §)",
+    "INSERT INTO users SET login = 'admin', api_key = § ON DUPLICATE KEY UPDATE api_key = §",
+    "REPLACE INTO users (login, passphrase) SELECT 'admin', MD5(§)",
+    "INSERT INTO servers VALUES ('s', 'h', 'd', 'u', §, 3306)",
+    "INSERT INTO servers VALUES (1), (§)",
+    "UPDATE users SET pw = § ORDER BY id LIMIT 1",
+    "DELETE FROM users WHERE token = § OR token BETWEEN 1 AND § ORDER BY id",
+    "DELETE FROM users WHERE (login = 'a' AND (token <=> §))",
+    "DELETE FROM users WHERE (§, 1) = (token, id) OR (token, §) = (1, 2) OR (token || § = 'x')",
+    "SELECT keyring_key_store('k', 'AES', §)",
+    "SELECT ASYMMETRIC_DECRYPT('RSA', x, §) FROM t",
+    "SELECT AES_ENCRYPT(x, §) FROM t FOR UPDATE",
+    "SELECT id FROM t WHERE AES_DECRYPT(pw, §) = 'x' FOR UPDATE",
+    "SELECT CASE WHEN pw = § THEN § ELSE SLEEP(1) END AS x FROM t",
+    "SELECT SLEEP(1) AS § FROM t",
+    "SELECT SLEEP(1) FROM t AS §",
+    "SELECT SUBSTRING('x' FROM §), SLEEP(1)",
+    "WITH § AS (SELECT 1) SELECT SLEEP(1)",
+    "SELECT KDF(§, 'salt')",
+    "SELECT sys_eval('mysql -uroot -p§')",
+    "LOAD DATA INFILE 'sftp://u:§@h/x' INTO TABLE t",
+    "LOAD DATA INFILE 'x' INTO TABLE t -- mysql -uroot -p§",
+    "SELECT * FROM t INTO OUTFILE 'ftp://u:§@h/x'",
+    "DELETE /* u:root p:§ */ FROM t",
+    "/* u:root p:§ */ DELETE FROM t",
+    "DELETE FROM t WHERE id = 1 # §",
+    "SELECT SLEEP(1) FROM t WHERE a = 1 -- §",
+    "DELETE FROM t /*+ § */ WHERE id = 1",
 ];
 
 const HERE: char = '§';
@@ -168,11 +215,10 @@ fn with(text: &str, secret: &[u8]) -> Vec<u8> {
 fn on_record(server: &str, mode: SqlMode, text: &[u8]) -> Option<Vec<u8>> {
     let server = Server::from_greeting(server).unwrap();
     let session = Session { mode, ..Session::from(Some("shop")) };
-    let Verdict::Refuse(refusal) = Gate::new(server, Allowances::default()).decide(text, session) else {
+    let Verdict::Refuse(_) = Gate::new(server, Allowances::default()).decide(text, session) else {
         return None;
     };
-    let read = Some(mode).filter(|_| refusal.reason.was_read());
-    Some(of_refused(text, server, read).unwrap_or_else(|| text.to_vec()))
+    Some(of_refused(text, server, Some(mode)))
 }
 
 proptest! {
@@ -209,20 +255,37 @@ fn a_password_of_each_form_is_hidden_in_each_text() {
 }
 
 #[test]
-fn a_refused_text_is_whole_where_no_password_has_its_place() {
-    for text in [
-        "INSERT INTO orders VALUES (1, 'x')",
-        "/* some tool */ DELETE FROM orders WHERE id = 1;",
-        "UPDATE orders SET total = 0",
-        "DROP TABLE orders",
-        "(SELECT * FROM orders) INTO OUTFILE '/tmp/x'",
-        "SELECT * FROM performance_schema.threads",
-        "WITH a AS (SELECT 1) SELECT SLEEP(1) FROM a",
-        "SELECT 'é' FROM orders FOR UPDATE",
+fn of_a_refused_text_that_was_read_to_its_end_the_words_tables_columns_and_functions_are_on_record() {
+    for (text, wanted) in [
+        ("INSERT INTO orders VALUES (1, 'x')", "INSERT INTO orders VALUES ( ? , ? )"),
+        (
+            "insert into shop.orders (id, `note`) values (1, 'x')",
+            "insert into shop . orders ( id , `note` ) values ( ? , ? )",
+        ),
+        ("/* some tool */ DELETE FROM orders WHERE id = 1;", "DELETE FROM orders WHERE id = ? ;"),
+        (
+            "DELETE FROM orders WHERE id IN (1, 2) AND (total > 3 OR NOT note LIKE 'x')",
+            "DELETE FROM orders WHERE id IN ( ? , ? ) AND ( total > ? OR NOT note LIKE ? )",
+        ),
+        ("UPDATE orders SET total = 0, note = b", "UPDATE orders SET total = ? , note = ?"),
+        ("UPDATE users SET password = master", "UPDATE users SET password = ?"),
+        ("INSERT orders SET id = 1", "INSERT orders SET id = ?"),
+        (
+            "UPDATE orders AS o SET o.total = ABS(o.total) WHERE o.id = 1",
+            "UPDATE orders AS ? SET o . total = ABS ( ? . ? ) WHERE o . id = ?",
+        ),
+        (
+            "REPLACE INTO orders SELECT id, SLEEP(9) FROM carts WHERE id = (SELECT MAX(id) FROM carts)",
+            "REPLACE INTO orders SELECT id , SLEEP ( ? ) FROM carts WHERE id = ( SELECT MAX ( ? ) FROM carts )",
+        ),
+        ("SELECT * FROM performance_schema.threads", "SELECT * FROM performance_schema . threads"),
+        ("WITH a AS (SELECT 1) SELECT SLEEP(1) FROM a", "WITH ? AS ( SELECT ? ) SELECT SLEEP ( ? ) FROM a"),
+        ("SELECT 'é', total FROM orders FOR UPDATE", "SELECT ? , total FROM orders FOR UPDATE"),
+        ("SELECT @@wsrep_sst_auth, SLEEP(@a)", "SELECT @@wsrep_sst_auth , SLEEP ( @? )"),
     ] {
         for server in SERVERS {
-            let shown = on_record(server, SqlMode::default(), text.as_bytes());
-            assert_eq!(shown.as_deref(), Some(text.as_bytes()), "{server}: {text}");
+            let shown = on_record(server, SqlMode::default(), text.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(shown).unwrap(), wanted, "{server}: {text}");
         }
     }
 }
@@ -242,6 +305,9 @@ fn of_what_is_not_understood_the_words_that_it_begins_with_are_on_record() {
         ("-- SELECT\nSELEC 1", "?"),
         ("SELECT/**/1 FROM", "SELECT ?"),
         ("INSERT INTO t VALUES ('x", "INSERT INTO ?"),
+        ("DROP TABLE orders", "DROP TABLE ?"),
+        ("DELETE FROM t REVOKE ALL", "DELETE FROM ?"),
+        ("(SELECT * FROM orders) INTO OUTFILE '/tmp/x'", "?"),
     ] {
         for server in SERVERS {
             let shown = on_record(server, SqlMode::default(), text.as_bytes()).unwrap();

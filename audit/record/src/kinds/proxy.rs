@@ -184,7 +184,7 @@ pub struct Text {
 pub enum Form {
     /// All of it.
     Full,
-    /// `?` in the place of each literal; of a refused text, the words that it begins with and `?` for the rest.
+    /// `?` in the place of each literal; of a refused text, `?` for whatever may be a value, too, or for all but its first words.
     Shape,
 }
 

@@ -1,4 +1,5 @@
-//! Runs the crate's parser over our tokens and turns its errors into refusals. Only `parse_query` of it is used.
+//! Runs the crate's parser over our tokens and turns its errors into refusals. Of it `parse_query` is used; what it takes for other
+//! statements only says how much of a refused text goes on record.
 
 pub(crate) mod dialect;
 pub(crate) mod rewrite;
@@ -8,10 +9,10 @@ use crate::mysql::server::Server;
 use crate::mysql::text::caps::Shape;
 use crate::mysql::text::lexer::Lexed;
 use crate::refusal::{Reason, Refusal, shown};
-use sqlparser::ast::Query;
+use sqlparser::ast::{Query, Statement};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 use std::ops::Range;
 
 /// The parser's own limit. The nesting cap is met before it.
@@ -63,6 +64,39 @@ pub(crate) fn query(
     }
 }
 
+/// Are the lexemes in `range`, to the last, one statement that reads or changes rows? The parser takes for one more than servers do.
+pub(crate) fn is_about_data(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, server: Server) -> bool {
+    let Ok(rewrite::Rewritten { mut tokens, .. }) = rewrite::tokens(lexed, range, shape, server) else {
+        return false;
+    };
+    tokens.iter_mut().for_each(tell_of_changes);
+    let dialect = ServerDialect::new(server, joins(&tokens) > MOST_NESTED_JOINS, shape.query_parens.clone());
+    let mut parser = parser(&dialect, tokens);
+    let about_data = matches!(
+        parser.parse_statement(),
+        Ok(Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_))
+    );
+    about_data && parser.peek_token_ref().token == Token::EOF
+}
+
+/// Tells the parser of a word of statements that change rows: to the gate it has no meaning.
+fn tell_of_changes(token: &mut TokenWithSpan) {
+    const CHANGES: [&str; 7] = ["DELETE", "DUPLICATE", "INSERT", "INTO", "REPLACE", "SET", "UPDATE"];
+    if let Token::Word(Word { value, quote_style: None, keyword: Keyword::NoKeyword }) = &token.token
+        && CHANGES.iter().any(|word| value.eq_ignore_ascii_case(word))
+    {
+        token.token = Token::make_word(value, None);
+    }
+}
+
+fn parser(dialect: &ServerDialect, tokens: Vec<TokenWithSpan>) -> Parser<'_> {
+    let options = ParserOptions::new().with_trailing_commas(false).with_unescape(false);
+    Parser::new(dialect)
+        .with_recursion_limit(RECURSION_LIMIT)
+        .with_options(options)
+        .with_tokens_with_locations(tokens)
+}
+
 /// How to read the text this time.
 #[derive(Clone, Copy)]
 struct Attempt {
@@ -83,11 +117,7 @@ fn attempt(lexed: &Lexed<'_>, range: Range<usize>, shape: &Shape, how: Attempt) 
         tokens.insert(0, rewrite::select_token(range.start));
     }
     let dialect = ServerDialect::new(how.server, how.flat_joins, shape.query_parens.clone());
-    let options = ParserOptions::new().with_trailing_commas(false).with_unescape(false);
-    let mut parser = Parser::new(&dialect)
-        .with_recursion_limit(RECURSION_LIMIT)
-        .with_options(options)
-        .with_tokens_with_locations(tokens);
+    let mut parser = parser(&dialect, tokens);
     let query = parser.parse_query().map_err(|error| refusal_of(lexed, end, &error))?;
     let left_over = parser.peek_token_ref();
     if left_over.token == Token::EOF {

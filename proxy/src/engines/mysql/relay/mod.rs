@@ -252,7 +252,7 @@ impl Relay {
     }
 
     /// What goes on record in place of the text, where values must not: in a database of which the shapes alone are kept, and of a
-    /// refused text that was not understood or may hold a password.
+    /// refused text.
     fn shape(&self, text: &[u8], decision: Decision) -> Option<Vec<u8>> {
         let shapes_alone = self.shared.checked.texts == access::Texts::Shape;
         // The text of an execution is on record already.
@@ -261,15 +261,16 @@ impl Relay {
         }
         let server = self.shared.checked.server.server;
         let mode = self.database.belief.session().map(|session| session.mode);
-        let of_refused = match decision {
-            Decision::Refused { rule } => {
+        match decision {
+            Decision::Refused { rule: _ } => {
                 // Of a client that writes no UTF-8 it is not known where its strings end.
-                let is_read = rule.knew_the_text() && (self.collation.is_some() || text.is_ascii());
-                sql::mysql::of_refused(text, server, mode.filter(|_| is_read))
+                let ends_known = self.collation.is_some() || text.is_ascii();
+                Some(sql::mysql::of_refused(text, server, mode.filter(|_| ends_known)))
             }
-            Decision::Forwarded | Decision::Answered => None,
-        };
-        of_refused.or_else(|| shapes_alone.then(|| sql::mysql::shape(text, server, mode)))
+            Decision::Forwarded | Decision::Answered => {
+                shapes_alone.then(|| sql::mysql::shape(text, server, mode))
+            }
+        }
     }
 
     /// Waits until the command is on record. One that is not in time has no exchange any more.

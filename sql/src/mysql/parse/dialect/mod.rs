@@ -75,10 +75,12 @@ impl Dialect for ServerDialect {
         supports_cross_join_constraint,
         supports_double_ampersand_operator,
         supports_group_by_with_modifier,
+        supports_insert_set,
         supports_limit_comma,
         supports_select_modifiers,
         supports_string_literal_concatenation,
         supports_table_hints,
+        supports_update_order_by,
     );
 
     fn supports_bang_not_operator(&self) -> bool {
