@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use access::AuditorTask;
 use audit::story::{Candidate, Deed, Kin, Search, Story, Told};
-use record::{Payload, What};
+use record::{Payload, Uid, What};
 
-use super::live::{Indexed, Live, Opened, Pages, open};
+use super::live::{Indexed, Live, LiveError, Opened, Pages, Seen, open};
 use super::log::LogError;
 use super::progress::MovingLine;
 use super::show::{Shown, Tale, Whole, is_without_text, nothing, refused, screen_of, sought};
@@ -24,6 +24,8 @@ struct Heard {
     records: Vec<Indexed>,
     complete: bool,
     size: u64,
+    /// The uid of the grant, where these are all records of it and its request.
+    is_of: Option<Uid>,
 }
 
 /// Which texts are shown, and so opened: who opens one is on record.
@@ -60,16 +62,16 @@ pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
         Scope::Namespace => live.auditor().namespace().map(str::to_owned),
         Scope::Everywhere => place.namespace.clone(),
     };
-    let named = named(&live, namespace.as_deref())?;
-    let mut search = Search::of(sought(args, namespace.as_deref())?);
-    named.records.iter().for_each(|found| search.learn(&found.record));
-    let found = search.found();
+    let (found, heard) = match directly(&live, args, namespace.as_deref())? {
+        Some((one, heard)) => (vec![one], heard),
+        None => by_name(&live, args, namespace.as_deref())?,
+    };
     let one = match found.as_slice() {
         [one] => one,
-        [] => return Ok(nothing(&args.grant, named.size, named.complete)),
+        [] => return Ok(nothing(&args.grant, heard.size, heard.complete)),
         several => return Ok(refused(&args.grant, several)),
     };
-    let heard = story(&live, one, named)?;
+    let heard = story(&live, one, heard)?;
     let (complete, size) = (heard.complete, heard.size);
     let tale = told(&live, heard, Shows::of(args))?;
     match args.output {
@@ -82,9 +84,54 @@ pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
     Ok(code(complete))
 }
 
+/// The grant of which the uid is known, and its story, by one question. `None`, where it has to be looked for by its name.
+fn directly(
+    live: &Live,
+    args: &AuditShowArgs,
+    namespace: Option<&str>,
+) -> Result<Option<(Candidate, Heard)>, LogError> {
+    let name = args.grant.rsplit('/').next().unwrap_or_default();
+    let uid = match namespace {
+        _ if is_uid(name) => name.parse().ok(),
+        Some(namespace) => live.uid(namespace, name)?,
+        None => None,
+    };
+    let Some(uid) = uid else { return Ok(None) };
+    let heard = match all_of(live, &uid) {
+        Ok(heard) => heard,
+        // It has no proxy yet, or is of a request or another namespace: who looks by its name finds that out.
+        Err(LiveError::Refused { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let found = found(&heard, args, namespace)?;
+    Ok(found.into_iter().find(|one| one.grant.as_ref() == Some(&uid)).map(|one| (one, heard)))
+}
+
+/// Whether it has the form of a uid of Kubernetes, as no sensible name has.
+fn is_uid(text: &str) -> bool {
+    let parts: Vec<usize> = text.split('-').map(str::len).collect();
+    parts == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// Who may be meant, of all that have names.
+fn by_name(
+    live: &Live,
+    args: &AuditShowArgs,
+    namespace: Option<&str>,
+) -> Result<(Vec<Candidate>, Heard), LogError> {
+    let heard = named(live, namespace)?;
+    Ok((found(&heard, args, namespace)?, heard))
+}
+
+fn found(heard: &Heard, args: &AuditShowArgs, namespace: Option<&str>) -> Result<Vec<Candidate>, LogError> {
+    let mut search = Search::of(sought(args, namespace)?);
+    heard.records.iter().for_each(|found| search.learn(&found.record));
+    Ok(search.found())
+}
+
 /// All records that name grants and requests of this namespace, or of all, in the order of the log.
 fn named(live: &Live, namespace: Option<&str>) -> Result<Heard, LogError> {
-    let mut heard = Heard { records: Vec::new(), complete: true, size: 0 };
+    let mut heard = Heard { records: Vec::new(), complete: true, size: 0, is_of: None };
     let mut line = MovingLine::new("looked through");
     for kind in NAMES {
         let mut question = vec![("kind", kind.to_owned())];
@@ -111,10 +158,19 @@ fn story(live: &Live, one: &Candidate, named: Heard) -> Result<Heard, LogError> 
         let records = named.records.into_iter().filter(|found| kin.holds(&found.record)).collect();
         return Ok(Heard { records, ..named });
     };
+    if named.is_of.as_ref() == Some(grant) {
+        return Ok(named);
+    }
+    let heard = all_of(live, grant)?;
+    Ok(Heard { complete: named.complete && heard.complete, ..heard })
+}
+
+/// All records of a grant and its request.
+fn all_of(live: &Live, grant: &Uid) -> Result<Heard, LiveError> {
     let mut pages = Pages::of(live, format!("/v1/story/{grant}"), Vec::new());
     let records = pages.by_ref().collect::<Result<Vec<_>, _>>()?;
-    let seen = pages.seen();
-    Ok(Heard { records, complete: named.complete && seen.complete, size: seen.size })
+    let Seen { complete, size, .. } = pages.seen();
+    Ok(Heard { records, complete, size, is_of: Some(grant.clone()) })
 }
 
 fn told(live: &Live, heard: Heard, texts: Shows) -> Result<Tale, LogError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use servers::until;
 use tlog::Checkpoint;
 
 use crate::cluster::{Cluster, OTHER_NAME};
+use crate::objects::{self, SHOP};
 
 /// The files below a folder, with when each was written.
 fn files(folder: &Path) -> BTreeMap<String, std::time::SystemTime> {
@@ -235,6 +236,53 @@ fn of_a_long_story_the_texts_that_are_shown_are_opened_and_no_others() {
     assert!(run.code == 0 && !run.out.contains("not opened"), "{run:?}");
     until("each is on record", Duration::from_secs(10), || reads() >= folded + bound).unwrap();
     assert!(reads() < 2 * bound);
+}
+
+#[test]
+fn a_grant_whose_uid_is_known_or_told_by_the_api_server_is_not_looked_for_among_all_others() {
+    let cluster = Cluster::new();
+    let asked = |name: &str| {
+        let (address, questions) = counting(cluster.log.read_address());
+        let line = format!("audit show {name} -n shop --no-texts --log-address {address}");
+        let run = cluster.run(&mut cluster.command(&line));
+        assert!(run.code == 0 && run.out.contains(grant(0).as_str()), "{run:?}");
+        questions.load(Ordering::SeqCst)
+    };
+    let name =
+        cluster.keyhole("audit show look-0 -n shop -o json").json()["name"].as_str().unwrap().to_owned();
+    let among_all = asked(&name);
+    let by_uid = asked(grant(0).as_str());
+    assert_eq!(among_all, by_uid + 5, "a question for each kind that has names");
+    let mut object = objects::grant("shop", &name, "requester", "orders");
+    object["metadata"]["uid"] = grant(0).as_str().into();
+    cluster.has(&format!("{SHOP}/accessgrants/{name}"), object.clone());
+    assert_eq!(asked(&name), by_uid);
+    // One of the same name that the log does not know.
+    object["metadata"]["uid"] = "0b3f5a5e-8a5c-4b5e-0003-00000000ffff".into();
+    cluster.has(&format!("{SHOP}/accessgrants/{name}"), object);
+    assert!(asked(&name) > among_all);
+}
+
+/// An address that leads to another one, and how many TLS records of data went there: one for each question, beside those of the handshake.
+fn counting(to: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&count);
+    thread::spawn(move || {
+        let (mut from, mut to) = (listener.accept().unwrap().0, TcpStream::connect(to).unwrap());
+        let (mut back, mut answers) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut answers, &mut back));
+        let mut header = [0; 5];
+        while from.read_exact(&mut header).is_ok() {
+            let mut body = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+            from.read_exact(&mut body).unwrap();
+            // The number is that of application data.
+            counts.fetch_add(usize::from(header[0] == 23), Ordering::SeqCst);
+            to.write_all(&[header.as_slice(), &body].concat()).unwrap();
+        }
+    });
+    (address, count)
 }
 
 #[test]

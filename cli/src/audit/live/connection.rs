@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::{Auditor, NoNamespace, PORT_LOG_READ};
+use crds::AccessGrant;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -13,6 +14,7 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
+use record::Uid;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -176,6 +178,12 @@ impl Connection {
         let cannot = CallError::of(format!("read ConfigMap {namespace}/{ANCHOR}"));
         let map = read.map_err(|error| LiveError::Call(cannot(error)))?;
         Ok(map.as_ref().and_then(Anchor::read))
+    }
+
+    /// The uid of an AccessGrant. It saves who asks a search, and is nothing to fail by.
+    pub async fn uid(&self, namespace: &str, name: &str) -> Option<Uid> {
+        let read = self.cluster.api_in::<AccessGrant>(namespace).get_opt(name).await;
+        read.ok()??.metadata.uid?.parse().ok()
     }
 
     /// The answer. A log that says that it is busy is asked again for a while.

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use access::{Auditor, AuditorTask};
+use record::Uid;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::args::{LiveArgs, Place};
@@ -39,6 +40,8 @@ enum Ask {
     Log(Call, Reply<Answer>),
     /// What its witness has seen.
     Anchor(Reply<Option<Anchor>>),
+    /// The uid of the AccessGrant with this namespace and name.
+    Uid(String, String, Reply<Option<Uid>>),
 }
 
 /// What for, and where.
@@ -79,6 +82,11 @@ impl Live {
         self.answered(Ask::Anchor)
     }
 
+    /// The uid of an AccessGrant; `None`, where there is none of this name, or we may not read it.
+    pub fn uid(&self, namespace: &str, name: &str) -> Result<Option<Uid>, LiveError> {
+        self.answered(|reply| Ask::Uid(namespace.to_owned(), name.to_owned(), reply))
+    }
+
     fn answered<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, LiveError> {
         let (reply, answer) = mpsc::channel();
         self.asks.send(ask(reply)).map_err(|_ended| LiveError::Ended)?;
@@ -103,6 +111,7 @@ async fn attend(place: &Place, args: &LiveArgs, purpose: Purpose, (tell, mut ask
         match ask {
             Ask::Log(call, reply) => _ = reply.send(connection.ask(&call).await),
             Ask::Anchor(reply) => _ = reply.send(connection.anchor().await),
+            Ask::Uid(namespace, name, reply) => _ = reply.send(Ok(connection.uid(&namespace, &name).await)),
         }
     }
 }
