@@ -13,7 +13,7 @@ use tlog::{Hash, KeyName};
 use super::bundles::Bundles;
 
 /// The version of what is below. Another one is made again.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// After how many pages of 4 KiB what is written goes from SQLite's own journal into the file.
 const CHECKPOINT_PAGES: i64 = 8192;

@@ -1,10 +1,13 @@
 //! Proxies that the operator let on and of which no record says that their credentials are gone: by its own records, whatever the proxies
 //! say.
 //!
-//! A receipt says it of all proxies of its grant that were let on before it, a sweep of the one whose accessor it names. What comes later is
-//! not over by what was said before: a cluster that was restored from a backup may open a grant again whose receipt is on record.
+//! A receipt by which Vault has no lease of the grant any more says it of all proxies that were let on before it, a sweep of the one whose
+//! accessor it names. A receipt that leaves the lease unproved (somebody gave it up, or Vault shows other leases of the role) says it of none,
+//! even where the login is proved to be refused: that is one user's, and a token that stands may read another. What comes later is not over
+//! by what was said before: a cluster that was restored from a backup may open a grant again whose receipt is on record.
 
 use record::kinds::State;
+use record::kinds::operator::Item;
 use record::{Uid, What};
 use rusqlite::{Connection, params};
 
@@ -37,7 +40,7 @@ pub struct Unended {
     pub more: u64,
 }
 
-/// Takes the next record of the log. Says which grant has no proxy left by it.
+/// Takes the next record of the log. Says which grant is over by it, so that nothing runs in its streams.
 pub fn take<'a>(index: &Connection, found: &'a Found) -> Result<Option<&'a Uid>, rusqlite::Error> {
     let (record, at) = (&found.record, integer(found.index));
     let grant = record.grant.as_ref();
@@ -53,7 +56,7 @@ pub fn take<'a>(index: &Connection, found: &'a Found) -> Result<Option<&'a Uid>,
             let sql = "INSERT INTO credential (said, of_grant, lease) SELECT ?1, ?2, ?3 WHERE ?2 IS NOT NULL";
             index.prepare_cached(sql)?.execute(params![at, uid, credential.lease])?;
         }
-        What::Shut(item) if item.item == LEASE && item.state == State::Proved => {
+        What::Shut(item) if is_no_lease_left(item) => {
             let sql = "UPDATE credential SET over = ?1 WHERE of_grant = ?2 AND over IS NULL";
             index.prepare_cached(sql)?.execute(params![at, uid])?;
         }
@@ -65,21 +68,30 @@ pub fn take<'a>(index: &Connection, found: &'a Found) -> Result<Option<&'a Uid>,
                 .execute(params![sweep.accessor])?;
             let sql = "SELECT count(*) = 0 FROM unended WHERE of_grant = ?1";
             let is_last: bool = index.prepare_cached(sql)?.query_row([uid], |row| row.get(0))?;
-            return if is_last { over(index, grant) } else { Ok(None) };
+            if is_last {
+                forget_credentials(index, uid)?;
+                return Ok(grant);
+            }
         }
-        What::Receipt(_) => {
-            index.prepare_cached("DELETE FROM unended WHERE of_grant = ?1")?.execute([uid])?;
-            return over(index, grant);
+        What::Receipt(receipt) => {
+            if receipt.items.iter().any(is_no_lease_left) {
+                index.prepare_cached("DELETE FROM unended WHERE of_grant = ?1")?.execute([uid])?;
+                forget_credentials(index, uid)?;
+            }
+            return Ok(grant);
         }
         _ => (),
     }
     Ok(None)
 }
 
-fn over<'a>(index: &Connection, grant: Option<&'a Uid>) -> Result<Option<&'a Uid>, rusqlite::Error> {
-    let uid = grant.map(Uid::as_str);
-    index.prepare_cached("DELETE FROM credential WHERE of_grant = ?1")?.execute([uid])?;
-    Ok(grant)
+/// Whether it says that Vault has no lease of the grant, and its tokens are revoked.
+fn is_no_lease_left(item: &Item) -> bool {
+    item.item == LEASE && item.state == State::Proved
+}
+
+fn forget_credentials(index: &Connection, uid: Option<&str>) -> Result<(), rusqlite::Error> {
+    index.prepare_cached("DELETE FROM credential WHERE of_grant = ?1")?.execute([uid]).map(|_| ())
 }
 
 impl View<'_> {

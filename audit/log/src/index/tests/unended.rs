@@ -36,8 +36,16 @@ impl Told {
     }
 
     fn ends(&mut self, grant: u8) -> u64 {
-        let What::Receipt(sample) = sample("receipt") else { panic!() };
-        self.says(grant, What::Receipt(Receipt { ..sample }))
+        self.ends_with(grant, &[("lease", State::Proved), ("login", State::Unprovable)])
+    }
+
+    fn ends_with(&mut self, grant: u8, items: &[(&str, State)]) -> u64 {
+        let (What::Receipt(receipt), What::Shut(item)) = (sample("receipt"), sample("shut")) else {
+            panic!()
+        };
+        let items =
+            items.iter().map(|(name, state)| Item { item: (*name).into(), state: *state, ..item.clone() });
+        self.says(grant, What::Receipt(Receipt { items: items.collect(), ..receipt }))
     }
 
     fn shuts(&mut self, grant: u8, item: &str, state: State) -> u64 {
@@ -116,6 +124,42 @@ fn a_proxy_is_told_until_its_receipt_or_its_sweep_is_on_record_whatever_it_says_
     told.sweeps(2, (Some("a2"), None), State::Unprovable);
     assert_eq!(unended(&told), []);
     is_the_same_in_however_many_steps(&told.leaves);
+}
+
+#[test]
+fn a_receipt_without_the_end_of_the_lease_leaves_the_token_until_a_sweep_names_it() {
+    let (open, none, proved) = (State::Open, State::Unprovable, State::Proved);
+    for items in [
+        vec![],
+        vec![("lease", open)],
+        vec![("lease", none)],
+        // The password of one user does not work any more; what else the token may own, it does not say.
+        vec![("lease", none), ("login", proved)],
+        vec![
+            ("sockets", proved),
+            ("serverSessions", proved),
+            ("login", proved),
+            ("pod", proved),
+            ("rules", proved),
+        ],
+    ] {
+        let mut told = Told::new();
+        let first = told.lets_on(1, "a1");
+        let lease = told.reads((1, 1), "lease/1");
+        told.ends_with(1, &items);
+        assert_eq!(unended(&told), [(first, vec![(lease, None)], 0)], "{items:?}");
+        assert!(open_streams(&told).is_empty(), "its proxy is over all the same: {items:?}");
+        told.sweeps(1, (Some("a1"), Some("lease/1")), State::Unprovable);
+        assert_eq!(unended(&told), [], "{items:?}");
+        is_the_same_in_however_many_steps(&told.leaves);
+    }
+    let mut told = Told::new();
+    told.lets_on(1, "a1");
+    told.reads((1, 1), "lease/1");
+    told.ends_with(1, &[("lease", none)]);
+    // Whoever leads next may know more.
+    told.ends_with(1, &[("login", none), ("lease", proved)]);
+    assert_eq!(unended(&told), []);
 }
 
 #[test]
