@@ -1,6 +1,7 @@
 //! Answers: what the index points to, read from the bundles. The index says where to look, never what there is.
 
-use std::sync::RwLockReadGuard;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLockReadGuard};
 
 use record::{Head, Record, StreamName, Uid, What};
 use rusqlite::{Connection, params};
@@ -77,6 +78,11 @@ impl Unclosed {
 }
 
 impl View<'_> {
+    /// The same, of which no bundle is read any more from when this is set.
+    pub fn until(self, is_left: Arc<AtomicBool>) -> Self {
+        Self { bundles: self.bundles.until(is_left), ..self }
+    }
+
     /// How many records the index knows.
     pub fn indexed(&self) -> u64 {
         self.indexed

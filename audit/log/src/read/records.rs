@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::question::Question;
 use super::reader::{Reader, Thing};
 use super::refusal::Refusal;
-use super::{Caller, Desk};
+use super::{Caller, Desk, Places};
 use crate::index::{Found, Page, Search, Sort, Unended, View};
 use crate::threads::Ask;
 
@@ -37,7 +37,10 @@ pub(super) async fn search(
         (_, asked) => may(&caller.reader, Thing::Of(asked))?,
     }
     let (after, limit) = (question.number("after")?, question.limit()?);
-    desk.look(move |view| answer(view, &caller.reader, view.page(&search, after, limit)?)).await
+    desk.look(Places::of(&caller.reader), move |view| {
+        answer(view, &caller.reader, view.page(&search, after, limit)?)
+    })
+    .await
 }
 
 /// All records of a grant, and of the request that it came from.
@@ -48,7 +51,7 @@ pub(super) async fn story(
 ) -> Result<Response, Refusal> {
     let question = Question::parse(raw.as_deref(), &["after", "limit"])?;
     let (grant, after, limit) = (uid(&grant)?, question.number("after")?, question.limit_of_story()?);
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let known = known(view, &caller.reader, &grant)?;
         let request = known.and_then(|pod| crate::index::request_of(&pod.record).cloned());
         answer(view, &caller.reader, view.page(&Search::story(&grant, request.as_ref()), after, limit)?)
@@ -66,7 +69,7 @@ pub(super) async fn grant(
     let (reply, live) = oneshot::channel();
     desk.log.ask(Ask::Streams { grant: grant.clone(), reply });
     let live = live.await.map_err(|_| ends())?;
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let known = known(view, &caller.reader, &grant);
         let mut streams: Vec<Value> =
             live.iter().map(|(name, head, closed)| stream(name, head, (*closed, "log"))).collect();
@@ -98,7 +101,7 @@ pub(super) async fn open(
     let question = Question::parse(raw.as_deref(), &["after"])?;
     let after = question.number("after")?;
     may(&caller.reader, Thing::Of(caller.reader.only()))?;
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let (unclosed, next) = view.unclosed(after, STREAMS)?;
         let mut streams = Vec::new();
         for stream in unclosed {
@@ -143,7 +146,7 @@ pub(super) async fn unended(
     let question = Question::parse(raw.as_deref(), &["before"])?;
     let before = question.number("before")?;
     may(&caller.reader, Thing::Of(caller.reader.only()))?;
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let (all, next) = view.unended(before)?;
         let mut entries = Vec::with_capacity(all.len());
         for Unended { pod, credentials, more } in &all {
