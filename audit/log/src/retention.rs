@@ -89,6 +89,10 @@ fn is_own(stream: &StreamName) -> bool {
 
 /// Whether a grant has records, and all are older. Those of the log itself do not count: to read a text does not keep it.
 fn is_over(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<bool, KnowError> {
+    // What cannot be read may be newer.
+    if !view.unread().is_empty() {
+        return Ok(false);
+    }
     let of_grant = Search::default().and(Sort::Grant, grant.as_str());
     if view.page(&of_grant, None, 1)?.records.is_empty() {
         return Ok(false);
@@ -102,7 +106,7 @@ fn is_over(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<bool, KnowError
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(true),
+            None => return Ok(view.unread().is_empty()),
         }
     }
 }

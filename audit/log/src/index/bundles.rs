@@ -14,7 +14,7 @@ use crate::read::Files;
 pub enum Unread {
     /// The file is not there, or not what its name says, or holds something that is no record.
     #[error("{0} is missing or damaged: stop the log and run `keyhole-log check`")]
-    Damaged(String),
+    Damaged(TileName),
     /// The tree has no such record.
     #[error("the log has no record {0}")]
     Beyond(u64),
@@ -72,7 +72,7 @@ impl Bundles {
         }
         let beyond = || Unread::Beyond(number.saturating_mul(u64::from(WIDTH)));
         let name = TileName::in_tree(Holds::Entries, number, self.size).ok_or_else(beyond)?;
-        let damaged = || Unread::Damaged(name.to_string());
+        let damaged = || Unread::Damaged(name);
         let bytes = self.files.tile(name).ok_or_else(damaged)?;
         let lengths: Vec<usize> =
             Bundle::parse(name, &bytes).map_err(|_| damaged())?.entries().iter().map(|e| e.len()).collect();
@@ -105,7 +105,7 @@ impl Loaded {
         let index = index_of(self.name.index, place);
         let entry = self.places.get(usize::from(place)).and_then(|range| self.bytes.get(range.clone()));
         let leaf = entry.ok_or(Unread::Beyond(index))?;
-        let record = Record::decode(leaf).map_err(|_| Unread::Damaged(self.name.to_string()))?;
+        let record = Record::decode(leaf).map_err(|_| Unread::Damaged(self.name))?;
         Ok(Found { index, leaf: leaf.to_vec(), record })
     }
 

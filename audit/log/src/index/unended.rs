@@ -36,7 +36,7 @@ pub struct Unended {
     /// The records of credentials of its grant, each with the index of the record that says that it is gone: first those of which none
     /// does, and of either the newest first.
     pub credentials: Vec<(Found, Option<u64>)>,
-    /// How many others of the grant there are.
+    /// How many others of the grant there are, with those that cannot be read.
     pub more: u64,
 }
 
@@ -96,17 +96,21 @@ fn forget_credentials(index: &Connection, uid: Option<&str>) -> Result<(), rusql
 
 impl View<'_> {
     /// Proxies whose credentials may stand, the newest first: those that were let on before the record with the index `before`. At most
-    /// 200 of them and 1 MiB of records. With them the `before` of the next answer, if there may be more.
+    /// 200 of them and 1 MiB of records; one whose record cannot be read is passed over. With them the `before` of the next answer, if there may be more.
     pub fn unended(&self, before: Option<u64>) -> Result<(Vec<Unended>, Option<u64>), KnowError> {
         let sql = "SELECT pod, of_grant, accessor FROM unended WHERE pod < ?1 ORDER BY pod DESC LIMIT ?2";
         let mut statement = self.index.prepare_cached(sql)?;
         let rows = statement.query_map(params![before.map_or(i64::MAX, integer), PROXIES], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
         })?;
-        let (mut all, mut bytes, mut last) = (Vec::new(), 0_usize, None);
+        let (mut all, mut bytes, mut last, mut count) = (Vec::new(), 0_usize, None, 0_u32);
         for row in rows {
             let (at, grant, accessor) = row?;
-            let one = self.unended_proxy(number(at), &grant, &accessor)?;
+            count = count.saturating_add(1);
+            let Some(one) = self.readable(self.unended_proxy(number(at), &grant, &accessor))? else {
+                last = Some(number(at));
+                continue;
+            };
             let leaves = one.credentials.iter().map(|(found, _)| found.leaf.len());
             bytes = leaves.fold(bytes.saturating_add(one.pod.leaf.len()), usize::saturating_add);
             if bytes > BYTES {
@@ -115,8 +119,7 @@ impl View<'_> {
             last = Some(number(at));
             all.push(one);
         }
-        let is_full = u32::try_from(all.len()).is_ok_and(|count| count >= PROXIES);
-        Ok((all, last.filter(|_| is_full)))
+        Ok((all, last.filter(|_| count >= PROXIES)))
     }
 
     fn unended_proxy(&self, at: u64, grant: &str, accessor: &str) -> Result<Unended, KnowError> {
@@ -131,14 +134,18 @@ impl View<'_> {
         let mut statement = self.index.prepare_cached(sql)?;
         let rows =
             statement.query_map([grant], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)))?;
-        let (mut credentials, mut bytes, mut more) = (Vec::new(), 0_usize, 0_u64);
+        let (mut credentials, mut bytes, mut more, mut unseen) = (Vec::new(), 0_usize, 0_u64, 0_u64);
         for row in rows {
             let (said, over) = row?;
             if more > 0 || credentials.len() >= CREDENTIALS {
                 more = more.saturating_add(1);
                 continue;
             }
-            let found = self.bundles.record(number(said))?;
+            let Some(found) = self.readable(self.bundles.record(number(said)).map_err(KnowError::from))?
+            else {
+                unseen = unseen.saturating_add(1);
+                continue;
+            };
             if !(matches!(found.record.what, What::Credential(_)) && is_of(&found)) {
                 return Err(KnowError::Misfit);
             }
@@ -149,6 +156,6 @@ impl View<'_> {
             }
             credentials.push((found, over.map(number)));
         }
-        Ok(Unended { pod, credentials, more })
+        Ok(Unended { pod, credentials, more: more.saturating_add(unseen) })
     }
 }

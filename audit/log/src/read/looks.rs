@@ -110,7 +110,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (_, published) = watch::channel(None);
         let origin = "keyhole.internal/log/0123456789abcdef".parse().unwrap();
-        (Looks::of(Index::start(folder.path(), origin, published).unwrap()), folder)
+        (Looks::of(Index::of(folder.path(), origin, published)), folder)
     }
 
     fn shop() -> Reader {

@@ -138,8 +138,9 @@ fn caller(der: &[u8]) -> Option<Caller> {
 
 /// Answers the kubelet and Prometheus until dropped: nothing to learn of what the log holds.
 pub async fn serve_health(listener: TcpListener, figures: Arc<Figures>, index: Index) {
-    let page =
-        move || async move { ([(CONTENT_TYPE, figures::CONTENT_TYPE)], figures.page(index.indexed())) };
+    let page = move || async move {
+        ([(CONTENT_TYPE, figures::CONTENT_TYPE)], figures.page(index.indexed(), index.unread()))
+    };
     let router = Router::new()
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(|| async { StatusCode::OK }))
