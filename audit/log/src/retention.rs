@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::clock;
 use crate::index::{KnowError, Search, Sort, View};
-use crate::read::{Desk, Refusal};
+use crate::read::{Desk, Places, Refusal};
 
 /// How often is looked, and how soon again where that failed.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(24 * 3600), Duration::from_secs(600));
@@ -48,14 +48,16 @@ pub async fn keep(desk: Desk, days: u16) {
 /// clock and the newest records of others: a clock that is ahead alone erases nothing.
 async fn pass(desk: &Desk, days: u16) -> Result<usize, Refusal> {
     desk.is_indexed().await?;
-    let Some(newest) = desk.look(|view| Ok(newest_of_others(view)?)).await? else { return Ok(0) };
+    let Some(newest) = desk.look(Places::Others, |view| Ok(newest_of_others(view)?)).await? else {
+        return Ok(0);
+    };
     let today = clock::now().min(newest);
     let oldest = today.micros().saturating_sub(i64::from(days).saturating_mul(DAY));
     let oldest = Time::from_micros(oldest).unwrap_or(today);
     let mut erased = 0_usize;
     for some in desk.grants_with_texts().await?.chunks(AT_ONCE) {
         let some = some.to_vec();
-        let over = desk.look(move |view| {
+        let over = desk.look(Places::Others, move |view| {
             let mut over = Vec::new();
             for grant in some {
                 if is_over(view, &grant, oldest)? {
@@ -87,6 +89,10 @@ fn is_own(stream: &StreamName) -> bool {
 
 /// Whether a grant has records, and all are older. Those of the log itself do not count: to read a text does not keep it.
 fn is_over(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<bool, KnowError> {
+    // What cannot be read may be newer.
+    if !view.unread().is_empty() {
+        return Ok(false);
+    }
     let of_grant = Search::default().and(Sort::Grant, grant.as_str());
     if view.page(&of_grant, None, 1)?.records.is_empty() {
         return Ok(false);
@@ -100,7 +106,7 @@ fn is_over(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<bool, KnowError
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(true),
+            None => return Ok(view.unread().is_empty()),
         }
     }
 }

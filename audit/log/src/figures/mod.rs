@@ -52,6 +52,7 @@ pub struct Figures {
     scrub_position: Number,
     scrub_failures: Counter,
     index_lag: Number,
+    index_unread: Number,
     mirror: Mutex<OfMirror>,
     /// How many records are on the disk.
     durable: AtomicU64,
@@ -82,6 +83,7 @@ impl Default for Figures {
             scrub_position: Number::default(),
             scrub_failures: Counter::default(),
             index_lag: Number::default(),
+            index_unread: Number::default(),
             mirror,
             durable: AtomicU64::new(0),
             signed: AtomicU64::new(0),
@@ -196,6 +198,11 @@ impl Figures {
             "Records of the newest checkpoint that the index does not have yet",
             self.index_lag.clone(),
         );
+        all.register(
+            "index_unread_records",
+            "Records that the index passed over, because their files cannot be read",
+            self.index_unread.clone(),
+        );
         self
     }
 
@@ -276,13 +283,14 @@ impl Figures {
         self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The page that Prometheus reads. `indexed`: how many records the index has.
-    pub fn page(&self, indexed: u64) -> String {
+    /// The page that Prometheus reads. `indexed`: how many records the index has; `unread`: how many of them it passed over.
+    pub fn page(&self, indexed: u64, unread: u64) -> String {
         // In this order: a checkpoint has what is durable, and the index what a checkpoint has.
         let signed = self.signed.load(Ordering::Relaxed);
         let durable = self.durable.load(Ordering::Relaxed);
         self.unintegrated.set(durable.saturating_sub(signed));
         self.index_lag.set(signed.saturating_sub(indexed));
+        self.index_unread.set(unread);
         let signed_at = *self.signed_at.lock().unwrap_or_else(PoisonError::into_inner);
         self.mirror().look(signed);
         self.checkpoint_age.set(signed_at.elapsed().as_secs_f64());
@@ -330,7 +338,7 @@ mod tests {
         figures.has_mirror();
         figures.mirrored(30, Instant::now());
         figures.mirror_failed();
-        let page = figures.page(39);
+        let page = figures.page(39, 2);
         drop(connected);
         for line in [
             r#"keyhole_log_records_total{by="operator",kind="term"} 2"#,
@@ -352,6 +360,7 @@ mod tests {
             "keyhole_log_scrub_position_records 9",
             "keyhole_log_scrub_failures_total 1",
             "keyhole_log_index_lag_records 2",
+            "keyhole_log_index_unread_records 2",
             "keyhole_log_mirror_lag_records 11",
             "keyhole_log_mirror_failures_total 1",
             "# EOF",
@@ -361,12 +370,12 @@ mod tests {
         assert!(page.contains("\nkeyhole_log_mirror_lag_seconds "), "{page}");
         let age = page.lines().find_map(|line| line.strip_prefix("keyhole_log_checkpoint_age_seconds "));
         assert!(age.unwrap().parse::<f64>().unwrap() < 60.0, "{page}");
-        assert!(figures.page(39).contains("keyhole_log_connected_writers 0"));
+        assert!(figures.page(39, 2).contains("keyhole_log_connected_writers 0"));
     }
 
     #[test]
     fn kinds_and_codes_are_all_there_before_the_first_of_them() {
-        let page = Figures::default().page(0);
+        let page = Figures::default().page(0, 0);
         let count = |name: &str| page.lines().filter(|line| line.starts_with(name)).count();
         assert_eq!(count("keyhole_log_records_total{"), What::KINDS.len());
         assert_eq!(count("keyhole_log_refusals_total{"), Code::ALL.len());

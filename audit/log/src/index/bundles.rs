@@ -1,6 +1,8 @@
 //! Records, read from the bundles on the disk.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use record::Record;
 use tlog::{Bundle, Holds, TileName, WIDTH};
@@ -12,10 +14,13 @@ use crate::read::Files;
 pub enum Unread {
     /// The file is not there, or not what its name says, or holds something that is no record.
     #[error("{0} is missing or damaged: stop the log and run `keyhole-log check`")]
-    Damaged(String),
+    Damaged(TileName),
     /// The tree has no such record.
     #[error("the log has no record {0}")]
     Beyond(u64),
+    /// Whoever asked is gone.
+    #[error("nobody waits for the answer any more")]
+    Left,
 }
 
 /// The bundles of a tree.
@@ -23,6 +28,7 @@ pub enum Unread {
 pub struct Bundles {
     files: Files,
     size: u64,
+    is_left: Arc<AtomicBool>,
 }
 
 /// One bundle.
@@ -46,7 +52,12 @@ pub struct Found {
 impl Bundles {
     /// Of a tree of this size.
     pub fn new(files: Files, size: u64) -> Self {
-        Self { files, size }
+        Self { files, size, is_left: Arc::default() }
+    }
+
+    /// The same, which are read no more from when this is set.
+    pub fn until(self, is_left: Arc<AtomicBool>) -> Self {
+        Self { is_left, ..self }
     }
 
     /// How many records there are.
@@ -56,9 +67,12 @@ impl Bundles {
 
     /// The bundle with this number.
     pub fn load(&self, number: u64) -> Result<Loaded, Unread> {
+        if self.is_left.load(Ordering::Relaxed) {
+            return Err(Unread::Left);
+        }
         let beyond = || Unread::Beyond(number.saturating_mul(u64::from(WIDTH)));
         let name = TileName::in_tree(Holds::Entries, number, self.size).ok_or_else(beyond)?;
-        let damaged = || Unread::Damaged(name.to_string());
+        let damaged = || Unread::Damaged(name);
         let bytes = self.files.tile(name).ok_or_else(damaged)?;
         let lengths: Vec<usize> =
             Bundle::parse(name, &bytes).map_err(|_| damaged())?.entries().iter().map(|e| e.len()).collect();
@@ -91,7 +105,7 @@ impl Loaded {
         let index = index_of(self.name.index, place);
         let entry = self.places.get(usize::from(place)).and_then(|range| self.bytes.get(range.clone()));
         let leaf = entry.ok_or(Unread::Beyond(index))?;
-        let record = Record::decode(leaf).map_err(|_| Unread::Damaged(self.name.to_string()))?;
+        let record = Record::decode(leaf).map_err(|_| Unread::Damaged(self.name))?;
         Ok(Found { index, leaf: leaf.to_vec(), record })
     }
 

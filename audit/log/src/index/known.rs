@@ -1,5 +1,7 @@
 //! What the records of grants and requests say of all others about them, read from the bundles whenever it is needed.
 
+use std::collections::BTreeSet;
+
 use record::Uid;
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -25,8 +27,19 @@ impl From<Unread> for KnowError {
     fn from(unread: Unread) -> Self {
         match unread {
             Unread::Beyond(_) => Self::Misfit,
-            Unread::Damaged(_) => Self::Tree(unread),
+            Unread::Damaged(_) | Unread::Left => Self::Tree(unread),
         }
+    }
+}
+
+/// Lets what cannot be read be unknown, and notes in which bundle that is.
+pub fn readable<T>(unread: &mut BTreeSet<u64>, looked: Result<T, KnowError>) -> Result<Option<T>, KnowError> {
+    match looked {
+        Err(KnowError::Tree(Unread::Damaged(name))) => {
+            unread.insert(name.index);
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }
 
@@ -79,6 +92,8 @@ const REMEMBERED: usize = 4096;
 pub struct Known {
     grants: std::collections::HashMap<Uid, Option<Whose>>,
     requests: std::collections::HashMap<Uid, Option<Whose>>,
+    /// The bundles that could not be read for it.
+    unread: BTreeSet<u64>,
 }
 
 impl Known {
@@ -109,7 +124,8 @@ impl Known {
         if let Some(whose) = self.grants.get(uid) {
             return Ok(whose.clone());
         }
-        let whose = grant(index, bundles, uid)?.map(|known| known.whose);
+        let known = readable(&mut self.unread, grant(index, bundles, uid))?.flatten();
+        let whose = known.map(|known| known.whose);
         if self.grants.len() >= REMEMBERED {
             self.grants.clear();
         }
@@ -127,12 +143,22 @@ impl Known {
         if let Some(whose) = self.requests.get(uid) {
             return Ok(whose.clone());
         }
-        let whose = request(index, bundles, uid)?;
+        let whose = readable(&mut self.unread, request(index, bundles, uid))?.flatten();
         if self.requests.len() >= REMEMBERED {
             self.requests.clear();
         }
         self.requests.insert(uid.clone(), whose.clone());
         Ok(whose)
+    }
+
+    /// Lets what cannot be read be unknown.
+    pub fn readable<T>(&mut self, looked: Result<T, KnowError>) -> Result<Option<T>, KnowError> {
+        readable(&mut self.unread, looked)
+    }
+
+    /// The bundles that could not be read since this was asked last.
+    pub fn unread(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.unread)
     }
 
     /// Something new was said of a grant.

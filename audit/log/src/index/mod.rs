@@ -14,8 +14,12 @@ mod unended;
 mod view;
 mod write;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -45,8 +49,11 @@ const BATCH: usize = 64;
 /// How long is waited before an index that could not be made is tried again, in the beginning and at the most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// How often is looked whether the file is still there.
+/// How often is looked whether the file is still there, and whether what could not be read can be read again.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How many of the bundles that could not be read are tried again at once.
+const TRIED: usize = 16;
 
 /// The index. Clones are the same.
 #[derive(Clone)]
@@ -60,6 +67,8 @@ struct Shared {
     origin: KeyName,
     published: watch::Receiver<Option<Checkpoint>>,
     indexed: watch::Sender<u64>,
+    /// How many records the index passed over, because they could not be read.
+    unread: AtomicU64,
     /// Whether the file was held against the log. Whoever has it open to read holds this; whoever removes it excludes them all: SQLite
     /// would mistake the files beside a new one for those of the old one.
     usable: RwLock<bool>,
@@ -77,6 +86,8 @@ enum Stuck {
     Wrong,
     #[error("a bundle cannot be read, so the index waits")]
     Tree(#[source] Unread),
+    #[error("records that could not be read can be read again")]
+    Again,
 }
 
 impl From<KnowError> for Stuck {
@@ -101,26 +112,38 @@ impl Index {
         origin: KeyName,
         published: watch::Receiver<Option<Checkpoint>>,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            path: folder.join(FILE),
-            files: Files::new(folder.to_owned()),
-            origin,
-            published: published.clone(),
-            indexed: watch::Sender::new(0),
-            usable: RwLock::new(false),
-            wrong: Notify::new(),
-        });
+        let index = Self::of(folder, origin, published.clone());
         // Only to wait by: it has neither timer nor sockets of its own.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let index = Self { shared: Arc::clone(&shared) };
+        let shared = Arc::clone(&index.shared);
         let mut follower = Follower { shared, published, writer: Writer::default(), pause: PAUSES.0 };
         thread::Builder::new().name("index".to_owned()).spawn(move || runtime.block_on(follower.run()))?;
         Ok(index)
     }
 
+    /// One that knows nothing, and follows nothing.
+    pub(crate) fn of(folder: &Path, origin: KeyName, published: watch::Receiver<Option<Checkpoint>>) -> Self {
+        let shared = Shared {
+            path: folder.join(FILE),
+            files: Files::new(folder.to_owned()),
+            origin,
+            published,
+            indexed: watch::Sender::new(0),
+            unread: AtomicU64::new(0),
+            usable: RwLock::new(false),
+            wrong: Notify::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
     /// How many records it knows: so far it lags behind the checkpoint.
     pub fn indexed(&self) -> u64 {
         *self.shared.indexed.borrow()
+    }
+
+    /// How many of them it passed over, because they could not be read.
+    pub fn unread(&self) -> u64 {
+        self.shared.unread.load(Ordering::Relaxed)
     }
 
     /// Waits until it knows so many.
@@ -141,7 +164,8 @@ impl Index {
         })?;
         let indexed = store::progress(&index)?.indexed;
         let bundles = Bundles::new(self.shared.files.clone(), size.max(indexed));
-        Ok(View { index, bundles, indexed, _open: usable })
+        let (passed, damaged) = (store::unread(&index)?, RefCell::new(BTreeSet::new()));
+        Ok(View { index, bundles, indexed, passed, damaged, _open: usable })
     }
 
     /// Somebody saw that it is wrong: it is made again.
@@ -194,6 +218,7 @@ impl Follower {
         let mut indexed = store::progress(&connection)?.indexed;
         self.shared.indexed.send_replace(indexed);
         *self.shared.usable.write().unwrap_or_else(PoisonError::into_inner) = true;
+        self.cannot_be_read_yet(&connection)?;
         loop {
             let size = self.size();
             while indexed < size {
@@ -206,7 +231,10 @@ impl Follower {
             tokio::select! {
                 changed = self.published.changed() => if changed.is_err() { return Ok(()) },
                 () = self.shared.wrong.notified() => return Err(Stuck::Wrong),
-                () = tokio::time::sleep(LOOK) => self.is_right()?,
+                () = tokio::time::sleep(LOOK) => {
+                    self.is_right()?;
+                    self.cannot_be_read_yet(&connection)?;
+                }
             }
         }
     }
@@ -220,6 +248,23 @@ impl Follower {
         if self.shared.path.try_exists().unwrap_or(false) { Ok(()) } else { Err(Stuck::Wrong) }
     }
 
+    /// That nothing of what was passed over has come back: what comes later may have another meaning by it, so the index is made again.
+    fn cannot_be_read_yet(&self, connection: &Connection) -> Result<(), Stuck> {
+        let bundles = Bundles::new(self.shared.files.clone(), self.size());
+        let passed = store::unread(connection)?;
+        let is_back = |range: &Range<u64>| {
+            bundles.load(place_of(range.start).0).is_ok_and(|loaded| loaded.records().is_ok())
+        };
+        self.count(&passed);
+        if passed.iter().take(TRIED).any(is_back) { Err(Stuck::Again) } else { Ok(()) }
+    }
+
+    fn count(&self, passed: &[Range<u64>]) {
+        let count =
+            passed.iter().map(|range| range.end.saturating_sub(range.start)).fold(0, u64::saturating_add);
+        self.shared.unread.store(count, Ordering::Relaxed);
+    }
+
     /// Adds some bundles at once.
     fn add(&mut self, connection: &mut Connection, mut indexed: u64, size: u64) -> Result<u64, Stuck> {
         let bundles = Bundles::new(self.shared.files.clone(), size);
@@ -230,6 +275,7 @@ impl Follower {
             }
             indexed = self.writer.step(&transaction, &bundles, indexed).map_err(Stuck::from)?;
         }
+        self.count(&store::unread(&transaction)?);
         transaction.commit()?;
         Ok(indexed)
     }

@@ -5,15 +5,16 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use tlog::{Hash, KeyName};
 
-use super::bundles::Bundles;
+use super::bundles::{Bundles, index_of};
 
 /// The version of what is below. Another one is made again.
-const VERSION: i64 = 2;
+const VERSION: i64 = 4;
 
 /// After how many pages of 4 KiB what is written goes from SQLite's own journal into the file.
 const CHECKPOINT_PAGES: i64 = 8192;
@@ -22,6 +23,7 @@ const CHECKPOINT_PAGES: i64 = 8192;
 const SCHEMA: &str = "
     CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 0), origin TEXT NOT NULL, indexed INTEGER NOT NULL, last BLOB) STRICT;
     CREATE TABLE bundle (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
+    CREATE TABLE unread (bundle INTEGER PRIMARY KEY, first INTEGER NOT NULL, past INTEGER NOT NULL) STRICT;
     CREATE TABLE term (id INTEGER PRIMARY KEY, sort INTEGER NOT NULL, text TEXT NOT NULL, UNIQUE (sort, text)) STRICT;
     CREATE TABLE posting (term INTEGER NOT NULL, bundle INTEGER NOT NULL, places BLOB NOT NULL,
                           PRIMARY KEY (term, bundle)) STRICT, WITHOUT ROWID;
@@ -172,6 +174,26 @@ pub fn set_progress(connection: &Connection, progress: Progress) -> Result<(), r
     let last = progress.last.map(|Hash(bytes)| bytes);
     let mut statement = connection.prepare_cached("UPDATE progress SET indexed = ?1, last = ?2")?;
     statement.execute(params![integer(progress.indexed), last]).map(|_| ())
+}
+
+/// Notes that records of a bundle could not be read: those from `first` on, to its end in a tree of this size. Says where that is.
+pub fn note_unread(
+    connection: &Connection,
+    (bundle, first): (u64, u64),
+    size: u64,
+) -> Result<u64, rusqlite::Error> {
+    let past = index_of(bundle.saturating_add(1), 0).min(size);
+    let sql = "INSERT INTO unread VALUES (?1, ?2, ?3)
+               ON CONFLICT (bundle) DO UPDATE SET first = min(first, excluded.first), past = max(past, excluded.past)";
+    connection.prepare_cached(sql)?.execute(params![integer(bundle), integer(first), integer(past)])?;
+    Ok(past)
+}
+
+/// The records that could not be read, of each bundle, in order.
+pub fn unread(connection: &Connection) -> Result<Vec<Range<u64>>, rusqlite::Error> {
+    let mut statement = connection.prepare_cached("SELECT first, past FROM unread ORDER BY bundle")?;
+    let rows = statement.query_map([], |row| Ok(number(row.get(0)?)..number(row.get(1)?)))?;
+    rows.collect()
 }
 
 /// The number of a term.

@@ -260,7 +260,7 @@ fn what_is_not_over_is_known() {
     assert_eq!(one.last.record.grant, Some(uid(1)));
     // The last one, and the one whose outcome `open` stands in the place of.
     assert_eq!((one.sessions.len(), one.statements.len()), (1, 2));
-    let streams = view.streams(&uid(2)).unwrap();
+    let (streams, _) = view.streams(&uid(2), &[]).unwrap();
     assert_eq!(streams.len(), 1);
     assert!(streams[0].closed);
     assert_eq!(streams[0].head.count, Count::of(130));
@@ -336,16 +336,7 @@ fn store_settles(file: &Path) {
 fn while_there_is_no_index_answers_say_that_they_are_not_complete() {
     let lies = Lies::of(&tangled());
     let (_publisher, published) = watch::channel(lies.checkpoint());
-    let shared = Shared {
-        path: lies.path().join(FILE),
-        files: Files::new(lies.path().to_owned()),
-        origin: ORIGIN.parse().unwrap(),
-        published,
-        indexed: watch::Sender::new(0),
-        usable: RwLock::new(false),
-        wrong: Notify::new(),
-    };
-    let index = Index { shared: Arc::new(shared) };
+    let index = Index::of(lies.path(), ORIGIN.parse().unwrap(), published);
     let view = index.view().unwrap();
     assert_eq!((view.indexed(), view.size()), (0, lies.size));
     assert!(view.page(&Search::default(), None, 10).unwrap().records.is_empty());

@@ -1,10 +1,13 @@
 //! Proxies that the operator let on and of which no record says that their credentials are gone: by its own records, whatever the proxies
 //! say.
 //!
-//! A receipt says it of all proxies of its grant that were let on before it, a sweep of the one whose accessor it names. What comes later is
-//! not over by what was said before: a cluster that was restored from a backup may open a grant again whose receipt is on record.
+//! A receipt by which Vault has no lease of the grant any more says it of all proxies that were let on before it, a sweep of the one whose
+//! accessor it names. A receipt that leaves the lease unproved (somebody gave it up, or Vault shows other leases of the role) says it of none,
+//! even where the login is proved to be refused: that is one user's, and a token that stands may read another. What comes later is not over
+//! by what was said before: a cluster that was restored from a backup may open a grant again whose receipt is on record.
 
 use record::kinds::State;
+use record::kinds::operator::Item;
 use record::{Uid, What};
 use rusqlite::{Connection, params};
 
@@ -33,11 +36,11 @@ pub struct Unended {
     /// The records of credentials of its grant, each with the index of the record that says that it is gone: first those of which none
     /// does, and of either the newest first.
     pub credentials: Vec<(Found, Option<u64>)>,
-    /// How many others of the grant there are.
+    /// How many others of the grant there are, with those that cannot be read.
     pub more: u64,
 }
 
-/// Takes the next record of the log. Says which grant has no proxy left by it.
+/// Takes the next record of the log. Says which grant is over by it, so that nothing runs in its streams.
 pub fn take<'a>(index: &Connection, found: &'a Found) -> Result<Option<&'a Uid>, rusqlite::Error> {
     let (record, at) = (&found.record, integer(found.index));
     let grant = record.grant.as_ref();
@@ -53,7 +56,7 @@ pub fn take<'a>(index: &Connection, found: &'a Found) -> Result<Option<&'a Uid>,
             let sql = "INSERT INTO credential (said, of_grant, lease) SELECT ?1, ?2, ?3 WHERE ?2 IS NOT NULL";
             index.prepare_cached(sql)?.execute(params![at, uid, credential.lease])?;
         }
-        What::Shut(item) if item.item == LEASE && item.state == State::Proved => {
+        What::Shut(item) if is_no_lease_left(item) => {
             let sql = "UPDATE credential SET over = ?1 WHERE of_grant = ?2 AND over IS NULL";
             index.prepare_cached(sql)?.execute(params![at, uid])?;
         }
@@ -65,36 +68,49 @@ pub fn take<'a>(index: &Connection, found: &'a Found) -> Result<Option<&'a Uid>,
                 .execute(params![sweep.accessor])?;
             let sql = "SELECT count(*) = 0 FROM unended WHERE of_grant = ?1";
             let is_last: bool = index.prepare_cached(sql)?.query_row([uid], |row| row.get(0))?;
-            return if is_last { over(index, grant) } else { Ok(None) };
+            if is_last {
+                forget_credentials(index, uid)?;
+                return Ok(grant);
+            }
         }
-        What::Receipt(_) => {
-            index.prepare_cached("DELETE FROM unended WHERE of_grant = ?1")?.execute([uid])?;
-            return over(index, grant);
+        What::Receipt(receipt) => {
+            if receipt.items.iter().any(is_no_lease_left) {
+                index.prepare_cached("DELETE FROM unended WHERE of_grant = ?1")?.execute([uid])?;
+                forget_credentials(index, uid)?;
+            }
+            return Ok(grant);
         }
         _ => (),
     }
     Ok(None)
 }
 
-fn over<'a>(index: &Connection, grant: Option<&'a Uid>) -> Result<Option<&'a Uid>, rusqlite::Error> {
-    let uid = grant.map(Uid::as_str);
-    index.prepare_cached("DELETE FROM credential WHERE of_grant = ?1")?.execute([uid])?;
-    Ok(grant)
+/// Whether it says that Vault has no lease of the grant, and its tokens are revoked.
+fn is_no_lease_left(item: &Item) -> bool {
+    item.item == LEASE && item.state == State::Proved
+}
+
+fn forget_credentials(index: &Connection, uid: Option<&str>) -> Result<(), rusqlite::Error> {
+    index.prepare_cached("DELETE FROM credential WHERE of_grant = ?1")?.execute([uid]).map(|_| ())
 }
 
 impl View<'_> {
     /// Proxies whose credentials may stand, the newest first: those that were let on before the record with the index `before`. At most
-    /// 200 of them and 1 MiB of records. With them the `before` of the next answer, if there may be more.
+    /// 200 of them and 1 MiB of records; one whose record cannot be read is passed over. With them the `before` of the next answer, if there may be more.
     pub fn unended(&self, before: Option<u64>) -> Result<(Vec<Unended>, Option<u64>), KnowError> {
         let sql = "SELECT pod, of_grant, accessor FROM unended WHERE pod < ?1 ORDER BY pod DESC LIMIT ?2";
         let mut statement = self.index.prepare_cached(sql)?;
         let rows = statement.query_map(params![before.map_or(i64::MAX, integer), PROXIES], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
         })?;
-        let (mut all, mut bytes, mut last) = (Vec::new(), 0_usize, None);
+        let (mut all, mut bytes, mut last, mut count) = (Vec::new(), 0_usize, None, 0_u32);
         for row in rows {
             let (at, grant, accessor) = row?;
-            let one = self.unended_proxy(number(at), &grant, &accessor)?;
+            count = count.saturating_add(1);
+            let Some(one) = self.readable(self.unended_proxy(number(at), &grant, &accessor))? else {
+                last = Some(number(at));
+                continue;
+            };
             let leaves = one.credentials.iter().map(|(found, _)| found.leaf.len());
             bytes = leaves.fold(bytes.saturating_add(one.pod.leaf.len()), usize::saturating_add);
             if bytes > BYTES {
@@ -103,8 +119,7 @@ impl View<'_> {
             last = Some(number(at));
             all.push(one);
         }
-        let is_full = u32::try_from(all.len()).is_ok_and(|count| count >= PROXIES);
-        Ok((all, last.filter(|_| is_full)))
+        Ok((all, last.filter(|_| count >= PROXIES)))
     }
 
     fn unended_proxy(&self, at: u64, grant: &str, accessor: &str) -> Result<Unended, KnowError> {
@@ -119,14 +134,18 @@ impl View<'_> {
         let mut statement = self.index.prepare_cached(sql)?;
         let rows =
             statement.query_map([grant], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)))?;
-        let (mut credentials, mut bytes, mut more) = (Vec::new(), 0_usize, 0_u64);
+        let (mut credentials, mut bytes, mut more, mut unseen) = (Vec::new(), 0_usize, 0_u64, 0_u64);
         for row in rows {
             let (said, over) = row?;
             if more > 0 || credentials.len() >= CREDENTIALS {
                 more = more.saturating_add(1);
                 continue;
             }
-            let found = self.bundles.record(number(said))?;
+            let Some(found) = self.readable(self.bundles.record(number(said)).map_err(KnowError::from))?
+            else {
+                unseen = unseen.saturating_add(1);
+                continue;
+            };
             if !(matches!(found.record.what, What::Credential(_)) && is_of(&found)) {
                 return Err(KnowError::Misfit);
             }
@@ -137,6 +156,6 @@ impl View<'_> {
             }
             credentials.push((found, over.map(number)));
         }
-        Ok(Unended { pod, credentials, more })
+        Ok(Unended { pod, credentials, more: more.saturating_add(unseen) })
     }
 }

@@ -6,12 +6,12 @@ use record::{Record, Uid, What};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tlog::Hash;
 
-use super::bundles::{Bundles, Found, place_of};
+use super::bundles::{Bundles, Found, Loaded, Unread, index_of, place_of};
 use super::facts::{Sort, Term, Whose, terms, whose};
 use super::known::{KnowError, Known};
 use super::places::Places;
 use super::state;
-use super::store::{Progress, integer, number, set_progress, term};
+use super::store::{Progress, integer, note_unread, number, set_progress, term};
 
 /// How many terms are remembered at once.
 const REMEMBERED: usize = 65_536;
@@ -34,7 +34,10 @@ impl Writer {
     /// Adds the records from `indexed` on to the end of their bundle, and says how far the index is then. Within a transaction.
     pub fn step(&mut self, index: &Connection, bundles: &Bundles, indexed: u64) -> Result<u64, KnowError> {
         let (bundle, first) = place_of(indexed);
-        let found = bundles.load(bundle)?.records()?;
+        let found = match bundles.load(bundle).and_then(|loaded| loaded.records()) {
+            Err(Unread::Damaged(_)) => return pass(index, bundles, indexed),
+            found => found?,
+        };
         let new = found.get(usize::from(first)..).unwrap_or_default();
         for changed in self.learn(index, bundles, new)? {
             self.again(index, bundles, &changed)?;
@@ -47,6 +50,9 @@ impl Writer {
         let indexed = found.last().map_or(indexed, |found| found.index.saturating_add(1));
         let last = found.last().map(|found| Hash::of_leaf(&found.leaf));
         set_progress(index, Progress { indexed, last })?;
+        for bundle in self.known.unread() {
+            note_unread(index, (bundle, index_of(bundle, 0)), bundles.size())?;
+        }
         Ok(indexed)
     }
 
@@ -112,9 +118,14 @@ impl Writer {
             _ => terms(record, &whose(record, None, known)),
         };
         for (bundle, places) in postings(index, *sort, uid.as_str())? {
-            let loaded = bundles.load(bundle)?;
-            for place in places.iter() {
-                let record = loaded.record(place)?.record;
+            let read = |loaded: Loaded| {
+                places
+                    .iter()
+                    .map(|place| Ok((place, loaded.record(place)?.record)))
+                    .collect::<Result<Vec<_>, _>>()
+            };
+            let read = bundles.load(bundle).and_then(read).map_err(KnowError::from);
+            for (place, record) in self.known.readable(read)?.unwrap_or_default() {
                 // A grant's records are its own, whatever request they name.
                 if *sort == Sort::Request && record.grant.is_some() {
                     continue;
@@ -201,6 +212,18 @@ impl Writer {
         self.terms.insert(key, id);
         Ok(id)
     }
+}
+
+/// Passes over what cannot be read of the bundle in which this record stands: what comes later is known all the same.
+fn pass(index: &Connection, bundles: &Bundles, indexed: u64) -> Result<u64, KnowError> {
+    let past = note_unread(index, (place_of(indexed).0, indexed), bundles.size())?;
+    set_progress(index, Progress { indexed: past, last: None })?;
+    tracing::warn!(
+        from = indexed,
+        to = past,
+        "the index passes over records that cannot be read: stop the log and run `keyhole-log check`"
+    );
+    Ok(past)
 }
 
 /// Where the records of one term stand.

@@ -26,7 +26,7 @@ use super::records::{ends, may};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::texts::{damaged, open};
-use super::{Caller, Desk, PATIENCE};
+use super::{Caller, Desk, PATIENCE, Places};
 use crate::index::{View, place_of};
 
 /// From how many bytes on a part of a copy is sent.
@@ -74,7 +74,9 @@ pub(super) async fn some(
     let turn = timeout(PATIENCE, Arc::clone(&desk.copies).acquire_owned()).await.map_err(busy)?;
     let turn = turn.map_err(|_| ends())?;
     let (shop, reader) = (desk.clone(), Arc::clone(&caller));
-    let plan = desk.look(move |view| plan(&shop, &reader, view, (bundle, width))).await?;
+    let plan = desk
+        .look(Places::of(&caller.reader), move |view| plan(&shop, &reader, view, (bundle, width)))
+        .await?;
     if !plan.entries.is_empty() {
         let entries = plan.entries.clone();
         desk.own(None, What::Read(Read { entries, person: caller.person.clone() })).await?;

@@ -2,6 +2,7 @@
 
 mod copy;
 mod files;
+mod looks;
 mod question;
 mod reader;
 mod records;
@@ -34,9 +35,11 @@ use crate::seal::Keys;
 use crate::threads::Log;
 use crate::tls::{Tls, common_name, only_uri};
 
+use looks::Looks;
 use records::may;
 
 pub use files::Files;
+pub use looks::Places;
 pub use reader::{Reader, Scope, Thing};
 pub use refusal::Refusal;
 pub use sealed::{each_sealed, long_texts, texts_file};
@@ -53,13 +56,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest body of a request, in bytes; no order is near it.
 const LONGEST_BODY: usize = 4 * 1024;
 
-/// How many questions are looked up at once. The others wait.
-const LOOKS: usize = 4;
-
 /// How many copies of texts are made at once. The others wait.
 const COPIES: usize = 4;
 
-/// How long a question waits for others, or for the index.
+/// How long a reader's question waits for others, or for the index.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What readers use.
@@ -69,7 +69,7 @@ pub struct Desk {
     files: Files,
     index: Index,
     keys: Keys,
-    looks: Arc<Semaphore>,
+    looks: Looks,
     copies: Arc<Semaphore>,
 }
 
@@ -86,9 +86,9 @@ impl Desk {
         Self {
             log,
             files,
+            looks: Looks::of(index.clone()),
             index,
             keys,
-            looks: Arc::new(Semaphore::new(LOOKS)),
             copies: Arc::new(Semaphore::new(COPIES)),
         }
     }
@@ -98,23 +98,12 @@ impl Desk {
     }
 
     /// Looks into index and tree. An index that does not fit is made again.
-    pub(crate) async fn look<T, F>(&self, look: F) -> Result<T, Refusal>
+    pub(crate) async fn look<T, F>(&self, places: Places, look: F) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: FnOnce(&View<'_>) -> Result<T, Refusal> + Send + 'static,
     {
-        let busy = || Refusal::again("too many questions at once: ask again in a while");
-        let place = timeout(PATIENCE, Arc::clone(&self.looks).acquire_owned()).await.map_err(|_| busy())?;
-        let index = self.index.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            let looked = index.view().map_err(Refusal::from).and_then(|view| look(&view));
-            if looked.as_ref().is_err_and(Refusal::is_of_index) {
-                index.is_wrong();
-            }
-            looked
-        });
-        looked.await.map_err(|_| records::ends())?
+        self.looks.look(places, look).await
     }
 }
 
@@ -149,8 +138,9 @@ fn caller(der: &[u8]) -> Option<Caller> {
 
 /// Answers the kubelet and Prometheus until dropped: nothing to learn of what the log holds.
 pub async fn serve_health(listener: TcpListener, figures: Arc<Figures>, index: Index) {
-    let page =
-        move || async move { ([(CONTENT_TYPE, figures::CONTENT_TYPE)], figures.page(index.indexed())) };
+    let page = move || async move {
+        ([(CONTENT_TYPE, figures::CONTENT_TYPE)], figures.page(index.indexed(), index.unread()))
+    };
     let router = Router::new()
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(|| async { StatusCode::OK }))

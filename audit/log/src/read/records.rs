@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::question::Question;
 use super::reader::{Reader, Thing};
 use super::refusal::Refusal;
-use super::{Caller, Desk};
+use super::{Caller, Desk, Places};
 use crate::index::{Found, Page, Search, Sort, Unended, View};
 use crate::threads::Ask;
 
@@ -37,7 +37,10 @@ pub(super) async fn search(
         (_, asked) => may(&caller.reader, Thing::Of(asked))?,
     }
     let (after, limit) = (question.number("after")?, question.limit()?);
-    desk.look(move |view| answer(view, &caller.reader, view.page(&search, after, limit)?)).await
+    desk.look(Places::of(&caller.reader), move |view| {
+        answer(view, &caller.reader, view.page(&search, after, limit)?)
+    })
+    .await
 }
 
 /// All records of a grant, and of the request that it came from.
@@ -48,7 +51,7 @@ pub(super) async fn story(
 ) -> Result<Response, Refusal> {
     let question = Question::parse(raw.as_deref(), &["after", "limit"])?;
     let (grant, after, limit) = (uid(&grant)?, question.number("after")?, question.limit_of_story()?);
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let known = known(view, &caller.reader, &grant)?;
         let request = known.and_then(|pod| crate::index::request_of(&pod.record).cloned());
         answer(view, &caller.reader, view.page(&Search::story(&grant, request.as_ref()), after, limit)?)
@@ -56,7 +59,7 @@ pub(super) async fn story(
     .await
 }
 
-/// How far each stream of a grant is.
+/// How far each stream of a grant is. `complete`: whether these are all that it has, whatever other records cannot be read.
 pub(super) async fn grant(
     State(desk): State<Desk>,
     Extension(caller): Extension<Arc<Caller>>,
@@ -66,22 +69,34 @@ pub(super) async fn grant(
     let (reply, live) = oneshot::channel();
     desk.log.ask(Ask::Streams { grant: grant.clone(), reply });
     let live = live.await.map_err(|_| ends())?;
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let known = known(view, &caller.reader, &grant);
+        if let Err(refusal) = known.as_ref()
+            && refusal.is_of_index()
+        {
+            return Err(refusal.clone());
+        }
         let mut streams: Vec<Value> =
             live.iter().map(|(name, head, closed)| stream(name, head, (*closed, "log"))).collect();
-        let forgotten = view.streams(&grant)?;
-        let forgotten = forgotten.iter().filter(|one| !live.iter().any(|(name, ..)| *name == one.name));
-        streams.extend(forgotten.map(|one| stream(&one.name, &one.head, (one.closed, "index"))));
+        let names: Vec<&StreamName> = live.iter().map(|(name, ..)| name).collect();
+        let (forgotten, are_all) = view.streams(&grant, &names)?;
+        streams.extend(forgotten.iter().map(|one| stream(&one.name, &one.head, (one.closed, "index"))));
+        // As long as the log remembers one stream of a grant, it remembers all: a grant is open for hours, and a stream remembered for days.
+        let pod = known.as_ref().ok().and_then(Option::as_ref);
+        let is_whole = are_all && (!live.is_empty() || view.is_younger_than_what_was_passed(&grant, pod)?);
+        let complete = is_whole && view.indexed() >= view.size();
         // What has just begun is not in the tree yet.
         match known {
-            Err(refusal) if streams.is_empty() || !caller.reader.may(Thing::Of(None)) => Err(refusal),
+            Err(refusal) if (streams.is_empty() && complete) || !caller.reader.may(Thing::Of(None)) => {
+                Err(refusal)
+            }
             _ => Ok(Json(json!({
                 "grant": grant.as_str(),
                 "streams": streams,
                 "indexed": view.indexed(),
                 "size": view.size(),
-                "complete": view.indexed() >= view.size(),
+                "complete": complete,
+                "unread": passed_over(view),
             }))
             .into_response()),
         }
@@ -98,7 +113,7 @@ pub(super) async fn open(
     let question = Question::parse(raw.as_deref(), &["after"])?;
     let after = question.number("after")?;
     may(&caller.reader, Thing::Of(caller.reader.only()))?;
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let (unclosed, next) = view.unclosed(after, STREAMS)?;
         let mut streams = Vec::new();
         for stream in unclosed {
@@ -123,7 +138,8 @@ pub(super) async fn open(
             "next": next,
             "indexed": view.indexed(),
             "size": view.size(),
-            "complete": next.is_none() && view.indexed() >= view.size(),
+            "complete": is_complete(view, next),
+            "unread": passed_over(view),
         }))
         .into_response())
     })
@@ -134,7 +150,8 @@ pub(super) async fn open(
 ///
 /// `entries`: of each the operator's record `pod`; records `credentials` of its grant, at most 16, each with `over`, the index of the
 /// record that says that it is gone, or null; and how many `more` of them there are, which a search finds. `next`: the `before` of the
-/// next page, or null. Where `indexed` is below `size`, some of these may be over by records that the index does not know yet.
+/// next page, or null. `unread`: records that cannot be read, and may be of others. Where `indexed` is below `size`, some of these may be over
+/// by records that the index does not know yet.
 pub(super) async fn unended(
     State(desk): State<Desk>,
     Extension(caller): Extension<Arc<Caller>>,
@@ -143,7 +160,7 @@ pub(super) async fn unended(
     let question = Question::parse(raw.as_deref(), &["before"])?;
     let before = question.number("before")?;
     may(&caller.reader, Thing::Of(caller.reader.only()))?;
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let (all, next) = view.unended(before)?;
         let mut entries = Vec::with_capacity(all.len());
         for Unended { pod, credentials, more } in &all {
@@ -162,7 +179,8 @@ pub(super) async fn unended(
             "next": next,
             "indexed": view.indexed(),
             "size": view.size(),
-            "complete": next.is_none() && view.indexed() >= view.size(),
+            "complete": is_complete(view, next),
+            "unread": passed_over(view),
         }))
         .into_response())
     })
@@ -179,6 +197,10 @@ fn known(view: &View<'_>, reader: &Reader, grant: &Uid) -> Result<Option<Found>,
         Some(known) => Ok(known.pod),
         None if view.indexed() < view.size() => Err(Refusal::again(
             "no record that is looked up says whose this grant is, and not all are looked up yet: ask again",
+        )),
+        None if !view.unread().is_empty() => Err(Refusal::damage(
+            "no record that can be read says whose this grant is: stop the log and run `keyhole-log check`"
+                .to_owned(),
         )),
         None => Err(Refusal::nothing("no record says whose this grant is: check its uid")),
     }
@@ -242,6 +264,17 @@ struct Answer<'a> {
     indexed: u64,
     size: u64,
     complete: bool,
+    unread: Vec<Value>,
+}
+
+/// Whether an answer has everything: nothing is left, and nothing was passed over.
+fn is_complete(view: &View<'_>, next: Option<u64>) -> bool {
+    next.is_none() && view.indexed() >= view.size() && view.unread().is_empty()
+}
+
+/// Which records an answer had to do without, because they cannot be read: from the first, to the one behind the last.
+fn passed_over(view: &View<'_>) -> Vec<Value> {
+    view.unread().iter().map(|range| json!({ "from": range.start, "to": range.end })).collect()
 }
 
 fn answer(view: &View<'_>, reader: &Reader, page: Page) -> Result<Response, Refusal> {
@@ -254,6 +287,6 @@ fn answer(view: &View<'_>, reader: &Reader, page: Page) -> Result<Response, Refu
         records.push(Told { index: found.index, record });
     }
     let (indexed, size) = (view.indexed(), view.size());
-    let complete = next.is_none() && indexed >= size;
-    Ok(Json(Answer { records, next, indexed, size, complete }).into_response())
+    let (complete, unread) = (is_complete(view, next), passed_over(view));
+    Ok(Json(Answer { records, next, indexed, size, complete, unread }).into_response())
 }

@@ -19,7 +19,7 @@ use super::reader::Thing;
 use super::records::{ends, may, uid};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
-use super::{Caller, Desk, PATIENCE};
+use super::{Caller, Desk, PATIENCE, Places};
 use crate::engine::disk::{Disk as _, OsDisk};
 use crate::engine::keys::{KEYS, key_path};
 use crate::index::{Found, Search, Sort, View, place_of};
@@ -50,7 +50,7 @@ pub(super) async fn one(
     })?;
     let (shop, reader) = (desk.clone(), Arc::clone(&caller));
     let opened = desk
-        .look(move |view| {
+        .look(Places::of(&caller.reader), move |view| {
             if index >= view.indexed() {
                 may(&reader.reader, Thing::Of(None))?;
                 return Err(Refusal::nothing(
@@ -137,7 +137,7 @@ pub(super) async fn erase(
     // What was written before the order is erased with it, and whose the grant is may have been written just now.
     desk.is_indexed().await?;
     let (reader, asked) = (Arc::clone(&caller), grant.clone());
-    desk.look(move |view| {
+    desk.look(Places::of(&caller.reader), move |view| {
         let known = view.grant(&asked)?;
         may(
             &reader.reader,

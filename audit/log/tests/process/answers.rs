@@ -290,3 +290,34 @@ fn an_index_that_is_gone_or_wrong_is_made_again_and_answers_say_so_meanwhile() {
         assert_eq!(all.finds("namespace=shop").await, right);
     });
 }
+
+#[test]
+fn what_cannot_be_read_is_named_in_each_answer_and_no_reason_to_wait_for_the_streams_of_a_grant() {
+    runtime().block_on(async {
+        let scene = Scene::new().await;
+        let operator = scene.reader("operator");
+        let before = operator.hears(200, "/v1/unended").await;
+        assert_eq!(
+            (&before["unread"], before["entries"].as_array().unwrap().len()),
+            (&Value::from(Vec::<Value>::new()), 2)
+        );
+        for file in std::fs::read_dir(scene.log.folder().join("tile/entries/000.p")).unwrap() {
+            std::fs::write(file.unwrap().path(), b"\xff").unwrap();
+        }
+        for path in ["/v1/unended", "/v1/open", "/v1/search", &format!("/v1/story/{}", uid(1))] {
+            let (status, body) = operator.sends("GET", path, "").await.unwrap();
+            let answer: Value = serde_json::from_slice(&body).unwrap();
+            if path.contains("story") {
+                // Whose it is cannot be said.
+                assert_eq!(status, 500, "{answer}");
+                continue;
+            }
+            assert_eq!((status, &answer["complete"]), (200, &false.into()), "{path}: {answer}");
+            assert_eq!(answer["unread"][0]["from"], 0, "{path}: {answer}");
+            assert_eq!(answer["unread"][0]["to"], answer["size"], "{path}: {answer}");
+        }
+        let grant = operator.hears(200, &format!("/v1/grants/{}", uid(1))).await;
+        assert_eq!((&grant["streams"][0]["count"], &grant["complete"]), (&7.into(), &true.into()), "{grant}");
+        assert_eq!(grant["unread"][0]["from"], 0);
+    });
+}

@@ -36,8 +36,16 @@ impl Told {
     }
 
     fn ends(&mut self, grant: u8) -> u64 {
-        let What::Receipt(sample) = sample("receipt") else { panic!() };
-        self.says(grant, What::Receipt(Receipt { ..sample }))
+        self.ends_with(grant, &[("lease", State::Proved), ("login", State::Unprovable)])
+    }
+
+    fn ends_with(&mut self, grant: u8, items: &[(&str, State)]) -> u64 {
+        let (What::Receipt(receipt), What::Shut(item)) = (sample("receipt"), sample("shut")) else {
+            panic!()
+        };
+        let items =
+            items.iter().map(|(name, state)| Item { item: (*name).into(), state: *state, ..item.clone() });
+        self.says(grant, What::Receipt(Receipt { items: items.collect(), ..receipt }))
     }
 
     fn shuts(&mut self, grant: u8, item: &str, state: State) -> u64 {
@@ -116,6 +124,42 @@ fn a_proxy_is_told_until_its_receipt_or_its_sweep_is_on_record_whatever_it_says_
     told.sweeps(2, (Some("a2"), None), State::Unprovable);
     assert_eq!(unended(&told), []);
     is_the_same_in_however_many_steps(&told.leaves);
+}
+
+#[test]
+fn a_receipt_without_the_end_of_the_lease_leaves_the_token_until_a_sweep_names_it() {
+    let (open, none, proved) = (State::Open, State::Unprovable, State::Proved);
+    for items in [
+        vec![],
+        vec![("lease", open)],
+        vec![("lease", none)],
+        // The password of one user does not work any more; what else the token may own, it does not say.
+        vec![("lease", none), ("login", proved)],
+        vec![
+            ("sockets", proved),
+            ("serverSessions", proved),
+            ("login", proved),
+            ("pod", proved),
+            ("rules", proved),
+        ],
+    ] {
+        let mut told = Told::new();
+        let first = told.lets_on(1, "a1");
+        let lease = told.reads((1, 1), "lease/1");
+        told.ends_with(1, &items);
+        assert_eq!(unended(&told), [(first, vec![(lease, None)], 0)], "{items:?}");
+        assert!(open_streams(&told).is_empty(), "its proxy is over all the same: {items:?}");
+        told.sweeps(1, (Some("a1"), Some("lease/1")), State::Unprovable);
+        assert_eq!(unended(&told), [], "{items:?}");
+        is_the_same_in_however_many_steps(&told.leaves);
+    }
+    let mut told = Told::new();
+    told.lets_on(1, "a1");
+    told.reads((1, 1), "lease/1");
+    told.ends_with(1, &[("lease", none)]);
+    // Whoever leads next may know more.
+    told.ends_with(1, &[("login", none), ("lease", proved)]);
+    assert_eq!(unended(&told), []);
 }
 
 #[test]
@@ -270,4 +314,70 @@ fn what_is_told_as_open_is_bounded_too() {
     assert_eq!((second.len(), next.is_some()), (1, true));
     let (rest, next) = view.unclosed(next, 200).unwrap();
     assert_eq!((rest.len(), next), (2, None));
+}
+
+/// Three bundles: of grant 1 in the first, of grant 2 in the second, of grant 3 in the third. The index of each one's first record.
+fn in_three_bundles() -> (Told, [u64; 3]) {
+    let mut told = Told::new();
+    let mut firsts = [0; 3];
+    for (grant, first) in (1..).zip(&mut firsts) {
+        *first = told.lets_on(grant, &format!("a{grant}"));
+        told.proxy((grant, 1), session_open(1));
+        while !told.leaves.len().is_multiple_of(256) {
+            told.sweeps(99, (None, None), State::Open);
+        }
+    }
+    told.says(99, What::Killed(record::kinds::operator::Killed { pod: "p".into(), why: "w".into() }));
+    (told, firsts)
+}
+
+#[test]
+fn a_bundle_that_cannot_be_read_is_passed_over_and_named_until_it_can() {
+    let (told, [one, two, three]) = in_three_bundles();
+    let lies = Lies::of(&told.leaves);
+    let file = lies.path().join("tile/entries/001");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..1000]).unwrap();
+    let (steps, mut writer, mut indexed) = (store::empty().unwrap(), Writer::default(), 0);
+    while indexed < lies.size {
+        indexed = writer.step(&steps, &lies.bundles(lies.size), indexed).unwrap();
+    }
+    let (index, _publisher) = lies.index();
+    {
+        let view = index.view().unwrap();
+        assert_eq!(view.unread(), [256..512]);
+        assert_eq!(index.unread(), 256);
+        let known: Vec<u64> = view.unended(None).unwrap().0.iter().map(|one| one.pod.index).collect();
+        assert_eq!(known, [three, one]);
+        assert_eq!(view.page(&Search::default(), None, 1000).unwrap().records.len() as u64, lies.size - 256);
+        let is_whole = |grant| {
+            let pod = view.grant(&uid(grant)).unwrap().and_then(|known| known.pod);
+            view.is_younger_than_what_was_passed(&uid(grant), pod.as_ref()).unwrap()
+        };
+        assert_eq!([1, 2, 3].map(is_whole), [false, false, true]);
+    }
+    std::fs::write(&file, &whole).unwrap();
+    wait(|| index.unread() == 0 && index.indexed() == lies.size);
+    let (all, _) = page(&index, None);
+    assert_eq!(all.iter().map(|(pod, ..)| *pod).collect::<Vec<_>>(), [three, two, one]);
+    assert!(index.view().unwrap().unread().is_empty());
+}
+
+#[test]
+fn a_bundle_that_rots_later_takes_only_its_own_records_out_of_an_answer() {
+    let (told, [one, _, three]) = in_three_bundles();
+    let lies = Lies::of(&told.leaves);
+    let (index, _publisher) = lies.index();
+    std::fs::remove_file(lies.path().join("tile/entries/001")).unwrap();
+    let view = index.view().unwrap();
+    assert!(view.unread().is_empty());
+    let known: Vec<u64> = view.unended(None).unwrap().0.iter().map(|one| one.pod.index).collect();
+    assert_eq!((known, view.unread()), (vec![three, one], vec![256..512]));
+    assert_eq!(view.unclosed(None, 10).unwrap().0.len(), 2);
+    assert_eq!(view.page(&Search::default(), None, 1000).unwrap().records.len() as u64, lies.size - 256);
+    let streams = |grant| view.streams(&uid(grant), &[]).unwrap();
+    assert_eq!(
+        [1, 2, 3].map(|grant| (streams(grant).0.len(), streams(grant).1)),
+        [(1, true), (0, false), (1, true)]
+    );
 }
