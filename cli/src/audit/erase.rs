@@ -65,7 +65,7 @@ fn meant(place: &Place, args: &AuditEraseArgs) -> Result<BTreeSet<Uid>, LogError
     }
     if !pages.seen().complete {
         return Err(LogError::Copy(
-            "the log's index is behind, so not all grants are known: try again".to_owned(),
+            "the log's index is behind or damaged, so not all grants are known: try again".to_owned(),
         ));
     }
     Ok(grants)

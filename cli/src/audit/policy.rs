@@ -47,7 +47,7 @@ fn of_the_log(live: Live) -> Result<String, LogError> {
         }
     }
     if !pages.seen().complete {
-        let behind = "the log's index is behind, so not all of its keys are known: try again";
+        let behind = "the log's index is behind or damaged, so not all of its keys are known: try again";
         return Err(LogError::Copy(behind.to_owned()));
     }
     let note = live.ask(Call::get("/checkpoint"))?.good()?;

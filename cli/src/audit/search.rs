@@ -28,6 +28,8 @@ struct Answer {
     /// How many entries the log's index knew, of how many.
     indexed: u64,
     size: u64,
+    /// Whether the log passed over some that it cannot read.
+    passed_over: bool,
     /// How many records were looked at.
     looked: u64,
     /// How many texts were opened, and how many could not be for they were erased.
@@ -111,12 +113,13 @@ fn looked(live: &Live, args: &AuditSearchArgs) -> Result<Answer, LogError> {
         hits.push(Hit::from((found, text)));
     }
     drop(line);
-    let Seen { complete, indexed, size } = pages.seen();
+    let Seen { complete, indexed, size, passed_over } = pages.seen();
     Ok(Answer {
         records: hits,
         complete: complete && !is_cut,
         indexed,
         size,
+        passed_over,
         looked,
         texts_opened: opened,
         texts_erased: erased,
@@ -186,13 +189,16 @@ fn what(told: &Told) -> String {
 
 /// Whether the answer is complete, and what it cost.
 fn said(answer: &Answer, args: &AuditSearchArgs) -> String {
-    let Answer { records, complete, indexed, size, looked, texts_opened, texts_erased } = answer;
+    let Answer { records, complete, indexed, size, passed_over, looked, texts_opened, texts_erased } = answer;
     let found = number(u64::try_from(records.len()).unwrap_or(u64::MAX), "record", "records");
     let mut said = format!("{found}, of {size} entries: ");
     said.push_str(match complete {
         true => "complete",
         false if looked >= &args.limit => "NOT COMPLETE: there are more, take a larger --limit or say more",
         false if indexed < size => "NOT COMPLETE: the log's index is behind, ask again in a while",
+        false if *passed_over => {
+            "NOT COMPLETE: the log has records that it cannot read, its own log says which"
+        }
         false => "NOT COMPLETE: ask again",
     });
     if *texts_opened > 0 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use record::Record;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{Call, Live, LiveError};
@@ -22,6 +23,9 @@ struct Page {
     indexed: u64,
     size: u64,
     complete: bool,
+    /// What the log cannot read, and passed over.
+    #[serde(default)]
+    unread: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +54,8 @@ pub struct Seen {
     pub indexed: u64,
     /// How many the log has.
     pub size: u64,
+    /// Whether the log passed over some that it cannot read.
+    pub passed_over: bool,
 }
 
 /// What is asked, and how far the answer was read.
@@ -94,7 +100,7 @@ impl<'l> Pages<'l> {
         }
         let mut question = self.question.clone();
         question.extend(self.next.map(|next| ("after", next.to_string())));
-        let Page { records, next, indexed, size, complete } =
+        let Page { records, next, indexed, size, complete, unread } =
             self.page(&Call::with(&self.path, &question))?;
         // A log that gives the same place again would be asked for ever.
         if next.is_some() && next <= self.next {
@@ -102,7 +108,9 @@ impl<'l> Pages<'l> {
         }
         (self.is_begun, self.next) = (true, next);
         self.page = records.into();
-        self.seen = Seen { complete, indexed, size };
+        // A page before it may have lacked something, too.
+        let passed_over = self.seen.passed_over || !unread.is_empty();
+        self.seen = Seen { complete: complete && !passed_over, indexed, size, passed_over };
         Ok(true)
     }
 }
