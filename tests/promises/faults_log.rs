@@ -141,15 +141,20 @@ async fn a_log_that_is_set_back_opens_nothing_until_it_is_restored_and_somebody_
             cluster.log(false).await?;
             cluster.log_volume("put", "newest").await?;
             cluster.log(true).await?;
-            set_back?;
             // It looks right again, and that is not enough.
-            let anchor = cluster.anchor().await?;
-            ensure!(anchor.contains_key("forked"), "nobody keeps that it forked: {:?}", anchor.keys());
-            cluster.awaits_condition("forked", "Approved", "AuditForked").await?;
-            let goes_on = r#"[{"op": "remove", "path": "/data/forked"}]"#;
+            let still = async {
+                set_back?;
+                let anchor = cluster.anchor().await?;
+                ensure!(anchor.contains_key("forked"), "nobody keeps that it forked: {:?}", anchor.keys());
+                cluster.awaits_condition("forked", "Approved", "AuditForked").await
+            }
+            .await;
+            // Also after a failure: every other test needs the log.
+            let goes_on = r#"{"data": {"forked": null}}"#;
             let patch =
-                ["-n", &cluster.bed.system, "patch", "configmap", ANCHOR, "--type=json", "-p", goes_on];
+                ["-n", &cluster.bed.system, "patch", "configmap", ANCHOR, "--type=merge", "-p", goes_on];
             cluster.bed.kubectl().args(patch).succeeds().await?;
+            still?;
             cluster.awaits_condition("forked", "Approved", "WaitingForApproval").await?;
             cluster.revokes(&approver, &grant).await?;
             lease_proved(&cluster.awaits_ended(&grant, Duration::from_secs(120)).await?)
@@ -171,6 +176,12 @@ async fn is_set_back(
     cluster.log_ends_with(4).await?;
     cluster.bed.kubectl().args(["-n", system, "delete", "configmap", ANCHOR]).succeeds().await?;
     cluster.bed.kubectl().args(["-n", system, "delete", "pod", LOG]).succeeds().await?;
+    until("the operator to notice", WITNESSED, || async {
+        let kept = cluster.anchor().await.unwrap_or_default();
+        let is_noticed = kept.contains_key("forked");
+        Ok(if is_noticed { Look::Found(()) } else { Look::NotYet(format!("{:?}", kept.keys())) })
+    })
+    .await?;
     requester.applies(&orders.request("forked", "30m")).await?;
     cluster.awaits_condition("forked", "Approved", "AuditForked").await?;
     let refused = requester.runs(grant, "SELECT 'seen'").await?;
