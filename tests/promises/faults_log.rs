@@ -33,6 +33,15 @@ async fn opened(cluster: &Cluster) -> anyhow::Result<(TestDatabase, [Person; 2],
     Ok((orders, [requester, approver], grant))
 }
 
+/// Waits until statements are on record again, and so shown.
+async fn reads_on(requester: &Person, grant: &OpenGrant) -> anyhow::Result<()> {
+    until("statements to be on record again", GOES_ON, || async {
+        let asked = requester.runs(grant, "SELECT 1").await?;
+        Ok(if asked.code == Some(0) { Look::Found(()) } else { Look::NotYet(asked.err) })
+    })
+    .await
+}
+
 #[tokio::test]
 async fn while_the_log_is_frozen_nothing_is_seen_and_nothing_opened_and_both_go_on_after()
 -> anyhow::Result<()> {
@@ -62,11 +71,7 @@ async fn while_the_log_is_frozen_nothing_is_seen_and_nothing_opened_and_both_go_
             // Also after a failure: every other test needs it.
             cluster.pod_fault(&cluster.bed.system, LOG, "thaw").await?;
             frozen?;
-            until("statements to be on record again", GOES_ON, || async {
-                let asked = requester.runs(&grant, "SELECT 1").await?;
-                Ok(if asked.code == Some(0) { Look::Found(()) } else { Look::NotYet(asked.err) })
-            })
-            .await?;
+            reads_on(&requester, &grant).await?;
             // Whatever had leaked would stand before this row.
             let rows = session.reads("SELECT 7").await?;
             ensure!(rows == ["7"], "something was seen: {rows:?}");
@@ -96,11 +101,7 @@ async fn a_log_whose_pod_is_given_up_goes_on_in_another_and_nothing_on_record_is
             cluster.log(true).await?;
             let after = cluster.system::<Pod>().get(LOG).await?.metadata.uid;
             ensure!(before != after, "the same pod serves still: {after:?}");
-            until("statements to be on record again", GOES_ON, || async {
-                let asked = requester.runs(&grant, "SELECT 1").await?;
-                Ok(if asked.code == Some(0) { Look::Found(()) } else { Look::NotYet(asked.err) })
-            })
-            .await?;
+            reads_on(&requester, &grant).await?;
             let rows = session.reads("SELECT 7").await?;
             ensure!(rows == ["7"], "{rows:?}");
             cluster.revokes(&approver, &grant).await?;
@@ -125,11 +126,7 @@ async fn a_log_that_is_set_back_opens_nothing_until_it_is_restored_and_somebody_
             let kept = cluster.log_volume("keep", "before").await;
             cluster.log(true).await?;
             kept?;
-            until("statements to be on record again", GOES_ON, || async {
-                let asked = requester.runs(&grant, "SELECT 1").await?;
-                Ok(if asked.code == Some(0) { Look::Found(()) } else { Look::NotYet(asked.err) })
-            })
-            .await?;
+            reads_on(&requester, &grant).await?;
             let before = cluster.witnessed().await?;
             until("the witness to see more", WITNESSED, || async {
                 let now = cluster.witnessed().await?;
