@@ -13,6 +13,8 @@
 #[path = "../tests/mysql/support/mod.rs"]
 mod support;
 
+mod ear;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -20,14 +22,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use access::{Grant, Limits};
+use ear::Ear;
 use keyhole_proxy::audit::{Acknowledgements, Journal, LogKeeper, Stream};
 use keyhole_proxy::ending::Ending;
 use keyhole_proxy::usage::UsageMeter;
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts, Statement};
-use record::Count;
-use record::frame::Used;
-use recorder::{Fault, Link, Listener, Recorder};
+use recorder::{Link, Recorder};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -121,24 +122,6 @@ fn in_log(folder: &Path, address: &str, (usage, ending): (Arc<UsageMeter>, Endin
     let keeper = Box::new(LogKeeper::new(recorder.clone()));
     tokio::spawn(async move { recorder.run(&link).await });
     Journal::new(usage, ending, acknowledged, keeper)
-}
-
-struct Ear(Acknowledgements);
-
-impl Listener for Ear {
-    fn welcome(&self, _: Used) {}
-
-    fn acknowledged(&self, below: Count) {
-        self.0.below(below.get());
-    }
-
-    fn away(&self, away: bool) {
-        self.0.is_away(away);
-    }
-
-    fn over(&self, fault: Fault) {
-        panic!("{fault}");
-    }
 }
 
 // --- Who starts it.

@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::disallowed_methods)]
 
+mod ear;
+
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,14 +19,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ear::Ear;
 use keyhole_proxy::audit::{
     Acknowledgements, Intent, Journal, Known, LogKeeper, Outcome, Proof, Record, Stream, TlsVersion, Who,
 };
 use keyhole_proxy::ending::Ending;
-use record::frame::Used;
+use record::What;
 use record::kinds::proxy::Open;
-use record::{Count, What};
-use recorder::{Fault, Link, Listener, Recorder};
+use recorder::{Link, Recorder};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -164,24 +166,6 @@ fn who(session: u32) -> Who {
         peer: ([127, 0, 0, 1], 40_122).into(),
         program: Some("mysql".into()),
         tls: TlsVersion::V1_3,
-    }
-}
-
-struct Ear(Acknowledgements);
-
-impl Listener for Ear {
-    fn welcome(&self, _: Used) {}
-
-    fn acknowledged(&self, below: Count) {
-        self.0.below(below.get());
-    }
-
-    fn away(&self, away: bool) {
-        self.0.is_away(away);
-    }
-
-    fn over(&self, fault: Fault) {
-        panic!("{fault}");
     }
 }
 
