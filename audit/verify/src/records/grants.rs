@@ -19,6 +19,8 @@ const AWAITED: i64 = 60_000_000;
 /// All grants.
 #[derive(Default)]
 pub(super) struct Grants {
+    /// Whether the log begins later than at its first entry, so that a grant's first records may be gone.
+    is_pruned: bool,
     known: HashMap<Uid, Grant>,
     /// The latest time of any record.
     latest: Option<Time>,
@@ -27,6 +29,8 @@ pub(super) struct Grants {
 /// One.
 #[derive(Default)]
 struct Grant {
+    /// Whether the log has the record that is before all of its own: that it is about to be created.
+    is_whole: bool,
     owners: Vec<Print>,
     pods: Vec<Proxy>,
     has_ended: bool,
@@ -62,6 +66,16 @@ struct Texts {
 }
 
 impl Grants {
+    /// Of a log whose first entry is this one.
+    pub(super) fn from(first: u64) -> Self {
+        Self { is_pruned: first > 0, ..Self::default() }
+    }
+
+    /// Whether nothing of a grant can have been pruned.
+    pub(super) fn is_whole(&self, uid: &Uid) -> bool {
+        !self.is_pruned || self.known.get(uid).is_some_and(|grant| grant.is_whole)
+    }
+
     fn of(&mut self, grant: &Uid) -> &mut Grant {
         if !self.known.contains_key(grant) {
             self.known.insert(grant.clone(), Grant::default());
@@ -88,14 +102,15 @@ impl Grants {
         grant.is_some_and(|grant| grant.pods.iter().any(|pod| pod.accessor == accessor))
     }
 
-    /// The operator names a proxy.
-    pub(super) fn pod(&mut self, pod: &Pod, at: At<'_>, found: &mut Found<'_>) {
+    /// The operator names a proxy. `is_whole`: the record is there by which the grant was created.
+    pub(super) fn pod(&mut self, pod: &Pod, is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
         if grant_of(at, found).is_none() {
             return;
         }
         let accessor = Print::of(&pod.accessor);
         let (name, stream) = (pod.name.clone(), at.record.stream.clone());
         if let Some(grant) = self.about(at) {
+            grant.is_whole |= is_whole;
             grant.pods.push(Proxy { accessor, index: at.index, stream, at: at.record.at, name });
         }
     }
@@ -156,21 +171,22 @@ impl Grants {
         counts: &mut Counts,
         found: &mut Found<'_>,
     ) {
-        let Self { known, latest } = self;
+        let Self { is_pruned, known, latest } = self;
         counts.grants = super::of(known.len());
         let mut grants: Vec<(Uid, Grant)> = known.into_iter().collect();
         grants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut counted: HashSet<&StreamName> = HashSet::new();
         let mut with_receipt: HashSet<&Uid> = HashSet::new();
-        for (uid, Grant { owners, pods, receipts, texts, has_ended: _ }) in &grants {
-            for pod in pods.iter().filter(|pod| !owners.contains(&pod.accessor)) {
+        for (uid, Grant { is_whole, owners, pods, receipts, texts, has_ended: _ }) in &grants {
+            let is_whole = *is_whole || !is_pruned;
+            for pod in pods.iter().filter(|pod| is_whole && !owners.contains(&pod.accessor)) {
                 pod.is_missing(uid, latest.filter(|_| receipts.is_empty()), found);
             }
             texts.end(uid, counts, found);
             for receipt in receipts {
                 with_receipt.insert(uid);
                 counted.extend(receipt.streams.iter().map(|counted| &counted.stream));
-                receipt.compare(uid, streams, found);
+                receipt.compare((uid, is_whole), streams, found);
             }
         }
         let mut uncounted: Vec<(&StreamName, &Stream)> = streams
@@ -206,13 +222,19 @@ impl Proxy {
 }
 
 impl Counted {
-    fn compare(&self, grant: &Uid, streams: &HashMap<StreamName, Stream>, found: &mut Found<'_>) {
+    /// `is_whole`: of the grant nothing can have been pruned.
+    fn compare(
+        &self,
+        (grant, is_whole): (&Uid, bool),
+        streams: &HashMap<StreamName, Stream>,
+        found: &mut Found<'_>,
+    ) {
         let Self { index, stream, streams: counted } = self;
         for operator::Stream { count, head, stream: named } in counted {
             let named = named.clone();
             let said = count.get();
             let wrong = match streams.get(&named).map(|stream| stream.head) {
-                None if said > 0 => Wrong::NoStream { named },
+                None if said > 0 && is_whole => Wrong::NoStream { named },
                 None => continue,
                 Some(has) if has.count != *count => {
                     Wrong::ReceiptCount { named, said, found: has.count.get() }

@@ -111,7 +111,8 @@ impl Life {
             return self.unless_partial(at, Wrong::CredentialWithoutOwner, found);
         };
         let has_operator = self.has_pod || around.has_operator;
-        if has_operator && !around.grants.has_pod(at, owner) {
+        let is_whole = at.record.grant.as_ref().is_none_or(|grant| around.grants.is_whole(grant));
+        if has_operator && is_whole && !around.grants.has_pod(at, owner) {
             self.unless_partial(at, Wrong::CredentialWithoutPod, found);
         }
     }

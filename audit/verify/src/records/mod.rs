@@ -81,7 +81,7 @@ impl Records {
             witnessed: witnessed.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000_000)),
             streams: HashMap::new(),
             lives: HashMap::new(),
-            grants: Grants::default(),
+            grants: Grants::from(from),
             operator: Operator::default(),
             log: Log::of(checkpoint),
             counts: Counts::default(),
@@ -168,7 +168,8 @@ impl Records {
         let is_whole = self.from == 0 && !self.holes && !self.log.has_lost();
         self.operator.take(at, is_whole, &mut self.grants, found);
         if let What::LateOutcome(late) = &at.record.what {
-            if !self.streams.contains_key(&late.stream) {
+            let is_whole = late.stream.grant().is_none_or(|grant| self.grants.is_whole(grant));
+            if is_whole && !self.streams.contains_key(&late.stream) {
                 found.wrong(at.finding(Wrong::NoStream { named: late.stream.clone() }));
             }
             if let (Some(outcome), Some(life)) = (&late.outcome, self.lives.get_mut(&late.stream)) {

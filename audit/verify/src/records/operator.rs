@@ -78,7 +78,8 @@ impl Operator {
             What::Grant(grant) => self.grant(grant, is_whole, at, found),
             What::Pod(pod) => {
                 self.needs(("grant", &pod.request), is_whole, at, found);
-                grants.pod(pod, at, found);
+                let is_whole = self.steps.contains(&Print::of_step("grant", &pod.request));
+                grants.pod(pod, is_whole, at, found);
             }
             What::Ended(_) => grants.ended(at, found),
             What::Receipt(receipt) => grants.receipt(receipt, is_whole, at, found),

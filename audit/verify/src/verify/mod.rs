@@ -3,7 +3,8 @@
 //! **A pruned log** (C2SP tlog-tiles, "Pruning") is read from its first bundle on. What is before it is a hash for each 256 entries: that
 //! those, and all above them, lead to the root is proved, and so is that the log only grew; that the entries behind them were records,
 //! and of whom, is not. A stream that began there is taken from its first record that is left, and what would need an earlier one is not
-//! asked: an outcome of a statement, a session's beginning, the request of a grant. That the entries were pruned, and not lost, a
+//! asked: an outcome of a statement, a session's beginning, the request of a grant, the proxies and streams of a grant that was created
+//! before. That the entries were pruned, and not lost, a
 //! `prune` record must say.
 
 mod tree;
