@@ -139,6 +139,11 @@ pub struct Serve {
     #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=3650))]
     pub texts_for: u16,
 
+    /// How many days records are kept, 30 to 36500, and no fewer than texts: then whole bundles whose records are all older are removed, once
+    /// that is on record and witnessed, and in the mirror, if there is one. 0: for ever
+    #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = days_of_entries)]
+    pub entries_for: u16,
+
     /// Where its files are copied to, if anywhere
     #[command(flatten)]
     pub mirror: MirrorArgs,
@@ -166,6 +171,14 @@ pub struct MirrorArgs {
     pub mirror_credentials: Option<PathBuf>,
 }
 
+/// 0, or as many days as there must be time to copy what goes.
+fn days_of_entries(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(days @ (0 | 30..=36_500)) => Ok(days),
+        _ => Err("give 0, or 30 to 36500 days".to_owned()),
+    }
+}
+
 /// How the log on stderr is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -188,7 +201,7 @@ mod tests {
         let Command::Serve(serve) = args.command else { panic!() };
         assert_eq!((serve.port_append, serve.port_read, serve.port_health), (7446, 7447, 8080));
         assert!(!serve.create);
-        assert_eq!((serve.scrub_rest, serve.texts_for), (600, 0));
+        assert_eq!((serve.scrub_rest, serve.texts_for, serve.entries_for), (600, 0, 0));
         assert!(serve.mirror.mirror.is_none());
         assert!(Args::try_parse_from(["keyhole-log", "serve", "--dir", "d", "--identity", "i"]).is_err());
         let with = |more: &[&str]| {
@@ -196,6 +209,11 @@ mod tests {
             Args::try_parse_from(serve.iter().chain(more))
         };
         assert!(with(&["--mirror=s3://trail"]).is_err(), "without credentials");
+        for (entries, is_right) in
+            [("0", true), ("29", false), ("30", true), ("36500", true), ("36501", false)]
+        {
+            assert_eq!(with(&["--entries-for", entries]).is_ok(), is_right, "{entries}");
+        }
         assert!(with(&["--mirror=https://trail", "--mirror-credentials=c"]).is_err());
         assert!(with(&["--mirror=s3://trail/shop", "--mirror-credentials=c"]).is_ok());
     }

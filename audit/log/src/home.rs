@@ -15,6 +15,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::engine::block::LogId;
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::{SegmentLength, Segments};
+use crate::engine::prune::PRUNED;
 use crate::engine::recover::Identity;
 
 /// What the names of logs begin with.
@@ -136,7 +137,7 @@ impl Home {
         let old = path.join("old").join(file.origin.trim_start_matches(ORIGIN));
         let failed = |what| move |source| HomeError::Disk { what, path: path.to_owned(), source };
         fs::create_dir_all(&old).map_err(failed("make"))?;
-        for name in ["tile", "sealed", "keys", "journal", "checkpoint"] {
+        for name in ["tile", "sealed", "keys", "journal", "checkpoint", PRUNED] {
             match fs::rename(path.join(name), old.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("move")(error)),
                 _ => (),

@@ -7,6 +7,7 @@ use keyhole_log::accept_loss::accept_loss;
 use keyhole_log::args::{Args, Check, Command, Init, LogFormat};
 use keyhole_log::engine::disk::OsDisk;
 use keyhole_log::engine::journal::SegmentLength;
+use keyhole_log::engine::prune::Begins;
 use keyhole_log::engine::recover::open;
 use keyhole_log::home::{Home, HomeError};
 use keyhole_log::scrub::Scrub;
@@ -63,7 +64,7 @@ fn check(args: &Check) -> anyhow::Result<String> {
         return Ok(format!("clean: no checkpoint yet, {in_journal} records in the journal"));
     };
     let (size, mut bytes) = (checkpoint.size, 0_u64);
-    let mut scrub = Scrub::new(home.path.clone(), checkpoint);
+    let mut scrub = Scrub::new(home.path.clone(), checkpoint).beginning(Begins::with(opened.pruned.minimum));
     let mut found = Vec::new();
     while let Some(step) = scrub.step() {
         bytes = bytes.saturating_add(step.bytes);

@@ -28,6 +28,7 @@ pub fn advice(error: &NotOpened, mirror: Option<&BucketUrl>) -> String {
         NotOpened::Journal(BadJournal::Disk(_)) => return "mend the disk, and start it again".to_owned(),
         NotOpened::Journal(BadJournal::Missing)
         | NotOpened::Checkpoint
+        | NotOpened::Pruned
         | NotOpened::Beside(_)
         | NotOpened::Record(_)
         | NotOpened::Tree(_) => return format!("restore a copy of the volume; {GIVE_UP}"),

@@ -2,6 +2,8 @@
 //!
 //! The tree may grow meanwhile: a file that is not whole is the beginning of the wider one that took its place.
 
+mod pruned;
+
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -10,6 +12,7 @@ use rustix::fs::{Advice, fadvise};
 use tlog::{BadBundle, BadTile, Bundle, Checkpoint, Hash, Holds, Place, Range, Tile, TileName, WIDTH};
 
 use crate::engine::integrate::texts_path;
+use crate::engine::prune::Begins;
 use crate::read::{Files, each_sealed};
 
 /// How often a file is looked for that may just have become wider.
@@ -55,6 +58,7 @@ pub struct Scrub {
     files: Files,
     folder: PathBuf,
     checkpoint: Checkpoint,
+    begins: Begins,
     range: Range,
     /// The hashes of the last tile of each level above the leaves', as long as it is not whole.
     levels: Vec<Vec<Hash>>,
@@ -69,7 +73,17 @@ impl Scrub {
     pub fn new(folder: PathBuf, checkpoint: Checkpoint) -> Self {
         let files = Files::new(folder.clone());
         let (range, levels) = (Range::default(), Vec::new());
-        Self { files, folder, checkpoint, range, levels, next: 0, is_sound: true, is_over: false }
+        Self {
+            files,
+            folder,
+            checkpoint,
+            begins: Begins::default(),
+            range,
+            levels,
+            next: 0,
+            is_sound: true,
+            is_over: false,
+        }
     }
 
     /// How many records were read.
@@ -81,6 +95,10 @@ impl Scrub {
     /// the root. `None`: that was all.
     pub fn step(&mut self) -> Option<Step> {
         let mut step = Step::default();
+        if self.is_before_the_beginning() {
+            self.skip(&mut step);
+            return Some(step);
+        }
         let Some(name) = TileName::in_tree(Holds::Entries, self.next, self.checkpoint.size) else {
             if std::mem::replace(&mut self.is_over, true) {
                 return None;
@@ -88,9 +106,14 @@ impl Scrub {
             self.end(&mut step);
             return Some(step);
         };
-        self.next = self.next.saturating_add(1);
         let tile = TileName { holds: Holds::Hashes(0), ..name };
-        let leaves = match (self.bundle(name, &mut step), self.tile(tile, &mut step)) {
+        let read = (self.bundle(name, &mut step), self.tile(tile, &mut step));
+        if self.is_before_the_beginning() {
+            // It was pruned while it was read.
+            return Some(Step { bytes: step.bytes, found: Vec::new() });
+        }
+        self.next = self.next.saturating_add(1);
+        let leaves = match read {
             (Some(bundle), Some(tile)) if bundle == tile => bundle,
             (Some(bundle), Some(tile)) => self.right_one(name, bundle, tile, &mut step),
             (Some(one), None) | (None, Some(one)) => one,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tlog::Checkpoint;
 use tokio::sync::watch;
 
+use crate::engine::prune::Begins;
 use crate::figures::Figures;
 use crate::scrub::Scrub;
 
@@ -22,6 +23,8 @@ pub struct Scrubbing {
     pub folder: PathBuf,
     /// What it is held against.
     pub published: watch::Receiver<Option<Checkpoint>>,
+    /// Where it begins.
+    pub begins: Begins,
     /// How long it rests between two rounds.
     pub rest: Duration,
     /// Where its position and what it finds is counted.
@@ -44,7 +47,7 @@ impl Scrubbing {
     fn round(&self) {
         let Some(checkpoint) = self.published.borrow().clone() else { return };
         let size = checkpoint.size;
-        let mut scrub = Scrub::new(self.folder.clone(), checkpoint);
+        let mut scrub = Scrub::new(self.folder.clone(), checkpoint).beginning(self.begins.clone());
         let (mut bytes, mut damaged) = (0_u64, 0_u64);
         while let Some(step) = scrub.step() {
             self.figures.scrubbed(scrub.position());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use record::kinds::log::{Key, Loss, Start};
 use record::{Count, What};
-use tlog::{KeyName, VerifierKey};
+use tlog::KeyName;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -21,14 +21,16 @@ use crate::args::{MirrorArgs, Serve};
 use crate::bucket::{Place, S3};
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::SegmentLength;
-use crate::engine::recover::{NotOpened, open};
+use crate::engine::prune::Begins;
+use crate::engine::recover::{Identity, NotOpened, open};
 use crate::figures::{Figures, MeasuredDisk};
 use crate::home::{Home, HomeError, Predecessor};
 use crate::index::Index;
 use crate::mend::advice;
 use crate::mirror::{Mirroring, Original};
+use crate::pruning::Pruning;
 use crate::read;
-use crate::retention;
+use crate::retention::{self, Days, TextsOutlive};
 use crate::scrubbing::Scrubbing;
 use crate::seal::{KeyEncryptionKeys, Keys, SealError};
 use crate::threads::{Ask, Ended, Log, start};
@@ -43,6 +45,9 @@ pub enum ServeError {
     /// The identity.
     #[error("the log has no identity on the network")]
     Tls(#[source] TlsError),
+    /// How long something is kept.
+    #[error("what is kept for how long contradicts itself")]
+    Days(#[source] TextsOutlive),
     /// The file of key-encryption keys.
     #[error("cannot read {path:?}")]
     ReadKeys {
@@ -105,6 +110,7 @@ impl ServeError {
             Self::Anchored { .. } | Self::Anchor(_) => 4,
             Self::Home(_)
             | Self::Tls(_)
+            | Self::Days(_)
             | Self::ReadKeys { .. }
             | Self::Keys { .. }
             | Self::Listen { .. }
@@ -115,6 +121,7 @@ impl ServeError {
 
 /// Runs until the process is told to stop, or the disk fails.
 pub async fn serve(args: &Serve) -> Result<(), ServeError> {
+    let days = Days::new(args.texts_for, args.entries_for).map_err(ServeError::Days)?;
     let tls = Arc::new(Tls::new(&args.identity, record::frame::ALPN).map_err(ServeError::Tls)?);
     let tls_read = Arc::new(Tls::new(&args.identity, b"http/1.1").map_err(ServeError::Tls)?);
     let keys = Keys::new(key_encryption_keys(&args.kek)?);
@@ -127,7 +134,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
     let figures = Arc::new(Figures::default());
-    let Begun { log, index, origin, verifiers, _lock } =
+    let Begun { log, index, identity, predecessor, begins, _lock } =
         match begin(args, keys.clone(), ended, &figures).await {
             // The thread that ended says why.
             Err(ServeError::Silent) => {
@@ -138,22 +145,31 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
     let (folder, published) = (args.dir.clone(), log.published());
     let rest = Duration::from_secs(args.scrub_rest);
-    let scrubbing = Scrubbing { folder, published, rest, figures: Arc::clone(&figures) };
+    let scrubbing =
+        Scrubbing { folder, published, begins: begins.clone(), rest, figures: Arc::clone(&figures) };
     scrubbing.start().map_err(ServeError::System)?;
     let files = read::Files::new(args.dir.clone());
-    if let Some(place) = place(&args.mirror, &origin) {
-        let original = Original { folder: args.dir.clone(), origin, keys: verifiers };
+    if let Some(place) = place(&args.mirror, &identity.origin) {
+        let (origin, keys) = (identity.origin.clone(), identity.keys.clone());
+        let original = Original { folder: args.dir.clone(), origin, keys };
         let mirroring = Mirroring { original, published: log.published(), figures: Arc::clone(&figures) };
         tracing::info!(mirror = place.url.to_string(), "the log's files are copied");
         mirroring.start(move || S3::new(&place)).map_err(ServeError::System)?;
     }
-    let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
+    let reading = read::Desk::new(log.clone(), (files, begins), index.clone(), keys.clone());
+    let pruning = Pruning {
+        desk: reading.clone(),
+        identity,
+        predecessor,
+        anchor: args.anchor.clone(),
+        figures: Arc::clone(&figures),
+    };
     let folder = args.dir.clone().into();
     let desk =
         Desk { log: log.clone(), keys, folder, figures: Arc::clone(&figures), callers: Callers::default() };
     tokio::select! {
         () = append::serve(append, tls, desk) => Err(ServeError::Silent),
-        () = retention::keep(reading.clone(), args.texts_for) => Err(ServeError::Silent),
+        () = retention::keep(reading.clone(), pruning, days) => Err(ServeError::Silent),
         () = read::serve(read, tls_read, reading) => Err(ServeError::Silent),
         () = read::serve_health(health, figures, index) => Err(ServeError::Silent),
         ended = why.recv() => Err(ended.map_or(ServeError::Silent, ServeError::Ended)),
@@ -181,8 +197,9 @@ async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
 struct Begun {
     log: Log,
     index: Index,
-    origin: KeyName,
-    verifiers: Vec<VerifierKey>,
+    identity: Identity,
+    predecessor: Option<Predecessor>,
+    begins: Begins,
     _lock: File,
 }
 
@@ -214,24 +231,26 @@ async fn begin(
     })?;
     let is_first = opened.engine.size() == 0;
     tracing::info!(origin = identity.origin.as_str(), size = opened.engine.size(), "the log is opened");
-    let (name, verifiers) = (identity.origin.clone(), identity.keys);
+    let begins = Begins::with(opened.pruned.minimum);
+    figures.begins(begins.index());
     let log =
         start(opened, (disk, Arc::clone(figures)), (signers, keys), ended).map_err(ServeError::System)?;
     let origin = identity.origin.to_string();
     let release = env!("CARGO_PKG_VERSION").to_owned();
     own(&log, What::Start(Start { origin, predecessor: predecessor.as_ref().and_then(named), release }))
         .await?;
-    if let Some(Predecessor { missing_from, size, why, .. }) = predecessor.filter(|_| is_first) {
-        let (from, to) = (Count::of(missing_from), Count::of(size.saturating_sub(1)));
-        own(&log, What::Loss(Loss { from, to, why })).await?;
+    if let Some(Predecessor { missing_from, size, why, .. }) = predecessor.as_ref().filter(|_| is_first) {
+        let (from, to) = (Count::of(*missing_from), Count::of(size.saturating_sub(1)));
+        own(&log, What::Loss(Loss { from, to, why: why.clone() })).await?;
     }
-    for verifier in verifiers.iter().map(ToString::to_string) {
+    for verifier in identity.keys.iter().map(ToString::to_string) {
         own(&log, What::Key(Key { verifier })).await?;
     }
     // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
-    let index = Index::start(&path, identity.origin, log.published()).map_err(ServeError::System)?;
-    Ok(Begun { log, index, origin: name, verifiers, _lock: lock })
+    let index = Index::start(&path, identity.origin.clone(), log.published(), begins.clone());
+    let index = index.map_err(ServeError::System)?;
+    Ok(Begun { log, index, identity, predecessor, begins, _lock: lock })
 }
 
 /// Where the files are copied to: each log has a folder of its own, so that one that follows another goes into no other's.

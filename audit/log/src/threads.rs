@@ -24,6 +24,7 @@ use crate::engine::keys::KeyFiles;
 use crate::engine::recover::Opened;
 use crate::engine::streams::Stream;
 use crate::figures::{Figures, MeasuredDisk};
+use crate::pruning::Said;
 use crate::seal::Keys;
 
 use backlog::{Backlog, bytes};
@@ -153,6 +154,7 @@ pub struct Log {
 
 enum ToTree {
     Durable(Vec<Durable>),
+    Prune(Said, oneshot::Sender<()>),
     Publish(oneshot::Sender<Checkpoint>),
 }
 
@@ -171,7 +173,19 @@ impl Log {
     /// Makes the tree of everything that is durable now, and says its checkpoint. `None`: the log ends.
     pub async fn publish(&self) -> Option<Checkpoint> {
         let (reply, checkpoint) = oneshot::channel();
-        let mut ask = ToTree::Publish(reply);
+        self.tell(ToTree::Publish(reply)).await?;
+        checkpoint.await.ok()
+    }
+
+    /// The log begins later from now on, as a record says that is in a checkpoint: that is durable when this returns, and what is before
+    /// goes. `None`: the log ends.
+    pub async fn prune(&self, said: Said) -> Option<()> {
+        let (reply, begins) = oneshot::channel();
+        self.tell(ToTree::Prune(said, reply)).await?;
+        begins.await.ok()
+    }
+
+    async fn tell(&self, mut ask: ToTree) -> Option<()> {
         while let Err(error) = self.publishes.try_send(ask) {
             match error {
                 TrySendError::Full(back) => ask = back,
@@ -179,7 +193,7 @@ impl Log {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        checkpoint.await.ok()
+        Some(())
     }
 }
 
@@ -190,7 +204,7 @@ pub fn start(
     (signers, keys): (Vec<Signer>, Keys),
     ended: mpsc::UnboundedSender<Ended>,
 ) -> io::Result<Log> {
-    let Opened { engine, tree, files, signed } = opened;
+    let Opened { engine, tree, files, signed, pruned } = opened;
     let (asks, asked) = channel();
     let (publishes, waiting) = sync_channel(WAITING);
     let (publisher, published) = watch::channel(signed);
@@ -208,7 +222,7 @@ pub fn start(
         figures: also,
         started,
     };
-    let trees = Trees { tree, files, signers, waiting, backlog, taken: 0, publisher, asks, figures };
+    let trees = Trees { tree, files, pruned, signers, waiting, backlog, taken: 0, publisher, asks, figures };
     let also = ended.clone();
     thread::Builder::new().name("journal".to_owned()).spawn(move || tell(&ended, commits.run()))?;
     thread::Builder::new().name("tree".to_owned()).spawn(move || tell(&also, trees.run()))?;

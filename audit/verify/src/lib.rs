@@ -30,4 +30,4 @@ pub use proof::prove;
 pub use read::{Piece, Records, Signed};
 pub use report::{Report, Verdict};
 pub use source::Source;
-pub use verify::{Options, Progress, Unreadable, verify};
+pub use verify::{Options, Progress, Unreadable, first_entry, verify};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use access::AuditorTask;
+use audit::first_entry;
 use record::texts::Texts as TextsFile;
 use tlog::{Bundle, Checkpoint, Holds, Tile, TileName, WIDTH};
 
@@ -37,14 +38,18 @@ pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
     if let Some(before) = &before {
         grown(before, &now)?;
     }
-    let fetched = fetch(&files, &copy, (now.size, texts))?;
+    let Fetched { files: fetched, begins } = fetch(&files, &copy, (now.size, texts))?;
     copy.write(CHECKPOINT, note.as_bytes())?;
     copy.tidy(now.size);
     let entries = number(now.size, "entry", "entries");
     let news = number(now.size.saturating_sub(before.map_or(0, |before| before.size)), "is new", "are new");
     let files = number(fetched, "file", "files");
     let behind = if unwitnessed.is_none() { BEHIND } else { "" };
-    crate::print(&format!("{entries} of {}, of which {news}; fetched {files}\n{behind}", now.origin))?;
+    let pruned = match begins {
+        Some(begins) => format!("The log was pruned: it has entries from {begins} on.\n"),
+        None => String::new(),
+    };
+    crate::print(&format!("{entries} of {}, of which {news}; fetched {files}\n{pruned}{behind}", now.origin))?;
     Ok(code(true))
 }
 
@@ -65,9 +70,17 @@ fn grown(before: &Checkpoint, now: &Checkpoint) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Fetches what the folder lacks; how many files.
-fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> Result<u64, LogError> {
-    let (mut line, mut fetched) = (MovingLine::new("copied"), 0_u64);
+/// What was fetched.
+struct Fetched {
+    /// How many files.
+    files: u64,
+    /// The first entry that the log has, where a file before it was asked for and is gone.
+    begins: Option<u64>,
+}
+
+/// Fetches what the folder lacks. What was pruned it lacks still, unless an earlier copy brought it.
+fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> Result<Fetched, LogError> {
+    let (mut line, mut fetched, mut begins) = (MovingLine::new("copied"), 0_u64, None);
     for name in TileName::all(size) {
         let opened = match (texts, name.holds) {
             (Texts::Opened, Holds::Entries) => TextsFile::path(name),
@@ -77,8 +90,21 @@ fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> R
             if copy.has(name, &path) {
                 continue;
             }
-            let bytes = files.file(&path)?;
-            let bytes = bytes.ok_or_else(|| LogError::Copy(format!("the log has no file {path}")))?;
+            if begins.is_some_and(|begins| is_before(name, begins)) {
+                continue;
+            }
+            let Some(bytes) = files.file(&path)? else {
+                let first = first_entry(files, size).map_err(|source| LogError::Log {
+                    name: "the cluster's log".to_owned(),
+                    source,
+                })?;
+                if !is_before(name, first) {
+                    return Err(LogError::Copy(format!("the log has no file {path}")));
+                }
+                copy.goes_on_at(first)?;
+                begins = Some(first);
+                continue;
+            };
             copy.write(&path, &bytes)?;
             fetched = fetched.saturating_add(1);
         }
@@ -86,7 +112,19 @@ fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> R
             line.at(name.index.saturating_mul(u64::from(WIDTH)), size);
         }
     }
-    Ok(fetched)
+    Ok(Fetched { files: fetched, begins })
+}
+
+/// Whether a file has nothing but entries before this one, or their hashes.
+fn is_before(name: TileName, entry: u64) -> bool {
+    let is_of_leaves = matches!(name.holds, Holds::Entries | Holds::Hashes(0));
+    is_of_leaves && name.index.saturating_add(1).saturating_mul(u64::from(WIDTH)) <= entry
+}
+
+/// Whether what is there is one range up to its end: `there` says it of each part, in order.
+fn is_one_range(there: impl Iterator<Item = bool>) -> bool {
+    let mut behind_the_first = there.skip_while(|is_there| !is_there);
+    behind_the_first.all(|is_there| is_there)
 }
 
 /// The folder of a copy.
@@ -119,6 +157,18 @@ impl Folder<'_> {
             Holds::Entries if path.starts_with("texts/") => TextsFile::parse(name, &bytes).is_ok(),
             Holds::Entries => Bundle::parse(name, &bytes).is_ok(),
         }
+    }
+
+    /// That nothing is missing between what is here and this entry, with which the log begins: a copy with a hole is no copy of a log.
+    fn goes_on_at(&self, entry: u64) -> Result<(), LogError> {
+        let bundle = |index| TileName { holds: Holds::Entries, index, width: WIDTH };
+        let bundles = (0..entry / u64::from(WIDTH)).map(bundle);
+        if is_one_range(bundles.map(|name| self.has(name, &name.to_string()))) {
+            return Ok(());
+        }
+        Err(LogError::Copy(format!(
+            "the log was pruned and begins with entry {entry}, and the folder's copy ends before: what is between is gone. Keep the folder, and take another one for a new copy"
+        )))
     }
 
     /// Writes a file in one step.
@@ -187,6 +237,25 @@ mod tests {
         assert!(copy.has(tile, "tile/0/000") && !copy.has(narrow, "tile/0/001.p/3"));
         copy.write("tile/0/000", &[7; 8000]).unwrap();
         assert!(!copy.has(tile, "tile/0/000"), "a torn one is fetched again");
+    }
+
+    #[test]
+    fn a_copy_of_a_pruned_log_goes_on_where_it_ended_or_not_at_all() {
+        assert!(is_one_range([].into_iter()));
+        assert!(is_one_range([false, false].into_iter()), "none of it was ever copied");
+        assert!(is_one_range([true, true].into_iter()) && is_one_range([false, true].into_iter()));
+        assert!(!is_one_range([true, false].into_iter()) && !is_one_range([false, true, false].into_iter()));
+        let name = |path: &str| path.parse::<TileName>().unwrap();
+        for (path, is_gone) in [
+            ("tile/entries/000", true),
+            ("tile/0/001", true),
+            ("tile/entries/002", false),
+            ("tile/entries/001.p/9", true),
+            ("tile/1/000", false),
+            ("tile/1/000.p/3", false),
+        ] {
+            assert_eq!(is_before(name(path), 512), is_gone, "{path}");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ struct Answer {
     records: Vec<Hit>,
     /// Whether these are all that the log has.
     complete: bool,
+    /// With which entry the log begins: what came before was pruned.
+    begins: u64,
     /// How many entries the log's index knew, of how many.
     indexed: u64,
     size: u64,
@@ -113,10 +115,11 @@ fn looked(live: &Live, args: &AuditSearchArgs) -> Result<Answer, LogError> {
         hits.push(Hit::from((found, text)));
     }
     drop(line);
-    let Seen { complete, indexed, size, passed_over } = pages.seen();
+    let Seen { complete, begins, indexed, size, passed_over } = pages.seen();
     Ok(Answer {
         records: hits,
         complete: complete && !is_cut,
+        begins,
         indexed,
         size,
         passed_over,
@@ -189,9 +192,12 @@ fn what(told: &Told) -> String {
 
 /// Whether the answer is complete, and what it cost.
 fn said(answer: &Answer, args: &AuditSearchArgs) -> String {
-    let Answer { records, complete, indexed, size, passed_over, looked, texts_opened, texts_erased } = answer;
+    let Answer { records, complete, begins, indexed, size, passed_over, looked, texts_opened, texts_erased } = answer;
     let found = number(u64::try_from(records.len()).unwrap_or(u64::MAX), "record", "records");
     let mut said = format!("{found}, of {size} entries: ");
+    if *begins > 0 {
+        said = format!("{found}, of {size} entries, those before {begins} pruned: ");
+    }
     said.push_str(match complete {
         true => "complete",
         false if looked >= &args.limit => "NOT COMPLETE: there are more, take a larger --limit or say more",

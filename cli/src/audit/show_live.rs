@@ -23,6 +23,8 @@ const NAMES: [&str; 5] = ["request", "decision", "approval", "grant", "pod"];
 struct Heard {
     records: Vec<Indexed>,
     complete: bool,
+    /// With which entry the log begins.
+    begins: u64,
     size: u64,
     /// The uid of the grant, where these are all records of it and its request.
     is_of: Option<Uid>,
@@ -72,14 +74,14 @@ pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
         several => return Ok(refused(&args.grant, several)),
     };
     let heard = story(&live, one, heard)?;
-    let (complete, size) = (heard.complete, heard.size);
+    let (complete, from, size) = (heard.complete, heard.begins, heard.size);
     let tale = told(&live, heard, Shows::of(args))?;
     match args.output {
         Some(format) => {
-            let of = Whole { size, complete: Some(complete), verify: verifies(one), ..Whole::default() };
+            let of = Whole { size, from, complete: Some(complete), verify: verifies(one), ..Whole::default() };
             crate::show(&Shown::of(of, one, tale), format)?
         }
-        None => crate::print(&text(args.all, one, &tale, (complete, size)))?,
+        None => crate::print(&text(args.all, one, &tale, (complete, from, size)))?,
     };
     Ok(code(complete))
 }
@@ -131,7 +133,7 @@ fn found(heard: &Heard, args: &AuditShowArgs, namespace: Option<&str>) -> Result
 
 /// All records that name grants and requests of this namespace, or of all, in the order of the log.
 fn named(live: &Live, namespace: Option<&str>) -> Result<Heard, LogError> {
-    let mut heard = Heard { records: Vec::new(), complete: true, size: 0, is_of: None };
+    let mut heard = Heard { records: Vec::new(), complete: true, begins: 0, size: 0, is_of: None };
     let mut line = MovingLine::new("looked through");
     for kind in NAMES {
         let mut question = vec![("kind", kind.to_owned())];
@@ -144,6 +146,7 @@ fn named(live: &Live, namespace: Option<&str>) -> Result<Heard, LogError> {
         }
         let seen = pages.seen();
         heard.complete &= seen.complete;
+        heard.begins = heard.begins.max(seen.begins);
         heard.size = heard.size.max(seen.size);
     }
     heard.records.sort_by_key(|found| found.index);
@@ -169,8 +172,8 @@ fn story(live: &Live, one: &Candidate, named: Heard) -> Result<Heard, LogError> 
 fn all_of(live: &Live, grant: &Uid) -> Result<Heard, LiveError> {
     let mut pages = Pages::of(live, format!("/v1/story/{grant}"), Vec::new());
     let records = pages.by_ref().collect::<Result<Vec<_>, _>>()?;
-    let Seen { complete, size, .. } = pages.seen();
-    Ok(Heard { records, complete, size, is_of: Some(grant.clone()) })
+    let Seen { complete, begins, size, .. } = pages.seen();
+    Ok(Heard { records, complete, begins, size, is_of: Some(grant.clone()) })
 }
 
 fn told(live: &Live, heard: Heard, texts: Shows) -> Result<Tale, LogError> {
@@ -223,10 +226,13 @@ fn verifies(one: &Candidate) -> String {
     format!("kubectl keyhole audit verify --policy keyhole.policy{grant}")
 }
 
-fn text(all: bool, one: &Candidate, tale: &Tale, (complete, size): (bool, u64)) -> String {
+fn text(all: bool, one: &Candidate, tale: &Tale, (complete, from, size): (bool, u64, u64)) -> String {
     let mut text = screen_of(all, one, tale, "not opened");
     let entries = number(size, "entry", "entries");
     // Writing to a text does not fail.
+    if from > 0 {
+        let _ = writeln!(text, "The log was pruned: what came before entry {from} is not told.");
+    }
     let _ = match complete {
         true => writeln!(text, "Complete: all that the log's {entries} tell of it."),
         false => writeln!(

@@ -211,7 +211,7 @@ fn images_are_named_by_digest_unless_tags_are_allowed() -> Outcome {
 }
 
 #[test]
-fn the_audit_log_keeps_texts_for_so_many_days() -> Outcome {
+fn the_audit_log_keeps_texts_and_records_for_so_many_days() -> Outcome {
     let arguments = |values: &[&str]| -> Outcome<String> {
         let set = object(values, "StatefulSet", "keyhole-log")?;
         Ok(set["spec"]["template"]["spec"]["containers"][0]["args"].to_string())
@@ -224,6 +224,21 @@ fn the_audit_log_keeps_texts_for_so_many_days() -> Outcome {
     for bad in ["90", "2160h", "3651d", "9999d", "-1d", "01d", "never", ""] {
         let said = refusal(&[&format!("--set-string=log.retention.texts={bad}")])?;
         assert!(said.contains("/log/retention/texts"), "{bad}: {said}");
+    }
+    assert!(arguments(&[])?.contains("--entries-for=0\""));
+    for (entries, days) in [("90d", "90"), ("365d", "365"), ("36500d", "36500")] {
+        let said = arguments(&[&format!("--set=log.retention.entries={entries}")])?;
+        assert!(said.contains(&format!("--entries-for={days}\"")), "{entries}: {said}");
+    }
+    for bad in ["365", "29d", "1d", "36501d", "99999d", "-1d", "030d", "never", ""] {
+        let said = refusal(&[&format!("--set-string=log.retention.entries={bad}")])?;
+        assert!(said.contains("/log/retention/entries"), "{bad}: {said}");
+    }
+    // Texts go first.
+    for (texts, entries) in [("0d", "365d"), ("90d", "89d"), ("3650d", "3649d")] {
+        let values = [format!("--set=log.retention.texts={texts}"), format!("--set=log.retention.entries={entries}")];
+        let said = refusal(&values.iter().map(String::as_str).collect::<Vec<_>>())?;
+        assert!(said.contains("texts must go before their records"), "{texts}, {entries}: {said}");
     }
     Ok(())
 }

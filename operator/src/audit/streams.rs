@@ -139,6 +139,11 @@ impl<'a> Reader<'a> {
         self.get(&name.to_string()).await?.ok_or(CannotAsk::Answer)
     }
 
+    /// The same; `None`, where the log has no such file.
+    pub async fn tile_if_there(&self, name: TileName) -> Result<Option<Vec<u8>>, CannotAsk> {
+        self.get(&name.to_string()).await
+    }
+
     /// An answer in JSON.
     pub async fn asks<T: DeserializeOwned>(&self, path: &str) -> Result<T, CannotAsk> {
         let body = self.get(path).await?.ok_or(CannotAsk::Answer)?;

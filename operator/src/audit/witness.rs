@@ -28,7 +28,7 @@ use super::NotOnRecord;
 use super::anchor::{Anchor, Forked, has_grown, is_longer, note_fork, signed};
 use super::facts::Fact;
 use super::memory::{Before, Memory};
-use super::streams::{CannotAsk, Reader};
+use super::streams::{CannotAsk, Found, Reader, Told};
 use crate::clock::now;
 use crate::context::Context;
 use crate::pki::log::SEED;
@@ -39,6 +39,9 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// How soon it is looked at again when it could not be seen: what opens something waits for that.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How the log is asked for its keys: it names them at each start, so these are the first of them that it still has.
+const NAMED: &str = "v1/search?kind=key&limit=500";
 
 /// The name of the witness's key.
 const NAME: &str = "keyhole.internal/witness";
@@ -221,11 +224,14 @@ fn signer(line: &[u8]) -> Option<Signer> {
 }
 
 /// The keys that the log names in its first records, when it is met first. From then on they are known.
-/// That those records are the log's first is proved by its checkpoint.
+/// That those records are the log's first is proved by its checkpoint. Of a log that was pruned they are gone: there it is those that it
+/// has named since, as it does at each start and each time that it is pruned.
 async fn first_keys(reader: &Reader<'_>, note: &Note) -> Result<Vec<VerifierKey>, Unseen> {
     let checkpoint: Checkpoint = note.text().parse().map_err(|_| Unseen::Files("no checkpoint"))?;
     let name = TileName::in_tree(Holds::Entries, 0, checkpoint.size).ok_or(Unseen::Files("no entries"))?;
-    let bytes = reader.tile(name).await?;
+    let Some(bytes) = reader.tile_if_there(name).await? else {
+        return Ok(named(reader.asks(NAMED).await?));
+    };
     let bundle = Bundle::parse(name, &bytes).map_err(|_| Unseen::Files("no bundle"))?;
     let key = |entry: &&[u8]| match Record::decode(entry).ok()?.what {
         What::Key(key) => key.verifier.parse().ok(),
@@ -238,6 +244,20 @@ async fn first_keys(reader: &Reader<'_>, note: &Note) -> Result<Vec<VerifierKey>
     let first = Checkpoint { origin: checkpoint.origin.clone(), size: range.size(), root: range.root() };
     has_grown(&first, &checkpoint, &proof(reader, &first, &checkpoint).await?)?;
     Ok(bundle.entries().iter().filter_map(key).collect())
+}
+
+/// The keys that these records name, each once.
+fn named(found: Found) -> Vec<VerifierKey> {
+    let mut keys: Vec<VerifierKey> = Vec::new();
+    for record in found.records.iter().filter_map(Told::record) {
+        if let What::Key(key) = record.what
+            && let Ok(key) = key.verifier.parse()
+            && !keys.contains(&key)
+        {
+            keys.push(key);
+        }
+    }
+    keys
 }
 
 /// The proof that the newer tree has grown out of the older one: which nodes it takes, then those nodes out of their tiles.

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod integrate;
 pub mod journal;
 pub mod keys;
+pub mod prune;
 pub mod recover;
 pub mod streams;
 #[cfg(test)]

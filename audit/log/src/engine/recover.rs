@@ -15,6 +15,7 @@ use super::disk::Disk;
 use super::integrate::{CHECKPOINT, Partial, Tree, bundle_of, texts_in, texts_path};
 use super::journal::{BadJournal, SegmentLength, Segments};
 use super::keys::{GrantKeys as _, KEYS, KeyFiles};
+use super::prune::Pruned;
 use super::streams::{Ran, Streams};
 use super::volume::{Files, Volume};
 
@@ -41,6 +42,8 @@ pub struct Opened<D: Disk> {
     pub files: Volume<D>,
     /// The last checkpoint that was signed, if any was.
     pub signed: Option<Checkpoint>,
+    /// Where it begins.
+    pub pruned: Pruned,
 }
 
 /// Why a log does not start.
@@ -66,6 +69,9 @@ pub enum NotOpened {
     /// The checkpoint is none, or not signed by this log.
     #[error("the checkpoint is not one that this log signed")]
     Checkpoint,
+    /// Where the log begins is said by a file alone.
+    #[error("pruned.json says that records were removed, and no record `prune` of the log says so")]
+    Pruned,
     /// A tile.
     #[error("the tree is damaged")]
     Tile(#[source] BadTile),
@@ -110,6 +116,7 @@ pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Res
     let files = Volume::new(disk.clone())
         .map_err(|source| NotOpened::Read { path: "unfinished files".to_owned(), source })?;
     let signed = checkpoint(&files, identity)?;
+    let pruned = Pruned::read(&files, signed.as_ref())?;
     let partial = match &signed {
         Some(checkpoint) => partial(&files, checkpoint)?,
         None => {
@@ -143,7 +150,7 @@ pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Res
     }
     let keys = stored(disk, keys).map_err(|source| NotOpened::Read { path: KEYS.to_owned(), source })?;
     let engine = Engine::new(identity.id, journal, streams, position, keys);
-    Ok(Opened { engine, tree, files, signed })
+    Ok(Opened { engine, tree, files, signed, pruned })
 }
 
 fn checkpoint<F: Files>(files: &F, identity: &Identity) -> Result<Option<Checkpoint>, NotOpened> {

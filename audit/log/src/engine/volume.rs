@@ -145,9 +145,10 @@ impl<D: Disk> Files for Volume<D> {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => (),
             }
-            // The folder of the narrower files of a tile goes with the last of them.
-            if let Some(folder) =
-                path.parent().filter(|folder| folder.extension().is_some_and(|end| end == "p"))
+            // The folder of the narrower files of a tile, or of a bundle's long texts, goes with the last of them.
+            if let Some(folder) = path
+                .parent()
+                .filter(|folder| folder.extension().is_some_and(|end| end == "p" || end == "long"))
                 && self.disk.list(folder)?.is_empty()
                 && self.disk.remove_folder(folder).is_ok()
             {

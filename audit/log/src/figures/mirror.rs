@@ -32,6 +32,11 @@ impl OfMirror {
         self.state = Some(State { size: 0, behind_since: Some(Instant::now()) });
     }
 
+    /// How many records its checkpoint is known to have; `None`, where there is no mirror.
+    pub fn size(&self) -> Option<u64> {
+        self.state.as_ref().map(|state| state.size)
+    }
+
     /// The log has a newer checkpoint, of so many records.
     pub fn signed(&mut self, size: u64) {
         if let Some(state) = self.state.as_mut().filter(|state| state.size < size) {

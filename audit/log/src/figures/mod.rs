@@ -53,6 +53,7 @@ pub struct Figures {
     scrub_failures: Counter,
     index_lag: Number,
     index_unread: Number,
+    first_index: Number,
     mirror: Mutex<OfMirror>,
     /// How many records are on the disk.
     durable: AtomicU64,
@@ -84,6 +85,7 @@ impl Default for Figures {
             scrub_failures: Counter::default(),
             index_lag: Number::default(),
             index_unread: Number::default(),
+            first_index: Number::default(),
             mirror,
             durable: AtomicU64::new(0),
             signed: AtomicU64::new(0),
@@ -203,6 +205,11 @@ impl Figures {
             "Records that the index passed over, because their files cannot be read",
             self.index_unread.clone(),
         );
+        all.register(
+            "first_index",
+            "The index of the first record that the log has: those before were pruned",
+            self.first_index.clone(),
+        );
         self
     }
 
@@ -264,6 +271,11 @@ impl Figures {
         self.scrub_failures.inc();
     }
 
+    /// The log begins with this record.
+    pub fn begins(&self, index: u64) {
+        self.first_index.set(index);
+    }
+
     /// There is a mirror.
     pub fn has_mirror(&self) {
         self.mirror().is_there();
@@ -272,6 +284,11 @@ impl Figures {
     /// The mirror's checkpoint has so many records. `seen`: a moment when the log's newest checkpoint had no more.
     pub fn mirrored(&self, size: u64, seen: Instant) {
         self.mirror().is_at(size, self.signed.load(Ordering::Relaxed), seen);
+    }
+
+    /// How many records the mirror's checkpoint is known to have; `None`, where there is no mirror.
+    pub fn mirror_size(&self) -> Option<u64> {
+        self.mirror().size()
     }
 
     /// Nothing could be copied into the mirror.
@@ -335,6 +352,7 @@ mod tests {
         figures.looked(7 << 30, 3);
         figures.scrubbed(9);
         figures.damaged();
+        figures.begins(512);
         figures.has_mirror();
         figures.mirrored(30, Instant::now());
         figures.mirror_failed();
@@ -361,6 +379,7 @@ mod tests {
             "keyhole_log_scrub_failures_total 1",
             "keyhole_log_index_lag_records 2",
             "keyhole_log_index_unread_records 2",
+            "keyhole_log_first_index 512",
             "keyhole_log_mirror_lag_records 11",
             "keyhole_log_mirror_failures_total 1",
             "# EOF",

@@ -7,6 +7,7 @@ mod bundles;
 mod facts;
 mod known;
 mod places;
+mod prune;
 mod search;
 mod state;
 mod store;
@@ -24,10 +25,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rusqlite::Connection;
 use tlog::{Checkpoint, KeyName};
 use tokio::sync::{Notify, watch};
 
+use crate::engine::prune::Begins;
 use crate::read::Files;
 
 pub use bundles::{Bundles, Found, Loaded, Unread, index_of, place_of};
@@ -66,6 +69,7 @@ struct Shared {
     files: Files,
     origin: KeyName,
     published: watch::Receiver<Option<Checkpoint>>,
+    begins: Begins,
     indexed: watch::Sender<u64>,
     /// How many records the index passed over, because they could not be read.
     unread: AtomicU64,
@@ -88,6 +92,8 @@ enum Stuck {
     Tree(#[source] Unread),
     #[error("records that could not be read can be read again")]
     Again,
+    #[error("the log begins later: what was pruned is in the index")]
+    Later,
 }
 
 impl From<KnowError> for Stuck {
@@ -111,8 +117,9 @@ impl Index {
         folder: &Path,
         origin: KeyName,
         published: watch::Receiver<Option<Checkpoint>>,
+        begins: Begins,
     ) -> io::Result<Self> {
-        let index = Self::of(folder, origin, published.clone());
+        let index = Self::of(folder, origin, (published.clone(), begins));
         // Only to wait by: it has neither timer nor sockets of its own.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let shared = Arc::clone(&index.shared);
@@ -122,12 +129,17 @@ impl Index {
     }
 
     /// One that knows nothing, and follows nothing.
-    pub(crate) fn of(folder: &Path, origin: KeyName, published: watch::Receiver<Option<Checkpoint>>) -> Self {
+    pub(crate) fn of(
+        folder: &Path,
+        origin: KeyName,
+        (published, begins): (watch::Receiver<Option<Checkpoint>>, Begins),
+    ) -> Self {
         let shared = Shared {
             path: folder.join(FILE),
             files: Files::new(folder.to_owned()),
             origin,
             published,
+            begins,
             indexed: watch::Sender::new(0),
             unread: AtomicU64::new(0),
             usable: RwLock::new(false),
@@ -139,6 +151,21 @@ impl Index {
     /// How many records it knows: so far it lags behind the checkpoint.
     pub fn indexed(&self) -> u64 {
         *self.shared.indexed.borrow()
+    }
+
+    /// The index of the first record that the log has.
+    pub fn begins(&self) -> u64 {
+        self.shared.begins.index()
+    }
+
+    /// The log begins later from now on. Waits for those who look; when this returns, nobody looks at what is before, and the index is made
+    /// again from there.
+    pub fn begins_later(&self, index: u64) {
+        let mut usable = self.shared.usable.write().unwrap_or_else(PoisonError::into_inner);
+        self.shared.begins.later(index);
+        *usable = false;
+        self.shared.indexed.send_replace(0);
+        self.shared.wrong.notify_one();
     }
 
     /// How many of them it passed over, because they could not be read.
@@ -165,7 +192,8 @@ impl Index {
         let indexed = store::progress(&index)?.indexed;
         let bundles = Bundles::new(self.shared.files.clone(), size.max(indexed));
         let (passed, damaged) = (store::unread(&index)?, RefCell::new(BTreeSet::new()));
-        Ok(View { index, bundles, indexed, passed, damaged, _open: usable })
+        let begins = self.begins();
+        Ok(View { index, bundles, begins, indexed, passed, damaged, _open: usable })
     }
 
     /// Somebody saw that it is wrong: it is made again.
@@ -201,6 +229,8 @@ impl Follower {
         let mut usable = self.shared.usable.write().unwrap_or_else(PoisonError::into_inner);
         *usable = false;
         self.shared.indexed.send_replace(0);
+        // Whatever somebody saw of it is over.
+        let _ = self.shared.wrong.notified().now_or_never();
         match store::remove(&self.shared.path) {
             Ok(()) => tracing::warn!("the index is removed, and made again"),
             Err(error) => tracing::error!(%error, "the index is not removed"),
@@ -209,30 +239,33 @@ impl Follower {
 
     async fn follow(&mut self) -> Result<(), Stuck> {
         self.writer.forget();
-        let size = self.size();
+        let (size, begins) = (self.size(), self.shared.begins.index());
         let mut connection = store::open(
             &self.shared.path,
-            &self.shared.origin,
+            (&self.shared.origin, begins),
             &Bundles::new(self.shared.files.clone(), size),
         )?;
         let mut indexed = store::progress(&connection)?.indexed;
+        self.is_usable_from(begins)?;
         self.shared.indexed.send_replace(indexed);
-        *self.shared.usable.write().unwrap_or_else(PoisonError::into_inner) = true;
         self.cannot_be_read_yet(&connection)?;
         loop {
             let size = self.size();
             while indexed < size {
                 indexed = self.add(&mut connection, indexed, size)?;
                 self.shared.indexed.send_replace(indexed);
-                self.is_right()?;
+                self.is_right(begins)?;
                 tokio::task::yield_now().await;
             }
             self.pause = PAUSES.0;
             tokio::select! {
                 changed = self.published.changed() => if changed.is_err() { return Ok(()) },
-                () = self.shared.wrong.notified() => return Err(Stuck::Wrong),
+                () = self.shared.wrong.notified() => {
+                    self.is_right(begins)?;
+                    return Err(Stuck::Wrong);
+                }
                 () = tokio::time::sleep(LOOK) => {
-                    self.is_right()?;
+                    self.is_right(begins)?;
                     self.cannot_be_read_yet(&connection)?;
                 }
             }
@@ -243,8 +276,18 @@ impl Follower {
         self.published.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size)
     }
 
-    /// That the file which is written is the one that others read.
-    fn is_right(&self) -> Result<(), Stuck> {
+    /// Others may read it, if the log still begins there.
+    fn is_usable_from(&self, begins: u64) -> Result<(), Stuck> {
+        let mut usable = self.shared.usable.write().unwrap_or_else(PoisonError::into_inner);
+        *usable = self.shared.begins.index() == begins;
+        if *usable { Ok(()) } else { Err(Stuck::Later) }
+    }
+
+    /// That the log still begins there, and the file which is written is the one that others read.
+    fn is_right(&self, begins: u64) -> Result<(), Stuck> {
+        if self.shared.begins.index() != begins {
+            return Err(Stuck::Later);
+        }
         if self.shared.path.try_exists().unwrap_or(false) { Ok(()) } else { Err(Stuck::Wrong) }
     }
 

@@ -14,14 +14,14 @@ use tlog::{Hash, KeyName};
 use super::bundles::{Bundles, index_of};
 
 /// The version of what is below. Another one is made again.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// After how many pages of 4 KiB what is written goes from SQLite's own journal into the file.
 const CHECKPOINT_PAGES: i64 = 8192;
 
 /// Everything that there is.
 const SCHEMA: &str = "
-    CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 0), origin TEXT NOT NULL, indexed INTEGER NOT NULL, last BLOB) STRICT;
+    CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 0), origin TEXT NOT NULL, begins INTEGER NOT NULL, indexed INTEGER NOT NULL, last BLOB) STRICT;
     CREATE TABLE bundle (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
     CREATE TABLE unread (bundle INTEGER PRIMARY KEY, first INTEGER NOT NULL, past INTEGER NOT NULL) STRICT;
     CREATE TABLE term (id INTEGER PRIMARY KEY, sort INTEGER NOT NULL, text TEXT NOT NULL, UNIQUE (sort, text)) STRICT;
@@ -66,16 +66,22 @@ pub enum StoreError {
 /// SQLite's write-ahead log lets readers and the writer be. `synchronous=NORMAL`: the disk is waited for only when that log is emptied. With
 /// `OFF`, a power cut could leave pages of two ages that fit each other, so that records are missing and nothing shows it: then an
 /// answer would call itself complete that is not. A cache may be lost, but not lie.
-pub fn open(path: &Path, origin: &KeyName, bundles: &Bundles) -> Result<Connection, StoreError> {
+///
+/// `begins`: the first record of the log, from which on the index is made.
+pub fn open(
+    path: &Path,
+    (origin, begins): (&KeyName, u64),
+    bundles: &Bundles,
+) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let is_empty: bool =
         connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
     set(&connection)?;
     if version == 0 && is_empty {
-        make(&connection, origin)?;
+        make(&connection, origin, begins)?;
     } else {
-        check(&connection, version, origin, bundles)?;
+        check(&connection, (version, begins), origin, bundles)?;
     }
     Ok(connection)
 }
@@ -91,15 +97,16 @@ fn set(connection: &Connection) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
-fn make(connection: &Connection, origin: &KeyName) -> Result<(), rusqlite::Error> {
+fn make(connection: &Connection, origin: &KeyName, begins: u64) -> Result<(), rusqlite::Error> {
     connection.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT"))?;
-    connection.execute("INSERT INTO progress VALUES (0, ?1, 0, NULL)", [origin.as_str()])?;
+    let sql = "INSERT INTO progress VALUES (0, ?1, ?2, ?2, NULL)";
+    connection.execute(sql, params![origin.as_str(), integer(begins)])?;
     Ok(())
 }
 
 fn check(
     connection: &Connection,
-    version: i64,
+    (version, begins): (i64, u64),
     origin: &KeyName,
     bundles: &Bundles,
 ) -> Result<(), StoreError> {
@@ -113,6 +120,10 @@ fn check(
     let of: String = connection.query_row("SELECT origin FROM progress", [], |row| row.get(0))?;
     if of != origin.as_str() {
         return Err(StoreError::Other("it is of another origin"));
+    }
+    let from: i64 = connection.query_row("SELECT begins FROM progress", [], |row| row.get(0))?;
+    if number(from) != begins {
+        return Err(StoreError::Other("it begins with another record"));
     }
     let Progress { indexed, last } = progress(connection)?;
     if indexed > bundles.size() {
@@ -136,7 +147,7 @@ pub fn open_to_read(path: &Path) -> Result<Connection, rusqlite::Error> {
 pub fn empty() -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_in_memory()?;
     connection.execute_batch(SCHEMA)?;
-    connection.execute("INSERT INTO progress VALUES (0, '', 0, NULL)", [])?;
+    connection.execute("INSERT INTO progress VALUES (0, '', 0, 0, NULL)", [])?;
     Ok(connection)
 }
 

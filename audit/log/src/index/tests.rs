@@ -73,7 +73,7 @@ impl Lies {
     /// An index of it, once it has caught up.
     fn index(&self) -> (Index, watch::Sender<Option<Checkpoint>>) {
         let (publisher, published) = watch::channel(self.checkpoint());
-        let index = Index::start(self.path(), ORIGIN.parse().unwrap(), published).unwrap();
+        let index = Index::start(self.path(), ORIGIN.parse().unwrap(), published, Begins::default()).unwrap();
         wait(|| index.indexed() == self.size);
         (index, publisher)
     }
@@ -336,7 +336,7 @@ fn store_settles(file: &Path) {
 fn while_there_is_no_index_answers_say_that_they_are_not_complete() {
     let lies = Lies::of(&tangled());
     let (_publisher, published) = watch::channel(lies.checkpoint());
-    let index = Index::of(lies.path(), ORIGIN.parse().unwrap(), published);
+    let index = Index::of(lies.path(), ORIGIN.parse().unwrap(), (published, Begins::default()));
     let view = index.view().unwrap();
     assert_eq!((view.indexed(), view.size()), (0, lies.size));
     assert!(view.page(&Search::default(), None, 10).unwrap().records.is_empty());

@@ -29,6 +29,7 @@ pub const BYTES: usize = 1 << 20;
 pub struct View<'a> {
     pub(super) index: Connection,
     pub(super) bundles: Bundles,
+    pub(super) begins: u64,
     pub(super) indexed: u64,
     /// What the index passed over, because it could not be read.
     pub(super) passed: Vec<Range<u64>>,
@@ -91,6 +92,11 @@ impl View<'_> {
     /// The same, of which no bundle is read any more from when this is set.
     pub fn until(self, is_left: Arc<AtomicBool>) -> Self {
         Self { bundles: self.bundles.until(is_left), ..self }
+    }
+
+    /// The index of the first record that the log has.
+    pub fn begins(&self) -> u64 {
+        self.begins
     }
 
     /// How many records the index knows.

@@ -70,6 +70,7 @@ pub(super) async fn some(
                 .to_owned(),
         )
     })?;
+    desk.is_kept(from)?;
     let busy = |_| Refusal::again("too many copies at once: ask again in a while");
     let turn = timeout(PATIENCE, Arc::clone(&desk.copies).acquire_owned()).await.map_err(busy)?;
     let turn = turn.map_err(|_| ends())?;

@@ -101,6 +101,7 @@ mod tests {
 
     use super::super::reader::Scope;
     use super::*;
+    use crate::engine::prune::Begins;
     use crate::index::Unread;
 
     /// How long something may take that waits for nothing.
@@ -110,7 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (_, published) = watch::channel(None);
         let origin = "keyhole.internal/log/0123456789abcdef".parse().unwrap();
-        (Looks::of(Index::of(folder.path(), origin, published)), folder)
+        (Looks::of(Index::of(folder.path(), origin, (published, Begins::default()))), folder)
     }
 
     fn shop() -> Reader {

@@ -29,8 +29,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::engine::prune::Begins;
 use crate::figures::{self, Figures};
 use crate::index::{Index, View};
+use crate::pruning::Said;
 use crate::seal::Keys;
 use crate::threads::Log;
 use crate::tls::{Tls, common_name, only_uri};
@@ -67,6 +69,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Desk {
     log: Log,
     files: Files,
+    begins: Begins,
     index: Index,
     keys: Keys,
     looks: Looks,
@@ -82,10 +85,11 @@ struct Caller {
 
 impl Desk {
     /// Of this log.
-    pub fn new(log: Log, files: Files, index: Index, keys: Keys) -> Self {
+    pub fn new(log: Log, (files, begins): (Files, Begins), index: Index, keys: Keys) -> Self {
         Self {
             log,
             files,
+            begins,
             looks: Looks::of(index.clone()),
             index,
             keys,
@@ -95,6 +99,24 @@ impl Desk {
 
     fn folder(&self) -> &std::path::Path {
         self.files.folder()
+    }
+
+    /// The index of the first record that the log has.
+    pub(crate) fn begins(&self) -> u64 {
+        self.begins.index()
+    }
+
+    /// The log begins later from now on, as a record says that is in a checkpoint. Readers hear of it before anything is gone.
+    pub(crate) async fn prune(&self, said: Said) -> Result<(), Refusal> {
+        let index = self.index.clone();
+        let waits = tokio::task::spawn_blocking(move || index.begins_later(said.minimum));
+        waits.await.map_err(|_| records::ends())?;
+        self.log.prune(said).await.ok_or_else(records::ends)
+    }
+
+    /// That a record is not one that was pruned.
+    fn is_kept(&self, index: u64) -> Result<(), Refusal> {
+        if index < self.begins() { Err(Refusal::pruned(self.begins())) } else { Ok(()) }
     }
 
     /// Looks into index and tree. An index that does not fit is made again.
@@ -247,8 +269,12 @@ async fn tile(
     Path(path): Path<String>,
 ) -> Result<Response, Refusal> {
     may(&caller.reader, Thing::Tree)?;
-    let bytes = format!("tile/{path}").parse().ok().and_then(|name| desk.files.tile(name));
     let nothing =
         || Refusal::nothing("the tree has no such file: take names that the size of the checkpoint gives");
-    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes.ok_or_else(nothing)?).into_response())
+    let name = format!("tile/{path}").parse().map_err(|_| nothing())?;
+    if desk.begins.is_pruned(name) {
+        return Err(Refusal::pruned(desk.begins()));
+    }
+    let bytes = desk.files.tile(name).ok_or_else(nothing)?;
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, RawQuery, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use record::{Head, StreamName, Uid};
 use serde_json::value::RawValue;
@@ -93,6 +94,7 @@ pub(super) async fn grant(
             _ => Ok(Json(json!({
                 "grant": grant.as_str(),
                 "streams": streams,
+                "begins": view.begins(),
                 "indexed": view.indexed(),
                 "size": view.size(),
                 "complete": complete,
@@ -136,6 +138,7 @@ pub(super) async fn open(
         Ok(Json(json!({
             "streams": streams,
             "next": next,
+            "begins": view.begins(),
             "indexed": view.indexed(),
             "size": view.size(),
             "complete": is_complete(view, next),
@@ -177,6 +180,7 @@ pub(super) async fn unended(
         Ok(Json(json!({
             "entries": entries,
             "next": next,
+            "begins": view.begins(),
             "indexed": view.indexed(),
             "size": view.size(),
             "complete": is_complete(view, next),
@@ -202,6 +206,13 @@ fn known(view: &View<'_>, reader: &Reader, grant: &Uid) -> Result<Option<Found>,
             "no record that can be read says whose this grant is: stop the log and run `keyhole-log check`"
                 .to_owned(),
         )),
+        None if view.begins() > 0 => Err(Refusal {
+            status: StatusCode::NOT_FOUND,
+            sentence: format!(
+                "no record says whose this grant is: check its uid; records before {} were pruned",
+                view.begins()
+            ),
+        }),
         None => Err(Refusal::nothing("no record says whose this grant is: check its uid")),
     }
 }
@@ -261,6 +272,7 @@ struct Told<'a> {
 struct Answer<'a> {
     records: Vec<Told<'a>>,
     next: Option<u64>,
+    begins: u64,
     indexed: u64,
     size: u64,
     complete: bool,
@@ -286,7 +298,7 @@ fn answer(view: &View<'_>, reader: &Reader, page: Page) -> Result<Response, Refu
         let record = serde_json::from_slice(&found.leaf).map_err(|_| unread())?;
         records.push(Told { index: found.index, record });
     }
-    let (indexed, size) = (view.indexed(), view.size());
+    let (begins, indexed, size) = (view.begins(), view.indexed(), view.size());
     let (complete, unread) = (is_complete(view, next), passed_over(view));
-    Ok(Json(Answer { records, next, indexed, size, complete, unread }).into_response())
+    Ok(Json(Answer { records, next, begins, indexed, size, complete, unread }).into_response())
 }

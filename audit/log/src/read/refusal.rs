@@ -36,6 +36,12 @@ impl Refusal {
         Self { status: StatusCode::NOT_FOUND, sentence: sentence.to_owned() }
     }
 
+    /// It was there, as all that is before this record.
+    pub fn pruned(begins: u64) -> Self {
+        let sentence = format!("this was pruned: the log has records from {begins} on");
+        Self { status: StatusCode::NOT_FOUND, sentence }
+    }
+
     /// It was there.
     pub fn gone(sentence: &str) -> Self {
         Self { status: StatusCode::GONE, sentence: sentence.to_owned() }

@@ -48,6 +48,7 @@ pub(super) async fn one(
     let index: u64 = index.parse().map_err(|_| {
         Refusal::question("a record's index is a number: take the one that an answer gives".to_owned())
     })?;
+    desk.is_kept(index)?;
     let (shop, reader) = (desk.clone(), Arc::clone(&caller));
     let opened = desk
         .look(Places::of(&caller.reader), move |view| {
@@ -189,7 +190,7 @@ impl Desk {
     }
 
     /// Puts a record of the log's own on the disk.
-    pub(super) async fn own(&self, grant: Option<Uid>, what: What) -> Result<(), Refusal> {
+    pub(crate) async fn own(&self, grant: Option<Uid>, what: What) -> Result<(), Refusal> {
         let (reply, durable) = oneshot::channel();
         self.log.ask(Ask::Own { grant, what, reply });
         match durable.await {

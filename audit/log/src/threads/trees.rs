@@ -1,8 +1,9 @@
 //! The thread that makes the tree of what is durable.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tlog::{Checkpoint, Signer};
 use tokio::sync::watch;
@@ -10,13 +11,16 @@ use tokio::sync::watch;
 use super::backlog::{BACKLOG, Backlog, bytes};
 use super::{Ask, Ended, SECOND, ToTree};
 use crate::engine::integrate::{Stopped, Tree};
+use crate::engine::prune::{PRUNED, Pruned};
 use crate::engine::volume::Volume;
 use crate::figures::{Figures, MeasuredDisk};
+use crate::pruning::Said;
 
 /// The thread that makes the tree.
 pub(super) struct Trees {
     pub tree: Tree,
     pub files: Volume<MeasuredDisk>,
+    pub pruned: Pruned,
     pub signers: Vec<Signer>,
     pub waiting: Receiver<ToTree>,
     pub backlog: Arc<Backlog>,
@@ -42,13 +46,27 @@ impl Trees {
                 }
                 continue;
             }
-            let patience = if is_behind { next.saturating_duration_since(now) } else { SECOND };
+            let patience = if self.pruned.is_left() {
+                Duration::ZERO
+            } else if is_behind {
+                next.saturating_duration_since(now)
+            } else {
+                SECOND
+            };
             let result = match self.waiting.recv_timeout(patience) {
                 Ok(ToTree::Durable(durable)) => {
                     self.taken = self.taken.saturating_add(durable.iter().map(bytes).sum());
                     durable.into_iter().try_for_each(|one| self.tree.take(one))
                 }
+                Ok(ToTree::Prune(Said { minimum, record }, reply)) => {
+                    let begun = self.pruned.begin(&mut self.files, minimum, record);
+                    begun.map(|()| _ = reply.send(())).map_err(not_pruned)
+                }
                 Ok(ToTree::Publish(reply)) => self.publish().map(|checkpoint| _ = reply.send(checkpoint)),
+                // What is to go waits for whatever is to come.
+                Err(RecvTimeoutError::Timeout) if self.pruned.is_left() => {
+                    self.pruned.step(&mut self.files).map_err(not_pruned)
+                }
                 Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Ended::Other,
             };
@@ -67,4 +85,8 @@ impl Trees {
         self.publisher.send_replace(Some(checkpoint.clone()));
         Ok(checkpoint)
     }
+}
+
+fn not_pruned(source: io::Error) -> Stopped {
+    Stopped::Disk { path: format!("{PRUNED}, or remove what it says"), source }
 }

@@ -21,6 +21,7 @@ mod memory;
 mod mirror;
 mod mounts;
 mod power;
+mod prune;
 mod reading;
 mod room;
 mod scrub;

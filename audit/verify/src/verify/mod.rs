@@ -168,6 +168,14 @@ fn grew(older: &Checkpoint, now: &Checkpoint, found: &mut Found<'_>) -> bool {
     before <= now
 }
 
+/// The index of the first entry that is there, in a log of so many: a multiple of 256. What is before it was pruned, or is lost.
+///
+/// # Errors
+/// A file could not be read.
+pub fn first_entry<S: Source>(source: &S, size: u64) -> Result<u64, Unreadable<S::Error>> {
+    first_block(&Files::of(source), size).map(entries_before)
+}
+
 /// The first bundle that is there. Pruning takes away from the front, whole bundles: so this is a search by halves.
 pub(crate) fn first_block<S: Source>(files: &Files<'_, S>, size: u64) -> Result<u64, Unreadable<S::Error>> {
     let Some(mut there) = size.div_ceil(u64::from(WIDTH)).checked_sub(1) else { return Ok(0) };

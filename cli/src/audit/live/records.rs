@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(400);
 struct Page {
     records: Vec<Found>,
     next: Option<u64>,
+    /// With which entry it begins.
+    #[serde(default)]
+    begins: u64,
     indexed: u64,
     size: u64,
     complete: bool,
@@ -50,6 +53,8 @@ pub struct Indexed {
 pub struct Seen {
     /// Whether it was all there is.
     pub complete: bool,
+    /// With which entry the log begins: what came before was pruned.
+    pub begins: u64,
     /// How many entries the log's index knows.
     pub indexed: u64,
     /// How many the log has.
@@ -100,7 +105,7 @@ impl<'l> Pages<'l> {
         }
         let mut question = self.question.clone();
         question.extend(self.next.map(|next| ("after", next.to_string())));
-        let Page { records, next, indexed, size, complete, unread } =
+        let Page { records, next, begins, indexed, size, complete, unread } =
             self.page(&Call::with(&self.path, &question))?;
         // A log that gives the same place again would be asked for ever.
         if next.is_some() && next <= self.next {
@@ -110,7 +115,8 @@ impl<'l> Pages<'l> {
         self.page = records.into();
         // A page before it may have lacked something, too.
         let passed_over = self.seen.passed_over || !unread.is_empty();
-        self.seen = Seen { complete: complete && !passed_over, indexed, size, passed_over };
+        let begins = begins.max(self.seen.begins);
+        self.seen = Seen { complete: complete && !passed_over, begins, indexed, size, passed_over };
         Ok(true)
     }
 }

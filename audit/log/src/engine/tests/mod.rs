@@ -5,6 +5,7 @@ mod blocks;
 mod crashes;
 mod damage;
 mod network;
+mod prune;
 mod sim;
 mod sim_disk;
 mod world;

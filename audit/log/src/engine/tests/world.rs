@@ -15,6 +15,7 @@ use crate::engine::commit::{Arriving, Failed, Room, Sealed, Submission};
 use crate::engine::integrate::{Stopped, long_text_path, texts_path};
 use crate::engine::journal::{SegmentLength, Segments};
 use crate::engine::keys::key_path;
+use crate::engine::prune::Begins;
 use crate::engine::recover::{Identity, NotOpened, Opened, open};
 use crate::engine::volume::{Files as _, Volume};
 
@@ -61,6 +62,8 @@ pub(super) struct World {
     pub(super) runs: u8,
     /// How many erasures there were since the start.
     pub(super) erasures: u64,
+    /// The index of the first record that was not pruned.
+    pub(super) begins: u64,
 }
 
 impl World {
@@ -79,6 +82,7 @@ impl World {
             published: 0,
             runs: 0,
             erasures: 0,
+            begins: 0,
         }
     }
 
@@ -260,7 +264,8 @@ impl World {
         for (hash, _) in &self.order[..usize::try_from(self.published).unwrap()] {
             range.push(*hash, |place, hash| _ = hashes.insert(place, hash)).unwrap();
         }
-        for name in TileName::all(self.published) {
+        let begins = Begins::with(self.begins);
+        for name in TileName::all(self.published).filter(|name| !begins.is_pruned(*name)) {
             let bytes = read(name.to_string());
             let first = name.index * 256;
             match name.holds {
