@@ -25,3 +25,4 @@ pub mod serve;
 pub mod source;
 pub mod threads;
 pub mod tls;
+pub mod wrapped;

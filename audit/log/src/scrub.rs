@@ -9,6 +9,7 @@ use crate::engine::integrate::texts_path;
 use crate::engine::keys::{KEYS, NEW};
 use crate::read::{Files, each_sealed};
 use crate::seal::{Keys, WRAPPED};
+use crate::wrapped::grant_of;
 
 /// How often a file is looked for that may just have become wider.
 const LOOKS: usize = 3;
@@ -140,7 +141,7 @@ impl Scrub {
                     Some(keys) => keys.opens(&grant, wrapped),
                     None => wrapped.len() == WRAPPED,
                 };
-                if name.parse().is_ok_and(opens) {
+                if grant_of(name).is_some_and(opens) {
                     return;
                 }
                 Damage::Key(path)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use record::Uid;
 use tlog::Checkpoint;
 use tokio::sync::watch;
 
@@ -105,6 +106,14 @@ impl Source for Patient {
         self.waits(|| self.source.list(folder))
     }
 
+    fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
+        self.waits(|| self.source.checkpoint())
+    }
+
+    fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>> {
+        self.waits(|| self.source.keys_of(grant))
+    }
+
     fn forget(&self, path: &str) {
         self.source.forget(path);
     }
@@ -121,8 +130,8 @@ mod tests {
 
     use super::*;
     use crate::mirror::tests::Log;
+    use crate::source::Folder;
     use crate::source::tests::Shelf;
-    use crate::source::{Folder, InBucket};
 
     #[test]
     fn what_a_bucket_that_does_not_answer_holds_is_not_told_as_damaged() {
@@ -130,7 +139,7 @@ mod tests {
         let checkpoint = log.grows_to(300);
         let (publisher, published) = watch::channel(Some(checkpoint.clone()));
         let shelf = Arc::new(Shelf::of(log.path()));
-        let source = Arc::new(InBucket(Arc::clone(&shelf)));
+        let source = Arc::<Shelf>::clone(&shelf);
         let patient = Patient { source, published, pause: Duration::from_millis(1) };
         let scrub = |source, fails| {
             let mut scrub = Scrub::new(Files::new(source), None, checkpoint.clone());
@@ -145,7 +154,7 @@ mod tests {
         assert!(whole.len() > 2);
         assert_eq!(scrub(Arc::new(patient), 7), whole);
         // It waits no longer than the log lives.
-        let source = Arc::new(InBucket(Arc::clone(&shelf)));
+        let source = Arc::<Shelf>::clone(&shelf);
         let published = publisher.subscribe();
         let patient = Patient { source, published, pause: Duration::from_millis(1) };
         drop(publisher);

@@ -4,11 +4,19 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
+use record::Uid;
 use rustix::fs::{Advice, fadvise};
 
 use crate::bucket::{Bucket, BucketError};
+use crate::engine::integrate::CHECKPOINT;
+use crate::engine::keys::key_path;
+
+/// The folder of the checkpoints in a bucket, each called by its size in 16 hex digits.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// How often a checkpoint is looked for that may just have been removed.
+const LOOKS: usize = 3;
 
 /// The log's files, to be read. Paths are such as `tile/0/x001/234.p/8`.
 ///
@@ -18,6 +26,10 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
     /// The names of the files in a folder, in any order; none, where there is no folder. The same holds of an error.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
+    /// The newest checkpoint; `None`, where there is none yet.
+    fn checkpoint(&self) -> io::Result<Option<Vec<u8>>>;
+    /// Where the wrapped keys of a grant lie, if it has any.
+    fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>>;
     /// What is remembered of a file is forgotten, where that can be: it is read next from where it lies.
     fn forget(&self, path: &str);
 }
@@ -49,6 +61,14 @@ impl Source for Folder {
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
+    fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
+        self.read(CHECKPOINT)
+    }
+
+    fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>> {
+        Ok(vec![key_path(grant)])
+    }
+
     fn forget(&self, path: &str) {
         if let Ok(file) = File::open(self.0.join(path)) {
             let _ = fadvise(&file, 0, None, Advice::DontNeed);
@@ -56,16 +76,11 @@ impl Source for Folder {
     }
 }
 
-/// A folder in a bucket.
-pub struct InBucket<B>(pub Arc<B>);
+/// A bucket, or a folder in one.
+#[derive(Clone, Debug)]
+pub struct Store<B>(pub B);
 
-impl<B> fmt::Debug for InBucket<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("InBucket").finish_non_exhaustive()
-    }
-}
-
-impl<B: Bucket + Send + Sync> Source for InBucket<B> {
+impl<B: Bucket + fmt::Debug + Send + Sync> Source for Store<B> {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         self.0.read(path).map_err(io::Error::other)
     }
@@ -74,26 +89,57 @@ impl<B: Bucket + Send + Sync> Source for InBucket<B> {
         self.0.list(folder).map_err(io::Error::other)
     }
 
+    fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
+        newest(self)
+    }
+
+    fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>> {
+        keys_in(self, grant)
+    }
+
     /// A bucket answers each call anew.
     fn forget(&self, _path: &str) {}
+}
+
+/// The newest checkpoint in a bucket. The object `checkpoint` may be an older one: a log that was cut off may have put it there since.
+fn newest(source: &dyn Source) -> io::Result<Option<Vec<u8>>> {
+    for _ in 0..LOOKS {
+        let Some(name) = source.list(CHECKPOINTS)?.into_iter().max() else { return Ok(None) };
+        let found = source.read(&format!("{CHECKPOINTS}/{name}"))?;
+        // One that was removed since has a newer one.
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// Where the wrapped keys of a grant lie in a bucket, in order.
+fn keys_in(source: &dyn Source, grant: &Uid) -> io::Result<Vec<String>> {
+    let folder = key_path(grant);
+    let mut names = source.list(&folder)?;
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| format!("{folder}/{name}")).collect())
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use tlog::{Holds, TileName};
 
     use super::*;
-    use crate::bucket::{Created, S3};
+    use crate::bucket::S3;
     use crate::engine::integrate::{long_texts_path, texts_path};
     use crate::mirror::tests::Log;
     use crate::read::{Files, each_sealed, long_texts, texts_file};
     use crate::scrub::Scrub;
 
-    /// A bucket that holds what lay in a folder, and may not answer.
+    /// What lay in a folder, as it is read from a bucket that may not answer.
+    #[derive(Debug)]
     pub(crate) struct Shelf {
         objects: BTreeMap<String, Vec<u8>>,
         /// So many calls have no answer.
@@ -120,36 +166,34 @@ pub(crate) mod tests {
             }
         }
 
-        fn answers(&self, what: &'static str, path: &str) -> Result<(), BucketError> {
+        fn answers(&self, what: &'static str, path: &str) -> io::Result<()> {
             let less = self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            let away = |_| BucketError::Away { what, path: path.to_owned(), why: "no answer".to_owned() };
-            less.map_or(Ok(()), |left| Err(away(left)))
+            let away = BucketError::Away { what, path: path.to_owned(), why: "no answer".to_owned() };
+            less.map_or(Ok(()), |_| Err(io::Error::other(away)))
         }
     }
 
-    impl Bucket for Shelf {
-        fn create(&self, _: &str, _: &[u8]) -> Result<Created, BucketError> {
-            unimplemented!("it is only read")
-        }
-
-        fn replace(&self, _: &str, _: &[u8]) -> Result<(), BucketError> {
-            unimplemented!("it is only read")
-        }
-
-        fn read(&self, path: &str) -> Result<Option<Vec<u8>>, BucketError> {
+    impl Source for Shelf {
+        fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
             self.answers("read", path)?;
             Ok(self.objects.get(path).cloned())
         }
 
-        fn list(&self, folder: &str) -> Result<Vec<String>, BucketError> {
+        fn list(&self, folder: &str) -> io::Result<Vec<String>> {
             self.answers("list", folder)?;
             let name = |path: &String| Some(path.strip_prefix(folder)?.strip_prefix('/')?.to_owned());
             Ok(self.objects.keys().filter_map(name).collect())
         }
 
-        fn remove(&self, _: &str) -> Result<(), BucketError> {
-            unimplemented!("it is only read")
+        fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
+            newest(self)
         }
+
+        fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>> {
+            keys_in(self, grant)
+        }
+
+        fn forget(&self, _path: &str) {}
     }
 
     #[test]
@@ -157,13 +201,11 @@ pub(crate) mod tests {
         let mut log = Log::new(3);
         for size in [1, 200, 256, 300, 700] {
             let checkpoint = log.grows_to(size);
-            let sources: [Arc<dyn Source>; 2] = [
-                Arc::new(Folder(log.path().to_owned())),
-                Arc::new(InBucket(Arc::new(Shelf::of(log.path())))),
-            ];
+            let sources: [Arc<dyn Source>; 2] =
+                [Arc::new(Folder(log.path().to_owned())), Arc::new(Shelf::of(log.path()))];
             let read = |source: &Arc<dyn Source>| {
                 let files = Files::new(Arc::clone(source));
-                let mut all = vec![files.checkpoint().unwrap()];
+                let mut all = Vec::new();
                 for name in (1..=size).flat_map(TileName::all) {
                     all.push(files.tile(name).unwrap());
                     if name.holds == Holds::Entries {
@@ -188,16 +230,31 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_newest_checkpoint_in_a_bucket_is_the_largest_whatever_was_put_over_the_plain_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Shelf::of(folder.path()).checkpoint().unwrap(), None);
+        fs::create_dir(folder.path().join(CHECKPOINTS)).unwrap();
+        for (path, text) in [
+            ("checkpoint", "old"),
+            ("checkpoints/00000000000000ff", "old"),
+            ("checkpoints/0000000000000100", "new"),
+        ] {
+            fs::write(folder.path().join(path), text).unwrap();
+        }
+        assert_eq!(Shelf::of(folder.path()).checkpoint().unwrap().unwrap(), b"new");
+        assert_eq!(Folder(folder.path().to_owned()).checkpoint().unwrap().unwrap(), b"old");
+    }
+
+    #[test]
     fn a_bucket_that_does_not_answer_is_not_one_without_the_file() {
         fn serves<S: Source>() {}
-        serves::<InBucket<S3>>();
+        serves::<Store<S3>>();
         let folder = tempfile::tempdir().unwrap();
-        let shelf = InBucket(Arc::new(Shelf::of(folder.path())));
+        let shelf = Shelf::of(folder.path());
         assert_eq!((shelf.read("a").unwrap(), shelf.list("a").unwrap()), (None, vec![]));
-        shelf.0.away.store(2, Ordering::SeqCst);
+        shelf.away.store(2, Ordering::SeqCst);
         assert!(is_away(&shelf.read("a").unwrap_err()) && is_away(&shelf.list("a").unwrap_err()));
         let file = Folder(folder.path().to_owned());
         assert!(!is_away(&file.read(".").unwrap_err()), "a disk says what it has");
-        assert!(!format!("{shelf:?}").contains('/'));
     }
 }

@@ -16,10 +16,10 @@ use super::waiting::{Held, Place, Room};
 use super::{Desk, HANDSHAKE};
 use crate::arriving::{Judged, Peer, judge};
 use crate::engine::commit::{Arriving, Sealed, Submission};
-use crate::engine::keys::key_path;
 use crate::figures::Figures;
 use crate::seal::GrantKey;
 use crate::threads::{Answer, Ask, Greeting, Received};
+use crate::wrapped::one_of;
 
 /// How long a frame may take to come: what waits for its end, others cannot have.
 const FRAME: Duration = Duration::from_secs(15);
@@ -204,7 +204,8 @@ async fn key(grant: &Uid, desk: &Desk) -> Result<(Arc<GrantKey>, Sealed), Over> 
         return Ok(known);
     }
     let (keys, source, grant) = (desk.keys.clone(), Arc::clone(&desk.source), grant.clone());
-    let read = tokio::task::spawn_blocking(move || keys.of(&grant, || source.read(&key_path(&grant))));
+    let read =
+        tokio::task::spawn_blocking(move || keys.of(&grant, || one_of(source.as_ref(), &grant, &keys)));
     read.await.map_err(|_| Over::Gone)?.map_err(|error| ours(&error))
 }
 

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use tlog::{Bundle, Holds, TileName, WIDTH};
 
 use super::*;
+use crate::source::Folder;
 use crate::source::tests::Shelf;
-use crate::source::{Folder, InBucket};
 
 mod many;
 mod unended;
@@ -352,7 +352,7 @@ fn while_there_is_no_index_answers_say_that_they_are_not_complete() {
 fn while_the_bucket_does_not_answer_nothing_is_passed_over_and_the_index_is_kept() {
     let lies = Lies::of(&tangled());
     let shelf = Arc::new(Shelf::of(lies.path()));
-    let files = Files::new(Arc::new(InBucket(Arc::clone(&shelf))));
+    let files = Files::new(Arc::<Shelf>::clone(&shelf));
     let folder = tempfile::tempdir().unwrap();
     let (_publisher, published) = watch::channel(lies.checkpoint());
     shelf.away.store(1, Ordering::SeqCst);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tlog::{Holds, TileName, WIDTH};
 
-use crate::engine::integrate::CHECKPOINT;
 use crate::source::Source;
 
 /// How often a file is looked for that may just have become wider.
@@ -30,7 +29,7 @@ impl Files {
 
     /// The newest checkpoint; `None`, where there is none yet.
     pub fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
-        self.source.read(CHECKPOINT)
+        self.source.checkpoint()
     }
 
     /// A tile or bundle, as wide as asked for; `None`, where there is none as wide.

@@ -20,10 +20,10 @@ use super::records::{ends, may, uid};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::{Caller, Desk, PATIENCE, Places};
-use crate::engine::keys::{KEYS, key_path};
 use crate::index::{Found, Search, Sort, View, place_of};
 use crate::source::is_away;
 use crate::threads::Ask;
+use crate::wrapped::{all_of, grants};
 
 /// What is told of a text that was erased.
 const ERASED: &str =
@@ -164,16 +164,16 @@ pub(super) async fn erase(
 }
 
 impl Desk {
-    /// A text, by the key that its grant has now; `None`, where that opens it not.
+    /// A text, by a key that its grant has now; `None`, where none opens it.
     pub(super) fn unseal(
         &self,
         grant: &Uid,
         sealed: (&[u8], &Commitment),
     ) -> Result<Option<Vec<u8>>, Refusal> {
-        match self.source().read(&key_path(grant)) {
+        match all_of(self.source().as_ref(), grant) {
             Err(error) if is_away(&error) => Err(Refusal::away()),
-            Err(_) | Ok(None) => Ok(None),
-            Ok(Some(wrapped)) => Ok(self.keys.open(grant, wrapped, sealed).ok()),
+            Err(_) => Ok(None),
+            Ok(all) => Ok(all.into_iter().find_map(|wrapped| self.keys.open(grant, wrapped, sealed).ok())),
         }
     }
 
@@ -188,13 +188,12 @@ impl Desk {
     /// The grants that have a key, and so texts.
     pub(crate) async fn grants_with_texts(&self) -> Result<Vec<Uid>, Refusal> {
         let source = Arc::clone(self.source());
-        let names = tokio::task::spawn_blocking(move || source.list(KEYS));
+        let grants = tokio::task::spawn_blocking(move || grants(source.as_ref()));
         let unread = |error| match is_away(&error) {
             true => Refusal::away(),
             false => Refusal::damage("the folder of the keys cannot be read".to_owned()),
         };
-        let names = names.await.map_err(|_| ends())?.map_err(unread)?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        Ok(grants.await.map_err(|_| ends())?.map_err(unread)?.into_iter().collect())
     }
 
     /// Puts on record that the texts of a grant are erased; nothing is sealed with its key any more. `person`: who asked for it; nobody,
