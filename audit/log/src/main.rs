@@ -1,6 +1,7 @@
 //! `keyhole-log`: the audit log as a process.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use keyhole_log::accept_loss::accept_loss;
@@ -10,8 +11,10 @@ use keyhole_log::engine::journal::SegmentLength;
 use keyhole_log::engine::prune::Begins;
 use keyhole_log::engine::recover::open;
 use keyhole_log::home::{Home, HomeError};
+use keyhole_log::read::Files;
 use keyhole_log::scrub::Scrub;
 use keyhole_log::serve::serve;
+use keyhole_log::source::Folder;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Level;
 
@@ -64,7 +67,9 @@ fn check(args: &Check) -> anyhow::Result<String> {
         return Ok(format!("clean: no checkpoint yet, {in_journal} records in the journal"));
     };
     let (size, mut bytes) = (checkpoint.size, 0_u64);
-    let mut scrub = Scrub::new(home.path.clone(), checkpoint).beginning(Begins::with(opened.pruned.minimum));
+    let files = Files::new(Arc::new(Folder(home.path.clone())));
+    let files = files.beginning(Begins::with(opened.pruned.minimum));
+    let mut scrub = Scrub::new(files, None, checkpoint);
     let mut found = Vec::new();
     while let Some(step) = scrub.step() {
         bytes = bytes.saturating_add(step.bytes);

@@ -33,6 +33,7 @@ use crate::read;
 use crate::retention::{self, Days, TextsOutlive};
 use crate::scrubbing::Scrubbing;
 use crate::seal::{KeyEncryptionKeys, Keys, SealError};
+use crate::source::Folder;
 use crate::threads::{Ask, Ended, Log, start};
 use crate::tls::{Tls, TlsError};
 
@@ -134,7 +135,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
     let figures = Arc::new(Figures::default());
-    let Begun { log, index, identity, predecessor, begins, _lock } =
+    let Begun { log, files, index, identity, predecessor, _lock } =
         match begin(args, keys.clone(), ended, &figures).await {
             // The thread that ended says why.
             Err(ServeError::Silent) => {
@@ -143,20 +144,24 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
             begun => begun?,
         };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
-    let (folder, published) = (args.dir.clone(), log.published());
     let rest = Duration::from_secs(args.scrub_rest);
-    let scrubbing =
-        Scrubbing { folder, published, begins: begins.clone(), rest, figures: Arc::clone(&figures) };
+    let scrubbing = Scrubbing {
+        files: files.clone(),
+        keys: keys.clone(),
+        published: log.published(),
+        rest,
+        figures: Arc::clone(&figures),
+    };
     scrubbing.start().map_err(ServeError::System)?;
-    let files = read::Files::new(args.dir.clone());
     if let Some(place) = place(&args.mirror, &identity.origin) {
         let (origin, keys) = (identity.origin.clone(), identity.keys.clone());
-        let original = Original { folder: args.dir.clone(), origin, keys };
+        let original = Original { files: files.clone(), origin, keys };
         let mirroring = Mirroring { original, published: log.published(), figures: Arc::clone(&figures) };
         tracing::info!(mirror = place.url.to_string(), "the log's files are copied");
         mirroring.start(move || S3::new(&place)).map_err(ServeError::System)?;
     }
-    let reading = read::Desk::new(log.clone(), (files, begins), index.clone(), keys.clone());
+    let source = Arc::clone(files.source());
+    let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
     let pruning = Pruning {
         desk: reading.clone(),
         identity,
@@ -164,9 +169,8 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
         anchor: args.anchor.clone(),
         figures: Arc::clone(&figures),
     };
-    let folder = args.dir.clone().into();
     let desk =
-        Desk { log: log.clone(), keys, folder, figures: Arc::clone(&figures), callers: Callers::default() };
+        Desk { log: log.clone(), keys, source, figures: Arc::clone(&figures), callers: Callers::default() };
     tokio::select! {
         () = append::serve(append, tls, desk) => Err(ServeError::Silent),
         () = retention::keep(reading.clone(), pruning, days) => Err(ServeError::Silent),
@@ -196,10 +200,10 @@ async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
 /// A log that runs.
 struct Begun {
     log: Log,
+    files: read::Files,
     index: Index,
     identity: Identity,
     predecessor: Option<Predecessor>,
-    begins: Begins,
     _lock: File,
 }
 
@@ -248,9 +252,10 @@ async fn begin(
     }
     // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
-    let index = Index::start(&path, identity.origin.clone(), log.published(), begins.clone());
+    let files = read::Files::new(Arc::new(Folder(path.clone()))).beginning(begins);
+    let index = Index::start(&path, files.clone(), identity.origin.clone(), log.published());
     let index = index.map_err(ServeError::System)?;
-    Ok(Begun { log, index, identity, predecessor, begins, _lock: lock })
+    Ok(Begun { log, files, index, identity, predecessor, _lock: lock })
 }
 
 /// Where the files are copied to: each log has a folder of its own, so that one that follows another goes into no other's.

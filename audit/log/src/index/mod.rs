@@ -1,6 +1,6 @@
 //! The index: where in the tree records stand, by grant, request, person, `Database`, namespace, table and kind; and what is not over.
 //!
-//! A cache in one file beside the tree, `index.sqlite`. It follows the published checkpoint by reading the bundles, as anybody could; it is
+//! A cache in one file on a disk, `index.sqlite`. It follows the published checkpoint by reading the bundles, as anybody could; it is
 //! made again when it is missing, another log's, damaged, or found to be wrong; and it never answers: [`View`] reads every record again.
 
 mod bundles;
@@ -28,9 +28,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use rusqlite::Connection;
 use tlog::{Checkpoint, KeyName};
+use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
-use crate::engine::prune::Begins;
 use crate::read::Files;
 
 pub use bundles::{Bundles, Found, Loaded, Unread, index_of, place_of};
@@ -69,7 +69,6 @@ struct Shared {
     files: Files,
     origin: KeyName,
     published: watch::Receiver<Option<Checkpoint>>,
-    begins: Begins,
     indexed: watch::Sender<u64>,
     /// How many records the index passed over, because they could not be read.
     unread: AtomicU64,
@@ -83,7 +82,7 @@ struct Shared {
 #[derive(Debug, thiserror::Error)]
 enum Stuck {
     #[error("the index cannot be used")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
     #[error("the index cannot be written")]
     Write(#[source] KnowError),
     #[error("the index was found to be wrong, or its file was removed")]
@@ -105,6 +104,15 @@ impl From<KnowError> for Stuck {
     }
 }
 
+impl From<StoreError> for Stuck {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Tree(unread) => Self::Tree(unread),
+            other => Self::Store(other),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Stuck {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(StoreError::Sqlite(error))
@@ -112,34 +120,34 @@ impl From<rusqlite::Error> for Stuck {
 }
 
 impl Index {
-    /// Starts to follow what is published, on a thread of its own.
+    /// Starts to follow what is published, on a thread of its own. `folder`: where its own file lies; `files`: those of the log.
     pub fn start(
         folder: &Path,
+        files: Files,
         origin: KeyName,
         published: watch::Receiver<Option<Checkpoint>>,
-        begins: Begins,
     ) -> io::Result<Self> {
-        let index = Self::of(folder, origin, (published.clone(), begins));
-        // Only to wait by: it has neither timer nor sockets of its own.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let index = Self::of(folder, files, origin, published.clone());
+        // Only to wait by: it has no sockets of its own.
+        let waits = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let shared = Arc::clone(&index.shared);
         let mut follower = Follower { shared, published, writer: Writer::default(), pause: PAUSES.0 };
-        thread::Builder::new().name("index".to_owned()).spawn(move || runtime.block_on(follower.run()))?;
+        thread::Builder::new().name("index".to_owned()).spawn(move || follower.run(&waits))?;
         Ok(index)
     }
 
     /// One that knows nothing, and follows nothing.
     pub(crate) fn of(
         folder: &Path,
+        files: Files,
         origin: KeyName,
-        (published, begins): (watch::Receiver<Option<Checkpoint>>, Begins),
+        published: watch::Receiver<Option<Checkpoint>>,
     ) -> Self {
         let shared = Shared {
             path: folder.join(FILE),
-            files: Files::new(folder.to_owned()),
+            files,
             origin,
             published,
-            begins,
             indexed: watch::Sender::new(0),
             unread: AtomicU64::new(0),
             usable: RwLock::new(false),
@@ -155,14 +163,14 @@ impl Index {
 
     /// The index of the first record that the log has.
     pub fn begins(&self) -> u64 {
-        self.shared.begins.index()
+        self.shared.files.begins().index()
     }
 
     /// The log begins later from now on. Waits for those who look; when this returns, nobody looks at what is before, and the index is made
     /// again from there.
     pub fn begins_later(&self, index: u64) {
         let mut usable = self.shared.usable.write().unwrap_or_else(PoisonError::into_inner);
-        self.shared.begins.later(index);
+        self.shared.files.begins().later(index);
         *usable = false;
         self.shared.indexed.send_replace(0);
         self.shared.wrong.notify_one();
@@ -202,7 +210,19 @@ impl Index {
     }
 }
 
-/// The thread that makes the index grow.
+/// For what the index has waited.
+enum Woken {
+    /// More is published.
+    Published,
+    /// The log ends.
+    Ends,
+    /// Somebody saw that the index is wrong.
+    Wrong,
+    /// Nothing has happened for a while.
+    Looks,
+}
+
+/// The thread that makes the index grow. It waits for events in `waits`, and for the log's files outside of it.
 struct Follower {
     shared: Arc<Shared>,
     published: watch::Receiver<Option<Checkpoint>>,
@@ -212,15 +232,15 @@ struct Follower {
 
 impl Follower {
     /// Until the log ends.
-    async fn run(&mut self) {
+    fn run(&mut self, waits: &Runtime) {
         loop {
-            let Err(stuck) = self.follow().await else { return };
+            let Err(stuck) = self.follow(waits) else { return };
             let is_tree = matches!(stuck, Stuck::Tree(_));
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(stuck)), "the index stops");
             if !is_tree {
                 self.drop_file();
             }
-            tokio::time::sleep(self.pause).await;
+            thread::sleep(self.pause);
             self.pause = self.pause.saturating_mul(2).min(PAUSES.1);
         }
     }
@@ -237,9 +257,9 @@ impl Follower {
         }
     }
 
-    async fn follow(&mut self) -> Result<(), Stuck> {
+    fn follow(&mut self, waits: &Runtime) -> Result<(), Stuck> {
         self.writer.forget();
-        let (size, begins) = (self.size(), self.shared.begins.index());
+        let (size, begins) = (self.size(), self.shared.files.begins().index());
         let mut connection = store::open(
             &self.shared.path,
             (&self.shared.origin, begins),
@@ -255,20 +275,28 @@ impl Follower {
                 indexed = self.add(&mut connection, indexed, size)?;
                 self.shared.indexed.send_replace(indexed);
                 self.is_right(begins)?;
-                tokio::task::yield_now().await;
             }
             self.pause = PAUSES.0;
-            tokio::select! {
-                changed = self.published.changed() => if changed.is_err() { return Ok(()) },
-                () = self.shared.wrong.notified() => {
+            match waits.block_on(self.waits()) {
+                Woken::Published => (),
+                Woken::Ends => return Ok(()),
+                Woken::Wrong => {
                     self.is_right(begins)?;
                     return Err(Stuck::Wrong);
                 }
-                () = tokio::time::sleep(LOOK) => {
+                Woken::Looks => {
                     self.is_right(begins)?;
                     self.cannot_be_read_yet(&connection)?;
                 }
             }
+        }
+    }
+
+    async fn waits(&mut self) -> Woken {
+        tokio::select! {
+            changed = self.published.changed() => if changed.is_ok() { Woken::Published } else { Woken::Ends },
+            () = self.shared.wrong.notified() => Woken::Wrong,
+            () = tokio::time::sleep(LOOK) => Woken::Looks,
         }
     }
 
@@ -279,13 +307,13 @@ impl Follower {
     /// Others may read it, if the log still begins there.
     fn is_usable_from(&self, begins: u64) -> Result<(), Stuck> {
         let mut usable = self.shared.usable.write().unwrap_or_else(PoisonError::into_inner);
-        *usable = self.shared.begins.index() == begins;
+        *usable = self.shared.files.begins().index() == begins;
         if *usable { Ok(()) } else { Err(Stuck::Later) }
     }
 
     /// That the log still begins there, and the file which is written is the one that others read.
     fn is_right(&self, begins: u64) -> Result<(), Stuck> {
-        if self.shared.begins.index() != begins {
+        if self.shared.files.begins().index() != begins {
             return Err(Stuck::Later);
         }
         if self.shared.path.try_exists().unwrap_or(false) { Ok(()) } else { Err(Stuck::Wrong) }

@@ -10,6 +10,7 @@ mod refusal;
 mod sealed;
 mod texts;
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +30,11 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::engine::prune::Begins;
 use crate::figures::{self, Figures};
 use crate::index::{Index, View};
 use crate::pruning::Said;
 use crate::seal::Keys;
+use crate::source::{Source, is_away};
 use crate::threads::Log;
 use crate::tls::{Tls, common_name, only_uri};
 
@@ -61,6 +62,9 @@ const LONGEST_BODY: usize = 4 * 1024;
 /// How many copies of texts are made at once. The others wait.
 const COPIES: usize = 4;
 
+/// How many files of the tree are read at once for readers. The others wait.
+const FILES: usize = 8;
+
 /// How long a reader's question waits for others, or for the index.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -69,11 +73,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Desk {
     log: Log,
     files: Files,
-    begins: Begins,
     index: Index,
     keys: Keys,
     looks: Looks,
     copies: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 }
 
 /// Who asks.
@@ -85,25 +89,45 @@ struct Caller {
 
 impl Desk {
     /// Of this log.
-    pub fn new(log: Log, (files, begins): (Files, Begins), index: Index, keys: Keys) -> Self {
+    pub fn new(log: Log, files: Files, index: Index, keys: Keys) -> Self {
         Self {
             log,
             files,
-            begins,
             looks: Looks::of(index.clone()),
             index,
             keys,
             copies: Arc::new(Semaphore::new(COPIES)),
+            reads: Arc::new(Semaphore::new(FILES)),
         }
     }
 
-    fn folder(&self) -> &std::path::Path {
-        self.files.folder()
+    fn source(&self) -> &Arc<dyn Source> {
+        self.files.source()
+    }
+
+    /// Reads a file, on a thread that may wait for it. `None`: there is none.
+    async fn reads<F>(&self, read: F) -> Result<Option<Vec<u8>>, Refusal>
+    where
+        F: FnOnce(&Files) -> io::Result<Option<Vec<u8>>> + Send + 'static,
+    {
+        let busy = |_| Refusal::again("too many questions at once: ask again in a while");
+        let turn = timeout(PATIENCE, Arc::clone(&self.reads).acquire_owned()).await.map_err(busy)?;
+        let turn = turn.map_err(|_| records::ends())?;
+        let files = self.files.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            read(&files)
+        });
+        match read.await.map_err(|_| records::ends())? {
+            Err(error) if is_away(&error) => Err(Refusal::away()),
+            // To whoever asks, one that cannot be read is not there: the scrub says which.
+            read => Ok(read.ok().flatten()),
+        }
     }
 
     /// The index of the first record that the log has.
     pub(crate) fn begins(&self) -> u64 {
-        self.begins.index()
+        self.files.begins().index()
     }
 
     /// The log begins later from now on, as a record says that is in a checkpoint. Readers hear of it before anything is gone.
@@ -245,7 +269,7 @@ async fn checkpoint(
     Extension(caller): Extension<Arc<Caller>>,
 ) -> Result<Response, Refusal> {
     may(&caller.reader, Thing::Tree)?;
-    text(desk.files.checkpoint())
+    text(desk.reads(Files::checkpoint).await?)
 }
 
 /// One of everything that is on the disk by now.
@@ -255,7 +279,7 @@ async fn newest(
 ) -> Result<Response, Refusal> {
     may(&caller.reader, Thing::Tree)?;
     desk.log.publish().await.ok_or_else(records::ends)?;
-    text(desk.files.checkpoint())
+    text(desk.reads(Files::checkpoint).await?)
 }
 
 fn text(bytes: Option<Vec<u8>>) -> Result<Response, Refusal> {
@@ -272,9 +296,9 @@ async fn tile(
     let nothing =
         || Refusal::nothing("the tree has no such file: take names that the size of the checkpoint gives");
     let name = format!("tile/{path}").parse().map_err(|_| nothing())?;
-    if desk.begins.is_pruned(name) {
+    if desk.files.begins().is_pruned(name) {
         return Err(Refusal::pruned(desk.begins()));
     }
-    let bytes = desk.files.tile(name).ok_or_else(nothing)?;
-    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+    let bytes = desk.reads(move |files| files.tile(name)).await?;
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes.ok_or_else(nothing)?).into_response())
 }

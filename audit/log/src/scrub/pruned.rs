@@ -3,27 +3,21 @@
 use tlog::{Holds, Range, TileName, WIDTH};
 
 use super::{Scrub, Step, collect};
-use crate::engine::prune::{Begins, first_of};
+use crate::engine::prune::first_of;
 
 /// How many levels the hashes above whole bundles stand above the leaves.
 const HEIGHT: u8 = 8;
 
 impl Scrub {
-    /// Of a log that begins there, and may begin later while it is read.
-    #[must_use]
-    pub fn beginning(self, begins: Begins) -> Self {
-        Self { begins, ..self }
-    }
-
     /// Whether the next bundle was pruned.
     pub(super) fn is_before_the_beginning(&self) -> bool {
-        first_of(self.next) < self.begins.index()
+        first_of(self.next) < self.files.begins().index()
     }
 
     /// Goes to the first bundle that there is. The tree before it is made of the hashes that are left, and the tiles above those are held
     /// against it; that it leads to the root, the end shows.
     pub(super) fn skip(&mut self, step: &mut Step) {
-        let bundles = self.begins.index() / u64::from(WIDTH);
+        let bundles = self.files.begins().index() / u64::from(WIDTH);
         let (mut blocks, mut full) = (Range::default(), Vec::new());
         self.levels = Vec::new();
         self.is_sound = true;
