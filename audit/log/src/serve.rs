@@ -153,13 +153,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
         figures: Arc::clone(&figures),
     };
     scrubbing.start().map_err(ServeError::System)?;
-    if let Some(place) = place(&args.mirror, &identity.origin) {
-        let (origin, keys) = (identity.origin.clone(), identity.keys.clone());
-        let original = Original { files: files.clone(), origin, keys };
-        let mirroring = Mirroring { original, published: log.published(), figures: Arc::clone(&figures) };
-        tracing::info!(mirror = place.url.to_string(), "the log's files are copied");
-        mirroring.start(move || S3::new(&place)).map_err(ServeError::System)?;
-    }
+    mirror(args, &log, (&files, &identity), &figures)?;
     let source = Arc::clone(files.source());
     let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
     let pruning = Pruning {
@@ -184,6 +178,21 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
             Ok(())
         }
     }
+}
+
+/// Copies the log's files from now on, where they are to be copied.
+fn mirror(
+    args: &Serve,
+    log: &Log,
+    (files, identity): (&read::Files, &Identity),
+    figures: &Arc<Figures>,
+) -> Result<(), ServeError> {
+    let Some(place) = place(&args.mirror, &identity.origin) else { return Ok(()) };
+    let (origin, keys) = (identity.origin.clone(), identity.keys.clone());
+    let original = Original { files: files.clone(), origin, keys };
+    let mirroring = Mirroring { original, published: log.published(), figures: Arc::clone(figures) };
+    tracing::info!(mirror = place.url.to_string(), "the log's files are copied");
+    mirroring.start(move || S3::new(&place)).map_err(ServeError::System)
 }
 
 fn key_encryption_keys(path: &std::path::Path) -> Result<KeyEncryptionKeys, ServeError> {

@@ -114,6 +114,8 @@ impl Scene {
 
     /// An answer of an index that has everything.
     async fn hears(&self, question: &str) -> serde_json::Value {
+        // What is on the disk by now is in a checkpoint.
+        self.log.get("/v1/checkpoint").await.unwrap();
         let late = Instant::now() + SOON;
         loop {
             let answer = self.reader().hears(200, question).await;

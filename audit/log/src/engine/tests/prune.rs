@@ -16,7 +16,7 @@ use crate::engine::recover::{NotOpened, Opened, open};
 use crate::engine::volume::{Files as _, Volume};
 
 /// How many bundles go.
-const BUNDLES: u64 = 6;
+const BUNDLES: u64 = 5;
 
 const MINIMUM: u64 = BUNDLES * 256;
 
@@ -24,7 +24,7 @@ const MINIMUM: u64 = BUNDLES * 256;
 fn world(seed: u64) -> (World, Opened<SimDisk>) {
     let mut world = World::new(seed);
     let mut opened = world.start().unwrap();
-    while world.order.len() < 2_000 {
+    while world.order.len() < 1_700 {
         world.live(&mut opened, 60).unwrap();
     }
     says(&mut world, &mut opened, MINIMUM);
