@@ -17,13 +17,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::append::Held;
 use crate::clock;
 use crate::engine::commit::{Durable, Engine, Failed, Room, Submission};
-use crate::engine::disk::Disk as _;
 use crate::engine::integrate::Stopped;
-use crate::engine::journal::Segments;
-use crate::engine::keys::KeyFiles;
+use crate::engine::journal::Journal as _;
 use crate::engine::recover::Opened;
+use crate::engine::storage::Storage;
 use crate::engine::streams::Stream;
-use crate::figures::{Figures, MeasuredDisk};
+use crate::figures::Figures;
 use crate::seal::Keys;
 
 use backlog::{Backlog, bytes};
@@ -184,12 +183,15 @@ impl Log {
 }
 
 /// Starts both threads. `ended` hears why one of them ends, or that both have: then the process must.
-pub fn start(
-    opened: Opened<MeasuredDisk>,
-    (disk, figures): (MeasuredDisk, Arc<Figures>),
+pub fn start<S>(
+    opened: Opened<S>,
+    (storage, figures): (S, Arc<Figures>),
     (signers, keys): (Vec<Signer>, Keys),
     ended: mpsc::UnboundedSender<Ended>,
-) -> io::Result<Log> {
+) -> io::Result<Log>
+where
+    S: Storage<Journal: Send, Files: Send, Keys: Send> + Send + 'static,
+{
     let Opened { engine, tree, files, signed } = opened;
     let (asks, asked) = channel();
     let (publishes, waiting) = sync_channel(WAITING);
@@ -199,7 +201,7 @@ pub fn start(
     let (also, started) = (Arc::clone(&figures), Instant::now());
     let commits = Commits {
         engine,
-        disk,
+        storage,
         asked,
         tree: publishes,
         backlog: Arc::clone(&backlog),
@@ -224,9 +226,9 @@ fn tell(ended: &mpsc::UnboundedSender<Ended>, why: Ended) {
 }
 
 /// The thread that makes things durable.
-struct Commits {
-    engine: Engine<Segments<MeasuredDisk>, KeyFiles<MeasuredDisk>>,
-    disk: MeasuredDisk,
+struct Commits<S: Storage> {
+    engine: Engine<S::Journal, S::Keys>,
+    storage: S,
     asked: Receiver<Ask>,
     tree: SyncSender<ToTree>,
     backlog: Arc<Backlog>,
@@ -251,10 +253,10 @@ struct Batch {
     others: Vec<Ask>,
 }
 
-impl Commits {
+impl<S: Storage> Commits<S> {
     fn run(mut self) -> Ended {
         let mut looked = Instant::now();
-        if let Err(ended) = self.look_at_the_disk() {
+        if let Err(ended) = self.look_at_the_room() {
             return ended;
         }
         loop {
@@ -268,7 +270,7 @@ impl Commits {
                     return Ok(());
                 }
                 looked = Instant::now();
-                self.look_at_the_disk()
+                self.look_at_the_room()
             });
             if let Err(ended) = result {
                 return ended;
@@ -352,8 +354,9 @@ impl Commits {
         Ok(())
     }
 
-    fn look_at_the_disk(&mut self) -> Result<(), Ended> {
-        let free = self.disk.free().map_err(Ended::Disk)?;
+    fn look_at_the_room(&mut self) -> Result<(), Ended> {
+        // In a bucket nobody counts it: there is as much as anybody pays for.
+        let free = self.storage.free().map_err(Ended::Disk)?.unwrap_or(u64::MAX);
         let is_live = |(name, stream): &(&StreamName, &Stream)| name.grant().is_some() && !stream.closed;
         self.figures.looked(free, self.engine.streams().iter().filter(is_live).count());
         let room = if free >= ROOM_FOR_STATEMENTS {
@@ -383,6 +386,7 @@ mod tests {
     use crate::engine::disk::OsDisk;
     use crate::engine::journal::SegmentLength;
     use crate::engine::recover::open;
+    use crate::figures::MeasuredDisk;
     use crate::home::Home;
     use crate::seal::KeyEncryptionKeys;
 

@@ -105,7 +105,7 @@ pub struct Engine<J, K> {
     journal: J,
     streams: Streams,
     position: Position,
-    /// The grants whose key is on the disk.
+    /// Grants whose key is known to be stored.
     keys: BTreeSet<Uid>,
     key_files: K,
     /// How many erasures there were since the start.
@@ -119,7 +119,7 @@ pub struct Engine<J, K> {
 
 impl<J: Journal, K: GrantKeys> Engine<J, K> {
     /// Goes on behind what is in a journal. The log's own stream of this start begins with the next record.
-    /// `keys`: the grants that have one, and where it lies.
+    /// `keys`: grants that are known to have one, and where it lies.
     pub fn new(
         log: LogId,
         journal: J,
@@ -170,6 +170,7 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
         let ran = self.before.and(running);
         self.make_room(length.saturating_add(AROUND), ran)?;
         let (mut items, mut marks, mut kinds, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut erased = Vec::new();
         for submission in submissions {
             let name = submission.stream.clone();
             let before = self.streams.get(&name);
@@ -184,7 +185,12 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
                     }
                     for Arriving { record, hash, entry } in records {
                         kinds.push(record.what.place());
-                        marks.push((hash, self.erases(&record)));
+                        let erases = self.erases(&record);
+                        if let Some(grant) = &erases {
+                            // Those that are there now: one that comes after the record is another start's.
+                            erased.extend(self.key_files.of(grant).map_err(Failed::Keys)?);
+                        }
+                        marks.push((hash, erases));
                         items.push(Item::Record(entry));
                     }
                     answers.push(Ok(self.streams.head(&name)));
@@ -203,9 +209,7 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
             self.append(&items)?;
         }
         // Before anybody hears of the record, and before a new key can be stored. What stops this does it at its next start.
-        for grant in marks.iter().filter_map(|(_, erases)| erases.as_ref()) {
-            self.key_files.erase(grant).map_err(Failed::Keys)?;
-        }
+        self.key_files.erase(&erased).map_err(Failed::Keys)?;
         Ok(Committed { answers, durable: durable(items, marks), kinds })
     }
 
