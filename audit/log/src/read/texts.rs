@@ -1,6 +1,6 @@
 //! Texts, opened: that somebody reads them is on record before they are answered. And their erasure.
 
-use std::path::Path as FsPath;
+use std::io;
 use std::sync::Arc;
 
 use axum::Json;
@@ -20,10 +20,10 @@ use super::records::{ends, may, uid};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::{Caller, Desk, PATIENCE, Places};
-use crate::engine::disk::{Disk as _, OsDisk};
-use crate::engine::keys::{KEYS, key_path};
 use crate::index::{Found, Search, Sort, View, place_of};
+use crate::source::is_away;
 use crate::threads::Ask;
+use crate::wrapped::{all_of, grants};
 
 /// What is told of a text that was erased.
 const ERASED: &str =
@@ -57,11 +57,11 @@ pub(super) async fn one(
                     "the index has no such record yet: ask again when `indexed` is above it",
                 ));
             }
-            let found = view.bundles().record(index).map_err(|unread| Refusal::damage(unread.to_string()))?;
+            let found = view.bundles().record(index)?;
             may(&reader.reader, Thing::Of(view.whose(&found)?.namespace.as_deref()))?;
             let (bundle, place) = place_of(index);
-            let sealed = Sealed::of(shop.folder(), bundle).and_then(|sealed| sealed.read(place.into()));
-            open(&shop, view, &found, &sealed.map_err(|_| damaged())?)?.ok_or_else(|| {
+            let sealed = Sealed::of(shop.source(), bundle).and_then(|sealed| sealed.read(place.into()));
+            open(&shop, view, &found, &sealed.map_err(|error| unread(&error))?)?.ok_or_else(|| {
                 Refusal::nothing("this record has no text: only statements have, and not all of them")
             })
         })
@@ -88,7 +88,7 @@ pub(super) fn open(
         return Err(damaged());
     }
     let commit: &Commitment = &text.commit;
-    match desk.unseal(grant, (sealed, commit)) {
+    match desk.unseal(grant, (sealed, commit))? {
         Some(text) => Ok(Some(Opened { grant: grant.clone(), commit: *commit, text })),
         // The key that is there may be a later one.
         None if desk.keys.is_erased(grant) || was_erased(view, grant, found.index)? => {
@@ -104,6 +104,11 @@ pub(super) fn open(
 fn was_erased(view: &View<'_>, grant: &Uid, index: u64) -> Result<bool, Refusal> {
     let erasures = Search::default().and(Sort::Grant, grant.as_str()).and(Sort::Kind, "erase");
     Ok(!view.page(&erasures, Some(index), 1)?.records.is_empty())
+}
+
+/// Sealed texts cannot be read.
+pub(super) fn unread(error: &io::Error) -> Refusal {
+    if is_away(error) { Refusal::away() } else { damaged() }
 }
 
 pub(super) fn damaged() -> Refusal {
@@ -159,10 +164,17 @@ pub(super) async fn erase(
 }
 
 impl Desk {
-    /// A text, by the key that its grant has now; `None`, where that opens it not.
-    pub(super) fn unseal(&self, grant: &Uid, sealed: (&[u8], &Commitment)) -> Option<Vec<u8>> {
-        let wrapped = std::fs::read(self.folder().join(key_path(grant))).ok()?;
-        self.keys.open(grant, wrapped, sealed).ok()
+    /// A text, by a key that its grant has now; `None`, where none opens it.
+    pub(super) fn unseal(
+        &self,
+        grant: &Uid,
+        sealed: (&[u8], &Commitment),
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        match all_of(self.source().as_ref(), grant) {
+            Err(error) if is_away(&error) => Err(Refusal::away()),
+            Err(_) => Ok(None),
+            Ok(all) => Ok(all.into_iter().find_map(|wrapped| self.keys.open(grant, wrapped, sealed).ok())),
+        }
     }
 
     /// Waits until the index has all that is durable now.
@@ -175,11 +187,13 @@ impl Desk {
 
     /// The grants that have a key, and so texts.
     pub(crate) async fn grants_with_texts(&self) -> Result<Vec<Uid>, Refusal> {
-        let folder = self.folder().to_owned();
-        let names = tokio::task::spawn_blocking(move || OsDisk::new(&folder).list(FsPath::new(KEYS)));
-        let unread = || Refusal::damage("the folder of the keys cannot be read".to_owned());
-        let names = names.await.map_err(|_| ends())?.map_err(|_| unread())?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        let source = Arc::clone(self.source());
+        let grants = tokio::task::spawn_blocking(move || grants(source.as_ref()));
+        let unread = |error| match is_away(&error) {
+            true => Refusal::away(),
+            false => Refusal::damage("the folder of the keys cannot be read".to_owned()),
+        };
+        Ok(grants.await.map_err(|_| ends())?.map_err(unread)?.into_iter().collect())
     }
 
     /// Puts on record that the texts of a grant are erased; nothing is sealed with its key any more. `person`: who asked for it; nobody,
