@@ -37,8 +37,19 @@ pub struct Sealed {
     pub grant: Uid,
     /// The key, wrapped.
     pub wrapped: Vec<u8>,
+    /// Where it comes from.
+    pub from: KeyFrom,
     /// How many erasures there were when it was taken. One of this grant's since then has erased this key.
     pub erasures: u64,
+}
+
+/// Where a grant's key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFrom {
+    /// It was read where keys are stored. It is not put there again: it may have been erased since, by a log that leads now.
+    Stored,
+    /// It was made since the start.
+    Made,
 }
 
 /// A record that may be taken.
@@ -105,7 +116,7 @@ pub struct Engine<J, K> {
     journal: J,
     streams: Streams,
     position: Position,
-    /// Grants whose key is known to be stored.
+    /// Grants of which the journal, or whoever began it, knows that they have a key.
     keys: BTreeSet<Uid>,
     key_files: K,
     /// How many erasures there were since the start.
@@ -177,9 +188,11 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
             let taken = may_take(&submission, room).and_then(|()| self.take(submission, ran));
             match taken {
                 Ok(Taken { key, records }) => {
-                    if let Some(Sealed { grant, wrapped, erasures: _ }) = key {
-                        // Whatever stops this before the block is durable: nothing is sealed with it.
-                        self.key_files.store(&grant, &wrapped).map_err(Failed::Keys)?;
+                    if let Some(Sealed { grant, wrapped, from, erasures: _ }) = key {
+                        if from == KeyFrom::Made {
+                            // Whatever stops this before the block is durable: nothing is sealed with it.
+                            self.key_files.store(&grant, &wrapped).map_err(Failed::Keys)?;
+                        }
                         self.keys.insert(grant.clone());
                         items.push(Item::Key { grant });
                     }

@@ -91,12 +91,12 @@ pub enum Role {
     Looks,
 }
 
-/// Keys in a bucket, each under a name that no other key ever has: `keys/GRANT/`, the number of the start that put it there, and the beginning
-/// of its hash. The last of a grant, by name, is its key.
+/// Keys in a bucket, each under a name that no other key ever has: `keys/GRANT/`, the number of the start that made it, and the beginning of
+/// its hash.
 ///
-/// With the first text of a grant each start puts the key there that it found, or else a new one, under a name of its own. So what is
-/// acknowledged is sealed with the last one, and what a log does that was cut off is harmless whenever it wakes: a key that it puts there comes
-/// before those of later starts, and the keys that it removes are those that it found before it made the record of their erasure.
+/// So what a log does that was cut off is harmless whenever it wakes. Keys that it removes are those that it found before it made the record
+/// of their erasure: those of later starts are not among them. A key that it puts there is one that it made, once, and with which nothing is
+/// sealed that was acknowledged: it lies beside those of its grant, until they are erased. No key that was erased is ever put there again.
 pub struct KeyObjects<B> {
     bucket: B,
     role: Role,
@@ -141,7 +141,7 @@ impl<B: Bucket> GrantKeys for KeyObjects<B> {
         paths.iter().try_for_each(each)
     }
 
-    /// None: with the first text of each grant its key is put there again.
+    /// None: to list all of them would take the longer the more there are.
     fn known(&self) -> io::Result<BTreeSet<Uid>> {
         Ok(BTreeSet::new())
     }

@@ -10,7 +10,7 @@ use std::io;
 use super::volume::{File, Files, PutError};
 use crate::bucket::{Bucket, BucketError, Created, TRIES, tried};
 
-/// The folder of the checkpoints.
+/// The folder of the checkpoints, each called by its size in 16 hex digits.
 pub const CHECKPOINTS: &str = "checkpoints";
 
 /// Files in a bucket.

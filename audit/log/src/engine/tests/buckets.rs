@@ -135,13 +135,14 @@ fn what_is_acknowledged_survives_a_bucket_that_fails_and_processes_that_were_cut
         for _ in 0..25 {
             let dies = (world.dice.below(2) == 0).then(|| world.dice.below(120));
             let Some(mut opened) = world.starts(dies) else { continue };
+            let mut goes_on = true;
             for _ in 0..world.dice.below(6) {
                 if !zombies.is_empty() && world.dice.below(2) == 0 {
                     let which = world.dice.below(zombies.len());
                     wakes(&mut world, &mut zombies[which]);
                     woken += 1;
                 }
-                let goes_on = match world.dice.below(8) {
+                goes_on = match world.dice.below(8) {
                     0 => world.erases(&mut opened),
                     _ => world.live(&mut opened, 2).is_ok(),
                 };
@@ -151,7 +152,7 @@ fn what_is_acknowledged_survives_a_bucket_that_fails_and_processes_that_were_cut
                 }
             }
             // It is not dead, but held up: for a moment, or for the time of many others.
-            if world.dice.below(2) == 0 {
+            if goes_on && world.dice.below(2) == 0 {
                 zombies.push(opened);
             }
         }
@@ -174,7 +175,11 @@ fn held_up(seed: u64, last: Last, call: Option<u64>) -> u64 {
     let mut world = world(seed);
     let mut first = world.goes_on();
     world.live(&mut first, 12).unwrap();
-    if seed % 2 == 0 {
+    if seed % 3 == 0 {
+        // Its keys are those that it found.
+        first = world.goes_on();
+    }
+    if seed % 3 == 1 {
         // So that the next text has a key of its own.
         for grant in 0..3 {
             world.erases_of(&mut first, uid(grant));
