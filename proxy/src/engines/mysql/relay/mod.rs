@@ -55,6 +55,10 @@ use several::{Position, Texts};
 const UNRECORDED: &str = "this statement could not be put on record, so its result is not shown: try again";
 
 /// What a permitted session consists of.
+/// The same, where another try would go no better.
+const TOO_LONG: &str =
+    "this statement and its values are too long to be put on record, so it was not run: send fewer at once";
+
 pub struct RelayParts {
     /// What all sessions share.
     pub shared: Arc<Shared>,
@@ -303,7 +307,11 @@ impl Relay {
     /// Tells the client that its command failed for want of a record. Nothing was sent to the database, so the session goes on.
     async fn say_unrecorded(&mut self, why: NotRecorded) -> Result<(), Ended> {
         self.position = Position::Alone;
-        self.client.unrecorded(why, &errors::packet(errors::OURS, UNRECORDED));
+        let sentence = match why {
+            NotRecorded::TooLong => TOO_LONG,
+            NotRecorded::Ended | NotRecorded::Unavailable | NotRecorded::Late => UNRECORDED,
+        };
+        self.client.unrecorded(why, &errors::packet(errors::OURS, sentence));
         self.flush().await
     }
 
