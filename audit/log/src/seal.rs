@@ -202,11 +202,6 @@ impl Keys {
         GrantKey::stored(&self.shared.keys, grant, wrapped)?.open(sealed, commit)
     }
 
-    /// Nothing of this grant will arrive soon: its key is read again when it does.
-    pub fn forget(&self, grant: &Uid) {
-        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).grants.remove(grant);
-    }
-
     /// Whether the key of a grant was erased since the start, and it has no other yet. The tree may not have the record of it.
     pub fn is_erased(&self, grant: &Uid) -> bool {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).erased.contains(grant)
@@ -294,7 +289,7 @@ mod tests {
         let (again, _) = all.of(&uid(1), || panic!("it is known")).map_err(|_: KeyError<()>| ()).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         assert_eq!(sealed.erasures, 0);
-        all.forget(&uid(1));
+        let all = Keys::new(keys(&[1]));
         let text = first.seal(b"SELECT 1", &commit(1)).unwrap();
         let (stored, _) = all.of(&uid(1), || Ok::<_, ()>(Some(sealed.wrapped.clone()))).unwrap();
         assert_eq!(stored.open(&text, &commit(1)).unwrap(), b"SELECT 1");
