@@ -251,6 +251,10 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
                 continue;
             }
             self.streams.take(&arriving.record, arriving.hash, ran).map_err(|error| Refuse {
+        self.streams.may_begin(&stream).map_err(|error| Refuse {
+            code: error.code(),
+            sentence: format!("the stream {stream} is not begun: {error}"),
+        })?;
                 code: error.code(),
                 sentence: format!("record {} of {stream} is not taken: {error}", arriving.record.n),
             })?;
