@@ -191,6 +191,17 @@ pub fn start(
     ended: mpsc::UnboundedSender<Ended>,
 ) -> io::Result<Log> {
     let Opened { engine, tree, files, signed } = opened;
+#[cfg(test)]
+impl Log {
+    /// One without threads: whoever makes it hears what it is asked for.
+    pub fn by_hand() -> (Self, Receiver<Ask>) {
+        let (asks, asked) = channel();
+        let (publishes, _) = sync_channel(1);
+        let (_, published) = watch::channel(None);
+        (Self { asks, publishes, published }, asked)
+    }
+}
+
     let (asks, asked) = channel();
     let (publishes, waiting) = sync_channel(WAITING);
     let (publisher, published) = watch::channel(signed);
