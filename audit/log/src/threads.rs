@@ -44,8 +44,16 @@ const WAITING: usize = 1024;
 /// Below so many free bytes no statement is taken.
 const ROOM_FOR_STATEMENTS: u64 = 512 << 20;
 
-/// Below so many nothing is.
-const ROOM: u64 = 64 << 20;
+/// Below so many nothing of a proxy is. What of theirs is durable by then and in no file yet, the next segment, and what comes until
+/// somebody looks again, leave [`ROOM`].
+const ROOM_FOR_PROXIES: u64 = 384 << 20;
+
+/// Below so many nothing is. What is durable by then becomes files, and the journal's next segment has its place: a disk that is full to the
+/// last byte lets no log start.
+const ROOM: u64 = 192 << 20;
+
+/// After so many bytes the disk is looked at, whenever it was last.
+const LOOK: usize = 16 << 20;
 
 /// What the thread that makes things durable is asked for.
 pub enum Ask {
@@ -183,14 +191,6 @@ impl Log {
     }
 }
 
-/// Starts both threads. `ended` hears why one of them ends, or that both have: then the process must.
-pub fn start(
-    opened: Opened<MeasuredDisk>,
-    (disk, figures): (MeasuredDisk, Arc<Figures>),
-    (signers, keys): (Vec<Signer>, Keys),
-    ended: mpsc::UnboundedSender<Ended>,
-) -> io::Result<Log> {
-    let Opened { engine, tree, files, signed } = opened;
 #[cfg(test)]
 impl Log {
     /// One without threads: whoever makes it hears what it is asked for.
@@ -202,6 +202,14 @@ impl Log {
     }
 }
 
+/// Starts both threads. `ended` hears why one of them ends, or that both have: then the process must.
+pub fn start(
+    opened: Opened<MeasuredDisk>,
+    (disk, figures): (MeasuredDisk, Arc<Figures>),
+    (signers, keys): (Vec<Signer>, Keys),
+    ended: mpsc::UnboundedSender<Ended>,
+) -> io::Result<Log> {
+    let Opened { engine, tree, files, signed } = opened;
     let (asks, asked) = channel();
     let (publishes, waiting) = sync_channel(WAITING);
     let (publisher, published) = watch::channel(signed);
@@ -216,6 +224,7 @@ impl Log {
         backlog: Arc::clone(&backlog),
         keys,
         room: Room::Enough,
+        unlooked: 0,
         figures: also,
         started,
     };
@@ -243,6 +252,8 @@ struct Commits {
     backlog: Arc<Backlog>,
     keys: Keys,
     room: Room,
+    /// How many bytes came since the disk was looked at.
+    unlooked: usize,
     figures: Arc<Figures>,
     started: Instant,
 }
@@ -275,10 +286,10 @@ impl Commits {
                 Err(RecvTimeoutError::Disconnected) => Err(Ended::Other),
             };
             let result = result.and_then(|()| {
-                if looked.elapsed() < SECOND {
+                if looked.elapsed() < SECOND && self.unlooked < LOOK {
                     return Ok(());
                 }
-                looked = Instant::now();
+                (looked, self.unlooked) = (Instant::now(), 0);
                 self.look_at_the_disk()
             });
             if let Err(ended) = result {
@@ -297,7 +308,8 @@ impl Commits {
         {
             self.gather(&mut batch, ask);
         }
-        let Batch { submissions, replies, others, .. } = batch;
+        let Batch { submissions, replies, others, bytes } = batch;
+        self.unlooked = self.unlooked.saturating_add(bytes);
         if !submissions.is_empty() {
             self.commit(submissions, replies)?;
         }
@@ -369,8 +381,10 @@ impl Commits {
         self.figures.looked(free, self.engine.streams().iter().filter(is_live).count());
         let room = if free >= ROOM_FOR_STATEMENTS {
             Room::Enough
-        } else if free >= ROOM {
+        } else if free >= ROOM_FOR_PROXIES {
             Room::ForEnds
+        } else if free >= ROOM {
+            Room::ForOperator
         } else {
             Room::None
         };
