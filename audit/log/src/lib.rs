@@ -22,5 +22,7 @@ pub mod scrub;
 pub mod scrubbing;
 pub mod seal;
 pub mod serve;
+pub mod source;
 pub mod threads;
 pub mod tls;
+pub mod wrapped;

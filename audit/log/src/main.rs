@@ -1,6 +1,7 @@
 //! `keyhole-log`: the audit log as a process.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use keyhole_log::accept_loss::accept_loss;
@@ -9,8 +10,10 @@ use keyhole_log::engine::disk::OsDisk;
 use keyhole_log::engine::journal::SegmentLength;
 use keyhole_log::engine::recover::open;
 use keyhole_log::home::{Home, HomeError};
+use keyhole_log::read::Files;
 use keyhole_log::scrub::Scrub;
 use keyhole_log::serve::serve;
+use keyhole_log::source::Folder;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Level;
 
@@ -63,7 +66,7 @@ fn check(args: &Check) -> anyhow::Result<String> {
         return Ok(format!("clean: no checkpoint yet, {in_journal} records in the journal"));
     };
     let (size, mut bytes) = (checkpoint.size, 0_u64);
-    let mut scrub = Scrub::new(home.path.clone(), checkpoint);
+    let mut scrub = Scrub::new(Files::new(Arc::new(Folder(home.path.clone()))), None, checkpoint);
     let mut found = Vec::new();
     while let Some(step) = scrub.step() {
         bytes = bytes.saturating_add(step.bytes);

@@ -31,6 +31,7 @@ use crate::read;
 use crate::retention;
 use crate::scrubbing::Scrubbing;
 use crate::seal::{KeyEncryptionKeys, Keys, SealError};
+use crate::source::Folder;
 use crate::threads::{Ask, Ended, Log, start};
 use crate::tls::{Tls, TlsError};
 
@@ -127,7 +128,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
     let figures = Arc::new(Figures::default());
-    let Begun { log, index, origin, verifiers, _lock } =
+    let Begun { log, files, index, origin, verifiers, _lock } =
         match begin(args, keys.clone(), ended, &figures).await {
             // The thread that ended says why.
             Err(ServeError::Silent) => {
@@ -136,21 +137,25 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
             begun => begun?,
         };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
-    let (folder, published) = (args.dir.clone(), log.published());
     let rest = Duration::from_secs(args.scrub_rest);
-    let scrubbing = Scrubbing { folder, published, rest, figures: Arc::clone(&figures) };
+    let scrubbing = Scrubbing {
+        files: files.clone(),
+        keys: keys.clone(),
+        published: log.published(),
+        rest,
+        figures: Arc::clone(&figures),
+    };
     scrubbing.start().map_err(ServeError::System)?;
-    let files = read::Files::new(args.dir.clone());
     if let Some(place) = place(&args.mirror, &origin) {
-        let original = Original { folder: args.dir.clone(), origin, keys: verifiers };
+        let original = Original { files: files.clone(), origin, keys: verifiers };
         let mirroring = Mirroring { original, published: log.published(), figures: Arc::clone(&figures) };
         tracing::info!(mirror = place.url.to_string(), "the log's files are copied");
         mirroring.start(move || S3::new(&place)).map_err(ServeError::System)?;
     }
+    let source = Arc::clone(files.source());
     let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
-    let folder = args.dir.clone().into();
     let desk =
-        Desk { log: log.clone(), keys, folder, figures: Arc::clone(&figures), callers: Callers::default() };
+        Desk { log: log.clone(), keys, source, figures: Arc::clone(&figures), callers: Callers::default() };
     tokio::select! {
         () = append::serve(append, tls, desk) => Err(ServeError::Silent),
         () = retention::keep(reading.clone(), args.texts_for) => Err(ServeError::Silent),
@@ -180,6 +185,7 @@ async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
 /// A log that runs.
 struct Begun {
     log: Log,
+    files: read::Files,
     index: Index,
     origin: KeyName,
     verifiers: Vec<VerifierKey>,
@@ -230,8 +236,10 @@ async fn begin(
     }
     // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
-    let index = Index::start(&path, identity.origin, log.published()).map_err(ServeError::System)?;
-    Ok(Begun { log, index, origin: name, verifiers, _lock: lock })
+    let files = read::Files::new(Arc::new(Folder(path.clone())));
+    let index = Index::start(&path, files.clone(), identity.origin, log.published());
+    let index = index.map_err(ServeError::System)?;
+    Ok(Begun { log, files, index, origin: name, verifiers, _lock: lock })
 }
 
 /// Where the files are copied to: each log has a folder of its own, so that one that follows another goes into no other's.

@@ -12,7 +12,7 @@ use super::disk::Disk;
 pub const KEYS: &str = "keys";
 
 /// Where a key lies that has no name yet. No uid is written so.
-const NEW: &str = ".new";
+pub const NEW: &str = ".new";
 
 /// Where the wrapped key of a grant lies.
 pub fn key_path(grant: &Uid) -> String {

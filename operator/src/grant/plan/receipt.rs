@@ -136,14 +136,16 @@ impl Facts<'_> {
             Outcome::Unprovable => 1,
             Outcome::Open => 2,
         });
-        worst.unwrap_or_else(|| match self.pod_is_gone() {
-            true => said(
-                item,
-                Outcome::Proved,
-                How::NeverOpened,
-                "no proxy of this grant was ever let on to a credential",
-            ),
-            false => said(item, Outcome::Open, How::PodRuns, "the proxy pod is still there"),
+        worst.unwrap_or_else(|| {
+            if !self.pod_is_gone() {
+                return said(item, Outcome::Open, How::PodRuns, "the proxy pod is still there");
+            }
+            // The status may have been set back: who was let on stands in the log, too.
+            if self.observed.let_on == Known::Unknown {
+                return said(item, Outcome::Open, How::RecordAsked, RECORD_UNREAD);
+            }
+            let detail = "no proxy of this grant was ever let on to a credential";
+            said(item, Outcome::Proved, How::NeverOpened, detail)
         })
     }
 
@@ -210,6 +212,9 @@ impl Facts<'_> {
             return said(item, Outcome::Open, how, told.unwrap_or("not looked up yet"));
         }
         if status.leases.is_empty() {
+            if observed.let_on == Known::Unknown {
+                return said(item, Outcome::Open, How::RecordAsked, RECORD_UNREAD);
+            }
             let detail = "no proxy of this grant ever had a token on record, so none could read a credential";
             return said(item, Outcome::Proved, How::NeverOpened, detail);
         }
