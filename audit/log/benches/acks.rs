@@ -36,6 +36,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use authority::Authority;
@@ -90,11 +91,12 @@ fn disk(folder: &Path) -> Vec<Duration> {
 
 /// The bucket's own: a new object of 4 KiB.
 fn puts(bucket: &S3) -> Vec<Duration> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
     let until = Instant::now() + lasts() / 2;
     let mut took = Vec::new();
     while Instant::now() < until {
         let began = Instant::now();
-        let path = format!("measured/{}-{:?}", took.len(), std::time::SystemTime::now());
+        let path = format!("measured/{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         bucket.create(&path, &[7; 4096]).unwrap();
         took.push(began.elapsed());
     }

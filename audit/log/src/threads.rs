@@ -43,8 +43,16 @@ const WAITING: usize = 1024;
 /// Below so many free bytes no statement is taken.
 const ROOM_FOR_STATEMENTS: u64 = 512 << 20;
 
-/// Below so many nothing is.
-const ROOM: u64 = 64 << 20;
+/// Below so many nothing of a proxy is. What of theirs is durable by then and in no file yet, the next segment, and what comes until
+/// somebody looks again, leave [`ROOM`].
+const ROOM_FOR_PROXIES: u64 = 384 << 20;
+
+/// Below so many nothing is. What is durable by then becomes files, and the journal's next segment has its place: a disk that is full to the
+/// last byte lets no log start.
+const ROOM: u64 = 192 << 20;
+
+/// After so many bytes the disk is looked at, whenever it was last.
+const LOOK: usize = 16 << 20;
 
 /// What the thread that makes things durable is asked for.
 pub enum Ask {
@@ -182,6 +190,17 @@ impl Log {
     }
 }
 
+#[cfg(test)]
+impl Log {
+    /// One without threads: whoever makes it hears what it is asked for.
+    pub fn by_hand() -> (Self, Receiver<Ask>) {
+        let (asks, asked) = channel();
+        let (publishes, _) = sync_channel(1);
+        let (_, published) = watch::channel(None);
+        (Self { asks, publishes, published }, asked)
+    }
+}
+
 /// Starts both threads. `ended` hears why one of them ends, or that both have: then the process must.
 pub fn start<S>(
     opened: Opened<S>,
@@ -207,6 +226,7 @@ where
         backlog: Arc::clone(&backlog),
         keys,
         room: Room::Enough,
+        unlooked: 0,
         figures: also,
         started,
     };
@@ -234,6 +254,8 @@ struct Commits<S: Storage> {
     backlog: Arc<Backlog>,
     keys: Keys,
     room: Room,
+    /// How many bytes came since the disk was looked at.
+    unlooked: usize,
     figures: Arc<Figures>,
     started: Instant,
 }
@@ -266,10 +288,10 @@ impl<S: Storage> Commits<S> {
                 Err(RecvTimeoutError::Disconnected) => Err(Ended::Other),
             };
             let result = result.and_then(|()| {
-                if looked.elapsed() < SECOND {
+                if looked.elapsed() < SECOND && self.unlooked < LOOK {
                     return Ok(());
                 }
-                looked = Instant::now();
+                (looked, self.unlooked) = (Instant::now(), 0);
                 self.look_at_the_room()
             });
             if let Err(ended) = result {
@@ -288,7 +310,8 @@ impl<S: Storage> Commits<S> {
         {
             self.gather(&mut batch, ask);
         }
-        let Batch { submissions, replies, others, .. } = batch;
+        let Batch { submissions, replies, others, bytes } = batch;
+        self.unlooked = self.unlooked.saturating_add(bytes);
         if !submissions.is_empty() {
             self.commit(submissions, replies)?;
         }
@@ -361,8 +384,10 @@ impl<S: Storage> Commits<S> {
         self.figures.looked(free, self.engine.streams().iter().filter(is_live).count());
         let room = if free >= ROOM_FOR_STATEMENTS {
             Room::Enough
-        } else if free >= ROOM {
+        } else if free >= ROOM_FOR_PROXIES {
             Room::ForEnds
+        } else if free >= ROOM {
+            Room::ForOperator
         } else {
             Room::None
         };

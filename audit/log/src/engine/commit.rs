@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use record::frame::{Code, Refuse};
-use record::{About, Chain, Count, Head, Leaf, Record, StreamName, Time, TooLong, Uid, What};
+use record::{About, Chain, Count, Head, Leaf, Record, StreamName, Time, TooLong, Uid, What, Writer};
 use tlog::Hash;
 
 use super::block::{self, Entry, Item, LogId, Position};
@@ -70,6 +70,8 @@ pub enum Room {
     Enough,
     /// No new statements are: only how those went that are running, and ends.
     ForEnds,
+    /// Nothing of a proxy is: whatever one of them sends, the operator can put ends on record, and the log what it does.
+    ForOperator,
     /// Nothing is.
     None,
 }
@@ -177,15 +179,20 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
         room: Room,
         running: Duration,
     ) -> Result<Committed, Failed> {
-        let length: usize = submissions.iter().map(Submission::length).sum();
+        let may: Vec<Result<(), Refuse>> = submissions.iter().map(|one| may_take(one, room)).collect();
+        let taken = submissions.iter().zip(&may).filter(|(_, may)| may.is_ok());
+        let length: usize = taken.map(|(one, _)| one.length()).sum();
         let ran = self.before.and(running);
-        self.make_room(length.saturating_add(AROUND), ran)?;
+        // What is refused takes nothing of a disk that is full.
+        if length > 0 {
+            self.make_room(length.saturating_add(AROUND), ran)?;
+        }
         let (mut items, mut marks, mut kinds, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut erased = Vec::new();
-        for submission in submissions {
+        for (submission, may) in submissions.into_iter().zip(may) {
             let name = submission.stream.clone();
             let before = self.streams.get(&name);
-            let taken = may_take(&submission, room).and_then(|()| self.take(submission, ran));
+            let taken = may.and_then(|()| self.take(submission, ran));
             match taken {
                 Ok(Taken { key, records }) => {
                     if let Some(Sealed { grant, wrapped, from, erasures: _ }) = key {
@@ -261,6 +268,10 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
             let sentence = "texts were erased meanwhile: send it again".to_owned();
             return Err(Refuse { code: Code::Busy, sentence });
         }
+        self.streams.may_begin(&stream).map_err(|error| Refuse {
+            code: error.code(),
+            sentence: format!("the stream {stream} is not begun: {error}"),
+        })?;
         let has = self.streams.head(&stream).count;
         let mut new = Vec::new();
         for arriving in records {
@@ -352,6 +363,7 @@ fn may_take(submission: &Submission, room: Room) -> Result<(), Refuse> {
     let full = match room {
         Room::Enough => false,
         Room::ForEnds => begins(),
+        Room::ForOperator => submission.stream.writer() == Writer::Proxy || begins(),
         Room::None => true,
     };
     if full {

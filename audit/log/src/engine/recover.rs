@@ -31,10 +31,13 @@ pub struct Identity {
     pub anchor: Option<Checkpoint>,
 }
 
+/// What takes the records of a log that lies there.
+type EngineOf<S> = Engine<<S as Storage>::Journal, <S as Storage>::Keys>;
+
 /// A log that can go on.
 pub struct Opened<S: Storage> {
     /// What takes records.
-    pub engine: Engine<S::Journal, S::Keys>,
+    pub engine: EngineOf<S>,
     /// The tree as of the last checkpoint, and all that the journal has beyond it.
     pub tree: Tree,
     /// Its files.
@@ -137,7 +140,7 @@ fn engine<S: Storage>(
     files: &S::Files,
     signed: Option<&Checkpoint>,
     (identity, length): (&Identity, SegmentLength),
-) -> Result<(Engine<S::Journal, S::Keys>, Tree), NotOpened> {
+) -> Result<(EngineOf<S>, Tree), NotOpened> {
     let partial = match signed {
         Some(checkpoint) => partial(files, checkpoint)?,
         None => {

@@ -175,7 +175,7 @@ fn held_up(seed: u64, last: Last, call: Option<u64>) -> u64 {
     let mut world = world(seed);
     let mut first = world.goes_on();
     world.live(&mut first, 12).unwrap();
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         // Its keys are those that it found.
         first = world.goes_on();
     }
