@@ -1,3 +1,5 @@
+//! The connection, its time held by the tests.
+
 #![allow(clippy::arithmetic_side_effects)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
