@@ -25,6 +25,7 @@ mod power;
 mod reading;
 mod room;
 mod scrub;
+mod story;
 mod strace;
 mod writer;
 
