@@ -355,7 +355,7 @@ impl Commits {
     fn look_at_the_disk(&mut self) -> Result<(), Ended> {
         let free = self.disk.free().map_err(Ended::Disk)?;
         let is_live = |(name, stream): &(&StreamName, &Stream)| name.grant().is_some() && !stream.closed;
-        self.figures.looked(free, self.engine.streams().iter().filter(is_live).count());
+        self.figures.looked(Some(free), self.engine.streams().iter().filter(is_live).count());
         let room = if free >= ROOM_FOR_STATEMENTS {
             Room::Enough
         } else if free >= ROOM {
