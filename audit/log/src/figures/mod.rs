@@ -4,6 +4,7 @@
 
 mod disk;
 mod mirror;
+mod room;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use record::{What, Writer};
 
 pub use disk::MeasuredDisk;
 use mirror::OfMirror;
+use room::Room;
 
 /// The media type of the page (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,7 +48,7 @@ pub struct Figures {
     ack_seconds: Histogram,
     unintegrated: Number,
     checkpoint_age: Gauge<f64, AtomicU64>,
-    free: Family<[(&'static str, &'static str); 0], Number>,
+    free: Room,
     live_streams: Number,
     writers: Gauge<i64, AtomicI64>,
     scrub_position: Number,
@@ -77,7 +79,7 @@ impl Default for Figures {
             ack_seconds: Histogram::new(SECONDS),
             unintegrated: Number::default(),
             checkpoint_age: Gauge::default(),
-            free: Family::default(),
+            free: Room::default(),
             live_streams: Number::default(),
             writers: Gauge::default(),
             scrub_position: Number::default(),
@@ -255,7 +257,7 @@ impl Figures {
     /// What was seen of the volume and of all streams. `free`: how many bytes, where somebody counts them.
     pub fn looked(&self, free: Option<u64>, live_streams: usize) {
         if let Some(free) = free {
-            self.free.get_or_create(&[]).set(free);
+            self.free.set(free);
         }
         self.live_streams.set(u64::try_from(live_streams).unwrap_or(u64::MAX));
     }
