@@ -71,8 +71,9 @@ promises-built() {
 # End-to-end tests: of the whole workspace, for the same reason as above.
 PROMISES=(cargo test --workspace --features end-to-end/cluster --locked)
 
-# Test files that wait for clocks more than they work, and take away what all others use: on a cluster of their own.
-WAITING=(clocks faults_connections faults_log faults_vault no_api_server retention)
+# Test files that wait for clocks more than they work, or take away what all others use: on a cluster of their own, beside the unit
+# tests and all others.
+WAITING=(clocks faults_connections faults_database faults_log faults_vault leftovers no_api_server retention)
 
 # promises LANE: the test files of `all`, `waiting` or `others`, as arguments of cargo; never `chart` and `bucket`, which come last.
 promises() {
@@ -268,9 +269,9 @@ case $what in
     PROGRAMS+=(check store) PARTS=(lints tests-built binaries promises-built) THEN=(unit-tests cluster promises) UNIT_TESTS=1
     prepare
     plan "${THEN[@]}"
-    check
     lane=all
     if [ -z "${KEYHOLE_KUBECONFIG:-}" ]; then lane=others; start_waiting; fi
+    check
     cluster_up
     step promises "end-to-end tests"
     failed=0

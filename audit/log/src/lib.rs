@@ -16,6 +16,7 @@ pub mod home;
 pub mod index;
 pub mod mend;
 pub mod mirror;
+pub mod place;
 pub mod read;
 pub mod retention;
 pub mod scrub;
