@@ -52,6 +52,12 @@ impl At<'_> {
         }
     }
 
+    /// About the stream that the record stands in, whatever the record itself is about: behind a hole in the operator's or the log's stream
+    /// stands a record of some grant, and what is missing may have been any other's.
+    pub(crate) fn of_stream(&self, wrong: Wrong) -> Finding {
+        Finding { grant: self.record.stream.grant().cloned(), ..self.finding(wrong) }
+    }
+
     /// The name of its kind.
     pub(crate) fn kind(&self) -> String {
         self.record.what.kind().1.to_owned()
@@ -135,7 +141,7 @@ impl Records {
         let follows = stream.take(at, leaf, found);
         stream.clock(at, self.witnessed, found);
         if record.n.get() == 0 && !begins(&record.what) {
-            found.wrong(at.finding(Wrong::Begins { kind: at.kind() }));
+            found.wrong(at.of_stream(Wrong::Begins { kind: at.kind() }));
         }
         if record.stream.writer() == Writer::Proxy && !is_known && follows != Follows::Again {
             self.lives.insert(record.stream.clone(), Life::new(record));

@@ -52,7 +52,8 @@ impl Operator {
             }
             Some(before) => {
                 self.ids.insert(print, before);
-                found.wrong(at.finding(Wrong::SameId { id: id.clone() }));
+                // The other one may be about another grant.
+                found.wrong(at.of_stream(Wrong::SameId { id: id.clone() }));
                 return false;
             }
         }
