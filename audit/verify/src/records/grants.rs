@@ -7,6 +7,7 @@ use record::{StreamName, Time, Uid};
 
 use super::print::Print;
 use super::stream::Stream;
+use super::whose::Whose;
 use super::{At, grant_of};
 use crate::finding::{Finding, Wrong};
 use crate::notice::Notice;
@@ -27,11 +28,21 @@ pub(super) struct Grants {
 /// One.
 #[derive(Default)]
 struct Grant {
+    /// For whom it is and what it opens, by what the operator says of its proxies.
+    whose: Option<Whose>,
+    opens: Vec<Opened>,
     owners: Vec<Print>,
     pods: Vec<Proxy>,
     has_ended: bool,
     receipts: Vec<Counted>,
     texts: Texts,
+}
+
+/// What a proxy says at its beginning.
+struct Opened {
+    index: u64,
+    stream: StreamName,
+    whose: Whose,
 }
 
 /// A proxy that the operator named.
@@ -75,6 +86,19 @@ impl Grants {
         Some(self.of(grant))
     }
 
+    /// A proxy begins, and says whose it is. What the operator says of it comes later.
+    pub(super) fn opened(&mut self, at: At<'_>, whose: Whose) {
+        if let Some(grant) = self.about(at) {
+            grant.opens.push(Opened { index: at.index, stream: at.record.stream.clone(), whose });
+        }
+    }
+
+    /// The person whom the grant is for, by what the operator says.
+    pub(super) fn user(&self, at: At<'_>) -> Option<Print> {
+        let grant = self.known.get(at.record.grant.as_ref()?)?;
+        grant.whose.map(Whose::user)
+    }
+
     /// A proxy put its token's accessor on record.
     pub(super) fn owner(&mut self, at: At<'_>, accessor: Print) {
         if let Some(grant) = self.about(at) {
@@ -88,14 +112,18 @@ impl Grants {
         grant.is_some_and(|grant| grant.pods.iter().any(|pod| pod.accessor == accessor))
     }
 
-    /// The operator names a proxy.
-    pub(super) fn pod(&mut self, pod: &Pod, at: At<'_>, found: &mut Found<'_>) {
+    /// The operator names a proxy. `whose`: by the grant's record that it names.
+    pub(super) fn pod(&mut self, pod: &Pod, whose: Option<Whose>, at: At<'_>, found: &mut Found<'_>) {
         if grant_of(at, found).is_none() {
             return;
         }
         let accessor = Print::of(&pod.accessor);
         let (name, stream) = (pod.name.clone(), at.record.stream.clone());
         if let Some(grant) = self.about(at) {
+            if let Some(field) = whose.zip(grant.whose).and_then(|(now, before)| now.differs(before)) {
+                found.wrong(at.finding(Wrong::SaysOtherwise { field, than: "pod" }));
+            }
+            grant.whose = grant.whose.or(whose);
             grant.pods.push(Proxy { accessor, index: at.index, stream, at: at.record.at, name });
         }
     }
@@ -162,7 +190,8 @@ impl Grants {
         grants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut counted: HashSet<&StreamName> = HashSet::new();
         let mut with_receipt: HashSet<&Uid> = HashSet::new();
-        for (uid, Grant { owners, pods, receipts, texts, has_ended: _ }) in &grants {
+        for (uid, Grant { whose, opens, owners, pods, receipts, texts, has_ended: _ }) in &grants {
+            opens.iter().for_each(|opened| opened.agrees(*whose, found));
             for pod in pods.iter().filter(|pod| !owners.contains(&pod.accessor)) {
                 pod.is_missing(uid, latest.filter(|_| receipts.is_empty()), found);
             }
@@ -183,6 +212,18 @@ impl Grants {
         uncounted.sort_unstable_by_key(|(name, _)| *name);
         for (stream, Stream { head, .. }) in uncounted {
             found.notice(Notice::Uncounted { stream: stream.clone(), count: head.count.get() });
+        }
+    }
+}
+
+impl Opened {
+    /// It must say the same as the operator.
+    fn agrees(&self, whose: Option<Whose>, found: &mut Found<'_>) {
+        let Self { index, stream, whose: said } = self;
+        if let Some(field) = whose.and_then(|whose| said.differs(whose)) {
+            let (grant, stream) = (stream.grant().cloned(), Some(stream.clone()));
+            let wrong = Wrong::SaysOtherwise { field, than: "grant" };
+            found.wrong(Finding { index: Some(*index), grant, stream, wrong });
         }
     }
 }

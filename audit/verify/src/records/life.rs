@@ -11,6 +11,7 @@ use record::{Record, What};
 
 use super::grants::Grants;
 use super::print::Print;
+use super::whose::Whose;
 use super::{At, of};
 use crate::finding::Wrong;
 use crate::notice::Notice;
@@ -36,6 +37,8 @@ pub(super) struct Life {
     is_partial: bool,
     /// Whether it runs in a pod, which an operator made.
     has_pod: bool,
+    /// The person whom it serves, as it says at its beginning.
+    user: Option<Print>,
     owner: Option<Print>,
     has_credential: bool,
     sessions: HashMap<u64, Session>,
@@ -50,6 +53,7 @@ impl Life {
         Self {
             is_partial: record.n.get() > 0,
             has_pod,
+            user: None,
             owner: None,
             has_credential: false,
             sessions: HashMap::new(),
@@ -71,12 +75,17 @@ impl Life {
     pub(super) fn take(&mut self, at: At<'_>, around: &mut Surroundings<'_>, found: &mut Found<'_>) {
         match &at.record.what {
             What::Open(_) if at.record.n.get() > 0 => found.wrong(at.finding(Wrong::BeginsAgain)),
+            What::Open(open) => {
+                let whose = Whose::of_open(open);
+                self.user = Some(whose.user());
+                around.grants.opened(at, whose);
+            }
             What::Owner(owner) => {
                 self.owner = Some(Print::of(&owner.accessor));
                 around.grants.owner(at, Print::of(&owner.accessor));
             }
             What::Credential(_) => self.credential(at, around, found),
-            What::SessionOpen(session) => self.session_open(session, at, found),
+            What::SessionOpen(session) => self.session_open(session, at, around, found),
             What::Statement(statement) => self.statement(statement, at, found),
             What::Outcome(outcome) => self.outcome(outcome.of.get(), at, found),
             What::Fetch(outcome) => self.fetch(outcome.of.get(), at, found),
@@ -87,11 +96,7 @@ impl Life {
                 }
             }
             What::Close(close) => self.close(close, at, found),
-            What::Open(_)
-            | What::SessionRefused(_)
-            | What::Violation(_)
-            | What::Budget(_)
-            | What::Proofs(_) => {}
+            What::SessionRefused(_) | What::Violation(_) | What::Budget(_) | What::Proofs(_) => {}
             // What others write is in no proxy's stream: its record would not have been read.
             _ => {}
         }
@@ -116,8 +121,19 @@ impl Life {
         }
     }
 
-    fn session_open(&mut self, open: &SessionOpen, at: At<'_>, found: &mut Found<'_>) {
+    fn session_open(
+        &mut self,
+        open: &SessionOpen,
+        at: At<'_>,
+        around: &Surroundings<'_>,
+        found: &mut Found<'_>,
+    ) {
         let session = open.session.get();
+        let by_operator = || around.grants.user(at).map(|user| (user, "grant"));
+        let whose = self.user.map(|user| (user, "open")).or_else(by_operator);
+        if let Some((_, than)) = whose.filter(|(user, _)| *user != Print::of(&open.user)) {
+            found.wrong(at.finding(Wrong::SaysOtherwise { field: "user", than }));
+        }
         if self.sessions.insert(session, Session::Open).is_some() {
             found.wrong(at.finding(Wrong::SessionTwice { session }));
         }

@@ -2,7 +2,7 @@
 //!
 //! Nothing of a record is kept but what later ones are compared with: for each stream its number, head and time, while it is open its
 //! sessions and one bit for each record; for each grant its proxies, its receipt and how many texts it has; for each step of a request
-//! a fingerprint.
+//! fingerprints, of whose it is.
 
 mod grants;
 mod life;
@@ -10,6 +10,7 @@ mod log;
 mod operator;
 mod print;
 mod stream;
+mod whose;
 
 use std::collections::HashMap;
 

@@ -17,6 +17,7 @@
 mod claims;
 mod entries;
 mod files;
+mod said;
 mod streams;
 
 use audit::samples::{Dice, Entry, Files, Keys, lay_out};
@@ -173,6 +174,12 @@ const ALL: &[Manipulation] = &[
     claims::says_the_same_of_another_grant,
     claims::asks_in_a_session_that_is_over,
     claims::fetches_of_nothing,
+    said::opens_as_another,
+    said::opens_a_session_as_another,
+    said::grants_to_another,
+    said::asks_for_another_later,
+    said::lets_another_begin,
+    said::grants_on_what_is_no_approval_of_it,
 ];
 
 /// Runs one; an error says what was not found.
