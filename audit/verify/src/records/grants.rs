@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use record::kinds::operator::{self, Pod, Receipt};
+use record::kinds::State;
+use record::kinds::operator::{self, Item, Pod, Receipt};
 use record::{StreamName, Time, Uid};
 
 use super::print::Print;
@@ -34,6 +35,8 @@ struct Grant {
     owners: Vec<Print>,
     pods: Vec<Proxy>,
     has_ended: bool,
+    /// The entry of the first receipt by which nothing of it runs any more.
+    shut: Option<u64>,
     receipts: Vec<Counted>,
     texts: Texts,
 }
@@ -93,6 +96,11 @@ impl Grants {
         }
     }
 
+    /// The entry of a receipt by which nothing of the grant runs any more.
+    pub(super) fn shut(&self, at: At<'_>) -> Option<u64> {
+        self.known.get(at.record.grant.as_ref()?)?.shut
+    }
+
     /// The person whom the grant is for, by what the operator says.
     pub(super) fn user(&self, at: At<'_>) -> Option<Print> {
         let grant = self.known.get(at.record.grant.as_ref()?)?;
@@ -120,6 +128,10 @@ impl Grants {
         let accessor = Print::of(&pod.accessor);
         let (name, stream) = (pod.name.clone(), at.record.stream.clone());
         if let Some(grant) = self.about(at) {
+            // Whatever the receipt left open: the operator itself wrote that the grant is over.
+            if let Some(Counted { index, .. }) = grant.receipts.first() {
+                found.wrong(at.finding(Wrong::AfterReceipt { kind: at.kind(), receipt: *index }));
+            }
             if let Some(field) = whose.zip(grant.whose).and_then(|(now, before)| now.differs(before)) {
                 found.wrong(at.finding(Wrong::SaysOtherwise { field, than: "pod" }));
             }
@@ -149,6 +161,7 @@ impl Grants {
             found.wrong(at.finding(Wrong::StepMissing { kind: at.kind(), before: "end".to_owned() }));
         }
         let (index, stream, streams) = (at.index, at.record.stream.clone(), receipt.streams.clone());
+        grant.shut = grant.shut.or_else(|| shuts(receipt).then_some(index));
         grant.receipts.push(Counted { index, stream, streams });
     }
 
@@ -190,7 +203,7 @@ impl Grants {
         grants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut counted: HashSet<&StreamName> = HashSet::new();
         let mut with_receipt: HashSet<&Uid> = HashSet::new();
-        for (uid, Grant { whose, opens, owners, pods, receipts, texts, has_ended: _ }) in &grants {
+        for (uid, Grant { whose, opens, owners, pods, receipts, texts, has_ended: _, shut: _ }) in &grants {
             opens.iter().for_each(|opened| opened.agrees(*whose, found));
             for pod in pods.iter().filter(|pod| !owners.contains(&pod.accessor)) {
                 pod.is_missing(uid, latest.filter(|_| receipts.is_empty()), found);
@@ -198,15 +211,16 @@ impl Grants {
             texts.end(uid, counts, found);
             for receipt in receipts {
                 with_receipt.insert(uid);
-                counted.extend(receipt.streams.iter().map(|counted| &counted.stream));
+                let own = receipt.streams.iter().map(|counted| &counted.stream);
+                counted.extend(own.filter(|stream| stream.grant() == Some(uid)));
                 receipt.compare(uid, streams, found);
             }
         }
         let mut uncounted: Vec<(&StreamName, &Stream)> = streams
             .iter()
-            .filter(|(name, stream)| {
+            .filter(|(name, _)| {
                 let has_receipt = name.grant().is_some_and(|grant| with_receipt.contains(grant));
-                stream.is_closed && has_receipt && !counted.contains(name)
+                has_receipt && !counted.contains(name)
             })
             .collect();
         uncounted.sort_unstable_by_key(|(name, _)| *name);
@@ -214,6 +228,14 @@ impl Grants {
             found.notice(Notice::Uncounted { stream: stream.clone(), count: head.count.get() });
         }
     }
+}
+
+/// Whether nothing of a grant can run any more, as its receipt says: its lease is gone, and neither a pod nor clients' sockets are left
+/// unproved. By one that leaves them so (somebody gave the proof up, or a node is lost) a proxy may still run, and write.
+fn shuts(receipt: &Receipt) -> bool {
+    let is_proved = |item: &Item| item.state == State::Proved;
+    let of_item = |name: &'static str| receipt.items.iter().filter(move |item| item.item == name);
+    of_item("lease").any(is_proved) && ["pod", "sockets"].into_iter().flat_map(of_item).all(is_proved)
 }
 
 impl Opened {

@@ -1,8 +1,8 @@
 //! The life of a proxy, as its stream tells it: owner, credential, sessions, statements and how they went.
 //!
 //! What a stream may not do: read a credential before owner and pod are on record, open a session without one, ask a second thing in a
-//! session before the first has an outcome, or close with anything left open. What it may: break off at any record, for a proxy can be
-//! killed. Then every session may have one statement without outcome.
+//! session before the first has an outcome, close with anything left open, or do any of it when the grant has its receipt. What it may:
+//! break off at any record, for a proxy can be killed. Then every session may have one statement without outcome.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -73,6 +73,11 @@ impl Life {
     }
 
     pub(super) fn take(&mut self, at: At<'_>, around: &mut Surroundings<'_>, found: &mut Found<'_>) {
+        if let What::Credential(_) | What::SessionOpen(_) | What::Statement(_) = at.record.what
+            && let Some(receipt) = around.grants.shut(at)
+        {
+            found.wrong(at.finding(Wrong::AfterReceipt { kind: at.kind(), receipt }));
+        }
         match &at.record.what {
             What::Open(_) if at.record.n.get() > 0 => found.wrong(at.finding(Wrong::BeginsAgain)),
             What::Open(open) => {

@@ -14,6 +14,7 @@
 //! - All texts of a grant are left out: they were not opened for this copy, says a notice. So an `erase` record can be left out, too.
 //! - A field that nothing else repeats is rewritten in a stream that no receipt counts yet.
 
+mod after;
 mod claims;
 mod entries;
 mod files;
@@ -180,6 +181,9 @@ const ALL: &[Manipulation] = &[
     said::asks_for_another_later,
     said::lets_another_begin,
     said::grants_on_what_is_no_approval_of_it,
+    after::goes_on_after_the_receipt,
+    after::runs_once_more_after_the_receipt,
+    after::lets_one_begin_after_the_receipt,
 ];
 
 /// Runs one; an error says what was not found.
