@@ -73,6 +73,7 @@ impl Life {
     }
 
     pub(super) fn take(&mut self, at: At<'_>, around: &mut Surroundings<'_>, found: &mut Found<'_>) {
+        self.statements.see();
         if let What::Credential(_) | What::SessionOpen(_) | What::Statement(_) = at.record.what
             && let Some(receipt) = around.grants.shut(at)
         {
@@ -217,15 +218,25 @@ impl Life {
     }
 }
 
-/// A set of numbers of records, a bit for each: it has no more bits than the stream has records.
+/// A set of numbers of records, a bit for each. It has as many bits as records of its stream were seen, and no more than a gap of them
+/// beyond: a number is its writer's own, and may be any.
 struct Numbers {
     from: u64,
+    seen: u64,
     bits: Vec<u64>,
 }
 
+/// How many numbers may be missing of those that are told apart, in words of 64.
+const LONGEST_GAP: u64 = 64;
+
 impl Numbers {
     fn from(from: u64) -> Self {
-        Self { from, bits: Vec::new() }
+        Self { from, seen: 0, bits: Vec::new() }
+    }
+
+    /// A record of the stream was seen, whether its number is added or not.
+    fn see(&mut self) {
+        self.seen = self.seen.saturating_add(1);
     }
 
     /// Which word, and which bit of it.
@@ -241,8 +252,8 @@ impl Numbers {
 
     fn add(&mut self, number: u64) {
         let Some((word, bit)) = self.place(number) else { return };
-        // After a gap as long as this only the records behind it are told apart.
-        if word.saturating_sub(self.bits.len()) > LONGEST_GAP {
+        // After gaps as long as this only the records behind them are told apart.
+        if of(word) > (self.seen / 64).saturating_add(LONGEST_GAP) {
             *self = Self::from(number);
             return self.add(number);
         }
@@ -255,5 +266,34 @@ impl Numbers {
     }
 }
 
-/// In words of 64 records. A number is its writer's own: it may be any.
-const LONGEST_GAP: usize = 1 << 14;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_stream_is_bounded_by_its_records_whatever_their_numbers_are() {
+        let mut numbers = Numbers::from(0);
+        let mut number = 0;
+        for seen in 1..=3_000_u64 {
+            // As far apart as is not told apart yet, and a little further.
+            number += 64 * (LONGEST_GAP - 2 + seen % 5);
+            numbers.see();
+            numbers.add(number);
+            assert!(numbers.has(number));
+            let words = u64::try_from(numbers.bits.len()).unwrap();
+            assert!(words <= seen / 64 + LONGEST_GAP + 1, "{words} words after {seen} records");
+        }
+    }
+
+    #[test]
+    fn in_a_stream_without_gaps_every_statement_is_known_to_the_end() {
+        let mut numbers = Numbers::from(7);
+        for number in 7..200_000 {
+            numbers.see();
+            if number % 1_000 == 0 {
+                numbers.add(number);
+            }
+        }
+        assert!((1..200).all(|thousand| numbers.has(thousand * 1_000) && !numbers.has(thousand * 1_000 + 1)));
+    }
+}
