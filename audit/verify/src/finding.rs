@@ -270,6 +270,26 @@ pub enum Wrong {
         /// What should come before it.
         before: String,
     },
+    /// What goes on though it was over.
+    #[error(
+        "a record of kind {kind} after the receipt of its grant, entry {receipt}, by which nothing of it could go on"
+    )]
+    AfterReceipt {
+        /// The kind.
+        kind: String,
+        /// The entry of the receipt.
+        receipt: u64,
+    },
+    /// Two records say different things of one grant.
+    #[error(
+        "the record names another {field} than the record of kind {than} that it follows from: one of the two is false"
+    )]
+    SaysOtherwise {
+        /// `user`, `database`, `namespace` or `name`.
+        field: &'static str,
+        /// The kind of the other record.
+        than: &'static str,
+    },
     /// One id, two records.
     #[error("the id {id} stands on two records that say different things: one of them is false")]
     SameId {

@@ -24,6 +24,12 @@ impl Print {
         Self::new(Sha256::new_with_prefix(kind).chain_update([0]).chain_update(uid.as_str()))
     }
 
+    /// Of an approval of one request: none of another one's is the same.
+    pub(super) fn of_approval(request: &Uid, approval: &Uid) -> Self {
+        let hash = Sha256::new_with_prefix("approval").chain_update([0]).chain_update(request.as_str());
+        Self::new(hash.chain_update([0]).chain_update(approval.as_str()))
+    }
+
     /// Of what a record says, wherever and whenever it says it.
     pub(super) fn of_what(record: &Record) -> Self {
         let grant = record.grant.as_ref().map_or("", Uid::as_str);
