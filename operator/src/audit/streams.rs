@@ -106,6 +106,18 @@ pub enum CannotAsk {
     Answer,
 }
 
+impl CannotAsk {
+    /// Whether an answer came that is not what was asked for.
+    pub fn is_wrong_answer(&self) -> bool {
+        match self {
+            Self::Answer => true,
+            // By this the log asks for patience.
+            Self::Refused(status) => *status != StatusCode::SERVICE_UNAVAILABLE,
+            Self::Identity(_) | Self::Name(_) | Self::Unreachable(_) => false,
+        }
+    }
+}
+
 /// The way to the log's read port, for one question each.
 pub struct Reader<'a> {
     config: &'a Config,
