@@ -187,8 +187,7 @@ impl Records {
         let stream = self.stream.get().ok_or(NotOnRecord::NotLeading)?;
         let mut last = None;
         let ends = facts.iter().any(|fact| matches!(fact.what, What::Receipt(_)));
-        let opens = |fact: &Fact| !matches!(fact.what, What::Receipt(_) | What::Sweep(_) | What::Witness(_));
-        let urgency = if facts.iter().any(opens) { Urgency::Begins } else { Urgency::Ends };
+        let urgency = if facts.iter().all(Fact::tells_of_an_end) { Urgency::Ends } else { Urgency::Begins };
         for fact in facts {
             last = last.max(Some(self.hand_over(stream, uid, (urgency, fact))?));
         }
@@ -366,7 +365,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use crds::admission::LOG;
-    use record::kinds::operator::Killed;
+    use record::kinds::State;
+    use record::kinds::operator::{Ended, Item, Killed, LateOutcome, Pod, Receipt};
 
     use super::*;
 
@@ -418,6 +418,55 @@ mod tests {
         assert!(records.checkpoint().is_none(), "nobody compares with a past that may be another one");
         assert_eq!(NotOnRecord::Forked.reason(), Reason::AuditForked);
         assert_eq!(NotOnRecord::NotWitnessed.reason(), Reason::AuditUnavailable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_tells_of_an_end_waits_for_the_log_alone_and_not_for_its_witness() {
+        let grant = UID.parse().unwrap();
+        let of = |what| Fact::of_orphan(&grant, "a1", what);
+        let end = || {
+            let ended = Ended { person: None, reason: "Expired".into(), why: None };
+            let item =
+                Item { how: "gone".into(), item: "lease".into(), millis: Count::of(1), state: State::Proved };
+            let late = LateOutcome {
+                more: Count::of(1),
+                outcome: None,
+                stream: StreamName::Operator { term: Count::of(1) },
+            };
+            let receipt = Receipt {
+                began: Time::from(now()),
+                items: vec![item.clone()],
+                name: "look-1".into(),
+                namespace: "shop".into(),
+                reason: "Expired".into(),
+                streams: Vec::new(),
+            };
+            let killed = said("it does not answer");
+            let whats =
+                [What::Ended(ended), What::Shut(item), What::LateOutcome(late), What::Receipt(receipt)];
+            [killed].into_iter().chain(whats.map(of)).collect::<Vec<_>>()
+        };
+        for is_forked in [false, true] {
+            let records = records();
+            if is_forked {
+                records.forks();
+            }
+            // The log has everything that is handed over.
+            records.stream.get().unwrap().heard.below.send_replace(Count::of(100));
+            assert_eq!(records.put(UID, end()).await, Ok(()));
+            let opens = of(What::Pod(Pod {
+                accessor: "a1".into(),
+                grant: "look-1".into(),
+                mount: "database".into(),
+                name: "look-1".into(),
+                namespace: "shop".into(),
+                request: UID.parse().unwrap(),
+                role: "reader".into(),
+                uid: UID.parse().unwrap(),
+            }));
+            let refused = records.put(UID, [end(), vec![opens]].concat()).await.unwrap_err();
+            assert!(matches!(refused, NotOnRecord::Forked | NotOnRecord::NotWitnessed), "{refused}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
