@@ -1,16 +1,15 @@
-//! Everything that is on the disk, read again and held against a checkpoint: what rots is found before it is needed.
+//! Everything that lies there, read again and held against a checkpoint: what rots is found before it is needed. Then the wrapped keys.
 //!
 //! The tree may grow meanwhile: a file that is not whole is the beginning of the wider one that took its place.
 
-use std::fs::File;
-use std::path::PathBuf;
-
-use record::{Record, What};
-use rustix::fs::{Advice, fadvise};
+use record::{Record, Uid, What};
 use tlog::{BadBundle, BadTile, Bundle, Checkpoint, Hash, Holds, Place, Range, Tile, TileName, WIDTH};
 
 use crate::engine::integrate::texts_path;
+use crate::engine::keys::{KEYS, NEW};
 use crate::read::{Files, each_sealed};
+use crate::seal::{Keys, WRAPPED};
+use crate::wrapped::grant_of;
 
 /// How often a file is looked for that may just have become wider.
 const LOOKS: usize = 3;
@@ -39,6 +38,11 @@ pub enum Damage {
     /// The texts beside a bundle.
     #[error("{0} is torn or missing, or lacks texts")]
     Texts(String),
+    /// The key of a grant.
+    #[error(
+        "{0} is no key of a grant, or no key-encryption key here opens it: the grant's texts cannot be read"
+    )]
+    Key(String),
 }
 
 /// What was read at once.
@@ -53,7 +57,8 @@ pub struct Step {
 /// A reading of all files of a checkpoint, bundle by bundle. What is damaged does not end it.
 pub struct Scrub {
     files: Files,
-    folder: PathBuf,
+    /// What opens the wrapped keys; `None`: only that they have the form of keys is seen.
+    keys: Option<Keys>,
     checkpoint: Checkpoint,
     range: Range,
     /// The hashes of the last tile of each level above the leaves', as long as it is not whole.
@@ -61,15 +66,15 @@ pub struct Scrub {
     next: u64,
     /// Whether every leaf so far has a hash: else nothing can be said of what stands above them.
     is_sound: bool,
-    is_over: bool,
+    /// The wrapped keys that are still to be read; `None`, as long as the tree is not over.
+    wrapped: Option<Vec<String>>,
 }
 
 impl Scrub {
     /// From the first bundle on.
-    pub fn new(folder: PathBuf, checkpoint: Checkpoint) -> Self {
-        let files = Files::new(folder.clone());
+    pub fn new(files: Files, keys: Option<Keys>, checkpoint: Checkpoint) -> Self {
         let (range, levels) = (Range::default(), Vec::new());
-        Self { files, folder, checkpoint, range, levels, next: 0, is_sound: true, is_over: false }
+        Self { files, keys, checkpoint, range, levels, next: 0, is_sound: true, wrapped: None }
     }
 
     /// How many records were read.
@@ -77,16 +82,12 @@ impl Scrub {
         self.next.saturating_mul(u64::from(WIDTH)).min(self.checkpoint.size)
     }
 
-    /// Reads the next bundle with its tile, its texts, and the tiles above that it completes; in the end the tiles that are not whole, and
-    /// the root. `None`: that was all.
+    /// Reads the next bundle with its tile, its texts, and the tiles above that it completes; then the tiles that are not whole, and the
+    /// root; in the end each wrapped key. `None`: that was all.
     pub fn step(&mut self) -> Option<Step> {
         let mut step = Step::default();
         let Some(name) = TileName::in_tree(Holds::Entries, self.next, self.checkpoint.size) else {
-            if std::mem::replace(&mut self.is_over, true) {
-                return None;
-            }
-            self.end(&mut step);
-            return Some(step);
+            return self.behind_the_bundles();
         };
         self.next = self.next.saturating_add(1);
         let tile = TileName { holds: Holds::Hashes(0), ..name };
@@ -103,6 +104,50 @@ impl Scrub {
             self.grow(&leaves, &mut step);
         }
         Some(step)
+    }
+
+    fn behind_the_bundles(&mut self) -> Option<Step> {
+        let mut step = Step::default();
+        match &mut self.wrapped {
+            None => {
+                self.end(&mut step);
+                let names = self.files.source().list(KEYS);
+                self.wrapped = Some(names.unwrap_or_else(|_| {
+                    step.found.push(Damage::Missing(KEYS.to_owned()));
+                    Vec::new()
+                }));
+            }
+            Some(names) => {
+                let name = names.pop()?;
+                self.key(&name, &mut step);
+            }
+        }
+        Some(step)
+    }
+
+    /// A wrapped key. One that is not there any more was erased, and one without a name is not finished.
+    fn key(&self, name: &str, step: &mut Step) {
+        if name == NEW {
+            return;
+        }
+        let path = format!("{KEYS}/{name}");
+        self.files.source().forget(&path);
+        let damage = match self.files.source().read(&path) {
+            Err(_) => Damage::Missing(path),
+            Ok(None) => return,
+            Ok(Some(wrapped)) => {
+                step.bytes = step.bytes.saturating_add(u64::try_from(wrapped.len()).unwrap_or(u64::MAX));
+                let opens = |grant: Uid| match &self.keys {
+                    Some(keys) => keys.opens(&grant, wrapped),
+                    None => wrapped.len() == WRAPPED,
+                };
+                if grant_of(name).is_some_and(opens) {
+                    return;
+                }
+                Damage::Key(path)
+            }
+        };
+        step.found.push(damage);
     }
 
     /// Counts the leaves, and holds the tiles above against them that they complete.
@@ -189,7 +234,7 @@ impl Scrub {
         }
         let place = Place { level: 8, index: name.index };
         let above = TileName::above(place, self.checkpoint.size)
-            .and_then(|above| Tile::parse(above, &self.files.tile(above)?).ok()?.node(place));
+            .and_then(|above| Tile::parse(above, &self.files.tile(above).ok()??).ok()?.node(place));
         above.is_some() && above == root(Range::default())
     }
 
@@ -197,8 +242,8 @@ impl Scrub {
     /// by who may open them.
     fn texts(&self, name: TileName, bundle: &Bundle<'_>, step: &mut Step) {
         let path = texts_path(name.whole());
-        self.forget_memory_of(&path);
-        let lengths = each_sealed(&self.folder, name.index, |text| text.len());
+        self.files.source().forget(&path);
+        let lengths = each_sealed(self.files.source(), name.index, |text| text.len());
         let read: usize = lengths.iter().flatten().sum();
         step.bytes = step.bytes.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         let has_text = |entry: &&[u8]| match Record::decode(entry).map(|record| record.what) {
@@ -221,20 +266,14 @@ impl Scrub {
 
     /// A file of the tree, which may be wider by now.
     fn read(&self, name: TileName, step: &mut Step) -> Option<Vec<u8>> {
-        self.forget_memory_of(&name.to_string());
-        let Some(bytes) = (0..LOOKS).find_map(|_| self.files.tile(name)) else {
+        // What the system remembers of a file says nothing of the disk.
+        self.files.source().forget(&name.to_string());
+        let Some(bytes) = (0..LOOKS).find_map(|_| self.files.tile(name).ok().flatten()) else {
             step.found.push(Damage::Missing(name.to_string()));
             return None;
         };
         step.bytes = step.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         Some(bytes)
-    }
-
-    /// What the system remembers of a file says nothing of the disk: it forgets it, if it can.
-    fn forget_memory_of(&self, path: &str) {
-        if let Ok(file) = File::open(self.folder.join(path)) {
-            let _ = fadvise(&file, 0, None, Advice::DontNeed);
-        }
     }
 }
 
@@ -250,5 +289,67 @@ fn collect(levels: &mut Vec<Vec<Hash>>, place: Place, hash: Hash, full: &mut Vec
     if hashes.len() == usize::from(WIDTH) {
         let index = place.index.checked_div(u64::from(WIDTH)).unwrap_or(0);
         full.push((TileName { holds: Holds::Hashes(number), index, width: WIDTH }, std::mem::take(hashes)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use record::samples::uid;
+
+    use super::*;
+    use crate::mirror::tests::Log;
+    use crate::seal::KeyEncryptionKeys;
+    use crate::source::Folder;
+
+    fn keys(line: &str) -> Keys {
+        Keys::new(KeyEncryptionKeys::parse(line).unwrap())
+    }
+
+    #[test]
+    fn a_wrapped_key_that_opens_no_more_is_named_and_one_that_was_never_finished_is_not() {
+        let mut log = Log::new(3);
+        let checkpoint = log.grows_to(1);
+        let ours = keys("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
+        let (_, sealed) = ours.of(&uid(1), || Ok::<_, ()>(None)).unwrap();
+        let put = |name: &str, bytes: &[u8]| {
+            std::fs::create_dir_all(log.path().join(KEYS)).unwrap();
+            std::fs::write(log.path().join(KEYS).join(name), bytes).unwrap();
+        };
+        let found = |keys: Option<&Keys>| {
+            let files = Files::new(Arc::new(Folder(log.path().to_owned())));
+            let mut scrub = Scrub::new(files, keys.cloned(), checkpoint.clone());
+            let steps = std::iter::from_fn(|| scrub.step());
+            let mut found: Vec<_> =
+                steps.flat_map(|step| step.found).map(|found| found.to_string()).collect();
+            found.sort();
+            found
+        };
+        assert_eq!(found(Some(&ours)), [""; 0], "there is no folder of keys yet");
+        put(uid(1).as_str(), &sealed.wrapped);
+        put(NEW, b"torn");
+        assert_eq!(sealed.wrapped.len(), WRAPPED);
+        assert_eq!([found(Some(&ours)), found(None)], [Vec::<String>::new(), Vec::new()]);
+        let other = keys("AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=");
+        let said = found(Some(&other));
+        assert!(
+            matches!(&said[..], [one] if one.starts_with(&format!("keys/{} is no key", uid(1)))),
+            "{said:?}"
+        );
+        let mut changed = sealed.wrapped.clone();
+        changed[40] ^= 1;
+        put(uid(1).as_str(), &changed);
+        // Of another grant, which was moved here.
+        put(uid(2).as_str(), &sealed.wrapped);
+        put(uid(3).as_str(), &sealed.wrapped[1..]);
+        put("no uid", &sealed.wrapped);
+        assert_eq!(found(Some(&ours)).len(), 4);
+        let form = found(None);
+        assert!(
+            matches!(&form[..], [third, stranger]
+            if third.contains(uid(3).as_str()) && stranger.contains("no uid")),
+            "{form:?}"
+        );
     }
 }

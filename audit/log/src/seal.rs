@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,13 +13,16 @@ use record::{Commitment, Uid};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::engine::commit::Sealed;
+use crate::engine::commit::{KeyFrom, Sealed};
 
 /// How many bytes a key has.
 const KEY: usize = 32;
 
 /// By how many bytes a key-encryption key is named.
 const NAME: usize = 8;
+
+/// How many bytes a wrapped key has: the name of the key that encrypts it, a nonce, the key, and a tag.
+pub const WRAPPED: usize = NAME + NONCE_LEN + KEY + MAX_TAG_LEN;
 
 /// Something cannot be sealed or opened. It says nothing of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +31,7 @@ pub enum SealError {
     #[error("not a file of key-encryption keys: each line is the base64 of 32 bytes, the first one encrypts")]
     Keys,
     /// A wrapped key of a grant.
-    #[error("no key-encryption key here opens the grant's key")]
+    #[error("no key-encryption key here opens it")]
     Wrapped,
     /// A text.
     #[error("the text is not what was sealed")]
@@ -54,17 +57,18 @@ impl KeyEncryptionKeys {
         if keys.is_empty() { Err(SealError::Keys) } else { Ok(Self { keys }) }
     }
 
-    /// The wrapped form: name of the key, nonce, the grant's key encrypted with its tag.
-    fn wrap(&self, grant: &Uid, key: &[u8; KEY]) -> Result<Vec<u8>, SealError> {
+    /// The wrapped form of a key that is bound to a name: name of the key that encrypts it, nonce, the key encrypted with its tag.
+    pub fn wrap(&self, bound_to: &str, key: &[u8]) -> Result<Vec<u8>, SealError> {
         let (name, by) = self.keys.first().ok_or(SealError::Keys)?;
-        let sealed = seal(by, grant.as_str().as_bytes(), key)?;
+        let sealed = seal(by, bound_to.as_bytes(), key)?;
         Ok([name.as_slice(), &sealed].concat())
     }
 
-    fn unwrap(&self, grant: &Uid, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    /// The key that was wrapped, bound to this name.
+    pub fn unwrap(&self, bound_to: &str, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (name, sealed) = wrapped.split_first_chunk::<NAME>().ok_or(SealError::Wrapped)?;
         let (_, by) = self.keys.iter().find(|(known, _)| known == name).ok_or(SealError::Wrapped)?;
-        open(by, grant.as_str().as_bytes(), sealed).map(Zeroizing::new).ok_or(SealError::Wrapped)
+        open(by, bound_to.as_bytes(), sealed).map(Zeroizing::new).ok_or(SealError::Wrapped)
     }
 }
 
@@ -105,6 +109,7 @@ fn open(key: &LessSafeKey, bound_to: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
 pub struct GrantKey {
     cipher: LessSafeKey,
     wrapped: Vec<u8>,
+    from: KeyFrom,
 }
 
 impl GrantKey {
@@ -112,14 +117,14 @@ impl GrantKey {
     fn generate(keys: &KeyEncryptionKeys, grant: &Uid) -> Result<Self, SealError> {
         let mut key = Zeroizing::new([0; KEY]);
         rand::fill(key.as_mut_slice()).map_err(|_| SealError::Library)?;
-        let wrapped = keys.wrap(grant, &key)?;
-        Ok(Self { cipher: cipher(key.as_slice()).ok_or(SealError::Library)?, wrapped })
+        let wrapped = keys.wrap(grant.as_str(), key.as_slice())?;
+        Ok(Self { cipher: cipher(key.as_slice()).ok_or(SealError::Library)?, wrapped, from: KeyFrom::Made })
     }
 
     /// The one that was stored.
     pub fn stored(keys: &KeyEncryptionKeys, grant: &Uid, wrapped: Vec<u8>) -> Result<Self, SealError> {
-        let key = keys.unwrap(grant, &wrapped)?;
-        Ok(Self { cipher: cipher(&key).ok_or(SealError::Wrapped)?, wrapped })
+        let key = keys.unwrap(grant.as_str(), &wrapped)?;
+        Ok(Self { cipher: cipher(&key).ok_or(SealError::Wrapped)?, wrapped, from: KeyFrom::Stored })
     }
 
     /// A salt and payload, sealed. It can be opened in the place of no other: it is bound to the commitment of its record.
@@ -158,6 +163,15 @@ struct Known {
     erasures: u64,
 }
 
+impl Known {
+    fn of(&self, grant: &Uid) -> Option<(Arc<GrantKey>, Sealed)> {
+        let key = Arc::clone(self.grants.get(grant)?);
+        let (grant, wrapped, from) = (grant.clone(), key.wrapped.clone(), key.from);
+        let sealed = Sealed { grant, wrapped, from, erasures: self.erasures };
+        Some((key, sealed))
+    }
+}
+
 impl Keys {
     /// None known yet.
     pub fn new(keys: KeyEncryptionKeys) -> Self {
@@ -168,28 +182,45 @@ impl Keys {
     pub fn of<E>(
         &self,
         grant: &Uid,
-        stored: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
+        stored: impl Fn() -> Result<Option<Vec<u8>>, E>,
     ) -> Result<(Arc<GrantKey>, Sealed), KeyError<E>> {
-        let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = match known.grants.get(grant) {
-            Some(key) => Arc::clone(key),
-            None => {
-                let keys = &self.shared.keys;
-                // What is read of the disk may be older than the erasure.
-                let stored =
-                    if known.erased.contains(grant) { None } else { stored().map_err(KeyError::Read)? };
-                let key = match stored {
-                    Some(wrapped) => GrantKey::stored(keys, grant, wrapped),
-                    None => GrantKey::generate(keys, grant),
-                };
-                known.erased.remove(grant);
-                let key = Arc::new(key.map_err(KeyError::Seal)?);
-                known.grants.insert(grant.clone(), Arc::clone(&key));
-                key
+        loop {
+            let before = {
+                let known = self.known();
+                if let Some(found) = known.of(grant) {
+                    return Ok(found);
+                }
+                known.erasures
+            };
+            // It may take long, and nobody waits for it who needs another grant's key.
+            let wrapped = stored().map_err(KeyError::Read)?;
+            let mut known = self.known();
+            // Somebody else may have read it meanwhile, or erased it.
+            if known.grants.contains_key(grant) || known.erasures != before {
+                continue;
             }
-        };
-        let sealed = Sealed { grant: grant.clone(), wrapped: key.wrapped.clone(), erasures: known.erasures };
-        Ok((key, sealed))
+            // What was read may be older than an erasure before.
+            let key = match wrapped.filter(|_| !known.erased.contains(grant)) {
+                Some(wrapped) => GrantKey::stored(&self.shared.keys, grant, wrapped),
+                None => GrantKey::generate(&self.shared.keys, grant),
+            };
+            known.erased.remove(grant);
+            known.grants.insert(grant.clone(), Arc::new(key.map_err(KeyError::Seal)?));
+        }
+    }
+
+    /// The grant's key, if nothing need be read for it.
+    pub fn known_of(&self, grant: &Uid) -> Option<(Arc<GrantKey>, Sealed)> {
+        self.known().of(grant)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is the wrapped key of a grant.
+    pub fn opens(&self, grant: &Uid, wrapped: Vec<u8>) -> bool {
+        GrantKey::stored(&self.shared.keys, grant, wrapped).is_ok()
     }
 
     /// Opens what was sealed with a grant's key, whose wrapped form is given.
@@ -202,19 +233,19 @@ impl Keys {
         GrantKey::stored(&self.shared.keys, grant, wrapped)?.open(sealed, commit)
     }
 
-    /// Nothing of this grant will arrive soon: its key is read again when it does.
-    pub fn forget(&self, grant: &Uid) {
-        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).grants.remove(grant);
+    #[cfg(test)]
+    fn forget(&self, grant: &Uid) {
+        self.known().grants.remove(grant);
     }
 
     /// Whether the key of a grant was erased since the start, and it has no other yet. The tree may not have the record of it.
     pub fn is_erased(&self, grant: &Uid) -> bool {
-        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).erased.contains(grant)
+        self.known().erased.contains(grant)
     }
 
     /// The record of a grant's erasure is durable: nothing is sealed with its key any more.
     pub fn erased(&self, grant: &Uid) {
-        let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         known.grants.remove(grant);
         known.erased.insert(grant.clone());
         known.erasures = known.erasures.saturating_add(1);
@@ -294,9 +325,10 @@ mod tests {
         let (again, _) = all.of(&uid(1), || panic!("it is known")).map_err(|_: KeyError<()>| ()).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         assert_eq!(sealed.erasures, 0);
-        all.forget(&uid(1));
+        let all = Keys::new(keys(&[1]));
         let text = first.seal(b"SELECT 1", &commit(1)).unwrap();
-        let (stored, _) = all.of(&uid(1), || Ok::<_, ()>(Some(sealed.wrapped.clone()))).unwrap();
+        let (stored, again) = all.of(&uid(1), || Ok::<_, ()>(Some(sealed.wrapped.clone()))).unwrap();
+        assert_eq!((sealed.from, again.from), (KeyFrom::Made, KeyFrom::Stored));
         assert_eq!(stored.open(&text, &commit(1)).unwrap(), b"SELECT 1");
         all.erased(&uid(1));
         // The erased key lies there until the next checkpoint.
@@ -304,5 +336,44 @@ mod tests {
         let (other, sealed) = all.of(&uid(1), stored).unwrap();
         assert_eq!(sealed.erasures, 1);
         assert!(other.open(&text, &commit(1)).is_err());
+    }
+
+    #[test]
+    fn a_key_that_was_read_before_its_erasure_is_not_used_after_it() {
+        let all = Keys::new(keys(&[1]));
+        let (first, sealed) = all.of(&uid(1), || Ok::<_, ()>(None)).unwrap();
+        let text = first.seal(b"SELECT 1", &commit(1)).unwrap();
+        all.forget(&uid(1));
+        // The bucket answers, and before the answer is here somebody erases the texts, and others begin new ones.
+        let slow = || {
+            all.erased(&uid(1));
+            all.of(&uid(1), || Ok::<_, ()>(None)).unwrap();
+            all.forget(&uid(1));
+            Ok::<_, ()>(Some(sealed.wrapped.clone()))
+        };
+        let is_first = std::cell::Cell::new(true);
+        let newest = || if is_first.replace(false) { slow() } else { Ok(None) };
+        let (second, sealed) = all.of(&uid(1), newest).unwrap();
+        assert_eq!(sealed.erasures, 1);
+        assert!(second.open(&text, &commit(1)).is_err());
+    }
+
+    #[test]
+    fn who_reads_a_key_keeps_nobody_out_and_two_that_read_one_have_the_same() {
+        let all = Keys::new(keys(&[1]));
+        let others = || {
+            all.of(&uid(2), || Ok::<_, ()>(None)).unwrap();
+            let (first, _) = all.of(&uid(1), || Ok::<_, ()>(None)).unwrap();
+            first
+        };
+        let known = std::cell::RefCell::new(None);
+        let (key, _) = all
+            .of(&uid(1), || {
+                *known.borrow_mut() = Some(others());
+                Ok::<_, ()>(None)
+            })
+            .unwrap();
+        assert!(Arc::ptr_eq(&key, &known.take().unwrap()));
+        assert!(all.known_of(&uid(2)).is_some() && all.known_of(&uid(3)).is_none());
     }
 }

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,24 +12,29 @@ use tlog::{KeyName, VerifierKey};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use zeroize::Zeroizing;
 
 use crate::anchor::{self, AnchorError};
 use crate::append::{self, Callers, Desk};
 use crate::args::{MirrorArgs, Serve};
-use crate::bucket::{Place, S3};
+use crate::bucket::{BucketUrl, Place, S3};
+use crate::engine::blocks::NotPut;
+use crate::engine::commit::Failed;
 use crate::engine::disk::OsDisk;
-use crate::engine::journal::SegmentLength;
+use crate::engine::journal::{BadJournal, SegmentLength};
+use crate::engine::keys::Role;
 use crate::engine::recover::{NotOpened, open};
-use crate::figures::{Figures, MeasuredDisk};
+use crate::engine::storage::InBucket;
+use crate::figures::{Figures, MeasuredBucket, MeasuredDisk};
+use crate::home::in_bucket::folder_of;
 use crate::home::{Home, HomeError, Predecessor};
 use crate::index::Index;
 use crate::mend::advice;
 use crate::mirror::{Mirroring, Original};
+use crate::place::{Lies, NoPlace, key_encryption_keys};
 use crate::read;
 use crate::retention;
 use crate::scrubbing::Scrubbing;
-use crate::seal::{KeyEncryptionKeys, Keys, SealError};
+use crate::seal::Keys;
 use crate::threads::{Ask, Ended, Log, start};
 use crate::tls::{Tls, TlsError};
 
@@ -43,24 +47,11 @@ pub enum ServeError {
     /// The identity.
     #[error("the log has no identity on the network")]
     Tls(#[source] TlsError),
-    /// The file of key-encryption keys.
-    #[error("cannot read {path:?}")]
-    ReadKeys {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// What is in it.
-    #[error("{path:?} cannot be used")]
-    Keys {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: SealError,
-    },
+    /// Where it lies, and what opens its keys.
+    #[error("it cannot be said where the log lies, or what opens its keys")]
+    Place(#[source] NoPlace),
     /// What is on the disk.
-    #[error("the log is not started; {advice}. What is on its disk contradicts itself")]
+    #[error("the log is not started; {advice}. What it has contradicts itself")]
     Open {
         /// What to do.
         advice: String,
@@ -101,23 +92,25 @@ impl ServeError {
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
+            Self::Ended(Ended::Journal(Failed::Journal(error))) if is_led(error) => 5,
+            Self::Open { source: NotOpened::Journal(BadJournal::Disk(error)), .. } if is_led(error) => 5,
             Self::Open { .. } | Self::Ended(_) | Self::Silent => 3,
             Self::Anchored { .. } | Self::Anchor(_) => 4,
-            Self::Home(_)
-            | Self::Tls(_)
-            | Self::ReadKeys { .. }
-            | Self::Keys { .. }
-            | Self::Listen { .. }
-            | Self::System(_) => 1,
+            Self::Home(_) | Self::Tls(_) | Self::Place(_) | Self::Listen { .. } | Self::System(_) => 1,
         }
     }
+}
+
+/// Whether another process leads the log in the bucket.
+fn is_led(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| matches!(inner.downcast_ref(), Some(NotPut::Taken(_))))
 }
 
 /// Runs until the process is told to stop, or the disk fails.
 pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let tls = Arc::new(Tls::new(&args.identity, record::frame::ALPN).map_err(ServeError::Tls)?);
     let tls_read = Arc::new(Tls::new(&args.identity, b"http/1.1").map_err(ServeError::Tls)?);
-    let keys = Keys::new(key_encryption_keys(&args.kek)?);
+    let keys = Keys::new(key_encryption_keys(&args.kek).map_err(ServeError::Place)?);
     let (append, read, health) = (
         listen(args, args.port_append).await?,
         listen(args, args.port_read).await?,
@@ -127,7 +120,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
     let figures = Arc::new(Figures::default());
-    let Begun { log, index, origin, verifiers, _lock } =
+    let Begun { log, files, index, origin, verifiers, _lock } =
         match begin(args, keys.clone(), ended, &figures).await {
             // The thread that ended says why.
             Err(ServeError::Silent) => {
@@ -136,21 +129,25 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
             begun => begun?,
         };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
-    let (folder, published) = (args.dir.clone(), log.published());
     let rest = Duration::from_secs(args.scrub_rest);
-    let scrubbing = Scrubbing { folder, published, rest, figures: Arc::clone(&figures) };
+    let scrubbing = Scrubbing {
+        files: files.clone(),
+        keys: keys.clone(),
+        published: log.published(),
+        rest,
+        figures: Arc::clone(&figures),
+    };
     scrubbing.start().map_err(ServeError::System)?;
-    let files = read::Files::new(args.dir.clone());
-    if let Some(place) = place(&args.mirror, &origin) {
-        let original = Original { folder: args.dir.clone(), origin, keys: verifiers };
+    if let Some(place) = mirror(&args.mirror, &origin) {
+        let original = Original { files: files.clone(), origin, keys: verifiers };
         let mirroring = Mirroring { original, published: log.published(), figures: Arc::clone(&figures) };
         tracing::info!(mirror = place.url.to_string(), "the log's files are copied");
         mirroring.start(move || S3::new(&place)).map_err(ServeError::System)?;
     }
+    let source = Arc::clone(files.source());
     let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
-    let folder = args.dir.clone().into();
     let desk =
-        Desk { log: log.clone(), keys, folder, figures: Arc::clone(&figures), callers: Callers::default() };
+        Desk { log: log.clone(), keys, source, figures: Arc::clone(&figures), callers: Callers::default() };
     tokio::select! {
         () = append::serve(append, tls, desk) => Err(ServeError::Silent),
         () = retention::keep(reading.clone(), args.texts_for) => Err(ServeError::Silent),
@@ -166,12 +163,6 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     }
 }
 
-fn key_encryption_keys(path: &std::path::Path) -> Result<KeyEncryptionKeys, ServeError> {
-    let failed = |source| ServeError::ReadKeys { path: path.to_owned(), source };
-    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(failed)?;
-    KeyEncryptionKeys::parse(&text).map_err(|source| ServeError::Keys { path: path.to_owned(), source })
-}
-
 async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
     let address = SocketAddr::new(args.listen_address, port);
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
@@ -180,10 +171,11 @@ async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
 /// A log that runs.
 struct Begun {
     log: Log,
+    files: read::Files,
     index: Index,
     origin: KeyName,
     verifiers: Vec<VerifierKey>,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Opens the log, puts its start on record, and makes the tree of all that the journal has.
@@ -194,29 +186,40 @@ async fn begin(
     figures: &Arc<Figures>,
 ) -> Result<Begun, ServeError> {
     let anchor = anchor::read(args.anchor.as_deref()).map_err(ServeError::Anchor)?;
-    let home = match Home::open(&args.dir) {
-        Err(HomeError::Missing(_)) if args.create && anchor.is_none() => {
-            Home::create(&args.dir, SegmentLength::default())
-        }
+    let lies = Lies::at(Some(&args.dir), &args.bucket, Some(&args.kek)).map_err(ServeError::Place)?;
+    let home = match lies.open() {
+        Err(HomeError::Missing(_)) if args.create && anchor.is_none() => match lies.create() {
+            // Of two first starts one makes the log.
+            Err(HomeError::Exists(_)) => lies.open(),
+            made => made,
+        },
         opened => opened,
     };
-    let Home { path, mut identity, signers, predecessor, lock } = home.map_err(ServeError::Home)?;
+    let Home { mut identity, signers, predecessor, lock } = home.map_err(ServeError::Home)?;
     identity.anchor = anchor::of(anchor, &identity, predecessor.as_ref()).map_err(ServeError::Anchor)?;
-    let disk = MeasuredDisk::new(OsDisk::new(&path), Arc::clone(figures));
-    let opened = open(disk.clone(), &identity, SegmentLength::default());
-    let opened = opened.map_err(|source| {
-        let mirror = place(&args.mirror, &identity.origin).map(|place| place.url);
-        let advice = advice(&source, mirror.as_ref());
-        match source {
-            NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored { advice, source },
-            source => ServeError::Open { advice, source },
+    let mirror = mirror(&args.mirror, &identity.origin).map(|place| place.url);
+    let (figures, length) = (|| Arc::clone(figures), SegmentLength::default());
+    let (log, size) = match &lies {
+        Lies::Folder(folder) => {
+            let disk = MeasuredDisk::new(OsDisk::new(folder), figures());
+            let opened = open(disk.clone(), &identity, length).map_err(|error| not_opened(error, mirror))?;
+            let size = opened.engine.size();
+            (start(opened, (disk, figures()), (signers, keys), ended), size)
         }
-    })?;
-    let is_first = opened.engine.size() == 0;
-    tracing::info!(origin = identity.origin.as_str(), size = opened.engine.size(), "the log is opened");
+        Lies::Bucket(shelf) => {
+            fs::create_dir_all(&args.dir).map_err(ServeError::System)?;
+            let bucket = MeasuredBucket::new(shelf.bucket.inside(&folder_of(&identity)), figures());
+            let storage = InBucket { bucket, role: Role::Leads };
+            let opened =
+                open(storage.clone(), &identity, length).map_err(|error| not_opened(error, mirror))?;
+            let size = opened.engine.size();
+            (start(opened, (storage, figures()), (signers, keys), ended), size)
+        }
+    };
+    let (log, is_first) = (log.map_err(ServeError::System)?, size == 0);
+    tracing::info!(origin = identity.origin.as_str(), size, "the log is opened");
+    let files = read::Files::new(lies.source(&identity));
     let (name, verifiers) = (identity.origin.clone(), identity.keys);
-    let log =
-        start(opened, (disk, Arc::clone(figures)), (signers, keys), ended).map_err(ServeError::System)?;
     let origin = identity.origin.to_string();
     let release = env!("CARGO_PKG_VERSION").to_owned();
     own(&log, What::Start(Start { origin, predecessor: predecessor.as_ref().and_then(named), release }))
@@ -230,16 +233,24 @@ async fn begin(
     }
     // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
-    let index = Index::start(&path, identity.origin, log.published()).map_err(ServeError::System)?;
-    Ok(Begun { log, index, origin: name, verifiers, _lock: lock })
+    let index = Index::start(&args.dir, files.clone(), identity.origin, log.published());
+    let index = index.map_err(ServeError::System)?;
+    Ok(Begun { log, files, index, origin: name, verifiers, _lock: lock })
+}
+
+fn not_opened(source: NotOpened, mirror: Option<BucketUrl>) -> ServeError {
+    let advice = advice(&source, mirror.as_ref());
+    match source {
+        NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored { advice, source },
+        source => ServeError::Open { advice, source },
+    }
 }
 
 /// Where the files are copied to: each log has a folder of its own, so that one that follows another goes into no other's.
-fn place(args: &MirrorArgs, origin: &KeyName) -> Option<Place> {
-    let MirrorArgs { mirror, mirror_endpoint: endpoint, mirror_region: region, mirror_credentials } =
-        args.clone();
+fn mirror(args: &MirrorArgs, origin: &KeyName) -> Option<Place> {
+    let place = args.place()?;
     let name = origin.as_str().rsplit('/').next().unwrap_or_default();
-    Some(Place { url: mirror?.inside(name), endpoint, region, credentials: mirror_credentials? })
+    Some(Place { url: place.url.inside(name), ..place })
 }
 
 /// A log that was given up, as the record of a start names it.

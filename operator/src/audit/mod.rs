@@ -40,7 +40,8 @@ const CERTIFICATE: Duration = Duration::from_secs(12 * 3600);
 /// its own.
 const WITHOUT_RECORD: Duration = Duration::from_secs(60);
 
-/// How long something may be opened after the log was seen to have the past that it had: three looks of the witness.
+/// How long something may be opened after the log was seen to have the past that it had, while it only cannot be seen: three looks of the
+/// witness.
 const WITNESSED_FOR: Duration = Duration::from_secs(30);
 
 /// How soon a connection is tried again that could not be prepared.
@@ -61,11 +62,8 @@ pub enum NotOnRecord {
          log's volume is restored, take `forked` out of that ConfigMap; when the log is to go on as it is, delete the ConfigMap"
     )]
     Forked,
-    /// Nobody could look whether it has the past that it had.
-    #[error(
-        "the audit log was not witnessed for {} seconds: the operator's own log says why",
-        WITNESSED_FOR.as_secs()
-    )]
+    /// It was not seen to have the past that it had, or what it answers since cannot be.
+    #[error("the audit log is not witnessed: the operator's own log says why")]
     NotWitnessed,
     /// Nobody leads here.
     #[error("nothing is put on record before this replica leads")]
@@ -102,9 +100,9 @@ pub struct Records {
 /// What the log's witness saw.
 #[derive(Clone, Copy, Default)]
 enum Witnessed {
-    /// Nothing yet.
+    /// Nothing yet, or an answer that cannot be since.
     #[default]
-    Never,
+    Nothing,
     /// Then the log had the past that it had before.
     At(Instant),
     /// It showed another one, and nobody has taken that back.
@@ -116,7 +114,7 @@ impl Witnessed {
     fn lets_open(self, now: Instant) -> Result<(), NotOnRecord> {
         match self {
             Self::At(then) if now.duration_since(then) <= WITNESSED_FOR => Ok(()),
-            Self::At(_) | Self::Never => Err(NotOnRecord::NotWitnessed),
+            Self::At(_) | Self::Nothing => Err(NotOnRecord::NotWitnessed),
             Self::Forked => Err(NotOnRecord::Forked),
         }
     }
@@ -242,6 +240,14 @@ impl Records {
     /// The log had the past that it had before, when somebody began to look then.
     pub fn witnessed(&self, then: Instant) {
         *locked(&self.witness) = Witnessed::At(then);
+    }
+
+    /// What the log answers cannot be: what was seen before counts no more. That it forked stays.
+    pub fn doubts(&self) {
+        let mut witness = locked(&self.witness);
+        if let Witnessed::At(_) = *witness {
+            *witness = Witnessed::Nothing;
+        }
     }
 
     /// Whether the log was just seen to have the past that it had.
@@ -377,6 +383,8 @@ mod tests {
         records.witnessed(Instant::now());
         records.forks();
         assert_eq!(begin("seen"), Err(NotOnRecord::Forked));
+        records.doubts();
+        assert_eq!(begin("seen"), Err(NotOnRecord::Forked), "it answers nonsense, too");
         assert_eq!(NotOnRecord::Forked.reason(), Reason::AuditForked);
         assert_eq!(NotOnRecord::NotWitnessed.reason(), Reason::AuditUnavailable);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crds::LeaseStatus;
 use crds::admission::LOG;
-use record::Record;
+use record::{Record, What};
 use reqwest::{Client, StatusCode, redirect, retry};
 use rustls::ClientConfig;
 use serde::Deserialize;
@@ -38,10 +38,15 @@ pub struct StreamSeen {
 }
 
 /// What the log has of a grant.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Streams {
     /// Each of its streams, as far as it is looked up.
     pub streams: Vec<StreamSeen>,
+    /// What the operator put on record before it let its proxies on, of those that no record says to be shut.
+    pods: Vec<Told>,
+    /// How many records are looked up, and how many there are.
+    indexed: u64,
+    size: u64,
     /// Whether every record is looked up.
     complete: bool,
 }
@@ -56,6 +61,25 @@ impl Streams {
             None => lease.unanswered.is_some(),
         };
         self.complete || leases.iter().filter(|lease| lease.had_credential()).all(is_seen)
+    }
+
+    /// Tokens that proxies of this grant were let on with, by the operator's own record, and that no record says to be shut: as a
+    /// status has them. `None`: none is found, and not all records are looked up.
+    pub fn let_on(&self, grant: &str) -> Option<Vec<LeaseStatus>> {
+        let lease = |told: &Told| match told.record()? {
+            Record { what: What::Pod(pod), grant: Some(own), .. } if own.as_str() == grant => {
+                Some(LeaseStatus {
+                    pod_uid: pod.uid.to_string(),
+                    token_accessor: pod.accessor,
+                    confirmed: Some(true),
+                    ..LeaseStatus::default()
+                })
+            }
+            _ => None,
+        };
+        let leases: Vec<LeaseStatus> = self.pods.iter().filter_map(lease).collect();
+        let is_known = !leases.is_empty() || self.indexed >= self.size;
+        is_known.then_some(leases)
     }
 }
 
@@ -106,6 +130,18 @@ pub enum CannotAsk {
     Answer,
 }
 
+impl CannotAsk {
+    /// Whether an answer came that is not what was asked for.
+    pub fn is_wrong_answer(&self) -> bool {
+        match self {
+            Self::Answer => true,
+            // By this the log asks for patience.
+            Self::Refused(status) => *status != StatusCode::SERVICE_UNAVAILABLE,
+            Self::Identity(_) | Self::Name(_) | Self::Unreachable(_) => false,
+        }
+    }
+}
+
 /// The way to the log's read port, for one question each.
 pub struct Reader<'a> {
     config: &'a Config,
@@ -124,7 +160,7 @@ impl<'a> Reader<'a> {
         match self.get(&format!("v1/grants/{uid}")).await? {
             Some(body) => serde_json::from_slice(&body).map_err(|_| CannotAsk::Answer),
             // Nothing of it is there.
-            None => Ok(Streams { streams: Vec::new(), complete: true }),
+            None => Ok(Streams { complete: true, ..Streams::default() }),
         }
     }
 
@@ -198,7 +234,10 @@ mod tests {
         let died = LeaseStatus { confirmed: Some(true), ..LeaseStatus::default() };
         let answer = |stream: &str, complete: bool| -> Streams {
             let streams = serde_json::json!([{"stream": stream, "count": 7, "head": null}]);
-            serde_json::from_value(serde_json::json!({"streams": streams, "complete": complete})).unwrap()
+            let answer = serde_json::json!({
+                "streams": streams, "pods": [], "indexed": 7, "size": 7, "complete": complete,
+            });
+            serde_json::from_value(answer).unwrap()
         };
         assert!(answer("g1/a", false).are_all_of(&[wrote("g1/a")]));
         assert!(!answer("g1/a", false).are_all_of(&[wrote("g1/a"), wrote("g1/b")]));
@@ -206,5 +245,34 @@ mod tests {
         assert!(answer("g1/a", true).are_all_of(&[wrote("g1/b"), died]));
         let never_let_on = LeaseStatus { confirmed: Some(false), ..LeaseStatus::default() };
         assert!(Streams::default().are_all_of(&[never_let_on]));
+    }
+
+    #[test]
+    fn who_was_let_on_is_known_by_the_record_of_it_and_nothing_is_known_before_all_is_looked_up() {
+        let grant = "0b9a2f0e-0000-4000-8000-000000000001";
+        let pod = serde_json::json!({"index": 1, "record": {
+            "at": "2026-01-01T12:00:00.000000Z", "by": "operator", "grant": grant, "kind": "pod", "n": 0,
+            "stream": "operator/7", "v": 1, "what": {
+                "accessor": "a1", "grant": "look", "mount": "database", "name": "grant-1", "namespace": "shop",
+                "request": "r1", "role": "readers", "uid": "p1",
+            },
+        }});
+        let let_on = |of: &str, pods: &[&serde_json::Value], indexed: u64| {
+            let answer = serde_json::json!({
+                "streams": [], "pods": pods, "indexed": indexed, "size": 7, "complete": false,
+            });
+            let answer: Streams = serde_json::from_str(&answer.to_string()).unwrap();
+            let pair = |lease: LeaseStatus| (lease.token_accessor, lease.pod_uid);
+            answer.let_on(of).map(|leases| leases.into_iter().map(pair).collect::<Vec<_>>())
+        };
+        let none: Vec<(String, String)> = Vec::new();
+        assert_eq!(let_on(grant, &[&pod], 6), Some(vec![("a1".to_owned(), "p1".to_owned())]));
+        assert_eq!(let_on(grant, &[], 6), None);
+        assert_eq!(let_on(grant, &[], 7), Some(none.clone()));
+        assert_eq!(
+            let_on("0b9a2f0e-0000-4000-8000-000000000002", &[&pod], 7),
+            Some(none),
+            "of another grant"
+        );
     }
 }

@@ -24,11 +24,11 @@ use tlog::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::NotOnRecord;
 use super::anchor::{Anchor, Forked, has_grown, is_longer, note_fork, signed};
 use super::facts::Fact;
 use super::memory::{Before, Memory};
 use super::streams::{CannotAsk, Reader};
+use super::{NotOnRecord, Records};
 use crate::clock::now;
 use crate::context::Context;
 use crate::pki::log::SEED;
@@ -72,14 +72,28 @@ enum Unseen {
     Key,
 }
 
+impl Unseen {
+    /// Whether what the log shows or says cannot be: then what was seen before counts no more. Whatever else kept a look from being made says
+    /// nothing against the log. One that cannot be reached lets nothing be opened by that alone, for it acknowledges nothing; and where it
+    /// is only its answers that do not come, one that is lost must not stop everybody's work.
+    fn contradicts(&self) -> bool {
+        match self {
+            Self::Forked(_) | Self::Files(_) | Self::Behind { .. } => true,
+            Self::Log(error) => error.is_wrong_answer(),
+            Self::Api(_) | Self::Record(_) | Self::Key => false,
+        }
+    }
+}
+
 /// Looks until dropped.
 pub async fn run(context: &Context) {
     let (mut memory, mut unseen) = (Memory::default(), String::new());
     loop {
         let began = Instant::now();
-        let next = match look(context, &mut memory).await {
+        let looked = look(context, &mut memory).await;
+        heed(&context.records, began, &looked);
+        let next = match looked {
             Ok(()) => {
-                context.records.witnessed(began);
                 context.metrics.records.ahead_of_witness(0);
                 unseen.clear();
                 EVERY
@@ -103,6 +117,15 @@ pub async fn run(context: &Context) {
             () = sleep(next) => {}
             () = context.records.has_settled() => {}
         }
+    }
+}
+
+/// What may be opened after a look that began then.
+fn heed(records: &Records, began: Instant, looked: &Result<(), Unseen>) {
+    match looked {
+        Ok(()) => records.witnessed(began),
+        Err(unseen) if unseen.contradicts() => records.doubts(),
+        Err(_) => {}
     }
 }
 
@@ -272,7 +295,61 @@ fn unread(error: NoProof<Unseen>) -> Unseen {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::{Client, StatusCode};
+
     use super::*;
+
+    /// Whether the next thing may be opened right after a look that failed so.
+    fn opens_after(unseen: Unseen) -> bool {
+        let records = Records::default();
+        records.witnessed(Instant::now());
+        assert!(records.is_witnessed());
+        heed(&records, Instant::now(), &Err(unseen));
+        records.is_witnessed()
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_ends_what_an_earlier_look_allowed() {
+        let refused = |status| Unseen::Log(CannotAsk::Refused(status));
+        for unseen in [
+            Unseen::Forked(Forked::Unsigned),
+            Unseen::Forked(Forked::Smaller { now: 1, before: 2 }),
+            Unseen::Forked(Forked::Rewritten { now: 2, before: 1 }),
+            Unseen::Files("no tile"),
+            Unseen::Behind { size: 1 },
+            Unseen::Log(CannotAsk::Answer),
+            refused(StatusCode::GONE),
+            refused(StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let what = format!("{unseen:?}");
+            assert!(!opens_after(unseen), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_look_that_could_not_be_made_says_nothing_against_the_log() {
+        let unreachable = Client::new().get("no address").build().unwrap_err();
+        for unseen in [
+            Unseen::Log(CannotAsk::Unreachable(unreachable)),
+            Unseen::Log(CannotAsk::Name(std::io::ErrorKind::NotFound.into())),
+            Unseen::Log(CannotAsk::Refused(StatusCode::SERVICE_UNAVAILABLE)),
+            Unseen::Api(kube::Error::LinesCodecMaxLineLengthExceeded),
+            Unseen::Record(NotOnRecord::Away),
+            Unseen::Key,
+        ] {
+            let what = format!("{unseen:?}");
+            assert!(opens_after(unseen), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_seen_well_again_is_gone_by_again() {
+        let records = Records::default();
+        heed(&records, Instant::now(), &Err(Unseen::Behind { size: 1 }));
+        assert!(!records.is_witnessed());
+        heed(&records, Instant::now(), &Ok(()));
+        assert!(records.is_witnessed());
+    }
 
     #[test]
     fn the_key_that_is_made_is_the_key_that_is_read() {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use access::ChildName;
 use access::report::{Phase, Report, Usage};
-use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, RequestPhase};
+use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, LeaseStatus, RequestPhase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
@@ -63,6 +63,7 @@ pub async fn observe(
         rules = rules::read(context, &grant, &mut unread).await;
     }
     let due = context.usage_is_due(&uid, now);
+    let (streams, let_on) = on_record(context, &grant, &pod).await;
     Observed {
         request,
         database,
@@ -82,28 +83,39 @@ pub async fn observe(
         heard: heard(context, &grant),
         admission,
         unread: unread.0,
-        streams: streams(context, &grant, &pod).await,
+        streams,
+        let_on,
         seal: seal(context, &grant),
         place: place(context),
         grant,
     }
 }
 
-/// What the audit log has of a grant that ends, once no proxy of it can write any more. A log that takes no records is not asked.
-async fn streams(context: &Context, grant: &AccessGrant, pod: &Known<Option<Pod>>) -> Known<Vec<StreamSeen>> {
+/// What the audit log has of a grant that ends, once no proxy of it can write any more: its streams, and who was let on. A log that takes no
+/// records is not asked, and what is to be shut by its word it must be witnessed for.
+async fn on_record(
+    context: &Context,
+    grant: &AccessGrant,
+    pod: &Known<Option<Pod>>,
+) -> (Known<Vec<StreamSeen>>, Known<Vec<LeaseStatus>>) {
+    let unknown = (Known::Unknown, Known::Unknown);
     let ends = grant.status.as_ref().is_some_and(|status| status.end_reason.is_some());
     if !ends || !pod.is_absent() || context.records.are_away() {
-        return Known::Unknown;
+        return unknown;
     }
     let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
-    match reader.streams(&grant.uid().unwrap_or_default()).await {
+    let uid = grant.uid().unwrap_or_default();
+    match reader.streams(&uid).await {
         Ok(seen) => {
             let leases = grant.status.as_ref().map_or(&[][..], |status| &status.leases);
-            if seen.are_all_of(leases) { Known::Seen(seen.streams) } else { Known::Unknown }
+            let let_on = seen.let_on(&uid).filter(|_| context.records.is_witnessed());
+            let let_on = let_on.map_or(Known::Unknown, Known::Seen);
+            let are_all = seen.are_all_of(leases);
+            (if are_all { Known::Seen(seen.streams) } else { Known::Unknown }, let_on)
         }
         Err(error) => {
             tracing::warn!(error = %access::chain(&error), "nobody knows what the audit log has of a grant");
-            Known::Unknown
+            unknown
         }
     }
 }
@@ -128,6 +140,7 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
         heard: None,
         admission: None,
         streams: Known::Unknown,
+        let_on: Known::Unknown,
         unread: unread.0,
         seal: seal(context, &grant),
         place: place(context),

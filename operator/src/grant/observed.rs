@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use access::EndReason;
 use access::report::{Report, Usage};
-use crds::{AccessGrant, Because};
+use crds::{AccessGrant, Because, LeaseStatus};
 use jiff::Timestamp;
 
 use crate::admission::Admission;
@@ -50,6 +50,8 @@ pub struct Observed {
     pub heard: Option<Usage>,
     /// What the audit log has of it; asked once its pod is gone.
     pub streams: Known<Vec<StreamSeen>>,
+    /// Tokens of proxies that were let on, by the log's records, and of which none says that they are shut; asked with the streams.
+    pub let_on: Known<Vec<LeaseStatus>>,
     /// Where proxies are.
     pub place: Place,
 }

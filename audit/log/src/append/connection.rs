@@ -1,12 +1,12 @@
 //! One writer's connection: it greets, hands records over, and hears how far they are on the disk.
 
 use std::io;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use record::Head;
 use record::frame::{Append, BadFrame, Code, Frame, HEADER, Hello, Refuse, Welcome};
-use record::{Count, StreamName};
+use record::{Count, StreamName, Uid};
 use tlog::Hash;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::sync::{mpsc, oneshot};
@@ -16,9 +16,10 @@ use super::waiting::{Held, Place, Room};
 use super::{Desk, HANDSHAKE};
 use crate::arriving::{Judged, Peer, judge};
 use crate::engine::commit::{Arriving, Sealed, Submission};
-use crate::engine::keys::key_path;
 use crate::figures::Figures;
+use crate::seal::GrantKey;
 use crate::threads::{Answer, Ask, Greeting, Received};
+use crate::wrapped::one_of;
 
 /// How long a frame may take to come: what waits for its end, others cannot have.
 const FRAME: Duration = Duration::from_secs(15);
@@ -127,7 +128,7 @@ async fn read<R: AsyncRead + Unpin>(
         let since = Instant::now();
         let taken = match received {
             Ok((Frame::Append(append), held)) => {
-                submission(stream, append, desk).map(|submission| (submission, held))
+                submission(stream, append, desk).await.map(|submission| (submission, held))
             }
             Ok(_) => Err(malformed("a frame that no writer sends now")),
             Err(over) => Err(over),
@@ -180,14 +181,11 @@ async fn acknowledge<W: AsyncWrite + Unpin>(
 }
 
 /// A frame's records, judged and sealed.
-fn submission(stream: &StreamName, append: Append, desk: &Desk) -> Result<Submission, Over> {
+async fn submission(stream: &StreamName, append: Append, desk: &Desk) -> Result<Submission, Over> {
     let judged = judge(stream, append).map_err(Over::Refused)?;
     let sealed = match stream.grant().filter(|_| judged.iter().any(|one| one.payload.is_some())) {
         None => None,
-        Some(grant) => {
-            let stored = || read_key(&desk.folder, &key_path(grant));
-            Some(desk.keys.of(grant, stored).map_err(|error| ours(&error))?)
-        }
+        Some(grant) => Some(key(grant, desk).await?),
     };
     let mut records: Vec<Arriving> = Vec::with_capacity(judged.len());
     for Judged { mut arriving, payload } in judged {
@@ -200,12 +198,15 @@ fn submission(stream: &StreamName, append: Append, desk: &Desk) -> Result<Submis
     Ok(Submission { stream: stream.clone(), records, sealed })
 }
 
-fn read_key(folder: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
-    match std::fs::read(folder.join(path)) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+/// The key of a grant's texts. One that has to be read is read on a thread that may wait for it.
+async fn key(grant: &Uid, desk: &Desk) -> Result<(Arc<GrantKey>, Sealed), Over> {
+    if let Some(known) = desk.keys.known_of(grant) {
+        return Ok(known);
     }
+    let (keys, source, grant) = (desk.keys.clone(), Arc::clone(&desk.source), grant.clone());
+    let read =
+        tokio::task::spawn_blocking(move || keys.of(&grant, || one_of(source.as_ref(), &grant, &keys)));
+    read.await.map_err(|_| Over::Gone)?.map_err(|error| ours(&error))
 }
 
 /// Something of ours that another try may mend.

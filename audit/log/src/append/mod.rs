@@ -21,6 +21,7 @@ pub use waiting::{Callers, Held};
 use crate::arriving::Peer;
 use crate::figures::Figures;
 use crate::seal::Keys;
+use crate::source::Source;
 use crate::threads::Log;
 use crate::tls::{Tls, only_uri};
 
@@ -46,8 +47,8 @@ pub struct Desk {
     pub log: Log,
     /// The keys of texts.
     pub keys: Keys,
-    /// The folder of the log, in which they are stored.
-    pub folder: Arc<std::path::Path>,
+    /// The log's files, among which they are stored.
+    pub source: Arc<dyn Source>,
     /// Where all of it is counted.
     pub figures: Arc<Figures>,
     /// Who is connected.

@@ -10,7 +10,9 @@ pub mod disk;
 pub mod integrate;
 pub mod journal;
 pub mod keys;
+pub mod objects;
 pub mod recover;
+pub mod storage;
 pub mod streams;
 #[cfg(test)]
 mod tests;

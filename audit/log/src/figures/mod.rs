@@ -2,6 +2,7 @@
 //!
 //! Where writers wait, a record costs an addition, and a block or an acknowledgement a lock that nobody else wants but a scrape.
 
+mod bucket;
 mod disk;
 mod mirror;
 
@@ -18,6 +19,7 @@ use prometheus_client::registry::Registry;
 use record::frame::Code;
 use record::{What, Writer};
 
+pub use bucket::MeasuredBucket;
 pub use disk::MeasuredDisk;
 use mirror::OfMirror;
 

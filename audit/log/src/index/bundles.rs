@@ -8,6 +8,7 @@ use record::Record;
 use tlog::{Bundle, Holds, TileName, WIDTH};
 
 use crate::read::Files;
+use crate::source::is_away;
 
 /// A record that cannot be read where the tree has it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +16,9 @@ pub enum Unread {
     /// The file is not there, or not what its name says, or holds something that is no record.
     #[error("{0} is missing or damaged: stop the log and run `keyhole-log check`")]
     Damaged(TileName),
+    /// Its bucket does not answer: it may be whole.
+    #[error("{0} cannot be read now, for the log's bucket does not answer: ask again in a while")]
+    Away(TileName),
     /// The tree has no such record.
     #[error("the log has no record {0}")]
     Beyond(u64),
@@ -73,7 +77,10 @@ impl Bundles {
         let beyond = || Unread::Beyond(number.saturating_mul(u64::from(WIDTH)));
         let name = TileName::in_tree(Holds::Entries, number, self.size).ok_or_else(beyond)?;
         let damaged = || Unread::Damaged(name);
-        let bytes = self.files.tile(name).ok_or_else(damaged)?;
+        let bytes = match self.files.tile(name) {
+            Err(error) if is_away(&error) => return Err(Unread::Away(name)),
+            read => read.ok().flatten().ok_or_else(damaged)?,
+        };
         let lengths: Vec<usize> =
             Bundle::parse(name, &bytes).map_err(|_| damaged())?.entries().iter().map(|e| e.len()).collect();
         let mut places = Vec::with_capacity(lengths.len());

@@ -27,7 +27,7 @@ impl From<Unread> for KnowError {
     fn from(unread: Unread) -> Self {
         match unread {
             Unread::Beyond(_) => Self::Misfit,
-            Unread::Damaged(_) | Unread::Left => Self::Tree(unread),
+            Unread::Damaged(_) | Unread::Away(_) | Unread::Left => Self::Tree(unread),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The index: where in the tree records stand, by grant, request, person, `Database`, namespace, table and kind; and what is not over.
 //!
-//! A cache in one file beside the tree, `index.sqlite`. It follows the published checkpoint by reading the bundles, as anybody could; it is
+//! A cache in one file on a disk, `index.sqlite`. It follows the published checkpoint by reading the bundles, as anybody could; it is
 //! made again when it is missing, another log's, damaged, or found to be wrong; and it never answers: [`View`] reads every record again.
 
 mod bundles;
@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tlog::{Checkpoint, KeyName};
+use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
 use crate::read::Files;
@@ -79,7 +80,7 @@ struct Shared {
 #[derive(Debug, thiserror::Error)]
 enum Stuck {
     #[error("the index cannot be used")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
     #[error("the index cannot be written")]
     Write(#[source] KnowError),
     #[error("the index was found to be wrong, or its file was removed")]
@@ -99,6 +100,15 @@ impl From<KnowError> for Stuck {
     }
 }
 
+impl From<StoreError> for Stuck {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Tree(unread) => Self::Tree(unread),
+            other => Self::Store(other),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Stuck {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(StoreError::Sqlite(error))
@@ -106,26 +116,32 @@ impl From<rusqlite::Error> for Stuck {
 }
 
 impl Index {
-    /// Starts to follow what is published, on a thread of its own.
+    /// Starts to follow what is published, on a thread of its own. `folder`: where its own file lies; `files`: those of the log.
     pub fn start(
         folder: &Path,
+        files: Files,
         origin: KeyName,
         published: watch::Receiver<Option<Checkpoint>>,
     ) -> io::Result<Self> {
-        let index = Self::of(folder, origin, published.clone());
-        // Only to wait by: it has neither timer nor sockets of its own.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let index = Self::of(folder, files, origin, published.clone());
+        // Only to wait by: it has no sockets of its own.
+        let waits = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let shared = Arc::clone(&index.shared);
         let mut follower = Follower { shared, published, writer: Writer::default(), pause: PAUSES.0 };
-        thread::Builder::new().name("index".to_owned()).spawn(move || runtime.block_on(follower.run()))?;
+        thread::Builder::new().name("index".to_owned()).spawn(move || follower.run(&waits))?;
         Ok(index)
     }
 
     /// One that knows nothing, and follows nothing.
-    pub(crate) fn of(folder: &Path, origin: KeyName, published: watch::Receiver<Option<Checkpoint>>) -> Self {
+    pub(crate) fn of(
+        folder: &Path,
+        files: Files,
+        origin: KeyName,
+        published: watch::Receiver<Option<Checkpoint>>,
+    ) -> Self {
         let shared = Shared {
             path: folder.join(FILE),
-            files: Files::new(folder.to_owned()),
+            files,
             origin,
             published,
             indexed: watch::Sender::new(0),
@@ -174,7 +190,19 @@ impl Index {
     }
 }
 
-/// The thread that makes the index grow.
+/// For what the index has waited.
+enum Woken {
+    /// More is published.
+    Published,
+    /// The log ends.
+    Ends,
+    /// Somebody saw that the index is wrong.
+    Wrong,
+    /// Nothing has happened for a while.
+    Looks,
+}
+
+/// The thread that makes the index grow. It waits for events in `waits`, and for the log's files outside of it.
 struct Follower {
     shared: Arc<Shared>,
     published: watch::Receiver<Option<Checkpoint>>,
@@ -184,15 +212,15 @@ struct Follower {
 
 impl Follower {
     /// Until the log ends.
-    async fn run(&mut self) {
+    fn run(&mut self, waits: &Runtime) {
         loop {
-            let Err(stuck) = self.follow().await else { return };
+            let Err(stuck) = self.follow(waits) else { return };
             let is_tree = matches!(stuck, Stuck::Tree(_));
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(stuck)), "the index stops");
             if !is_tree {
                 self.drop_file();
             }
-            tokio::time::sleep(self.pause).await;
+            thread::sleep(self.pause);
             self.pause = self.pause.saturating_mul(2).min(PAUSES.1);
         }
     }
@@ -207,7 +235,7 @@ impl Follower {
         }
     }
 
-    async fn follow(&mut self) -> Result<(), Stuck> {
+    fn follow(&mut self, waits: &Runtime) -> Result<(), Stuck> {
         self.writer.forget();
         let size = self.size();
         let mut connection = store::open(
@@ -225,17 +253,25 @@ impl Follower {
                 indexed = self.add(&mut connection, indexed, size)?;
                 self.shared.indexed.send_replace(indexed);
                 self.is_right()?;
-                tokio::task::yield_now().await;
             }
             self.pause = PAUSES.0;
-            tokio::select! {
-                changed = self.published.changed() => if changed.is_err() { return Ok(()) },
-                () = self.shared.wrong.notified() => return Err(Stuck::Wrong),
-                () = tokio::time::sleep(LOOK) => {
+            match waits.block_on(self.waits()) {
+                Woken::Published => (),
+                Woken::Ends => return Ok(()),
+                Woken::Wrong => return Err(Stuck::Wrong),
+                Woken::Looks => {
                     self.is_right()?;
                     self.cannot_be_read_yet(&connection)?;
                 }
             }
+        }
+    }
+
+    async fn waits(&mut self) -> Woken {
+        tokio::select! {
+            changed = self.published.changed() => if changed.is_ok() { Woken::Published } else { Woken::Ends },
+            () = self.shared.wrong.notified() => Woken::Wrong,
+            () = tokio::time::sleep(LOOK) => Woken::Looks,
         }
     }
 

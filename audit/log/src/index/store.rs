@@ -11,7 +11,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use tlog::{Hash, KeyName};
 
-use super::bundles::{Bundles, index_of};
+use super::bundles::{Bundles, Unread, index_of};
 
 /// The version of what is below. Another one is made again.
 const VERSION: i64 = 4;
@@ -56,6 +56,9 @@ pub enum StoreError {
     /// It contradicts itself.
     #[error("the file of the index is damaged")]
     Damaged,
+    /// Its last record cannot be compared.
+    #[error("it cannot be said whether the index is this log's")]
+    Tree(#[source] Unread),
     /// It cannot be removed.
     #[error("cannot remove the file of the index")]
     Remove(#[source] io::Error),
@@ -119,6 +122,9 @@ fn check(
         return Err(StoreError::Other("it is ahead of the checkpoint"));
     }
     let stands = indexed.checked_sub(1).map(|index| bundles.record(index));
+    if let Some(Err(away @ Unread::Away(_))) = stands {
+        return Err(StoreError::Tree(away));
+    }
     let stands = stands.and_then(Result::ok).map(|found| Hash::of_leaf(&found.leaf));
     if stands == last { Ok(()) } else { Err(StoreError::Other("its last record is another one")) }
 }

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use tlog::{Bundle, Holds, TileName, WIDTH};
 
 use super::*;
+use crate::source::Folder;
+use crate::source::tests::Shelf;
 
 mod many;
 mod unended;
@@ -61,8 +63,12 @@ impl Lies {
         lies
     }
 
+    fn files(&self) -> Files {
+        Files::new(Arc::new(Folder(self.path().to_owned())))
+    }
+
     fn bundles(&self, size: u64) -> Bundles {
-        Bundles::new(Files::new(self.path().to_owned()), size)
+        Bundles::new(self.files(), size)
     }
 
     fn checkpoint(&self) -> Option<Checkpoint> {
@@ -73,7 +79,7 @@ impl Lies {
     /// An index of it, once it has caught up.
     fn index(&self) -> (Index, watch::Sender<Option<Checkpoint>>) {
         let (publisher, published) = watch::channel(self.checkpoint());
-        let index = Index::start(self.path(), ORIGIN.parse().unwrap(), published).unwrap();
+        let index = Index::start(self.path(), self.files(), ORIGIN.parse().unwrap(), published).unwrap();
         wait(|| index.indexed() == self.size);
         (index, publisher)
     }
@@ -336,8 +342,35 @@ fn store_settles(file: &Path) {
 fn while_there_is_no_index_answers_say_that_they_are_not_complete() {
     let lies = Lies::of(&tangled());
     let (_publisher, published) = watch::channel(lies.checkpoint());
-    let index = Index::of(lies.path(), ORIGIN.parse().unwrap(), published);
+    let index = Index::of(lies.path(), lies.files(), ORIGIN.parse().unwrap(), published);
     let view = index.view().unwrap();
     assert_eq!((view.indexed(), view.size()), (0, lies.size));
     assert!(view.page(&Search::default(), None, 10).unwrap().records.is_empty());
+}
+
+#[test]
+fn while_the_bucket_does_not_answer_nothing_is_passed_over_and_the_index_is_kept() {
+    let lies = Lies::of(&tangled());
+    let shelf = Arc::new(Shelf::of(lies.path()));
+    let files = Files::new(Arc::<Shelf>::clone(&shelf));
+    let folder = tempfile::tempdir().unwrap();
+    let (_publisher, published) = watch::channel(lies.checkpoint());
+    shelf.away.store(1, Ordering::SeqCst);
+    let index = Index::start(folder.path(), files, ORIGIN.parse().unwrap(), published).unwrap();
+    wait(|| index.indexed() == lies.size);
+    assert_eq!((index.unread(), shelf.away.load(Ordering::SeqCst)), (0, 0));
+    let all = Search::default();
+    let found = index.view().unwrap().page(&all, None, 1000).unwrap().records.len();
+    shelf.away.store(u32::MAX, Ordering::SeqCst);
+    let view = index.view().unwrap();
+    assert!(matches!(view.page(&all, None, 1000), Err(KnowError::Tree(Unread::Away(_)))));
+    assert!(view.unread().is_empty());
+    drop(view);
+    // Whether it is this log's index cannot be said now: that does not make it another's.
+    let bundles = Bundles::new(index.shared.files.clone(), lies.size);
+    let opened = store::open(&folder.path().join(FILE), &ORIGIN.parse().unwrap(), &bundles);
+    assert!(matches!(opened, Err(StoreError::Tree(Unread::Away(_)))));
+    shelf.away.store(0, Ordering::SeqCst);
+    assert_eq!(index.view().unwrap().page(&all, None, 1000).unwrap().records.len(), found);
+    assert!(found > 100);
 }

@@ -22,6 +22,9 @@ const LEASE: &str = "lease";
 /// The most proxies of one answer.
 const PROXIES: u32 = 200;
 
+/// The most proxies of one grant: it has no more leases.
+const PROXIES_OF_GRANT: u32 = 256;
+
 /// The most credentials that are told of one proxy.
 const CREDENTIALS: usize = 16;
 
@@ -94,6 +97,10 @@ fn forget_credentials(index: &Connection, uid: Option<&str>) -> Result<(), rusql
     index.prepare_cached("DELETE FROM credential WHERE of_grant = ?1")?.execute([uid]).map(|_| ())
 }
 
+fn is_of(found: &Found, grant: &str) -> bool {
+    found.record.grant.as_ref().is_some_and(|uid| uid.as_str() == grant)
+}
+
 impl View<'_> {
     /// Proxies whose credentials may stand, the newest first: those that were let on before the record with the index `before`. At most
     /// 200 of them and 1 MiB of records; one whose record cannot be read is passed over. With them the `before` of the next answer, if there may be more.
@@ -122,13 +129,29 @@ impl View<'_> {
         Ok((all, last.filter(|_| count >= PROXIES)))
     }
 
-    fn unended_proxy(&self, at: u64, grant: &str, accessor: &str) -> Result<Unended, KnowError> {
-        let is_of = |found: &Found| found.record.grant.as_ref().is_some_and(|uid| uid.as_str() == grant);
+    /// The operator's records of this grant's proxies whose credentials may stand, in their order. One that cannot be read is passed over.
+    pub fn unended_of(&self, grant: &Uid) -> Result<Vec<Found>, KnowError> {
+        let sql = "SELECT pod, accessor FROM unended WHERE of_grant = ?1 ORDER BY pod LIMIT ?2";
+        let mut statement = self.index.prepare_cached(sql)?;
+        let rows = statement.query_map(params![grant.as_str(), PROXIES_OF_GRANT], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })?;
+        let mut pods = Vec::new();
+        for row in rows {
+            let (at, accessor) = row?;
+            pods.extend(self.readable(self.unended_pod(number(at), grant.as_str(), &accessor))?);
+        }
+        Ok(pods)
+    }
+
+    fn unended_pod(&self, at: u64, grant: &str, accessor: &str) -> Result<Found, KnowError> {
         let pod = self.bundles.record(at)?;
         let names_it = matches!(&pod.record.what, What::Pod(pod) if pod.accessor == accessor);
-        if !(names_it && is_of(&pod)) {
-            return Err(KnowError::Misfit);
-        }
+        if names_it && is_of(&pod, grant) { Ok(pod) } else { Err(KnowError::Misfit) }
+    }
+
+    fn unended_proxy(&self, at: u64, grant: &str, accessor: &str) -> Result<Unended, KnowError> {
+        let pod = self.unended_pod(at, grant, accessor)?;
         let sql =
             "SELECT said, over FROM credential WHERE of_grant = ?1 ORDER BY over IS NOT NULL, said DESC";
         let mut statement = self.index.prepare_cached(sql)?;
@@ -146,7 +169,7 @@ impl View<'_> {
                 unseen = unseen.saturating_add(1);
                 continue;
             };
-            if !(matches!(found.record.what, What::Credential(_)) && is_of(&found)) {
+            if !(matches!(found.record.what, What::Credential(_)) && is_of(&found, grant)) {
                 return Err(KnowError::Misfit);
             }
             bytes = bytes.saturating_add(found.leaf.len());

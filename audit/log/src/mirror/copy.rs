@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use record::{Record, What};
@@ -56,8 +56,8 @@ pub enum MirrorError {
 /// Who the log is whose files are copied, and where they are.
 #[derive(Clone, Debug)]
 pub struct Original {
-    /// The log's folder.
-    pub folder: PathBuf,
+    /// Its files.
+    pub files: Files,
     /// Its name.
     pub origin: KeyName,
     /// The keys that may have signed its checkpoint.
@@ -67,7 +67,6 @@ pub struct Original {
 /// A mirror that it is known of how far it is.
 pub struct Copier<B> {
     bucket: B,
-    files: Files,
     original: Original,
     mirrored: Mirrored,
     /// Long texts beside the bundle that is not whole yet, as far as they are copied.
@@ -81,18 +80,17 @@ pub struct Copier<B> {
 impl<B: Bucket> Copier<B> {
     /// Asks the bucket how far the mirror is: its checkpoint says so, and this log must have signed it and grown out of it.
     pub fn begin(bucket: B, original: Original, published: &Checkpoint) -> Result<Self, MirrorError> {
-        let files = Files::new(original.folder.clone());
         let size = match bucket.read(CHECKPOINT).map_err(MirrorError::Bucket)? {
             None => 0,
             Some(bytes) => {
                 let (_, mirror) = signed(&bytes, &original).ok_or(MirrorError::Foreign)?;
-                has_grown(&files, &mirror, published)?;
+                has_grown(&original.files, &mirror, published)?;
                 mirror.size
             }
         };
         let mirrored = Mirrored { size, bundles: whole_bundles(size) };
         let (long_texts, put_at) = (BTreeSet::new(), None);
-        Ok(Self { bucket, files, original, mirrored, long_texts, looked: (size, false), put_at })
+        Ok(Self { bucket, original, mirrored, long_texts, looked: (size, false), put_at })
     }
 
     /// How far the mirror is.
@@ -107,7 +105,7 @@ impl<B: Bucket> Copier<B> {
         };
         let tile = TileName { holds: Holds::Hashes(0), index: last, width: WIDTH };
         let found = self.bucket.read(&tile.to_string()).map_err(MirrorError::Bucket)?;
-        if found.is_some() && found == self.files.tile(tile) {
+        if found.is_some() && found == self.read(tile)? {
             self.mirrored.bundles = bundles;
         }
         Ok(())
@@ -144,7 +142,8 @@ impl<B: Bucket> Copier<B> {
 
     /// What is not whole of the log's newest checkpoint, and then that.
     fn rest(&mut self) -> Result<(), MirrorError> {
-        let note = self.files.checkpoint().ok_or_else(|| self.missing(CHECKPOINT))?;
+        let read = self.original.files.checkpoint();
+        let note = read.map_err(failed(CHECKPOINT))?.ok_or_else(|| self.missing(CHECKPOINT))?;
         let (note, checkpoint) = signed(&note, &self.original).ok_or_else(|| self.missing(CHECKPOINT))?;
         while self.mirrored.bundles < whole_bundles(checkpoint.size) {
             self.bundle(self.mirrored.bundles)?;
@@ -165,27 +164,30 @@ impl<B: Bucket> Copier<B> {
     /// A bundle's sealed texts: long ones first, which the others speak of.
     fn texts(&mut self, bundle: TileName) -> Result<(), MirrorError> {
         let folder = long_texts_path(bundle);
-        let long = long_texts(&self.original.folder, bundle)
-            .map_err(|source| MirrorError::Read { path: folder.clone(), source })?;
+        let source = Arc::clone(self.original.files.source());
+        let long = long_texts(source.as_ref(), bundle).map_err(failed(&folder))?;
         for place in long {
             let path = format!("{folder}/{place}");
             if self.long_texts.contains(&path) {
                 continue;
             }
-            let bytes = std::fs::read(self.original.folder.join(&path));
-            self.put(&path, &bytes.map_err(|source| MirrorError::Read { path: path.clone(), source })?)?;
+            let bytes = source.read(&path).map_err(failed(&path))?.ok_or_else(|| self.missing(&path))?;
+            self.put(&path, &bytes)?;
             self.long_texts.insert(path);
         }
         let path = texts_path(bundle);
-        let texts = texts_file(&self.original.folder, bundle)
-            .map_err(|source| MirrorError::Read { path: path.clone(), source })?;
+        let texts = texts_file(source.as_ref(), bundle).map_err(failed(&path))?;
         texts.map_or(Ok(()), |bytes| self.put(&path, &bytes))
     }
 
     fn tile(&self, name: TileName) -> Result<(), MirrorError> {
         let path = name.to_string();
-        let bytes = self.files.tile(name).ok_or_else(|| self.missing(&path))?;
+        let bytes = self.read(name)?.ok_or_else(|| self.missing(&path))?;
         self.put(&path, &bytes)
+    }
+
+    fn read(&self, name: TileName) -> Result<Option<Vec<u8>>, MirrorError> {
+        self.original.files.tile(name).map_err(failed(&name.to_string()))
     }
 
     /// Puts what does not change any more. One that is there must be the same: then it is of an attempt before.
@@ -206,7 +208,7 @@ impl<B: Bucket> Copier<B> {
         while looked < published && !found {
             let bundle = whole_bundles(looked);
             let Some(name) = TileName::in_tree(Holds::Entries, bundle, published) else { break };
-            let bytes = self.files.tile(name).ok_or_else(|| self.missing(&name.to_string()))?;
+            let bytes = self.read(name)?.ok_or_else(|| self.missing(&name.to_string()))?;
             let first = bundle.saturating_mul(u64::from(WIDTH));
             let skip = usize::try_from(looked.saturating_sub(first)).unwrap_or(usize::MAX);
             let parsed = Bundle::parse(name, &bytes).map_err(|_| self.missing(&name.to_string()))?;
@@ -226,6 +228,11 @@ impl<B: Bucket> Copier<B> {
     }
 }
 
+fn failed(path: &str) -> impl FnOnce(io::Error) -> MirrorError {
+    let path = path.to_owned();
+    |source| MirrorError::Read { path, source }
+}
+
 /// A checkpoint that this log signed, and its text.
 fn signed(bytes: &[u8], original: &Original) -> Option<(String, Checkpoint)> {
     let text = std::str::from_utf8(bytes).ok()?;
@@ -243,7 +250,8 @@ fn has_grown(files: &Files, mirror: &Checkpoint, log: &Checkpoint) -> Result<(),
     let missing = |path: String| MirrorError::Read { path, source: io::ErrorKind::InvalidData.into() };
     let node = |place| {
         let name = TileName::above(place, log.size).ok_or(MirrorError::Beside(mirror.size))?;
-        let tile = files.tile(name).and_then(|bytes| tlog::Tile::parse(name, &bytes).ok());
+        let bytes = files.tile(name).map_err(failed(&name.to_string()))?;
+        let tile = bytes.and_then(|bytes| tlog::Tile::parse(name, &bytes).ok());
         tile.and_then(|tile| tile.node(place)).ok_or_else(|| missing(name.to_string()))
     };
     let proof = consistency(mirror.size, log.size, node).map_err(|error| match error {

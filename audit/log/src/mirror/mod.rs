@@ -4,7 +4,7 @@
 mod copy;
 mod next;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use record::samples::{every_kind, proxy_stream, salted, statement};
 use record::{About, Chain, Record, Time, What};
@@ -21,9 +22,10 @@ use crate::engine::disk::OsDisk;
 use crate::engine::integrate::{CHECKPOINT, Partial, Tree, long_texts_path, texts_path};
 use crate::engine::volume::Volume;
 use crate::read::{Files, long_texts, texts_file};
+use crate::source::Folder;
 
 /// A log's tree in a folder, which grows.
-struct Log {
+pub(crate) struct Log {
     folder: TempDir,
     tree: Tree,
     volume: Volume<OsDisk>,
@@ -33,7 +35,7 @@ struct Log {
 }
 
 impl Log {
-    fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let origin: KeyName = "keyhole.internal/log/0707070707070707".parse().unwrap();
         let signer = Signer::new(origin.clone(), Algorithm::Ed25519, &[seed; 32]).unwrap();
@@ -50,7 +52,7 @@ impl Log {
     }
 
     /// Statements with sealed texts, one in fifty a long one, and a receipt as the last of them.
-    fn grows_to(&mut self, size: u64) -> Checkpoint {
+    pub(crate) fn grows_to(&mut self, size: u64) -> Checkpoint {
         while self.tree.size() < size {
             let number = self.tree.size();
             let payload = salted(&format!("SELECT {number}"));
@@ -67,10 +69,14 @@ impl Log {
         self.tree.publish(&mut self.volume, std::slice::from_ref(&self.signer)).unwrap()
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn original(&self) -> Original {
         let keys = vec![self.signer.verifier().clone()];
         Original {
-            folder: self.folder.path().to_owned(),
+            files: Files::new(Arc::new(Folder(self.folder.path().to_owned()))),
             origin: self.signer.verifier().name().clone(),
             keys,
         }
@@ -79,13 +85,14 @@ impl Log {
 
 /// Every file of a tree of this size, as it stands in the log's folder.
 fn files_of(folder: &Path, size: u64) -> Objects {
-    let files = Files::new(folder.to_owned());
+    let source = Folder(folder.to_owned());
+    let files = Files::new(Arc::new(source.clone()));
     let mut all = Objects::new();
     for name in TileName::all(size) {
-        all.insert(name.to_string(), files.tile(name).unwrap());
+        all.insert(name.to_string(), files.tile(name).unwrap().unwrap());
         if name.holds == Holds::Entries {
-            all.extend(texts_file(folder, name).unwrap().map(|bytes| (texts_path(name), bytes)));
-            for place in long_texts(folder, name).unwrap() {
+            all.extend(texts_file(&source, name).unwrap().map(|bytes| (texts_path(name), bytes)));
+            for place in long_texts(&source, name).unwrap() {
                 let path = format!("{}/{place}", long_texts_path(name));
                 all.insert(path.clone(), std::fs::read(folder.join(path)).unwrap());
             }

@@ -25,7 +25,7 @@ use super::reader::Thing;
 use super::records::{ends, may};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
-use super::texts::{damaged, open};
+use super::texts::{damaged, open, unread};
 use super::{Caller, Desk, PATIENCE, Places};
 use crate::index::{View, place_of};
 
@@ -93,19 +93,21 @@ fn plan(desk: &Desk, caller: &Caller, view: &View<'_>, (bundle, width): (u64, u1
             "the index has not all of these records yet: ask again when `indexed` has reached `to`",
         ));
     }
-    let loaded = view.bundles().load(bundle).map_err(|unread| Refusal::damage(unread.to_string()))?;
-    let sealed = Sealed::of(desk.folder(), bundle).map_err(|_| damaged())?;
+    let loaded = view.bundles().load(bundle)?;
+    let sealed = Sealed::of(desk.source(), bundle).map_err(|error| unread(&error))?;
     let (mut places, mut entries) = (Vec::with_capacity(width.into()), Vec::new());
     for place in 0..width {
         let found = u8::try_from(place).map(|place| loaded.record(place));
         let Ok(Ok(found)) = found else { return Err(damaged()) };
-        let text = sealed.read(place.into()).map_err(|_| damaged())?;
+        let text = sealed.read(place.into()).map_err(|error| unread(&error))?;
         let is_seen = !text.is_empty() && caller.reader.may_see(&view.whose(&found)?);
         let opened = if is_seen { open(desk, view, &found, &text) } else { Ok(None) };
         let opened = match opened {
             Err(refusal) if refusal.status == StatusCode::GONE => None,
             other => other?,
         };
+        // One that no file takes counts as none: those beside it are to be had.
+        let opened = opened.filter(|opened| Texts::takes(opened.text.len()));
         entries.extend(opened.iter().map(|_| Count::of(found.index)));
         places.push(opened.map(|opened| Wanted {
             grant: opened.grant,
@@ -144,7 +146,7 @@ fn open_each(desk: &Desk, plan: &Plan, sender: &mpsc::Sender<Result<Bytes, Broke
 }
 
 fn again(desk: &Desk, sealed: &Sealed, place: usize, wanted: &Wanted) -> Option<Vec<u8>> {
-    let text = desk.unseal(&wanted.grant, (&sealed.read(place).ok()?, &wanted.commit))?;
+    let text = desk.unseal(&wanted.grant, (&sealed.read(place).ok()?, &wanted.commit)).ok()??;
     (text.len() == wanted.length).then_some(text)
 }
 

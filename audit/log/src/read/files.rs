@@ -1,55 +1,60 @@
 //! The files of the tree, for readers. Of a tile that is not whole only the newest width is kept: a narrower one is its beginning.
 
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 
 use tlog::{Holds, TileName, WIDTH};
 
-use crate::engine::integrate::CHECKPOINT;
+use crate::source::Source;
 
-/// The files in the log's folder. Clones are the same.
+/// How often a file is looked for that may just have become wider.
+const LOOKS: usize = 2;
+
+/// The files of a log. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Files {
-    folder: Arc<PathBuf>,
+    source: Arc<dyn Source>,
 }
 
 impl Files {
-    /// In this folder.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder: Arc::new(folder) }
+    /// Those that lie there.
+    pub fn new(source: Arc<dyn Source>) -> Self {
+        Self { source }
     }
 
-    /// The folder.
-    pub fn folder(&self) -> &std::path::Path {
-        &self.folder
+    /// Where they lie.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
     }
 
-    /// The newest checkpoint.
-    pub fn checkpoint(&self) -> Option<Vec<u8>> {
-        self.read(CHECKPOINT)
+    /// The newest checkpoint; `None`, where there is none yet.
+    pub fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
+        self.source.checkpoint()
     }
 
-    /// A tile or bundle, as wide as asked for.
-    pub fn tile(&self, name: TileName) -> Option<Vec<u8>> {
+    /// A tile or bundle, as wide as asked for; `None`, where there is none as wide.
+    pub fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
+        if let Some(bytes) = self.source.read(&name.to_string())? {
+            return Ok(Some(bytes));
+        }
         // Between a look at the names and the reading it may have become wider.
-        self.read(&name.to_string())
-            .or_else(|| self.in_a_wider_one(name))
-            .or_else(|| self.in_a_wider_one(name))
-            .or_else(|| narrowed(&self.read(&name.whole().to_string())?, name))
+        for _ in 0..LOOKS {
+            if let Some(bytes) = self.in_a_wider_one(name)? {
+                return Ok(Some(bytes));
+            }
+        }
+        let whole = self.source.read(&name.whole().to_string())?;
+        Ok(whole.and_then(|bytes| narrowed(&bytes, name)))
     }
 
-    fn in_a_wider_one(&self, name: TileName) -> Option<Vec<u8>> {
-        let folder = name.whole().to_string();
-        let widths = std::fs::read_dir(self.folder.join(format!("{folder}.p"))).ok()?;
-        let width =
-            |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
-        let wider: u16 =
-            widths.filter_map(width).filter(|width| (name.width..WIDTH).contains(width)).min()?;
-        narrowed(&self.read(&TileName { width: wider, ..name }.to_string())?, name)
-    }
-
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.folder.join(path)).ok()
+    fn in_a_wider_one(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
+        let names = self.source.list(&format!("{}.p", name.whole()))?;
+        let widths = names.iter().filter_map(|name| name.parse().ok());
+        let Some(width) = widths.filter(|width| (name.width..WIDTH).contains(width)).min() else {
+            return Ok(None);
+        };
+        let wider = self.source.read(&TileName { width, ..name }.to_string())?;
+        Ok(wider.and_then(|bytes| narrowed(&bytes, name)))
     }
 }
 
@@ -72,11 +77,12 @@ fn narrowed(bytes: &[u8], name: TileName) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Folder;
 
     #[test]
     fn a_narrower_file_is_the_beginning_of_a_wider_one() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::new(folder.path().to_owned());
+        let files = Files::new(Arc::new(Folder(folder.path().to_owned())));
         let put = |path: &str, bytes: &[u8]| {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -84,7 +90,7 @@ mod tests {
         };
         put("tile/entries/000.p/3", b"\0\x01a\0\0\0\x02bc");
         put("tile/0/000.p/3", &[7; 96]);
-        let get = |path: &str| files.tile(path.parse().unwrap());
+        let get = |path: &str| files.tile(path.parse().unwrap()).unwrap();
         assert_eq!(get("tile/entries/000.p/3").unwrap(), b"\0\x01a\0\0\0\x02bc");
         assert_eq!(get("tile/entries/000.p/2").unwrap(), b"\0\x01a\0\0");
         assert_eq!(get("tile/entries/000.p/4"), None);

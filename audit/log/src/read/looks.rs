@@ -102,6 +102,8 @@ mod tests {
     use super::super::reader::Scope;
     use super::*;
     use crate::index::Unread;
+    use crate::read::Files;
+    use crate::source::Folder;
 
     /// How long something may take that waits for nothing.
     const SOON: Duration = Duration::from_secs(5);
@@ -109,8 +111,9 @@ mod tests {
     fn looks() -> (Looks, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let (_, published) = watch::channel(None);
+        let files = Files::new(Arc::new(Folder(folder.path().to_owned())));
         let origin = "keyhole.internal/log/0123456789abcdef".parse().unwrap();
-        (Looks::of(Index::of(folder.path(), origin, published)), folder)
+        (Looks::of(Index::of(folder.path(), files, origin, published)), folder)
     }
 
     fn shop() -> Reader {

@@ -10,6 +10,7 @@ mod refusal;
 mod sealed;
 mod texts;
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use tokio::time::{sleep, timeout};
 use crate::figures::{self, Figures};
 use crate::index::{Index, View};
 use crate::seal::Keys;
+use crate::source::{Source, is_away};
 use crate::threads::Log;
 use crate::tls::{Tls, common_name, only_uri};
 
@@ -59,6 +61,9 @@ const LONGEST_BODY: usize = 4 * 1024;
 /// How many copies of texts are made at once. The others wait.
 const COPIES: usize = 4;
 
+/// How many files of the tree are read at once for readers. The others wait.
+const FILES: usize = 8;
+
 /// How long a reader's question waits for others, or for the index.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -71,6 +76,7 @@ pub struct Desk {
     keys: Keys,
     looks: Looks,
     copies: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 }
 
 /// Who asks.
@@ -90,11 +96,32 @@ impl Desk {
             index,
             keys,
             copies: Arc::new(Semaphore::new(COPIES)),
+            reads: Arc::new(Semaphore::new(FILES)),
         }
     }
 
-    fn folder(&self) -> &std::path::Path {
-        self.files.folder()
+    fn source(&self) -> &Arc<dyn Source> {
+        self.files.source()
+    }
+
+    /// Reads a file, on a thread that may wait for it. `None`: there is none.
+    async fn reads<F>(&self, read: F) -> Result<Option<Vec<u8>>, Refusal>
+    where
+        F: FnOnce(&Files) -> io::Result<Option<Vec<u8>>> + Send + 'static,
+    {
+        let busy = |_| Refusal::again("too many questions at once: ask again in a while");
+        let turn = timeout(PATIENCE, Arc::clone(&self.reads).acquire_owned()).await.map_err(busy)?;
+        let turn = turn.map_err(|_| records::ends())?;
+        let files = self.files.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            read(&files)
+        });
+        match read.await.map_err(|_| records::ends())? {
+            Err(error) if is_away(&error) => Err(Refusal::away()),
+            // To whoever asks, one that cannot be read is not there: the scrub says which.
+            read => Ok(read.ok().flatten()),
+        }
     }
 
     /// Looks into index and tree. An index that does not fit is made again.
@@ -223,7 +250,7 @@ async fn checkpoint(
     Extension(caller): Extension<Arc<Caller>>,
 ) -> Result<Response, Refusal> {
     may(&caller.reader, Thing::Tree)?;
-    text(desk.files.checkpoint())
+    text(desk.reads(Files::checkpoint).await?)
 }
 
 /// One of everything that is on the disk by now.
@@ -233,7 +260,7 @@ async fn newest(
 ) -> Result<Response, Refusal> {
     may(&caller.reader, Thing::Tree)?;
     desk.log.publish().await.ok_or_else(records::ends)?;
-    text(desk.files.checkpoint())
+    text(desk.reads(Files::checkpoint).await?)
 }
 
 fn text(bytes: Option<Vec<u8>>) -> Result<Response, Refusal> {
@@ -247,8 +274,9 @@ async fn tile(
     Path(path): Path<String>,
 ) -> Result<Response, Refusal> {
     may(&caller.reader, Thing::Tree)?;
-    let bytes = format!("tile/{path}").parse().ok().and_then(|name| desk.files.tile(name));
     let nothing =
         || Refusal::nothing("the tree has no such file: take names that the size of the checkpoint gives");
+    let name = format!("tile/{path}").parse().map_err(|_| nothing())?;
+    let bytes = desk.reads(move |files| files.tile(name)).await?;
     Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes.ok_or_else(nothing)?).into_response())
 }

@@ -59,7 +59,8 @@ pub(super) async fn story(
     .await
 }
 
-/// How far each stream of a grant is. `complete`: whether these are all that it has, whatever other records cannot be read.
+/// How far each stream of a grant is. `complete`: whether these are all that it has, whatever other records cannot be read. `pods`: the
+/// operator's records of its proxies whose credentials may stand; where `indexed` is below `size`, there may be others.
 pub(super) async fn grant(
     State(desk): State<Desk>,
     Extension(caller): Extension<Arc<Caller>>,
@@ -85,6 +86,7 @@ pub(super) async fn grant(
         let pod = known.as_ref().ok().and_then(Option::as_ref);
         let is_whole = are_all && (!live.is_empty() || view.is_younger_than_what_was_passed(&grant, pod)?);
         let complete = is_whole && view.indexed() >= view.size();
+        let pods = view.unended_of(&grant)?.iter().map(told).collect::<Result<Vec<_>, _>>()?;
         // What has just begun is not in the tree yet.
         match known {
             Err(refusal) if (streams.is_empty() && complete) || !caller.reader.may(Thing::Of(None)) => {
@@ -93,6 +95,7 @@ pub(super) async fn grant(
             _ => Ok(Json(json!({
                 "grant": grant.as_str(),
                 "streams": streams,
+                "pods": pods,
                 "indexed": view.indexed(),
                 "size": view.size(),
                 "complete": complete,

@@ -6,10 +6,13 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::index::KnowError;
+use crate::index::{KnowError, Unread};
 
 /// What is told of an index that does not fit the log.
 const WRONG: &str = "the index was wrong and is made again from the log: ask again in a while";
+
+/// What is told of files that cannot be had.
+const AWAY: &str = "the log's bucket does not answer: ask again in a while";
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,11 @@ impl Refusal {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, sentence: sentence.to_owned() }
     }
 
+    /// The log's files cannot be read now.
+    pub fn away() -> Self {
+        Self::again(AWAY)
+    }
+
     /// Whether the index is to blame.
     pub fn is_of_index(&self) -> bool {
         self.sentence == WRONG
@@ -60,8 +68,17 @@ impl Refusal {
 impl From<KnowError> for Refusal {
     fn from(error: KnowError) -> Self {
         match error {
-            KnowError::Tree(unread) => Self::damage(unread.to_string()),
+            KnowError::Tree(unread) => unread.into(),
             KnowError::Index(_) | KnowError::Misfit => Self::again(WRONG),
+        }
+    }
+}
+
+impl From<Unread> for Refusal {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Away(_) => Self::away(),
+            Unread::Damaged(_) | Unread::Beyond(_) | Unread::Left => Self::damage(unread.to_string()),
         }
     }
 }

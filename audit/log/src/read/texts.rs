@@ -1,6 +1,6 @@
 //! Texts, opened: that somebody reads them is on record before they are answered. And their erasure.
 
-use std::path::Path as FsPath;
+use std::io;
 use std::sync::Arc;
 
 use axum::Json;
@@ -20,10 +20,10 @@ use super::records::{ends, may, uid};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::{Caller, Desk, PATIENCE, Places};
-use crate::engine::disk::{Disk as _, OsDisk};
-use crate::engine::keys::{KEYS, key_path};
 use crate::index::{Found, Search, Sort, View, place_of};
+use crate::source::is_away;
 use crate::threads::Ask;
+use crate::wrapped::{all_of, grants};
 
 /// What is told of a text that was erased.
 const ERASED: &str =
@@ -49,7 +49,7 @@ pub(super) async fn one(
         Refusal::question("a record's index is a number: take the one that an answer gives".to_owned())
     })?;
     let (shop, reader) = (desk.clone(), Arc::clone(&caller));
-    let opened = desk
+    let (opened, sealed) = desk
         .look(Places::of(&caller.reader), move |view| {
             if index >= view.indexed() {
                 may(&reader.reader, Thing::Of(None))?;
@@ -57,22 +57,28 @@ pub(super) async fn one(
                     "the index has no such record yet: ask again when `indexed` is above it",
                 ));
             }
-            let found = view.bundles().record(index).map_err(|unread| Refusal::damage(unread.to_string()))?;
+            let found = view.bundles().record(index)?;
             may(&reader.reader, Thing::Of(view.whose(&found)?.namespace.as_deref()))?;
             let (bundle, place) = place_of(index);
-            let sealed = Sealed::of(shop.folder(), bundle).and_then(|sealed| sealed.read(place.into()));
-            open(&shop, view, &found, &sealed.map_err(|_| damaged())?)?.ok_or_else(|| {
+            let sealed = Sealed::of(shop.source(), bundle).and_then(|sealed| sealed.read(place.into()));
+            let sealed = sealed.map_err(|error| unread(&error))?;
+            let opened = open(&shop, view, &found, &sealed)?.ok_or_else(|| {
                 Refusal::nothing("this record has no text: only statements have, and not all of them")
-            })
+            })?;
+            Ok((opened, sealed))
         })
         .await?;
-    let Opened { grant, text, .. } = opened;
-    desk.own(
-        Some(grant),
-        What::Read(Read { entries: vec![Count::of(index)], person: caller.person.clone() }),
-    )
-    .await?;
-    Ok(bytes(text))
+    let read = Read { entries: vec![Count::of(index)], person: caller.person.clone() };
+    Ok(bytes(on_record(&desk, read, (opened, sealed)).await?))
+}
+
+/// The text, once its reading is on record. One that was erased meanwhile is opened no more: whoever erased it may have been told so.
+async fn on_record(desk: &Desk, read: Read, (opened, sealed): (Opened, Vec<u8>)) -> Result<Vec<u8>, Refusal> {
+    let Opened { grant, commit, text: _ } = opened;
+    desk.own(Some(grant.clone()), What::Read(read)).await?;
+    let shop = desk.clone();
+    let again = tokio::task::spawn_blocking(move || shop.unseal(&grant, (&sealed, &commit)));
+    again.await.map_err(|_| ends())??.ok_or_else(|| Refusal::gone(ERASED))
 }
 
 /// Opens the text of a record; `None`, where it has none.
@@ -88,7 +94,7 @@ pub(super) fn open(
         return Err(damaged());
     }
     let commit: &Commitment = &text.commit;
-    match desk.unseal(grant, (sealed, commit)) {
+    match desk.unseal(grant, (sealed, commit))? {
         Some(text) => Ok(Some(Opened { grant: grant.clone(), commit: *commit, text })),
         // The key that is there may be a later one.
         None if desk.keys.is_erased(grant) || was_erased(view, grant, found.index)? => {
@@ -104,6 +110,11 @@ pub(super) fn open(
 fn was_erased(view: &View<'_>, grant: &Uid, index: u64) -> Result<bool, Refusal> {
     let erasures = Search::default().and(Sort::Grant, grant.as_str()).and(Sort::Kind, "erase");
     Ok(!view.page(&erasures, Some(index), 1)?.records.is_empty())
+}
+
+/// Sealed texts cannot be read.
+pub(super) fn unread(error: &io::Error) -> Refusal {
+    if is_away(error) { Refusal::away() } else { damaged() }
 }
 
 pub(super) fn damaged() -> Refusal {
@@ -159,10 +170,17 @@ pub(super) async fn erase(
 }
 
 impl Desk {
-    /// A text, by the key that its grant has now; `None`, where that opens it not.
-    pub(super) fn unseal(&self, grant: &Uid, sealed: (&[u8], &Commitment)) -> Option<Vec<u8>> {
-        let wrapped = std::fs::read(self.folder().join(key_path(grant))).ok()?;
-        self.keys.open(grant, wrapped, sealed).ok()
+    /// A text, by a key that its grant has now; `None`, where none opens it.
+    pub(super) fn unseal(
+        &self,
+        grant: &Uid,
+        sealed: (&[u8], &Commitment),
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        match all_of(self.source().as_ref(), grant) {
+            Err(error) if is_away(&error) => Err(Refusal::away()),
+            Err(_) => Ok(None),
+            Ok(all) => Ok(all.into_iter().find_map(|wrapped| self.keys.open(grant, wrapped, sealed).ok())),
+        }
     }
 
     /// Waits until the index has all that is durable now.
@@ -175,11 +193,13 @@ impl Desk {
 
     /// The grants that have a key, and so texts.
     pub(crate) async fn grants_with_texts(&self) -> Result<Vec<Uid>, Refusal> {
-        let folder = self.folder().to_owned();
-        let names = tokio::task::spawn_blocking(move || OsDisk::new(&folder).list(FsPath::new(KEYS)));
-        let unread = || Refusal::damage("the folder of the keys cannot be read".to_owned());
-        let names = names.await.map_err(|_| ends())?.map_err(|_| unread())?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        let source = Arc::clone(self.source());
+        let grants = tokio::task::spawn_blocking(move || grants(source.as_ref()));
+        let unread = |error| match is_away(&error) {
+            true => Refusal::away(),
+            false => Refusal::damage("the folder of the keys cannot be read".to_owned()),
+        };
+        Ok(grants.await.map_err(|_| ends())?.map_err(unread)?.into_iter().collect())
     }
 
     /// Puts on record that the texts of a grant are erased; nothing is sealed with its key any more. `person`: who asked for it; nobody,
@@ -198,6 +218,54 @@ impl Desk {
                 "this cannot be put on record, so it is not done: give the log's volume more room, and ask again",
             )),
             Err(_) => Err(ends()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use record::Head;
+    use record::samples::uid;
+
+    use super::*;
+    use crate::engine::keys::key_path;
+    use crate::index::Index;
+    use crate::read::Files;
+    use crate::seal::{KeyEncryptionKeys, Keys};
+    use crate::source::Folder;
+    use crate::threads::Log;
+
+    const KEK: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n";
+
+    #[tokio::test]
+    async fn a_text_that_is_erased_while_its_reading_goes_on_record_is_not_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, asked) = Log::by_hand();
+        let files = Files::new(Arc::new(Folder(folder.path().to_owned())));
+        let origin = "keyhole.internal/log/1".parse().unwrap();
+        let index = Index::of(folder.path(), files.clone(), origin, log.published());
+        let keys = Keys::new(KeyEncryptionKeys::parse(KEK).unwrap());
+        let desk = Desk::new(log, files, index, keys.clone());
+        let (text, commit) = (b"SELECT 1".to_vec(), Commitment::to(b"SELECT 1"));
+        let (key, stored) = keys.of(&uid(1), || Ok::<_, std::io::Error>(None)).unwrap();
+        let sealed = key.seal(&text, &commit).unwrap();
+        let file = folder.path().join(key_path(&uid(1)));
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        for is_erased in [false, true] {
+            std::fs::write(&file, &stored.wrapped).unwrap();
+            let opened = Opened { grant: uid(1), commit, text: text.clone() };
+            let read = Read { entries: vec![Count::of(0)], person: "reader".to_owned() };
+            let reads = on_record(&desk, read, (opened, sealed.clone()));
+            let puts = async {
+                let Ask::Own { reply, .. } = asked.recv().unwrap() else { panic!() };
+                if is_erased {
+                    std::fs::remove_file(&file).unwrap();
+                }
+                reply.send(Ok(Head::default())).unwrap();
+            };
+            let (answer, ()) = tokio::join!(reads, puts);
+            let wanted = if is_erased { Err(Refusal::gone(ERASED)) } else { Ok(text.clone()) };
+            assert_eq!(answer, wanted);
         }
     }
 }

@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use super::backlog::{BACKLOG, Backlog, bytes};
 use super::{Ask, Ended, SECOND, ToTree};
 use crate::engine::integrate::{Stopped, Tree};
-use crate::engine::volume::Volume;
-use crate::figures::{Figures, MeasuredDisk};
+use crate::engine::volume::Files;
+use crate::figures::Figures;
 
 /// The thread that makes the tree.
-pub(super) struct Trees {
+pub(super) struct Trees<F> {
     pub tree: Tree,
-    pub files: Volume<MeasuredDisk>,
+    pub files: F,
     pub signers: Vec<Signer>,
     pub waiting: Receiver<ToTree>,
     pub backlog: Arc<Backlog>,
@@ -27,7 +27,7 @@ pub(super) struct Trees {
     pub figures: Arc<Figures>,
 }
 
-impl Trees {
+impl<F: Files> Trees<F> {
     /// Until the log ends.
     pub fn run(mut self) -> Ended {
         let mut next = Instant::now();

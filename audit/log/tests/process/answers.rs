@@ -55,6 +55,9 @@ fn streams_are_told_and_what_is_not_over_in_them() {
         let head = scene.shop.head().last.unwrap().to_string();
         assert_eq!(stream["head"], head.as_str());
 
+        let [pod] = &answer["pods"].as_array().unwrap()[..] else { panic!("{answer}") };
+        assert_eq!((&pod["record"]["kind"], &pod["record"]["grant"]), (&"pod".into(), &answer["grant"]));
+
         let open = all.hears(200, "/v1/open").await;
         let streams = open["streams"].as_array().unwrap();
         assert_eq!(streams.len(), 2);
@@ -99,6 +102,8 @@ fn a_grant_without_receipt_is_told_as_unended_and_nothing_of_it_after() {
         scene.ends(1).await;
         assert_eq!(shop.hears(200, "/v1/unended").await["entries"], Value::from(Vec::<Value>::new()));
         assert_eq!(shop.hears(200, "/v1/open").await["streams"], Value::from(Vec::<Value>::new()));
+        let path = format!("/v1/grants/{}", uid(1));
+        assert_eq!(operator.hears(200, &path).await["pods"], Value::from(Vec::<Value>::new()));
         let left = operator.hears(200, "/v1/unended").await;
         assert_eq!(left["entries"], Value::from(vec![entries[0].clone()]));
         // While there is no index, nothing there is not told as all that there is.

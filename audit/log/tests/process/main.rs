@@ -11,6 +11,7 @@
 mod age;
 mod answers;
 mod authority;
+mod bucket;
 mod caller;
 mod callers;
 mod calls;

@@ -188,7 +188,7 @@ pub fn reads(proxy: &Writer, table: &str, text: &str) -> Count {
     proxy.puts(About::default(), What::Statement(Statement { tables, of: None, ..sample }), payload)
 }
 
-fn sample(kind: &str) -> What {
+pub fn sample(kind: &str) -> What {
     let decoded = every_kind().into_iter().map(|leaf| Record::decode(&leaf.text).unwrap().what);
     decoded.into_iter().find(|what| what.kind().1 == kind).unwrap()
 }

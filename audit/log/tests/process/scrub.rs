@@ -72,10 +72,19 @@ fn a_byte_that_is_changed_under_a_running_log_is_found_by_the_name_of_its_file_a
         std::fs::rename(&file, log.beside("kept")).unwrap();
         says(&log, said, "tile/entries/000 is missing").await;
         std::fs::rename(log.beside("kept"), &file).unwrap();
+        // The key of the grant's texts, which the log has still in memory.
+        let key = std::fs::read_dir(log.folder().join("keys")).unwrap().next().unwrap().unwrap().path();
+        let whole = std::fs::read(&key).unwrap();
+        let mut changed = whole.clone();
+        changed[40] ^= 1;
+        let said = log.said().len();
+        std::fs::write(&key, &changed).unwrap();
+        says(&log, said, "is no key of a grant").await;
+        std::fs::write(&key, &whole).unwrap();
         // One finding for each that was damaged, and none of what stands beside it.
         let said = log.said();
         let findings = said.lines().filter(|line| line.contains("is damaged: restore it"));
-        assert!(findings.clone().count() >= 8, "{said}");
+        assert!(findings.clone().count() >= 9, "{said}");
         assert!(!said.contains("another root") && !said.contains("contradict"), "{said}");
 
         assert!(log.is_alive().await, "{}", log.said());

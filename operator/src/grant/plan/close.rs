@@ -4,14 +4,15 @@
 use access::EndReason;
 use access::report::{Phase, Report};
 use crds::{
-    AccessGrant, AccessGrantStatus, Because, ConditionType, GrantPhase, ProbeStatus, Reason, find_condition,
+    AccessGrant, AccessGrantStatus, Because, ConditionType, GrantPhase, LeaseStatus, ProbeStatus, Reason,
+    find_condition,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
 use super::super::observed::{Child, Known, Observed, PodSeen, PodState, Rules};
 use super::draft::Draft;
-use super::leases::{note_end, note_stopped, note_streams, record, settle, standing, to_hand_over};
+use super::leases::{note_end, note_stopped, note_streams, recall, record, settle, standing, to_hand_over};
 use super::receipt::{noted, receipt};
 use super::usage;
 use super::{Action, Order, Plan, let_go, own_end};
@@ -46,6 +47,7 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
         record(&observed.grant, &mut draft.status, observed.pod.there(), report);
         usage::note(&mut draft.status, &report.usage);
     }
+    recall(&mut draft.status, &observed.let_on);
     note_end(&mut draft.status, observed.pod.there(), observed.report.as_ref());
     if let Some(stopped) = &observed.stopped {
         note_stopped(&mut draft.status, stopped);
@@ -259,6 +261,8 @@ fn shut_leases(observed: &Observed, status: &AccessGrantStatus, elapsed: SignedD
 }
 
 fn pace(observed: &Observed, elapsed: SignedDuration) -> SignedDuration {
+    let status = observed.grant.status.as_ref();
+    let was_opened = status.is_some_and(|status| status.leases.iter().any(LeaseStatus::had_credential));
     match &observed.pod {
         Known::Seen(Some(pod)) if pod.state == PodState::Running && elapsed < TO_PROVE => {
             let says_so = |report: &Report| matches!(report.phase, Phase::Ending | Phase::Ended);
@@ -271,6 +275,11 @@ fn pace(observed: &Observed, elapsed: SignedDuration) -> SignedDuration {
         // Nobody had to know them before it was known that it ends.
         Known::Seen(None) if observed.rules == Rules::UNKNOWN && observed.unread.is_empty() => {
             SignedDuration::ZERO
+        }
+        // The log is asked, once it stands in the status that it ends, whether nobody was let on.
+        Known::Seen(None) if !was_opened && observed.let_on == Known::Unknown => {
+            let is_asked = status.is_some_and(|status| status.end_reason.is_some());
+            if is_asked { LISTENED } else { SignedDuration::ZERO }
         }
         // The rules go in this very plan; only Vault is left, and who asks it says when it has answered.
         Known::Seen(None) => LEASES,

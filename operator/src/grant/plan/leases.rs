@@ -53,6 +53,16 @@ pub fn record(grant: &AccessGrant, status: &mut AccessGrantStatus, pod: Option<&
     }
 }
 
+/// Puts tokens back on record that the audit log knows and the status does not: one of an API server that was restored from a backup. They
+/// are older than those that it has.
+pub fn recall(status: &mut AccessGrantStatus, let_on: &Known<Vec<LeaseStatus>>) {
+    let Known::Seen(let_on) = let_on else { return };
+    let is_known =
+        |lease: &LeaseStatus| status.leases.iter().any(|line| line.token_accessor == lease.token_accessor);
+    let forgotten: Vec<LeaseStatus> = let_on.iter().filter(|lease| !is_known(lease)).cloned().collect();
+    status.leases.splice(0..0, forgotten);
+}
+
 /// Puts on record how the pod of the last line goes, and what its proxy proved as it ended.
 pub fn note_end(status: &mut AccessGrantStatus, pod: Option<&PodSeen>, report: Option<&Report>) {
     if let Some(pod) = pod {

@@ -88,3 +88,62 @@ fn a_proxy_that_died_leaves_a_record_that_nobody_can_call_whole() {
     assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Unprovable", "RecordUncounted"));
     assert!(line.detail.contains("2 of stream g1/0000000000000001"), "{}", line.detail);
 }
+
+/// The lease's line of the receipt.
+fn lease(world: &World) -> (String, String) {
+    let line = world.status().receipt.into_iter().find(|line| line.item == "lease").unwrap();
+    (line.outcome, line.reason)
+}
+
+#[test]
+fn a_status_that_was_set_back_does_not_prove_the_end_of_a_lease_that_the_log_knows() {
+    let mut world = World::ready();
+    world.vanishes();
+    world.grant.status.as_mut().unwrap().leases.clear();
+    world.revoke();
+    world.vault_is_up = false;
+    world.run(20, 1000);
+    assert_eq!(lease(&world).0, "Open");
+    assert_eq!(world.status().phase, GrantPhase::Ending);
+    world.vault_is_up = true;
+    world.run(40, 1000);
+    everything_is_shut(&world);
+    assert_eq!(lease(&world), ("Proved".into(), "LeaseGone".into()));
+    let sockets = world.status().receipt.into_iter().find(|line| line.item == "sockets").unwrap();
+    assert_eq!(sockets.outcome, "Unprovable", "nobody says what its proxy did: {}", sockets.detail);
+}
+
+#[test]
+fn a_status_that_knows_one_of_two_tokens_has_both_shut() {
+    let mut world = World::ready();
+    let now = world.now;
+    let pod = world.pod.as_mut().unwrap();
+    (pod.died, pod.finished_at) = (true, Some(now));
+    world.run(24, 1000);
+    assert_eq!((world.made, world.status().phase), (2, GrantPhase::Ready));
+    let first = world.grant.status.as_mut().unwrap().leases.remove(0);
+    // As if nobody had revoked it: its token is asked about again.
+    world.vault.insert(first.token_accessor.clone(), true);
+    world.revoke();
+    world.run(60, 1000);
+    everything_is_shut(&world);
+    let accessors: Vec<String> = world.status().leases.into_iter().map(|line| line.token_accessor).collect();
+    assert_eq!((accessors.len(), &accessors[0]), (2, &first.token_accessor));
+    assert!(world.vault.values().all(|stands| !stands));
+}
+
+#[test]
+fn that_no_proxy_was_ever_let_on_is_proved_when_the_log_says_so_too() {
+    let mut world = World::new();
+    world.log_is_up = false;
+    world.revoke();
+    let next = |world: &World| world.plan().look_again.unwrap().duration_since(world.now).as_secs();
+    world.run(30, 1000);
+    assert_eq!(next(&world), 5, "the log is away");
+    assert!(world.status().receipt.iter().all(|line| line.reason != "NeverOpened"));
+    assert_eq!(lease(&world), ("Open".into(), "RecordAsked".into()));
+    world.log_is_up = true;
+    world.run(10, 1000);
+    everything_is_shut(&world);
+    assert_eq!(lease(&world), ("Proved".into(), "NeverOpened".into()));
+}

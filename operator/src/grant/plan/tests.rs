@@ -359,7 +359,8 @@ fn a_failure_of_the_proxy_is_shown_with_its_reason_and_the_deadline_still_ends_i
 fn a_grant_that_ends_before_anything_was_made_is_shut_at_once() {
     let mut world = World::new();
     world.revoke();
-    world.run(3, 200);
+    assert_eq!(world.plan().look_again, Some(world.now), "the log is asked at once");
+    world.run(4, 200);
     everything_is_shut(&world);
     assert_eq!(world.made, 0);
 }

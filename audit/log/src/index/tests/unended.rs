@@ -101,6 +101,25 @@ fn open_streams(told: &Told) -> Vec<String> {
 }
 
 #[test]
+fn of_one_grant_its_own_proxies_are_told_and_no_others() {
+    let of = |told: &Told, grant: u8| -> Vec<u64> {
+        let lies = Lies::of(&told.leaves);
+        let (index, _publisher) = lies.index();
+        let all = index.view().unwrap().unended_of(&uid(grant)).unwrap();
+        all.iter().map(|found| found.index).collect()
+    };
+    let mut told = Told::new();
+    let first = told.lets_on(1, "a1");
+    let other = told.lets_on(2, "a2");
+    let second = told.lets_on(1, "a3");
+    assert_eq!((of(&told, 1), of(&told, 2), of(&told, 3)), (vec![first, second], vec![other], vec![]));
+    told.sweeps(1, (Some("a1"), None), State::Proved);
+    assert_eq!(of(&told, 1), [second]);
+    told.ends(1);
+    assert_eq!((of(&told, 1), of(&told, 2)), (vec![], vec![other]));
+}
+
+#[test]
 fn a_proxy_is_told_until_its_receipt_or_its_sweep_is_on_record_whatever_it_says_itself() {
     let mut told = Told::new();
     let one = told.lets_on(1, "a1");

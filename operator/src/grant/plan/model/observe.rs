@@ -1,11 +1,14 @@
 //! How the small world is seen: as `grant::observe` reads the real one.
 
 use access::report::{Phase, Usage};
+use crds::LeaseStatus;
+use record::What;
 
 use super::super::super::observed::{Known, Link, Observed, Place, RequestLink, Rules, Seal};
 use super::super::own_end;
 use super::World;
 use super::pod::{head, report, seen, stream};
+use crate::audit::facts::Fact;
 use crate::audit::streams::StreamSeen;
 use crate::leases::{self, Finding, Shut};
 
@@ -43,6 +46,7 @@ impl World {
             place,
             seal,
             streams: Known::Unknown,
+            let_on: Known::Unknown,
         };
         if self.blind {
             return unread;
@@ -63,14 +67,31 @@ impl World {
                 Some(pod) => report(pod, self.now),
                 None => self.last_words.clone(),
             },
-            streams: match self.pod {
-                None if self.log_is_up && self.status().end_reason.is_some() => {
-                    Known::Seen(self.read_streams())
-                }
-                _ => Known::Unknown,
-            },
+            streams: self.on_record(Self::read_streams),
+            let_on: self.on_record(Self::read_let_on),
             ..unread
         }
+    }
+
+    fn on_record<T>(&self, read: impl Fn(&Self) -> T) -> Known<T> {
+        let is_asked = self.pod.is_none() && self.log_is_up && self.status().end_reason.is_some();
+        if is_asked { Known::Seen(read(self)) } else { Known::Unknown }
+    }
+
+    fn read_let_on(&self) -> Vec<LeaseStatus> {
+        if self.facts.contains_key("receipt/g1") {
+            return Vec::new();
+        }
+        let lease = |fact: &Fact| match &fact.what {
+            What::Pod(pod) => Some(LeaseStatus {
+                pod_uid: pod.uid.to_string(),
+                token_accessor: pod.accessor.clone(),
+                confirmed: Some(true),
+                ..LeaseStatus::default()
+            }),
+            _ => None,
+        };
+        self.facts.values().filter_map(lease).collect()
     }
 
     fn read_streams(&self) -> Vec<StreamSeen> {
