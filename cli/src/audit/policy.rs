@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use access::AuditorTask;
+use audit::plain;
 use record::What;
 use tlog::{Checkpoint, Note, VerifierKey};
 
 use super::code;
-use super::live::{Call, Indexed, Live, Pages};
+use super::live::{Anchor, Call, Indexed, Live, Pages};
 use super::log::LogError;
 use crate::args::{AuditPolicyArgs, Place};
 use crate::cluster::Scope;
@@ -19,14 +20,15 @@ use crate::terminal::tell;
 pub fn policy(place: &Place, args: &AuditPolicyArgs) -> Result<ExitCode, LogError> {
     let live = Live::open(place, &args.live, (AuditorTask::Audit, Scope::Everywhere))?;
     let (text, whose) = match live.anchor()? {
-        Some(anchor) => (
-            anchor.policy,
-            "These keys are the operator's word, as it met the log first, and its own as a witness",
-        ),
+        Some(Anchor { policy, forked, .. }) => {
+            forked.iter().for_each(|how| tell(&plain(&format!("The witness says of the log: {how}"))));
+            (policy, "These keys are the operator's word, as it met the log first, and its own as a witness")
+        }
         None => {
             (of_the_log(live)?, "No witness has signed the log yet, so these keys are the log's own word")
         }
     };
+    let text: String = text.lines().map(|line| format!("{}\n", plain(line))).collect();
     crate::print(&text)?;
     tell(&format!("{whose}: keep them apart from the log's copies, and compare them with what others have."));
     Ok(code(true))

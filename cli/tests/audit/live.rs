@@ -18,7 +18,7 @@ use crate::cluster::{Cluster, OTHER_NAME};
 use crate::objects::{self, SHOP};
 
 /// The files below a folder, with when each was written.
-fn files(folder: &Path) -> BTreeMap<String, std::time::SystemTime> {
+pub fn files(folder: &Path) -> BTreeMap<String, std::time::SystemTime> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -81,13 +81,52 @@ fn a_copy_verifies_and_the_next_one_fetches_what_is_new_alone() {
 }
 
 #[test]
+fn a_copy_without_texts_keeps_those_that_are_there_and_says_for_which_entries_it_has_none() {
+    let (cluster, rest) = Cluster::before_the_last(60);
+    let policy = cluster.keyhole("audit policy").out;
+    fs::write(cluster.around.path().join("keyhole.policy"), policy).unwrap();
+    let run = cluster.keyhole("audit copy copy --texts");
+    assert_eq!(run.code, 0, "{run:?}");
+    let folder = cluster.around.path().join("copy");
+    let texts =
+        || -> Vec<String> { files(&folder).into_keys().filter(|name| name.starts_with("texts/0")).collect() };
+    let (before, size) = (texts(), size_of(&fs::read_to_string(folder.join("checkpoint")).unwrap()));
+    assert!(before.iter().any(|name| name.contains(".p/")), "{before:?}");
+    cluster.writes(&rest);
+    let all = size + u64::try_from(rest.len()).unwrap();
+    until("the rest is in the tree", Duration::from_secs(10), || size_of(&cluster.checkpoint()) >= all)
+        .unwrap();
+
+    let run = cluster.keyhole("audit copy copy");
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(texts(), before, "what somebody opened stays");
+    let asked = folder.join("texts/asked");
+    assert_eq!(fs::read_to_string(&asked).unwrap(), format!("{size}\n"));
+    let verify = || cluster.keyhole("audit verify copy --policy keyhole.policy -o json");
+    let (run, notices) = (verify(), |run: &crate::copy::Run| run.json()["notices"].to_string());
+    assert!(run.code == 0 && run.json()["counts"]["texts"].as_u64() > Some(20), "{run:?}");
+    assert!(notices(&run).contains(&format!("\"from\":{size},\"notice\":\"texts-unasked\"")), "{run:?}");
+    // Below that each text is missed as before.
+    fs::rename(folder.join("texts/000"), cluster.around.path().join("000")).unwrap();
+    let run = verify();
+    assert!(run.code == 1 && run.json()["findings"].to_string().contains("texts-missing"), "{run:?}");
+    fs::rename(cluster.around.path().join("000"), folder.join("texts/000")).unwrap();
+
+    let run = cluster.keyhole("audit copy copy --texts");
+    assert_eq!(run.code, 0, "{run:?}");
+    let run = verify();
+    assert_eq!((run.code, &run.json()["counts"]["textsAbsent"]), (0, &0.into()), "{run:?}");
+    assert!(!asked.exists() && !notices(&run).contains("unasked"), "{run:?}");
+}
+
+#[test]
 fn what_the_witness_has_signed_is_what_is_copied_and_its_policy_is_the_operators_word() {
     let cluster = Cluster::new();
     let own = cluster.keyhole("audit policy");
     assert!(own.out.ends_with("\nquorum none\n") && own.err.contains("No witness has signed"), "{own:?}");
     let copy = cluster.keyhole("audit copy unwitnessed");
     assert!(copy.code == 0 && copy.err.contains("no witness has signed the log yet"), "{copy:?}");
-    assert!(!copy.out.contains("ten seconds"), "{copy:?}");
+    assert!(!copy.out.contains("signed last"), "{copy:?}");
 
     let seen = cluster.checkpoint();
     cluster.witnesses(&seen, own.out.strip_suffix("quorum none\n").unwrap());
@@ -103,7 +142,7 @@ fn what_the_witness_has_signed_is_what_is_copied_and_its_policy_is_the_operators
         .unwrap();
     let copy = cluster.keyhole("audit copy copy");
     assert_eq!((copy.code, copy.err.as_str()), (0, ""), "{copy:?}");
-    assert!(copy.out.ends_with("up to ten seconds ago: the next copy has what came since.\n"), "{copy:?}");
+    assert!(copy.out.ends_with(" more, which the next copy has.\n"), "{copy:?}");
     let note = fs::read_to_string(cluster.around.path().join("copy/checkpoint")).unwrap();
     assert_eq!(size_of(&note), size_of(&seen));
     for line in ["audit verify copy --policy keyhole.policy", "audit verify --policy keyhole.policy"] {
@@ -112,6 +151,12 @@ fn what_the_witness_has_signed_is_what_is_copied_and_its_policy_is_the_operators
     }
     let run = cluster.keyhole("audit verify unwitnessed --policy keyhole.policy");
     assert!(run.code == 2 && run.err.contains("too few witnesses"), "{run:?}");
+    // The log's own volume is a folder, too: no checkpoint there is ever signed by anybody else.
+    let line = format!("audit verify {} --policy keyhole.policy", cluster.log.folder().display());
+    let run = cluster.keyhole(&line);
+    for said in ["On the log's own volume", "`kubectl keyhole audit copy`", "`quorum none`"] {
+        assert!(run.code == 2 && run.err.contains(said), "{run:?}");
+    }
 }
 
 #[test]
@@ -133,11 +178,11 @@ fn a_copy_that_was_broken_off_goes_on_and_one_of_another_log_is_left_alone() {
     let other = note.replacen("keyhole.internal/log/", "keyhole.internal/log/f", 1);
     fs::write(folder.join("checkpoint"), &other).unwrap();
     let run = cluster.keyhole("audit copy copy");
-    assert!(run.code == 2 && run.err.contains("take another folder"), "{run:?}");
+    assert!(run.code == 1 && run.err.contains("take another folder"), "{run:?}");
     let larger = note.replacen(&format!("\n{}\n", size_of(&note)), "\n99999\n", 1);
     fs::write(folder.join("checkpoint"), &larger).unwrap();
     let run = cluster.keyhole("audit copy copy");
-    assert!(run.code == 2 && run.err.contains("it has lost some"), "{run:?}");
+    assert!(run.code == 1 && run.err.contains("it has lost some"), "{run:?}");
     assert_eq!(fs::read_to_string(folder.join("checkpoint")).unwrap(), larger, "nothing is overwritten");
 }
 

@@ -101,6 +101,13 @@ fn what_can_not_be_judged_has_code_2_and_says_what_to_do() {
     let said = unreadable(&copy, "audit verify copy/tile --policy keyhole.policy");
     assert!(said.contains("Name the folder that the file `checkpoint` lies in"), "{said}");
 
+    let said = unreadable(&copy, "audit verify --policy keyhole.policy");
+    assert!(said.contains("Without a folder this asks the cluster's log."), "{said}");
+    let key = Keys::new().policy_file().lines().next().unwrap().replacen("log ", "", 1);
+    fs::write(copy.path("key"), key).unwrap();
+    let said = unreadable(&copy, "audit verify copy --policy key");
+    assert!(said.contains("the two lines `log KEY` and `quorum none`"), "{said}");
+
     copy.change("checkpoint", |bytes| bytes[..bytes.len() - 9].to_vec());
     let said = unreadable(&copy, VERIFY);
     assert!(said.contains("`checkpoint` is damaged: copy it again"), "{said}");

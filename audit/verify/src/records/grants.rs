@@ -68,6 +68,8 @@ struct Counted {
 #[derive(Default)]
 struct Texts {
     there: u64,
+    /// Behind what texts were asked for of.
+    unasked: u64,
     absent: u64,
     /// The first that is absent.
     first: Option<u64>,
@@ -178,15 +180,21 @@ impl Grants {
         }
     }
 
+    pub(super) fn text_is_unasked(&mut self, at: At<'_>) {
+        if let Some(Grant { texts, .. }) = self.about(at) {
+            texts.unasked = texts.unasked.saturating_add(1);
+        }
+    }
+
     /// The texts of a grant are erased: those that stand before.
     pub(super) fn erase(&mut self, at: At<'_>, found: &mut Found<'_>) {
         if grant_of(at, found).is_none() {
             return;
         }
         if let Some(Grant { texts, .. }) = self.about(at) {
-            let Texts { there, absent, erased, kept, .. } = *texts;
-            let (erased, kept) = (erased.saturating_add(absent), kept.saturating_add(there));
-            *texts = Texts { there: 0, absent: 0, first: None, erased, kept };
+            let Texts { there, unasked, absent, erased, kept, .. } = *texts;
+            let erased = erased.saturating_add(absent).saturating_add(unasked);
+            *texts = Texts { erased, kept: kept.saturating_add(there), ..Texts::default() };
         }
     }
 
@@ -292,10 +300,11 @@ impl Counted {
 impl Texts {
     /// Of a grant that has some here, each must be; of one that has none, they were not opened for this copy.
     fn end(&self, grant: &Uid, counts: &mut Counts, found: &mut Found<'_>) {
-        let Self { there, absent, first, erased, kept } = *self;
+        let Self { there, unasked, absent, first, erased, kept } = *self;
         counts.texts = counts.texts.saturating_add(there).saturating_add(kept);
         counts.texts_erased = counts.texts_erased.saturating_add(erased);
-        counts.texts_absent = counts.texts_absent.saturating_add(absent);
+        counts.texts_absent = counts.texts_absent.saturating_add(absent).saturating_add(unasked);
+        counts.texts_unasked = counts.texts_unasked.saturating_add(unasked);
         let grant = || grant.clone();
         if absent > 0 && there > 0 {
             let wrong = Wrong::TextsMissing { count: absent };

@@ -31,6 +31,8 @@ use stream::{Follows, Stream};
 pub(crate) enum Opened<'a> {
     /// There is none in this copy.
     Nothing,
+    /// Whoever made this copy did not ask for it.
+    Unasked,
     /// Salt and payload.
     Text(&'a [u8]),
 }
@@ -191,9 +193,10 @@ impl Records {
             _ => None,
         };
         match (bound, opened) {
-            (None, Opened::Nothing) => {}
+            (None, Opened::Nothing | Opened::Unasked) => {}
             (None, Opened::Text(_)) => found.wrong(at.finding(Wrong::TextUnasked)),
             (Some(_), Opened::Nothing) => self.grants.text_is_absent(at),
+            (Some(_), Opened::Unasked) => self.grants.text_is_unasked(at),
             (Some(bound), Opened::Text(text)) => {
                 self.grants.text_is_there(at);
                 if Commitment::to(text) != bound {
