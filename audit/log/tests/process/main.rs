@@ -14,6 +14,7 @@ mod authority;
 mod caller;
 mod callers;
 mod calls;
+mod crowds;
 mod fence;
 mod figures;
 mod log;
