@@ -15,6 +15,7 @@ mod bucket;
 mod caller;
 mod callers;
 mod calls;
+mod crowds;
 mod fence;
 mod figures;
 mod log;
