@@ -12,7 +12,8 @@
 //! - Every operator's record is left out and the proxies' pods are denied: that is how the log of a proxy looks that runs alone, and the
 //!   verifier says so in a notice.
 //! - All texts of a grant are left out: they were not opened for this copy, says a notice. So an `erase` record can be left out, too.
-//! - A field that nothing else repeats is rewritten in a stream that no receipt counts yet.
+//! - A field that nothing else repeats is rewritten in a stream that no receipt counts: of a proxy that runs, or was killed.
+//! - A killed proxy's stream ends sooner than it did: nobody says how many records it had, and a notice names it.
 
 mod after;
 mod claims;
