@@ -110,8 +110,12 @@ impl Grants {
     }
 
     /// A proxy put its token's accessor on record.
-    pub(super) fn owner(&mut self, at: At<'_>, accessor: Print) {
+    pub(super) fn owner(&mut self, at: At<'_>, accessor: Print, found: &mut Found<'_>) {
         if let Some(grant) = self.about(at) {
+            // A proxy makes a new one each time.
+            if grant.owners.contains(&accessor) {
+                found.wrong(at.finding(Wrong::AccessorTwice));
+            }
             grant.owners.push(accessor);
         }
     }
@@ -155,10 +159,14 @@ impl Grants {
         let Some(uid) = grant_of(at, found) else { return };
         for named in receipt.streams.iter().map(|counted| &counted.stream) {
             if named.grant() != Some(&uid) {
-                found.wrong(at.finding(Wrong::ReceiptForeign { named: named.clone() }));
+                found.wrong(at.finding(Wrong::ForeignStream { named: named.clone() }));
             }
         }
         let Some(grant) = self.about(at) else { return };
+        let said = grant.whose.map(|whose| (whose.named(&receipt.namespace, &receipt.name), whose));
+        if let Some(field) = said.and_then(|(said, whose)| said.differs(whose)) {
+            found.wrong(at.finding(Wrong::SaysOtherwise { field, than: "grant" }));
+        }
         if is_whole && !grant.has_ended {
             found.wrong(at.finding(Wrong::StepMissing { kind: at.kind(), before: "end".to_owned() }));
         }

@@ -88,7 +88,7 @@ impl Life {
             }
             What::Owner(owner) => {
                 self.owner = Some(Print::of(&owner.accessor));
-                around.grants.owner(at, Print::of(&owner.accessor));
+                around.grants.owner(at, Print::of(&owner.accessor), found);
             }
             What::Credential(_) => self.credential(at, around, found),
             What::SessionOpen(session) => self.session_open(session, at, around, found),

@@ -177,6 +177,9 @@ impl Records {
         let is_whole = self.from == 0 && !self.holes && !self.log.has_lost();
         self.operator.take(at, is_whole, &mut self.grants, found);
         if let What::LateOutcome(late) = &at.record.what {
+            if at.record.grant.is_some() && late.stream.grant() != at.record.grant.as_ref() {
+                found.wrong(at.finding(Wrong::ForeignStream { named: late.stream.clone() }));
+            }
             if !self.streams.contains_key(&late.stream) {
                 found.wrong(at.finding(Wrong::NoStream { named: late.stream.clone() }));
             }

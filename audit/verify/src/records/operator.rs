@@ -24,7 +24,8 @@ pub(super) struct Operator {
     ids: HashMap<Print, Print>,
     /// The id of what was said last about each thing of which more than one may be said.
     last: HashMap<Print, Print>,
-    /// Requests, approvals that count, and grants that were about to be created; of the first and the last, whose they are.
+    /// Requests, their terms, decisions by which access is given, approvals that count, and grants that were about to be created; of requests
+    /// and grants, whose they are.
     steps: HashMap<Print, Option<Whose>>,
 }
 
@@ -68,7 +69,12 @@ impl Operator {
     pub(super) fn take(&mut self, at: At<'_>, is_whole: bool, grants: &mut Grants, found: &mut Found<'_>) {
         match &at.record.what {
             What::Request(request) => self.request(request, at, found),
-            What::Decision(decision) => self.needs(("request", &decision.request), is_whole, at, found),
+            What::Decision(decision) => {
+                self.needs(("request", &decision.request), is_whole, at, found);
+                if decision.verdict == "Approved" {
+                    self.steps.insert(Print::of_step("decision", &decision.request), None);
+                }
+            }
             What::Approval(approval) => self.approval(approval, is_whole, at, found),
             What::Grant(grant) => self.grant(grant, is_whole, at, found),
             What::Pod(pod) => self.pod(pod, is_whole, at, (grants, found)),
@@ -102,23 +108,40 @@ impl Operator {
         let (uid, whose) = (&request.uid, Whose::of_request(request));
         self.agrees(("request", uid), whose, at, found);
         self.steps.entry(Print::of_step("request", uid)).or_insert(Some(whose));
+        if let Some(terms) = &request.terms {
+            self.steps.insert(Print::of_step("terms", uid), None);
+            self.steps.insert(Print::of_part("terms", uid, terms), None);
+        }
     }
 
     /// Only one by which access is given counts as a step.
     fn approval(&mut self, approval: &Approval, is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
         self.needs(("request", &approval.request), is_whole, at, found);
+        let whose = self.whose(("request", &approval.request));
+        if approval.counts && whose.is_some_and(|whose| whose.asked(approval)) {
+            found.wrong(at.finding(Wrong::OwnApproval));
+        }
         if approval.counts && approval.decision == "Approve" {
-            self.steps.insert(Print::of_approval(&approval.request, &approval.uid), None);
+            let step = Print::of_part("approval", &approval.request, approval.uid.as_str());
+            self.steps.insert(step, None);
         }
     }
 
     fn grant(&mut self, grant: &Grant, is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
-        let Grant { approvals, request, .. } = grant;
+        let Grant { approvals, request, terms, .. } = grant;
         let whose = Whose::of_grant(grant);
         self.needs(("request", request), is_whole, at, found);
         self.agrees(("request", request), whose, at, found);
         for approval in approvals {
-            self.stands(("approval", Print::of_approval(request, approval)), is_whole, at, found);
+            let step = Print::of_part("approval", request, approval.as_str());
+            self.stands(("approval", step), is_whole, at, found);
+        }
+        // What the operator tries by itself has no terms, and nobody decides on it.
+        if self.steps.contains_key(&Print::of_step("terms", request)) {
+            self.needs(("decision", request), is_whole, at, found);
+            if is_whole && !self.steps.contains_key(&Print::of_part("terms", request, terms)) {
+                found.wrong(at.finding(Wrong::SaysOtherwise { field: "terms", than: "request" }));
+            }
         }
         self.steps.insert(Print::of_step("grant", request), Some(whose));
     }

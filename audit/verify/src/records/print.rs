@@ -24,10 +24,10 @@ impl Print {
         Self::new(Sha256::new_with_prefix(kind).chain_update([0]).chain_update(uid.as_str()))
     }
 
-    /// Of an approval of one request: none of another one's is the same.
-    pub(super) fn of_approval(request: &Uid, approval: &Uid) -> Self {
-        let hash = Sha256::new_with_prefix("approval").chain_update([0]).chain_update(request.as_str());
-        Self::new(hash.chain_update([0]).chain_update(approval.as_str()))
+    /// Of one of several things of a request: an approval by its uid, terms by their digest.
+    pub(super) fn of_part(kind: &str, request: &Uid, part: &str) -> Self {
+        let hash = Sha256::new_with_prefix(kind).chain_update([0]).chain_update(request.as_str());
+        Self::new(hash.chain_update([0]).chain_update(part))
     }
 
     /// Of what a record says, wherever and whenever it says it.

@@ -1,6 +1,6 @@
-//! For whom a grant is and what it opens, as each writer says it: these claims must be one.
+//! For whom a grant is and what it opens, as each writer says it: these claims must be one. And who asked for it, for nobody approves that.
 
-use record::kinds::operator::{Grant, Request};
+use record::kinds::operator::{Approval, Grant, Request};
 use record::kinds::proxy::Open;
 
 use super::print::Print;
@@ -13,12 +13,14 @@ pub(super) struct Whose {
     namespace: Print,
     /// The name of the grant. A request's is another.
     name: Option<Print>,
+    /// Who applied the request. Only its own record says it.
+    submitter: Option<Print>,
 }
 
 impl Whose {
     pub(super) fn of_request(request: &Request) -> Self {
-        let Request { database, namespace, user, .. } = request;
-        Self::of([user, database, namespace], None)
+        let Request { database, namespace, submitted_by, user, .. } = request;
+        Self { submitter: Some(Print::of(submitted_by)), ..Self::of([user, database, namespace], None) }
     }
 
     pub(super) fn of_grant(grant: &Grant) -> Self {
@@ -42,6 +44,7 @@ impl Whose {
             database: Print::of(database),
             namespace: Print::of(namespace),
             name: name.map(|name| Print::of(name)),
+            submitter: None,
         }
     }
 
@@ -50,14 +53,22 @@ impl Whose {
         self.user
     }
 
+    /// Whether an approval is of somebody who asked for the access, or was brought by the person whom it is for.
+    pub(super) fn asked(self, approval: &Approval) -> bool {
+        let Approval { approver, submitted_by, .. } = approval;
+        let (approver, brought_by) = (Print::of(approver), Print::of(submitted_by));
+        [approver, brought_by].contains(&self.user) || self.submitter == Some(approver)
+    }
+
     /// The first field in which two records differ that should say the same.
     pub(super) fn differs(self, other: Self) -> Option<&'static str> {
-        let names = self.name.zip(other.name);
+        let both_differ = |both: Option<(Print, Print)>| both.is_some_and(|(one, other)| one != other);
         let differ = [
             ("user", self.user != other.user),
             ("database", self.database != other.database),
             ("namespace", self.namespace != other.namespace),
-            ("name", names.is_some_and(|(one, other)| one != other)),
+            ("name", both_differ(self.name.zip(other.name))),
+            ("submittedBy", both_differ(self.submitter.zip(other.submitter))),
         ];
         differ.into_iter().find_map(|(field, differs)| differs.then_some(field))
     }

@@ -12,7 +12,8 @@
 //! - Every operator's record is left out and the proxies' pods are denied: that is how the log of a proxy looks that runs alone, and the
 //!   verifier says so in a notice.
 //! - All texts of a grant are left out: they were not opened for this copy, says a notice. So an `erase` record can be left out, too.
-//! - A field that nothing else repeats is rewritten in a stream that no receipt counts yet.
+//! - A field that nothing else repeats is rewritten in a stream that no receipt counts: of a proxy that runs, or was killed.
+//! - A killed proxy's stream ends sooner than it did: nobody says how many records it had, and a notice names it.
 
 mod after;
 mod claims;
@@ -181,6 +182,12 @@ const ALL: &[Manipulation] = &[
     said::asks_for_another_later,
     said::lets_another_begin,
     said::grants_on_what_is_no_approval_of_it,
+    said::grants_other_terms,
+    said::grants_what_was_not_decided,
+    said::counts_the_approval_of_who_asked,
+    said::writes_a_receipt_of_another_name,
+    said::tells_late_of_another_grant,
+    said::hides_a_proxy_behind_another_ones_token,
     after::goes_on_after_the_receipt,
     after::runs_once_more_after_the_receipt,
     after::lets_one_begin_after_the_receipt,

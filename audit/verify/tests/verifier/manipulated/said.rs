@@ -2,7 +2,7 @@
 
 use audit::samples::{Dice, Files, lay_out};
 use record::kinds::operator;
-use record::{Uid, What};
+use record::{Record, RunId, StreamName, Uid, What};
 
 use super::{Expected, Good, expects};
 use crate::good::SECONDS;
@@ -125,4 +125,82 @@ pub(super) fn grants_on_what_is_no_approval_of_it(good: &Good, dice: &mut Dice) 
         }),
     };
     Some((files, expects(&["step-missing"], good.stream(at))))
+}
+
+pub(super) fn grants_other_terms(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Grant(_)))?;
+    let files = changed(good, at, |what| {
+        if let What::Grant(grant) = what {
+            grant.terms.push('1');
+        }
+    });
+    Some((files, expects(&["says-otherwise"], good.stream(at))))
+}
+
+pub(super) fn grants_what_was_not_decided(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Decision(_)))?;
+    let files = match dice.below(2_u8) {
+        0 => good.without(at),
+        _ => changed(good, at, |what| {
+            if let What::Decision(decision) = what {
+                decision.verdict = "Denied".to_owned();
+            }
+        }),
+    };
+    Some((files, expects(&["step-missing"], None)))
+}
+
+pub(super) fn counts_the_approval_of_who_asked(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Approval(_)))?;
+    let by_submitter = dice.below(2_u8) == 0;
+    let files = changed(good, at, |what| {
+        let What::Approval(approval) = what else { return };
+        let who = if by_submitter { &mut approval.submitted_by } else { &mut approval.approver };
+        "requester".clone_into(who);
+    });
+    Some((files, expects(&["own-approval"], good.stream(at))))
+}
+
+pub(super) fn writes_a_receipt_of_another_name(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Receipt(_)))?;
+    let by_name = dice.below(2_u8) == 0;
+    let files = changed(good, at, |what| {
+        if let What::Receipt(receipt) = what {
+            let field = if by_name { &mut receipt.name } else { &mut receipt.namespace };
+            field.push('x');
+        }
+    });
+    Some((files, expects(&["says-otherwise"], good.stream(at))))
+}
+
+pub(super) fn tells_late_of_another_grant(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::LateOutcome(_)))?;
+    let own = good.records[at].grant.clone();
+    let other = good.records[..at].iter().find_map(|record| {
+        let is_another = record.stream.grant().is_some() && record.stream.grant() != own.as_ref();
+        is_another.then(|| record.stream.clone())
+    })?;
+    let files = changed(good, at, |what| {
+        if let What::LateOutcome(late) = what {
+            late.stream = other.clone();
+            late.outcome = None;
+        }
+    });
+    Some((files, expects(&["foreign-stream"], good.stream(at))))
+}
+
+/// One that no record of the operator's names, under the token of one that it does name.
+pub(super) fn hides_a_proxy_behind_another_ones_token(
+    good: &Good,
+    dice: &mut Dice,
+) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Credential(_)))?;
+    let before = &good.records[at].stream;
+    let stream = StreamName::Proxy { grant: before.grant()?.clone(), run: RunId([9; 8]) };
+    let until = good.records[..=at].iter().filter(|record| record.stream == *before);
+    let life: Vec<_> =
+        until.map(|record| (Record { stream: stream.clone(), ..record.clone() }, None)).collect();
+    let mut pairs = good.pairs();
+    pairs.splice(at + 1..at + 1, life);
+    Some((lay_out(&chain(pairs), SECONDS), expects(&["accessor-twice"], Some(stream))))
 }
