@@ -5,6 +5,9 @@
 //! long each measurement lasts, 10 unless said. All of it runs on one machine: the writers take part of the processor. Tessera's need no
 //! network and no TLS, so they take less of it.
 //!
+//! `KEYHOLE_BUCKET=1`: the log lies in a bucket of versitygw, whose objects lie in `TMPDIR`, and what the disk itself takes is what one PUT of
+//! 4 KiB takes. Of Tessera nothing is measured then.
+//!
 //! Writers who go on at once keep as many records waiting as there are writers, and how long one takes is then how many there are by how
 //! many a second are made durable: it says how fast processors and disk are together. How long a record takes by itself is what those
 //! hear who write so many a second as a part of that.
@@ -33,10 +36,13 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use authority::Authority;
+use keyhole_log::bucket::{Bucket as _, Place, S3};
 use log::Log;
+use servers::S3Server;
 use table::{asked, ms, of_hundred, row};
 use tokio::sync::Barrier;
 use tokio::time::sleep;
@@ -81,6 +87,39 @@ fn disk(folder: &Path) -> Vec<Duration> {
     }
     std::fs::remove_file(path).unwrap();
     took
+}
+
+/// The bucket's own: a new object of 4 KiB.
+fn puts(bucket: &S3) -> Vec<Duration> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let until = Instant::now() + lasts() / 2;
+    let mut took = Vec::new();
+    while Instant::now() < until {
+        let began = Instant::now();
+        let path = format!("measured/{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        bucket.create(&path, &[7; 4096]).unwrap();
+        took.push(began.elapsed());
+    }
+    took
+}
+
+/// A new log in a bucket, and that bucket.
+async fn in_bucket(authority: &Authority) -> (Log, S3, S3Server) {
+    let store = S3Server::start();
+    store.bucket("audit");
+    let mut log = Log::found(authority, None, "");
+    let credentials = log.beside("credentials");
+    store.credentials(&credentials);
+    log.more = vec![
+        "--create".to_owned(),
+        "--bucket=s3://audit/keyhole".to_owned(),
+        format!("--bucket-endpoint={}", store.endpoint),
+        format!("--bucket-credentials={}", credentials.display()),
+    ];
+    log.start_again().await;
+    let (url, endpoint) = ("s3://audit/other".parse().unwrap(), Some(store.endpoint.clone()));
+    let place = Place { url, endpoint, region: "us-east-1".to_owned(), credentials };
+    (log, S3::new(&place).unwrap(), store)
 }
 
 /// How writers go on when a record is acknowledged.
@@ -193,20 +232,32 @@ fn tessera(folder: &Path, age: &str) -> Option<String> {
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let authority = Authority::new();
-    let log = runtime.block_on(Log::start(&authority));
+    let (mut log, bucket) = if std::env::var_os("KEYHOLE_BUCKET").is_some() {
+        let (log, bucket, store) = runtime.block_on(in_bucket(&authority));
+        (log, Some((bucket, store)))
+    } else {
+        (runtime.block_on(Log::start(&authority)), None)
+    };
     let beside = log.beside("");
     let mut each_second = 0.0;
     let paces = [Pace::EachSecond(2_000), Pace::AtOnce];
     let measurements = WRITERS.into_iter().flat_map(|count| paces.map(|pace| (count, pace)));
     for (grant, (count, pace)) in (1..).zip(measurements) {
-        let own = Quantiles::of(disk(&beside));
+        let own = Quantiles::of(bucket.as_ref().map_or_else(|| disk(&beside), |(bucket, _)| puts(bucket)));
         let took = runtime.block_on(writers(&authority, &log, (count, grant), pace));
         each_second = took.len() as f64 / lasts().as_secs_f64();
         tell(count, pace, own, Quantiles::of(took));
     }
     row("durable records a second, 256 writers", &format!("{each_second:.0} /s"), "20000 /s");
+    log.kill();
+    let began = Instant::now();
+    runtime.block_on(log.start_again());
+    row("a log that was killed takes records again", &ms(began.elapsed()), "10000 ms");
     // Both would be at the disk.
     drop(log);
+    if bucket.is_some() {
+        return;
+    }
     for (age, options) in [("250ms", "as it comes"), ("5ms", "a batch waits 5 ms at the most")] {
         if let Some(said) = tessera(&std::env::temp_dir(), age) {
             row(&format!("Tessera's POSIX driver, 256 writers, {options}"), &said, "");

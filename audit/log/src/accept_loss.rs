@@ -3,15 +3,19 @@
 use tlog::{Checkpoint, Hash, Note};
 
 use crate::anchor::{self, AnchorError};
-use crate::args::AcceptLoss;
-use crate::engine::disk::OsDisk;
-use crate::engine::journal::{BadJournal, SegmentLength};
-use crate::engine::recover::{NotOpened, open};
+use crate::args::{AcceptLoss, PlaceArgs};
+use crate::engine::journal::BadJournal;
+use crate::engine::keys::Role;
+use crate::engine::recover::NotOpened;
 use crate::home::{Home, HomeError, Predecessor};
+use crate::place::{Lies, NoPlace};
 
 /// Why nothing was given up.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAccepted {
+    /// The place.
+    #[error("there is no log to give up")]
+    Place(#[source] NoPlace),
     /// The folder.
     #[error("there is no log to give up")]
     Home(#[source] HomeError),
@@ -19,7 +23,7 @@ pub enum NotAccepted {
     #[error("cannot use the anchor")]
     Anchor(#[source] AnchorError),
     /// The disk fails: what it holds may be whole.
-    #[error("the disk cannot be read, so nobody knows what is lost: mend the disk first")]
+    #[error("the disk or bucket cannot be read, so nobody knows what is lost: mend that first")]
     Disk(#[source] NotOpened),
     /// Nothing is lost.
     #[error("the log is whole: it has {0} records, and nobody has seen more. Start it")]
@@ -29,15 +33,18 @@ pub enum NotAccepted {
 /// Gives the log up. The new one is there when this returns.
 pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
     let note = anchor::read(args.anchor.as_deref()).map_err(NotAccepted::Anchor)?;
-    let home = match (Home::open(&args.dir), &note) {
-        (Err(HomeError::Missing(_)), Some(note)) => return follow(args, note),
+    let PlaceArgs { dir, bucket, kek } = &args.place;
+    let lies = Lies::at(dir.as_deref(), bucket, kek.as_deref()).map_err(NotAccepted::Place)?;
+    let home = match (lies.open(), &note) {
+        (Err(HomeError::Missing(_)), Some(note)) => return follow(args, &lies, note),
         (home, _) => home,
     };
-    let Home { path, mut identity, predecessor, lock, .. } = home.map_err(NotAccepted::Home)?;
+    let Home { mut identity, predecessor, lock, .. } = home.map_err(NotAccepted::Home)?;
     identity.anchor = anchor::of(note, &identity, predecessor.as_ref()).map_err(NotAccepted::Anchor)?;
     // The first record that is missing, where that can be said: of a damaged log whoever reads it finds what is whole.
-    let missing_from = match open(OsDisk::new(&path), &identity, SegmentLength::default()) {
-        Ok(opened) => return Err(NotAccepted::Whole(opened.engine.size())),
+    // In a bucket nobody can add to the old log after this.
+    let missing_from = match lies.read(&identity, Role::Leads) {
+        Ok((size, _)) => return Err(NotAccepted::Whole(size)),
         Err(error @ (NotOpened::Read { .. } | NotOpened::Journal(BadJournal::Disk(_)))) => {
             return Err(NotAccepted::Disk(error));
         }
@@ -52,15 +59,15 @@ pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
         has.unwrap_or(Checkpoint { origin: identity.origin, size: 0, root: Hash::of_nothing() });
     let predecessor = given_up(args, &Checkpoint { origin, size, root }, missing_from);
     drop(lock);
-    Home::succeed(&path, SegmentLength::default(), predecessor).map_err(NotAccepted::Home)
+    lies.succeed(predecessor).map_err(NotAccepted::Home)
 }
 
 /// The volume is lost, and the log's keys with it: what it was called, and how far it was, the anchor says alone. Whether its log signed that,
 /// nobody can tell here any more.
-fn follow(args: &AcceptLoss, anchor: &Note) -> Result<Home, NotAccepted> {
+fn follow(args: &AcceptLoss, lies: &Lies, anchor: &Note) -> Result<Home, NotAccepted> {
     let checkpoint = anchor.text().parse().map_err(|_| NotAccepted::Anchor(AnchorError::Form))?;
     let predecessor = given_up(args, &checkpoint, 0);
-    Home::follow(&args.dir, SegmentLength::default(), predecessor).map_err(NotAccepted::Home)
+    lies.follow(predecessor).map_err(NotAccepted::Home)
 }
 
 fn given_up(args: &AcceptLoss, seen: &Checkpoint, missing_from: u64) -> Predecessor {

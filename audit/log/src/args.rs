@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
-use crate::bucket::BucketUrl;
+use crate::bucket::{BucketUrl, Place};
 
 /// The port on which writers hand records over.
 pub const PORT_APPEND: u16 = 7446;
@@ -23,7 +23,8 @@ pub const PORT_HEALTH: u16 = 8080;
     version,
     name = "keyhole-log",
     after_help = "Exit codes: 0 it was told to stop, or the check is clean; 1 it cannot run, or the check found something; 2 the command \
-                  line is wrong; 3 the disk failed, or its content is damaged; 4 the log is older than its anchor."
+                  line is wrong; 3 the disk or bucket failed, or its content is damaged; 4 the log is older than its anchor; 5 another \
+                  process leads the log in the bucket."
 )]
 pub struct Args {
     /// What to do
@@ -39,19 +40,21 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Makes a new log in an empty folder, or one more signing key for a log, and prints its public keys
-    #[command(after_help = "Example:\n  keyhole-log init --dir /var/lib/keyhole-log")]
+    #[command(
+        after_help = "Examples:\n  keyhole-log init --dir /var/lib/keyhole-log\n  keyhole-log init --bucket s3://audit/keyhole --bucket-credentials /etc/keyhole-log-bucket --kek /etc/keyhole-log-kek/keys"
+    )]
     Init(Init),
-    /// Reads everything that the log has on its disk, and holds it against its checkpoint
+    /// Reads everything that the log has on its disk or in its bucket, and holds it against its checkpoint
     #[command(after_help = "Example:\n  keyhole-log check --dir /var/lib/keyhole-log")]
     Check(Check),
     /// Gives up a log that lost records, and begins a new one in its place whose first record says so
     #[command(
-        after_help = "Example:\n  keyhole-log accept-loss --dir /var/lib/keyhole-log --anchor anchor --why 'the volume was lost'\n\nThe old log stays in the folder's `old`. Restore it from the mirror first, if there is one: this cannot be taken back."
+        after_help = "Example:\n  keyhole-log accept-loss --dir /var/lib/keyhole-log --anchor anchor --why 'the volume was lost'\n\nThe old log stays in the folder's `old`, or in its own folder in the bucket. Restore it from the mirror first, if there is one: this cannot be taken back."
     )]
     AcceptLoss(AcceptLoss),
     /// Runs the log
     #[command(
-        after_help = "Example:\n  keyhole-log serve --dir /var/lib/keyhole-log --identity /etc/keyhole-log --kek /etc/keyhole-log-kek/keys"
+        after_help = "Examples:\n  keyhole-log serve --dir /var/lib/keyhole-log --identity /etc/keyhole-log --kek /etc/keyhole-log-kek/keys\n  keyhole-log serve --dir /tmp/index --bucket s3://audit/keyhole --bucket-credentials /etc/keyhole-log-bucket --identity /etc/keyhole-log --kek /etc/keyhole-log-kek/keys\n\nThe bucket of --bucket must have neither Object Lock nor versions: what is erased must be gone. (That of --mirror is better with both.)"
     )]
     Serve(Serve),
 }
@@ -59,9 +62,9 @@ pub enum Command {
 /// Where a new log or key goes.
 #[derive(Debug, Group)]
 pub struct Init {
-    /// The log's folder
-    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
-    pub dir: PathBuf,
+    /// Where
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// Makes one more key for the log that is there; from its next start on all keys sign
     #[arg(long)]
@@ -71,17 +74,17 @@ pub struct Init {
 /// Which log is read.
 #[derive(Debug, Group)]
 pub struct Check {
-    /// The log's folder; no log may run on it
-    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
-    pub dir: PathBuf,
+    /// Where it lies
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }
 
 /// Which log is given up, and why.
 #[derive(Debug, Group)]
 pub struct AcceptLoss {
-    /// The log's folder; no log may run on it
-    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
-    pub dir: PathBuf,
+    /// Where it lies
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// File with the newest checkpoint that others have seen
     #[arg(long, env = "KEYHOLE_LOG_ANCHOR", value_name = "FILE")]
@@ -92,12 +95,70 @@ pub struct AcceptLoss {
     pub why: String,
 }
 
+/// Where a log lies that does not run.
+#[derive(Debug, Group)]
+pub struct PlaceArgs {
+    /// The log's folder; no log may run on it
+    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR", required_unless_present = "bucket")]
+    pub dir: Option<PathBuf>,
+
+    /// Or its bucket
+    #[command(flatten)]
+    pub bucket: BucketArgs,
+
+    /// With --bucket: file of the keys that encrypt the log's own keys there
+    #[arg(long, env = "KEYHOLE_LOG_KEK", value_name = "FILE")]
+    pub kek: Option<PathBuf>,
+}
+
+/// The bucket that a log lies in, and how it is reached.
+#[derive(Clone, Debug, Group)]
+pub struct BucketArgs {
+    /// Bucket, and perhaps a folder in it, that the log lies in, in the place of a volume. It must have neither Object Lock nor versions:
+    /// what is erased must be gone. It must take conditional writes (If-None-Match)
+    #[arg(long, value_name = "s3://BUCKET/FOLDER", requires_all = ["bucket_credentials", "kek"])]
+    pub bucket: Option<BucketUrl>,
+
+    /// Address of the store, where it is not Amazon's: https, or http for one that needs no secrets kept
+    #[arg(long, value_name = "URL")]
+    pub bucket_endpoint: Option<String>,
+
+    /// Region of the store
+    #[arg(long, value_name = "NAME", default_value = "us-east-1")]
+    pub bucket_region: String,
+
+    /// Folder with access-key-id and secret-access-key, and with ca.crt: the authorities of the store's certificate. Read at the start
+    #[arg(long, value_name = "DIR")]
+    pub bucket_credentials: Option<PathBuf>,
+}
+
+impl BucketArgs {
+    /// The bucket, if one is named.
+    pub fn place(&self) -> Option<Place> {
+        let Self { bucket, bucket_endpoint, bucket_region, bucket_credentials } = self.clone();
+        place(bucket, bucket_endpoint, bucket_region, bucket_credentials)
+    }
+}
+
+fn place(
+    url: Option<BucketUrl>,
+    endpoint: Option<String>,
+    region: String,
+    credentials: Option<PathBuf>,
+) -> Option<Place> {
+    Some(Place { url: url?, endpoint, region, credentials: credentials? })
+}
+
 /// How the log runs.
 #[derive(Debug, Group)]
 pub struct Serve {
-    /// The log's folder
+    /// The log's folder; with --bucket that of its search index alone, which may be lost at any time
     #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
     pub dir: PathBuf,
+
+    /// The bucket that it lies in, if not in the folder
+    #[command(flatten)]
+    pub bucket: BucketArgs,
 
     /// Folder with tls.crt, tls.key and internal-ca.crt; while authorities change, also previous.crt and previous.key
     #[arg(long, env = "KEYHOLE_IDENTITY", value_name = "DIR")]
@@ -179,6 +240,14 @@ fn days_of_entries(text: &str) -> Result<u16, String> {
     }
 }
 
+impl MirrorArgs {
+    /// The bucket, if one is named.
+    pub fn place(&self) -> Option<Place> {
+        let Self { mirror, mirror_endpoint, mirror_region, mirror_credentials } = self.clone();
+        place(mirror, mirror_endpoint, mirror_region, mirror_credentials)
+    }
+}
+
 /// How the log on stderr is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -216,5 +285,12 @@ mod tests {
         }
         assert!(with(&["--mirror=https://trail", "--mirror-credentials=c"]).is_err());
         assert!(with(&["--mirror=s3://trail/shop", "--mirror-credentials=c"]).is_ok());
+        assert!(with(&["--bucket=s3://trail"]).is_err(), "without credentials");
+        assert!(with(&["--bucket=s3://trail", "--bucket-credentials=c"]).is_ok());
+        let check =
+            |words: &[&str]| Args::try_parse_from(["keyhole-log", "check"].iter().chain(words)).is_ok();
+        assert!(check(&["--dir=d"]) && !check(&[]), "it lies somewhere");
+        assert!(check(&["--bucket=s3://trail", "--bucket-credentials=c", "--kek=k"]));
+        assert!(!check(&["--bucket=s3://trail", "--bucket-credentials=c"]), "its own keys are sealed there");
     }
 }

@@ -1,8 +1,11 @@
 //! What a writer sends, judged: whether it may write this, and whether it is whole. Pure; what the stream has already is the engine's to
 //! know.
 
+use std::fmt;
+
 use record::frame::{Append, Carried, Code, Hello, Refuse};
-use record::{BadRecord, Commitment, Count, Record, StreamName, Uid, What, Writer};
+use record::texts::Texts;
+use record::{BadRecord, Commitment, Count, Payload, Record, StreamName, Uid, What, Writer};
 use tlog::Hash;
 
 use crate::engine::block::Entry;
@@ -41,12 +44,17 @@ impl Peer {
 }
 
 /// A record that was judged, with its payload as it came.
-#[derive(Debug)]
 pub struct Judged {
     /// The record. Its entry has no payload yet.
     pub arriving: Arriving,
     /// The payload, and what it is committed to.
     pub payload: Option<(Vec<u8>, Commitment)>,
+}
+
+impl fmt::Debug for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judged").field("arriving", &self.arriving).finish_non_exhaustive()
+    }
 }
 
 /// The records of a frame, all of them or none.
@@ -93,7 +101,14 @@ fn with_commitment(record: &Record, payload: Vec<u8>) -> Result<Option<(Vec<u8>,
     match commit {
         None if payload.is_empty() => Ok(None),
         None => Err(refuse(Code::Text, format!("{} has no text, and a payload came with it", of()))),
-        Some(commit) if Commitment::to(&payload) == commit => Ok(Some((payload, commit))),
+        Some(commit) if Commitment::to(&payload) == commit => match Payload::check(&payload) {
+            // Nobody could read it, nor copy what lies in one file with it.
+            Err(error) => Err(refuse(Code::Text, format!("the payload of {} is none: {error}", of()))),
+            Ok(()) if !Texts::takes(payload.len()) => {
+                Err(refuse(Code::Text, format!("the payload of {} is longer than any may be", of())))
+            }
+            Ok(()) => Ok(Some((payload, commit))),
+        },
         Some(_) => Err(refuse(Code::Text, format!("the payload of {} is not what it is committed to", of()))),
     }
 }
@@ -115,7 +130,8 @@ impl From<&Peer> for Writer {
 #[cfg(test)]
 mod tests {
     use record::samples::{at, every_kind, proxy_stream, salted, statement, uid};
-    use record::{About, Chain, Head, Leaf};
+    use record::texts::LONGEST;
+    use record::{About, Chain, Head, Leaf, Salt};
 
     use super::*;
 
@@ -188,6 +204,28 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_that_is_none_is_refused_though_its_record_is_committed_to_it() {
+        let stream = proxy_stream(1, 1);
+        let refused = |payload: Vec<u8>| {
+            let what = statement(1, &payload);
+            let leaf = Chain::new(stream.clone()).next(at(0), About::default(), what).unwrap();
+            let carried = Carried { leaf: leaf.text, payload };
+            judge(&stream, Append { n: Count::of(0), records: vec![carried] }).err().map(|refuse| refuse.code)
+        };
+        let long = |length: usize| salted(&"x".repeat(length + 1 - salted("x").len()));
+        assert_eq!(refused(long(LONGEST)), None);
+        assert_eq!(refused(long(LONGEST + 1)), Some(Code::Text));
+        for length in 0..Salt::LEN {
+            assert_eq!(refused(vec![7; length]), Some(Code::Text), "{length} bytes");
+        }
+        for none in ["", "{}", "null", r#"{"text":"SELECT 1"} "#, r#"{"text":"SELECT 1","more":1}"#] {
+            let payload = [&[7; Salt::LEN], none.as_bytes()].concat();
+            let is_one = Payload::decode(&payload).is_ok();
+            assert_eq!(refused(payload), if is_one { None } else { Some(Code::Text) }, "{none:?}");
+        }
+    }
+
+    #[test]
     fn a_text_comes_with_the_payload_that_it_is_committed_to() {
         let stream = proxy_stream(1, 1);
         let payload = salted("SELECT 1");
@@ -196,7 +234,10 @@ mod tests {
             let carried = Carried { leaf: leaf.text.clone(), payload: payload.to_vec() };
             judge(&stream, Append { n: Count::of(0), records: vec![carried] })
         };
-        assert_eq!(judged(&payload).unwrap()[0].payload.as_ref().unwrap().0, payload);
+        let taken = judged(&payload).unwrap();
+        assert_eq!(taken[0].payload.as_ref().unwrap().0, payload);
+        let (shown, bytes) = (format!("{taken:?}"), format!("{payload:?}"));
+        assert!(!shown.contains("SELECT 1") && !shown.contains(&bytes), "{shown}");
         for wrong in [salted("SELECT 2"), Vec::new(), payload[1..].to_vec()] {
             assert_eq!(judged(&wrong).unwrap_err().code, Code::Text);
         }

@@ -1,4 +1,6 @@
-//! The log's folder: its name and signing keys (`keys.json`), its journal, and the files of the tree.
+//! The log's folder: its name and signing keys (`keys.json`), its journal, and the files of the tree. Or, in a bucket, its name and keys.
+
+pub mod in_bucket;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -12,11 +14,13 @@ use serde::{Deserialize, Serialize};
 use tlog::{Algorithm, KeyName, Signer, VerifierKey};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::bucket::BucketError;
 use crate::engine::block::LogId;
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::{SegmentLength, Segments};
 use crate::engine::prune::PRUNED;
 use crate::engine::recover::Identity;
+use crate::seal::SealError;
 
 /// What the names of logs begin with.
 const ORIGIN: &str = "keyhole.internal/log/";
@@ -24,18 +28,16 @@ const ORIGIN: &str = "keyhole.internal/log/";
 /// The file of name and keys.
 const KEYS: &str = "keys.json";
 
-/// A log's folder, with the keys that sign.
+/// Who a log is, with the keys that sign.
 pub struct Home {
-    /// The folder.
-    pub path: PathBuf,
     /// Who the log is.
     pub identity: Identity,
     /// The keys that sign its checkpoints: all of them.
     pub signers: Vec<Signer>,
     /// The log that it goes on with, where that was given up.
     pub predecessor: Option<Predecessor>,
-    /// As long as it is held, no other process opens the log.
-    pub lock: File,
+    /// As long as it is held, no other process opens the log. In a bucket there is none: the journal keeps others from it.
+    pub lock: Option<File>,
 }
 
 /// A log that was given up.
@@ -71,11 +73,25 @@ pub enum HomeError {
     #[error("{0:?} holds a log already")]
     Exists(PathBuf),
     /// There is none.
-    #[error("{0:?} holds no log: make one with `keyhole-log init --dir`")]
+    #[error("{0:?} holds no log: make one with `keyhole-log init`")]
     Missing(PathBuf),
     /// The file of keys is not what this program writes.
     #[error("{0:?} is not a file of keys")]
     Keys(PathBuf),
+    /// The bucket.
+    #[error("the bucket took or gave nothing")]
+    Bucket(#[source] BucketError),
+    /// The object of names and keys in a bucket.
+    #[error("cannot seal or open {path}")]
+    Sealed {
+        /// Which.
+        path: String,
+        /// Why.
+        source: SealError,
+    },
+    /// Another process was quicker.
+    #[error("another process has changed the log's keys at this moment: look, and do it again")]
+    Overtaken,
     /// It is in use.
     #[error("another process has the log in {0:?} open")]
     InUse(PathBuf),
@@ -159,10 +175,7 @@ impl Home {
             _ => (),
         }
         Segments::create(&OsDisk::new(path), length).map_err(failed("make the journal in"))?;
-        let mut name = [0; 8];
-        rand::fill(&mut name).map_err(|_| HomeError::Random)?;
-        let origin = format!("{ORIGIN}{:016x}", u64::from_be_bytes(name));
-        write(path, &KeysFile { origin, seeds: vec![seed()?], predecessor })?;
+        write(path, &KeysFile { origin: new_origin()?, seeds: vec![seed()?], predecessor })?;
         Self::open(path)
     }
 
@@ -170,25 +183,25 @@ impl Home {
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let file = read(path)?;
         let lock = lock(path)?;
-        let wrong = || HomeError::Keys(path.join(KEYS));
-        let id = file
-            .origin
-            .strip_prefix(ORIGIN)
-            .and_then(|hex| u64::from_str_radix(hex, 16).ok())
-            .ok_or_else(wrong)?;
-        let origin: KeyName = file.origin.parse().map_err(|_| wrong())?;
+        Self::of(file, Some(lock)).ok_or_else(|| HomeError::Keys(path.join(KEYS)))
+    }
+
+    /// What a file of keys says, if it is one.
+    fn of(file: KeysFile, lock: Option<File>) -> Option<Self> {
+        let id = file.origin.strip_prefix(ORIGIN).and_then(|hex| u64::from_str_radix(hex, 16).ok())?;
+        let origin: KeyName = file.origin.parse().ok()?;
         let signer = |Seed(seed): &Seed| {
             let seed = Zeroizing::new(STANDARD.decode(seed).ok()?);
             Signer::new(origin.clone(), Algorithm::Ed25519, seed.first_chunk().filter(|_| seed.len() == 32)?)
                 .ok()
         };
-        let signers: Vec<Signer> = file.seeds.iter().map(signer).collect::<Option<_>>().ok_or_else(wrong)?;
+        let signers: Vec<Signer> = file.seeds.iter().map(signer).collect::<Option<_>>()?;
         if signers.is_empty() {
-            return Err(wrong());
+            return None;
         }
         let keys = signers.iter().map(|signer| signer.verifier().clone()).collect();
         let identity = Identity { origin, id: LogId(id.to_be_bytes()), keys, anchor: None };
-        Ok(Self { path: path.to_owned(), identity, signers, predecessor: file.predecessor, lock })
+        Some(Self { identity, signers, predecessor: file.predecessor, lock })
     }
 
     /// Makes one more key for a log: from its next start on, all keys sign.
@@ -214,6 +227,13 @@ fn lock(folder: &Path) -> Result<File, HomeError> {
         Err(TryLockError::WouldBlock) => Err(HomeError::InUse(folder.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// A name that no log has.
+fn new_origin() -> Result<String, HomeError> {
+    let mut name = [0; 8];
+    rand::fill(&mut name).map_err(|_| HomeError::Random)?;
+    Ok(format!("{ORIGIN}{:016x}", u64::from_be_bytes(name)))
 }
 
 fn seed() -> Result<Seed, HomeError> {

@@ -1,20 +1,16 @@
 //! `keyhole-log`: the audit log as a process.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser as _;
 use keyhole_log::accept_loss::accept_loss;
-use keyhole_log::args::{Args, Check, Command, Init, LogFormat};
-use keyhole_log::engine::disk::OsDisk;
-use keyhole_log::engine::journal::SegmentLength;
-use keyhole_log::engine::prune::Begins;
-use keyhole_log::engine::recover::open;
-use keyhole_log::home::{Home, HomeError};
+use keyhole_log::args::{Args, Check, Command, Init, LogFormat, PlaceArgs};
+use keyhole_log::engine::keys::Role;
+use keyhole_log::home::Home;
+use keyhole_log::place::{Lies, NoPlace};
 use keyhole_log::read::Files;
 use keyhole_log::scrub::Scrub;
 use keyhole_log::serve::serve;
-use keyhole_log::source::Folder;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Level;
 
@@ -22,7 +18,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     match args.command {
         Command::Init(init) => made(make(&init)),
-        Command::AcceptLoss(args) => made(accept_loss(&args)),
+        Command::AcceptLoss(args) => made(accept_loss(&args).map_err(anyhow::Error::from)),
         Command::Check(args) => match check(&args) {
             Ok(said) => {
                 println!("{said}");
@@ -45,30 +41,33 @@ fn main() -> ExitCode {
 }
 
 /// Prints the keys of a log that was made.
-fn made<E: std::error::Error + Send + Sync + 'static>(home: Result<Home, E>) -> ExitCode {
+fn made(home: anyhow::Result<Home>) -> ExitCode {
     match home {
         Ok(home) => {
             home.verifiers().for_each(|verifier| println!("{verifier}"));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {:#}", anyhow::Error::from(error));
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
+fn lies(place: &PlaceArgs) -> Result<Lies, NoPlace> {
+    Lies::at(place.dir.as_deref(), &place.bucket, place.kek.as_deref())
+}
+
 /// Opens the log, as a start does, and reads every file.
 fn check(args: &Check) -> anyhow::Result<String> {
-    let home = Home::open(&args.dir)?;
-    let opened = open(OsDisk::new(&home.path), &home.identity, SegmentLength::default())?;
-    let in_journal = opened.engine.size();
-    let Some(checkpoint) = opened.signed else {
+    let lies = lies(&args.place)?;
+    let home = lies.open()?;
+    let (in_journal, signed) = lies.read(&home.identity, Role::Looks)?;
+    let Some((checkpoint, begins)) = signed else {
         return Ok(format!("clean: no checkpoint yet, {in_journal} records in the journal"));
     };
     let (size, mut bytes) = (checkpoint.size, 0_u64);
-    let files = Files::new(Arc::new(Folder(home.path.clone())));
-    let files = files.beginning(Begins::with(opened.pruned.minimum));
+    let files = Files::new(lies.source(&home.identity)).beginning(begins);
     let mut scrub = Scrub::new(files, None, checkpoint);
     let mut found = Vec::new();
     while let Some(step) = scrub.step() {
@@ -79,8 +78,9 @@ fn check(args: &Check) -> anyhow::Result<String> {
     Ok(format!("clean: {size} records in the tree ({bytes} bytes read), {in_journal} with the journal"))
 }
 
-fn make(init: &Init) -> Result<Home, HomeError> {
-    if init.add_key { Home::add_key(&init.dir) } else { Home::create(&init.dir, SegmentLength::default()) }
+fn make(init: &Init) -> anyhow::Result<Home> {
+    let lies = lies(&init.place)?;
+    Ok(if init.add_key { lies.add_key()? } else { lies.create()? })
 }
 
 fn run(args: &keyhole_log::args::Serve) -> ExitCode {

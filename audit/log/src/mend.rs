@@ -25,7 +25,9 @@ pub fn advice(error: &NotOpened, mirror: Option<&BucketUrl>) -> String {
         NotOpened::Behind { anchor, found } => {
             return lost(&format!("{found} to {}", anchor.saturating_sub(1)), mirror);
         }
-        NotOpened::Journal(BadJournal::Disk(_)) => return "mend the disk, and start it again".to_owned(),
+        NotOpened::Journal(BadJournal::Disk(_)) => {
+            return "mend the disk or bucket, and start it again".to_owned();
+        }
         NotOpened::Journal(BadJournal::Missing)
         | NotOpened::Checkpoint
         | NotOpened::Pruned
@@ -96,6 +98,10 @@ mod tests {
         begins(NotOpened::Gap { checkpoint: 40, from: 5, to: 30 }, "records 30 to 39: restore");
         begins(NotOpened::Behind { anchor: 9, found: 4 }, "records 4 to 8: restore");
         let disk = NotOpened::Journal(BadJournal::Disk(std::io::ErrorKind::Other.into()));
-        assert_eq!(advice(&disk, Some(&mirror)), "mend the disk, and start it again", "nothing need be lost");
+        assert_eq!(
+            advice(&disk, Some(&mirror)),
+            "mend the disk or bucket, and start it again",
+            "nothing need be lost"
+        );
     }
 }

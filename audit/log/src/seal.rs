@@ -13,7 +13,7 @@ use record::{Commitment, Uid};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::engine::commit::Sealed;
+use crate::engine::commit::{KeyFrom, Sealed};
 
 /// How many bytes a key has.
 const KEY: usize = 32;
@@ -31,7 +31,7 @@ pub enum SealError {
     #[error("not a file of key-encryption keys: each line is the base64 of 32 bytes, the first one encrypts")]
     Keys,
     /// A wrapped key of a grant.
-    #[error("no key-encryption key here opens the grant's key")]
+    #[error("no key-encryption key here opens it")]
     Wrapped,
     /// A text.
     #[error("the text is not what was sealed")]
@@ -57,17 +57,18 @@ impl KeyEncryptionKeys {
         if keys.is_empty() { Err(SealError::Keys) } else { Ok(Self { keys }) }
     }
 
-    /// The wrapped form: name of the key, nonce, the grant's key encrypted with its tag.
-    fn wrap(&self, grant: &Uid, key: &[u8; KEY]) -> Result<Vec<u8>, SealError> {
+    /// The wrapped form of a key that is bound to a name: name of the key that encrypts it, nonce, the key encrypted with its tag.
+    pub fn wrap(&self, bound_to: &str, key: &[u8]) -> Result<Vec<u8>, SealError> {
         let (name, by) = self.keys.first().ok_or(SealError::Keys)?;
-        let sealed = seal(by, grant.as_str().as_bytes(), key)?;
+        let sealed = seal(by, bound_to.as_bytes(), key)?;
         Ok([name.as_slice(), &sealed].concat())
     }
 
-    fn unwrap(&self, grant: &Uid, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    /// The key that was wrapped, bound to this name.
+    pub fn unwrap(&self, bound_to: &str, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (name, sealed) = wrapped.split_first_chunk::<NAME>().ok_or(SealError::Wrapped)?;
         let (_, by) = self.keys.iter().find(|(known, _)| known == name).ok_or(SealError::Wrapped)?;
-        open(by, grant.as_str().as_bytes(), sealed).map(Zeroizing::new).ok_or(SealError::Wrapped)
+        open(by, bound_to.as_bytes(), sealed).map(Zeroizing::new).ok_or(SealError::Wrapped)
     }
 }
 
@@ -108,6 +109,7 @@ fn open(key: &LessSafeKey, bound_to: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
 pub struct GrantKey {
     cipher: LessSafeKey,
     wrapped: Vec<u8>,
+    from: KeyFrom,
 }
 
 impl GrantKey {
@@ -115,14 +117,14 @@ impl GrantKey {
     fn generate(keys: &KeyEncryptionKeys, grant: &Uid) -> Result<Self, SealError> {
         let mut key = Zeroizing::new([0; KEY]);
         rand::fill(key.as_mut_slice()).map_err(|_| SealError::Library)?;
-        let wrapped = keys.wrap(grant, &key)?;
-        Ok(Self { cipher: cipher(key.as_slice()).ok_or(SealError::Library)?, wrapped })
+        let wrapped = keys.wrap(grant.as_str(), key.as_slice())?;
+        Ok(Self { cipher: cipher(key.as_slice()).ok_or(SealError::Library)?, wrapped, from: KeyFrom::Made })
     }
 
     /// The one that was stored.
     pub fn stored(keys: &KeyEncryptionKeys, grant: &Uid, wrapped: Vec<u8>) -> Result<Self, SealError> {
-        let key = keys.unwrap(grant, &wrapped)?;
-        Ok(Self { cipher: cipher(&key).ok_or(SealError::Wrapped)?, wrapped })
+        let key = keys.unwrap(grant.as_str(), &wrapped)?;
+        Ok(Self { cipher: cipher(&key).ok_or(SealError::Wrapped)?, wrapped, from: KeyFrom::Stored })
     }
 
     /// A salt and payload, sealed. It can be opened in the place of no other: it is bound to the commitment of its record.
@@ -164,7 +166,8 @@ struct Known {
 impl Known {
     fn of(&self, grant: &Uid) -> Option<(Arc<GrantKey>, Sealed)> {
         let key = Arc::clone(self.grants.get(grant)?);
-        let sealed = Sealed { grant: grant.clone(), wrapped: key.wrapped.clone(), erasures: self.erasures };
+        let (grant, wrapped, from) = (grant.clone(), key.wrapped.clone(), key.from);
+        let sealed = Sealed { grant, wrapped, from, erasures: self.erasures };
         Some((key, sealed))
     }
 }
@@ -230,8 +233,8 @@ impl Keys {
         GrantKey::stored(&self.shared.keys, grant, wrapped)?.open(sealed, commit)
     }
 
-    /// Nothing of this grant will arrive soon: its key is read again when it does.
-    pub fn forget(&self, grant: &Uid) {
+    #[cfg(test)]
+    fn forget(&self, grant: &Uid) {
         self.known().grants.remove(grant);
     }
 
@@ -322,9 +325,10 @@ mod tests {
         let (again, _) = all.of(&uid(1), || panic!("it is known")).map_err(|_: KeyError<()>| ()).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         assert_eq!(sealed.erasures, 0);
-        all.forget(&uid(1));
+        let all = Keys::new(keys(&[1]));
         let text = first.seal(b"SELECT 1", &commit(1)).unwrap();
-        let (stored, _) = all.of(&uid(1), || Ok::<_, ()>(Some(sealed.wrapped.clone()))).unwrap();
+        let (stored, again) = all.of(&uid(1), || Ok::<_, ()>(Some(sealed.wrapped.clone()))).unwrap();
+        assert_eq!((sealed.from, again.from), (KeyFrom::Made, KeyFrom::Stored));
         assert_eq!(stored.open(&text, &commit(1)).unwrap(), b"SELECT 1");
         all.erased(&uid(1));
         // The erased key lies there until the next checkpoint.

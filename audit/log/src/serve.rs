@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,27 +12,31 @@ use tlog::KeyName;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use zeroize::Zeroizing;
 
 use crate::anchor::{self, AnchorError};
 use crate::append::{self, Callers, Desk};
 use crate::args::{MirrorArgs, Serve};
-use crate::bucket::{Place, S3};
+use crate::bucket::{BucketUrl, Place, S3};
+use crate::engine::blocks::NotPut;
+use crate::engine::commit::Failed;
 use crate::engine::disk::OsDisk;
-use crate::engine::journal::SegmentLength;
+use crate::engine::journal::{BadJournal, SegmentLength};
+use crate::engine::keys::Role;
 use crate::engine::prune::Begins;
 use crate::engine::recover::{Identity, NotOpened, open};
-use crate::figures::{Figures, MeasuredDisk};
+use crate::engine::storage::InBucket;
+use crate::figures::{Figures, MeasuredBucket, MeasuredDisk};
+use crate::home::in_bucket::folder_of;
 use crate::home::{Home, HomeError, Predecessor};
 use crate::index::Index;
 use crate::mend::advice;
 use crate::mirror::{Mirroring, Original};
+use crate::place::{Lies, NoPlace, key_encryption_keys};
 use crate::pruning::Pruning;
 use crate::read;
 use crate::retention::{self, Days, TextsOutlive};
 use crate::scrubbing::Scrubbing;
-use crate::seal::{KeyEncryptionKeys, Keys, SealError};
-use crate::source::Folder;
+use crate::seal::Keys;
 use crate::threads::{Ask, Ended, Log, start};
 use crate::tls::{Tls, TlsError};
 
@@ -49,24 +52,11 @@ pub enum ServeError {
     /// How long something is kept.
     #[error("what is kept for how long contradicts itself")]
     Days(#[source] TextsOutlive),
-    /// The file of key-encryption keys.
-    #[error("cannot read {path:?}")]
-    ReadKeys {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// What is in it.
-    #[error("{path:?} cannot be used")]
-    Keys {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: SealError,
-    },
+    /// Where it lies, and what opens its keys.
+    #[error("it cannot be said where the log lies, or what opens its keys")]
+    Place(#[source] NoPlace),
     /// What is on the disk.
-    #[error("the log is not started; {advice}. What is on its disk contradicts itself")]
+    #[error("the log is not started; {advice}. What it has contradicts itself")]
     Open {
         /// What to do.
         advice: String,
@@ -107,17 +97,23 @@ impl ServeError {
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
+            Self::Ended(Ended::Journal(Failed::Journal(error))) if is_led(error) => 5,
+            Self::Open { source: NotOpened::Journal(BadJournal::Disk(error)), .. } if is_led(error) => 5,
             Self::Open { .. } | Self::Ended(_) | Self::Silent => 3,
             Self::Anchored { .. } | Self::Anchor(_) => 4,
             Self::Home(_)
             | Self::Tls(_)
+            | Self::Place(_)
             | Self::Days(_)
-            | Self::ReadKeys { .. }
-            | Self::Keys { .. }
             | Self::Listen { .. }
             | Self::System(_) => 1,
         }
     }
+}
+
+/// Whether another process leads the log in the bucket.
+fn is_led(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| matches!(inner.downcast_ref(), Some(NotPut::Taken(_))))
 }
 
 /// Runs until the process is told to stop, or the disk fails.
@@ -125,7 +121,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let days = Days::new(args.texts_for, args.entries_for).map_err(ServeError::Days)?;
     let tls = Arc::new(Tls::new(&args.identity, record::frame::ALPN).map_err(ServeError::Tls)?);
     let tls_read = Arc::new(Tls::new(&args.identity, b"http/1.1").map_err(ServeError::Tls)?);
-    let keys = Keys::new(key_encryption_keys(&args.kek)?);
+    let keys = Keys::new(key_encryption_keys(&args.kek).map_err(ServeError::Place)?);
     let (append, read, health) = (
         listen(args, args.port_append).await?,
         listen(args, args.port_read).await?,
@@ -153,7 +149,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
         figures: Arc::clone(&figures),
     };
     scrubbing.start().map_err(ServeError::System)?;
-    mirror(args, &log, (&files, &identity), &figures)?;
+    copies(args, &log, (&files, &identity), &figures)?;
     let source = Arc::clone(files.source());
     let reading = read::Desk::new(log.clone(), files, index.clone(), keys.clone());
     let pruning = Pruning {
@@ -181,24 +177,18 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
 }
 
 /// Copies the log's files from now on, where they are to be copied.
-fn mirror(
+fn copies(
     args: &Serve,
     log: &Log,
     (files, identity): (&read::Files, &Identity),
     figures: &Arc<Figures>,
 ) -> Result<(), ServeError> {
-    let Some(place) = place(&args.mirror, &identity.origin) else { return Ok(()) };
+    let Some(place) = mirror(&args.mirror, &identity.origin) else { return Ok(()) };
     let (origin, keys) = (identity.origin.clone(), identity.keys.clone());
     let original = Original { files: files.clone(), origin, keys };
     let mirroring = Mirroring { original, published: log.published(), figures: Arc::clone(figures) };
     tracing::info!(mirror = place.url.to_string(), "the log's files are copied");
     mirroring.start(move || S3::new(&place)).map_err(ServeError::System)
-}
-
-fn key_encryption_keys(path: &std::path::Path) -> Result<KeyEncryptionKeys, ServeError> {
-    let failed = |source| ServeError::ReadKeys { path: path.to_owned(), source };
-    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(failed)?;
-    KeyEncryptionKeys::parse(&text).map_err(|source| ServeError::Keys { path: path.to_owned(), source })
 }
 
 async fn listen(args: &Serve, port: u16) -> Result<TcpListener, ServeError> {
@@ -213,7 +203,7 @@ struct Begun {
     index: Index,
     identity: Identity,
     predecessor: Option<Predecessor>,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Opens the log, puts its start on record, and makes the tree of all that the journal has.
@@ -224,30 +214,41 @@ async fn begin(
     figures: &Arc<Figures>,
 ) -> Result<Begun, ServeError> {
     let anchor = anchor::read(args.anchor.as_deref()).map_err(ServeError::Anchor)?;
-    let home = match Home::open(&args.dir) {
-        Err(HomeError::Missing(_)) if args.create && anchor.is_none() => {
-            Home::create(&args.dir, SegmentLength::default())
-        }
+    let lies = Lies::at(Some(&args.dir), &args.bucket, Some(&args.kek)).map_err(ServeError::Place)?;
+    let home = match lies.open() {
+        Err(HomeError::Missing(_)) if args.create && anchor.is_none() => match lies.create() {
+            // Of two first starts one makes the log.
+            Err(HomeError::Exists(_)) => lies.open(),
+            made => made,
+        },
         opened => opened,
     };
-    let Home { path, mut identity, signers, predecessor, lock } = home.map_err(ServeError::Home)?;
+    let Home { mut identity, signers, predecessor, lock } = home.map_err(ServeError::Home)?;
     identity.anchor = anchor::of(anchor, &identity, predecessor.as_ref()).map_err(ServeError::Anchor)?;
-    let disk = MeasuredDisk::new(OsDisk::new(&path), Arc::clone(figures));
-    let opened = open(disk.clone(), &identity, SegmentLength::default());
-    let opened = opened.map_err(|source| {
-        let mirror = place(&args.mirror, &identity.origin).map(|place| place.url);
-        let advice = advice(&source, mirror.as_ref());
-        match source {
-            NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored { advice, source },
-            source => ServeError::Open { advice, source },
+    let mirror = mirror(&args.mirror, &identity.origin).map(|place| place.url);
+    let (figures, length) = (|| Arc::clone(figures), SegmentLength::default());
+    let (log, size, begins) = match &lies {
+        Lies::Folder(folder) => {
+            let disk = MeasuredDisk::new(OsDisk::new(folder), figures());
+            let opened = open(disk.clone(), &identity, length).map_err(|error| not_opened(error, mirror))?;
+            let (size, begins) = (opened.engine.size(), opened.pruned.minimum);
+            (start(opened, (disk, figures()), (signers, keys), ended), size, begins)
         }
-    })?;
-    let is_first = opened.engine.size() == 0;
-    tracing::info!(origin = identity.origin.as_str(), size = opened.engine.size(), "the log is opened");
-    let begins = Begins::with(opened.pruned.minimum);
-    figures.begins(begins.index());
-    let log =
-        start(opened, (disk, Arc::clone(figures)), (signers, keys), ended).map_err(ServeError::System)?;
+        Lies::Bucket(shelf) => {
+            fs::create_dir_all(&args.dir).map_err(ServeError::System)?;
+            let bucket = MeasuredBucket::new(shelf.bucket.inside(&folder_of(&identity)), figures());
+            let storage = InBucket { bucket, role: Role::Leads };
+            let opened =
+                open(storage.clone(), &identity, length).map_err(|error| not_opened(error, mirror))?;
+            let (size, begins) = (opened.engine.size(), opened.pruned.minimum);
+            (start(opened, (storage, figures()), (signers, keys), ended), size, begins)
+        }
+    };
+    let (log, is_first) = (log.map_err(ServeError::System)?, size == 0);
+    tracing::info!(origin = identity.origin.as_str(), size, "the log is opened");
+    let begins = Begins::with(begins);
+    figures().begins(begins.index());
+    let files = read::Files::new(lies.source(&identity)).beginning(begins);
     let origin = identity.origin.to_string();
     let release = env!("CARGO_PKG_VERSION").to_owned();
     own(&log, What::Start(Start { origin, predecessor: predecessor.as_ref().and_then(named), release }))
@@ -261,18 +262,24 @@ async fn begin(
     }
     // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
-    let files = read::Files::new(Arc::new(Folder(path.clone()))).beginning(begins);
-    let index = Index::start(&path, files.clone(), identity.origin.clone(), log.published());
+    let index = Index::start(&args.dir, files.clone(), identity.origin.clone(), log.published());
     let index = index.map_err(ServeError::System)?;
     Ok(Begun { log, files, index, identity, predecessor, _lock: lock })
 }
 
+fn not_opened(source: NotOpened, mirror: Option<BucketUrl>) -> ServeError {
+    let advice = advice(&source, mirror.as_ref());
+    match source {
+        NotOpened::Behind { .. } | NotOpened::Beside(_) => ServeError::Anchored { advice, source },
+        source => ServeError::Open { advice, source },
+    }
+}
+
 /// Where the files are copied to: each log has a folder of its own, so that one that follows another goes into no other's.
-fn place(args: &MirrorArgs, origin: &KeyName) -> Option<Place> {
-    let MirrorArgs { mirror, mirror_endpoint: endpoint, mirror_region: region, mirror_credentials } =
-        args.clone();
+fn mirror(args: &MirrorArgs, origin: &KeyName) -> Option<Place> {
+    let place = args.place()?;
     let name = origin.as_str().rsplit('/').next().unwrap_or_default();
-    Some(Place { url: mirror?.inside(name), endpoint, region, credentials: mirror_credentials? })
+    Some(Place { url: place.url.inside(name), ..place })
 }
 
 /// A log that was given up, as the record of a start names it.

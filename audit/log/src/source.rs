@@ -11,9 +11,7 @@ use rustix::fs::{Advice, fadvise};
 use crate::bucket::{Bucket, BucketError};
 use crate::engine::integrate::CHECKPOINT;
 use crate::engine::keys::key_path;
-
-/// The folder of the checkpoints in a bucket, each called by its size in 16 hex digits.
-const CHECKPOINTS: &str = "checkpoints";
+use crate::engine::objects::CHECKPOINTS;
 
 /// How often a checkpoint is looked for that may just have been removed.
 const LOOKS: usize = 3;

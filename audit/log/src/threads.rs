@@ -17,13 +17,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::append::Held;
 use crate::clock;
 use crate::engine::commit::{Durable, Engine, Failed, Room, Submission};
-use crate::engine::disk::Disk as _;
 use crate::engine::integrate::Stopped;
-use crate::engine::journal::Segments;
-use crate::engine::keys::KeyFiles;
+use crate::engine::journal::Journal as _;
 use crate::engine::recover::Opened;
+use crate::engine::storage::Storage;
 use crate::engine::streams::Stream;
-use crate::figures::{Figures, MeasuredDisk};
+use crate::figures::Figures;
 use crate::pruning::Said;
 use crate::seal::Keys;
 
@@ -45,8 +44,16 @@ const WAITING: usize = 1024;
 /// Below so many free bytes no statement is taken.
 const ROOM_FOR_STATEMENTS: u64 = 512 << 20;
 
-/// Below so many nothing is.
-const ROOM: u64 = 64 << 20;
+/// Below so many nothing of a proxy is. What of theirs is durable by then and in no file yet, the next segment, and what comes until
+/// somebody looks again, leave [`ROOM`].
+const ROOM_FOR_PROXIES: u64 = 384 << 20;
+
+/// Below so many nothing is. What is durable by then becomes files, and the journal's next segment has its place: a disk that is full to the
+/// last byte lets no log start.
+const ROOM: u64 = 192 << 20;
+
+/// After so many bytes the disk is looked at, whenever it was last.
+const LOOK: usize = 16 << 20;
 
 /// What the thread that makes things durable is asked for.
 pub enum Ask {
@@ -197,13 +204,27 @@ impl Log {
     }
 }
 
+#[cfg(test)]
+impl Log {
+    /// One without threads: whoever makes it hears what it is asked for.
+    pub fn by_hand() -> (Self, Receiver<Ask>) {
+        let (asks, asked) = channel();
+        let (publishes, _) = sync_channel(1);
+        let (_, published) = watch::channel(None);
+        (Self { asks, publishes, published }, asked)
+    }
+}
+
 /// Starts both threads. `ended` hears why one of them ends, or that both have: then the process must.
-pub fn start(
-    opened: Opened<MeasuredDisk>,
-    (disk, figures): (MeasuredDisk, Arc<Figures>),
+pub fn start<S>(
+    opened: Opened<S>,
+    (storage, figures): (S, Arc<Figures>),
     (signers, keys): (Vec<Signer>, Keys),
     ended: mpsc::UnboundedSender<Ended>,
-) -> io::Result<Log> {
+) -> io::Result<Log>
+where
+    S: Storage<Journal: Send, Files: Send, Keys: Send> + Send + 'static,
+{
     let Opened { engine, tree, files, signed, pruned } = opened;
     let (asks, asked) = channel();
     let (publishes, waiting) = sync_channel(WAITING);
@@ -213,12 +234,13 @@ pub fn start(
     let (also, started) = (Arc::clone(&figures), Instant::now());
     let commits = Commits {
         engine,
-        disk,
+        storage,
         asked,
         tree: publishes,
         backlog: Arc::clone(&backlog),
         keys,
         room: Room::Enough,
+        unlooked: 0,
         figures: also,
         started,
     };
@@ -238,14 +260,16 @@ fn tell(ended: &mpsc::UnboundedSender<Ended>, why: Ended) {
 }
 
 /// The thread that makes things durable.
-struct Commits {
-    engine: Engine<Segments<MeasuredDisk>, KeyFiles<MeasuredDisk>>,
-    disk: MeasuredDisk,
+struct Commits<S: Storage> {
+    engine: Engine<S::Journal, S::Keys>,
+    storage: S,
     asked: Receiver<Ask>,
     tree: SyncSender<ToTree>,
     backlog: Arc<Backlog>,
     keys: Keys,
     room: Room,
+    /// How many bytes came since the disk was looked at.
+    unlooked: usize,
     figures: Arc<Figures>,
     started: Instant,
 }
@@ -265,10 +289,10 @@ struct Batch {
     others: Vec<Ask>,
 }
 
-impl Commits {
+impl<S: Storage> Commits<S> {
     fn run(mut self) -> Ended {
         let mut looked = Instant::now();
-        if let Err(ended) = self.look_at_the_disk() {
+        if let Err(ended) = self.look_at_the_room() {
             return ended;
         }
         loop {
@@ -278,11 +302,11 @@ impl Commits {
                 Err(RecvTimeoutError::Disconnected) => Err(Ended::Other),
             };
             let result = result.and_then(|()| {
-                if looked.elapsed() < SECOND {
+                if looked.elapsed() < SECOND && self.unlooked < LOOK {
                     return Ok(());
                 }
-                looked = Instant::now();
-                self.look_at_the_disk()
+                (looked, self.unlooked) = (Instant::now(), 0);
+                self.look_at_the_room()
             });
             if let Err(ended) = result {
                 return ended;
@@ -300,7 +324,8 @@ impl Commits {
         {
             self.gather(&mut batch, ask);
         }
-        let Batch { submissions, replies, others, .. } = batch;
+        let Batch { submissions, replies, others, bytes } = batch;
+        self.unlooked = self.unlooked.saturating_add(bytes);
         if !submissions.is_empty() {
             self.commit(submissions, replies)?;
         }
@@ -366,14 +391,18 @@ impl Commits {
         Ok(())
     }
 
-    fn look_at_the_disk(&mut self) -> Result<(), Ended> {
-        let free = self.disk.free().map_err(Ended::Disk)?;
+    fn look_at_the_room(&mut self) -> Result<(), Ended> {
+        let counted = self.storage.free().map_err(Ended::Disk)?;
+        // In a bucket nobody counts it: there is as much as anybody pays for.
+        let free = counted.unwrap_or(u64::MAX);
         let is_live = |(name, stream): &(&StreamName, &Stream)| name.grant().is_some() && !stream.closed;
-        self.figures.looked(free, self.engine.streams().iter().filter(is_live).count());
+        self.figures.looked(counted, self.engine.streams().iter().filter(is_live).count());
         let room = if free >= ROOM_FOR_STATEMENTS {
             Room::Enough
-        } else if free >= ROOM {
+        } else if free >= ROOM_FOR_PROXIES {
             Room::ForEnds
+        } else if free >= ROOM {
+            Room::ForOperator
         } else {
             Room::None
         };
@@ -397,6 +426,7 @@ mod tests {
     use crate::engine::disk::OsDisk;
     use crate::engine::journal::SegmentLength;
     use crate::engine::recover::open;
+    use crate::figures::MeasuredDisk;
     use crate::home::Home;
     use crate::seal::KeyEncryptionKeys;
 

@@ -20,10 +20,10 @@ pub fn all_of(source: &dyn Source, grant: &Uid) -> io::Result<Vec<Vec<u8>>> {
     Ok(all)
 }
 
-/// The one of them to seal with: the first that can be opened. Where none can, one that says why; `None`, where there is none.
+/// The one of them to seal with: the last that can be opened, which is of the newest start. Where none can, one that says why; `None`, where there is none.
 pub fn one_of(source: &dyn Source, grant: &Uid, keys: &Keys) -> io::Result<Option<Vec<u8>>> {
     let mut all = all_of(source, grant)?;
-    let opens = all.iter().position(|wrapped| keys.opens(grant, wrapped.clone()));
+    let opens = all.iter().rposition(|wrapped| keys.opens(grant, wrapped.clone()));
     Ok(if all.is_empty() { None } else { Some(all.swap_remove(opens.unwrap_or(0))) })
 }
 

@@ -29,6 +29,12 @@ pub const HEADER: usize = 5;
 /// The most bytes of a body.
 pub const LONGEST_BODY: usize = 4 << 20;
 
+/// What stands in an `Append` of one record beside its two parts: three numbers.
+const AROUND: usize = 16;
+
+/// The most bytes of a salt and payload: they fit a frame, however long their record is.
+pub const LONGEST_PAYLOAD: usize = LONGEST_BODY - LONGEST - AROUND;
+
 /// The most bytes of a sentence.
 const LONGEST_SENTENCE: usize = 1024;
 

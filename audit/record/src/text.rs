@@ -2,9 +2,11 @@
 //! binds a record to it without saying it.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use tlog::Hash;
@@ -108,6 +110,16 @@ pub enum Value {
 }
 
 impl Value {
+    /// A floating-point number of 32 bits.
+    pub fn single(number: f32) -> Self {
+        Self::Single(shorter(number.to_string(), format!("{number:e}")))
+    }
+
+    /// A floating-point number of 64 bits.
+    pub fn double(number: f64) -> Self {
+        Self::Double(shorter(number.to_string(), format!("{number:e}")))
+    }
+
     /// As the client sent it; of a value over 64 KiB the first KiB, its length and its hash.
     pub fn sent(bytes: &[u8]) -> Self {
         if bytes.len() <= LONGEST_PARAMETER {
@@ -122,6 +134,11 @@ impl Value {
     pub fn shape(bytes: &[u8]) -> Self {
         Self::Shape { bytes: length(bytes) }
     }
+}
+
+/// Written out in full, a number may have more than three hundred zeros.
+fn shorter(in_full: String, with_exponent: String) -> String {
+    if in_full.len() <= with_exponent.len() { in_full } else { with_exponent }
 }
 
 fn length(bytes: &[u8]) -> Count {
@@ -167,6 +184,46 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// A [`Payload`] whose lists are read and not kept.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "what is read here is not kept")]
+struct Checked {
+    #[serde(default)]
+    attributes: Each<Attribute>,
+    #[serde(default)]
+    parameters: Each<Value>,
+    text: Bytes,
+}
+
+/// A list of which one is kept at a time.
+struct Each<T>(PhantomData<T>);
+
+impl<T> Default for Each<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Each<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Each<T> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<T>()?.is_some() {}
+        Ok(self)
+    }
+}
+
 /// What is no payload. The error repeats nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a salt of 32 bytes and the JSON of a payload")]
@@ -180,6 +237,8 @@ impl Payload {
         if serde_json::to_writer(&mut salted, self).is_err() {
             salted.truncate(Salt::LEN);
         }
+        // It may wait for long, and counts as what it is.
+        salted.shrink_to_fit();
         salted
     }
 
@@ -187,6 +246,13 @@ impl Payload {
     pub fn decode(salted: &[u8]) -> Result<Self, BadPayload> {
         let (_, text) = salted.split_at_checked(Salt::LEN).ok_or(BadPayload)?;
         serde_json::from_slice(text).map_err(|_| BadPayload)
+    }
+
+    /// Whether [`Payload::decode`] takes it, in little more memory than the bytes have, whatever they are: a value is much shorter in JSON than
+    /// in memory.
+    pub fn check(salted: &[u8]) -> Result<(), BadPayload> {
+        let (_, text) = salted.split_at_checked(Salt::LEN).ok_or(BadPayload)?;
+        serde_json::from_slice(text).map(|Checked { .. }| ()).map_err(|_| BadPayload)
     }
 }
 
@@ -266,6 +332,26 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_written_in_few_digits_and_as_people_write_it_where_that_is_as_short() {
+        let written = |value| match value {
+            Value::Single(digits) | Value::Double(digits) => digits,
+            _ => panic!(),
+        };
+        for (number, digits) in [
+            (471.5, "471.5"),
+            (-0.25, "-0.25"),
+            (100.0, "100"),
+            (1e21, "1e21"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(written(Value::double(number)), digits);
+        }
+        assert_eq!(written(Value::single(1e-45)), "1e-45");
+    }
+
+    #[test]
     fn a_commitment_binds_salt_and_text() {
         let payload = Payload { text: Bytes(b"SELECT 1".to_vec()), ..Payload::default() };
         let commitment = Commitment::to(&payload.encode(Salt([7; 32])));
@@ -288,7 +374,7 @@ mod tests {
             Just(Value::Null),
             any::<i128>().prop_map(|number| Value::Integer(number.to_string())),
             ".*".prop_map(Value::Written),
-            any::<f64>().prop_map(|number| Value::Double(number.to_string())),
+            any::<f64>().prop_map(Value::double),
             bytes().prop_map(Value::Sent),
             bytes().prop_map(|begin| Value::Shortened { begin, bytes: Count::MOST, sha256: Hash([3; 32]) }),
             any::<u32>().prop_map(|bytes| Value::Shape { bytes: bytes.into() }),
@@ -296,6 +382,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_digits_of_a_number_give_it_and_are_24_at_the_most(bits: u64) {
+            let number = f64::from_bits(bits);
+            let Value::Double(digits) = Value::double(number) else { panic!() };
+            prop_assert!(digits.len() <= 24, "{}", digits);
+            prop_assert!(number.is_nan() || digits.parse() == Ok(number));
+        }
+
         #[test]
         fn what_is_kept_is_found(
             text: Vec<u8>,
@@ -308,12 +402,26 @@ mod tests {
             let payload = Payload { attributes, parameters, text: Bytes(text) };
             let salted = payload.encode(Salt(salt));
             prop_assert_eq!(&salted[..32], &salt);
+            prop_assert_eq!(Payload::check(&salted), Ok(()));
             prop_assert!(Payload::decode(&salted) == Ok(payload));
         }
 
         #[test]
+        fn what_is_altered_is_checked_as_it_is_decoded(
+            parameters in prop::collection::vec(values(), 0..5),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let payload = Payload { parameters, text: Bytes(b"SELECT 1".to_vec()), ..Payload::default() };
+            let mut salted = payload.encode(Salt([7; 32]));
+            let at = at.index(salted.len());
+            salted[at] = byte;
+            prop_assert_eq!(Payload::check(&salted), Payload::decode(&salted).map(|_| ()));
+        }
+
+        #[test]
         fn nothing_that_comes_from_outside_panics(salted: Vec<u8>) {
-            let _ = Payload::decode(&salted);
+            prop_assert_eq!(Payload::check(&salted), Payload::decode(&salted).map(|_| ()));
         }
     }
 }

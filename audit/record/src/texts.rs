@@ -69,7 +69,7 @@ impl<'a> Texts<'a> {
             let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
             let (text, after) = after.split_at_checked(length).ok_or_else(|| torn.clone())?;
             let text = (!text.is_empty()).then_some(text);
-            if !text.is_none_or(|text| fits(text.len())) {
+            if !text.is_none_or(|text| Self::takes(text.len())) {
                 return Err(torn);
             }
             texts.push(text);
@@ -86,10 +86,15 @@ impl<'a> Texts<'a> {
         &self.texts
     }
 
+    /// Whether there can be a text of so many bytes.
+    pub fn takes(length: usize) -> bool {
+        (Salt::LEN..=LONGEST).contains(&length)
+    }
+
     /// Adds the text of the next entry to a file's bytes, or that there is none.
     pub fn put(text: Option<&[u8]>, file: &mut Vec<u8>) -> Result<(), BadText> {
         let text = match text {
-            Some(text) if !fits(text.len()) => return Err(BadText(text.len())),
+            Some(text) if !Self::takes(text.len()) => return Err(BadText(text.len())),
             Some(text) => text,
             None => &[],
         };
@@ -98,10 +103,6 @@ impl<'a> Texts<'a> {
         file.extend_from_slice(text);
         Ok(())
     }
-}
-
-fn fits(length: usize) -> bool {
-    (Salt::LEN..=LONGEST).contains(&length)
 }
 
 impl std::fmt::Debug for Texts<'_> {

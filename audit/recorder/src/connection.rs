@@ -9,7 +9,7 @@ use record::{About, Count, Head, StreamName, Time, What};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -137,9 +137,17 @@ impl Recorder {
 
     /// Keeps a connection to the log until dropped, or until the stream is at its end.
     pub async fn run(&self, link: &Link) -> Fault {
+        self.keep(|| connect(link)).await
+    }
+
+    async fn keep<S, C>(&self, connect: impl Fn() -> C) -> Fault
+    where
+        S: AsyncRead + AsyncWrite,
+        C: Future<Output = Result<S, Lost>>,
+    {
         let mut away_at = Instant::now().checked_add(PATIENCE);
         loop {
-            let talk = self.talk(link);
+            let talk = self.talk(connect());
             tokio::pin!(talk);
             let over = loop {
                 tokio::select! {
@@ -169,8 +177,9 @@ impl Recorder {
         }
     }
 
-    async fn talk(&self, link: &Link) -> Lost {
-        let (mut from, mut to) = match timeout(CONNECT, self.greet(link)).await {
+    async fn talk<S: AsyncRead + AsyncWrite>(&self, connect: impl Future<Output = Result<S, Lost>>) -> Lost {
+        let greeted = async { self.greet(connect.await?).await };
+        let (mut from, mut to) = match timeout(CONNECT, greeted).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(lost)) => return lost,
             Err(_) => return Lost::Silent,
@@ -185,13 +194,7 @@ impl Recorder {
         }
     }
 
-    async fn greet(&self, link: &Link) -> Result<(ReadHalf<Stream>, WriteHalf<Stream>), Lost> {
-        let socket = TcpStream::connect(&link.address).await.map_err(Lost::Network)?;
-        socket.set_nodelay(true).map_err(Lost::Network)?;
-        let silence = u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX);
-        set_tcp_user_timeout(&socket, silence).map_err(|error| Lost::Network(error.into()))?;
-        let connector = TlsConnector::from(Arc::clone(&link.tls));
-        let stream = connector.connect(link.server_name.clone(), socket).await.map_err(Lost::Network)?;
+    async fn greet<S: AsyncRead + AsyncWrite>(&self, stream: S) -> Result<(ReadHalf<S>, WriteHalf<S>), Lost> {
         let (mut from, mut to) = split(stream);
         let hello = self.guarded().outbox.connected();
         send(&mut to, &hello).await?;
@@ -204,7 +207,7 @@ impl Recorder {
         Ok((from, to))
     }
 
-    async fn send_all(&self, to: &mut WriteHalf<Stream>) -> Lost {
+    async fn send_all(&self, to: &mut (impl AsyncWrite + Unpin)) -> Lost {
         loop {
             let filled = self.shared.filled.notified();
             let mut bytes = Vec::new();
@@ -221,7 +224,7 @@ impl Recorder {
         }
     }
 
-    async fn hear_all(&self, from: &mut ReadHalf<Stream>) -> Lost {
+    async fn hear_all(&self, from: &mut (impl AsyncRead + Unpin)) -> Lost {
         loop {
             let heard = match receive(from).await {
                 Ok(frame) => self.hear(frame),
@@ -259,7 +262,8 @@ impl Recorder {
         let before = guarded.outbox.acknowledged();
         let heard = guarded.outbox.hear(frame);
         let acknowledged = guarded.outbox.acknowledged();
-        if acknowledged != before {
+        // A log that is there again has the whole time for what waited while it was not.
+        if acknowledged != before || matches!(heard, Heard::Welcome(_)) {
             let waits = acknowledged != guarded.outbox.head();
             guarded.silent_since = waits.then(Instant::now);
         }
@@ -301,7 +305,14 @@ impl Recorder {
     }
 }
 
-type Stream = TlsStream<TcpStream>;
+async fn connect(link: &Link) -> Result<TlsStream<TcpStream>, Lost> {
+    let socket = TcpStream::connect(&link.address).await.map_err(Lost::Network)?;
+    socket.set_nodelay(true).map_err(Lost::Network)?;
+    let silence = u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX);
+    set_tcp_user_timeout(&socket, silence).map_err(|error| Lost::Network(error.into()))?;
+    let connector = TlsConnector::from(Arc::clone(&link.tls));
+    connector.connect(link.server_name.clone(), socket).await.map_err(Lost::Network)
+}
 
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]
@@ -327,18 +338,18 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-async fn send(to: &mut WriteHalf<Stream>, frame: &Frame) -> Result<(), Lost> {
+async fn send(to: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> Result<(), Lost> {
     let mut bytes = Vec::new();
     frame.encode(&mut bytes).map_err(Lost::Frame)?;
     write(to, &bytes).await.map_err(Lost::Network)
 }
 
-async fn write(to: &mut WriteHalf<Stream>, bytes: &[u8]) -> io::Result<()> {
+async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
     to.write_all(bytes).await?;
     to.flush().await
 }
 
-async fn receive(from: &mut ReadHalf<Stream>) -> Result<Frame, Lost> {
+async fn receive(from: &mut (impl AsyncRead + Unpin)) -> Result<Frame, Lost> {
     let mut header = [0; HEADER];
     from.read_exact(&mut header).await.map_err(Lost::Network)?;
     let length = Frame::body_length(header).map_err(Lost::Frame)?;
@@ -347,3 +358,7 @@ async fn receive(from: &mut ReadHalf<Stream>) -> Result<Frame, Lost> {
     from.read_exact(&mut body).await.map_err(Lost::Network)?;
     Frame::decode(header, &body).map_err(Lost::Frame)
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

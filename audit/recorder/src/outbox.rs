@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use record::frame::{Append, Carried, Code, Frame, Hello, Refuse, Used, Welcome};
+use record::frame::{Append, Carried, Code, Frame, Hello, LONGEST_PAYLOAD, Refuse, Used, Welcome};
 use record::{About, Chain, Count, Head, Leaf, StreamName, Time, What};
 
 /// The most bytes that are kept of what is not acknowledged. Then nothing more is begun.
@@ -32,6 +32,9 @@ pub enum NotTaken {
     /// It is longer than a record may be.
     #[error("the record is longer than 65535 bytes")]
     TooLong,
+    /// Its payload is longer than a payload may be: no frame could carry it, now or later.
+    #[error("what is kept beside the record is longer than fits a frame")]
+    LongPayload,
     /// The stream is at its end, for good.
     #[error("the stream is at its end")]
     Over(Fault),
@@ -133,6 +136,10 @@ impl Outbox {
     ) -> Result<Count, NotTaken> {
         if let Some(fault) = self.fault {
             return Err(NotTaken::Over(fault));
+        }
+        // Before it has a place: what can't be sent would keep everything behind it here for good.
+        if payload.len() > LONGEST_PAYLOAD {
+            return Err(NotTaken::LongPayload);
         }
         let room = match urgency {
             Urgency::Begins => MOST,
@@ -247,6 +254,9 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use record::LONGEST;
+    use record::frame::{HEADER, LONGEST_BODY};
+    use record::kinds::proxy::SessionOpen;
     use record::samples::{at, proxy_stream, session_open};
 
     use super::*;
@@ -354,7 +364,39 @@ mod tests {
         assert_eq!(sent(&mut outbox)[..2], [(0, 1), (1, 1)]);
         let all = outbox.head().count;
         outbox.hear(Frame::Ack(all));
-        put(&mut outbox, MOST + FOR_ENDS).unwrap();
+        put(&mut outbox, LONGEST_PAYLOAD).unwrap();
+    }
+
+    #[test]
+    fn what_no_frame_can_carry_takes_no_place_and_the_longest_that_one_can_is_sent() {
+        let mut outbox = Outbox::new(proxy_stream(1, 1));
+        outbox.connected();
+        outbox.hear(welcome(Head::default()));
+        for length in [LONGEST_PAYLOAD + 1, LONGEST_BODY] {
+            assert_eq!(put(&mut outbox, length), Err(NotTaken::LongPayload));
+        }
+        assert_eq!((outbox.head(), outbox.bytes), (Head::default(), 0));
+        assert!(outbox.to_send().is_none());
+        let what = longest_session_open();
+        outbox.put(Urgency::Begins, (at(0), About::default()), what, vec![0; LONGEST_PAYLOAD]).unwrap();
+        let frame = outbox.to_send().unwrap();
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes).unwrap();
+        assert_eq!(bytes.len(), HEADER + LONGEST_BODY, "a frame to its last byte");
+    }
+
+    /// As long as a record may be, to the last byte.
+    #[allow(clippy::arithmetic_side_effects)]
+    fn longest_session_open() -> What {
+        let with = |letters: usize| {
+            let What::SessionOpen(open) = session_open(1) else { panic!() };
+            What::SessionOpen(SessionOpen { user: "u".repeat(letters), ..open })
+        };
+        let length = |what| {
+            let leaf = Chain::new(proxy_stream(1, 1)).next(at(0), About::default(), what).unwrap();
+            leaf.text.len()
+        };
+        with(1 + LONGEST - length(with(1)))
     }
 
     #[test]

@@ -20,3 +20,4 @@ mod page;
 mod proof;
 mod show;
 mod verify;
+mod witness;

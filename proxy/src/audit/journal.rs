@@ -49,6 +49,9 @@ pub enum NotRecorded {
     /// Nobody takes records now, or no more of them.
     #[error("no record is taken now")]
     Unavailable,
+    /// Its text and values are longer than a record can have beside it.
+    #[error("its text and values are too long for a record")]
+    TooLong,
     /// It was taken, and not acknowledged in time.
     #[error("the record was not acknowledged in time")]
     Late,
@@ -382,7 +385,7 @@ impl NotRecorded {
     pub fn may_pass(self) -> bool {
         match self {
             Self::Ended => false,
-            Self::Unavailable | Self::Late => true,
+            Self::Unavailable | Self::TooLong | Self::Late => true,
         }
     }
 }

@@ -57,7 +57,7 @@ impl LogKeeper {
             if error == NotTaken::TooLong {
                 tracing::error!("a record is longer than a record may be");
             }
-            NotRecorded::Unavailable
+            if error == NotTaken::LongPayload { NotRecorded::TooLong } else { NotRecorded::Unavailable }
         })
     }
 }
@@ -188,8 +188,8 @@ fn value(parameter: &Parameter<'_>) -> Value {
     match parameter {
         Parameter::Null => Value::Null,
         Parameter::Integer(number) => Value::Integer(number.to_string()),
-        Parameter::Single(number) => Value::Single(number.to_string()),
-        Parameter::Double(number) => Value::Double(number.to_string()),
+        Parameter::Single(number) => Value::single(*number),
+        Parameter::Double(number) => Value::double(*number),
         Parameter::Written(text) => Value::Written(text.clone()),
         Parameter::Sent(bytes) => Value::sent(bytes),
     }

@@ -6,6 +6,8 @@
 mod bad_connections;
 mod belief;
 mod cut;
+#[path = "../../benches/ear/mod.rs"]
+mod ear;
 mod ends;
 mod extended_metadata;
 mod findings;
@@ -14,6 +16,7 @@ mod identity;
 mod idle;
 mod kill;
 mod limits;
+mod long_records;
 mod masks;
 mod on_mysql;
 mod paths;

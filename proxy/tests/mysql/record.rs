@@ -161,6 +161,26 @@ async fn no_password_of_a_refused_text_is_on_record() {
     }
 }
 
+#[tokio::test]
+async fn the_name_of_a_schema_that_is_refused_or_too_long_is_not_on_record() {
+    const ON_RECORD: &str = "COM_INIT_DB of None: ? with 0 values in shape";
+    for (server, schema) in both()
+        .into_iter()
+        .flat_map(|server| [b"mysql".to_vec(), b"hunter2".repeat(10)].map(|name| (server, name)))
+    {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        error(&session.asks(&command::encode_init_db(&schema)).await.unwrap());
+        assert_eq!(books.has("COM_INIT_DB").await.1, ON_RECORD);
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::secured(&proxy, Some(&proxy.session_certificate())).await;
+        session.responds_in(&schema).await;
+        assert_eq!(books.has("COM_INIT_DB").await.1, ON_RECORD, "named while connecting");
+    }
+}
+
 /// To such a client the last byte of the letter in quotes is none of a backslash: its string ends, and what follows is a statement.
 #[tokio::test]
 async fn a_client_whose_strings_may_end_elsewhere_has_no_refused_text_on_record() {

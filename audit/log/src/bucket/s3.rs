@@ -5,9 +5,10 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
 use object_store::path::Path as ObjectPath;
 use object_store::{
@@ -18,9 +19,13 @@ use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
 use super::{Bucket, BucketError, BucketUrl, Created};
+use crate::engine::volume::File;
 
 /// How long the bucket may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// How many calls are under way at once, where several are made.
+const AT_ONCE: usize = 16;
 
 /// How long it may take until there is a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -65,11 +70,24 @@ pub struct Place {
     pub credentials: PathBuf,
 }
 
-/// A bucket of S3. Each call waits for its answer.
+/// A bucket of S3. Each call waits for its answer. Clones are the same.
+#[derive(Clone)]
 pub struct S3 {
     store: AmazonS3,
     folder: String,
-    runtime: Runtime,
+    calls: Arc<Calls>,
+}
+
+/// The thread that waits for answers: whoever calls may be a thread that must not.
+struct Calls(Option<Runtime>);
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        // Not waited for, for the same reason.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl S3 {
@@ -104,59 +122,144 @@ impl S3 {
         }
         // What the library says may name what it was given.
         let store = builder.build().map_err(|_| S3Error::Client)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(Self { store, folder: url.folder.clone(), runtime: runtime.map_err(S3Error::System)? })
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let calls = Arc::new(Calls(Some(runtime.map_err(S3Error::System)?)));
+        Ok(Self { store, folder: url.folder.clone(), calls })
+    }
+
+    /// The folder of this name in it.
+    #[must_use]
+    pub fn inside(&self, name: &str) -> Self {
+        Self { folder: format!("{}/{name}", self.folder), ..self.clone() }
     }
 
     fn at(&self, path: &str) -> ObjectPath {
         ObjectPath::from(format!("{}/{path}", self.folder))
     }
 
-    fn put(&self, path: &str, bytes: &[u8], mode: PutMode) -> Result<(), Error> {
+    /// Waits for what the bucket answers.
+    fn answer<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, BucketError>> + Send + 'static,
+        (what, path): (&'static str, &str),
+    ) -> Result<T, BucketError> {
+        let (sender, answer) = std::sync::mpsc::sync_channel(1);
+        self.spawn(async move { _ = sender.send(call.await) });
+        let nobody = || BucketError::Away { what, path: path.to_owned(), why: "nobody waits".to_owned() };
+        answer.recv().map_err(|_| nobody())?
+    }
+
+    fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) {
+        if let Calls(Some(runtime)) = &*self.calls {
+            runtime.spawn(call);
+        }
+    }
+
+    /// Waits for the answers to several calls, in their order.
+    fn answers<T: Send + 'static, C>(&self, calls: Vec<C>, what: &'static str) -> Vec<Result<T, BucketError>>
+    where
+        C: Future<Output = Result<T, BucketError>> + Send + 'static,
+    {
+        let count = calls.len();
+        let all = async move { Ok(stream::iter(calls).buffered(AT_ONCE).collect::<Vec<_>>().await) };
+        let nobody = |error: &BucketError| BucketError::Away {
+            what,
+            path: self.folder.clone(),
+            why: error.to_string(),
+        };
+        self.answer(all, (what, &self.folder))
+            .unwrap_or_else(|error| (0..count).map(|_| Err(nobody(&error))).collect())
+    }
+
+    fn put(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        mode: PutMode,
+    ) -> impl Future<Output = Result<Created, BucketError>> + Send + 'static + use<> {
         let options = PutOptions { mode, ..PutOptions::default() };
         let payload = PutPayload::from(bytes.to_vec());
-        self.runtime.block_on(self.store.put_opts(&self.at(path), payload, options)).map(|_| ())
+        let (store, at, path) = (self.store.clone(), self.at(path), path.to_owned());
+        async move {
+            match store.put_opts(&at, payload, options).await {
+                Ok(_) => Ok(Created::Now),
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Before),
+                Err(error) => Err(told("put", &path, &error)),
+            }
+        }
+    }
+
+    fn get(
+        &self,
+        path: &str,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, BucketError>> + Send + 'static + use<> {
+        let (store, at, path) = (self.store.clone(), self.at(path), path.to_owned());
+        async move {
+            match async { store.get(&at).await?.bytes().await }.await {
+                Ok(bytes) => Ok(Some(bytes.to_vec())),
+                // Of a bucket that is not there the same is said as of an object.
+                Err(Error::NotFound { source, .. }) if code(&source.to_string()) != Some("NoSuchBucket") => {
+                    Ok(None)
+                }
+                Err(error) => Err(told("read", &path, &error)),
+            }
+        }
+    }
+
+    fn delete(&self, path: &str) -> impl Future<Output = Result<(), BucketError>> + Send + 'static + use<> {
+        let (store, at, path) = (self.store.clone(), self.at(path), path.to_owned());
+        async move {
+            match store.delete(&at).await {
+                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(told("remove", &path, &error)),
+            }
+        }
     }
 }
 
 impl Bucket for S3 {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, BucketError> {
-        match self.put(path, bytes, PutMode::Create) {
-            Ok(()) => Ok(Created::Now),
-            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Before),
-            Err(error) => Err(told("put", path, &error)),
-        }
+        self.answer(self.put(path, bytes, PutMode::Create), ("put", path))
     }
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), BucketError> {
-        self.put(path, bytes, PutMode::Overwrite).map_err(|error| told("put", path, &error))
+        self.answer(self.put(path, bytes, PutMode::Overwrite), ("put", path)).map(|_| ())
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, BucketError> {
-        let at = self.at(path);
-        let read = self.runtime.block_on(async { self.store.get(&at).await?.bytes().await });
-        match read {
-            Ok(bytes) => Ok(Some(bytes.to_vec())),
-            // Of a bucket that is not there the same is said as of an object.
-            Err(Error::NotFound { source, .. }) if code(&source.to_string()) != Some("NoSuchBucket") => {
-                Ok(None)
-            }
-            Err(error) => Err(told("read", path, &error)),
-        }
+        self.answer(self.get(path), ("read", path))
     }
 
-    fn list(&self, folder: &str) -> Result<Vec<String>, BucketError> {
-        let at = self.at(folder);
-        let name = |object: ObjectMeta| object.location.filename().map(str::to_owned);
-        let listed = self.store.list(Some(&at)).try_filter_map(|object| async { Ok(name(object)) });
-        self.runtime.block_on(listed.try_collect()).map_err(|error| told("list", folder, &error))
+    fn sizes(&self, folder: &str) -> Result<Vec<(String, u64)>, BucketError> {
+        let (store, at, path) = (self.store.clone(), self.at(folder), folder.to_owned());
+        let listed = async move {
+            let name = |object: ObjectMeta| {
+                let parts = object.location.prefix_match(&at)?;
+                let name = parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
+                Some((name, object.size))
+            };
+            let listed = store.list(Some(&at)).try_filter_map(|object| async { Ok(name(object)) });
+            listed.try_collect().await.map_err(|error| told("list", &path, &error))
+        };
+        self.answer(listed, ("list", folder))
     }
 
     fn remove(&self, path: &str) -> Result<(), BucketError> {
-        match self.runtime.block_on(self.store.delete(&self.at(path))) {
-            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(told("remove", path, &error)),
-        }
+        self.answer(self.delete(path), ("remove", path))
+    }
+
+    fn create_all(&self, objects: &[File]) -> Vec<Result<Created, BucketError>> {
+        let put = |object: &File| self.put(&object.path, &object.bytes, PutMode::Create);
+        self.answers(objects.iter().map(put).collect(), "put")
+    }
+
+    fn read_all(&self, paths: &[String]) -> Vec<Result<Option<Vec<u8>>, BucketError>> {
+        self.answers(paths.iter().map(|path| self.get(path)).collect(), "read")
+    }
+
+    fn sweep(&self, paths: Vec<String>) {
+        let calls: Vec<_> = paths.iter().map(|path| self.delete(path)).collect();
+        self.spawn(stream::iter(calls).buffered(AT_ONCE).for_each(|_| std::future::ready(())));
     }
 }
 

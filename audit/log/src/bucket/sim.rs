@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -11,9 +11,20 @@ use super::{Bucket, BucketError, Created};
 /// The objects of a bucket.
 pub type Objects = BTreeMap<String, Vec<u8>>;
 
-/// A bucket. Clones are the same.
+/// A bucket, as one process has it. Clones are the same process.
 #[derive(Clone)]
-pub struct SimBucket(pub Rc<RefCell<State>>);
+pub struct SimBucket(pub Rc<RefCell<State>>, Rc<Process>);
+
+/// A process that may be killed, or held up, at any of its calls.
+#[derive(Default)]
+struct Process {
+    calls: Cell<u64>,
+    dies: Cell<Option<u64>>,
+    held_up: RefCell<Option<HeldUp>>,
+}
+
+/// At the call after so many what others do meanwhile.
+type HeldUp = (u64, Box<dyn FnOnce()>);
 
 /// What is in it, and how it fails.
 pub struct State {
@@ -42,7 +53,46 @@ impl SimBucket {
     /// An empty one.
     pub fn new(seed: u64, each: Rc<dyn Fn(&Objects)>) -> Self {
         let objects = Objects::new();
-        Self(Rc::new(RefCell::new(State { objects, fails: 0, failed: 0, late: Vec::new(), seed, each })))
+        let state = State { objects, fails: 0, failed: 0, late: Vec::new(), seed, each };
+        Self(Rc::new(RefCell::new(state)), Rc::default())
+    }
+
+    /// The bucket, as another process has it.
+    pub fn another(&self) -> Self {
+        Self(Rc::clone(&self.0), Rc::default())
+    }
+
+    /// The process is killed after so many more calls.
+    pub fn dies(&self, after: u64) {
+        self.1.dies.set(Some(self.1.calls.get() + after));
+    }
+
+    /// The process is held up before the call after so many more. Meanwhile others do this.
+    pub fn is_held_up(&self, after: u64, meanwhile: impl FnOnce() + 'static) {
+        self.1.held_up.replace(Some((self.1.calls.get() + after, Box::new(meanwhile))));
+    }
+
+    /// How many calls the process has made.
+    pub fn calls(&self) -> u64 {
+        self.1.calls.get()
+    }
+
+    /// Whether the process lives to make this call.
+    fn lives(&self) -> bool {
+        let process = &self.1;
+        let is_now = |held_up: &mut HeldUp| held_up.0 <= process.calls.get();
+        let held_up = process.held_up.borrow_mut().take_if(is_now);
+        if let Some((_, meanwhile)) = held_up {
+            meanwhile();
+        }
+        process.calls.set(process.calls.get() + 1);
+        process.dies.get().is_none_or(|dies| process.calls.get() <= dies)
+    }
+
+    fn call(&self, what: &'static str, path: &str) -> Result<(), BucketError> {
+        let away = || BucketError::Away { what, path: path.to_owned(), why: "no answer".into() };
+        let fails = !self.lives() || self.0.borrow_mut().fails();
+        if fails { Err(away()) } else { Ok(()) }
     }
 
     /// The object.
@@ -50,10 +100,21 @@ impl SimBucket {
         self.0.borrow().objects.get(path).cloned()
     }
 
+    /// The objects in which these bytes stand.
+    pub fn with(&self, bytes: &[u8]) -> Vec<String> {
+        let state = self.0.borrow();
+        let has = |object: &Vec<u8>| object.windows(bytes.len()).any(|part| part == bytes);
+        state.objects.iter().filter(|(_, object)| has(object)).map(|(path, _)| path.clone()).collect()
+    }
+
     fn put(&self, put: Put) -> Result<Created, BucketError> {
+        let lives = self.lives();
         let mut state = self.0.borrow_mut();
         state.what_is_late_arrives();
         let away = || BucketError::Away { what: "put", path: put.path.clone(), why: "no answer".into() };
+        if !lives {
+            return Err(away());
+        }
         if !state.fails() {
             return Ok(state.apply(&put));
         }
@@ -83,6 +144,13 @@ impl State {
         let fails = self.fails > 0 && self.below(self.fails) == 0;
         self.failed += u64::from(fails);
         fails
+    }
+
+    /// All that is on its way arrives.
+    pub fn everything_arrives(&mut self) {
+        for put in std::mem::take(&mut self.late) {
+            self.apply(&put);
+        }
     }
 
     fn what_is_late_arrives(&mut self) {
@@ -117,22 +185,36 @@ impl Bucket for SimBucket {
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, BucketError> {
-        let mut state = self.0.borrow_mut();
-        if state.fails() {
-            return Err(BucketError::Away { what: "read", path: path.to_owned(), why: "no answer".into() });
-        }
-        Ok(state.objects.get(path).cloned())
+        self.call("read", path)?;
+        Ok(self.object(path))
     }
-    fn list(&self, folder: &str) -> Result<Vec<String>, BucketError> {
-        let mut state = self.0.borrow_mut();
-        if state.fails() {
-            return Err(BucketError::Away { what: "list", path: folder.to_owned(), why: "no answer".into() });
-        }
-        let name = |path: &String| Some(path.strip_prefix(folder)?.strip_prefix('/')?.to_owned());
-        Ok(state.objects.keys().filter_map(name).collect())
+
+    fn sizes(&self, folder: &str) -> Result<Vec<(String, u64)>, BucketError> {
+        self.call("list", folder)?;
+        let state = self.0.borrow();
+        let listed = |(path, object): (&String, &Vec<u8>)| {
+            let name = path.strip_prefix(folder)?.strip_prefix('/')?.to_owned();
+            Some((name, u64::try_from(object.len()).unwrap()))
+        };
+        Ok(state.objects.iter().filter_map(listed).collect())
     }
 
     fn remove(&self, path: &str) -> Result<(), BucketError> {
         self.put(Put { path: path.to_owned(), bytes: None, creates: false }).map(|_| ())
+    }
+
+    fn sweep(&self, paths: Vec<String>) {
+        if !self.lives() {
+            return;
+        }
+        let mut state = self.0.borrow_mut();
+        for path in paths {
+            let put = Put { path, bytes: None, creates: false };
+            match if state.fails > 0 { state.below(3) } else { 0 } {
+                0 => _ = state.apply(&put),
+                1 => state.late.push(put),
+                _ => (),
+            }
+        }
     }
 }

@@ -1,23 +1,38 @@
 //! The journal in a bucket: each block is one object, which is made where none is. Its number is its name, so of two logs that both believe that
 //! they lead one alone makes the next block. The other finds the number taken, and has to end: there is no lock, and nobody who gives one out.
 //!
-//! Each start, as each segment, begins with an object that says so and has all streams. Of what is all in the tree the objects are removed, but
-//! the first of each segment is emptied instead: a log that was cut off may wake at any time and write its next number, and that is the
-//! number with which the start after it began.
+//! A start takes the next number before it reads anything, with an object that holds no block (its fence). Whoever led before can make no
+//! block from then on: its next number is that one, or one before it. A log that was cut off may wake at any time, after years too, and so
+//! fences stay for ever; they are all that does. Blocks are removed once they are in the tree, from the oldest on.
+//!
+//! What a log that was cut off still does is harmless: it cannot make blocks, and it removes none but those whose records are in a
+//! checkpoint that it put there before. No number is ever used twice, so a removal that comes late hits nothing else.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
+
+use aws_lc_rs::rand;
 
 use super::block::{Block, LogId, Position, START, decode};
 use super::journal::{BadJournal, FOLDER, Journal, SegmentLength, after};
-use crate::bucket::{Bucket, BucketError, Created};
+use crate::bucket::{Bucket, BucketError, Created, TRIES, tried};
 
-/// The first byte of an object that begins a segment, and of one that does not.
+/// The first byte of an object: a block that begins a segment, one that does not, and a fence.
 const BEGINS: u8 = 1;
 const GOES_ON: u8 = 0;
+const FENCE: u8 = 2;
 
-/// How often a block is put of which nobody says whether it is there.
-const TRIES: usize = 4;
+/// How many bytes a fence has; every block has more.
+const FENCE_LENGTH: usize = 17;
+
+/// The most objects of a segment: a start reads those of two, or little more.
+const OBJECTS: usize = 256;
+
+/// How many objects are in memory at once while the journal is read.
+const READ: usize = 16;
+
+/// How many numbers a start tries to take, while another log goes on to take them.
+const CLAIMS: u64 = 1000;
 
 /// Why a block is not durable: nothing may be acknowledged any more.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +50,66 @@ pub enum NotPut {
     },
 }
 
+impl From<NotPut> for io::Error {
+    /// `AlreadyExists`, where another process leads.
+    fn from(error: NotPut) -> Self {
+        match error {
+            NotPut::Taken(_) => Self::new(io::ErrorKind::AlreadyExists, error),
+            NotPut::Unknown { .. } => Self::other(error),
+        }
+    }
+}
+
+/// The number that a start has taken, and the blocks that were there before.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    fence: u64,
+    /// Every number before it at which something is, and whether that is a fence.
+    before: Vec<(u64, bool)>,
+}
+
+impl Claim {
+    /// Takes the next number. From then on nobody who began before can make a block.
+    pub fn take<B: Bucket>(bucket: &B) -> Result<Self, BadJournal> {
+        let failed = |error| BadJournal::Disk(io::Error::other(error));
+        let mut number = Self::look(bucket)?.fence;
+        // No two are the same, so that who reads it knows whether it is his.
+        let mut fence = [FENCE; FENCE_LENGTH];
+        rand::fill(fence.get_mut(1..).unwrap_or_default()).map_err(failed)?;
+        for _ in 0..CLAIMS {
+            match create(bucket, number, &fence) {
+                Ok(()) => {
+                    let Self { before, .. } = Self::look(bucket)?;
+                    let before = before.into_iter().filter(|(before, _)| *before < number).collect();
+                    return Ok(Self { fence: number, before });
+                }
+                // Another one leads, and has made its next block. This start is the newer one.
+                Err(NotPut::Taken(_)) => number = number.saturating_add(1),
+                Err(error) => return Err(BadJournal::Disk(error.into())),
+            }
+        }
+        Err(BadJournal::Disk(NotPut::Taken(number).into()))
+    }
+
+    /// The number of the start.
+    pub fn start(&self) -> u64 {
+        self.fence
+    }
+
+    /// Takes no number: for who looks, and writes nothing.
+    pub fn look<B: Bucket>(bucket: &B) -> Result<Self, BadJournal> {
+        let listed =
+            tried(|| bucket.sizes(FOLDER)).map_err(|error| BadJournal::Disk(io::Error::other(error)))?;
+        let number = |(name, length): &(String, u64)| {
+            let is_fence = usize::try_from(*length).is_ok_and(|length| length == FENCE_LENGTH);
+            u64::from_str_radix(name, 16).ok().map(|number| (number, is_fence))
+        };
+        let mut before: Vec<(u64, bool)> = listed.iter().filter_map(number).collect();
+        before.sort_unstable();
+        Ok(Self { fence: before.last().map_or(0, |(last, _)| last.saturating_add(1)), before })
+    }
+}
+
 /// A journal in a bucket.
 pub struct Blocks<B> {
     bucket: B,
@@ -43,100 +118,155 @@ pub struct Blocks<B> {
     next: u64,
     /// Those that are needed, in their order.
     segments: VecDeque<Segment>,
-    /// How many bytes the last of them has; `None`: the next block begins one.
-    written: Option<usize>,
-    /// Objects of segments that are not needed any more.
-    left_over: BTreeSet<u64>,
+    /// How much the last of them has; `None`: the next block begins one.
+    written: Option<Written>,
+    /// Blocks that are not needed, and are removed with the next ones.
+    left_over: Vec<u64>,
 }
 
-#[derive(Clone, Copy)]
 struct Segment {
-    /// The number of its first block.
-    number: u64,
     /// The index of its first record.
     first: u64,
+    /// Its objects.
+    numbers: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Written {
+    bytes: usize,
+    objects: usize,
 }
 
 impl<B: Bucket> Blocks<B> {
-    /// Reads what is there, block by block, and goes on behind it, with a segment of its own. A bucket without blocks is a new journal.
+    /// Reads what was there before the claim, block by block, and goes on behind it, with a segment of its own. A bucket without blocks is
+    /// a new journal.
     pub fn open(
         bucket: B,
+        Claim { fence, before }: Claim,
         log: LogId,
         length: SegmentLength,
         mut each: impl FnMut(Block),
     ) -> Result<(Self, Position), BadJournal> {
-        let failed = |error| BadJournal::Disk(io::Error::other(error));
-        let mut numbers: Vec<u64> = bucket
-            .list(FOLDER)
-            .map_err(failed)?
-            .iter()
-            .filter_map(|name| u64::from_str_radix(name, 16).ok())
-            .collect();
-        numbers.sort_unstable();
-        let (mut segments, mut left_over, mut next) = (VecDeque::new(), BTreeSet::new(), None);
-        for number in numbers {
-            let object = bucket.read(&path(number)).map_err(failed)?.unwrap_or_default();
-            let first = object.first().copied();
-            if next.is_none() && first != Some(BEGINS) {
-                // Of a segment that was being removed, or a put that came late.
-                left_over.extend(first.map(|_| number));
-                continue;
+        let blocks = |part: &[(u64, bool)]| -> Vec<u64> {
+            part.iter().filter(|(_, is_fence)| !is_fence).map(|(number, _)| *number).collect()
+        };
+        // What lies before a gap was being removed, or came late.
+        let (lost, needed) = before.split_at(first_needed(&before, fence));
+        let mut scan =
+            Scan { log, next: None, segments: VecDeque::new(), left_over: blocks(lost), stray: None };
+        for part in blocks(needed).chunks(READ) {
+            for (number, object) in part.iter().zip(read(&bucket, part)?) {
+                match object {
+                    Some(object) => scan.object(*number, &object, &mut each)?,
+                    None => scan.gap(),
+                }
             }
-            let block = decode(log, object.get(1..).unwrap_or_default()).ok();
-            let follows = |block: &Block| match next {
-                Some(next) => block.position == next,
-                None => block.position.number == number,
-            };
-            let Some(block) = block.filter(follows) else {
-                let Position { number, index, prev: _ } = next.unwrap_or(Position { number, ..START });
-                return Err(BadJournal::Damaged { segment: number, offset: 0, number, index });
-            };
-            if first == Some(BEGINS) {
-                segments.push_back(Segment { number, first: block.position.index });
-            }
-            next = Some(after(&block));
-            each(block);
         }
-        let position = next.unwrap_or(START);
-        let journal = Self { bucket, length, next: position.number, segments, written: None, left_over };
-        Ok((journal, position))
+        let Scan { next, segments, left_over, stray, .. } = scan;
+        if let Some(Position { number, index, prev: _ }) = stray.filter(|_| segments.is_empty()) {
+            // Of the newest segment, which is never removed, the beginning is gone.
+            return Err(damaged(number.saturating_sub(1), index.saturating_sub(1)));
+        }
+        let number = fence.saturating_add(1);
+        let position = Position { number, ..next.unwrap_or(START) };
+        Ok((Self { bucket, length, next: number, segments, written: None, left_over }, position))
     }
+}
 
-    fn put(&self, object: &[u8]) -> Result<(), NotPut> {
-        let (number, path) = (self.next, path(self.next));
-        let mut last = None;
-        for _ in 0..TRIES {
-            let created = self.bucket.create(&path, object);
-            if matches!(created, Ok(Created::Now)) {
+/// What is known while objects are read in their order.
+struct Scan {
+    log: LogId,
+    /// Where the next block stands, but for its number; `None` before the first.
+    next: Option<Position>,
+    segments: VecDeque<Segment>,
+    left_over: Vec<u64>,
+    /// The first block that is of no segment that begins.
+    stray: Option<Position>,
+}
+
+impl Scan {
+    fn object(&mut self, number: u64, object: &[u8], each: &mut impl FnMut(Block)) -> Result<(), BadJournal> {
+        let index = self.next.map_or(0, |next| next.index);
+        let block = decode(self.log, object.get(1..).unwrap_or_default()).ok();
+        let follows = |block: &Block| {
+            let at = self.next.unwrap_or(block.position);
+            block.position == Position { number, ..at }
+        };
+        let block = block.filter(follows).ok_or_else(|| damaged(number, index))?;
+        match object.first() {
+            Some(&BEGINS) => {
+                self.segments.push_back(Segment { first: block.position.index, numbers: Vec::new() });
+            }
+            Some(&GOES_ON) if self.next.is_none() => {
+                // Of a segment that was being removed.
+                self.left_over.push(number);
+                self.stray.get_or_insert(block.position);
                 return Ok(());
             }
-            // One whose answer was lost is read: it is this block, byte for byte, or another's.
-            match self.bucket.read(&path) {
-                Ok(Some(found)) if found == object => return Ok(()),
-                Ok(Some(_)) => return Err(NotPut::Taken(number)),
-                Ok(None) => last = created.err().or(last),
-                Err(error) => last = Some(error),
-            }
+            Some(&GOES_ON) => (),
+            _ => return Err(damaged(number, index)),
         }
-        let unknown = || BucketError::Away { what: "put", path, why: "it is there and is not".to_owned() };
-        Err(NotPut::Unknown { number, source: last.unwrap_or_else(unknown) })
-    }
-
-    /// Empties the first object of a segment, and then removes the others.
-    fn remove(&mut self, numbers: std::ops::Range<u64>) -> Result<(), BucketError> {
-        self.bucket.replace(&path(numbers.start), &[])?;
-        self.left_over.extend(numbers.skip(1));
-        while let Some(number) = self.left_over.first() {
-            self.bucket.remove(&path(*number))?;
-            self.left_over.pop_first();
+        if let Some(segment) = self.segments.back_mut() {
+            segment.numbers.push(number);
         }
+        self.next = Some(after(&block));
+        each(block);
         Ok(())
     }
+
+    /// A block that was there a moment ago is being removed: nothing before it is needed.
+    fn gap(&mut self) {
+        self.next = None;
+        self.stray = None;
+        self.left_over.extend(self.segments.drain(..).flat_map(|segment| segment.numbers));
+    }
+}
+
+fn damaged(number: u64, index: u64) -> BadJournal {
+    BadJournal::Damaged { segment: number, offset: 0, number, index }
+}
+
+/// Which of these is the first of those that follow each other up to the fence.
+fn first_needed(before: &[(u64, bool)], fence: u64) -> usize {
+    let numbers = || before.iter().map(|(number, _)| *number);
+    let followed_by = numbers().skip(1).chain([fence]);
+    let gap = numbers().zip(followed_by).collect::<Vec<_>>();
+    let gap = gap.iter().rposition(|(one, next)| one.checked_add(1) != Some(*next));
+    gap.map_or(0, |at| at.saturating_add(1))
+}
+
+fn read<B: Bucket>(bucket: &B, numbers: &[u64]) -> Result<Vec<Option<Vec<u8>>>, BadJournal> {
+    let paths: Vec<String> = numbers.iter().map(|number| path(*number)).collect();
+    let all = || bucket.read_all(&paths).into_iter().collect::<Result<Vec<_>, _>>();
+    tried(all).map_err(|error| BadJournal::Disk(io::Error::other(error)))
+}
+
+/// Makes an object of this number, where none is. It may be made more than once: it is the same one, and nobody ever removes it and
+/// makes another.
+fn create<B: Bucket>(bucket: &B, number: u64, object: &[u8]) -> Result<(), NotPut> {
+    let (path, mut last) = (path(number), None);
+    for _ in 0..TRIES {
+        let created = bucket.create(&path, object);
+        if matches!(created, Ok(Created::Now)) {
+            return Ok(());
+        }
+        // One whose answer was lost is read: it is this one, byte for byte, or another's.
+        match bucket.read(&path) {
+            Ok(Some(found)) if found == object => return Ok(()),
+            Ok(Some(_)) => return Err(NotPut::Taken(number)),
+            Ok(None) => last = created.err().or(last),
+            Err(error) => last = Some(error),
+        }
+    }
+    let unknown = || BucketError::Away { what: "put", path, why: "it is there and is not".to_owned() };
+    Err(NotPut::Unknown { number, source: last.unwrap_or_else(unknown) })
 }
 
 impl<B: Bucket> Journal for Blocks<B> {
     fn has_room(&self, length: usize) -> bool {
-        self.written.is_none_or(|written| written.saturating_add(length) <= self.length.0)
+        self.written.is_none_or(|written| {
+            written.objects < OBJECTS && written.bytes.saturating_add(length) <= self.length.0
+        })
     }
 
     fn is_fresh(&self) -> bool {
@@ -150,26 +280,35 @@ impl<B: Bucket> Journal for Blocks<B> {
 
     fn append(&mut self, index: u64, block: &[u8]) -> io::Result<()> {
         let kind = if self.written.is_none() { BEGINS } else { GOES_ON };
-        self.put(&[&[kind], block].concat()).map_err(io::Error::other)?;
+        create(&self.bucket, self.next, &[&[kind], block].concat())?;
         if self.written.is_none() {
-            self.segments.push_back(Segment { number: self.next, first: index });
+            self.segments.push_back(Segment { first: index, numbers: Vec::new() });
         }
-        self.written = Some(self.written.unwrap_or(0).saturating_add(block.len()));
+        if let Some(segment) = self.segments.back_mut() {
+            segment.numbers.push(self.next);
+        }
+        let Written { bytes, objects } = self.written.unwrap_or_default();
+        self.written =
+            Some(Written { bytes: bytes.saturating_add(block.len()), objects: objects.saturating_add(1) });
         self.next = self.next.saturating_add(1);
         Ok(())
     }
 
     fn release(&mut self, below: u64) -> io::Result<()> {
-        while let [oldest, next, ..] = *self.segments.make_contiguous()
-            && next.first <= below
-        {
-            // What cannot be removed now is removed with the next checkpoint.
-            if self.remove(oldest.number..next.number).is_err() {
-                break;
-            }
-            self.segments.pop_front();
+        while self.segments.get(1).is_some_and(|next| next.first <= below) {
+            self.left_over.extend(self.segments.pop_front().into_iter().flat_map(|segment| segment.numbers));
+        }
+        if !self.left_over.is_empty() {
+            let left_over = std::mem::take(&mut self.left_over);
+            // What is not removed is found by the next start.
+            self.bucket.sweep(left_over.into_iter().map(path).collect());
         }
         Ok(())
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        // Whether another leads, its next block will say.
+        Ok(true)
     }
 }
 

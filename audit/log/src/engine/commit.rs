@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use record::frame::{Code, Refuse};
-use record::{About, Chain, Count, Head, Leaf, Record, StreamName, Time, TooLong, Uid, What};
+use record::{About, Chain, Count, Head, Leaf, Record, StreamName, Time, TooLong, Uid, What, Writer};
 use tlog::Hash;
 
 use super::block::{self, Entry, Item, LogId, Position};
@@ -37,8 +37,19 @@ pub struct Sealed {
     pub grant: Uid,
     /// The key, wrapped.
     pub wrapped: Vec<u8>,
+    /// Where it comes from.
+    pub from: KeyFrom,
     /// How many erasures there were when it was taken. One of this grant's since then has erased this key.
     pub erasures: u64,
+}
+
+/// Where a grant's key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFrom {
+    /// It was read where keys are stored. It is not put there again: it may have been erased since, by a log that leads now.
+    Stored,
+    /// It was made since the start.
+    Made,
 }
 
 /// A record that may be taken.
@@ -59,6 +70,8 @@ pub enum Room {
     Enough,
     /// No new statements are: only how those went that are running, and ends.
     ForEnds,
+    /// Nothing of a proxy is: whatever one of them sends, the operator can put ends on record, and the log what it does.
+    ForOperator,
     /// Nothing is.
     None,
 }
@@ -105,7 +118,7 @@ pub struct Engine<J, K> {
     journal: J,
     streams: Streams,
     position: Position,
-    /// The grants whose key is on the disk.
+    /// Grants of which the journal, or whoever began it, knows that they have a key.
     keys: BTreeSet<Uid>,
     key_files: K,
     /// How many erasures there were since the start.
@@ -119,7 +132,7 @@ pub struct Engine<J, K> {
 
 impl<J: Journal, K: GrantKeys> Engine<J, K> {
     /// Goes on behind what is in a journal. The log's own stream of this start begins with the next record.
-    /// `keys`: the grants that have one, and where it lies.
+    /// `keys`: grants that are known to have one, and where it lies.
     pub fn new(
         log: LogId,
         journal: J,
@@ -166,25 +179,38 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
         room: Room,
         running: Duration,
     ) -> Result<Committed, Failed> {
-        let length: usize = submissions.iter().map(Submission::length).sum();
+        let may: Vec<Result<(), Refuse>> = submissions.iter().map(|one| may_take(one, room)).collect();
+        let taken = submissions.iter().zip(&may).filter(|(_, may)| may.is_ok());
+        let length: usize = taken.map(|(one, _)| one.length()).sum();
         let ran = self.before.and(running);
-        self.make_room(length.saturating_add(AROUND), ran)?;
+        // What is refused takes nothing of a disk that is full.
+        if length > 0 {
+            self.make_room(length.saturating_add(AROUND), ran)?;
+        }
         let (mut items, mut marks, mut kinds, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for submission in submissions {
+        let mut erased = Vec::new();
+        for (submission, may) in submissions.into_iter().zip(may) {
             let name = submission.stream.clone();
             let before = self.streams.get(&name);
-            let taken = may_take(&submission, room).and_then(|()| self.take(submission, ran));
+            let taken = may.and_then(|()| self.take(submission, ran));
             match taken {
                 Ok(Taken { key, records }) => {
-                    if let Some(Sealed { grant, wrapped, erasures: _ }) = key {
-                        // Whatever stops this before the block is durable: nothing is sealed with it.
-                        self.key_files.store(&grant, &wrapped).map_err(Failed::Keys)?;
+                    if let Some(Sealed { grant, wrapped, from, erasures: _ }) = key {
+                        if from == KeyFrom::Made {
+                            // Whatever stops this before the block is durable: nothing is sealed with it.
+                            self.key_files.store(&grant, &wrapped).map_err(Failed::Keys)?;
+                        }
                         self.keys.insert(grant.clone());
                         items.push(Item::Key { grant });
                     }
                     for Arriving { record, hash, entry } in records {
                         kinds.push(record.what.place());
-                        marks.push((hash, self.erases(&record)));
+                        let erases = self.erases(&record);
+                        if let Some(grant) = &erases {
+                            // Those that are there now: one that comes after the record is another start's.
+                            erased.extend(self.key_files.of(grant).map_err(Failed::Keys)?);
+                        }
+                        marks.push((hash, erases));
                         items.push(Item::Record(entry));
                     }
                     answers.push(Ok(self.streams.head(&name)));
@@ -203,9 +229,7 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
             self.append(&items)?;
         }
         // Before anybody hears of the record, and before a new key can be stored. What stops this does it at its next start.
-        for grant in marks.iter().filter_map(|(_, erases)| erases.as_ref()) {
-            self.key_files.erase(grant).map_err(Failed::Keys)?;
-        }
+        self.key_files.erase(&erased).map_err(Failed::Keys)?;
         Ok(Committed { answers, durable: durable(items, marks), kinds })
     }
 
@@ -244,6 +268,10 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
             let sentence = "texts were erased meanwhile: send it again".to_owned();
             return Err(Refuse { code: Code::Busy, sentence });
         }
+        self.streams.may_begin(&stream).map_err(|error| Refuse {
+            code: error.code(),
+            sentence: format!("the stream {stream} is not begun: {error}"),
+        })?;
         let has = self.streams.head(&stream).count;
         let mut new = Vec::new();
         for arriving in records {
@@ -335,6 +363,7 @@ fn may_take(submission: &Submission, room: Room) -> Result<(), Refuse> {
     let full = match room {
         Room::Enough => false,
         Room::ForEnds => begins(),
+        Room::ForOperator => submission.stream.writer() == Writer::Proxy || begins(),
         Room::None => true,
     };
     if full {

@@ -198,16 +198,14 @@ impl Tree {
         let checkpoint =
             Checkpoint { origin: self.origin.clone(), size: self.range.size(), root: self.range.root() };
         let note = checkpoint.signed(signers, 0).map_err(Stopped::Note)?;
-        replace(files, &File { path: CHECKPOINT.to_owned(), bytes: note.to_string().into_bytes() })?;
+        let note = File { path: CHECKPOINT.to_owned(), bytes: note.to_string().into_bytes() };
+        let failed = |source| Stopped::Disk { path: CHECKPOINT.to_owned(), source };
+        files.publish(checkpoint.size, &note).map_err(failed)?;
         let mut gone = std::mem::replace(&mut self.narrower, paths.clone());
         gone.retain(|path| !paths.contains(path));
         files.remove(&gone).map_err(|source| Stopped::Disk { path: "removed files".to_owned(), source })?;
         Ok(checkpoint)
     }
-}
-
-fn replace<F: Files>(files: &mut F, file: &File) -> Result<(), Stopped> {
-    files.replace(file).map_err(|source| Stopped::Disk { path: file.path.clone(), source })
 }
 
 /// The number of the tile, or bundle, in which this hash or entry stands.

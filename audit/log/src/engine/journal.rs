@@ -29,6 +29,8 @@ pub trait Journal {
     fn append(&mut self, index: u64, block: &[u8]) -> io::Result<()>;
     /// All records below this index are in the tree: segments that have no others are not needed any more.
     fn release(&mut self, below: u64) -> io::Result<()>;
+    /// Whether what is written still goes where it will be found.
+    fn is_in_place(&self) -> io::Result<bool>;
 }
 
 /// How long segments are. Of a journal that exists it must stay the same.
@@ -143,11 +145,6 @@ impl<D: Disk> Segments<D> {
         self.disk.sync(&file)
     }
 
-    /// Whether the segment that is written is still the file at its path. A file that was removed can be written, and nobody will find it.
-    pub fn is_in_place(&self) -> io::Result<bool> {
-        self.disk.is_at(&self.current, &path(self.segments.back().map_or(0, |segment| segment.number)))
-    }
-
     /// How many segments are needed.
     pub fn segments(&self) -> usize {
         self.segments.len()
@@ -203,6 +200,11 @@ impl<D: Disk> Journal for Segments<D> {
             changed = true;
         }
         if changed { self.disk.sync_folder(Path::new(FOLDER)) } else { Ok(()) }
+    }
+
+    /// A file that was removed can be written, and nobody will find it.
+    fn is_in_place(&self) -> io::Result<bool> {
+        self.disk.is_at(&self.current, &path(self.segments.back().map_or(0, |segment| segment.number)))
     }
 }
 

@@ -1,12 +1,15 @@
-//! The wrapped keys of grants, each in a file of its own and nowhere else: to remove the file is to erase the texts. So no key stands in the
-//! journal, whose segments keep what was written until they are written over.
+//! The wrapped keys of grants, each in a file or object of its own and nowhere else: to remove it is to erase the texts. So no key stands in
+//! the journal, whose segments keep what was written until they are written over.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use record::Uid;
+use sha2::{Digest as _, Sha256};
 
 use super::disk::Disk;
+use crate::bucket::{Bucket, Created, tried};
 
 /// The folder of the grants' wrapped keys.
 pub const KEYS: &str = "keys";
@@ -21,10 +24,14 @@ pub fn key_path(grant: &Uid) -> String {
 
 /// Where wrapped keys are durable.
 pub trait GrantKeys {
-    /// Puts the key of a grant in the place of any that it had. When this returns it is durable.
+    /// Puts the key of a grant there. When this returns it is durable.
     fn store(&mut self, grant: &Uid, wrapped: &[u8]) -> io::Result<()>;
-    /// Removes the key of a grant, if it has one, durably.
-    fn erase(&mut self, grant: &Uid) -> io::Result<()>;
+    /// Where the keys lie that a grant has now.
+    fn of(&self, grant: &Uid) -> io::Result<Vec<String>>;
+    /// Removes keys, those that are there, durably.
+    fn erase(&mut self, paths: &[String]) -> io::Result<()>;
+    /// Grants that are known to have one.
+    fn known(&self) -> io::Result<BTreeSet<Uid>>;
 }
 
 /// Keys in files.
@@ -39,11 +46,6 @@ impl<D: Disk> KeyFiles<D> {
         disk.sync_folder(Path::new("."))?;
         disk.sync_folder(Path::new(KEYS))?;
         Ok(Self { disk })
-    }
-
-    /// The grants that have one.
-    pub fn grants(&self) -> io::Result<impl Iterator<Item = Uid>> {
-        Ok(self.disk.list(Path::new(KEYS))?.into_iter().filter_map(|name| name.parse().ok()))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -66,8 +68,81 @@ impl<D: Disk> GrantKeys for KeyFiles<D> {
         self.disk.sync_folder(Path::new(KEYS))
     }
 
-    fn erase(&mut self, grant: &Uid) -> io::Result<()> {
-        self.remove(Path::new(&key_path(grant)))?;
-        self.disk.sync_folder(Path::new(KEYS))
+    fn of(&self, grant: &Uid) -> io::Result<Vec<String>> {
+        Ok(vec![key_path(grant)])
+    }
+
+    fn erase(&mut self, paths: &[String]) -> io::Result<()> {
+        paths.iter().try_for_each(|path| self.remove(Path::new(path)))?;
+        if paths.is_empty() { Ok(()) } else { self.disk.sync_folder(Path::new(KEYS)) }
+    }
+
+    fn known(&self) -> io::Result<BTreeSet<Uid>> {
+        Ok(self.disk.list(Path::new(KEYS))?.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+}
+
+/// Whether a process leads the log in a bucket, or looks at it while another one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It writes.
+    Leads,
+    /// It writes and removes nothing.
+    Looks,
+}
+
+/// Keys in a bucket, each under a name that no other key ever has: `keys/GRANT/`, the number of the start that made it, and the beginning of
+/// its hash.
+///
+/// So what a log does that was cut off is harmless whenever it wakes. Keys that it removes are those that it found before it made the record
+/// of their erasure: those of later starts are not among them. A key that it puts there is one that it made, once, and with which nothing is
+/// sealed that was acknowledged: it lies beside those of its grant, until they are erased. No key that was erased is ever put there again.
+pub struct KeyObjects<B> {
+    bucket: B,
+    role: Role,
+    /// The number of this start.
+    start: u64,
+}
+
+impl<B: Bucket> KeyObjects<B> {
+    /// The keys in this bucket.
+    pub fn new(bucket: B, role: Role, start: u64) -> Self {
+        Self { bucket, role, start }
+    }
+}
+
+impl<B: Bucket> GrantKeys for KeyObjects<B> {
+    /// It is tried once. Were it tried again, the first attempt might arrive after the key was erased, and bring it back.
+    fn store(&mut self, grant: &Uid, wrapped: &[u8]) -> io::Result<()> {
+        let hash: String = Sha256::digest(wrapped).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let path = format!("{}/{:016x}-{hash}", key_path(grant), self.start);
+        let created = self.bucket.create(&path, wrapped);
+        if matches!(created, Ok(Created::Now)) {
+            return Ok(());
+        }
+        // An answer that was lost is not waited for: either it is there, or nobody knows whether it will be.
+        let found = tried(|| self.bucket.read(&path)).map_err(io::Error::other)?;
+        if found.is_some_and(|found| found == wrapped) {
+            return Ok(());
+        }
+        Err(created.err().map_or_else(|| io::ErrorKind::InvalidData.into(), io::Error::other))
+    }
+
+    fn of(&self, grant: &Uid) -> io::Result<Vec<String>> {
+        if self.role == Role::Looks {
+            return Ok(Vec::new());
+        }
+        let names = tried(|| self.bucket.list(&key_path(grant))).map_err(io::Error::other)?;
+        Ok(names.iter().map(|name| format!("{}/{name}", key_path(grant))).collect())
+    }
+
+    fn erase(&mut self, paths: &[String]) -> io::Result<()> {
+        let each = |path: &String| tried(|| self.bucket.remove(path)).map_err(io::Error::other);
+        paths.iter().try_for_each(each)
+    }
+
+    /// None: to list all of them would take the longer the more there are.
+    fn known(&self) -> io::Result<BTreeSet<Uid>> {
+        Ok(BTreeSet::new())
     }
 }

@@ -10,8 +10,10 @@ pub mod disk;
 pub mod integrate;
 pub mod journal;
 pub mod keys;
+pub mod objects;
 pub mod prune;
 pub mod recover;
+pub mod storage;
 pub mod streams;
 #[cfg(test)]
 mod tests;

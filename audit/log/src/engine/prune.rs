@@ -132,6 +132,8 @@ fn remove<F: Files>(files: &mut F, bundle: u64) -> io::Result<()> {
     let folder = long_texts_path(entries);
     let mut long: Vec<String> =
         files.list(&folder)?.into_iter().map(|name| format!("{folder}/{name}")).collect();
+    // In a bucket `remove` may never come to pass, and of these nothing may stay.
+    long.iter().try_for_each(|path| files.erase(path))?;
     if long.is_empty() {
         // A process that was killed may have left the folder alone: it goes with any of its files, there or not.
         long.push(format!("{folder}/0"));

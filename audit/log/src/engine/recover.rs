@@ -1,4 +1,4 @@
-//! What a log is when it starts: read from its disk, and held against itself. It never signs what contradicts what it signed before.
+//! What a log is when it starts: read from its volume or bucket, and held against itself. It never signs what contradicts what it signed before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,13 +11,13 @@ use tlog::{
 use super::anchor::Anchor;
 use super::block::{Block, Item, LogId, Position};
 use super::commit::{Durable, Engine};
-use super::disk::Disk;
 use super::integrate::{CHECKPOINT, Partial, Tree, bundle_of, texts_in, texts_path};
-use super::journal::{BadJournal, SegmentLength, Segments};
-use super::keys::{GrantKeys as _, KEYS, KeyFiles};
+use super::journal::{BadJournal, SegmentLength};
+use super::keys::{GrantKeys as _, KEYS};
 use super::prune::Pruned;
+use super::storage::Storage;
 use super::streams::{Ran, Streams};
-use super::volume::{Files, Volume};
+use super::volume::Files;
 
 /// Who the log is.
 #[derive(Clone, Debug)]
@@ -32,14 +32,17 @@ pub struct Identity {
     pub anchor: Option<Checkpoint>,
 }
 
+/// What takes the records of a log that lies there.
+type EngineOf<S> = Engine<<S as Storage>::Journal, <S as Storage>::Keys>;
+
 /// A log that can go on.
-pub struct Opened<D: Disk> {
+pub struct Opened<S: Storage> {
     /// What takes records.
-    pub engine: Engine<Segments<D>, KeyFiles<D>>,
+    pub engine: EngineOf<S>,
     /// The tree as of the last checkpoint, and all that the journal has beyond it.
     pub tree: Tree,
     /// Its files.
-    pub files: Volume<D>,
+    pub files: S::Files,
     /// The last checkpoint that was signed, if any was.
     pub signed: Option<Checkpoint>,
     /// Where it begins.
@@ -111,14 +114,42 @@ pub enum NotOpened {
     Tree(#[source] super::integrate::Stopped),
 }
 
-/// Reads all of it.
-pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Result<Opened<D>, NotOpened> {
-    let files = Volume::new(disk.clone())
-        .map_err(|source| NotOpened::Read { path: "unfinished files".to_owned(), source })?;
-    let signed = checkpoint(&files, identity)?;
-    let pruned = Pruned::read(&files, signed.as_ref())?;
-    let partial = match &signed {
-        Some(checkpoint) => partial(&files, checkpoint)?,
+/// Reads all of it. Nobody who began before can make a block any more, but in a bucket they may still finish a checkpoint and remove what it
+/// does not need: then what was read may not fit together, and all of it is read anew.
+pub fn open<S: Storage>(
+    storage: S,
+    identity: &Identity,
+    length: SegmentLength,
+) -> Result<Opened<S>, NotOpened> {
+    let claim = storage.claim().map_err(NotOpened::Journal)?;
+    let files = storage.files();
+    let files = files.map_err(|source| NotOpened::Read { path: "unfinished files".to_owned(), source })?;
+    let mut signed = checkpoint(&files, identity)?;
+    loop {
+        match engine(&storage, &claim, &files, signed.as_ref(), (identity, length)) {
+            Ok((engine, tree, pruned)) => return Ok(Opened { engine, tree, files, signed, pruned }),
+            Err(error) => {
+                let newer = checkpoint(&files, identity)?;
+                if newer == signed {
+                    return Err(error);
+                }
+                signed = newer;
+            }
+        }
+    }
+}
+
+/// What a log of this checkpoint goes on with.
+fn engine<S: Storage>(
+    storage: &S,
+    claim: &S::Claim,
+    files: &S::Files,
+    signed: Option<&Checkpoint>,
+    (identity, length): (&Identity, SegmentLength),
+) -> Result<(EngineOf<S>, Tree, Pruned), NotOpened> {
+    let pruned = Pruned::read(files, signed)?;
+    let partial = match signed {
+        Some(checkpoint) => partial(files, checkpoint)?,
         None => {
             Partial { range: Range::default(), levels: Vec::new(), bundle: Vec::new(), texts: Vec::new() }
         }
@@ -126,7 +157,7 @@ pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Res
     let size = partial.range.size();
     let mut tree = Tree::new(identity.origin.clone(), partial);
     let mut anchor = Anchor::new(identity.anchor.as_ref());
-    anchor.is_before(&files, &tree)?;
+    anchor.is_before(files, &tree)?;
     let mut replay = Replay {
         anchor,
         streams: Streams::default(),
@@ -134,11 +165,12 @@ pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Res
         ran: Ran::default(),
         keys: BTreeMap::new(),
         from: None,
+        to: 0,
         failed: None,
     };
     let each = |block| replay.block(&mut tree, block);
     let (journal, position) =
-        Segments::open(disk.clone(), identity.id, length, each).map_err(NotOpened::Journal)?;
+        storage.journal(claim.clone(), identity.id, length, each).map_err(NotOpened::Journal)?;
     let Replay { streams, keys, from, failed, anchor, .. } = replay;
     if let Some(failed) = failed {
         return Err(failed);
@@ -148,13 +180,15 @@ pub fn open<D: Disk>(disk: D, identity: &Identity, length: SegmentLength) -> Res
     if from > size || position.index < size {
         return Err(NotOpened::Gap { checkpoint: size, from, to: position.index });
     }
-    let keys = stored(disk, keys).map_err(|source| NotOpened::Read { path: KEYS.to_owned(), source })?;
-    let engine = Engine::new(identity.id, journal, streams, position, keys);
-    Ok(Opened { engine, tree, files, signed, pruned })
+    let keys =
+        stored((storage, claim), keys).map_err(|source| NotOpened::Read { path: KEYS.to_owned(), source })?;
+    Ok((Engine::new(identity.id, journal, streams, position, keys), tree, pruned))
 }
 
 fn checkpoint<F: Files>(files: &F, identity: &Identity) -> Result<Option<Checkpoint>, NotOpened> {
-    let Some(bytes) = read(files, CHECKPOINT)? else { return Ok(None) };
+    let found = files.checkpoint();
+    let found = found.map_err(|source| NotOpened::Read { path: CHECKPOINT.to_owned(), source })?;
+    let Some(bytes) = found else { return Ok(None) };
     let note: Note =
         std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or(NotOpened::Checkpoint)?;
     let checkpoint: Checkpoint = note.text().parse().map_err(|_| NotOpened::Checkpoint)?;
@@ -228,13 +262,17 @@ fn read<F: Files>(files: &F, path: &str) -> Result<Option<Vec<u8>>, NotOpened> {
 
 /// The grants whose key is there. One whose erasure is in the journal, and no later key, is removed: a process that was killed may have left
 /// it, or have stored the next one and sealed nothing with it.
-fn stored<D: Disk>(disk: D, journal: BTreeMap<Uid, bool>) -> io::Result<(BTreeSet<Uid>, KeyFiles<D>)> {
-    let mut files = KeyFiles::open(disk)?;
+fn stored<S: Storage>(
+    (storage, claim): (&S, &S::Claim),
+    journal: BTreeMap<Uid, bool>,
+) -> io::Result<(BTreeSet<Uid>, S::Keys)> {
+    let mut keys = storage.keys(claim)?;
     for (grant, _) in journal.iter().filter(|(_, is_there)| !**is_there) {
-        files.erase(grant)?;
+        let erased = keys.of(grant)?;
+        keys.erase(&erased)?;
     }
-    let keys = files.grants()?.collect();
-    Ok((keys, files))
+    let known = keys.known()?;
+    Ok((known, keys))
 }
 
 /// What the journal says, block by block.
@@ -246,7 +284,10 @@ struct Replay {
     /// For how long the log had run, as far as what was read says.
     ran: Ran,
     keys: BTreeMap<Uid, bool>,
+    /// The index of the first record behind the last gap.
     from: Option<u64>,
+    /// The index behind the last record.
+    to: u64,
     failed: Option<NotOpened>,
 }
 
@@ -259,7 +300,9 @@ impl Replay {
 
     fn items(&mut self, tree: &mut Tree, block: Block) -> Result<(), NotOpened> {
         let Position { mut index, .. } = block.position;
-        self.from.get_or_insert(index);
+        if self.from.is_none() || index != self.to {
+            self.from = Some(index);
+        }
         for item in block.items {
             match item {
                 Item::Stream { name, state } => {
@@ -280,6 +323,7 @@ impl Replay {
                 }
             }
         }
+        self.to = index;
         Ok(())
     }
 
@@ -287,6 +331,9 @@ impl Replay {
     fn grow(&mut self, tree: &mut Tree, index: u64, durable: Durable) -> Result<(), NotOpened> {
         if index < self.size {
             return Ok(());
+        }
+        if index > tree.size() {
+            return Err(NotOpened::Gap { checkpoint: tree.size(), from: index, to: index });
         }
         tree.take(durable).map_err(NotOpened::Tree)?;
         self.anchor.grown(tree)

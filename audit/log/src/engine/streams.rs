@@ -11,6 +11,17 @@ use tlog::Hash;
 /// How long a log runs and remembers a stream that nothing is added to: four days. No certificate of a grant lives for one.
 const REMEMBERED: Duration = Duration::from_hours(4 * 24);
 
+/// How many streams a grant has at the most. Each of its proxies begins one: where one after the other fails, the next comes after two
+/// minutes, and so there are fewer than 370 in the twelve hours of the longest grant.
+const OF_GRANT: usize = 512;
+
+/// How many streams are remembered when no other proxy may begin one. Each segment of the journal begins with all of them, and so many take
+/// half of one.
+const OF_PROXIES: usize = 200_000;
+
+/// How many when not even an operator may. The log itself always may.
+const OF_ALL: usize = 210_000;
+
 /// For how long a log has run, over all its starts, in microseconds. No clock that is set changes it. What the log ran after the last record
 /// that it took before it ended is not counted, nor what it did not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +69,14 @@ pub enum NotTaken {
     /// Nothing comes after the last.
     #[error("the stream is closed")]
     Closed,
+    /// It would begin a stream too many of its grant.
+    #[error("its grant has {OF_GRANT} streams, and none has more")]
+    OfGrant,
+    /// It would begin a stream too many of all.
+    #[error(
+        "so many streams were begun in the last days that the log takes no other: look which grants begin them"
+    )]
+    OfAll,
 }
 
 impl NotTaken {
@@ -65,7 +84,9 @@ impl NotTaken {
     pub fn code(self) -> Code {
         match self {
             Self::Broken(_) => Code::Order,
-            Self::Closed => Code::Closed,
+            // No other try of this writer's goes better.
+            Self::Closed | Self::OfGrant => Code::Closed,
+            Self::OfAll => Code::Busy,
         }
     }
 }
@@ -119,6 +140,24 @@ impl Streams {
     /// For how long the log had run when something was added last to any of them.
     pub fn newest(&self) -> Ran {
         self.all.values().map(|stream| stream.last_at).max().unwrap_or_default()
+    }
+
+    /// Whether the first record of this stream may be taken, if it has none.
+    pub fn may_begin(&self, name: &StreamName) -> Result<(), NotTaken> {
+        let most = match name {
+            StreamName::Log { .. } => return Ok(()),
+            StreamName::Operator { .. } => OF_ALL,
+            StreamName::Proxy { .. } => OF_PROXIES,
+        };
+        if self.all.contains_key(name) {
+            Ok(())
+        } else if name.grant().is_some_and(|grant| self.of_grant(grant).count() >= OF_GRANT) {
+            Err(NotTaken::OfGrant)
+        } else if self.all.len() >= most {
+            Err(NotTaken::OfAll)
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes the next record of its stream, whose leaf hash is `hash`, when the log has run for so long.
@@ -191,6 +230,8 @@ mod tests {
     use record::samples::{every_kind, proxy_stream, uid};
 
     use super::*;
+    use crate::engine::block::{Item, LogId, START, encode};
+    use crate::engine::journal::SegmentLength;
 
     #[test]
     fn a_stream_takes_what_follows_and_nothing_after_its_close() {
@@ -213,6 +254,58 @@ mod tests {
             (1, 0, 6, 240)
         );
         assert_eq!(streams.used(&uid(4)), Used::default());
+    }
+
+    const BEGUN: Stream = Stream {
+        head: Head { count: Count::MOST, last: None },
+        closed: false,
+        totals: MOST,
+        last_at: Ran(0),
+    };
+    const MOST: Totals = Totals { statements: 1, refused: 1, rows: 1, bytes: 1 };
+
+    /// Begins streams with these names until one is refused: why.
+    fn begin(streams: &mut Streams, mut names: impl Iterator<Item = StreamName>) -> NotTaken {
+        names
+            .find_map(|name| match streams.may_begin(&name) {
+                Ok(()) => {
+                    streams.put(name, BEGUN);
+                    None
+                }
+                Err(refused) => Some(refused),
+            })
+            .unwrap()
+    }
+
+    fn run(number: u64) -> record::RunId {
+        record::RunId(number.to_be_bytes())
+    }
+
+    #[test]
+    fn a_grant_has_so_many_streams_and_goes_on_with_those_that_it_has() {
+        let mut streams = Streams::default();
+        let of = |grant, number| StreamName::Proxy { grant: uid(grant), run: run(number) };
+        let refused = begin(&mut streams, (0..).map(|number| of(1, number)));
+        assert_eq!((refused, refused.code()), (NotTaken::OfGrant, Code::Closed));
+        assert_eq!(streams.of_grant(&uid(1)).count(), OF_GRANT);
+        assert_eq!(streams.may_begin(&of(1, 0)), Ok(()), "it has begun");
+        assert_eq!(streams.may_begin(&of(2, 0)), Ok(()), "another grant's");
+    }
+
+    #[test]
+    fn no_number_of_streams_makes_a_snapshot_longer_than_a_segment() {
+        let mut streams = Streams::default();
+        let longest = |number: u64| format!("{number:064}").parse().unwrap();
+        let proxies = (0..).map(|number| StreamName::Proxy { grant: longest(number), run: run(number) });
+        assert_eq!(begin(&mut streams, proxies), NotTaken::OfAll);
+        let operators = (0..).map(|term| StreamName::Operator { term: Count::of(term) });
+        assert_eq!(begin(&mut streams, operators), NotTaken::OfAll);
+        let items: Vec<Item> =
+            streams.iter().map(|(name, state)| Item::Stream { name: name.clone(), state: *state }).collect();
+        let SegmentLength(segment) = SegmentLength::default();
+        let blocks = items.chunks(50_000).map(|some| encode(LogId([0; 8]), START, some).unwrap().0.len());
+        let length: usize = blocks.sum();
+        assert!((segment / 4..=segment / 2 + (4 << 20)).contains(&length), "{length} of {segment}");
     }
 
     #[test]

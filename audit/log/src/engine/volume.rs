@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
+use super::integrate::CHECKPOINT;
 
 /// Where files lie that are not finished.
 const UNFINISHED: &str = "tmp";
@@ -17,10 +18,18 @@ pub trait Files {
     fn replace(&mut self, file: &File) -> io::Result<()>;
     /// All of a file.
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
-    /// Removes files; those that are not there are removed already. It need not be durable.
+    /// Removes files that nobody needs; those that are not there are removed already. It need not be durable, nor ever come to pass.
     fn remove(&mut self, paths: &[String]) -> io::Result<()>;
-    /// Removes a file, durably.
+    /// Removes a file; one that is not there is removed already. When this returns that is durable.
     fn erase(&mut self, path: &str) -> io::Result<()>;
+    /// Makes this the newest checkpoint, which is of so many records.
+    fn publish(&mut self, _size: u64, checkpoint: &File) -> io::Result<()> {
+        self.replace(checkpoint)
+    }
+    /// The newest checkpoint.
+    fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
+        self.read(CHECKPOINT)
+    }
     /// The names in a folder.
     fn list(&self, path: &str) -> io::Result<Vec<String>>;
 }
@@ -37,7 +46,7 @@ pub struct File {
 /// Why files were not put.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError {
-    /// The disk failed.
+    /// The disk or bucket failed.
     #[error("cannot write {path}")]
     Disk {
         /// The file.

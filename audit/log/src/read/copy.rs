@@ -107,6 +107,8 @@ fn plan(desk: &Desk, caller: &Caller, view: &View<'_>, (bundle, width): (u64, u1
             Err(refusal) if refusal.status == StatusCode::GONE => None,
             other => other?,
         };
+        // One that no file takes counts as none: those beside it are to be had.
+        let opened = opened.filter(|opened| Texts::takes(opened.text.len()));
         entries.extend(opened.iter().map(|_| Count::of(found.index)));
         places.push(opened.map(|opened| Wanted {
             grant: opened.grant,

@@ -50,7 +50,7 @@ pub(super) async fn one(
     })?;
     desk.is_kept(index)?;
     let (shop, reader) = (desk.clone(), Arc::clone(&caller));
-    let opened = desk
+    let (opened, sealed) = desk
         .look(Places::of(&caller.reader), move |view| {
             if index >= view.indexed() {
                 may(&reader.reader, Thing::Of(None))?;
@@ -62,18 +62,24 @@ pub(super) async fn one(
             may(&reader.reader, Thing::Of(view.whose(&found)?.namespace.as_deref()))?;
             let (bundle, place) = place_of(index);
             let sealed = Sealed::of(shop.source(), bundle).and_then(|sealed| sealed.read(place.into()));
-            open(&shop, view, &found, &sealed.map_err(|error| unread(&error))?)?.ok_or_else(|| {
+            let sealed = sealed.map_err(|error| unread(&error))?;
+            let opened = open(&shop, view, &found, &sealed)?.ok_or_else(|| {
                 Refusal::nothing("this record has no text: only statements have, and not all of them")
-            })
+            })?;
+            Ok((opened, sealed))
         })
         .await?;
-    let Opened { grant, text, .. } = opened;
-    desk.own(
-        Some(grant),
-        What::Read(Read { entries: vec![Count::of(index)], person: caller.person.clone() }),
-    )
-    .await?;
-    Ok(bytes(text))
+    let read = Read { entries: vec![Count::of(index)], person: caller.person.clone() };
+    Ok(bytes(on_record(&desk, read, (opened, sealed)).await?))
+}
+
+/// The text, once its reading is on record. One that was erased meanwhile is opened no more: whoever erased it may have been told so.
+async fn on_record(desk: &Desk, read: Read, (opened, sealed): (Opened, Vec<u8>)) -> Result<Vec<u8>, Refusal> {
+    let Opened { grant, commit, text: _ } = opened;
+    desk.own(Some(grant.clone()), What::Read(read)).await?;
+    let shop = desk.clone();
+    let again = tokio::task::spawn_blocking(move || shop.unseal(&grant, (&sealed, &commit)));
+    again.await.map_err(|_| ends())??.ok_or_else(|| Refusal::gone(ERASED))
 }
 
 /// Opens the text of a record; `None`, where it has none.
@@ -213,6 +219,54 @@ impl Desk {
                 "this cannot be put on record, so it is not done: give the log's volume more room, and ask again",
             )),
             Err(_) => Err(ends()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use record::Head;
+    use record::samples::uid;
+
+    use super::*;
+    use crate::engine::keys::key_path;
+    use crate::index::Index;
+    use crate::read::Files;
+    use crate::seal::{KeyEncryptionKeys, Keys};
+    use crate::source::Folder;
+    use crate::threads::Log;
+
+    const KEK: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n";
+
+    #[tokio::test]
+    async fn a_text_that_is_erased_while_its_reading_goes_on_record_is_not_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, asked) = Log::by_hand();
+        let files = Files::new(Arc::new(Folder(folder.path().to_owned())));
+        let origin = "keyhole.internal/log/1".parse().unwrap();
+        let index = Index::of(folder.path(), files.clone(), origin, log.published());
+        let keys = Keys::new(KeyEncryptionKeys::parse(KEK).unwrap());
+        let desk = Desk::new(log, files, index, keys.clone());
+        let (text, commit) = (b"SELECT 1".to_vec(), Commitment::to(b"SELECT 1"));
+        let (key, stored) = keys.of(&uid(1), || Ok::<_, std::io::Error>(None)).unwrap();
+        let sealed = key.seal(&text, &commit).unwrap();
+        let file = folder.path().join(key_path(&uid(1)));
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        for is_erased in [false, true] {
+            std::fs::write(&file, &stored.wrapped).unwrap();
+            let opened = Opened { grant: uid(1), commit, text: text.clone() };
+            let read = Read { entries: vec![Count::of(0)], person: "reader".to_owned() };
+            let reads = on_record(&desk, read, (opened, sealed.clone()));
+            let puts = async {
+                let Ask::Own { reply, .. } = asked.recv().unwrap() else { panic!() };
+                if is_erased {
+                    std::fs::remove_file(&file).unwrap();
+                }
+                reply.send(Ok(Head::default())).unwrap();
+            };
+            let (answer, ()) = tokio::join!(reads, puts);
+            let wanted = if is_erased { Err(Refusal::gone(ERASED)) } else { Ok(text.clone()) };
+            assert_eq!(answer, wanted);
         }
     }
 }

@@ -12,14 +12,14 @@ use super::backlog::{BACKLOG, Backlog, bytes};
 use super::{Ask, Ended, SECOND, ToTree};
 use crate::engine::integrate::{Stopped, Tree};
 use crate::engine::prune::{PRUNED, Pruned};
-use crate::engine::volume::Volume;
-use crate::figures::{Figures, MeasuredDisk};
+use crate::engine::volume::Files;
+use crate::figures::Figures;
 use crate::pruning::Said;
 
 /// The thread that makes the tree.
-pub(super) struct Trees {
+pub(super) struct Trees<F> {
     pub tree: Tree,
-    pub files: Volume<MeasuredDisk>,
+    pub files: F,
     pub pruned: Pruned,
     pub signers: Vec<Signer>,
     pub waiting: Receiver<ToTree>,
@@ -31,7 +31,7 @@ pub(super) struct Trees {
     pub figures: Arc<Figures>,
 }
 
-impl Trees {
+impl<F: Files> Trees<F> {
     /// Until the log ends.
     pub fn run(mut self) -> Ended {
         let mut next = Instant::now();

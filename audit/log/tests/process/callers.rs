@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use record::frame::{Append, Carried, Code, Frame, Hello};
 use record::samples::{at, proxy_stream, session_open, uid};
-use record::{About, Chain, Count, What};
+use record::{About, Chain, Count, RunId, StreamName, What};
 use rustls::{AlertDescription, ClientConfig, Error};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
@@ -92,6 +92,35 @@ fn who_may_only_read_or_erase_appends_nothing() {
         }
         log.stop().await;
         assert!(streams.iter().all(|chain| !log.heads().contains_key(chain.stream())));
+    });
+}
+
+/// How many streams a grant has at the most.
+const STREAMS: u64 = 512;
+
+#[test]
+fn a_proxy_that_begins_one_stream_after_the_other_is_refused_at_the_last_and_others_are_not() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let mut log = Log::start(&authority).await;
+        let chain = |run: u64| Chain::new(StreamName::Proxy { grant: uid(1), run: RunId(run.to_be_bytes()) });
+        let says = async |run: u64| {
+            let mut chain = chain(run);
+            let mut caller = Caller::proxy(&authority, &log, 1).await;
+            caller.greets(&chain).await;
+            caller.sends(&mut chain, session_open(1), Vec::new()).await;
+            caller.hears().await.unwrap()
+        };
+        for run in 0..STREAMS {
+            assert_eq!(says(run).await, Some(Frame::Ack(Count::of(1))), "stream {run}");
+        }
+        let Some(Frame::Refuse(refuse)) = says(STREAMS).await else { panic!("it is not refused") };
+        assert!(refuse.code == Code::Closed && refuse.sentence.contains("has 512 streams"), "{refuse:?}");
+        let other = Writer::proxy(&authority, &log, 2, 1);
+        other.says(0);
+        other.is_heard().await;
+        log.stop().await;
+        assert!(!log.heads().contains_key(chain(STREAMS).stream()));
     });
 }
 

@@ -1,9 +1,12 @@
 //! The journal in a bucket of a real store: one of two logs makes a block, and the other hears that it does not lead.
 
-use keyhole_log::bucket::{Bucket as _, Place, S3};
-use keyhole_log::engine::block::{Entry, Item, LogId, Position, encode};
-use keyhole_log::engine::blocks::Blocks;
+use std::time::{Duration, Instant};
+
+use keyhole_log::bucket::{Bucket as _, Created, Place, S3};
+use keyhole_log::engine::block::{Block, Entry, Item, LogId, Position, encode};
+use keyhole_log::engine::blocks::{Blocks, Claim};
 use keyhole_log::engine::journal::{Journal as _, SegmentLength, after};
+use keyhole_log::engine::volume::File;
 use servers::S3Server;
 
 const LOG: LogId = LogId([7; 8]);
@@ -27,34 +30,56 @@ fn of_two_logs_that_believe_to_lead_one_goes_on_and_the_other_ends() {
         region: "us-east-1".to_owned(),
         credentials: folder.path().to_owned(),
     };
-    let bucket = || S3::new(&place).unwrap();
-    let (mut first, begin) = Blocks::open(bucket(), LOG, LENGTH, |_| ()).unwrap();
-    let (mut second, _) = Blocks::open(bucket(), LOG, LENGTH, |_| ()).unwrap();
+    let bucket = S3::new(&place).unwrap();
+    let open = |each: &mut dyn FnMut(Block)| {
+        Blocks::open(bucket.clone(), Claim::take(&bucket).unwrap(), LOG, LENGTH, each).unwrap()
+    };
+    let (mut first, begin) = open(&mut |_| ());
     first.append(0, &block(begin, b"first")).unwrap();
-    let error = second.append(0, &block(begin, b"second")).unwrap_err();
-    assert!(error.to_string().contains("another process leads"), "{error}");
-
-    // One that takes over from there, and leaves nothing of the old segments.
+    // Another one begins: from then on the first makes no block, whether the second has made one or not.
     let mut position = begin;
-    let (mut third, end) = Blocks::open(bucket(), LOG, LENGTH, |block| position = after(&block)).unwrap();
-    assert_eq!((end, position.index), (position, 1));
-    for number in 0..8_u64 {
-        let bytes = block(position, &[b'x'; 100]);
-        if !third.has_room(bytes.len()) {
-            third.roll().unwrap();
-        }
-        third.append(position.index, &bytes).unwrap();
-        let hash =
-            encode(LOG, position, &[Item::Record(Entry { leaf: vec![b'x'; 100], sealed: Vec::new() })]);
-        position = Position { number: number + 2, index: number + 2, prev: hash.unwrap().1 };
-    }
-    third.release(position.index).unwrap();
-    let mut left = bucket().list("journal").unwrap();
-    left.sort();
-    let names = [0_u64, 1, 3, 5, 7, 8].map(|number| format!("{number:016x}"));
-    assert_eq!(left, names, "the first of each segment, and all of the last one");
-    assert_eq!(bucket().read("journal/0000000000000001").unwrap(), Some(Vec::new()));
-    let error = first.append(1, &block(Position { number: 1, index: 1, ..begin }, b"late")).unwrap_err();
+    let (mut second, end) = open(&mut |block| position = after(&block));
+    let late = Position { number: 2, ..position };
+    let error = first.append(1, &block(late, b"late")).unwrap_err();
     assert!(error.to_string().contains("another process leads"), "{error}");
-    Blocks::open(bucket(), LOG, LENGTH, |_| ()).unwrap();
+    assert_eq!(end, Position { number: 3, ..position });
+
+    // More than what a segment has; and nothing is left of old segments.
+    position = end;
+    for index in 1..300_u64 {
+        let bytes = block(position, b"x");
+        if !second.has_room(bytes.len()) {
+            second.roll().unwrap();
+        }
+        second.append(position.index, &bytes).unwrap();
+        let (_, prev) =
+            encode(LOG, position, &[Item::Record(Entry { leaf: b"x".to_vec(), sealed: Vec::new() })])
+                .unwrap();
+        position = Position { number: position.number + 1, index: index + 1, prev };
+    }
+    assert_eq!(bucket.list("journal").unwrap().len(), 302);
+    let mut blocks = 0;
+    let (mut third, end) = open(&mut |_| blocks += 1);
+    assert_eq!((blocks, end.index), (300, 300));
+    let bytes = block(end, b"x");
+    third.append(end.index, &bytes).unwrap();
+    third.release(end.index).unwrap();
+    let late = Instant::now() + Duration::from_secs(60);
+    loop {
+        let left = bucket.list("journal").unwrap().len();
+        if left == 4 {
+            break;
+        }
+        assert!(Instant::now() < late, "{left} objects: three fences and a block should be left");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let error = second.append(300, &block(position, b"late")).unwrap_err();
+    assert!(error.to_string().contains("another process leads"), "{error}");
+    assert_eq!(open(&mut |_| ()).1.index, 301);
+
+    // More than a page of what the store lists.
+    let file = |number: u32| File { path: format!("many/{number:04}"), bytes: vec![7] };
+    let files: Vec<File> = (0..1_100).map(file).collect();
+    assert!(bucket.create_all(&files).iter().all(|created| matches!(created, Ok(Created::Now))));
+    assert_eq!(bucket.list("many").unwrap().len(), 1_100);
 }

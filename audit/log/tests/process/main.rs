@@ -11,9 +11,11 @@
 mod age;
 mod answers;
 mod authority;
+mod bucket;
 mod caller;
 mod callers;
 mod calls;
+mod crowds;
 mod fence;
 mod figures;
 mod log;
@@ -25,6 +27,7 @@ mod prune;
 mod reading;
 mod room;
 mod scrub;
+mod story;
 mod strace;
 mod writer;
 

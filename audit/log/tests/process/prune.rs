@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit::samples::{Entry as Told, Plan, Writers as Story};
 use audit::{Notice, Options, Report, verify};
 use keyhole_log::engine::block::Entry;
-use keyhole_log::engine::commit::{Arriving, Room, Sealed, Submission};
+use keyhole_log::engine::commit::{Arriving, KeyFrom, Room, Sealed, Submission};
 use keyhole_log::engine::disk::OsDisk;
 use keyhole_log::engine::journal::SegmentLength;
 use keyhole_log::engine::recover::{Opened, open};
@@ -155,8 +155,8 @@ impl audit::Source for Folder {
 /// Makes a log of a story: its public key, and how many records it has.
 fn made(folder: &Path, ends: Ends) -> (String, u64) {
     let length = SegmentLength::default();
-    let Home { path, identity, signers, lock: _lock, .. } = Home::create(folder, length).unwrap();
-    let mut opened = open(OsDisk::new(&path), &identity, length).unwrap();
+    let Home { identity, signers, lock: _lock, .. } = Home::create(folder, length).unwrap();
+    let mut opened = open(OsDisk::new(folder), &identity, length).unwrap();
     let verifier = identity.keys[0].to_string();
     let mut story: Vec<(Record, Told)> = Story::all(Plan { seed: 3, grants: 6, statements: 150 })
         .into_iter()
@@ -181,7 +181,8 @@ fn made(folder: &Path, ends: Ends) -> (String, u64) {
         let length = if record.n.get() % 90 == 7 { 20_000 } else { 40 };
         let entry = Entry { sealed: if has_text { vec![7; length] } else { Vec::new() }, leaf };
         let (stream, hash) = (record.stream.clone(), Hash::of_leaf(&entry.leaf));
-        let sealed = grant.map(|grant| Sealed { grant, wrapped: vec![7; 40], erasures: 0 });
+        let sealed =
+            grant.map(|grant| Sealed { grant, wrapped: vec![7; 40], from: KeyFrom::Made, erasures: 0 });
         takes(&mut opened, Submission { stream, records: vec![Arriving { record, hash, entry }], sealed });
     }
     let checkpoint = opened.tree.publish(&mut opened.files, &signers).unwrap();

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use record::frame::{Code, Frame};
-use record::kinds::proxy::SessionClose;
-use record::samples::{outcome, proxy_stream, salted, session_open, statement};
-use record::{Chain, Count, What};
+use record::kinds::proxy::{SessionClose, SessionRefused};
+use record::samples::{outcome, proxy_stream, salted, session_open, statement, uid};
+use record::{About, Chain, Count, What};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -14,8 +14,9 @@ use super::authority::Authority;
 use super::caller::Caller;
 use super::log::Log;
 use super::mounts::{Kind, Mounted};
+use super::reading::sample;
 use super::runtime;
-use super::writer::Writers;
+use super::writer::{Writer, Writers};
 
 /// How soon the log notices.
 const SOON: Duration = Duration::from_secs(2);
@@ -127,11 +128,11 @@ fn a_disk_that_is_nearly_full_takes_endings_and_no_statements_until_there_is_roo
         let mut trying = Trying { authority: &authority, log: &small.log, chain };
         trying.is_taken(session_open(1)).await;
         trying.is_taken(asks()).await;
-        small.leaves(300);
+        small.leaves(450);
         trying.is_refused(asks()).await;
         trying.is_taken(What::Outcome(outcome(Count::of(1)))).await;
         trying.is_taken(closes()).await;
-        small.leaves(32);
+        small.leaves(100);
         trying.is_refused(closes()).await;
         std::fs::remove_file(small.filler()).unwrap();
         trying.passes_again(asks()).await;
@@ -149,7 +150,7 @@ fn writers_that_wait_for_room_lose_nothing() {
         let writers = Writers::new(&authority, &small.log, 4);
         let pause = Duration::from_millis(5);
         writers.say_while(pause, sleep(Duration::from_millis(300))).await;
-        small.leaves(300);
+        small.leaves(450);
         writers.say_while(pause, sleep(SOON)).await;
         assert!(writers.0.iter().all(|one| one.acknowledged() < one.said()), "statements are taken");
         std::fs::remove_file(small.filler()).unwrap();
@@ -160,6 +161,50 @@ fn writers_that_wait_for_room_lose_nothing() {
         small.log.stop().await;
         writers.are_in(&small.log);
     });
+}
+
+#[test]
+fn a_proxy_that_floods_the_log_leaves_room_for_the_operators_ends_and_for_the_logs_next_start() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let mut small = Small::new(&authority).await;
+        small.leaves(400);
+        let about = || About { grant: Some(uid(1)), id: None };
+        let mut chain = Chain::new(proxy_stream(1, 1));
+        let mut flood = Caller::proxy(&authority, &small.log, 1).await;
+        flood.greets(&chain).await;
+        let refused = loop {
+            flood.sends(&mut chain, refuses_at_length(), Vec::new()).await;
+            match flood.hears().await.unwrap().unwrap() {
+                Frame::Ack(_) => assert!(chain.head().count.get() < MOST, "it is never refused"),
+                Frame::Refuse(refuse) => break refuse,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(refused.code, Code::Full);
+        let operator = Writer::operator(&authority, &small.log);
+        operator.puts(about(), sample("receipt"), Vec::new());
+        operator.is_heard().await;
+        small.log.kill();
+        small.log.start_again().await;
+        operator.puts(about(), sample("receipt"), Vec::new());
+        operator.is_heard().await;
+        small.log.stop().await;
+        assert_eq!(small.log.heads()[&operator.stream()], operator.head());
+    });
+}
+
+/// How many of the longest records 400 MiB have room for.
+const MOST: u64 = 6_500;
+
+/// A record that is nearly as long as one may be.
+fn refuses_at_length() -> What {
+    What::SessionRefused(SessionRefused {
+        more: Count::of(0),
+        peer: "127.0.0.1:1".into(),
+        session: Count::of(1),
+        why: "x".repeat(65_000),
+    })
 }
 
 /// The log's only segment, as it runs so short.

@@ -154,9 +154,19 @@ fn is_noted(grant: &AccessGrant) -> bool {
     is_shut && (given_up.is_some() || standing(status).next().is_none())
 }
 
-/// The receipt goes on record, word for word as it stands in the status, and only then is the grant called ended.
+/// The receipt goes on record, word for word as it stands in the status, and only then is the grant called ended. Why it could not, if it
+/// could not, is said first, once.
 fn shut(draft: &mut Draft<'_>, reason: EndReason) {
     let grant = &draft.observed.grant;
+    if let Some(Because { reason, sentence }) = draft.observed.unrecorded() {
+        let before = draft.status.clone();
+        let sentence = format!("everything is shut, but its receipt is not on record yet: {sentence}");
+        draft.is_not(ConditionType::Ended, &Because::new(*reason, sentence));
+        if draft.status != before {
+            draft.again_by(draft.now);
+            return;
+        }
+    }
     draft.first(Action::Put(of_end(grant).into_iter().chain(of_receipt(grant)).collect()));
     draft.status.phase = GrantPhase::Ended;
     let sentence = "everything is shut; status.receipt says how each item was seen.";

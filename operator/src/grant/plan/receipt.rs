@@ -10,6 +10,9 @@ use super::super::observed::{Child, Known, Observed, Rules};
 use super::leases::{open_detail, standing};
 use crate::audit::streams::StreamSeen;
 
+/// How many streams a line names: whoever has taken over one proxy can begin hundreds.
+const NAMED: usize = 8;
+
 /// What is known of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -274,9 +277,11 @@ impl Facts<'_> {
             let records = self.status.leases.iter().filter_map(|lease| lease.record.as_ref());
             records.into_iter().any(|wrote| wrote.stream == seen.stream)
         };
-        let others = streams.iter().filter(|seen| !named(seen));
-        let others: Vec<String> =
-            others.map(|seen| format!("{} of stream {}", seen.count, seen.stream)).collect();
+        let others = || streams.iter().filter(|seen| !named(seen));
+        let told = others().take(NAMED).map(|seen| format!("{} of stream {}", seen.count, seen.stream));
+        let more = others().count().saturating_sub(NAMED);
+        let more = (more > 0).then(|| format!("those of {more} other streams"));
+        let others: Vec<String> = told.chain(more).collect();
         let detail = match others.is_empty() {
             true => "a proxy went without last words, and the audit log has nothing of it".to_owned(),
             false => format!(
@@ -410,6 +415,20 @@ mod tests {
         let known = |item| (facts.by_proxies(item).outcome, facts.by_proxies(item).how);
         assert_eq!(known(Item::ServerSessions), (Outcome::Unprovable, How::LeftToVault));
         assert_eq!(known(Item::Login), (Outcome::Open, How::ProxySaw));
+    }
+
+    #[test]
+    fn a_line_names_a_few_streams_however_many_there_are() {
+        let world = crate::grant::plan::model::World::new();
+        let (observed, status) = (world.observe(), AccessGrantStatus::default());
+        let seen = |number| StreamSeen { stream: format!("u/{number:016x}"), count: 2, head: None };
+        let told = |count: usize| {
+            let streams: Vec<StreamSeen> = (0..count).map(seen).collect();
+            Facts { observed: &observed, status: &status }.without_last_words(&streams).detail
+        };
+        assert!(told(8).ends_with("2 of stream u/0000000000000006, 2 of stream u/0000000000000007"));
+        let many = told(500);
+        assert!(many.ends_with("u/0000000000000007, those of 492 other streams"), "{many}");
     }
 
     #[test]

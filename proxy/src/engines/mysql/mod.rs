@@ -5,6 +5,7 @@ pub mod client;
 mod engine;
 pub mod errors;
 mod gate;
+mod on_record;
 pub mod packets;
 pub mod relay;
 pub mod server;

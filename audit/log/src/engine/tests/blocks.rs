@@ -2,40 +2,19 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
-use super::world::start;
 use crate::bucket::sim::{Objects, SimBucket};
-use crate::engine::block::{Entry, Item, LogId, Position, encode};
-use crate::engine::blocks::Blocks;
-use crate::engine::commit::{Engine, Room};
+use crate::engine::block::{Block, Entry, Item, LogId, Position, encode};
+use crate::engine::blocks::{Blocks, Claim};
 use crate::engine::journal::{BadJournal, Journal as _, SegmentLength, after};
-use crate::engine::keys::GrantKeys;
-use crate::engine::streams::{Ran, Streams};
-use record::samples::at;
-use record::{Record, Uid};
-use tlog::Hash;
 
 const LOG: LogId = LogId([7; 8]);
 
 /// Short, so that segments are full often.
 const LENGTH: SegmentLength = SegmentLength(40_000);
-
-/// Where keys of texts would be: nobody has any here.
-struct NoKeys;
-
-impl GrantKeys for NoKeys {
-    fn store(&mut self, _: &Uid, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn erase(&mut self, _: &Uid) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// One life of a log.
 struct Life {
@@ -61,9 +40,14 @@ impl World {
 
     /// Begins a life: what was acknowledged is there, but for what is in the tree.
     fn begins(&mut self) -> Option<Life> {
-        let mut found = BTreeMap::new();
-        let opened = Blocks::open(self.bucket.clone(), LOG, LENGTH, |block| {
+        let (mut found, mut next) = (BTreeMap::new(), 0);
+        let opened = open(&self.bucket, |block| {
             let (bytes, _) = encode(LOG, block.position, &block.items).unwrap();
+            if block.position.index != next {
+                // What came before was being removed while it was read.
+                found.clear();
+            }
+            next = after(&block).index;
             found.insert(block.position.number, (bytes, after(&block).index));
         });
         let (journal, position) = match opened {
@@ -103,6 +87,10 @@ impl World {
         life.position = Position { number: number + 1, index: index + records, prev: hash };
         true
     }
+}
+
+fn open(bucket: &SimBucket, each: impl FnMut(Block)) -> Result<(Blocks<SimBucket>, Position), BadJournal> {
+    Blocks::open(bucket.clone(), Claim::take(bucket)?, LOG, LENGTH, each)
 }
 
 fn world(seed: u64) -> World {
@@ -153,8 +141,11 @@ fn a_log_that_wakes_after_everything_was_removed_acknowledges_nothing() {
         assert!(world.writes(&mut second));
     }
     second.journal.release(second.position.index).unwrap();
-    assert_eq!(world.bucket.object("journal/0000000000000001"), Some(Vec::new()), "emptied, and not removed");
-    assert_eq!(world.bucket.object("journal/0000000000000002"), None);
+    // The fence of the first start, its block, the fence of the second.
+    assert!(world.bucket.object("journal/0000000000000000").is_some());
+    assert_eq!(world.bucket.object("journal/0000000000000001"), None);
+    assert!(world.bucket.object("journal/0000000000000002").is_some(), "it stays for ever");
+    assert_eq!(world.bucket.object("journal/0000000000000003"), None);
     assert!(!world.writes(&mut first));
     assert_eq!(world.taken, 1);
 }
@@ -168,7 +159,7 @@ fn an_object_that_is_gone_or_changed_is_told_by_its_number() {
     }
     let path = "journal/0000000000000002";
     let whole = world.bucket.object(path).unwrap();
-    let opened = |world: &World| Blocks::open(world.bucket.clone(), LOG, LENGTH, |_| ()).map(|_| ());
+    let opened = |world: &World| open(&world.bucket, |_| ()).map(|_| ());
     let mut changed = whole.clone();
     changed[200] ^= 1;
     for object in [None, Some(Vec::new()), Some(changed)] {
@@ -187,35 +178,25 @@ fn an_object_that_is_gone_or_changed_is_told_by_its_number() {
 }
 
 #[test]
-fn the_engine_writes_into_it_and_each_start_begins_with_the_streams() {
-    let world = world(1);
-    let mut seen = BTreeSet::new();
-    for run in 0..3_u64 {
-        let (mut streams, mut begins) = (Streams::default(), Vec::new());
-        let (journal, position) = Blocks::open(world.bucket.clone(), LOG, LENGTH, |block| {
-            begins.push(matches!(block.items.first(), Some(Item::Stream { .. })));
-            for item in block.items {
-                match item {
-                    Item::Stream { name, state } => streams.put(name, state),
-                    Item::Record(Entry { leaf, .. }) => {
-                        let record = Record::decode(&leaf).unwrap();
-                        streams.take(&record, Hash::of_leaf(&leaf), Ran::default()).unwrap();
-                    }
-                    Item::Key { .. } => (),
-                }
-            }
-        })
-        .unwrap();
-        assert_eq!(position.index, run);
-        assert_eq!(
-            begins.iter().filter(|begins| **begins).count(),
-            usize::try_from(run.saturating_sub(1)).unwrap()
-        );
-        let mut engine = Engine::new(LOG, journal, streams, position, (BTreeSet::new(), NoKeys));
-        let own = engine.own(at(0), None, start()).unwrap();
-        seen.insert(own.stream.clone());
-        engine.commit(vec![own], Room::Enough, Duration::ZERO).unwrap();
-        assert_eq!(engine.size(), run + 1);
+fn a_start_takes_over_from_a_log_that_goes_on_to_write_at_that_moment() {
+    // Before the look at what is there, between that and the fence, and before the second look.
+    for call in 0..3 {
+        let mut world = world(1);
+        let mut first = world.begins().unwrap();
+        assert!(world.writes(&mut first));
+        let second = world.bucket.another();
+        let world = Rc::new(RefCell::new((world, first)));
+        let meanwhile = Rc::clone(&world);
+        second.is_held_up(call, move || {
+            let (world, first) = &mut *meanwhile.borrow_mut();
+            assert_eq!(world.writes(first), call < 2, "call {call}");
+        });
+        let mut blocks = 0;
+        let (_, position) = open(&second, |_| blocks += 1).unwrap();
+        assert_eq!(blocks, if call < 2 { 2 } else { 1 });
+        let (world, first) = &mut *world.borrow_mut();
+        assert_eq!(world.acknowledged.len(), blocks);
+        assert_eq!(position.number, first.position.number + 1, "behind its fence");
+        assert!(!world.writes(first), "it is cut off");
     }
-    assert_eq!(seen.len(), 3);
 }

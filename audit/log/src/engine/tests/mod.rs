@@ -1,7 +1,8 @@
-//! The engine on a disk in memory.
+//! The engine on a disk in memory, and in a bucket.
 
 mod age;
 mod blocks;
+mod buckets;
 mod crashes;
 mod damage;
 mod network;

@@ -17,7 +17,7 @@ use super::first_seed;
 use super::sim::{Fault, SimDisk};
 use super::world::{SEGMENT, identity, signer};
 use crate::arriving::{Peer, judge};
-use crate::engine::commit::{Room, Sealed, Submission};
+use crate::engine::commit::{KeyFrom, Room, Sealed, Submission};
 use crate::engine::journal::Segments;
 use crate::engine::recover::{Opened, open};
 
@@ -216,8 +216,12 @@ fn greet(log: &Opened<SimDisk>, peer: &Peer, connection: &mut Connection, hello:
 }
 
 fn submission(stream: StreamName, judged: Vec<crate::arriving::Judged>) -> Submission {
-    let sealed =
-        stream.grant().map(|grant| Sealed { grant: grant.clone(), wrapped: vec![9; 40], erasures: 0 });
+    let sealed = stream.grant().map(|grant| Sealed {
+        grant: grant.clone(),
+        wrapped: vec![9; 40],
+        from: KeyFrom::Made,
+        erasures: 0,
+    });
     let records = judged
         .into_iter()
         .map(|mut one| {

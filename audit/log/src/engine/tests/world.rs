@@ -2,22 +2,23 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use record::samples::{Dice, at, proxy_stream, uid};
-use record::{About, Chain, Count, Head, Record, StreamName, What};
+use record::{About, Chain, Count, Head, Record, StreamName, Uid, What};
 use tlog::{Algorithm, Bundle, Checkpoint, Hash, Holds, KeyName, Range, Signer, Tile, TileName};
 
 use super::sim::SimDisk;
 use crate::engine::block::{Entry, LogId};
-use crate::engine::commit::{Arriving, Failed, Room, Sealed, Submission};
+use crate::engine::commit::{Arriving, Failed, KeyFrom, Room, Sealed, Submission};
 use crate::engine::integrate::{Stopped, long_text_path, texts_path};
 use crate::engine::journal::{SegmentLength, Segments};
 use crate::engine::keys::key_path;
 use crate::engine::prune::Begins;
 use crate::engine::recover::{Identity, NotOpened, Opened, open};
-use crate::engine::volume::{Files as _, Volume};
+use crate::engine::storage::Storage;
+use crate::engine::volume::Files as _;
 
 /// Short, so that segments are full often.
 pub(super) const SEGMENT: SegmentLength = SegmentLength(48 * 1024);
@@ -43,9 +44,28 @@ pub(super) struct Writer {
     acknowledged: usize,
 }
 
+/// What the log lies on, in memory.
+pub(super) trait Sim: Storage + Clone {
+    /// The keys that a grant has, by where they lie: the last one is in use.
+    fn keys_of(&self, grant: &Uid) -> BTreeMap<String, Vec<u8>>;
+    /// Where these bytes stand.
+    fn with(&self, bytes: &[u8]) -> Vec<String>;
+}
+
+impl Sim for SimDisk {
+    fn keys_of(&self, grant: &Uid) -> BTreeMap<String, Vec<u8>> {
+        let path = key_path(grant);
+        self.peek(&path).map(|key| (path, key)).into_iter().collect()
+    }
+
+    fn with(&self, bytes: &[u8]) -> Vec<String> {
+        self.with(bytes)
+    }
+}
+
 /// All that is outside the log.
-pub(super) struct World {
-    pub(super) disk: SimDisk,
+pub(super) struct World<S = SimDisk> {
+    pub(super) disk: S,
     pub(super) dice: Dice,
     pub(super) signer: Signer,
     pub(super) writers: BTreeMap<StreamName, Writer>,
@@ -64,12 +84,26 @@ pub(super) struct World {
     pub(super) erasures: u64,
     /// The index of the first record that was not pruned.
     pub(super) begins: u64,
+    /// The key of each grant that wrote since the start.
+    pub(super) keys: BTreeMap<Uid, (Vec<u8>, KeyFrom)>,
+    /// The keys with which texts are sealed that were acknowledged.
+    pub(super) sealed: BTreeMap<Uid, BTreeSet<Vec<u8>>>,
+    /// Those that were erased, as far as that is known.
+    pub(super) erased: BTreeSet<Vec<u8>>,
+    /// The grant whose texts are being erased.
+    pub(super) erasing: Option<Uid>,
 }
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let disk = SimDisk::new(seed);
         Segments::create(&disk, SEGMENT).unwrap();
+        Self::on(disk, seed)
+    }
+}
+
+impl<S: Sim> World<S> {
+    pub(super) fn on(disk: S, seed: u64) -> Self {
         Self {
             disk,
             dice: Dice::of(seed ^ 0xabcd),
@@ -83,13 +117,18 @@ impl World {
             runs: 0,
             erasures: 0,
             begins: 0,
+            keys: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            erased: BTreeSet::new(),
+            erasing: None,
         }
     }
 
     /// Starts the log, and holds what it has against what it must have.
-    pub(super) fn start(&mut self) -> Result<Opened<SimDisk>, NotOpened> {
+    pub(super) fn start(&mut self) -> Result<Opened<S>, NotOpened> {
         let opened = open(self.disk.clone(), &identity(), SEGMENT)?;
         self.erasures = 0;
+        self.keys.clear();
         let size = usize::try_from(opened.engine.size()).unwrap();
         let known = self.order.len();
         assert!(
@@ -98,8 +137,10 @@ impl World {
             self.maybe.len()
         );
         let more = std::mem::take(&mut self.maybe);
+        let erasing = self.erasing.take();
         if size > known {
             self.settle(more);
+            self.is_erased(erasing);
         }
         assert_eq!(opened.tree.size(), opened.engine.size());
         if let Some(Checkpoint { size, root, .. }) = &opened.signed {
@@ -136,7 +177,7 @@ impl World {
     }
 
     /// Lives until the disk fails, or so many steps are done.
-    pub(super) fn live(&mut self, opened: &mut Opened<SimDisk>, steps: u64) -> Result<(), Broken> {
+    pub(super) fn live(&mut self, opened: &mut Opened<S>, steps: u64) -> Result<(), Broken> {
         let start = opened.engine.own(at(0), None, start()).unwrap();
         self.commit(opened, vec![start])?;
         for _ in 0..steps {
@@ -182,24 +223,30 @@ impl World {
         let records = writer.written[from..].to_vec();
         let name = name.clone();
         // As `seal::Keys` does.
-        let wrapped = self.disk.peek(&key_path(&grant));
-        let wrapped =
-            wrapped.unwrap_or_else(|| (0..5).flat_map(|_| self.dice.roll().to_be_bytes()).collect());
-        let sealed = Sealed { grant, wrapped, erasures: self.erasures };
+        let stored = self.disk.keys_of(&grant).into_values().next_back();
+        let new = || ((0..5).flat_map(|_| self.dice.roll().to_be_bytes()).collect(), KeyFrom::Made);
+        let key = || stored.map_or_else(new, |key| (key, KeyFrom::Stored));
+        let (wrapped, from) = self.keys.entry(grant.clone()).or_insert_with(key).clone();
+        let sealed = Sealed { grant, wrapped, from, erasures: self.erasures };
         Submission { stream: name, records, sealed: Some(sealed) }
     }
 
     pub(super) fn commit(
         &mut self,
-        opened: &mut Opened<SimDisk>,
+        opened: &mut Opened<S>,
         submissions: Vec<Submission>,
     ) -> Result<(), Broken> {
         let names: Vec<_> = submissions.iter().map(|submission| submission.stream.clone()).collect();
+        let has_text =
+            |submission: &Submission| self.new_in(submission).iter().any(|(_, sealed)| !sealed.is_empty());
+        let sealed = submissions.iter().filter(|submission| has_text(submission));
+        let sealed: Vec<Sealed> = sealed.filter_map(|submission| submission.sealed.clone()).collect();
+        self.erasing = submissions.iter().find_map(erases);
         self.maybe = submissions.iter().flat_map(|submission| self.new_in(submission)).collect();
         // One writer may be there twice: what is new in the second is counted from the first.
         let mut seen = std::collections::BTreeSet::new();
         self.maybe.retain(|(hash, _)| seen.insert(*hash));
-        let keys = self.keys();
+        let keys = self.stored();
         let committed =
             opened.engine.commit(submissions, Room::Enough, Duration::ZERO).map_err(Broken::Engine)?;
         for (name, answer) in names.iter().zip(&committed.answers) {
@@ -213,31 +260,43 @@ impl World {
         self.settle(more);
         let is_erased = |path: &String| {
             let erased = committed.durable.iter().filter_map(|durable| durable.erases.as_ref());
-            erased.map(key_path).any(|erased| erased == *path)
+            erased.map(key_path).any(|erased| path.starts_with(&erased))
         };
-        let now = self.keys();
+        let now = self.stored();
         assert!(keys.iter().all(|(path, key)| is_erased(path) || now.get(path) == Some(key)));
+        for Sealed { grant, wrapped, .. } in sealed {
+            self.sealed.entry(grant).or_default().insert(wrapped);
+        }
+        let erased = self.erasing.take();
+        self.is_erased(erased);
         for durable in committed.durable {
-            self.erasures += u64::from(durable.erases.is_some());
+            if let Some(grant) = &durable.erases {
+                self.erasures += 1;
+                self.keys.remove(grant);
+            }
             opened.tree.take(durable).map_err(Broken::Tree)?;
         }
         Ok(())
     }
 
-    /// The files of the keys.
-    fn keys(&self) -> BTreeMap<String, Vec<u8>> {
-        let paths = (0..3).map(|grant| key_path(&uid(grant)));
-        paths.filter_map(|path| Some((path.clone(), self.disk.peek(&path)?))).collect()
+    /// The texts of a grant are erased for good, if of any.
+    fn is_erased(&mut self, grant: Option<Uid>) {
+        self.erased.extend(grant.and_then(|grant| self.sealed.remove(&grant)).unwrap_or_default());
     }
 
-    fn new_in(&self, submission: &Submission) -> Vec<(Hash, Vec<u8>)> {
+    /// Every key that is stored, by where it lies.
+    fn stored(&self) -> BTreeMap<String, Vec<u8>> {
+        (0..3).flat_map(|grant| self.disk.keys_of(&uid(grant))).collect()
+    }
+
+    pub(super) fn new_in(&self, submission: &Submission) -> Vec<(Hash, Vec<u8>)> {
         let has = self.writers.get(&submission.stream).map_or(0, |writer| writer.acknowledged);
         let has = Count::of(has.try_into().unwrap());
         let new = submission.records.iter().filter(|arriving| arriving.record.n >= has);
         new.map(|arriving| (arriving.hash, arriving.entry.sealed.clone())).collect()
     }
 
-    pub(super) fn publish(&mut self, opened: &mut Opened<SimDisk>) -> Result<(), Broken> {
+    pub(super) fn publish(&mut self, opened: &mut Opened<S>) -> Result<(), Broken> {
         assert_eq!(opened.tree.size(), self.range.size());
         // From here on somebody may have read it.
         let before = self.signed.insert(self.range.size(), self.range.root());
@@ -249,15 +308,16 @@ impl World {
         opened.engine.release(checkpoint.size).map_err(Broken::Engine)
     }
 
-    /// Reads every file of the newest checkpoint, as a stranger would. Nothing was erased: each text has the key of its grant.
+    /// Reads every file of the newest checkpoint, as a stranger would. Each text that was not erased has its key, and no other one has.
     pub(super) fn read_all(&self) {
-        for (name, writer) in &self.writers {
-            let durable = writer.written.iter().take(writer.acknowledged);
-            let has_text = durable.clone().any(|record| !record.entry.sealed.is_empty());
-            let key = self.disk.peek(&key_path(name.grant().unwrap()));
-            assert!(!has_text || key.is_some_and(|key| key.len() == 40), "{name}");
+        for (grant, sealed) in &self.sealed {
+            let keys: BTreeSet<Vec<u8>> = self.disk.keys_of(grant).into_values().collect();
+            assert!(sealed.is_subset(&keys), "a key of {grant} is gone");
         }
-        let files = Volume::new(self.disk.clone()).unwrap();
+        for erased in &self.erased {
+            assert_eq!(self.disk.with(erased), [""; 0], "a key that was erased is there");
+        }
+        let files = Storage::files(&self.disk).unwrap();
         let read = |path: String| files.read(&path).unwrap().unwrap_or_else(|| panic!("no {path}"));
         let mut hashes: BTreeMap<tlog::Place, Hash> = BTreeMap::new();
         let mut range = Range::default();
@@ -312,6 +372,12 @@ impl World {
         }
         assert!(rest.is_empty());
     }
+}
+
+/// The grant whose texts these erase.
+fn erases(submission: &Submission) -> Option<Uid> {
+    let record = &submission.records.first()?.record;
+    record.grant.clone().filter(|_| matches!(record.what, What::Erase(_)))
 }
 
 /// The log as it starts again.

@@ -12,6 +12,7 @@ use wire::mysql::connect::collation::Utf8Collation;
 use super::turned_away::TurnedAway;
 use crate::audit::{Decision, Intent, Outcome, Who};
 use crate::engines::mysql::Shared;
+use crate::engines::mysql::on_record::name_on_record;
 use crate::engines::mysql::server::{CommandError, Connection, examine, prove};
 use crate::rule::Rule;
 use access::chain;
@@ -41,11 +42,12 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
         Err(TurnedAway::Schema(refusal)) => Decision::Refused { rule: Rule::Gate(refusal.reason) },
         Err(_) => Decision::Refused { rule: Rule::Unchecked },
     };
+    let shape = name_on_record(schema.as_bytes(), decision);
     let intent = Intent {
         who,
         command: COMMAND,
-        text: schema.as_bytes(),
-        shape_of: None,
+        text: shape.unwrap_or(schema.as_bytes()),
+        shape_of: shape.map(|_| schema.len()),
         of: None,
         parameters: &[],
         known: None,

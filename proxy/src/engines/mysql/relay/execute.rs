@@ -20,11 +20,19 @@ use crate::exchange::{Exchange, OnRecord};
 use crate::memory::{NoRoom, Share};
 use crate::rule::Rule;
 
-/// What the value of one parameter takes while its statement is executed, in bytes: as it was read, and as it goes on record.
-const PARAMETER: usize = size_of::<Value<'static>>() + size_of::<Parameter<'static>>() + WRITTEN;
+/// What the value of one parameter takes while its statement is executed, in bytes: as it was read, as it is handed over, and as it goes
+/// on record. The bytes of one that the client sent as such are the command's.
+const PARAMETER: usize = size_of::<Value<'static>>()
+    + size_of::<Parameter<'static>>()
+    + size_of::<record::Value>()
+    + 2 * WRITTEN
+    + 2 * ON_RECORD;
 
-/// The longest date or time that is written out, in bytes.
-const WRITTEN: usize = 64;
+/// The longest number, date or time that is written out, in bytes.
+const WRITTEN: usize = 48;
+
+/// The same with what stands around it on record. The buffer that it is written to may be twice as long.
+const ON_RECORD: usize = WRITTEN + 16;
 
 const EXECUTE: &str = "COM_STMT_EXECUTE";
 

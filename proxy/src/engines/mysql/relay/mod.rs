@@ -44,6 +44,7 @@ use crate::database::Opened;
 use crate::ending::EndCause;
 use crate::engines::mysql::Shared;
 use crate::engines::mysql::errors;
+use crate::engines::mysql::on_record::name_on_record;
 use crate::engines::mysql::server::Connection;
 use crate::exchange::{Exchange, OnRecord};
 use crate::sessions::Seat;
@@ -53,6 +54,10 @@ use several::{Position, Texts};
 
 /// What a client reads in place of an answer that could not be put on record.
 const UNRECORDED: &str = "this statement could not be put on record, so its result is not shown: try again";
+
+/// The same, where another try would go no better.
+const TOO_LONG: &str =
+    "this statement and its values are too long to be put on record, so it was not run: send fewer at once";
 
 /// What a permitted session consists of.
 pub struct RelayParts {
@@ -235,7 +240,10 @@ impl Relay {
     fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
         let Request { command, text, of, parameters, known } = request;
         let schema = self.database.belief.schema();
-        let shape = if OF_NAMES.contains(&command) { None } else { self.shape(text, decision) };
+        let shape = match OF_NAMES.contains(&command) {
+            true => name_on_record(text, decision).map(<[u8]>::to_vec),
+            false => self.shape(text, decision),
+        };
         let (text, shape_of) =
             shape.as_ref().map_or((text, None), |shape| (shape.as_slice(), Some(text.len())));
         let intent = Intent { who: &self.who, command, text, shape_of, of, parameters, known, schema };
@@ -303,7 +311,11 @@ impl Relay {
     /// Tells the client that its command failed for want of a record. Nothing was sent to the database, so the session goes on.
     async fn say_unrecorded(&mut self, why: NotRecorded) -> Result<(), Ended> {
         self.position = Position::Alone;
-        self.client.unrecorded(why, &errors::packet(errors::OURS, UNRECORDED));
+        let sentence = match why {
+            NotRecorded::TooLong => TOO_LONG,
+            NotRecorded::Ended | NotRecorded::Unavailable | NotRecorded::Late => UNRECORDED,
+        };
+        self.client.unrecorded(why, &errors::packet(errors::OURS, sentence));
         self.flush().await
     }
 

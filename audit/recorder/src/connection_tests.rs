@@ -1,0 +1,65 @@
+//! The connection, its time held by the tests.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use record::Chain;
+use record::frame::{Append, Hello, Welcome};
+use record::samples::{at, proxy_stream, session_open};
+use tokio::io::{DuplexStream, duplex};
+
+use super::*;
+
+/// How long the log needs for its disk.
+const DISK: Duration = Duration::from_millis(50);
+
+struct Deaf;
+
+impl Listener for Deaf {
+    fn welcome(&self, _: Used) {}
+    fn acknowledged(&self, _: Count) {}
+    fn away(&self, _: bool) {}
+    fn over(&self, fault: Fault) {
+        panic!("{fault}");
+    }
+}
+
+/// A log that has nothing yet, and takes its time for what it acknowledges: how many frames it took.
+async fn log(mut stream: DuplexStream, acknowledgements: Arc<AtomicUsize>) {
+    let Ok(Frame::Hello(Hello { head, .. })) = receive(&mut stream).await else { panic!() };
+    let any = Chain::new(proxy_stream(2, 1)).next(at(0), About::default(), session_open(1)).unwrap();
+    let (size, root) = (Count::of(0), any.hash);
+    let welcome = Frame::Welcome(Welcome { head, size, root, used: Used::default() });
+    send(&mut stream, &welcome).await.unwrap();
+    while let Ok(Frame::Append(Append { n, records })) = receive(&mut stream).await {
+        sleep(DISK).await;
+        let below = n.get() + u64::try_from(records.len()).unwrap();
+        acknowledgements.fetch_add(1, Ordering::Relaxed);
+        if send(&mut stream, &Frame::Ack(Count::of(below))).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_there_again_is_not_left_for_how_long_it_was_away() {
+    let recorder = Recorder::new(proxy_stream(1, 1), Arc::new(Deaf));
+    let back = Instant::now() + SILENCE + Duration::from_secs(1);
+    let (connections, acknowledgements) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let connect = || async {
+        if Instant::now() < back {
+            return Err(Lost::Silent);
+        }
+        connections.fetch_add(1, Ordering::Relaxed);
+        let (ours, theirs) = duplex(1 << 20);
+        tokio::spawn(log(theirs, Arc::clone(&acknowledgements)));
+        Ok(ours)
+    };
+    recorder.put(Urgency::Begins, (at(0), About::default()), session_open(1), Vec::new()).unwrap();
+    let soon = timeout(2 * SILENCE + SILENCE, recorder.keep(connect)).await;
+    assert!(soon.is_err(), "it goes on");
+    let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+    assert_eq!((count(&connections), count(&acknowledgements)), (1, 1));
+    assert_eq!(recorder.acknowledged(), recorder.head());
+}
