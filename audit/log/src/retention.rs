@@ -60,7 +60,11 @@ pub async fn keep(desk: Desk, pruning: Pruning, days: Days) {
     loop {
         let pause = match pass(&desk, days.texts).await {
             Ok(erased) => {
-                tracing::info!(grants = erased, days = days.texts, "texts that were kept long enough are erased");
+                tracing::info!(
+                    grants = erased,
+                    days = days.texts,
+                    "texts that were kept long enough are erased"
+                );
                 // Only what has no texts any more goes: the key of a grant without records is nobody's.
                 prune(&desk, &pruning, days.entries).await
             }

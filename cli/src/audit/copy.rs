@@ -143,10 +143,8 @@ fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> R
                 continue;
             }
             let Some(bytes) = files.file(&path)? else {
-                let first = first_entry(files, size).map_err(|source| LogError::Log {
-                    name: "the cluster's log".to_owned(),
-                    source,
-                })?;
+                let first = first_entry(files, size)
+                    .map_err(|source| LogError::Log { name: "the cluster's log".to_owned(), source })?;
                 if !is_before(name, first) {
                     return Err(LogError::Copy(format!("the log has no file {path}")));
                 }

@@ -79,7 +79,8 @@ pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
     let tale = told(&live, heard, Shows::of(args))?;
     match args.output {
         Some(format) => {
-            let of = Whole { size, from, complete: Some(complete), verify: verifies(one), ..Whole::default() };
+            let of =
+                Whole { size, from, complete: Some(complete), verify: verifies(one), ..Whole::default() };
             crate::show(&Shown::of(of, one, tale), format)?
         }
         None => crate::print(&text(args.all, one, &tale, (ends(complete, passed_over), from, size)))?,

@@ -234,7 +234,9 @@ impl Grants {
         grants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut counted: HashSet<&StreamName> = HashSet::new();
         let mut with_receipt: HashSet<&Uid> = HashSet::new();
-        for (uid, Grant { is_whole, whose, opens, owners, pods, receipts, texts, has_ended: _, shut: _ }) in &grants {
+        for (uid, Grant { is_whole, whose, opens, owners, pods, receipts, texts, has_ended: _, shut: _ }) in
+            &grants
+        {
             opens.iter().for_each(|opened| opened.agrees(*whose, found));
             let is_whole = *is_whole || !is_pruned;
             for pod in pods.iter().filter(|pod| is_whole && !owners.contains(&pod.accessor)) {

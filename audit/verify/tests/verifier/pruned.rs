@@ -133,13 +133,16 @@ fn pods_first(pairs: &mut Vec<(Record, Option<Vec<u8>>)>) {
 fn wherever_a_log_is_pruned_nothing_is_found_wrong_with_what_is_left() {
     for (seed, by) in (0..256).map(|by| (2 + by % 3, by)) {
         let entries = shifted(seed, by);
-        assert_eq!(report(&lay_out(&entries, SECONDS), &Options::default()).findings, [], "{seed}, {by}");
+        let whole = report(&lay_out(&entries, SECONDS), &Options::default());
+        assert_eq!(whole.findings, [], "{seed}, {by}");
         for bundles in 1..entries.len().div_ceil(256) {
             let from = u64::try_from(bundles * 256).unwrap();
             let report = report(&pruned_from(&entries, from), &Options::default());
             let shown: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
             assert!(report.findings.is_empty(), "{seed}, {by}, from {from}:\n{}", shown.join("\n"));
-            assert_eq!(report.notices, [Notice::Pruned { from }], "{seed}, {by}");
+            // What is a notice of the whole log may be one of what is left.
+            let new = report.notices.iter().filter(|notice| !whole.notices.contains(notice));
+            assert_eq!(new.collect::<Vec<_>>(), [&Notice::Pruned { from }], "{seed}, {by}");
         }
     }
 }
