@@ -185,6 +185,12 @@ impl Rules {
         role_binding: Child::Unknown,
         service_account: Child::Unknown,
     };
+
+    /// Whether none is there of those that are one grant's own.
+    pub fn are_gone(&self) -> bool {
+        let Self { network_policy, secret, role, role_binding, service_account: _ } = *self;
+        [network_policy, secret, role, role_binding].iter().all(|child| *child == Child::Missing)
+    }
 }
 
 /// Whether a child is there.
