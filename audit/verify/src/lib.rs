@@ -10,6 +10,7 @@ mod finding;
 mod follow;
 mod nodes;
 mod notice;
+mod place;
 mod plain;
 mod proof;
 mod read;

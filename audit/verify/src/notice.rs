@@ -199,7 +199,10 @@ impl fmt::Display for Notice {
                 write!(f, "the proxy of {stream} says that {count} of its records did not come into the log")
             }
             Self::Uncounted { stream, count } => {
-                write!(f, "the receipt does not count {stream}, of which the log has {count} records")
+                write!(
+                    f,
+                    "the receipt does not count {stream}, of which the log has {count} records: whether they are all, it does not say"
+                )
             }
             Self::PodAwaited { index, grant } => {
                 write!(f, "entry {index}, grant {grant}: nothing is there yet of the proxy that it names")

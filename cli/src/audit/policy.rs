@@ -76,7 +76,7 @@ fn written(note: &str, told: &[VerifierKey]) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use audit::samples::{Keys, Plan, Writers, lay_out};
-    use tlog::Policy;
+    use tlog::{Algorithm, Policy, Signer};
 
     use super::*;
 
@@ -86,14 +86,16 @@ mod tests {
         let files = lay_out(&Writers::all(plan), 1_767_272_400);
         let note = String::from_utf8(files.0["checkpoint"].clone()).unwrap();
         let keys = Keys::new().policy_file().parse::<Policy>().unwrap().logs().to_vec();
-        let stranger: VerifierKey =
-            "keyhole.internal/log/ffff+8e3bb1a1+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
-                .parse()
-                .unwrap_or_else(|_| keys[0].clone());
-        let text = written(&note, &[keys[0].clone(), stranger]).unwrap();
+        // Of the same log, and not the one that signs now.
+        let unused =
+            Signer::new(keys[0].name().clone(), Algorithm::Ed25519, &[77; 32]).unwrap().verifier().clone();
+        assert_ne!(unused, keys[0]);
+        let text = written(&note, &[keys[0].clone(), unused.clone()]).unwrap();
         assert_eq!(text, format!("log {}\nquorum none\n", keys[0]));
         assert!(text.parse::<Policy>().unwrap().check(&note).is_ok());
-        assert!(written(&note, &[]).unwrap_err().contains("none of the keys"));
+        for none in [vec![], vec![unused]] {
+            assert!(written(&note, &none).unwrap_err().contains("none of the keys"));
+        }
         assert!(written("x", &keys).is_err());
     }
 }

@@ -16,10 +16,8 @@ use super::{code, number};
 use crate::args::{AuditShowArgs, Place};
 use crate::cluster::Scope;
 
-/// The kinds of records that name a grant or a request, and those about a request alone.
-const NAMES: [&str; 5] = ["request", "decision", "approval", "grant", "pod"];
-
 /// What the log has of it.
+#[derive(Default)]
 struct Heard {
     records: Vec<Indexed>,
     complete: bool,
@@ -115,14 +113,27 @@ fn is_uid(text: &str) -> bool {
     parts == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// Who may be meant, of all that have names.
+/// Who may be meant: of all that are called so, and of the request with that uid. What is known of a request alone is asked for, too: its grant
+/// may be called otherwise.
 fn by_name(
     live: &Live,
     args: &AuditShowArgs,
     namespace: Option<&str>,
 ) -> Result<(Vec<Candidate>, Heard), LogError> {
-    let heard = named(live, namespace)?;
-    Ok((found(&heard, args, namespace)?, heard))
+    let name = args.grant.rsplit('/').next().unwrap_or_default();
+    let mut heard = Heard { complete: true, ..Heard::default() };
+    heard.ask(live, ("name", name), namespace)?;
+    if is_uid(name) {
+        heard.ask(live, ("request", name), namespace)?;
+    }
+    let found = |heard: &Heard| found(heard, args, namespace);
+    for request in found(&heard)?.into_iter().filter(|one| one.grant.is_none()).filter_map(|one| one.request)
+    {
+        heard.ask(live, ("request", request.as_str()), namespace)?;
+    }
+    heard.records.sort_by_key(|found| found.index);
+    heard.records.dedup_by_key(|found| found.index);
+    Ok((found(&heard)?, heard))
 }
 
 fn found(heard: &Heard, args: &AuditShowArgs, namespace: Option<&str>) -> Result<Vec<Candidate>, LogError> {
@@ -131,26 +142,26 @@ fn found(heard: &Heard, args: &AuditShowArgs, namespace: Option<&str>) -> Result
     Ok(search.found())
 }
 
-/// All records that name grants and requests of this namespace, or of all, in the order of the log.
-fn named(live: &Live, namespace: Option<&str>) -> Result<Heard, LogError> {
-    let mut heard = Heard { records: Vec::new(), complete: true, passed_over: false, size: 0, is_of: None };
-    let mut line = MovingLine::new("looked through");
-    for kind in NAMES {
-        let mut question = vec![("kind", kind.to_owned())];
+impl Heard {
+    /// Adds all records of this namespace, or of all, for which this is so.
+    fn ask(
+        &mut self,
+        live: &Live,
+        (by, value): (&'static str, &str),
+        namespace: Option<&str>,
+    ) -> Result<(), LogError> {
+        let mut question = vec![(by, value.to_owned())];
         question.extend(namespace.map(|namespace| ("namespace", namespace.to_owned())));
         let mut pages = Pages::of(live, "/v1/search", question);
         for found in pages.by_ref() {
-            let found = found?;
-            line.at(found.index, heard.size.max(found.index));
-            heard.records.push(found);
+            self.records.push(found?);
         }
         let seen = pages.seen();
-        heard.complete &= seen.complete;
-        heard.passed_over |= seen.passed_over;
-        heard.size = heard.size.max(seen.size);
+        self.complete &= seen.complete;
+        self.passed_over |= seen.passed_over;
+        self.size = self.size.max(seen.size);
+        Ok(())
     }
-    heard.records.sort_by_key(|found| found.index);
-    Ok(heard)
 }
 
 /// The records of this one.

@@ -44,7 +44,7 @@ fn a_copy_without_texts_is_clean_and_the_notices_say_so() {
     fs::remove_dir_all(copy.path("copy/texts")).unwrap();
     let run = copy.keyhole(VERIFY);
     assert_eq!(run.code, 0);
-    assert!(run.out.contains("\n7 notices:\n- grant "), "{}", run.out);
+    assert!(run.out.contains("\n9 notices:\n- grant "), "{}", run.out);
 }
 
 #[test]

@@ -73,6 +73,20 @@ pub enum Forked {
         /// How many it had.
         before: u64,
     },
+    /// It acknowledged a record, and does not have it.
+    #[error(
+        "the audit log acknowledged a record of this operator minutes ago, and its tree of {size} does not have it"
+    )]
+    Lost {
+        /// How many it has.
+        size: u64,
+    },
+    /// It says that it has a record where its tree has something else.
+    #[error("the audit log answers with a record of index {index} that its tree does not have there")]
+    Another {
+        /// Which.
+        index: u64,
+    },
 }
 
 impl Anchor {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::SemaphorePermit;
 
-use super::observed::{Known, Link, Observed, Place, RequestLink, Rules, Seal, UsageDue};
+use super::observed::{Known, Link, Observed, Place, PodSeen, RequestLink, Rules, Seal, UsageDue};
 use super::plan::changed::database_changed;
 use super::pods::{address, container, runs, seen, terminated};
 use super::proxy::{Proxy, read_report};
@@ -70,10 +70,7 @@ pub async fn observe(
         policy,
         approvals,
         rules,
-        pod: match &pod {
-            Known::Seen(pod) => Known::Seen(pod.as_ref().map(|pod| seen(pod, now))),
-            Known::Unknown => Known::Unknown,
-        },
+        pod: as_seen(&pod, now),
         report,
         stopped: context.stopped(&uid),
         ending: context.ending(&uid),
@@ -283,6 +280,13 @@ async fn approvals(context: &Context, grant: &AccessGrant) -> Result<bool, kube:
 fn own(grant: &AccessGrant, pod: Known<Option<Pod>>) -> Known<Option<Pod>> {
     match pod {
         Known::Seen(pod) => Known::Seen(pod.filter(|pod| owner(pod) == grant.uid())),
+        Known::Unknown => Known::Unknown,
+    }
+}
+
+fn as_seen(pod: &Known<Option<Pod>>, now: Timestamp) -> Known<Option<PodSeen>> {
+    match pod {
+        Known::Seen(pod) => Known::Seen(pod.as_ref().map(|pod| seen(pod, now))),
         Known::Unknown => Known::Unknown,
     }
 }

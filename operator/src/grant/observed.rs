@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use access::EndReason;
 use access::report::{Report, Usage};
-use crds::{AccessGrant, Because, LeaseStatus};
+use crds::{AccessGrant, Because, LeaseStatus, Reason};
 use jiff::Timestamp;
 
 use crate::admission::Admission;
@@ -54,6 +54,14 @@ pub struct Observed {
     pub let_on: Known<Vec<LeaseStatus>>,
     /// Where proxies are.
     pub place: Place,
+}
+
+impl Observed {
+    /// Why the last plan could not put something on record, where it was that.
+    pub fn unrecorded(&self) -> Option<&Because> {
+        let is_audit = |reason| matches!(reason, Reason::AuditUnavailable | Reason::AuditForked);
+        self.setback.as_ref().filter(|setback| is_audit(setback.reason))
+    }
 }
 
 /// The operator's seal on a grant.
@@ -177,6 +185,12 @@ impl Rules {
         role_binding: Child::Unknown,
         service_account: Child::Unknown,
     };
+
+    /// Whether none is there of those that are one grant's own.
+    pub fn are_gone(&self) -> bool {
+        let Self { network_policy, secret, role, role_binding, service_account: _ } = *self;
+        [network_policy, secret, role, role_binding].iter().all(|child| *child == Child::Missing)
+    }
 }
 
 /// Whether a child is there.

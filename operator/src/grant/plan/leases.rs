@@ -140,6 +140,14 @@ pub fn standing(status: &AccessGrantStatus) -> impl Iterator<Item = &LeaseStatus
     status.leases.iter().filter(|lease| !lease.revoked)
 }
 
+/// Whether Vault was asked to end each lease that may stand, and what came of it is known.
+pub fn are_answered(status: &AccessGrantStatus, findings: &[Finding]) -> bool {
+    let is_answered = |lease: &LeaseStatus| {
+        findings.iter().any(|finding| finding.is_of(lease) && finding.shut != Shut::Asked)
+    };
+    standing(status).all(is_answered)
+}
+
 /// Leases that may stand, or whose end nobody could see, and that nobody shuts yet.
 pub fn to_hand_over(status: &AccessGrantStatus, findings: &[Finding]) -> Vec<Action> {
     let in_hand = |lease: &LeaseStatus| findings.iter().any(|finding| finding.is_of(lease));

@@ -6,7 +6,7 @@
 use access::{Item, Outcome};
 use crds::{AccessGrantStatus, How, LeaseStatus, ReceiptLine, Revocation, StreamStatus};
 
-use super::super::observed::{Child, Known, Observed, Rules};
+use super::super::observed::{Known, Observed};
 use super::leases::{open_detail, standing};
 use crate::audit::streams::StreamSeen;
 
@@ -242,9 +242,7 @@ impl Facts<'_> {
     }
 
     fn rules(&self) -> Line {
-        let Rules { network_policy, secret, role, role_binding, service_account: _ } = self.observed.rules;
-        let all = [network_policy, secret, role, role_binding];
-        if all.iter().all(|child| *child == Child::Missing) {
+        if self.observed.rules.are_gone() {
             let detail = "NetworkPolicy, Role, RoleBinding and Secret are gone";
             return said(Item::Rules, Outcome::Proved, How::RulesGone, detail);
         }
