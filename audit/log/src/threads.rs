@@ -72,13 +72,13 @@ pub enum Ask {
         /// Hears how far the stream is when they are.
         reply: mpsc::UnboundedSender<Answer>,
     },
-    /// To write a record of the log's own.
+    /// To write records of the log's own, all of them in one block or none.
     Own {
-        /// The grant that it is about.
+        /// The grant that they are about.
         grant: Option<Uid>,
-        /// What it says.
-        what: What,
-        /// Hears when it is durable.
+        /// What they say.
+        whats: Vec<What>,
+        /// Hears when they are durable.
         reply: oneshot::Sender<Result<Head, OwnError>>,
     },
     /// How far each stream of a grant is.
@@ -325,7 +325,7 @@ impl<S: Storage> Commits<S> {
                 batch.submissions.push(submission);
                 batch.replies.push(Reply::Writer(reply, received));
             }
-            Ask::Own { grant, what, reply } => match self.engine.own(clock::now(), grant, what) {
+            Ask::Own { grant, whats, reply } => match self.engine.all_own(clock::now(), grant, whats) {
                 Ok(submission) => {
                     batch.submissions.push(submission);
                     batch.replies.push(Reply::Own(reply));

@@ -211,7 +211,7 @@ impl Desk {
     /// Puts a record of the log's own on the disk.
     pub(super) async fn own(&self, grant: Option<Uid>, what: What) -> Result<(), Refusal> {
         let (reply, durable) = oneshot::channel();
-        self.log.ask(Ask::Own { grant, what, reply });
+        self.log.ask(Ask::Own { grant, whats: vec![what], reply });
         match durable.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(Refusal::again(
