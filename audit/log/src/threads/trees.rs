@@ -5,10 +5,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Instant;
 
 use tlog::{Checkpoint, Signer};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::backlog::{BACKLOG, Backlog, bytes};
-use super::{Ask, Ended, SECOND, ToTree};
+use super::wishes::Fulfils;
+use super::{Ask, Ended, SECOND, ToTree, WAITING};
+use crate::engine::commit::Durable;
 use crate::engine::integrate::{Stopped, Tree};
 use crate::engine::volume::Files;
 use crate::figures::Figures;
@@ -19,6 +21,7 @@ pub(super) struct Trees<F> {
     pub files: F,
     pub signers: Vec<Signer>,
     pub waiting: Receiver<ToTree>,
+    pub wishes: Fulfils,
     pub backlog: Arc<Backlog>,
     /// How many bytes of it are in the tree, and in no file.
     pub taken: usize,
@@ -32,6 +35,13 @@ impl<F: Files> Trees<F> {
     pub fn run(mut self) -> Ended {
         let mut next = Instant::now();
         loop {
+            let wishes = self.wishes.take();
+            if !wishes.is_empty() {
+                match self.fulfil(wishes) {
+                    Ok(()) => continue,
+                    Err(error) => return Ended::Tree(error),
+                }
+            }
             let now = Instant::now();
             let published = self.publisher.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size);
             let is_behind = self.tree.size() > published;
@@ -44,18 +54,38 @@ impl<F: Files> Trees<F> {
             }
             let patience = if is_behind { next.saturating_duration_since(now) } else { SECOND };
             let result = match self.waiting.recv_timeout(patience) {
-                Ok(ToTree::Durable(durable)) => {
-                    self.taken = self.taken.saturating_add(durable.iter().map(bytes).sum());
-                    durable.into_iter().try_for_each(|one| self.tree.take(one))
-                }
-                Ok(ToTree::Publish(reply)) => self.publish().map(|checkpoint| _ = reply.send(checkpoint)),
-                Err(RecvTimeoutError::Timeout) => Ok(()),
+                Ok(ToTree::Durable(durable)) => self.take(durable),
+                Ok(ToTree::Wish) | Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Ended::Other,
             };
             if let Err(error) = result {
                 return Ended::Tree(error);
             }
         }
+    }
+
+    /// One checkpoint for all of them. What was durable when they asked is in the tree, or among the blocks that wait now.
+    fn fulfil(&mut self, wishes: Vec<oneshot::Sender<Checkpoint>>) -> Result<(), Stopped> {
+        for _ in 0..WAITING {
+            match self.waiting.try_recv() {
+                Ok(ToTree::Durable(durable)) => self.take(durable)?,
+                Ok(ToTree::Wish) => (),
+                Err(_) => break,
+            }
+        }
+        let newest = self.publisher.borrow().clone().filter(|newest| newest.size == self.tree.size());
+        let checkpoint = match newest {
+            Some(newest) => newest,
+            None => self.publish()?,
+        };
+        // Who is gone asks again.
+        wishes.into_iter().for_each(|wish| _ = wish.send(checkpoint.clone()));
+        Ok(())
+    }
+
+    fn take(&mut self, durable: Vec<Durable>) -> Result<(), Stopped> {
+        self.taken = self.taken.saturating_add(durable.iter().map(bytes).sum());
+        durable.into_iter().try_for_each(|one| self.tree.take(one))
     }
 
     fn publish(&mut self) -> Result<Checkpoint, Stopped> {
