@@ -26,7 +26,7 @@ use super::facts::Fact;
 use super::figures::RecordFigures;
 use super::memory::{Before, Lack, Memory, Own, Pace};
 use super::streams::{CannotAsk, Log, Reader};
-use super::tree::{Tree, Unread};
+use super::tree::{Sighting, Tree, Unread};
 use super::{NotOnRecord, Records};
 use crate::clock::now;
 use crate::context::Context;
@@ -38,6 +38,9 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// How soon it is looked at again when it could not be seen: what opens something waits for that.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The most tiles in which a look seeks a record: of 262,144 records. The next one goes on there.
+const MOST: u64 = 1024;
 
 /// The name of the witness's key.
 const NAME: &str = "keyhole.internal/witness";
@@ -238,10 +241,10 @@ impl<L: Log> Sight<'_, L> {
         let (now, size) = (Instant::now(), checkpoint.size);
         let Some(sought) = pace.seeks(now, size, own) else { return Ok(()) };
         let mut tree = Tree::of(self.log, checkpoint);
-        match tree.find(sought.leaf, sought.from).await? {
-            Some(index) if tree.has(index, sought.leaf).await? => pace.shows(sought, index),
-            Some(_) => return Err(Unseen::Files("a hash of no leaf")),
-            None => match pace.lacks(sought, now, size) {
+        match tree.find(sought.leaf, sought.from, MOST).await? {
+            Sighting::At(index) if tree.has(index, sought.leaf).await? => pace.shows(sought, index),
+            Sighting::At(_) => return Err(Unseen::Files("a hash of no leaf")),
+            Sighting::NoneBelow(index) => match pace.lacks(sought, now, index) {
                 Lack::OnItsWay => {}
                 Lack::Late => return Err(Unseen::Behind { size }),
                 Lack::Lost => return Err(Forked::Lost { size }.into()),
