@@ -35,6 +35,10 @@ pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
     let note = anchor::read(args.anchor.as_deref()).map_err(NotAccepted::Anchor)?;
     let PlaceArgs { dir, bucket, kek } = &args.place;
     let lies = Lies::at(dir.as_deref(), bucket, kek.as_deref()).map_err(NotAccepted::Place)?;
+    if let Some(predecessor) = lies.unfinished().map_err(NotAccepted::Home)? {
+        eprintln!("what was begun comes to its end: {} is given up", predecessor.origin);
+        return lies.succeed(predecessor, None).map_err(NotAccepted::Home);
+    }
     let home = match (lies.open(), &note) {
         (Err(HomeError::Missing(_)), Some(note)) => return follow(args, &lies, note),
         (home, _) => home,
@@ -58,8 +62,7 @@ pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
     let Checkpoint { origin, size, root } =
         has.unwrap_or(Checkpoint { origin: identity.origin, size: 0, root: Hash::of_nothing() });
     let predecessor = given_up(args, &Checkpoint { origin, size, root }, missing_from);
-    drop(lock);
-    lies.succeed(predecessor).map_err(NotAccepted::Home)
+    lies.succeed(predecessor, lock).map_err(NotAccepted::Home)
 }
 
 /// The volume is lost, and the log's keys with it: what it was called, and how far it was, the anchor says alone. Whether its log signed that,

@@ -3,7 +3,7 @@
 pub mod in_bucket;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::bucket::BucketError;
 use crate::engine::block::LogId;
 use crate::engine::disk::OsDisk;
-use crate::engine::journal::{SegmentLength, Segments};
+use crate::engine::journal::{FOLDER, SegmentLength, Segments};
 use crate::engine::prune::PRUNED;
 use crate::engine::recover::Identity;
 use crate::seal::SealError;
@@ -27,6 +27,9 @@ const ORIGIN: &str = "keyhole.internal/log/";
 
 /// The file of name and keys.
 const KEYS: &str = "keys.json";
+
+/// The file that lies in the folder as long as its log is being given up: a [`Predecessor`].
+const GIVING_UP: &str = "giving-up.json";
 
 /// Who a log is, with the keys that sign.
 pub struct Home {
@@ -75,6 +78,16 @@ pub enum HomeError {
     /// There is none.
     #[error("{0:?} holds no log: make one with `keyhole-log init`")]
     Missing(PathBuf),
+    /// There is one, and not its keys.
+    #[error(
+        "{0:?} holds a log without its keys.json: restore that file. Where it is lost, `keyhole-log accept-loss` begins a new log"
+    )]
+    Keyless(PathBuf),
+    /// It is neither the log that was here nor the one that follows it.
+    #[error(
+        "the log in {0:?} is being given up: `keyhole-log accept-loss`, once more, comes to the end of that"
+    )]
+    GivenUp(PathBuf),
     /// The file of keys is not what this program writes.
     #[error("{0:?} is not a file of keys")]
     Keys(PathBuf),
@@ -125,65 +138,92 @@ impl Drop for Seed {
 impl Home {
     /// Makes a log with a new name and key in an empty folder. The keys are written last: a folder without them holds no log yet.
     pub fn create(path: &Path, length: SegmentLength) -> Result<Self, HomeError> {
-        Self::first(path, length, None)
+        let failed = |what| move |source| HomeError::Disk { what, path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(failed("make"))?;
+        let holds = |name: &str| path.join(name).try_exists().map_err(failed("read"));
+        if holds(KEYS)? {
+            return Err(HomeError::Exists(path.to_owned()));
+        }
+        let lock = lock(path)?;
+        // Another process may have made one meanwhile.
+        if holds(KEYS)? {
+            return Err(HomeError::Exists(path.to_owned()));
+        }
+        if Self::unfinished(path)?.is_some() {
+            return Err(HomeError::GivenUp(path.to_owned()));
+        }
+        if holds("tile")? || holds("checkpoint")? || !is_unused(path).map_err(failed("read"))? {
+            return Err(HomeError::Keyless(path.to_owned()));
+        }
+        Self::begin(path, length, None)?;
+        Self::locked(path, lock)
     }
 
-    /// The same for a log that goes on with one of which nothing is left here.
-    pub fn follow(path: &Path, length: SegmentLength, predecessor: Predecessor) -> Result<Self, HomeError> {
-        Self::first(path, length, Some(predecessor))
-    }
-
-    fn first(
+    /// A new log in the place of one that is given up. What is here of that one lies in `old` then. Whatever stops this, the folder opens as
+    /// neither of the two, and the same again comes to its end: see [`Home::unfinished`]. `lock`: the old log's, where that could be opened.
+    pub fn succeed(
         path: &Path,
         length: SegmentLength,
-        predecessor: Option<Predecessor>,
+        (predecessor, lock): (Predecessor, Option<File>),
     ) -> Result<Self, HomeError> {
         let failed = |what| move |source| HomeError::Disk { what, path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(failed("make"))?;
-        if path.join(KEYS).try_exists().map_err(failed("read"))? {
-            return Err(HomeError::Exists(path.to_owned()));
-        }
-        Self::begin(path, length, predecessor)
-    }
-
-    /// A new log in the place of one that was given up, which lies in `old` now. What is left of the old one here is its file of keys, and
-    /// that is replaced in one step: whatever stops this, it can be done again.
-    pub fn succeed(path: &Path, length: SegmentLength, predecessor: Predecessor) -> Result<Self, HomeError> {
-        let file = read(path)?;
-        let old = path.join("old").join(file.origin.trim_start_matches(ORIGIN));
-        let failed = |what| move |source| HomeError::Disk { what, path: path.to_owned(), source };
-        fs::create_dir_all(&old).map_err(failed("make"))?;
-        for name in ["tile", "sealed", "keys", "journal", "checkpoint", PRUNED] {
-            match fs::rename(path.join(name), old.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("move")(error)),
-                _ => (),
+        let lock = lock.map_or_else(|| self::lock(path), Ok)?;
+        let mark = serde_json::to_vec(&predecessor).map_err(|_| HomeError::Keys(path.join(GIVING_UP)))?;
+        put(path, GIVING_UP, &mark)?;
+        let file = match read(path) {
+            Err(HomeError::Missing(_)) => None,
+            read => Some(read?),
+        };
+        // Where it has another name, an attempt before came as far as this.
+        if file.as_ref().is_none_or(|file| file.origin == predecessor.origin) {
+            let old = path.join("old").join(predecessor.origin.rsplit('/').next().unwrap_or_default());
+            set_aside(path, &old).map_err(failed("give up the log in"))?;
+            if let Some(file) = file {
+                write(&old, &file)?;
             }
+            Self::begin(path, length, Some(predecessor))?;
         }
-        write(&old, &file)?;
-        Self::begin(path, length, Some(predecessor))
+        fs::remove_file(path.join(GIVING_UP)).map_err(failed("come to an end in"))?;
+        Self::locked(path, lock)
     }
 
-    fn begin(
-        path: &Path,
-        length: SegmentLength,
-        predecessor: Option<Predecessor>,
-    ) -> Result<Self, HomeError> {
+    /// What somebody began to give up here, and did not come to the end.
+    pub fn unfinished(path: &Path) -> Result<Option<Predecessor>, HomeError> {
+        let path = path.join(GIVING_UP);
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_| HomeError::Keys(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(HomeError::Disk { what: "read", path, source }),
+        }
+    }
+
+    fn begin(path: &Path, length: SegmentLength, predecessor: Option<Predecessor>) -> Result<(), HomeError> {
         let failed = |what| move |source| HomeError::Disk { what, path: path.to_owned(), source };
         // What an attempt before left behind has no name, and is nothing.
-        match fs::remove_dir_all(path.join("journal")) {
+        match fs::remove_dir_all(path.join(FOLDER)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("clear")(error)),
             _ => (),
         }
         Segments::create(&OsDisk::new(path), length).map_err(failed("make the journal in"))?;
-        write(path, &KeysFile { origin: new_origin()?, seeds: vec![seed()?], predecessor })?;
-        Self::open(path)
+        write(path, &KeysFile { origin: new_origin()?, seeds: vec![seed()?], predecessor })
     }
 
     /// The log in this folder, which no other process has open.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
-        let file = read(path)?;
+        // A folder without a log gets no lock.
+        if Self::unfinished(path)?.is_none() {
+            read(path)?;
+        }
         let lock = lock(path)?;
-        Self::of(file, Some(lock)).ok_or_else(|| HomeError::Keys(path.join(KEYS)))
+        Self::locked(path, lock)
+    }
+
+    fn locked(path: &Path, lock: File) -> Result<Self, HomeError> {
+        if Self::unfinished(path)?.is_some() {
+            return Err(HomeError::GivenUp(path.to_owned()));
+        }
+        Self::of(read(path)?, Some(lock)).ok_or_else(|| HomeError::Keys(path.join(KEYS)))
     }
 
     /// What a file of keys says, if it is one.
@@ -206,10 +246,12 @@ impl Home {
 
     /// Makes one more key for a log: from its next start on, all keys sign.
     pub fn add_key(path: &Path) -> Result<Self, HomeError> {
+        read(path)?;
+        let lock = lock(path)?;
         let mut file = read(path)?;
         file.seeds.push(seed()?);
         write(path, &file)?;
-        Self::open(path)
+        Self::locked(path, lock)
     }
 
     /// The public halves of its keys.
@@ -254,18 +296,53 @@ fn read(folder: &Path) -> Result<KeysFile, HomeError> {
     serde_json::from_slice(&text).map_err(|_| HomeError::Keys(path))
 }
 
-/// In one step, readable for nobody else.
 fn write(folder: &Path, file: &KeysFile) -> Result<(), HomeError> {
-    let (path, new) = (folder.join(KEYS), folder.join("keys.json.new"));
-    let text = Zeroizing::new(serde_json::to_vec(file).map_err(|_| HomeError::Keys(path.clone()))?);
+    let text =
+        serde_json::to_vec(file).map(Zeroizing::new).map_err(|_| HomeError::Keys(folder.join(KEYS)))?;
+    put(folder, KEYS, &text)
+}
+
+/// In one step, readable for nobody else.
+fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
+    let (path, new) = (folder.join(name), folder.join(format!("{name}.new")));
     let written = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(&text)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, &path)?;
         File::open(folder)?.sync_all()
     };
     written().map_err(|source| HomeError::Disk { what: "write", path: path.clone(), source })
+}
+
+/// Moves what is here of a log. What lies there already was moved by an attempt before: a journal beside it is one that it began to make.
+fn set_aside(path: &Path, old: &Path) -> io::Result<()> {
+    fs::create_dir_all(old)?;
+    for name in ["tile", "sealed", "keys", FOLDER, "checkpoint", PRUNED] {
+        let (from, to) = (path.join(name), old.join(name));
+        if !from.try_exists()? {
+            continue;
+        }
+        if name == FOLDER && to.try_exists()? { fs::remove_dir_all(from)? } else { fs::rename(from, to)? }
+    }
+    File::open(old)?.sync_all()?;
+    File::open(path)?.sync_all()
+}
+
+/// Whether no block was ever written to the journal here: each begins with other bytes than zeros.
+fn is_unused(path: &Path) -> io::Result<bool> {
+    let segments = match fs::read_dir(path.join(FOLDER)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        segments => segments?,
+    };
+    for segment in segments {
+        let mut first = Vec::new();
+        File::open(segment?.path())?.take(8).read_to_end(&mut first)?;
+        if first.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -306,7 +383,7 @@ mod tests {
             missing_from: 5,
             why: "the volume was lost".into(),
         };
-        let second = Home::succeed(folder.path(), SHORT, predecessor.clone()).unwrap();
+        let second = Home::succeed(folder.path(), SHORT, (predecessor.clone(), None)).unwrap();
         assert_ne!(second.identity.origin, first);
         drop(second);
         assert_eq!(Home::open(folder.path()).unwrap().predecessor, Some(predecessor));
@@ -316,12 +393,74 @@ mod tests {
         assert!(!folder.path().join("checkpoint").exists());
     }
 
+    /// How far somebody came with giving a log up, and was killed.
+    const STOPS: [fn(&Path, &Path); 5] = [
+        |_, _| (),
+        |path, old| fs::rename(path.join("checkpoint"), old.join("checkpoint")).unwrap(),
+        |path, old| set_aside(path, old).unwrap(),
+        |path, old| {
+            set_aside(path, old).unwrap();
+            write(old, &read(path).unwrap()).unwrap();
+            Segments::create(&OsDisk::new(path), SHORT).unwrap();
+        },
+        |path, old| {
+            set_aside(path, old).unwrap();
+            write(old, &read(path).unwrap()).unwrap();
+            Home::begin(path, SHORT, Some(given_up("1"))).unwrap();
+        },
+    ];
+
+    fn given_up(origin: &str) -> Predecessor {
+        let (root, why) = (String::new(), "the volume was lost".to_owned());
+        Predecessor { origin: origin.to_owned(), size: 7, root, missing_from: 5, why }
+    }
+
+    #[test]
+    fn a_giving_up_that_is_stopped_anywhere_opens_as_no_log_and_comes_to_its_end() {
+        for (at, stops) in STOPS.into_iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path();
+            let first = Home::create(path, SHORT).unwrap().identity.origin;
+            fs::write(path.join("checkpoint"), "theirs").unwrap();
+            fs::write(path.join("journal/0000000000000000"), "theirs").unwrap();
+            let predecessor = given_up(first.as_str());
+            let old = path.join("old").join(first.as_str().trim_start_matches(ORIGIN));
+            fs::create_dir_all(&old).unwrap();
+            put(path, GIVING_UP, &serde_json::to_vec(&predecessor).unwrap()).unwrap();
+            stops(path, &old);
+            assert!(matches!(Home::open(path), Err(HomeError::GivenUp(_))), "stop {at}");
+            assert_eq!(Home::unfinished(path).unwrap().as_ref(), Some(&predecessor));
+            drop(Home::succeed(path, SHORT, (predecessor, None)).unwrap());
+            let second = Home::open(path).unwrap();
+            assert!(second.identity.origin != first && second.predecessor.is_some(), "stop {at}");
+            assert_eq!(Home::open(&old).unwrap().identity.origin, first);
+            for name in ["checkpoint", "journal/0000000000000000"] {
+                assert_eq!(fs::read(old.join(name)).unwrap(), b"theirs", "stop {at}");
+            }
+            assert!(!path.join("checkpoint").exists() && is_unused(path).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_folder_with_a_log_and_without_its_keys_gets_no_other_log() {
+        for (name, holds) in [("checkpoint", "x"), ("tile", ""), ("journal/0000000000000000", "x")] {
+            let folder = tempfile::tempdir().unwrap();
+            drop(Home::create(folder.path(), SHORT).unwrap());
+            fs::remove_file(folder.path().join(KEYS)).unwrap();
+            match holds {
+                "" => fs::create_dir(folder.path().join(name)).unwrap(),
+                holds => fs::write(folder.path().join(name), holds).unwrap(),
+            }
+            assert!(matches!(Home::create(folder.path(), SHORT), Err(HomeError::Keyless(_))), "{name}");
+        }
+    }
+
     #[test]
     fn what_an_attempt_that_failed_left_behind_is_no_log() {
         let folder = tempfile::tempdir().unwrap();
         Segments::create(&OsDisk::new(folder.path()), SHORT).unwrap();
-        fs::write(folder.path().join("journal/0000000000000001"), "of nothing").unwrap();
-        Home::create(folder.path(), SHORT).unwrap();
+        fs::write(folder.path().join("journal/0000000000000001"), [0; 10]).unwrap();
+        drop(Home::create(folder.path(), SHORT).unwrap());
         assert!(!folder.path().join("journal/0000000000000001").exists());
         let broken = folder.path().join(KEYS);
         for bad in [

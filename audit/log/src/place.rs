@@ -1,5 +1,6 @@
 //! Where a log lies, as the command line says it: a folder on a volume, or a bucket.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,16 +80,24 @@ impl Lies {
     /// Makes a log that goes on with one of which nothing is left here.
     pub fn follow(&self, predecessor: Predecessor) -> Result<Home, HomeError> {
         match self {
-            Self::Folder(folder) => Home::follow(folder, SegmentLength::default(), predecessor),
+            Self::Folder(folder) => Home::succeed(folder, SegmentLength::default(), (predecessor, None)),
             Self::Bucket(shelf) => shelf.follow(predecessor),
         }
     }
 
     /// Makes a log in the place of the one that is here, which is given up.
-    pub fn succeed(&self, predecessor: Predecessor) -> Result<Home, HomeError> {
+    pub fn succeed(&self, predecessor: Predecessor, lock: Option<File>) -> Result<Home, HomeError> {
         match self {
-            Self::Folder(folder) => Home::succeed(folder, SegmentLength::default(), predecessor),
+            Self::Folder(folder) => Home::succeed(folder, SegmentLength::default(), (predecessor, lock)),
             Self::Bucket(shelf) => shelf.succeed(predecessor),
+        }
+    }
+
+    /// What somebody began to give up here, and did not come to the end. In a bucket that is one step.
+    pub fn unfinished(&self) -> Result<Option<Predecessor>, HomeError> {
+        match self {
+            Self::Folder(folder) => Home::unfinished(folder),
+            Self::Bucket(_) => Ok(None),
         }
     }
 

@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use record::kinds::log::{Key, Loss, Start};
 use record::{Count, What};
-use tlog::KeyName;
+use tlog::{Checkpoint, KeyName, Note};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -71,6 +72,19 @@ pub enum ServeError {
         /// What is wrong.
         source: NotOpened,
     },
+    /// Others have seen a log, and there is none.
+    #[error(
+        "others have seen {size} records of log {origin}, and there is no log in {dir:?}: restore a copy of it. Where there is none, \
+         `keyhole-log accept-loss --dir {} --anchor FILE --why TEXT` begins a new log that says so; FILE is the anchor", dir.display()
+    )]
+    Gone {
+        /// Its name.
+        origin: String,
+        /// How many.
+        size: u64,
+        /// Where it should be.
+        dir: PathBuf,
+    },
     /// The anchor.
     #[error("cannot use the anchor")]
     Anchor(#[source] AnchorError),
@@ -100,7 +114,7 @@ impl ServeError {
             Self::Ended(Ended::Journal(Failed::Journal(error))) if is_led(error) => 5,
             Self::Open { source: NotOpened::Journal(BadJournal::Disk(error)), .. } if is_led(error) => 5,
             Self::Open { .. } | Self::Ended(_) | Self::Silent => 3,
-            Self::Anchored { .. } | Self::Anchor(_) => 4,
+            Self::Anchored { .. } | Self::Gone { .. } | Self::Anchor(_) => 4,
             Self::Home(_)
             | Self::Tls(_)
             | Self::Place(_)
@@ -221,6 +235,7 @@ async fn begin(
             Err(HomeError::Exists(_)) => lies.open(),
             made => made,
         },
+        Err(HomeError::Missing(_)) if anchor.is_some() => return Err(gone(args, anchor.as_ref())),
         opened => opened,
     };
     let Home { mut identity, signers, predecessor, lock } = home.map_err(ServeError::Home)?;
@@ -251,20 +266,27 @@ async fn begin(
     let files = read::Files::new(lies.source(&identity)).beginning(begins);
     let origin = identity.origin.to_string();
     let release = env!("CARGO_PKG_VERSION").to_owned();
-    own(&log, What::Start(Start { origin, predecessor: predecessor.as_ref().and_then(named), release }))
-        .await?;
+    let mut whats =
+        vec![What::Start(Start { origin, predecessor: predecessor.as_ref().and_then(named), release })];
+    // In one block with the first record: nothing that stops the log leaves one without the other.
     if let Some(Predecessor { missing_from, size, why, .. }) = predecessor.as_ref().filter(|_| is_first) {
         let (from, to) = (Count::of(*missing_from), Count::of(size.saturating_sub(1)));
-        own(&log, What::Loss(Loss { from, to, why: why.clone() })).await?;
+        whats.push(What::Loss(Loss { from, to, why: why.clone() }));
     }
-    for verifier in identity.keys.iter().map(ToString::to_string) {
-        own(&log, What::Key(Key { verifier })).await?;
-    }
+    whats.extend(identity.keys.iter().map(|key| What::Key(Key { verifier: key.to_string() })));
+    own(&log, whats).await?;
     // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
     let index = Index::start(&args.dir, files.clone(), identity.origin.clone(), log.published());
     let index = index.map_err(ServeError::System)?;
     Ok(Begun { log, files, index, identity, predecessor, _lock: lock })
+}
+
+/// The log that others have seen is not here.
+fn gone(args: &Serve, anchor: Option<&Note>) -> ServeError {
+    let seen: Option<Checkpoint> = anchor.and_then(|note| note.text().parse().ok());
+    let (origin, size) = seen.map_or_else(Default::default, |seen| (seen.origin.to_string(), seen.size));
+    ServeError::Gone { origin, size, dir: args.dir.clone() }
 }
 
 fn not_opened(source: NotOpened, mirror: Option<BucketUrl>) -> ServeError {
@@ -289,14 +311,14 @@ fn named(predecessor: &Predecessor) -> Option<record::kinds::log::Predecessor> {
     Some(record::kinds::log::Predecessor { origin, root, size })
 }
 
-async fn own(log: &Log, what: What) -> Result<(), ServeError> {
+async fn own(log: &Log, whats: Vec<What>) -> Result<(), ServeError> {
     let (reply, durable) = oneshot::channel();
-    log.ask(Ask::Own { grant: None, what, reply });
+    log.ask(Ask::Own { grant: None, whats, reply });
     match durable.await {
         Ok(Ok(_)) => Ok(()),
         // A disk that is full is told to everybody who writes.
         Ok(Err(error)) => {
-            tracing::error!(%error, "a record of the log's own is missing");
+            tracing::error!(%error, "records of the log's own are missing");
             Ok(())
         }
         Err(_) => Err(ServeError::Silent),

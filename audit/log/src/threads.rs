@@ -1,7 +1,9 @@
 //! The two threads of the log: one makes what arrives durable, the other makes the tree of what is.
 
 mod backlog;
+mod room;
 mod trees;
+mod wishes;
 
 use std::io;
 use std::sync::Arc;
@@ -27,7 +29,9 @@ use crate::pruning::Said;
 use crate::seal::Keys;
 
 use backlog::{Backlog, bytes};
+use room::LOOK;
 use trees::Trees;
+use wishes::{Fulfils, Wishes};
 
 /// The most bytes that one block is made of, unless one submission alone has more.
 const BLOCK: usize = 1 << 20;
@@ -40,20 +44,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// How many blocks may wait for the tree. Then nothing more is made durable until one is in it.
 const WAITING: usize = 1024;
-
-/// Below so many free bytes no statement is taken.
-const ROOM_FOR_STATEMENTS: u64 = 512 << 20;
-
-/// Below so many nothing of a proxy is. What of theirs is durable by then and in no file yet, the next segment, and what comes until
-/// somebody looks again, leave [`ROOM`].
-const ROOM_FOR_PROXIES: u64 = 384 << 20;
-
-/// Below so many nothing is. What is durable by then becomes files, and the journal's next segment has its place: a disk that is full to the
-/// last byte lets no log start.
-const ROOM: u64 = 192 << 20;
-
-/// After so many bytes the disk is looked at, whenever it was last.
-const LOOK: usize = 16 << 20;
 
 /// What the thread that makes things durable is asked for.
 pub enum Ask {
@@ -73,13 +63,13 @@ pub enum Ask {
         /// Hears how far the stream is when they are.
         reply: mpsc::UnboundedSender<Answer>,
     },
-    /// To write a record of the log's own.
+    /// To write records of the log's own, all of them in one block or none.
     Own {
-        /// The grant that it is about.
+        /// The grant that they are about.
         grant: Option<Uid>,
-        /// What it says.
-        what: What,
-        /// Hears when it is durable.
+        /// What they say.
+        whats: Vec<What>,
+        /// Hears when they are durable.
         reply: oneshot::Sender<Result<Head, OwnError>>,
     },
     /// How far each stream of a grant is.
@@ -155,14 +145,16 @@ pub enum Ended {
 #[derive(Clone)]
 pub struct Log {
     asks: Sender<Ask>,
-    publishes: SyncSender<ToTree>,
+    wishes: Wishes,
+    tree: SyncSender<ToTree>,
     published: watch::Receiver<Option<Checkpoint>>,
 }
 
 enum ToTree {
     Durable(Vec<Durable>),
+    /// Somebody wishes for a checkpoint.
+    Wish,
     Prune(Said, oneshot::Sender<()>),
-    Publish(oneshot::Sender<Checkpoint>),
 }
 
 impl Log {
@@ -180,7 +172,10 @@ impl Log {
     /// Makes the tree of everything that is durable now, and says its checkpoint. `None`: the log ends.
     pub async fn publish(&self) -> Option<Checkpoint> {
         let (reply, checkpoint) = oneshot::channel();
-        self.tell(ToTree::Publish(reply)).await?;
+        if self.wishes.add(reply) {
+            // Where there is no place for this, the tree has more to do, and looks at the wishes before each thing.
+            let _ = self.tree.try_send(ToTree::Wish);
+        }
         checkpoint.await.ok()
     }
 
@@ -188,19 +183,15 @@ impl Log {
     /// goes. `None`: the log ends.
     pub async fn prune(&self, said: Said) -> Option<()> {
         let (reply, begins) = oneshot::channel();
-        self.tell(ToTree::Prune(said, reply)).await?;
-        begins.await.ok()
-    }
-
-    async fn tell(&self, mut ask: ToTree) -> Option<()> {
-        while let Err(error) = self.publishes.try_send(ask) {
+        let mut ask = ToTree::Prune(said, reply);
+        while let Err(error) = self.tree.try_send(ask) {
             match error {
                 TrySendError::Full(back) => ask = back,
                 TrySendError::Disconnected(_) => return None,
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Some(())
+        begins.await.ok()
     }
 }
 
@@ -209,9 +200,9 @@ impl Log {
     /// One without threads: whoever makes it hears what it is asked for.
     pub fn by_hand() -> (Self, Receiver<Ask>) {
         let (asks, asked) = channel();
-        let (publishes, _) = sync_channel(1);
+        let (tree, _) = sync_channel(1);
         let (_, published) = watch::channel(None);
-        (Self { asks, publishes, published }, asked)
+        (Self { asks, wishes: Wishes::default(), tree, published }, asked)
     }
 }
 
@@ -227,16 +218,17 @@ where
 {
     let Opened { engine, tree, files, signed, pruned } = opened;
     let (asks, asked) = channel();
-    let (publishes, waiting) = sync_channel(WAITING);
+    let (blocks, waiting) = sync_channel(WAITING);
     let (publisher, published) = watch::channel(signed);
-    let log = Log { asks: asks.clone(), publishes: publishes.clone(), published };
+    let wishes = Wishes::default();
+    let log = Log { asks: asks.clone(), wishes: wishes.clone(), tree: blocks.clone(), published };
     let backlog = Arc::new(Backlog::default());
     let (also, started) = (Arc::clone(&figures), Instant::now());
     let commits = Commits {
         engine,
         storage,
         asked,
-        tree: publishes,
+        tree: blocks,
         backlog: Arc::clone(&backlog),
         keys,
         room: Room::Enough,
@@ -244,7 +236,9 @@ where
         figures: also,
         started,
     };
-    let trees = Trees { tree, files, pruned, signers, waiting, backlog, taken: 0, publisher, asks, figures };
+    let wishes = Fulfils(wishes);
+    let trees =
+        Trees { tree, files, pruned, signers, waiting, wishes, backlog, taken: 0, publisher, asks, figures };
     let also = ended.clone();
     thread::Builder::new().name("journal".to_owned()).spawn(move || tell(&ended, commits.run()))?;
     thread::Builder::new().name("tree".to_owned()).spawn(move || tell(&also, trees.run()))?;
@@ -339,7 +333,7 @@ impl<S: Storage> Commits<S> {
                 batch.submissions.push(submission);
                 batch.replies.push(Reply::Writer(reply, received));
             }
-            Ask::Own { grant, what, reply } => match self.engine.own(clock::now(), grant, what) {
+            Ask::Own { grant, whats, reply } => match self.engine.all_own(clock::now(), grant, whats) {
                 Ok(submission) => {
                     batch.submissions.push(submission);
                     batch.replies.push(Reply::Own(reply));
@@ -397,15 +391,7 @@ impl<S: Storage> Commits<S> {
         let free = counted.unwrap_or(u64::MAX);
         let is_live = |(name, stream): &(&StreamName, &Stream)| name.grant().is_some() && !stream.closed;
         self.figures.looked(counted, self.engine.streams().iter().filter(is_live).count());
-        let room = if free >= ROOM_FOR_STATEMENTS {
-            Room::Enough
-        } else if free >= ROOM_FOR_PROXIES {
-            Room::ForEnds
-        } else if free >= ROOM {
-            Room::ForOperator
-        } else {
-            Room::None
-        };
+        let room = room::left(free);
         if std::mem::replace(&mut self.room, room) != room {
             tracing::warn!(free, ?room, "the room on the disk has changed");
         }
@@ -433,28 +419,67 @@ mod tests {
     /// Enough that the last one hears of it long after the first one.
     const AT_ONCE: usize = 2_000;
 
-    #[test]
-    fn who_has_heard_that_a_record_is_durable_finds_it_in_the_checkpoint_that_he_asks_for() {
-        let folder = tempfile::tempdir().unwrap();
+    /// How many ask for a checkpoint at once: more than there is room for blocks that wait for the tree.
+    const WISHES: usize = 1_500;
+
+    /// How long an acknowledgement may take on a machine that does much else.
+    const SOON: Duration = Duration::from_secs(1);
+
+    fn started(folder: &std::path::Path) -> Log {
         let length = SegmentLength(8 << 20);
-        let Home { identity, signers, .. } = Home::create(folder.path(), length).unwrap();
+        let Home { identity, signers, .. } = Home::create(folder, length).unwrap();
         let figures = Arc::new(Figures::default());
-        let disk = MeasuredDisk::new(OsDisk::new(folder.path()), Arc::clone(&figures));
+        let disk = MeasuredDisk::new(OsDisk::new(folder), Arc::clone(&figures));
         let opened = open(disk.clone(), &identity, length).unwrap();
         let keys =
             Keys::new(KeyEncryptionKeys::parse("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n").unwrap());
-        let (ended, _why) = mpsc::unbounded_channel();
-        let log = start(opened, (disk, figures), (signers, keys), ended).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        let (ended, _) = mpsc::unbounded_channel();
+        start(opened, (disk, figures), (signers, keys), ended).unwrap()
+    }
+
+    fn asks(log: &Log) -> oneshot::Receiver<Result<Head, OwnError>> {
+        let (reply, durable) = oneshot::channel();
+        let whats = vec![What::Key(Key { verifier: "a".to_owned() })];
+        log.ask(Ask::Own { grant: None, whats, reply });
+        durable
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn many_who_ask_for_a_checkpoint_at_once_get_one_and_no_writer_waits_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = started(folder.path());
+        block_on(async {
+            asks(&log).await.unwrap().unwrap();
+            let wish = |_| {
+                let log = log.clone();
+                tokio::spawn(async move { log.publish().await })
+            };
+            let wishes: Vec<_> = (0..WISHES).map(wish).collect();
+            tokio::task::yield_now().await;
+            let asked = Instant::now();
+            for _ in 0..3 {
+                asks(&log).await.unwrap().unwrap();
+            }
+            assert!(asked.elapsed() < 3 * SOON, "{:?} for three records", asked.elapsed());
+            let mut sizes = std::collections::BTreeSet::new();
+            for wish in wishes {
+                sizes.insert(wish.await.unwrap().unwrap().size);
+            }
+            assert!(sizes.len() <= 2, "{sizes:?}");
+        });
+    }
+
+    #[test]
+    fn who_has_heard_that_a_record_is_durable_finds_it_in_the_checkpoint_that_he_asks_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = started(folder.path());
+        block_on(async {
             for _ in 0..10 {
-                let ask = |_| {
-                    let (reply, durable) = oneshot::channel();
-                    let what = What::Key(Key { verifier: "a".to_owned() });
-                    log.ask(Ask::Own { grant: None, what, reply });
-                    durable
-                };
-                let mut durable: Vec<_> = (0..AT_ONCE).map(ask).collect();
+                let mut durable: Vec<_> = (0..AT_ONCE).map(|_| asks(&log)).collect();
                 let head = durable.swap_remove(0).await.unwrap().unwrap();
                 let size = log.publish().await.unwrap().size;
                 assert!(size >= head.count.get(), "{size} records, and {} are durable", head.count);

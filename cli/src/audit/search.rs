@@ -241,3 +241,41 @@ fn said(answer: &Answer, args: &AuditSearchArgs) -> String {
     }
     said
 }
+
+#[cfg(test)]
+mod tests {
+    use audit::samples::{Plan, Writers};
+    use record::{Attribute, Bytes, Value};
+
+    use super::*;
+
+    fn text(parameters: Vec<Value>, attributes: Vec<Attribute>) -> Payload {
+        Payload { attributes, parameters, text: Bytes(b"SELECT ?".to_vec()) }
+    }
+
+    fn statement() -> Record {
+        let entries = Writers::all(Plan { seed: 7, grants: 1, statements: 30 });
+        let mut records = entries.iter().map(|entry| Record::decode(&entry.leaf).unwrap());
+        records.find(|record| matches!(&record.what, What::Statement(one) if one.text.is_some())).unwrap()
+    }
+
+    #[test]
+    fn statement_values_and_attributes_are_looked_at_and_what_is_kept_in_part_alone_is_counted() {
+        let attribute = |name: &[u8], value| Attribute { name: Bytes(name.to_vec()), value };
+        let is_found = |pattern: &str, text: &Payload| matches(&Regex::new(pattern).unwrap(), text);
+        let whole = text(
+            vec![Value::Integer("4711".to_owned())],
+            vec![attribute(b"ticket", Value::Sent(Bytes(b"OPS-12".to_vec())))],
+        );
+        for pattern in ["SELECT", "^4711$", "^ticket$", "OPS-[0-9]+"] {
+            assert!(is_found(pattern, &whole), "{pattern}");
+        }
+        let long = vec![b'x'; 70_000];
+        let (full, mut shape) = (statement(), statement());
+        let What::Statement(one) = &mut shape.what else { panic!("{shape:?}") };
+        one.text.iter_mut().for_each(|text| text.form = Form::Shape);
+        assert!(!is_partly_kept(&full, &whole) && is_partly_kept(&shape, &whole));
+        assert!(is_partly_kept(&full, &text(vec![Value::sent(&long)], vec![])));
+        assert!(is_partly_kept(&full, &text(vec![], vec![attribute(b"note", Value::sent(&long))])));
+    }
+}

@@ -81,7 +81,7 @@ impl Following {
     }
 
     /// Ends it by a signal; its exit code, and what came after the last line that was read.
-    fn end(mut self, signal: &str) -> (Option<i32>, Vec<String>, String) {
+    pub fn end(mut self, signal: &str) -> (Option<i32>, Vec<String>, String) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
         let code = self.process.wait().unwrap().code();

@@ -19,5 +19,6 @@ mod objects;
 mod page;
 mod proof;
 mod show;
+mod texts;
 mod verify;
 mod witness;

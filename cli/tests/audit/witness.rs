@@ -181,3 +181,27 @@ fn a_log_with_another_past_of_the_same_size_is_not_copied_over_the_old_one() {
     until("the copy goes on", Duration::from_secs(30), || cluster.keyhole("audit copy copy").code == 0)
         .unwrap();
 }
+
+#[test]
+fn a_witness_that_is_behind_what_somebody_has_is_waited_for_and_is_no_other_past() {
+    let cluster = crate::live::with_policy();
+    let policy = fs::read_to_string(cluster.around.path().join("keyhole.policy")).unwrap();
+    let older = cluster.checkpoint();
+    let size = grows(&cluster);
+    assert_eq!(cluster.keyhole("audit copy copy").code, 0);
+    let mut following = Following::start(&cluster, "--from 0");
+    following.reaches(size, index);
+    let before = state(&cluster);
+    cluster.witnesses(&older, policy.strip_suffix("quorum none\n").unwrap());
+    let looks = || cluster.api.asked().iter().filter(|asked| asked.path == ANCHOR).count();
+    let seen = looks();
+    until("the follower has looked twice", Duration::from_secs(30), || looks() > seen + 1).unwrap();
+    let run = cluster.keyhole("audit copy copy");
+    assert!(run.code == 2 && run.err.contains("copy again in a minute"), "{run:?}");
+    assert_eq!(state(&cluster), before);
+    let size = grows(&cluster);
+    cluster.witnesses_on(&cluster.checkpoint());
+    following.reaches(size, index);
+    assert_eq!(following.end("-INT").0, Some(0));
+    assert_eq!(cluster.keyhole("audit copy copy").code, 0);
+}

@@ -148,11 +148,11 @@ impl Pace {
         self.sought = None;
     }
 
-    /// It is not in the tree of this size.
-    pub fn lacks(&mut self, sought: Sought, now: Instant, size: u64) -> Lack {
+    /// It is not in the tree below this index.
+    pub fn lacks(&mut self, sought: Sought, now: Instant, index: u64) -> Lack {
         let is_late = now.duration_since(sought.since) >= IN_THE_TREE;
         let late = sought.late.saturating_add(u32::from(is_late));
-        self.sought = Some(Sought { from: sought.from.max(size), late, ..sought });
+        self.sought = Some(Sought { from: sought.from.max(index), late, ..sought });
         match late {
             0 => Lack::OnItsWay,
             1..LOST => Lack::Late,

@@ -37,7 +37,18 @@ pub struct StreamSeen {
     pub head: Option<String>,
 }
 
-/// What the log has of a grant.
+/// What is known of what the log has of a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InLog {
+    /// It was not asked, or gave no answer to go by.
+    Unknown,
+    /// It does not know all of it yet: it looks its records up again.
+    InPart,
+    /// These streams.
+    All(Vec<StreamSeen>),
+}
+
+/// What the log says of a grant.
 #[derive(Default, Deserialize)]
 pub struct Streams {
     /// Each of its streams, as far as it is looked up.

@@ -9,9 +9,6 @@ use tlog::{
 
 use super::streams::{CannotAsk, Log};
 
-/// The most tiles in which one record is looked for: of a million records.
-const MOST: u64 = 4096;
-
 /// Why nothing is proved.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
@@ -21,6 +18,15 @@ pub enum Unread {
     /// What it answered is not what it signed.
     #[error("the audit log's files are not those of its checkpoint: {0}")]
     Files(&'static str),
+}
+
+/// Where a leaf stands, as the files say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// At this index.
+    At(u64),
+    /// Nowhere below this one.
+    NoneBelow(u64),
 }
 
 /// The tree of a checkpoint, of which each tile is read once.
@@ -49,27 +55,22 @@ impl<'a, L: Log> Tree<'a, L> {
         Ok(verify_inclusion((index, leaf), (size, root), &way).is_ok())
     }
 
-    /// Where this leaf stands, as the files say, at that index or behind it.
-    pub async fn find(&mut self, leaf: Hash, from: u64) -> Result<Option<u64>, Unread> {
+    /// Looks for this leaf from that index on, in so many tiles at the most.
+    pub async fn find(&mut self, leaf: Hash, from: u64, most: u64) -> Result<Sighting, Unread> {
         let width = u64::from(WIDTH);
         let first = from.checked_div(width).unwrap_or_default();
-        let last = self.of.size.div_ceil(width);
-        if last.saturating_sub(first) > MOST {
-            return Err(Unread::Files("more than a million records since this operator's own last one"));
-        }
+        let last = self.of.size.div_ceil(width).min(first.saturating_add(most));
         for number in first..last {
             let name = TileName::in_tree(Holds::Hashes(0), number, self.of.size);
             let name = name.ok_or(Unread::Files("a tile without hashes"))?;
             let tile = self.read(name).await?;
-            let places = tile.hashes().iter().zip(number.saturating_mul(width)..);
-            if let Some((_, index)) =
-                places.into_iter().find(|(hash, index)| **hash == leaf && *index >= from)
-            {
+            let mut places = tile.hashes().iter().zip(number.saturating_mul(width)..);
+            if let Some((_, index)) = places.find(|(hash, index)| **hash == leaf && *index >= from) {
                 self.tiles.insert(name, tile);
-                return Ok(Some(index));
+                return Ok(Sighting::At(index));
             }
         }
-        Ok(None)
+        Ok(Sighting::NoneBelow(last.saturating_mul(width).min(self.of.size)))
     }
 
     /// A proof: which nodes it takes, then those nodes out of their tiles.
@@ -108,5 +109,30 @@ fn unread(error: NoProof<Unread>) -> Unread {
     match error {
         NoProof::Node(unread) => unread,
         NoProof::OutOfTree { .. } => Unread::Files("a tree that cannot be"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::faked::FakeLog;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_leaf_is_looked_for_piece_by_piece() {
+        let mut log = FakeLog::default();
+        log.others(700);
+        let (of, leaf) = (log.checkpoint(), Hash::of_leaf(&log.entries[600]));
+        let mut tree = Tree::of(&log, &of);
+        for (from, most, expected) in [
+            (3, 1, Sighting::NoneBelow(256)),
+            (256, 1, Sighting::NoneBelow(512)),
+            (512, 1, Sighting::At(600)),
+            (600, 9, Sighting::At(600)),
+            (601, 9, Sighting::NoneBelow(700)),
+            (700, 9, Sighting::NoneBelow(700)),
+        ] {
+            assert_eq!(tree.find(leaf, from, most).await.unwrap(), expected, "{from}");
+        }
+        assert!(tree.has(600, leaf).await.unwrap() && !tree.has(601, leaf).await.unwrap());
     }
 }

@@ -26,7 +26,7 @@ use super::facts::Fact;
 use super::figures::RecordFigures;
 use super::memory::{Before, Lack, Memory, Own, Pace};
 use super::streams::{CannotAsk, Found, Log, Reader, Told};
-use super::tree::{Tree, Unread};
+use super::tree::{Sighting, Tree, Unread};
 use super::{NotOnRecord, Records};
 use crate::clock::now;
 use crate::context::Context;
@@ -41,6 +41,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// How the log is asked for its keys: it names them at each start, so these are the first of them that it still has.
 const NAMED: &str = "v1/search?kind=key&limit=500";
+
+/// The most tiles in which a look seeks a record: of 262,144 records. The next one goes on there.
+const MOST: u64 = 1024;
 
 /// The name of the witness's key.
 const NAME: &str = "keyhole.internal/witness";
@@ -241,10 +244,10 @@ impl<L: Log> Sight<'_, L> {
         let (now, size) = (Instant::now(), checkpoint.size);
         let Some(sought) = pace.seeks(now, size, own) else { return Ok(()) };
         let mut tree = Tree::of(self.log, checkpoint);
-        match tree.find(sought.leaf, sought.from).await? {
-            Some(index) if tree.has(index, sought.leaf).await? => pace.shows(sought, index),
-            Some(_) => return Err(Unseen::Files("a hash of no leaf")),
-            None => match pace.lacks(sought, now, size) {
+        match tree.find(sought.leaf, sought.from, MOST).await? {
+            Sighting::At(index) if tree.has(index, sought.leaf).await? => pace.shows(sought, index),
+            Sighting::At(_) => return Err(Unseen::Files("a hash of no leaf")),
+            Sighting::NoneBelow(index) => match pace.lacks(sought, now, index) {
                 Lack::OnItsWay => {}
                 Lack::Late => return Err(Unseen::Behind { size }),
                 Lack::Lost => return Err(Forked::Lost { size }.into()),

@@ -17,7 +17,7 @@ use super::proxy::{Proxy, read_report};
 use super::{plan, rules};
 use crate::admission::{self, Admission};
 use crate::api::{Metadata, Namespaced};
-use crate::audit::streams::{Reader, StreamSeen};
+use crate::audit::streams::{InLog, Reader};
 use crate::context::Context;
 use crate::pki;
 
@@ -94,8 +94,8 @@ async fn on_record(
     context: &Context,
     grant: &AccessGrant,
     pod: &Known<Option<Pod>>,
-) -> (Known<Vec<StreamSeen>>, Known<Vec<LeaseStatus>>) {
-    let unknown = (Known::Unknown, Known::Unknown);
+) -> (InLog, Known<Vec<LeaseStatus>>) {
+    let unknown = (InLog::Unknown, Known::Unknown);
     let ends = grant.status.as_ref().is_some_and(|status| status.end_reason.is_some());
     if !ends || !pod.is_absent() || context.records.are_away() {
         return unknown;
@@ -108,7 +108,7 @@ async fn on_record(
             let let_on = seen.let_on(&uid).filter(|_| context.records.is_witnessed());
             let let_on = let_on.map_or(Known::Unknown, Known::Seen);
             let are_all = seen.are_all_of(leases);
-            (if are_all { Known::Seen(seen.streams) } else { Known::Unknown }, let_on)
+            (if are_all { InLog::All(seen.streams) } else { InLog::InPart }, let_on)
         }
         Err(error) => {
             tracing::warn!(error = %access::chain(&error), "nobody knows what the audit log has of a grant");
@@ -136,7 +136,7 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
         usage: UsageDue::Later,
         heard: None,
         admission: None,
-        streams: Known::Unknown,
+        streams: InLog::Unknown,
         let_on: Known::Unknown,
         unread: unread.0,
         seal: seal(context, &grant),

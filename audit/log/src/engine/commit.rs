@@ -236,23 +236,32 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
     /// A record of the log's own, to be handed over with the next commit. One that is refused takes no place; those that were made behind
     /// it are refused, too.
     pub fn own(&mut self, at: Time, grant: Option<Uid>, what: What) -> Result<Submission, TooLong> {
-        let Leaf { text, hash } =
-            self.own.next(at, About { grant: grant.clone(), id: None }, what.clone())?;
-        let head = self.own.head();
-        let n = Count::of(head.count.get().saturating_sub(1));
-        let stream = self.own.stream().clone();
-        // The chain has given the record its place; it is put together here only to be counted with all others.
-        let record = Record::decode(&text).unwrap_or(Record {
-            at,
-            grant,
-            id: None,
-            n,
-            prev: None,
-            stream: stream.clone(),
-            what,
-        });
-        let arriving = Arriving { record, hash, entry: Entry { leaf: text, sealed: Vec::new() } };
-        Ok(Submission { stream, records: vec![arriving], sealed: None })
+        self.all_own(at, grant, vec![what])
+    }
+
+    /// The same of several: all are taken or none.
+    pub fn all_own(&mut self, at: Time, grant: Option<Uid>, whats: Vec<What>) -> Result<Submission, TooLong> {
+        let mut chain = self.own.clone();
+        let stream = chain.stream().clone();
+        let mut records = Vec::with_capacity(whats.len());
+        for what in whats {
+            let (n, about) = (chain.head().count, About { grant: grant.clone(), id: None });
+            let Leaf { text, hash } = chain.next(at, about, what.clone())?;
+            // The chain has given the record its place; it is put together here only to be counted with all others.
+            let (id, prev) = (None, None);
+            let record = Record::decode(&text).unwrap_or(Record {
+                at,
+                grant: grant.clone(),
+                id,
+                n,
+                prev,
+                stream: stream.clone(),
+                what,
+            });
+            records.push(Arriving { record, hash, entry: Entry { leaf: text, sealed: Vec::new() } });
+        }
+        self.own = chain;
+        Ok(Submission { stream, records, sealed: None })
     }
 
     /// All below this index is in the tree.

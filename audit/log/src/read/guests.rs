@@ -86,6 +86,7 @@ impl Drop for Guest {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::super::reader::Scope;
     use super::*;

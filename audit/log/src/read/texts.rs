@@ -146,9 +146,26 @@ pub(super) async fn erase(
         Refusal::question(r#"the body must be {"grant": "<uid>"}, and nothing else"#.to_owned())
     })?;
     let grant = uid(&order.grant)?;
+    // Who asks for grants that there are not makes no tree.
+    if let Err(refusal) = may_erase(&desk, &caller, &grant).await
+        && !desk.has_streams(&grant).await?
+    {
+        return Err(refusal);
+    }
     // What was written before the order is erased with it, and whose the grant is may have been written just now.
     desk.is_indexed().await?;
-    let (reader, asked) = (Arc::clone(&caller), grant.clone());
+    may_erase(&desk, &caller, &grant).await?;
+    desk.erase(grant.clone(), Some(caller.person.clone())).await?;
+    // The key is gone. Who looks for the record finds it.
+    let size = desk.log.publish().await.ok_or_else(ends)?.size;
+    // Only that it is told as erased needs the index.
+    let _ = timeout(PATIENCE, desk.index.reaches(size)).await;
+    Ok(Json(json!({ "erased": grant.as_str() })).into_response())
+}
+
+/// Whether the index knows that it may.
+async fn may_erase(desk: &Desk, caller: &Arc<Caller>, grant: &Uid) -> Result<(), Refusal> {
+    let (reader, asked) = (Arc::clone(caller), grant.clone());
     desk.look(Places::of(&caller.reader), move |view| {
         let known = view.grant(&asked)?;
         may(
@@ -161,13 +178,7 @@ pub(super) async fn erase(
         }
         Ok(())
     })
-    .await?;
-    desk.erase(grant.clone(), Some(caller.person.clone())).await?;
-    // The key is gone. Who looks for the record finds it.
-    let size = desk.log.publish().await.ok_or_else(ends)?.size;
-    // Only that it is told as erased needs the index.
-    let _ = timeout(PATIENCE, desk.index.reaches(size)).await;
-    Ok(Json(json!({ "erased": grant.as_str() })).into_response())
+    .await
 }
 
 impl Desk {
@@ -182,6 +193,13 @@ impl Desk {
             Err(_) => Ok(None),
             Ok(all) => Ok(all.into_iter().find_map(|wrapped| self.keys.open(grant, wrapped, sealed).ok())),
         }
+    }
+
+    /// Whether a proxy of this grant has written of late, as far as the journal knows.
+    async fn has_streams(&self, grant: &Uid) -> Result<bool, Refusal> {
+        let (reply, streams) = oneshot::channel();
+        self.log.ask(Ask::Streams { grant: grant.clone(), reply });
+        streams.await.map(|streams| !streams.is_empty()).map_err(|_| ends())
     }
 
     /// Waits until the index has all that is durable now.
@@ -212,7 +230,7 @@ impl Desk {
     /// Puts a record of the log's own on the disk.
     pub(crate) async fn own(&self, grant: Option<Uid>, what: What) -> Result<(), Refusal> {
         let (reply, durable) = oneshot::channel();
-        self.log.ask(Ask::Own { grant, what, reply });
+        self.log.ask(Ask::Own { grant, whats: vec![what], reply });
         match durable.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(Refusal::again(

@@ -195,7 +195,9 @@ fn a_log_whose_volume_is_lost_is_followed_by_one_that_names_it() {
         std::fs::write(log.anchor(), &seen).unwrap();
         std::fs::remove_dir_all(log.folder()).unwrap();
         let (code, said) = log.does_not_start();
-        assert_eq!(code, Some(1), "nobody begins anew by himself: {said}");
+        assert_eq!(code, Some(4), "nobody begins anew by himself: {said}");
+        assert!(said.contains("others have seen 2 records of log keyhole.internal/log/"), "{said}");
+        assert!(said.contains("restore a copy") && said.contains("accept-loss --dir"), "{said}");
         let keys = log.accepts_loss();
         assert!(keys.starts_with("keyhole.internal/log/") && keys != log.verifier, "{keys}");
         log.start_again().await;

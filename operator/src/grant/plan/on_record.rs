@@ -9,6 +9,7 @@ use super::super::observed::Observed;
 use super::model::World;
 use super::tests::everything_is_shut;
 use super::{Action, Plan, plan};
+use crate::audit::streams::InLog;
 
 #[test]
 fn with_the_audit_log_away_no_proxy_is_let_on_and_it_says_so_until_the_log_is_back() {
@@ -148,6 +149,27 @@ fn that_no_proxy_was_ever_let_on_is_proved_when_the_log_says_so_too() {
     world.run(10, 1000);
     everything_is_shut(&world);
     assert_eq!(lease(&world), ("Proved".into(), "NeverOpened".into()));
+}
+
+#[test]
+fn a_log_that_answers_and_does_not_know_everything_yet_is_not_called_silent() {
+    let mut world = World::ready();
+    world.log_is_up = false;
+    world.revoke();
+    world.run(10, 200);
+    for (streams, says) in
+        [(InLog::Unknown, "does not answer"), (InLog::InPart, "looks its records up again")]
+    {
+        let Plan { actions, .. } = plan(&Observed { streams, ..world.observe() }, world.now);
+        let status = actions.iter().find_map(|action| match action {
+            Action::Record(status) => Some(*status.clone()),
+            _ => None,
+        });
+        let line =
+            status.unwrap_or(world.status()).receipt.into_iter().find(|line| line.item == "record").unwrap();
+        assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Open", "RecordAsked"));
+        assert!(line.detail.contains(says), "{}", line.detail);
+    }
 }
 
 #[test]

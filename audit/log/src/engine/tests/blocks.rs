@@ -200,3 +200,20 @@ fn a_start_takes_over_from_a_log_that_goes_on_to_write_at_that_moment() {
         assert!(!world.writes(first), "it is cut off");
     }
 }
+
+#[test]
+fn what_is_not_in_the_tree_yet_is_never_removed() {
+    for below in 0..120 {
+        let mut world = world(1);
+        let mut life = world.begins().unwrap();
+        for _ in 0..60 {
+            assert!(world.writes(&mut life));
+        }
+        life.journal.release(below).unwrap();
+        let mut first = None;
+        let (_, position) =
+            open(&world.bucket, |block| _ = first.get_or_insert(block.position.index)).unwrap();
+        assert!(first.unwrap() <= below, "{below}: what is left begins at {first:?}");
+        assert_eq!(position.index, life.position.index);
+    }
+}
