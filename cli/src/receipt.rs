@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use access::{Item, Outcome};
-use crds::{AccessGrant, GrantPhase, ReceiptLine, ReceiptRecordStatus};
+use crds::{AccessGrant, GrantPhase, How, ReceiptLine, ReceiptRecordStatus};
 use kube::ResourceExt;
 use serde::Serialize;
 
@@ -17,6 +17,9 @@ use crate::terminal::tell;
 
 /// There is no proof.
 const UNPROVED: u8 = 2;
+
+/// Somebody gave the proof of something up.
+const GIVEN_UP: u8 = 3;
 
 /// The detail of an item that the receipt does not have.
 const UNTOLD: &str = "nothing is known yet";
@@ -31,8 +34,12 @@ struct Receipt {
     phase: GrantPhase,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_reason: Option<String>,
-    /// Whether nothing is left to be shut.
+    /// Whether nothing is left to be shut, and nothing was given up.
     shut: bool,
+    /// How many items nobody can prove any more.
+    unproved: usize,
+    /// How many of those somebody gave up.
+    given_up: usize,
     receipt: Vec<ReceiptLine>,
     /// Where it stands in the audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +61,17 @@ pub async fn receipt(place: &Place, args: ReceiptArgs) -> anyhow::Result<ExitCod
     if let Some(path) = &args.proof {
         return Ok(proves(place, &args, (&grant, path)));
     }
-    Ok(if receipt.shut { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(code(&receipt))
+}
+
+fn code(receipt: &Receipt) -> ExitCode {
+    match receipt {
+        Receipt { shut: true, .. } => ExitCode::SUCCESS,
+        Receipt { given_up: 1.., phase: GrantPhase::Ended, receipt: lines, .. } if open(lines).is_empty() => {
+            ExitCode::from(GIVEN_UP)
+        }
+        _ => ExitCode::FAILURE,
+    }
 }
 
 /// Writes the proof; it can be had of the receipt of a grant that has ended alone.
@@ -78,13 +95,18 @@ fn of(grant: &AccessGrant) -> Receipt {
     let status = grant.status.clone().unwrap_or_default();
     let mut receipt = status.receipt;
     receipt.sort_by_key(|line| Item::from_word(&line.item).map_or(usize::MAX, place));
+    let unproved = |line: &&ReceiptLine| Outcome::from_word(&line.outcome) == Some(Outcome::Unprovable);
+    let unproved = receipt.iter().filter(unproved);
+    let given_up = unproved.clone().filter(|line| line.reason == How::GivenUp.word()).count();
     Receipt {
         grant: grant.name_any(),
         user: grant.spec.user.clone(),
         database: grant.spec.terms.database.clone(),
         phase: status.phase,
         end_reason: status.end_reason,
-        shut: is_whole(grant),
+        shut: is_whole(grant) && given_up == 0,
+        unproved: unproved.count(),
+        given_up,
         receipt,
         record: status.receipt_record,
     }
@@ -116,12 +138,34 @@ fn place(item: Item) -> usize {
 }
 
 fn heading(receipt: &Receipt) -> String {
-    let Receipt { grant, user, database, phase, end_reason, shut, receipt: _, record } = receipt;
+    let Receipt {
+        grant,
+        user,
+        database,
+        phase,
+        end_reason,
+        shut,
+        unproved,
+        given_up,
+        receipt: lines,
+        record,
+    } = receipt;
     let why = end_reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-    let stands = match (phase, shut) {
-        (GrantPhase::Opening | GrantPhase::Ready, _) => "has not ended, so nothing is shut".to_owned(),
-        (GrantPhase::Ending | GrantPhase::Ended, false) => format!("ends{why}; something is still open"),
-        (GrantPhase::Ending | GrantPhase::Ended, true) => format!("has ended{why}; everything is shut"),
+    let is_shut = *shut || (*phase == GrantPhase::Ended && open(lines).is_empty());
+    let given_up = match given_up {
+        0 => String::new(),
+        given_up => format!(", {given_up} of them given up by a person"),
+    };
+    let stands = match (phase, is_shut, unproved) {
+        (GrantPhase::Opening | GrantPhase::Ready, _, _) => "has not ended, so nothing is shut".to_owned(),
+        (GrantPhase::Ending | GrantPhase::Ended, false, _) => format!("ends{why}; something is still open"),
+        (GrantPhase::Ending | GrantPhase::Ended, true, 0) => format!("has ended{why}; everything is shut"),
+        (GrantPhase::Ending | GrantPhase::Ended, true, 1) => {
+            format!("has ended{why}; 1 item is not proved{given_up}")
+        }
+        (GrantPhase::Ending | GrantPhase::Ended, true, items) => {
+            format!("has ended{why}; {items} items are not proved{given_up}")
+        }
     };
     let place = record.as_ref().map_or_else(String::new, |record| {
         format!("\nits receipt is entry {} of the audit log {}", record.index, record.origin)
@@ -212,5 +256,40 @@ mod tests {
         assert!(said("Ready", &[]).ends_with("has not ended, so nothing is shut"));
         assert!(said("Ended", &[("pod", "Open")]).ends_with("ends (Revoked); something is still open"));
         assert!(heading(&all("Ended", &[])).ends_with("has ended (Revoked); everything is shut"));
+        let unprovable = [("login", "Unprovable"), ("pod", "Unprovable")];
+        let said = |but: &[(&str, &str)]| heading(&all("Ended", but));
+        assert!(said(&unprovable).ends_with("has ended (Revoked); 2 items are not proved"));
+        assert!(said(&unprovable[..1]).ends_with("has ended (Revoked); 1 item is not proved"));
+    }
+
+    #[test]
+    fn what_a_person_gave_up_is_not_called_shut_and_has_a_code_of_its_own() {
+        let given_up = |phase: &str, others: &str| {
+            let line = |item: Item| {
+                let (outcome, reason) = match item {
+                    Item::Lease | Item::Login => ("Unprovable", "GivenUp"),
+                    Item::Pod => (others, "PodGone"),
+                    _ => ("Proved", "ProxySaw"),
+                };
+                json!({"item": item.word(), "outcome": outcome, "reason": reason, "detail": "the server is gone"})
+            };
+            let lines: Vec<Value> = Item::ALL.into_iter().map(line).collect();
+            let status = json!({"phase": phase, "endReason": "Revoked", "receipt": lines});
+            of(&sample::grant("shop", "look-1", status))
+        };
+        let receipt = given_up("Ended", "Proved");
+        assert!(!receipt.shut);
+        let said = "has ended (Revoked); 2 items are not proved, 2 of them given up by a person";
+        assert!(heading(&receipt).ends_with(said), "{}", heading(&receipt));
+        assert_eq!(code(&receipt), ExitCode::from(3));
+        assert!(
+            heading(&given_up("Ended", "Unprovable")).contains("3 items are not proved, 2 of them given")
+        );
+        // What is open comes first.
+        for open in [given_up("Ended", "Open"), given_up("Ending", "Proved")] {
+            assert!(heading(&open).ends_with("something is still open"));
+            assert_eq!(code(&open), ExitCode::FAILURE);
+        }
+        assert_eq!(code(&all("Ended", &[("login", "Unprovable")])), ExitCode::SUCCESS);
     }
 }

@@ -25,6 +25,6 @@ words! {
     RecordUncounted "The proxy went without last words: what the log has of it is told, and not whether that is all."
     RecordNone "The proxy was of a release that wrote to no audit log."
     RecordDiffers "The log does not have what it had acknowledged to the proxy, or has something else."
-    RecordAsked "The audit log was not asked yet, or does not answer."
+    RecordAsked "The audit log was not asked yet, does not answer, or does not know yet."
     GivenUp "A person with the verb `abandon` gave it up; the detail says who and why."
 }

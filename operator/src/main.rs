@@ -45,7 +45,7 @@ use tlog::Checkpoint;
 use tracing_subscriber::EnvFilter;
 
 use crate::admission::Admission;
-use crate::audit::streams::Reader;
+use crate::audit::streams::{Log as _, Reader};
 use crate::clock::now;
 use crate::pki::operator::Identity;
 use crate::pki::store;

@@ -40,7 +40,7 @@ async fn copied_and_verified(
     let verify = ["verify", copy.as_str(), "--policy", policy.as_str()];
     let said = offline(inspector, &verify).succeeds().await?;
     ensure!(said.contains("clean: nothing is wrong"), "{said}");
-    story.done("every byte was read, and nothing is wrong");
+    story.done("every byte of the log was read, and nothing is wrong");
     said.lines().take(5).for_each(|line| story.shows(line));
 
     story.act("Somebody changes one byte of the copy");

@@ -51,6 +51,9 @@ use writer::Writer;
 /// How many write at once.
 const WRITERS: [u16; 3] = [1, 16, 256];
 
+/// How many connections one certificate has.
+const ONE_CERTIFICATE: u16 = 4;
+
 /// What a half and what 99 of 100 take at the most.
 #[derive(Clone, Copy)]
 struct Quantiles {
@@ -161,11 +164,12 @@ fn dice(seed: u16) -> impl FnMut() -> f64 {
     }
 }
 
-/// Each writes a record, waits until it is acknowledged, and goes on. `grant`: one that nobody has written of yet.
+/// Each writes a record, waits until it is acknowledged, and goes on. `grant`: the first one of those that nobody has written of yet.
 async fn writers(authority: &Authority, log: &Log, (count, grant): (u16, u8), pace: Pace) -> Vec<Duration> {
     let all_are_there = Arc::new(Barrier::new(count.into()));
     let tasks: Vec<_> = (0..count)
         .map(|number| {
+            let grant = grant + u8::try_from(number / ONE_CERTIFICATE).unwrap();
             let writer = Writer::proxy(authority, log, grant, u8::try_from(number).unwrap());
             let (all_are_there, mut dice) = (Arc::clone(&all_are_there), dice(number));
             tokio::spawn(async move {
@@ -242,9 +246,11 @@ fn main() {
     let mut each_second = 0.0;
     let paces = [Pace::EachSecond(2_000), Pace::AtOnce];
     let measurements = WRITERS.into_iter().flat_map(|count| paces.map(|pace| (count, pace)));
-    for (grant, (count, pace)) in (1..).zip(measurements) {
+    let mut grant = 1;
+    for (count, pace) in measurements {
         let own = Quantiles::of(bucket.as_ref().map_or_else(|| disk(&beside), |(bucket, _)| puts(bucket)));
         let took = runtime.block_on(writers(&authority, &log, (count, grant), pace));
+        grant += u8::try_from(count / ONE_CERTIFICATE + 1).unwrap();
         each_second = took.len() as f64 / lasts().as_secs_f64();
         tell(count, pace, own, Quantiles::of(took));
     }

@@ -10,6 +10,7 @@ pub mod args;
 pub mod arriving;
 pub mod bucket;
 pub mod clock;
+mod crowd;
 pub mod engine;
 pub mod figures;
 pub mod home;

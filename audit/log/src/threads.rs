@@ -368,10 +368,11 @@ impl<S: Storage> Commits<S> {
     }
 
     fn look_at_the_room(&mut self) -> Result<(), Ended> {
+        let counted = self.storage.free().map_err(Ended::Disk)?;
         // In a bucket nobody counts it: there is as much as anybody pays for.
-        let free = self.storage.free().map_err(Ended::Disk)?.unwrap_or(u64::MAX);
+        let free = counted.unwrap_or(u64::MAX);
         let is_live = |(name, stream): &(&StreamName, &Stream)| name.grant().is_some() && !stream.closed;
-        self.figures.looked(free, self.engine.streams().iter().filter(is_live).count());
+        self.figures.looked(counted, self.engine.streams().iter().filter(is_live).count());
         let room = room::left(free);
         if std::mem::replace(&mut self.room, room) != room {
             tracing::warn!(free, ?room, "the room on the disk has changed");

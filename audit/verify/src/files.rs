@@ -1,11 +1,16 @@
 //! Reads the files of a tree of one size. A file that has grown since, so that its partial form is gone, is read from its whole form: of
 //! that only the part counts which the tree of this size has.
 
+use std::cell::OnceCell;
+
 use record::texts::{BadTexts, Texts};
-use tlog::{BadBundle, BadTile, Bundle, Hash, Tile, TileName, WIDTH};
+use tlog::{BadBundle, BadTile, Bundle, Hash, Holds, Tile, TileName, WIDTH};
 
 use crate::source::Source;
 use crate::verify::Unreadable;
+
+/// The file of a copy that says of how many entries, from the first on, texts were asked for; without it, of all or none. A decimal number.
+pub const ASKED: &str = "texts/asked";
 
 /// The bytes of a file, and the name that they were found under.
 pub(crate) struct Found {
@@ -20,11 +25,12 @@ pub(crate) type Hashes = Result<Vec<Hash>, String>;
 /// The files of a log.
 pub(crate) struct Files<'s, S> {
     source: &'s S,
+    asked: OnceCell<Option<u64>>,
 }
 
 impl<'s, S: Source> Files<'s, S> {
     pub(crate) fn of(source: &'s S) -> Self {
-        Self { source }
+        Self { source, asked: OnceCell::new() }
     }
 
     pub(crate) fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Unreadable<S::Error>> {
@@ -54,8 +60,27 @@ impl<'s, S: Source> Files<'s, S> {
         self.find(name, |name| Some(name.to_string()))
     }
 
+    /// The texts beside a bundle: where they were not asked for to its end, those before.
     pub(crate) fn texts(&self, bundle: TileName) -> Result<Option<Found>, Unreadable<S::Error>> {
-        self.find(bundle, Texts::path)
+        let found = self.find(bundle, Texts::path)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let asked = self.asked()?.and_then(|asked| TileName::in_tree(Holds::Entries, bundle.index, asked));
+        match asked.filter(|name| name.width < bundle.width) {
+            Some(narrower) => self.find(narrower, Texts::path),
+            None => Ok(None),
+        }
+    }
+
+    /// Of how many entries texts were asked for; `None`, where the copy does not say so.
+    pub(crate) fn asked(&self) -> Result<Option<u64>, Unreadable<S::Error>> {
+        if let Some(asked) = self.asked.get() {
+            return Ok(*asked);
+        }
+        let said = self.read(ASKED)?.and_then(|said| String::from_utf8(said).ok());
+        let asked = said.and_then(|said| said.trim_ascii_end().parse().ok());
+        Ok(*self.asked.get_or_init(|| asked))
     }
 
     /// The hashes of a tile.

@@ -5,6 +5,8 @@ use std::fmt;
 use record::{StreamName, Uid};
 use serde::Serialize;
 
+use crate::place::place;
+
 /// One thing that is wrong, and where. Its text is a sentence; its JSON is for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -246,6 +248,9 @@ pub enum Wrong {
         /// The stream.
         named: StreamName,
     },
+    /// Two proxies under one token.
+    #[error("the token is another proxy's: one of the two, the operator never put on record")]
+    AccessorTwice,
     /// A credential too early.
     #[error("a credential was read before its token's owner was on record")]
     CredentialWithoutOwner,
@@ -269,6 +274,29 @@ pub enum Wrong {
         kind: String,
         /// What should come before it.
         before: String,
+    },
+    /// An approval that cannot count.
+    #[error("an approval counts that is of somebody who asked for the access")]
+    OwnApproval,
+    /// What goes on though it was over.
+    #[error(
+        "a record of kind {kind} after the receipt of its grant, entry {receipt}, by which nothing of it could go on"
+    )]
+    AfterReceipt {
+        /// The kind.
+        kind: String,
+        /// The entry of the receipt.
+        receipt: u64,
+    },
+    /// Two records say different things of one grant.
+    #[error(
+        "the record names another {field} than the record of kind {than} that it follows from: one of the two is false"
+    )]
+    SaysOtherwise {
+        /// `user`, `submittedBy`, `database`, `namespace`, `name` or `terms`.
+        field: &'static str,
+        /// The kind of the other record.
+        than: &'static str,
     },
     /// One id, two records.
     #[error("the id {id} stands on two records that say different things: one of them is false")]
@@ -294,9 +322,9 @@ pub enum Wrong {
         /// The stream.
         named: StreamName,
     },
-    /// A receipt of another grant's stream.
-    #[error("the receipt counts {named}, which is another grant's stream")]
-    ReceiptForeign {
+    /// A receipt, or last words, of another grant's stream.
+    #[error("the record counts or tells of {named}, which is another grant's stream")]
+    ForeignStream {
         /// The stream.
         named: StreamName,
     },
@@ -335,22 +363,6 @@ impl fmt::Display for Finding {
         place(f, *index, grant.as_ref(), stream.as_ref())?;
         write!(f, "{wrong}")
     }
-}
-
-/// Where something is: `entry 7, grant 4f9c, stream operator/3: `.
-pub(crate) fn place(
-    f: &mut fmt::Formatter<'_>,
-    index: Option<u64>,
-    grant: Option<&Uid>,
-    stream: Option<&StreamName>,
-) -> fmt::Result {
-    let index = index.map(|index| format!("entry {index}"));
-    // A proxy's stream has the grant in its name.
-    let grant = grant.filter(|grant| stream.and_then(StreamName::grant) != Some(grant));
-    let parts =
-        [index, grant.map(|grant| format!("grant {grant}")), stream.map(|name| format!("stream {name}"))];
-    let known: Vec<String> = parts.into_iter().flatten().collect();
-    if known.is_empty() { Ok(()) } else { write!(f, "{}: ", known.join(", ")) }
 }
 
 /// As a program reads it.

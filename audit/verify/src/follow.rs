@@ -115,7 +115,7 @@ impl<'s, S: Source> Follower<'s, S> {
             trusted.map_err(|error| NotFollowed::Unreadable(Unreadable::NotTrusted(error)))?;
         let mut nodes = Nodes::of(now.size);
         match &self.seen {
-            Some(before) => self.has_grown(before, &now, &mut nodes)?,
+            Some(before) => grown(&self.files, (before, &now), &mut nodes)?,
             None => self.next = self.begins(&now, &mut nodes)?,
         }
         (self.seen, self.nodes) = (Some(now), nodes);
@@ -163,20 +163,6 @@ impl<'s, S: Source> Follower<'s, S> {
         Ok(false)
     }
 
-    fn has_grown(&self, before: &Checkpoint, now: &Checkpoint, nodes: &mut Nodes) -> Followed<(), S> {
-        if before.origin != now.origin {
-            let (now, before) = (now.origin.to_string(), before.origin.to_string());
-            return Err(NotFollowed::Other { now, before });
-        }
-        if before.size > now.size {
-            return Err(NotFollowed::Shrunk { now: now.size, before: before.size });
-        }
-        let proof = consistency(before.size, now.size, |place| nodes.node(&self.files, place));
-        let proof = proof.map_err(|error| NotFollowed::Unproved(of_no_proof(error)))?;
-        verify_consistency((before.size, before.root), (now.size, now.root), &proof)
-            .map_err(|_| NotFollowed::Rewritten { now: now.size, before: before.size })
-    }
-
     /// The next records, of one bundle at the most; none, where all of the checkpoint is read.
     ///
     /// # Errors
@@ -200,6 +186,32 @@ impl<'s, S: Source> Follower<'s, S> {
         self.next = told.last().map_or(self.next, |last| last.index.saturating_add(1));
         Ok(told)
     }
+}
+
+/// Proves by the tiles of a log that the tree of one checkpoint has grown out of that of another. Who signed them is not looked at.
+///
+/// # Errors
+/// It has not, or the tiles can't be read.
+pub fn has_grown<S: Source>(source: &S, before: &Checkpoint, now: &Checkpoint) -> Followed<(), S> {
+    grown(&Files::of(source), (before, now), &mut Nodes::of(now.size))
+}
+
+fn grown<S: Source>(
+    files: &Files<'_, S>,
+    (before, now): (&Checkpoint, &Checkpoint),
+    nodes: &mut Nodes,
+) -> Followed<(), S> {
+    if before.origin != now.origin {
+        let (now, before) = (now.origin.to_string(), before.origin.to_string());
+        return Err(NotFollowed::Other { now, before });
+    }
+    if before.size > now.size {
+        return Err(NotFollowed::Shrunk { now: now.size, before: before.size });
+    }
+    let proof = consistency(before.size, now.size, |place| nodes.node(files, place));
+    let proof = proof.map_err(|error| NotFollowed::Unproved(of_no_proof(error)))?;
+    verify_consistency((before.size, before.root), (now.size, now.root), &proof)
+        .map_err(|_| NotFollowed::Rewritten { now: now.size, before: before.size })
 }
 
 /// The entries of a bundle, proved to be in the tree of this checkpoint.

@@ -10,6 +10,7 @@ mod finding;
 mod follow;
 mod nodes;
 mod notice;
+mod place;
 mod plain;
 mod proof;
 mod read;
@@ -21,8 +22,9 @@ mod source;
 pub mod story;
 mod verify;
 
+pub use files::ASKED;
 pub use finding::{Finding, Wrong};
-pub use follow::{Begins, Follower, NotFollowed};
+pub use follow::{Begins, Follower, NotFollowed, has_grown};
 pub use nodes::Unproved;
 pub use notice::Notice;
 pub use plain::plain;

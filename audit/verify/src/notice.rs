@@ -87,6 +87,13 @@ pub enum Notice {
         /// How many.
         count: u64,
     },
+    /// Texts that whoever made this copy did not ask for.
+    TextsUnasked {
+        /// The first entry that was not asked for its text.
+        from: u64,
+        /// How many.
+        count: u64,
+    },
     /// Texts that were erased, and that this copy still has.
     TextsKept {
         /// The grant.
@@ -134,6 +141,7 @@ impl Notice {
             | Self::NoOperator
             | Self::MetAgain { .. }
             | Self::WentBack { .. }
+            | Self::TextsUnasked { .. }
             | Self::Successor { .. }
             | Self::Lost { .. } => None,
         }
@@ -180,6 +188,10 @@ impl fmt::Display for Notice {
             Self::TextsUnopened { grant, count } => {
                 write!(f, "grant {grant}: this copy has none of its {count} texts")
             }
+            Self::TextsUnasked { from, count } => write!(
+                f,
+                "from entry {from} on this copy lacks {count} texts: whoever made it did not ask for them (`audit copy --texts` does)"
+            ),
             Self::TextsKept { grant, count } => {
                 write!(f, "grant {grant}: this copy has {count} of its texts, which were erased since")
             }
@@ -187,7 +199,10 @@ impl fmt::Display for Notice {
                 write!(f, "the proxy of {stream} says that {count} of its records did not come into the log")
             }
             Self::Uncounted { stream, count } => {
-                write!(f, "the receipt does not count {stream}, of which the log has {count} records")
+                write!(
+                    f,
+                    "the receipt does not count {stream}, of which the log has {count} records: whether they are all, it does not say"
+                )
             }
             Self::PodAwaited { index, grant } => {
                 write!(f, "entry {index}, grant {grant}: nothing is there yet of the proxy that it names")

@@ -70,6 +70,8 @@ pub struct Counts {
     pub texts_erased: u64,
     /// Texts that are not, and were not opened for this copy, or are missing.
     pub texts_absent: u64,
+    /// Of those, texts that whoever made this copy did not ask for, as the copy says.
+    pub texts_unasked: u64,
 }
 
 impl Report {

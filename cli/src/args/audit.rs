@@ -41,7 +41,9 @@ Examples:
 With DIR it reads the folder and these files, and asks nobody: no cluster, no kubeconfig. Without it, it reads the cluster's log, as `audit \
 copy` does, and keeps nothing. Have the policy from whoever answers for the log, and not \
 with the copy: who could alter the one would alter the other. With --since it proves that the log has grown out of an older \
-checkpoint that you kept: nothing was taken away or rewritten since. Keep the file `checkpoint` of every copy.
+checkpoint that you kept: nothing was taken away or rewritten since. Keep the file `checkpoint` of every copy. \
+The log's own volume, and its mirror, have a checkpoint without the witness's signature: there it takes a policy with the line `quorum none`, and \
+--since with a checkpoint that the witness signed.
 
 With --proof it reads one record with its proof, as `kubectl keyhole receipt GRANT --proof FILE` writes it, and no log: who has the public keys \
 needs neither a copy nor a cluster.
@@ -49,7 +51,7 @@ needs neither a copy nor a cluster.
 It exits with 0 when nothing is wrong, with 1 when there are findings, and with 2 when nothing can be said: a file cannot be read, \
 the checkpoint is not signed as the policy asks, or no record names the grant.")]
 pub struct AuditVerifyArgs {
-    /// Folder of the log: a copy, or its own volume. Without it: the cluster's log
+    /// Folder of the log: a copy; or its own volume, whose checkpoint no witness signed. Without it: the cluster's log
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy
@@ -95,7 +97,7 @@ with 2 when the log cannot be read at all.")]
 pub struct AuditShowArgs {
     /// Uid of the grant, or of its request; or its name: NAME, NAMESPACE/NAME, or NAME with -n
     pub grant: String,
-    /// Folder of the log: a copy, or its own volume. Without it: the cluster's log
+    /// Folder of the log: a copy; or its own volume, whose checkpoint no witness signed. Without it: the cluster's log
     #[arg(long, value_name = "DIR", requires = "policy", conflicts_with = "all_namespaces")]
     pub dir: Option<PathBuf>,
     /// With --dir: whom to trust, the public keys of the log and its witnesses, as a C2SP tlog-policy
@@ -135,10 +137,10 @@ With --follow it goes on as the log grows, until Ctrl-C or SIGTERM, which end it
 each record once, in order, without texts, and none that is not proved to be in a log that has grown out of what it saw before; records \
 come when the witness has signed them, some ten seconds after they were made. A log that is away is waited for.
 
-It exits with 0 when everything was written or nobody reads any more, with 1 when a part of the log cannot be read (standard error says \
-which) or, with --follow, is not what was signed, and with 2 when the log cannot be read at all.")]
+It exits with 0 when everything was written or nobody reads any more, with 1 when a part of the log cannot be read, or is gone and no record \
+says that it was removed (standard error says which), or, with --follow, is not what was signed or not what the witness has seen, and with 2 when the log cannot be read at all.")]
 pub struct AuditExportArgs {
-    /// Folder of the log: a copy, or its own volume. Without it: the cluster's log
+    /// Folder of the log: a copy; or its own volume, whose checkpoint no witness signed. Without it: the cluster's log
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy

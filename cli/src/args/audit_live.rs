@@ -47,7 +47,12 @@ Examples:
 
 It copies the files of the tree, every namespace's records: you need the verb `audit` in all namespaces (ClusterRole keyhole-records). What \
 is in the folder already and does not change any more is not fetched again; the file `checkpoint` comes last, so a copy that was broken \
-off is as it was before, and the next one goes on. It ends where the log's witness signed last, up to ten seconds before. With --texts it opens the texts of statements, too, each on record with your name.
+off is as it was before, and the next one goes on. It ends where the log's witness signed last, and says when that was and how much the log has more. With --texts it opens the texts of \
+statements, too, each on record with your name; without it, those that the folder has stay, and it notes in the file `texts/asked` for how \
+many entries they were asked for.
+
+Before it writes anything it proves by the log's tiles that the log has grown out of what is in the folder. Where it has not, or is not the \
+one that its witness has seen, it says so, leaves the folder as it is, and exits with 1. With 2 it exits when nothing could be copied.
 
 It proves nothing: verify the copy, with a policy that you have from whoever answers for the log. Keep its file `checkpoint`.")]
 pub struct AuditCopyArgs {
@@ -73,7 +78,9 @@ Examples:
 
 It needs the verb `audit` in the namespace, with -A in all (ClusterRole keyhole-records). With --text it opens the text of each statement \
 that the other options select, and shows those that match (the syntax of Rust's crate regex); who opened each text is on record. The \
-answer says whether it is complete: it is not where there are more records than --limit, or where the log's index is behind the log. Records of the last second may be missing all the same.
+answer says whether it is complete: it is not where there are more records than --limit, or where the log's index is behind the log. Records of the last second may be missing all the same. --text looks at \
+what the log keeps: the statement, its values and its query attributes; of a value over 64 KiB that is the first KiB, of a refused statement and \
+with `texts: Shape` its words without values. The answer says how many texts that do not match are kept in part alone.
 
 It is the log's word. What must be proved: copy the log and verify the copy.
 
@@ -147,8 +154,10 @@ Examples:
   kubectl keyhole audit erase -n shop --grant 0b3f5a5e-8a5c-4b5e-0003-000000000001
   kubectl keyhole audit erase -n shop --person requester
 
-The texts of statements, their parameters and all values in them can be opened by nobody after that, in no backup and no copy of the log's \
-volume. The records stay, and say who erased. Copies in which texts were opened keep them: they are yours to find.
+After that nobody can open the texts of these statements, their parameters and the values in them, out of the log or its mirror: their key is \
+gone. It can still be had by whoever holds Secret keyhole-log-kek and an older snapshot or backup of the log's volume, or blocks of its disk \
+that nobody has written to since: let those go, too. The records stay, and say who erased. Copies in which texts were opened keep them: they \
+are yours to find.
 
 It needs the verb `erase-texts` in the namespace, with -A in all (ClusterRole keyhole-records-eraser). --person looks for the person's \
 grants first, which needs the verb `audit` beside it; where erasing and reading are two people's, have the uids from who reads: \

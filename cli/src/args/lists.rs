@@ -48,8 +48,9 @@ the public keys of the log and its witness, without the log. The receipt is in a
 seconds after the end, which it waits for. The signatures are checked with --policy, or else with the operator's policy (`kubectl keyhole \
 audit policy`); without the witness's nothing is written. For this you need the verb `audit` in all namespaces (ClusterRole keyhole-records).
 
-It exits with 0 when the grant has ended and everything is shut, with 1 while something is open or the grant has not ended, and with 2 when \
-there is no proof.")]
+It exits with 0 when the grant has ended and everything is shut, or nobody can tell any more and the receipt says why; with 1 while something \
+is open or the grant has not ended; and with 3 when it has ended because a person gave up the proof of an item (`abandon`). With --proof \
+it exits with 0 when the proof is written, and with 2 when there is none.")]
 pub struct ReceiptArgs {
     /// Name of the AccessGrant, or of its AccessRequest
     pub grant: String,

@@ -6,23 +6,26 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use access::AuditorTask;
+use access::{AuditorTask, chain};
+use audit::{ASKED, NotFollowed, Unproved, has_grown, plain};
+use jiff::{SignedDuration, Timestamp};
 use record::texts::Texts as TextsFile;
 use tlog::{Bundle, Checkpoint, Holds, Tile, TileName, WIDTH};
 
-use super::live::{Live, LiveFiles, parsed};
+use super::live::{Live, LiveFiles, Standing, Taken, parsed};
 use super::log::LogError;
 use super::progress::MovingLine;
 use super::{code, number};
 use crate::args::{AuditCopyArgs, Place, Texts};
+use crate::clock;
 use crate::cluster::Scope;
 use crate::terminal::tell;
 
 /// The file that says what the others are.
 const CHECKPOINT: &str = "checkpoint";
 
-/// What is told of a copy that the log's witness signed.
-const BEHIND: &str = "It ends where the log's witness signed last, up to ten seconds ago: the next copy has what came since.\n";
+/// How long the log's witness may need for its signature; it signs every ten seconds what has come.
+const WITNESS_NEEDS: SignedDuration = SignedDuration::from_mins(1);
 
 /// See `AuditCommand::Copy`.
 pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
@@ -31,38 +34,86 @@ pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
     let before = copy.checkpoint()?;
     let live = Live::open(place, &args.live, (AuditorTask::Audit, Scope::Everywhere))?;
     let files = LiveFiles::new(live, texts);
-    let (note, unwitnessed) = files.checkpoint()?.said();
-    unwitnessed.into_iter().for_each(tell);
+    let Taken { note, standing } = files.checkpoint()?;
     let now = parsed(&note).ok_or_else(|| LogError::Copy("the log's checkpoint can't be read".to_owned()))?;
-    if let Some(before) = &before {
-        grown(before, &now)?;
+    let is_right = !matches!(standing, Standing::Other(_));
+    standing.told().iter().for_each(|told| tell(&plain(told)));
+    if let Some(before) = &before
+        && (!is_right || !goes_on(&files, before, (&now, &standing))?)
+    {
+        tell(KEPT);
+        return Ok(code(false));
+    }
+    if texts == Texts::Closed {
+        copy.notes_texts(before.as_ref().map_or(now.size, |before| before.size))?;
     }
     let fetched = fetch(&files, &copy, (now.size, texts))?;
     copy.write(CHECKPOINT, note.as_bytes())?;
+    if texts == Texts::Opened {
+        // Now it has all of them.
+        _ = fs::remove_file(copy.path.join(ASKED));
+    }
     copy.tidy(now.size);
     let entries = number(now.size, "entry", "entries");
     let news = number(now.size.saturating_sub(before.map_or(0, |before| before.size)), "is new", "are new");
     let files = number(fetched, "file", "files");
-    let behind = if unwitnessed.is_none() { BEHIND } else { "" };
-    crate::print(&format!("{entries} of {}, of which {news}; fetched {files}\n{behind}", now.origin))?;
-    Ok(code(true))
+    crate::print(&format!(
+        "{entries} of {}, of which {news}; fetched {files}\n",
+        plain(now.origin.as_str())
+    ))?;
+    if let Some(ends) = ends(&standing, clock::now()) {
+        crate::print(&format!("{ends}\n"))?;
+    }
+    Ok(code(is_right))
 }
 
-/// What lies in the folder must be the beginning of what comes. Whether it is the very same, `audit verify --since` proves.
-fn grown(before: &Checkpoint, now: &Checkpoint) -> Result<(), LogError> {
-    if before.origin != now.origin {
+/// What is told where the log is not the one of the folder.
+const KEPT: &str = "The folder is left as it is. Keep it, and tell whoever answers for the log; for what the log shows now take another folder.";
+
+/// Whether the log has grown out of what lies in the folder, by the log's tiles. Says so where it has not.
+fn goes_on(
+    files: &LiveFiles,
+    before: &Checkpoint,
+    (now, standing): (&Checkpoint, &Standing),
+) -> Result<bool, LogError> {
+    if let Standing::Witnessed { more, .. } = standing
+        && now.origin == before.origin
+        && (now.size..=now.size.saturating_add(*more)).contains(&before.size)
+        && now.size != before.size
+    {
         return Err(LogError::Copy(format!(
-            "the folder holds a copy of {}, and the cluster's log is {}: take another folder, and keep this one",
-            before.origin, now.origin
+            "the folder holds {}, and the log's witness has signed {} of them so far: copy again in a minute",
+            number(before.size, "entry", "entries"),
+            now.size
         )));
     }
-    if before.size > now.size {
-        return Err(LogError::Copy(format!(
-            "the folder holds {} entries, and the log has {} only: it has lost some. Keep the folder, and tell whoever answers for the log",
-            before.size, now.size
-        )));
+    let unreadable = |source| LogError::Log { name: "the cluster's log".to_owned(), source };
+    match has_grown(files, before, now) {
+        Ok(()) => Ok(true),
+        Err(NotFollowed::Unreadable(source) | NotFollowed::Unproved(Unproved::Unreadable(source))) => {
+            Err(unreadable(source))
+        }
+        Err(wrong) => {
+            tell(&format!("error: THE LOG IS NOT THE ONE OF THE FOLDER: {}", plain(&chain(&wrong))));
+            Ok(false)
+        }
     }
-    Ok(())
+}
+
+/// Where a copy ends that the log's witness signed.
+fn ends(standing: &Standing, now: Timestamp) -> Option<String> {
+    let Standing::Witnessed { signed, more } = standing else { return None };
+    let at = signed.and_then(|seconds| Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
+    let when = at.map_or_else(String::new, |at| format!(", at {at}"));
+    let behind = match (number(*more, "entry", "entries"), at) {
+        _ if *more == 0 => "the log has no more".to_owned(),
+        (more, Some(at)) if now.duration_since(at) > WITNESS_NEEDS => format!(
+            "the log has {more} more. Copy again in a minute: if it still ends there, the operator does not sign, so tell whoever answers for \
+             the log"
+        ),
+        (more, _) => format!("the log has {more} more, which the next copy has"),
+    };
+    Some(format!("It ends where the log's witness signed last{when}: {behind}."))
 }
 
 /// Fetches what the folder lacks; how many files.
@@ -127,11 +178,31 @@ impl Folder<'_> {
         put(&path, bytes).map_err(|source| LogError::Write { path, source })
     }
 
+    /// Notes of how many entries the folder has texts, where it has any: of a tree of this size, whose texts were asked for, or not to its
+    /// end. What was noted before stays true.
+    fn notes_texts(&self, size: u64) -> Result<(), LogError> {
+        if !self.path.join("texts").exists() || self.path.join(ASKED).exists() {
+            return Ok(());
+        }
+        let is_there = |path: &String| self.path.join(path).exists();
+        let lacks = |name: &TileName| {
+            is_there(&name.to_string()) && !TextsFile::path(*name).as_ref().is_some_and(is_there)
+        };
+        let mut bundles = TileName::all(size).filter(|name| name.holds == Holds::Entries);
+        let asked = bundles.find(lacks).map_or(size, |name| name.index.saturating_mul(u64::from(WIDTH)));
+        self.write(ASKED, format!("{asked}\n").as_bytes())
+    }
+
     /// Takes away the narrower forms of files of which wider ones are here now. What stays does no harm.
     fn tidy(&self, size: u64) {
         for name in TileName::all(size) {
-            let texts = TextsFile::path(name.whole());
-            for whole in [Some(name.whole().to_string()), texts].into_iter().flatten() {
+            let forms = |name: TileName| [Some(name.to_string()), TextsFile::path(name)];
+            for (whole, wider) in
+                forms(name.whole()).into_iter().flatten().zip(forms(name).into_iter().flatten())
+            {
+                if !self.path.join(wider).exists() {
+                    continue;
+                }
                 let folder = self.path.join(format!("{whole}.p"));
                 let Ok(narrower) = fs::read_dir(&folder) else { continue };
                 let kept = name.width.to_string();
@@ -161,18 +232,17 @@ pub fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn checkpoint(origin: &str, size: u64) -> Checkpoint {
-        let root = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-        format!("{origin}\n{size}\n{root}\n").parse().unwrap()
-    }
-
     #[test]
-    fn a_copy_goes_on_with_the_same_log_that_has_not_shrunk() {
-        let why = |before: &Checkpoint, now: &Checkpoint| grown(before, now).unwrap_err().to_string();
-        assert!(grown(&checkpoint("a", 3), &checkpoint("a", 3)).is_ok());
-        assert!(grown(&checkpoint("a", 3), &checkpoint("a", 9)).is_ok());
-        assert!(why(&checkpoint("a", 3), &checkpoint("a", 2)).contains("it has lost some"));
-        assert!(why(&checkpoint("a", 3), &checkpoint("b", 9)).contains("take another folder"));
+    fn where_it_ends_says_when_the_witness_signed_and_whether_it_is_late() {
+        let said = |more, after: i64| {
+            let standing = Standing::Witnessed { signed: Some(1_800_000_000), more };
+            ends(&standing, Timestamp::from_second(1_800_000_000 + after).unwrap()).unwrap()
+        };
+        let begin = "It ends where the log's witness signed last, at 2027-01-15T08:00:00Z: the log has ";
+        assert_eq!(said(0, 3600), format!("{begin}no more."));
+        assert_eq!(said(1, 60), format!("{begin}1 entry more, which the next copy has."));
+        assert!(said(7, 61).starts_with(&format!("{begin}7 entries more. Copy again in a minute: if ")));
+        assert_eq!(ends(&Standing::Own("nobody signed"), Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]
@@ -204,7 +274,11 @@ mod tests {
         }
         copy.tidy(9);
         let there = |path: &str| around.path().join(path).exists();
+        assert!(there("texts/000.p/3"), "there is no wider one");
+        copy.write("texts/000.p/9", b"x").unwrap();
+        copy.tidy(9);
+        assert!(there("texts/000.p/9"));
         assert!(there("tile/entries/000.p/9") && there("tile/0/000.p/9"));
-        assert!(!there("tile/entries/000.p/3") && !there("tile/0/000.p/3") && !there("texts/000.p"));
+        assert!(!there("tile/entries/000.p/3") && !there("tile/0/000.p/3") && !there("texts/000.p/3"));
     }
 }

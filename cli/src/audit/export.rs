@@ -10,7 +10,7 @@ use audit::{Piece, plain};
 
 use super::code;
 use super::follow::follow;
-use super::log::{Log, LogError, Named};
+use super::log::{Log, LogError, Named, removes};
 use super::progress::MovingLine;
 use crate::args::{AuditExportArgs, ExportFormat, Place, Texts};
 use crate::terminal::{clear_moving_line, tell};
@@ -69,9 +69,8 @@ fn write(log: &Log, args: &AuditExportArgs, out: &mut impl Write) -> Result<Exit
     let signed = log.signed().map_err(Stopped::Log)?;
     let size = signed.checkpoint().size;
     let origin = signed.checkpoint().origin.to_string();
-    if args.from < signed.from() {
-        tell(&format!("the log was pruned: it begins with entry {}", signed.from()));
-    }
+    let first = signed.from();
+    let mut is_removed = args.from >= first;
     let mut lines = Lines::new(args.format, &origin);
     let mut line = (!io::stdout().is_terminal()).then(|| MovingLine::new("written"));
     let mut is_whole = true;
@@ -79,6 +78,11 @@ fn write(log: &Log, args: &AuditExportArgs, out: &mut impl Write) -> Result<Exit
         match piece.map_err(|source| Stopped::Log(log.unreadable(source)))? {
             Piece::Record(told) => {
                 let texts = lines.of(&told).map_err(Stopped::Log)?;
+                if !is_removed && removes(&told.record, first) {
+                    is_removed = true;
+                    clear_moving_line();
+                    tell(&format!("the log was pruned: it begins with entry {first}"));
+                }
                 if told.index >= args.from {
                     texts.iter().try_for_each(|text| writeln!(out, "{text}")).map_err(Stopped::Output)?;
                 }
@@ -91,7 +95,19 @@ fn write(log: &Log, args: &AuditExportArgs, out: &mut impl Write) -> Result<Exit
             }
         }
     }
-    Ok(code(is_whole))
+    drop(line);
+    if !is_removed {
+        tell(&format!("error: {}", lost(args.from, first, log)));
+    }
+    Ok(code(is_whole && is_removed))
+}
+
+/// What is told of entries that are gone, though nothing says why.
+pub fn lost(from: u64, first: u64, log: &Log) -> String {
+    let (last, name) = (first.saturating_sub(1), log.name());
+    format!(
+        "entries {from} to {last} are not in {name}, and no record says that they were removed: copy it again"
+    )
 }
 
 /// What becomes of each record.

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use access::{AuditorTask, chain};
 use audit::story::Told;
@@ -12,7 +12,7 @@ use audit::{Begins, Follower, NotFollowed, Unproved, Unreadable, plain};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::export::{Lines, Stopped, begins, ended};
-use super::live::{Live, LiveError, LiveFiles};
+use super::live::{Live, LiveError, LiveFiles, Pace, Standing, Taken, parsed};
 use super::log::{LogError, policy_of};
 use crate::args::{AuditExportArgs, Place, Texts};
 use crate::certificates::{AskError, LogPassError};
@@ -33,7 +33,8 @@ pub fn follow(place: &Place, args: &AuditExportArgs) -> Result<ExitCode, LogErro
     let written = Arc::new(Mutex::new(Written { out: BufWriter::new(io::stdout()), next: args.from }));
     ends_between_lines(&written).map_err(|source| LogError::Live(LiveError::System(source)))?;
     let follower = Follower::of(&files, policy, Begins { wanted: args.from, read: begins(args) });
-    let mut following = Following { args, files: &files, follower, lines: None, written, told: None };
+    let mut following =
+        Following { args, files: &files, follower, lines: None, written, told: None, pace: Pace::default() };
     let mut is_away = false;
     loop {
         match following.goes_on() {
@@ -47,7 +48,7 @@ pub fn follow(place: &Place, args: &AuditExportArgs) -> Result<ExitCode, LogErro
                     let every = EVERY.as_secs();
                     tell(&format!(
                         "the audit log does not answer, and is asked again every {every} s: {}",
-                        chain(&error)
+                        plain(&chain(&error))
                     ));
                 }
                 is_away = true;
@@ -66,17 +67,25 @@ struct Following<'a> {
     lines: Option<Lines>,
     written: Arc<Mutex<Written>>,
     /// What was told last of a checkpoint that no witness signed.
-    told: Option<&'static str>,
+    told: Option<String>,
+    pace: Pace,
 }
 
 impl Following<'_> {
     /// Writes what the newest checkpoint has more than the one before.
     fn goes_on(&mut self) -> Result<(), Stopped> {
         let newest = self.files.newest().map_err(|error| Stopped::Log(LogError::Live(error)))?;
-        let (note, why) = newest.said();
-        if why != self.told {
-            self.told = why;
-            why.into_iter().for_each(tell);
+        let Taken { note, standing } = newest;
+        if let Standing::Other(how) = standing {
+            return Err(Stopped::Wrong(plain(&how)));
+        }
+        let told = standing.told();
+        if told != self.told {
+            told.iter().for_each(|told| tell(told));
+            self.told = told;
+        }
+        if self.waits(&note, &standing) {
+            return Ok(());
         }
         let is_first = self.follower.seen().is_none();
         self.follower.sees(&note).map_err(stopped)?;
@@ -90,6 +99,14 @@ impl Following<'_> {
             }
             self.write(&records)?;
         }
+    }
+
+    /// Whether there is nothing new in what the witness has signed; says so, where it stays so. (What has no witness yet may be ahead of it.)
+    fn waits(&mut self, note: &str, standing: &Standing) -> bool {
+        let (Standing::Witnessed { more, .. }, Some(now)) = (standing, parsed(note)) else { return false };
+        self.pace.hears(now.size, *more, Instant::now()).iter().for_each(|told| tell(told));
+        let seen = self.follower.seen().map_or(0, |seen| seen.size);
+        (now.size..=now.size.saturating_add(*more)).contains(&seen) && seen != now.size
     }
 
     /// Says where it begins, where that is not the index that was asked for.
@@ -194,6 +211,7 @@ fn is_away(error: &LiveError) -> bool {
         | LiveError::Pass(LogPassError::Ask(AskError::Call(_) | AskError::NoAnswer { .. })) => true,
         LiveError::Refused { status, .. } => *status >= 500,
         LiveError::Pass(_)
+        | LiveError::Anchor { .. }
         | LiveError::Reach(_)
         | LiveError::Namespace(_)
         | LiveError::Certificate(_)

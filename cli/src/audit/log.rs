@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use access::AuditorTask;
 use audit::{Signed, Source, Unreadable};
+use record::{Record, What};
 use tlog::{BadPolicy, BadProofFile, NotTrusted, Policy};
 
 use super::folder::Folder;
@@ -83,6 +84,9 @@ pub enum LogError {
     /// The cluster's log.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// No folder was named, and no cluster answers.
+    #[error(transparent)]
+    NoCluster(LiveError),
     /// A file of a copy.
     #[error("cannot write {path:?}")]
     Write {
@@ -101,6 +105,14 @@ pub enum LogError {
         path: PathBuf,
         /// Why.
         source: BadProofFile,
+    },
+    /// A proof with a checkpoint that is not to be trusted.
+    #[error("the checkpoint of the proof in {path:?} is not to be trusted")]
+    ProofOf {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: NotTrusted,
     },
     /// What cannot be proved, or is not what should be.
     #[error("{0}")]
@@ -141,7 +153,11 @@ impl Log {
             }
             None => {
                 // The files hold every namespace's records.
-                let live = Live::open(place, live, (AuditorTask::Audit, Scope::Everywhere))?;
+                let live = Live::open(place, live, (AuditorTask::Audit, Scope::Everywhere));
+                let live = live.map_err(|error| match error {
+                    LiveError::Reach(_) | LiveError::Call(_) => LogError::NoCluster(error),
+                    error => LogError::Live(error),
+                })?;
                 ("the cluster's log".to_owned(), Files::Live(LiveFiles::new(live, *texts)))
             }
         };
@@ -153,10 +169,20 @@ impl Log {
         Signed::open(&self.files, &self.policy).map_err(|source| self.unreadable(source))
     }
 
+    /// What it is called in a sentence.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The error with the log's name.
     pub fn unreadable(&self, source: Unreadable<io::Error>) -> LogError {
         LogError::Log { name: self.name.clone(), source }
     }
+}
+
+/// Whether a record says that the entries before this one were removed.
+pub fn removes(record: &Record, before: u64) -> bool {
+    matches!(&record.what, What::Prune(prune) if prune.minimum.get() >= before)
 }
 
 /// The policy in this file.
@@ -173,18 +199,25 @@ impl LogError {
     /// What to do, in a sentence; `None`, where the error says it.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::Log { source, .. } => Some(advice(source)),
+            Self::Log { source, .. } => advice(source),
             Self::Policy { .. } => Some(
-                "A policy has a line `log KEY` for the log, a line `witness NAME KEY` for each witness, and a line `quorum NAME`. Ask for \
-                 the policy whoever answers for the log.",
+                "A policy has a line `log KEY` for the log, a line `witness NAME KEY` for each witness, and a line `quorum NAME`, or `quorum none` \
+                 without a witness: a log's key alone makes a policy of the two lines `log KEY` and `quorum none`. Ask for the policy whoever \
+                 answers for the log.",
             ),
             Self::NoGrant(_) => Some(
                 "Take the uid from the AccessGrant, or find it by the grant's name: `kubectl keyhole audit show`.",
             ),
             Self::Live(error) => advice_of_live(error),
+            Self::NoCluster(_) => Some(
+                "Without a folder this asks the cluster's log. To read a copy, name its folder: `kubectl keyhole audit verify DIR --policy FILE`; \
+                 with `audit export` and `audit show` it is --dir DIR.",
+            ),
+            Self::ProofOf { source, .. } => Some(advice_of_proof(source)),
             Self::BadProof { .. } => Some(
                 "A proof is a file of C2SP tlog-proof, as `kubectl keyhole receipt GRANT --proof FILE` writes it: get it again.",
             ),
+            Self::Witness(error @ LiveError::Anchor { .. }) => advice_of_live(error),
             Self::Witness(_) => Some(
                 "Role keyhole-log-reader in the namespace of the release lets you read it: ask the platform team to bind it, or for a group of \
                  `auditors.groups`.",
@@ -209,6 +242,11 @@ fn advice_of_live(error: &LiveError) -> Option<&'static str> {
             "You need Role keyhole-log-reader in the namespace of the release: ask the platform team to bind it, or for a group of \
              `auditors.groups`.",
         ),
+        LiveError::Anchor { .. } => Some(
+            "Take nothing in its place: the log's own word is not its witness's. While the operator runs, it writes that ConfigMap anew within \
+             a minute: ask again. If it stays so, somebody keeps changing it, or the operator does not run: tell the platform team, and keep the \
+             policy that you have.",
+        ),
         LiveError::Pass(_) => Some(
             "To ask for a certificate you need ClusterRole keyhole-log-connect, and for what it opens keyhole-records, or \
              keyhole-records-eraser to erase: the platform team binds them.",
@@ -221,10 +259,26 @@ fn advice_of_live(error: &LiveError) -> Option<&'static str> {
     }
 }
 
-fn advice(error: &Unreadable<io::Error>) -> &'static str {
+fn advice_of_proof(error: &NotTrusted) -> &'static str {
     match error {
-        Unreadable::Source { .. } => {
-            "The folder must be readable, and hold the log's files and nothing in their place: copy it again."
+        NotTrusted::Note(_) | NotTrusted::Checkpoint(_) => {
+            "The proof is damaged: have it written again by `kubectl keyhole receipt GRANT --proof FILE`."
+        }
+        NotTrusted::Unsigned(_) | NotTrusted::Log(_) => {
+            "Either the policy is another log's, or old: ask whoever answers for the log. Or the proof is not this log's: then it proves nothing."
+        }
+        NotTrusted::Quorum => {
+            "The log signed it, and too few witnesses did: have it written again by `kubectl keyhole receipt GRANT --proof FILE`, which takes a \
+             checkpoint with the witness's signature alone."
+        }
+    }
+}
+
+fn advice(error: &Unreadable<io::Error>) -> Option<&'static str> {
+    Some(match error {
+        Unreadable::Source { source, .. } => {
+            let live = source.get_ref().and_then(|error| error.downcast_ref::<LiveError>());
+            return live.map_or(Some(UNREADABLE_FOLDER), advice_of_live);
         }
         Unreadable::NoCheckpoint => {
             "Name the folder that the file `checkpoint` lies in: the top of a copy, or the log's volume."
@@ -237,11 +291,17 @@ fn advice(error: &Unreadable<io::Error>) -> &'static str {
              nothing in the folder."
         }
         Unreadable::NotTrusted(NotTrusted::Quorum) => {
-            "The log signed it, and too few witnesses did: copy the file `checkpoint` again in a minute. If they never sign it, they have seen \
-             another history of this log: tell whoever answers for it."
+            "The log signed it, and too few witnesses did. On the log's own volume and in its mirror no checkpoint has the witness's signature, \
+             and waiting does not help: make a copy with `kubectl keyhole audit copy`, or take a policy with the line `quorum none`, and --since \
+             with a checkpoint that the witness signed. Of a copy made by `audit copy` while nobody had signed: copy again in a minute. If the \
+             witness never signs it, it has seen another history of this log: tell whoever answers for it."
         }
         Unreadable::OlderNotTrusted(_) | Unreadable::OtherLog(_) => {
             "With --since goes the file `checkpoint` of an older copy of this log, unchanged."
         }
-    }
+    })
 }
+
+/// What to do with a folder that cannot be read.
+const UNREADABLE_FOLDER: &str =
+    "The folder must be readable, and hold the log's files and nothing in their place: copy it again.";

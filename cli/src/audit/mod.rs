@@ -19,6 +19,8 @@ mod verify;
 
 use std::process::ExitCode;
 
+use ::audit::plain;
+
 use self::log::LogError;
 pub use self::prove::Wanted;
 use self::prove::Written;
@@ -48,6 +50,7 @@ pub fn audit(place: &Place, command: AuditCommand) -> ExitCode {
 /// Writes the proof of a receipt into a file, and says so.
 pub fn prove(place: &Place, live: &LiveArgs, wanted: &Wanted<'_>) -> ExitCode {
     let written = prove::write(place, live, wanted).map(|Written { origin, index }| {
+        let origin = plain(&origin);
         tell(&format!("wrote {:?}: the proof that entry {index} of {origin} is this receipt", wanted.path));
         code(true)
     });
@@ -57,7 +60,7 @@ pub fn prove(place: &Place, live: &LiveArgs, wanted: &Wanted<'_>) -> ExitCode {
 /// Says why nothing can be said, and what to do.
 fn told(error: LogError) -> ExitCode {
     let advice = error.advice();
-    tell(&format!("error: {:#}", anyhow::Error::from(error)));
+    tell(&format!("error: {}", plain(&format!("{:#}", anyhow::Error::from(error)))));
     advice.into_iter().for_each(tell);
     ExitCode::from(UNREADABLE)
 }

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use access::AuditorTask;
+use audit::plain;
 use record::What;
 use tlog::{Checkpoint, Note, VerifierKey};
 
 use super::code;
-use super::live::{Call, Indexed, Live, Pages};
+use super::live::{Anchor, Call, Indexed, Live, Pages};
 use super::log::LogError;
 use crate::args::{AuditPolicyArgs, Place};
 use crate::cluster::Scope;
@@ -19,14 +20,15 @@ use crate::terminal::tell;
 pub fn policy(place: &Place, args: &AuditPolicyArgs) -> Result<ExitCode, LogError> {
     let live = Live::open(place, &args.live, (AuditorTask::Audit, Scope::Everywhere))?;
     let (text, whose) = match live.anchor()? {
-        Some(anchor) => (
-            anchor.policy,
-            "These keys are the operator's word, as it met the log first, and its own as a witness",
-        ),
+        Some(Anchor { policy, forked, .. }) => {
+            forked.iter().for_each(|how| tell(&plain(&format!("The witness says of the log: {how}"))));
+            (policy, "These keys are the operator's word, as it met the log first, and its own as a witness")
+        }
         None => {
             (of_the_log(live)?, "No witness has signed the log yet, so these keys are the log's own word")
         }
     };
+    let text: String = text.lines().map(|line| format!("{}\n", plain(line))).collect();
     crate::print(&text)?;
     tell(&format!("{whose}: keep them apart from the log's copies, and compare them with what others have."));
     Ok(code(true))
@@ -74,7 +76,7 @@ fn written(note: &str, told: &[VerifierKey]) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use audit::samples::{Keys, Plan, Writers, lay_out};
-    use tlog::Policy;
+    use tlog::{Algorithm, Policy, Signer};
 
     use super::*;
 
@@ -84,14 +86,16 @@ mod tests {
         let files = lay_out(&Writers::all(plan), 1_767_272_400);
         let note = String::from_utf8(files.0["checkpoint"].clone()).unwrap();
         let keys = Keys::new().policy_file().parse::<Policy>().unwrap().logs().to_vec();
-        let stranger: VerifierKey =
-            "keyhole.internal/log/ffff+8e3bb1a1+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
-                .parse()
-                .unwrap_or_else(|_| keys[0].clone());
-        let text = written(&note, &[keys[0].clone(), stranger]).unwrap();
+        // Of the same log, and not the one that signs now.
+        let unused =
+            Signer::new(keys[0].name().clone(), Algorithm::Ed25519, &[77; 32]).unwrap().verifier().clone();
+        assert_ne!(unused, keys[0]);
+        let text = written(&note, &[keys[0].clone(), unused.clone()]).unwrap();
         assert_eq!(text, format!("log {}\nquorum none\n", keys[0]));
         assert!(text.parse::<Policy>().unwrap().check(&note).is_ok());
-        assert!(written(&note, &[]).unwrap_err().contains("none of the keys"));
+        for none in [vec![], vec![unused]] {
+            assert!(written(&note, &none).unwrap_err().contains("none of the keys"));
+        }
         assert!(written("x", &keys).is_err());
     }
 }

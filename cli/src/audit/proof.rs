@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use audit::{Unreadable, plain};
+use audit::plain;
 use record::kinds::operator::{Receipt, Stream};
 use record::{Record, What};
 use serde::Serialize;
@@ -43,10 +43,7 @@ pub fn verify(path: &Path, policy: &Path, output: Option<Format>) -> Result<Exit
     let trusted = match file.verify(entry, &policy) {
         Ok(trusted) => trusted,
         Err(NotProved::Checkpoint(error)) => {
-            return Err(LogError::Log {
-                name: format!("the proof in {path:?}"),
-                source: Unreadable::NotTrusted(error),
-            });
+            return Err(LogError::ProofOf { path: path.to_path_buf(), source: error });
         }
         Err(error @ NotProved::Entry { .. }) => {
             let verdict = format!("NOT PROVED: {error}: the proof or the record in it was altered");
@@ -97,7 +94,7 @@ fn text(proved: &Proved, record: &Record, paint: Paint) -> String {
             facts.push(("end", format!("{}, began {began}", plain(reason))));
             items(receipt)
         }
-        _ => format!("{raw}\n"),
+        _ => format!("{}\n", plain(raw.get())),
     };
     let mut text = String::new();
     for (name, value) in facts {

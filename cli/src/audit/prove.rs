@@ -100,7 +100,7 @@ fn named(record: &ReceiptRecordStatus) -> Stands {
 
 /// The newest checkpoint that the witness signed, held to this policy as well as to the operator's.
 fn witnessed(live: &Live, policy: Option<&Policy>) -> Result<Option<(String, Trusted)>, LogError> {
-    let Some(Anchor { policy: own, note }) = live.anchor().map_err(LogError::Witness)? else {
+    let Some(Anchor { policy: own, note, .. }) = live.anchor().map_err(LogError::Witness)? else {
         return Ok(None);
     };
     let own = own

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use access::AuditorTask;
 use audit::plain;
 use audit::story::{Deed, Story, Told};
+use record::kinds::proxy::Form;
 use record::{Payload, Record, What};
 use regex::Regex;
 use serde::Serialize;
@@ -35,6 +36,8 @@ struct Answer {
     /// How many texts were opened, and how many could not be for they were erased.
     texts_opened: u64,
     texts_erased: u64,
+    /// Of how many that do not match the log keeps a part alone: the beginning of a long value, or the shape.
+    texts_partly_kept: u64,
 }
 
 /// One record.
@@ -83,7 +86,7 @@ fn question(live: &Live, args: &AuditSearchArgs) -> Vec<(&'static str, String)> 
 
 fn looked(live: &Live, args: &AuditSearchArgs) -> Result<Answer, LogError> {
     let mut pages = Pages::of(live, "/v1/search", question(live, args));
-    let (mut hits, mut looked, mut opened, mut erased) = (Vec::new(), 0_u64, 0_u64, 0_u64);
+    let (mut hits, mut looked, mut opened, mut erased, mut partly) = (Vec::new(), 0_u64, 0_u64, 0_u64, 0_u64);
     let (mut line, mut is_cut) = (MovingLine::new("looked at"), false);
     for found in pages.by_ref() {
         if looked >= args.limit {
@@ -104,6 +107,7 @@ fn looked(live: &Live, args: &AuditSearchArgs) -> Result<Answer, LogError> {
                 Opened::Text(text) => {
                     opened = opened.saturating_add(1);
                     if !matches(wanted, &text) {
+                        partly = partly.saturating_add(u64::from(is_partly_kept(&found.record, &text)));
                         continue;
                     }
                     Some(text)
@@ -123,10 +127,11 @@ fn looked(live: &Live, args: &AuditSearchArgs) -> Result<Answer, LogError> {
         looked,
         texts_opened: opened,
         texts_erased: erased,
+        texts_partly_kept: partly,
     })
 }
 
-/// Whether the statement or one of its values matches.
+/// Whether the statement, one of its values or attributes matches.
 fn matches(wanted: &Regex, text: &Payload) -> bool {
     let bytes = |bytes: &record::Bytes| wanted.is_match(&String::from_utf8_lossy(&bytes.0));
     let value = |value: &record::Value| match value {
@@ -138,7 +143,19 @@ fn matches(wanted: &Regex, text: &Payload) -> bool {
         record::Value::Shortened { begin, .. } => bytes(begin),
         record::Value::Null | record::Value::Shape { .. } => false,
     };
-    bytes(&text.text) || text.parameters.iter().any(value)
+    let attribute = |one: &record::Attribute| bytes(&one.name) || value(&one.value);
+    bytes(&text.text) || text.parameters.iter().any(value) || text.attributes.iter().any(attribute)
+}
+
+/// Whether the log keeps less of it than the client sent.
+fn is_partly_kept(record: &Record, text: &Payload) -> bool {
+    let is_shape =
+        matches!(&record.what, What::Statement(one) if one.text.is_some_and(|text| text.form == Form::Shape));
+    let values = text.parameters.iter().chain(text.attributes.iter().map(|one| &one.value));
+    let is_part = |value: &record::Value| {
+        matches!(value, record::Value::Shortened { .. } | record::Value::Shape { .. })
+    };
+    is_shape || values.into_iter().any(is_part)
 }
 
 impl From<(Indexed, Option<Payload>)> for Hit {
@@ -189,7 +206,8 @@ fn what(told: &Told) -> String {
 
 /// Whether the answer is complete, and what it cost.
 fn said(answer: &Answer, args: &AuditSearchArgs) -> String {
-    let Answer { records, complete, indexed, size, passed_over, looked, texts_opened, texts_erased } = answer;
+    let Answer { records, complete, indexed, size, passed_over, looked, .. } = answer;
+    let Answer { texts_opened, texts_erased, texts_partly_kept, .. } = answer;
     let found = number(u64::try_from(records.len()).unwrap_or(u64::MAX), "record", "records");
     let mut said = format!("{found}, of {size} entries: ");
     said.push_str(match complete {
@@ -209,5 +227,49 @@ fn said(answer: &Answer, args: &AuditSearchArgs) -> String {
         let texts = number(*texts_erased, "text is", "texts are");
         said.push_str(&format!(". {texts} erased, and could not be looked at"));
     }
+    if *texts_partly_kept > 0 {
+        let texts = number(*texts_partly_kept, "text that does not match is", "texts that do not match are");
+        said.push_str(&format!(
+            ". {texts} kept in part alone (the first KiB of a value over 64 KiB, or the shape of a statement): what is not kept could not be looked at"
+        ));
+    }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use audit::samples::{Plan, Writers};
+    use record::{Attribute, Bytes, Value};
+
+    use super::*;
+
+    fn text(parameters: Vec<Value>, attributes: Vec<Attribute>) -> Payload {
+        Payload { attributes, parameters, text: Bytes(b"SELECT ?".to_vec()) }
+    }
+
+    fn statement() -> Record {
+        let entries = Writers::all(Plan { seed: 7, grants: 1, statements: 30 });
+        let mut records = entries.iter().map(|entry| Record::decode(&entry.leaf).unwrap());
+        records.find(|record| matches!(&record.what, What::Statement(one) if one.text.is_some())).unwrap()
+    }
+
+    #[test]
+    fn statement_values_and_attributes_are_looked_at_and_what_is_kept_in_part_alone_is_counted() {
+        let attribute = |name: &[u8], value| Attribute { name: Bytes(name.to_vec()), value };
+        let is_found = |pattern: &str, text: &Payload| matches(&Regex::new(pattern).unwrap(), text);
+        let whole = text(
+            vec![Value::Integer("4711".to_owned())],
+            vec![attribute(b"ticket", Value::Sent(Bytes(b"OPS-12".to_vec())))],
+        );
+        for pattern in ["SELECT", "^4711$", "^ticket$", "OPS-[0-9]+"] {
+            assert!(is_found(pattern, &whole), "{pattern}");
+        }
+        let long = vec![b'x'; 70_000];
+        let (full, mut shape) = (statement(), statement());
+        let What::Statement(one) = &mut shape.what else { panic!("{shape:?}") };
+        one.text.iter_mut().for_each(|text| text.form = Form::Shape);
+        assert!(!is_partly_kept(&full, &whole) && is_partly_kept(&shape, &whole));
+        assert!(is_partly_kept(&full, &text(vec![Value::sent(&long)], vec![])));
+        assert!(is_partly_kept(&full, &text(vec![], vec![attribute(b"note", Value::sent(&long))])));
+    }
 }

@@ -9,7 +9,8 @@ use audit::{Finding, Piece, Signed, plain};
 use record::{Time, Uid};
 use serde::Serialize;
 
-use super::log::{Files, Log, LogError, Named};
+use super::export::lost;
+use super::log::{Files, Log, LogError, Named, removes};
 use super::progress::MovingLine;
 use super::{FINDINGS, code, number, show_live, witnessed};
 use crate::args::{AuditShowArgs, Place, Texts};
@@ -87,6 +88,8 @@ pub struct Tale {
     /// What could not be read, and may be about it.
     pub unread: Vec<Finding>,
     pub more_unread: u64,
+    /// Whether a record says that the entries before the first one that is there were removed.
+    pub is_pruned: bool,
 }
 
 /// See `AuditCommand::Show`.
@@ -105,10 +108,10 @@ pub fn show(place: &Place, args: AuditShowArgs) -> Result<ExitCode, LogError> {
         several => return Ok(refused(&args.grant, several)),
     };
     let tale = told(&log, &signed, one)?;
-    let is_whole = tale.unread.is_empty();
+    let is_whole = tale.unread.is_empty() && (signed.from() == 0 || tale.is_pruned);
     match args.output {
         Some(format) => crate::show(&Shown::of(whole(&args, &signed, one), one, tale), format)?,
-        None => crate::print(&text(&args, &signed, (one, tale)))?,
+        None => crate::print(&text(&args, (&log, &signed), (one, tale)))?,
     };
     Ok(code(is_whole))
 }
@@ -121,18 +124,19 @@ pub fn sought(args: &AuditShowArgs, namespace: Option<&str>) -> Result<Sought, L
 
 /// Who may be meant, and whether everything could be read.
 fn found(log: &Log, signed: &Signed<'_, Files>, sought: Sought) -> Result<(Vec<Candidate>, bool), LogError> {
-    let (mut search, mut is_whole) = (Search::of(sought), true);
+    let (mut search, mut is_whole, mut is_there) = (Search::of(sought), true, signed.from() == 0);
     let mut line = MovingLine::new("looked through");
     for piece in signed.records(0) {
         match piece.map_err(|source| log.unreadable(source))? {
             Piece::Record(told) => {
                 search.learn(&told.record);
+                is_there |= removes(&told.record, signed.from());
                 line.at(told.index, signed.checkpoint().size);
             }
             Piece::Wrong(_) => is_whole = false,
         }
     }
-    Ok((search.found(), is_whole))
+    Ok((search.found(), is_whole && is_there))
 }
 
 fn told(log: &Log, signed: &Signed<'_, Files>, one: &Candidate) -> Result<Tale, LogError> {
@@ -142,6 +146,7 @@ fn told(log: &Log, signed: &Signed<'_, Files>, one: &Candidate) -> Result<Tale, 
         match piece.map_err(|source| log.unreadable(source))? {
             Piece::Record(told) => {
                 line.at(told.index, signed.checkpoint().size);
+                tale.is_pruned |= removes(&told.record, signed.from());
                 if kin.holds(&told.record) {
                     tale.absent = tale.absent.saturating_add(u64::from(is_without_text(&told)));
                     tale.began.get_or_insert(told.record.at);
@@ -207,10 +212,16 @@ fn verifies(args: &AuditShowArgs, one: &Candidate) -> String {
 }
 
 /// What a person reads.
-fn text(args: &AuditShowArgs, signed: &Signed<'_, Files>, (one, tale): (&Candidate, Tale)) -> String {
+fn text(
+    args: &AuditShowArgs,
+    (log, signed): (&Log, &Signed<'_, Files>),
+    (one, tale): (&Candidate, Tale),
+) -> String {
     let mut text = screen_of(args.all, one, &tale, "not in this copy");
     // Writing to a text does not fail.
-    if signed.from() > 0 {
+    if signed.from() > 0 && !tale.is_pruned {
+        let _ = writeln!(text, "Could not be read: {}", lost(0, signed.from(), log));
+    } else if signed.from() > 0 {
         let _ = writeln!(text, "The log was pruned: what came before entry {} is not told.", signed.from());
     }
     for finding in &tale.unread {

@@ -16,13 +16,13 @@ use super::{code, number};
 use crate::args::{AuditShowArgs, Place};
 use crate::cluster::Scope;
 
-/// The kinds of records that name a grant or a request, and those about a request alone.
-const NAMES: [&str; 5] = ["request", "decision", "approval", "grant", "pod"];
-
 /// What the log has of it.
+#[derive(Default)]
 struct Heard {
     records: Vec<Indexed>,
     complete: bool,
+    /// Whether the log passed over some that it cannot read.
+    passed_over: bool,
     size: u64,
     /// The uid of the grant, where these are all records of it and its request.
     is_of: Option<Uid>,
@@ -72,14 +72,14 @@ pub fn show(place: &Place, args: &AuditShowArgs) -> Result<ExitCode, LogError> {
         several => return Ok(refused(&args.grant, several)),
     };
     let heard = story(&live, one, heard)?;
-    let (complete, size) = (heard.complete, heard.size);
+    let (complete, passed_over, size) = (heard.complete, heard.passed_over, heard.size);
     let tale = told(&live, heard, Shows::of(args))?;
     match args.output {
         Some(format) => {
             let of = Whole { size, complete: Some(complete), verify: verifies(one), ..Whole::default() };
             crate::show(&Shown::of(of, one, tale), format)?
         }
-        None => crate::print(&text(args.all, one, &tale, (complete, size)))?,
+        None => crate::print(&text(args.all, one, &tale, (ends(complete, passed_over), size)))?,
     };
     Ok(code(complete))
 }
@@ -113,14 +113,27 @@ fn is_uid(text: &str) -> bool {
     parts == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// Who may be meant, of all that have names.
+/// Who may be meant: of all that are called so, and of the request with that uid. What is known of a request alone is asked for, too: its grant
+/// may be called otherwise.
 fn by_name(
     live: &Live,
     args: &AuditShowArgs,
     namespace: Option<&str>,
 ) -> Result<(Vec<Candidate>, Heard), LogError> {
-    let heard = named(live, namespace)?;
-    Ok((found(&heard, args, namespace)?, heard))
+    let name = args.grant.rsplit('/').next().unwrap_or_default();
+    let mut heard = Heard { complete: true, ..Heard::default() };
+    heard.ask(live, ("name", name), namespace)?;
+    if is_uid(name) {
+        heard.ask(live, ("request", name), namespace)?;
+    }
+    let found = |heard: &Heard| found(heard, args, namespace);
+    for request in found(&heard)?.into_iter().filter(|one| one.grant.is_none()).filter_map(|one| one.request)
+    {
+        heard.ask(live, ("request", request.as_str()), namespace)?;
+    }
+    heard.records.sort_by_key(|found| found.index);
+    heard.records.dedup_by_key(|found| found.index);
+    Ok((found(&heard)?, heard))
 }
 
 fn found(heard: &Heard, args: &AuditShowArgs, namespace: Option<&str>) -> Result<Vec<Candidate>, LogError> {
@@ -129,25 +142,26 @@ fn found(heard: &Heard, args: &AuditShowArgs, namespace: Option<&str>) -> Result
     Ok(search.found())
 }
 
-/// All records that name grants and requests of this namespace, or of all, in the order of the log.
-fn named(live: &Live, namespace: Option<&str>) -> Result<Heard, LogError> {
-    let mut heard = Heard { records: Vec::new(), complete: true, size: 0, is_of: None };
-    let mut line = MovingLine::new("looked through");
-    for kind in NAMES {
-        let mut question = vec![("kind", kind.to_owned())];
+impl Heard {
+    /// Adds all records of this namespace, or of all, for which this is so.
+    fn ask(
+        &mut self,
+        live: &Live,
+        (by, value): (&'static str, &str),
+        namespace: Option<&str>,
+    ) -> Result<(), LogError> {
+        let mut question = vec![(by, value.to_owned())];
         question.extend(namespace.map(|namespace| ("namespace", namespace.to_owned())));
         let mut pages = Pages::of(live, "/v1/search", question);
         for found in pages.by_ref() {
-            let found = found?;
-            line.at(found.index, heard.size.max(found.index));
-            heard.records.push(found);
+            self.records.push(found?);
         }
         let seen = pages.seen();
-        heard.complete &= seen.complete;
-        heard.size = heard.size.max(seen.size);
+        self.complete &= seen.complete;
+        self.passed_over |= seen.passed_over;
+        self.size = self.size.max(seen.size);
+        Ok(())
     }
-    heard.records.sort_by_key(|found| found.index);
-    Ok(heard)
 }
 
 /// The records of this one.
@@ -162,15 +176,16 @@ fn story(live: &Live, one: &Candidate, named: Heard) -> Result<Heard, LogError> 
         return Ok(named);
     }
     let heard = all_of(live, grant)?;
-    Ok(Heard { complete: named.complete && heard.complete, ..heard })
+    let passed_over = named.passed_over || heard.passed_over;
+    Ok(Heard { complete: named.complete && heard.complete, passed_over, ..heard })
 }
 
 /// All records of a grant and its request.
 fn all_of(live: &Live, grant: &Uid) -> Result<Heard, LiveError> {
     let mut pages = Pages::of(live, format!("/v1/story/{grant}"), Vec::new());
     let records = pages.by_ref().collect::<Result<Vec<_>, _>>()?;
-    let Seen { complete, size, .. } = pages.seen();
-    Ok(Heard { records, complete, size, is_of: Some(grant.clone()) })
+    let Seen { complete, size, passed_over, .. } = pages.seen();
+    Ok(Heard { records, complete, passed_over, size, is_of: Some(grant.clone()) })
 }
 
 fn told(live: &Live, heard: Heard, texts: Shows) -> Result<Tale, LogError> {
@@ -223,13 +238,36 @@ fn verifies(one: &Candidate) -> String {
     format!("kubectl keyhole audit verify --policy keyhole.policy{grant}")
 }
 
-fn text(all: bool, one: &Candidate, tale: &Tale, (complete, size): (bool, u64)) -> String {
+/// How much of the log a story is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// All.
+    Complete,
+    /// What the log can read of it.
+    PassedOver,
+    /// What the log's index knows.
+    Behind,
+}
+
+fn ends(complete: bool, passed_over: bool) -> Ends {
+    match (complete, passed_over) {
+        (true, _) => Ends::Complete,
+        (false, true) => Ends::PassedOver,
+        (false, false) => Ends::Behind,
+    }
+}
+
+fn text(all: bool, one: &Candidate, tale: &Tale, (ends, size): (Ends, u64)) -> String {
     let mut text = screen_of(all, one, tale, "not opened");
     let entries = number(size, "entry", "entries");
     // Writing to a text does not fail.
-    let _ = match complete {
-        true => writeln!(text, "Complete: all that the log's {entries} tell of it."),
-        false => writeln!(
+    let _ = match ends {
+        Ends::Complete => writeln!(text, "Complete: all that the log's {entries} tell of it."),
+        Ends::PassedOver => writeln!(
+            text,
+            "NOT COMPLETE: the log has {entries}, and records among them that it cannot read: its own log says which."
+        ),
+        Ends::Behind => writeln!(
             text,
             "NOT COMPLETE: the log has {entries}, and its index is behind: ask again in a while."
         ),
@@ -239,4 +277,28 @@ fn text(all: bool, one: &Candidate, tale: &Tale, (complete, size): (bool, u64)) 
     );
     let _ = writeln!(text, "  {}", verifies(one));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use audit::samples::{Plan, Writers};
+    use audit::story::Sought;
+    use record::Record;
+
+    use super::*;
+
+    #[test]
+    fn a_story_says_whether_the_log_cannot_read_all_of_it_or_its_index_is_behind() {
+        let mut search = Search::of(Sought::parse("look-0", None).unwrap());
+        for entry in Writers::all(Plan { seed: 1, grants: 1, statements: 1 }) {
+            search.learn(&Record::decode(&entry.leaf).unwrap());
+        }
+        let one = search.found().remove(0);
+        let said =
+            |complete, passed_over| text(true, &one, &Tale::default(), (ends(complete, passed_over), 9));
+        let (whole, unread, behind) = (said(true, false), said(false, true), said(false, false));
+        assert!(whole.contains("Complete: all that the log's 9 entries tell of it."), "{whole}");
+        assert!(unread.contains("records among them that it cannot read"), "{unread}");
+        assert!(!unread.contains("index") && behind.contains("its index is behind"), "{unread}{behind}");
+    }
 }

@@ -56,6 +56,15 @@ impl Cluster {
         cluster
     }
 
+    /// With a log of more records that lacks the last of them, so many; and what it lacks.
+    pub fn before_the_last(count: usize) -> (Self, Vec<Entry>) {
+        let cluster = Self::of(|authority| name_of(&authority.pem));
+        let mut entries = Writers::all(Plan { statements: 200, ..PLAN });
+        let rest = entries.split_off(entries.len() - count);
+        cluster.writes(&entries);
+        (cluster, rest)
+    }
+
     /// With an empty log that proves itself by another name than that of its authority.
     pub fn with_a_log_called(name: &'static str) -> Self {
         Self::of(|_| name.to_owned())
@@ -71,14 +80,23 @@ impl Cluster {
 
     /// The operator signs this checkpoint as the log's witness, and keeps it beside the policy.
     pub fn witnesses(&self, checkpoint: &str, log_keys: &str) {
-        let name = "keyhole.internal/witness".parse().unwrap();
-        let witness = Signer::new(name, Algorithm::Cosignature, &[3; 32]).unwrap();
-        let mut note: Note = checkpoint.parse().unwrap();
-        note.add(witness.sign(note.text(), 1_800_000_000));
-        let policy = format!("{log_keys}witness operator {}\nquorum operator\n", witness.verifier());
-        let data = json!({"checkpoint": note.to_string(), "policy": policy, "history": "", "log.vkeys": ""});
+        let policy = format!("{log_keys}witness operator {}\nquorum operator\n", witness().verifier());
+        let note = self.signed_at(checkpoint, 1_800_000_000);
+        let data = json!({"checkpoint": note, "policy": policy, "history": "", "log.vkeys": ""});
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keyhole-log-anchor"}, "data": data});
         self.has(ANCHOR, map);
+    }
+
+    /// This checkpoint as the witness signs it at that time, in seconds of Unix time.
+    pub fn signed_at(&self, checkpoint: &str, seconds: u64) -> String {
+        let (witness, signed) = (witness(), checkpoint.parse::<Note>().unwrap());
+        let name = witness.verifier().name().to_string();
+        let (text, signatures) = checkpoint.split_once("\n\n").unwrap();
+        let logs: String =
+            signatures.lines().filter(|line| !line.contains(&name)).map(|line| format!("{line}\n")).collect();
+        let mut note: Note = format!("{text}\n\n{logs}").parse().unwrap();
+        note.add(witness.sign(signed.text(), seconds));
+        note.to_string()
     }
 
     /// The witness goes on with this checkpoint.
@@ -173,6 +191,12 @@ impl Cluster {
         assert!(matches!(writer.asks(&hello), Frame::Welcome(_)));
         writer
     }
+}
+
+/// The operator, as the log's witness.
+fn witness() -> Signer {
+    let name = "keyhole.internal/witness".parse().unwrap();
+    Signer::new(name, Algorithm::Cosignature, &[3; 32]).unwrap()
 }
 
 /// By which name the log of this authority proves itself.

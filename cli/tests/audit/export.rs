@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use audit::samples::Writers;
+use audit::samples::{Entry, Writers, grant};
+use record::kinds::log::Prune;
+use record::{Record, What, Writer};
 
 use crate::copy::{Copy, PLAN};
 
@@ -65,9 +67,29 @@ fn a_reader_that_goes_away_is_a_quiet_end() {
 fn what_could_not_be_read_is_told_and_the_rest_is_written() {
     let copy = Copy::new();
     fs::remove_file(copy.path("copy/tile/entries/000")).unwrap();
-    let run = copy.keyhole(&format!("{EXPORT} --from 0"));
-    // Without its first bundle a log looks pruned.
-    assert!(run.out.starts_with("{\"index\":256,") && run.err.contains("was pruned"), "{}", run.err);
+    let run = copy.keyhole(&format!("{EXPORT} --from 7"));
+    // Without its first bundle a log looks pruned, and is not.
+    let lost = "entries 7 to 255 are not in the log in \"copy\", and no record says that they were removed";
+    assert!(run.code == 1 && run.out.starts_with("{\"index\":256,") && run.err.contains(lost), "{}", run.err);
+    let run = copy.keyhole(&format!("{EXPORT} --from 256"));
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    let run = copy.keyhole("audit show look-9 --dir copy --policy keyhole.policy");
+    assert!(run.code == 1 && run.err.contains("A part of the log could not be read"), "{run:?}");
+    let shown = format!("audit show {} --dir copy --policy keyhole.policy", grant(4));
+    let run = copy.keyhole(&shown);
+    assert!(run.code == 1 && run.out.contains("entries 0 to 255 are not in the log in"), "{run:?}");
+    // Where a record says that they were removed, they are not missed.
+    let mut entries = Writers::all(PLAN);
+    let decoded = |entry: &Entry| Record::decode(&entry.leaf).unwrap();
+    let mut record =
+        entries.iter().map(decoded).find(|record| record.stream.writer() == Writer::Log).unwrap();
+    (record.grant, record.what) = (None, What::Prune(Prune { minimum: 256_u32.into() }));
+    *entries.last_mut().unwrap() = Entry { leaf: record.encode().unwrap(), text: None };
+    let copy = Copy::of(&entries);
+    fs::remove_file(copy.path("copy/tile/entries/000")).unwrap();
+    let run = copy.keyhole(&format!("{EXPORT} --from 7"));
+    assert!(run.code == 0 && run.err == "the log was pruned: it begins with entry 256\n", "{}", run.err);
+    assert_eq!(copy.keyhole(&shown).code, 0);
     let copy = Copy::new();
     copy.change("tile/entries/000", |bytes| bytes[1..].to_vec());
     let run = copy.keyhole(EXPORT);

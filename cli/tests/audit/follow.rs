@@ -18,7 +18,7 @@ use crate::live::{size_of, with_policy};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A follower that runs, the lines that it wrote, and what it said.
-struct Following {
+pub struct Following {
     process: Child,
     lines: Receiver<String>,
     said: Arc<Mutex<String>>,
@@ -26,7 +26,7 @@ struct Following {
 }
 
 impl Following {
-    fn start(cluster: &Cluster, options: &str) -> Self {
+    pub fn start(cluster: &Cluster, options: &str) -> Self {
         let line = format!("audit export --policy keyhole.policy --follow {options}");
         let mut command = cluster.command(&line);
         command.args(["--log-address", &cluster.log.read_address()]);
@@ -47,7 +47,7 @@ impl Following {
     }
 
     /// Waits until so many entries of the log are written.
-    fn reaches(&mut self, size: u64, index: impl Fn(&Value) -> u64) {
+    pub fn reaches(&mut self, size: u64, index: impl Fn(&Value) -> u64) {
         while self.told.last().is_none_or(|line| index(line) + 1 < size) {
             let line = self.lines.recv_timeout(PATIENCE);
             assert!(line.is_ok(), "{}", self.said());
@@ -64,8 +64,24 @@ impl Following {
         assert!(said.is_ok(), "{said:?}: {}", self.said());
     }
 
+    /// Waits for its end; its exit code, and what it said.
+    pub fn ends(mut self) -> (Option<i32>, String) {
+        let mut code = None;
+        let is_over = || {
+            code = self.process.try_wait().unwrap();
+            code.is_some()
+        };
+        let ended = until("it ends", PATIENCE, is_over);
+        if ended.is_err() {
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+        }
+        assert!(ended.is_ok(), "{}", self.said());
+        (code.and_then(|code| code.code()), self.said())
+    }
+
     /// Ends it by a signal; its exit code, and what came after the last line that was read.
-    fn end(mut self, signal: &str) -> (Option<i32>, Vec<String>, String) {
+    pub fn end(mut self, signal: &str) -> (Option<i32>, Vec<String>, String) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
         let code = self.process.wait().unwrap().code();
@@ -75,7 +91,7 @@ impl Following {
     }
 }
 
-fn index(line: &Value) -> u64 {
+pub fn index(line: &Value) -> u64 {
     line["index"].as_u64().unwrap()
 }
 

@@ -19,4 +19,6 @@ mod objects;
 mod page;
 mod proof;
 mod show;
+mod texts;
 mod verify;
+mod witness;

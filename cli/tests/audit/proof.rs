@@ -7,12 +7,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use audit::samples::{Keys, grant};
+use audit::samples::{Entry, Keys, Writers, grant, lay_out};
+use record::{Record, What};
 use serde_json::{Value, json};
 use servers::until;
 
 use crate::cluster::{ANCHOR, Cluster};
-use crate::copy::{Copy, Run};
+use crate::copy::{Copy, PLAN, Run, SECONDS};
 use crate::follow::grows;
 use crate::objects::{self, SHOP};
 
@@ -151,9 +152,33 @@ fn a_proof_that_was_altered_proves_nothing_and_one_of_another_log_says_nothing()
         let run = receipt.checks(&altered);
         assert!(run.code == 2 && run.out.is_empty() && run.err.contains(why), "{why}: {run:?}");
     }
+    let copy = Copy { around: tempfile::tempdir().unwrap() };
+    fs::write(copy.path("receipt.proof"), &text).unwrap();
+    fs::write(copy.path("other.policy"), Keys::new().policy_file()).unwrap();
+    let run = copy.keyhole("audit verify --proof receipt.proof --policy other.policy");
+    assert!(run.code == 2 && run.err.contains("then it proves nothing"), "{run:?}");
+    assert!(!run.err.contains("folder"), "{run:?}");
     let run =
         receipt.cluster.keyhole("audit verify --proof receipt.proof --policy keyhole.policy -o json").json();
     assert_eq!((run["index"].as_u64(), &run["record"]["kind"]), (Some(receipt.index), &"receipt".into()));
+}
+
+#[test]
+fn whatever_a_record_says_a_terminal_obeys_nothing_in_it() {
+    let mut entries = Writers::all(PLAN);
+    let is_request = |entry: &Entry| String::from_utf8_lossy(&entry.leaf).contains("\"kind\":\"request\"");
+    let index = entries.iter().position(is_request).unwrap();
+    let mut record = Record::decode(&entries[index].leaf).unwrap();
+    let What::Request(request) = &mut record.what else { panic!("{record:?}") };
+    request.reason = "a\u{9b}2J\u{202e}b".to_owned();
+    entries[index].leaf = record.encode().unwrap();
+    let files = lay_out(&entries, SECONDS);
+    let note = String::from_utf8(files.0["checkpoint"].clone()).unwrap();
+    let copy = Copy::of(&entries);
+    let proof = audit::prove(&files, &note, u64::try_from(index).unwrap()).unwrap();
+    fs::write(copy.path("request.proof"), proof.to_string()).unwrap();
+    let run = copy.keyhole("audit verify --proof request.proof --policy keyhole.policy");
+    assert!(run.code == 0 && run.out.contains("a\u{fffd}2J\u{fffd}b"), "{run:?}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn a_copy_without_texts_is_clean_and_the_notices_say_so() {
     fs::remove_dir_all(copy.path("copy/texts")).unwrap();
     let run = copy.keyhole(VERIFY);
     assert_eq!(run.code, 0);
-    assert!(run.out.contains("\n7 notices:\n- grant "), "{}", run.out);
+    assert!(run.out.contains("\n9 notices:\n- grant "), "{}", run.out);
 }
 
 #[test]
@@ -100,6 +100,13 @@ fn what_can_not_be_judged_has_code_2_and_says_what_to_do() {
     assert!(said.contains("no policy: line 1 ") && said.contains("Ask for the policy"), "{said}");
     let said = unreadable(&copy, "audit verify copy/tile --policy keyhole.policy");
     assert!(said.contains("Name the folder that the file `checkpoint` lies in"), "{said}");
+
+    let said = unreadable(&copy, "audit verify --policy keyhole.policy");
+    assert!(said.contains("Without a folder this asks the cluster's log."), "{said}");
+    let key = Keys::new().policy_file().lines().next().unwrap().replacen("log ", "", 1);
+    fs::write(copy.path("key"), key).unwrap();
+    let said = unreadable(&copy, "audit verify copy --policy key");
+    assert!(said.contains("the two lines `log KEY` and `quorum none`"), "{said}");
 
     copy.change("checkpoint", |bytes| bytes[..bytes.len() - 9].to_vec());
     let said = unreadable(&copy, VERIFY);

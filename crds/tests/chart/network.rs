@@ -77,3 +77,33 @@ fn the_audit_log_reaches_dns_and_its_mirror_and_without_a_mirror_nothing() -> Ou
     assert!(refusal(&["--set-json=log.mirror.to=[{\"cidr\":\"0.0.0.0/0\"}]"])?.contains("/log/mirror/to"));
     Ok(())
 }
+
+#[test]
+fn the_audit_log_reaches_the_bucket_that_it_lies_in_and_its_mirror() -> Outcome {
+    let bucket = [
+        "--set=log.storage=bucket",
+        "--set=log.bucket.url=s3://log/keyhole",
+        r#"--set-json=log.bucket.to=[{"namespaceLabels":{"name":"store"}}]"#,
+        "--set=log.bucket.port=7070",
+    ];
+    let mirror =
+        ["--set=log.mirror.url=s3://trail/keyhole", r#"--set-json=log.mirror.to=[{"cidr":"10.0.0.9/32"}]"#];
+    let dns = object(&[], "NetworkPolicy", "keyhole-operator")?["spec"]["egress"][0].clone();
+    let store = json!({
+        "to": [{"namespaceSelector": {"matchLabels": {"name": "store"}}}],
+        "ports": [{"port": 7070}],
+    });
+    let trail = json!({"to": [{"ipBlock": {"cidr": "10.0.0.9/32"}}], "ports": [{"port": 443}]});
+    let egress = |values: &[&str]| -> Outcome<serde_json::Value> {
+        Ok(object(values, "NetworkPolicy", "keyhole-log")?["spec"]["egress"].clone())
+    };
+    assert_eq!(egress(&bucket)?, json!([dns, store]));
+    assert_eq!(egress(&[&bucket[..], &mirror[..]].concat())?, json!([dns, store, trail]));
+    assert!(refusal(&bucket[..1])?.contains("set log.bucket.url"));
+    assert!(refusal(&bucket[..2])?.contains("set log.bucket.to"));
+    assert!(refusal(&bucket[1..])?.contains("set log.storage to bucket"), "it would lie on a volume");
+    let bad = |value: &str| refusal(&[&bucket[..], &[value]].concat());
+    assert!(bad("--set=log.bucket.url=s3://id:secret@log")?.contains("/log/bucket/url"));
+    assert!(bad("--set=log.storage=nfs")?.contains("/log/storage"));
+    Ok(())
+}

@@ -73,6 +73,42 @@ fn the_audit_log_is_restricted_knows_no_api_server_and_keeps_its_volume() -> Out
 }
 
 #[test]
+fn an_audit_log_in_a_bucket_has_no_claim_and_keeps_on_its_node_what_it_can_make_again() -> Outcome {
+    let values = [
+        "--set=log.storage=bucket",
+        "--set=log.bucket.url=s3://log/keyhole",
+        "--set=log.bucket.endpoint=https://s3.example.com",
+        "--set=log.bucket.secret=credentials",
+        r#"--set-json=log.bucket.to=[{"cidr":"10.0.0.9/32"}]"#,
+    ];
+    let set = object(&values, "StatefulSet", "keyhole-log")?;
+    assert_eq!(set["spec"].get("volumeClaimTemplates"), None);
+    let spec = &set["spec"]["template"]["spec"];
+    let volume = |name: &str| {
+        let volumes = spec["volumes"].as_array().cloned().unwrap_or_default();
+        volumes.into_iter().find(|volume| volume["name"] == name)
+    };
+    assert_eq!(volume("data"), Some(json!({"name": "data", "emptyDir": {}})));
+    // Without its credentials there is no log: the pod waits for them.
+    let secret = volume("bucket").ok_or("no volume")?["secret"].clone();
+    assert_eq!((&secret["secretName"], secret.get("optional")), (&json!("credentials"), None));
+    let arguments = spec["containers"][0]["args"].to_string();
+    for wanted in [
+        "--dir=/var/lib/keyhole-log",
+        "--bucket=s3://log/keyhole",
+        "--bucket-region=us-east-1",
+        "--bucket-endpoint=https://s3.example.com",
+        "--bucket-credentials=/etc/keyhole-log/bucket",
+        "--scrub-rest=86400",
+    ] {
+        assert!(arguments.contains(&format!("{wanted}\"")), "{wanted}: {arguments}");
+    }
+    let on_volume = object(&[], "StatefulSet", "keyhole-log")?["spec"]["template"]["spec"].to_string();
+    assert!(!on_volume.contains("bucket") && !on_volume.contains("emptyDir"), "{on_volume}");
+    Ok(())
+}
+
+#[test]
 fn the_operator_is_told_where_proxies_run() -> Outcome {
     let said = said_of("proxies");
     let config = config(&said.iter().map(String::as_str).collect::<Vec<_>>())?;

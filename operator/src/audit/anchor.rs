@@ -73,6 +73,20 @@ pub enum Forked {
         /// How many it had.
         before: u64,
     },
+    /// It acknowledged a record, and does not have it.
+    #[error(
+        "the audit log acknowledged a record of this operator minutes ago, and its tree of {size} does not have it"
+    )]
+    Lost {
+        /// How many it has.
+        size: u64,
+    },
+    /// It says that it has a record where its tree has something else.
+    #[error("the audit log answers with a record of index {index} that its tree does not have there")]
+    Another {
+        /// Which.
+        index: u64,
+    },
 }
 
 impl Anchor {
@@ -83,6 +97,7 @@ impl Anchor {
         witness: &Signer,
         now: u64,
     ) -> Result<Self, Forked> {
+        let keys = each_once(keys);
         Ok(Self { keys_note: keys_note(&keys, witness, now)?, keys, checkpoint, notes: vec![note] })
     }
 
@@ -97,6 +112,7 @@ impl Anchor {
         let lines = named.text().strip_prefix(KEYS_ARE).ok_or(Forked::Anchor)?.lines();
         let keys: Vec<VerifierKey> =
             lines.map(str::parse).collect::<Result<_, _>>().map_err(|_| Forked::Anchor)?;
+        let keys = each_once(keys);
         let checkpoint = signed(&cosigned(&newest, witness)?, &keys)?;
         let older = part(HISTORY)?.split(BETWEEN).filter(|note| !note.is_empty()).map(str::to_owned);
         Ok(Self { keys, keys_note, checkpoint, notes: [newest].into_iter().chain(older).collect() })
@@ -140,6 +156,17 @@ impl Anchor {
         self.notes.truncate(KEPT);
         Ok(self)
     }
+}
+
+/// A log names its key at each start, and no policy takes one twice.
+fn each_once(keys: Vec<VerifierKey>) -> Vec<VerifierKey> {
+    let mut once: Vec<VerifierKey> = Vec::new();
+    for key in keys {
+        if !once.contains(&key) {
+            once.push(key);
+        }
+    }
+    once
 }
 
 fn keys_note(keys: &[VerifierKey], witness: &Signer, now: u64) -> Result<String, Forked> {
@@ -282,6 +309,25 @@ mod tests {
         let data = anchor.write(next.verifier());
         assert!(trusts(&data));
         assert_eq!(Anchor::read(&data, next.verifier()).unwrap(), anchor);
+    }
+
+    #[test]
+    fn a_key_that_the_log_named_twice_is_one() {
+        let log = signer(LOG, Algorithm::Ed25519, 1);
+        let witness = signer("keyhole.internal/witness", Algorithm::Cosignature, 3);
+        let (checkpoint, _) = tree(7, "record");
+        let mut note = checkpoint.signed([&log], 0).unwrap();
+        note.add(witness.sign(note.text(), 1_800_000_000));
+        let twice = vec![log.verifier().clone(), log.verifier().clone()];
+        let seen = (checkpoint.clone(), note.to_string());
+        let anchor = Anchor::first(twice.clone(), seen, &witness, 1_800_000_000).unwrap();
+        let mut data = anchor.write(witness.verifier());
+        assert!(trusts(&data));
+        // As an earlier release kept it.
+        data.insert(KEYS.into(), keys_note(&twice, &witness, 1_800_000_000).unwrap());
+        let read = Anchor::read(&data, witness.verifier()).unwrap();
+        assert_eq!(read.keys, [log.verifier().clone()]);
+        assert!(trusts(&read.write(witness.verifier())));
     }
 
     #[test]

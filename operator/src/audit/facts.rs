@@ -68,6 +68,15 @@ impl Fact {
         record::subject(&self.id)
     }
 
+    /// Whether it tells of what is over, or of what is seen: then the log has to take it, and what its witness sees holds up nothing.
+    pub fn tells_of_an_end(&self) -> bool {
+        use What::{Ended, Killed, LateOutcome, Receipt, Shut, Sweep, Witness};
+        matches!(
+            self.what,
+            Ended(_) | Shut(_) | LateOutcome(_) | Killed(_) | Receipt(_) | Sweep(_) | Witness(_)
+        )
+    }
+
     /// With an id of which there is one for each grant.
     fn once(grant: Uid, what: What) -> Self {
         let (_, kind) = what.kind();

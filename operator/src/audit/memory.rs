@@ -1,10 +1,11 @@
-//! What a leader knows of the audit log's past, beside what is kept in the ConfigMap, and whether the log's tree keeps up with what the log
-//! says that it has. Pure.
+//! What a leader knows of the audit log's past, beside what is kept in the ConfigMap, and which of its own records the log's tree has to
+//! show. Pure.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tlog::VerifierKey;
+use record::{Count, Head};
+use tlog::{Hash, VerifierKey};
 use tokio::time::Instant;
 
 use super::anchor::{Anchor, Forked, forked_in};
@@ -12,6 +13,9 @@ use super::facts::Fact;
 
 /// How long a record may be acknowledged until it is in the tree: the log makes it every second, and a busy machine is slow.
 const IN_THE_TREE: Duration = Duration::from_secs(20);
+
+/// In how many looks a record may be late: they follow each other by a second, while the log answers.
+const LOST: u32 = 300;
 
 /// What this leader knows by itself.
 #[derive(Default)]
@@ -24,7 +28,7 @@ pub struct Memory {
     is_forked: bool,
     /// What must be on record before the ConfigMap says the same.
     pub owes: Option<Fact>,
-    /// Whether the tree keeps up.
+    /// What the tree has to show.
     pub pace: Pace,
 }
 
@@ -78,39 +82,90 @@ impl Memory {
     }
 }
 
-/// Holds the size of the tree against the records of this leader's own: those that it handed over after a look cannot be in the tree of that
-/// look, and those that were acknowledged a while ago must be in the tree of now.
+/// The records of this leader's own, as they are when a tree of the log has been seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own {
+    /// How many it handed over.
+    pub handed_over: Count,
+    /// How far the log acknowledged them.
+    pub acknowledged: Head,
+}
+
+/// Which of this leader's own records is to be shown in the tree next. Each names the one before it by its hash: so the newest that was
+/// acknowledged shows all of them, and one that was altered has another hash in its place, as have those behind it.
 #[derive(Default)]
 pub struct Pace {
-    /// The size that was seen first, and how many records had been handed over then.
-    first: Option<(u64, u64)>,
-    /// How many were acknowledged, at each look since.
-    acknowledged: VecDeque<(Instant, u64)>,
+    /// The size of the tree, and how many records had been handed over, at the last look: later ones stand behind it.
+    seen: Option<(u64, Count)>,
+    /// So many records are shown, or were handed over before the first look. Those behind them stand at this index or later.
+    shown: (Count, u64),
+    sought: Option<Sought>,
+}
+
+/// A record that was acknowledged, and is not shown yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sought {
+    /// Its hash.
+    pub leaf: Hash,
+    /// It stands at this index or later.
+    pub from: u64,
+    /// How many records there are with it.
+    count: Count,
+    since: Instant,
+    /// In how many looks it was late.
+    late: u32,
+}
+
+/// What it means that a record is not in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// It may come.
+    OnItsWay,
+    /// It must have come. A log that is in trouble may bring it yet.
+    Late,
+    /// It does not come: there is something else in its place.
+    Lost,
 }
 
 impl Pace {
-    /// Whether the tree has what it must have. `handed_over`, `acknowledged`: how many of its records this leader handed over and the log
-    /// acknowledged, counted after the tree of `size` was seen.
-    pub fn keeps_up(&mut self, now: Instant, size: u64, handed_over: u64, acknowledged: u64) -> bool {
-        let (first, before) = *self.first.get_or_insert((size, handed_over));
-        self.acknowledged.push_back((now, acknowledged));
-        let is_old = |(then, _): &(Instant, u64)| now.duration_since(*then) >= IN_THE_TREE;
-        let mut known = None;
-        while let Some((_, old)) = self.acknowledged.front().copied().filter(|one| is_old(one)) {
-            known = Some(old);
-            if self.acknowledged.get(1).is_some_and(is_old) {
-                self.acknowledged.pop_front()
-            } else {
-                break;
-            };
+    /// What is to be shown now, if anything is, of a tree of this size.
+    pub fn seeks(&mut self, now: Instant, size: u64, own: Own) -> Option<Sought> {
+        let Own { handed_over, acknowledged: Head { count, last } } = own;
+        let Some((size_before, before)) = self.seen.replace((size, handed_over)) else {
+            self.shown = (handed_over, size);
+            return None;
+        };
+        if self.sought.is_none() && count > self.shown.0 {
+            let from = if count > before { size_before } else { self.shown.1 };
+            self.sought = last.map(|leaf| Sought { leaf, from, count, since: now, late: 0 });
         }
-        known.is_none_or(|old| size.saturating_sub(first) >= old.saturating_sub(before))
+        self.sought
+    }
+
+    /// It stands there.
+    pub fn shows(&mut self, sought: Sought, index: u64) {
+        self.shown = (sought.count, index.saturating_add(1));
+        self.sought = None;
+    }
+
+    /// It is not in the tree below this index.
+    pub fn lacks(&mut self, sought: Sought, now: Instant, index: u64) -> Lack {
+        let is_late = now.duration_since(sought.since) >= IN_THE_TREE;
+        let late = sought.late.saturating_add(u32::from(is_late));
+        self.sought = Some(Sought { from: sought.from.max(index), late, ..sought });
+        match late {
+            0 => Lack::OnItsWay,
+            1..LOST => Lack::Late,
+            LOST.. => Lack::Lost,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tlog::{Algorithm, Checkpoint, Hash, Signer};
+    #![allow(clippy::arithmetic_side_effects)]
+
+    use tlog::{Algorithm, Checkpoint, Signer};
 
     use super::super::anchor::note_fork;
     use super::*;
@@ -180,22 +235,50 @@ mod tests {
         assert!(matches!(before(&mut memory, Some(&told)), Err(Forked::Before(_))));
     }
 
+    fn own(handed_over: u64, acknowledged: u64) -> Own {
+        let last = (acknowledged > 0).then(|| Hash::of_leaf(&acknowledged.to_be_bytes()));
+        let acknowledged = Head { count: Count::of(acknowledged), last };
+        Own { handed_over: Count::of(handed_over), acknowledged }
+    }
+
     #[test]
-    fn a_tree_that_does_not_grow_by_what_is_acknowledged_is_noticed() {
+    fn the_newest_record_that_was_acknowledged_is_sought_where_it_can_stand() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        assert_eq!(pace.seeks(now, 100, own(5, 5)), None, "they may have been in that tree");
+        assert_eq!(pace.seeks(now, 110, own(5, 5)), None, "nothing was written");
+        // Handed over after the second look, and in no tree yet.
+        let sought = pace.seeks(now, 120, own(8, 7)).unwrap();
+        assert_eq!((sought.leaf, sought.from), (Hash::of_leaf(&7_u64.to_be_bytes()), 110));
+        assert_eq!(pace.lacks(sought, now, 120), Lack::OnItsWay);
+        let sought = pace.seeks(now, 130, own(9, 9)).unwrap();
+        assert_eq!(
+            (sought.leaf, sought.from),
+            (Hash::of_leaf(&7_u64.to_be_bytes()), 120),
+            "one after the other"
+        );
+        pace.shows(sought, 121);
+        // What was handed over before the last look, and acknowledged after it, may stand anywhere behind what is shown.
+        let sought = pace.seeks(now, 140, own(9, 9)).unwrap();
+        assert_eq!((sought.leaf, sought.from), (Hash::of_leaf(&9_u64.to_be_bytes()), 122));
+        pace.shows(sought, 122);
+        assert_eq!(pace.seeks(now, 150, own(9, 9)), None);
+    }
+
+    #[test]
+    fn a_record_may_be_on_its_way_into_the_tree_for_a_while() {
         let began = Instant::now();
         let at = |seconds| began.checked_add(Duration::from_secs(seconds)).unwrap();
         let mut pace = Pace::default();
-        assert!(pace.keeps_up(at(0), 100, 5, 5));
-        assert!(pace.keeps_up(at(10), 100, 5, 5), "nothing was written");
-        // Two more are acknowledged, and may be on their way into the tree.
-        assert!(pace.keeps_up(at(20), 100, 7, 7));
-        assert!(pace.keeps_up(at(39), 100, 7, 7));
-        assert!(!pace.keeps_up(at(40), 100, 7, 7));
-        assert!(!pace.keeps_up(at(41), 101, 7, 7), "one of them");
-        assert!(pace.keeps_up(at(42), 102, 7, 7));
-        // What is late to be acknowledged was handed over before the first look, and may have been in that tree.
-        let mut pace = Pace::default();
-        assert!(pace.keeps_up(at(0), 100, 9, 2));
-        assert!(pace.keeps_up(at(30), 100, 9, 9) && pace.keeps_up(at(90), 100, 9, 9));
+        pace.seeks(at(0), 100, own(0, 0));
+        let mut lacks = |seconds, size| {
+            let sought = pace.seeks(at(seconds), size, own(1, 1)).unwrap();
+            pace.lacks(sought, at(seconds), size)
+        };
+        assert_eq!([lacks(10, 100), lacks(20, 150), lacks(29, 150)], [Lack::OnItsWay; 3]);
+        // However many others are there; and however long nobody could look.
+        assert_eq!([lacks(30, 200), lacks(3000, 200)], [Lack::Late; 2]);
+        assert!((0..LOST - 3).all(|look| lacks(3000 + u64::from(look), 300) == Lack::Late));
+        assert_eq!(lacks(4000, 300), Lack::Lost);
     }
 }

@@ -4,11 +4,14 @@
 
 pub mod anchor;
 pub mod facts;
+#[cfg(test)]
+mod faked;
 pub mod figures;
 pub mod memory;
 pub mod orphans;
 pub mod receipt;
 pub mod streams;
+pub mod tree;
 pub mod witness;
 
 use std::collections::HashMap;
@@ -22,10 +25,13 @@ use record::kinds::operator::Term;
 use record::{About, Count, StreamName, Time, What};
 use recorder::{Fault, Link, Listener, NotTaken, PATIENCE, Recorder, Urgency};
 use rustls_pki_types::ServerName;
+use tlog::Checkpoint;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use self::anchor::Forked;
 use self::facts::Fact;
+use self::memory::Own;
 use crate::clock::now;
 use crate::config::Config;
 use crate::context::Context;
@@ -93,28 +99,30 @@ pub struct Records {
     handed_over: Mutex<HashMap<String, HashMap<String, HandedOver>>>,
     /// What the witness saw last.
     witness: Mutex<Witnessed>,
-    /// A receipt is on record.
+    /// What somebody else found, and the witness has not heard.
+    convicted: Mutex<Option<Forked>>,
+    /// The witness has something to look at: a receipt is on record.
     settled: Notify,
 }
 
 /// What the log's witness saw.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 enum Witnessed {
     /// Nothing yet, or an answer that cannot be since.
     #[default]
     Nothing,
-    /// Then the log had the past that it had before.
-    At(Instant),
+    /// Then the log had the past that it had before, up to this checkpoint.
+    At(Instant, Checkpoint),
     /// It showed another one, and nobody has taken that back.
     Forked,
 }
 
 impl Witnessed {
     /// Whether something may be opened.
-    fn lets_open(self, now: Instant) -> Result<(), NotOnRecord> {
+    fn lets_open(&self, now: Instant) -> Result<(), NotOnRecord> {
         match self {
-            Self::At(then) if now.duration_since(then) <= WITNESSED_FOR => Ok(()),
-            Self::At(_) | Self::Nothing => Err(NotOnRecord::NotWitnessed),
+            Self::At(then, _) if now.duration_since(*then) <= WITNESSED_FOR => Ok(()),
+            Self::At(..) | Self::Nothing => Err(NotOnRecord::NotWitnessed),
             Self::Forked => Err(NotOnRecord::Forked),
         }
     }
@@ -179,8 +187,7 @@ impl Records {
         let stream = self.stream.get().ok_or(NotOnRecord::NotLeading)?;
         let mut last = None;
         let ends = facts.iter().any(|fact| matches!(fact.what, What::Receipt(_)));
-        let opens = |fact: &Fact| !matches!(fact.what, What::Receipt(_) | What::Sweep(_) | What::Witness(_));
-        let urgency = if facts.iter().any(opens) { Urgency::Begins } else { Urgency::Ends };
+        let urgency = if facts.iter().all(Fact::tells_of_an_end) { Urgency::Ends } else { Urgency::Begins };
         for fact in facts {
             last = last.max(Some(self.hand_over(stream, uid, (urgency, fact))?));
         }
@@ -237,15 +244,23 @@ impl Records {
         self.stream.get().is_none_or(|stream| *stream.heard.away.borrow())
     }
 
-    /// The log had the past that it had before, when somebody began to look then.
-    pub fn witnessed(&self, then: Instant) {
-        *locked(&self.witness) = Witnessed::At(then);
+    /// The log had the past that it had before, when somebody began to look then; up to this checkpoint.
+    pub fn witnessed(&self, then: Instant, checkpoint: Checkpoint) {
+        *locked(&self.witness) = Witnessed::At(then, checkpoint);
+    }
+
+    /// Up to which checkpoint the log has the past that it had, as far as anybody knows.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        match &*locked(&self.witness) {
+            Witnessed::At(_, checkpoint) => Some(checkpoint.clone()),
+            Witnessed::Nothing | Witnessed::Forked => None,
+        }
     }
 
     /// What the log answers cannot be: what was seen before counts no more. That it forked stays.
     pub fn doubts(&self) {
         let mut witness = locked(&self.witness);
-        if let Witnessed::At(_) = *witness {
+        if let Witnessed::At(..) = *witness {
             *witness = Witnessed::Nothing;
         }
     }
@@ -255,14 +270,12 @@ impl Records {
         locked(&self.witness).lets_open(Instant::now()).is_ok()
     }
 
-    /// How many records were handed over under this leadership.
-    pub fn handed_over(&self) -> u64 {
-        self.stream.get().map_or(0, |stream| stream.recorder.head().count.get())
-    }
-
-    /// How many of them the log acknowledged.
-    pub fn acknowledged(&self) -> u64 {
-        self.stream.get().map_or(0, |stream| stream.recorder.acknowledged().count.get())
+    /// The records of this leadership.
+    pub fn own(&self) -> Own {
+        self.stream.get().map_or_else(Own::default, |Stream { recorder, .. }| Own {
+            acknowledged: recorder.acknowledged(),
+            handed_over: recorder.head().count,
+        })
     }
 
     /// The log shows another past than before: nothing is opened until it is witnessed again.
@@ -270,7 +283,19 @@ impl Records {
         *locked(&self.witness) = Witnessed::Forked;
     }
 
-    /// Returns when a receipt came on record.
+    /// Somebody else than its witness found that it has another past than it says: the witness's next look, which is now, makes that known.
+    pub fn convicts(&self, forked: Forked) {
+        self.forks();
+        locked(&self.convicted).get_or_insert(forked);
+        self.settled.notify_one();
+    }
+
+    /// What somebody else found. Asked once.
+    pub fn convicted(&self) -> Option<Forked> {
+        locked(&self.convicted).take()
+    }
+
+    /// Returns when the witness has something to look at.
     pub async fn has_settled(&self) {
         self.settled.notified().await;
     }
@@ -340,7 +365,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use crds::admission::LOG;
-    use record::kinds::operator::Killed;
+    use record::kinds::State;
+    use record::kinds::operator::{Ended, Item, Killed, LateOutcome, Pod, Receipt};
 
     use super::*;
 
@@ -350,6 +376,10 @@ mod tests {
         let records = Records::default();
         records.begin(Lead { leadership: 7, after: None, since: Instant::now() }, format!("{LOG}-test"));
         records
+    }
+
+    fn checkpoint() -> Checkpoint {
+        faked::FakeLog::default().checkpoint()
     }
 
     fn said(why: &str) -> Fact {
@@ -375,17 +405,78 @@ mod tests {
         let records = records();
         let begin = |why: &str| says(&records, Urgency::Begins, why);
         assert_eq!(begin("at first"), Err(NotOnRecord::NotWitnessed));
-        records.witnessed(Instant::now());
+        records.witnessed(Instant::now(), checkpoint());
         assert!(begin("seen").is_ok());
         tokio::time::advance(WITNESSED_FOR + Duration::from_millis(1)).await;
         assert_eq!(begin("seen"), Err(NotOnRecord::NotWitnessed), "known already, and yet");
         assert!(says(&records, Urgency::Ends, "ends all the same").is_ok());
-        records.witnessed(Instant::now());
+        records.witnessed(Instant::now(), checkpoint());
         records.forks();
         assert_eq!(begin("seen"), Err(NotOnRecord::Forked));
         records.doubts();
         assert_eq!(begin("seen"), Err(NotOnRecord::Forked), "it answers nonsense, too");
+        assert!(records.checkpoint().is_none(), "nobody compares with a past that may be another one");
         assert_eq!(NotOnRecord::Forked.reason(), Reason::AuditForked);
         assert_eq!(NotOnRecord::NotWitnessed.reason(), Reason::AuditUnavailable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_tells_of_an_end_waits_for_the_log_alone_and_not_for_its_witness() {
+        let grant = UID.parse().unwrap();
+        let of = |what| Fact::of_orphan(&grant, "a1", what);
+        let end = || {
+            let ended = Ended { person: None, reason: "Expired".into(), why: None };
+            let item =
+                Item { how: "gone".into(), item: "lease".into(), millis: Count::of(1), state: State::Proved };
+            let late = LateOutcome {
+                more: Count::of(1),
+                outcome: None,
+                stream: StreamName::Operator { term: Count::of(1) },
+            };
+            let receipt = Receipt {
+                began: Time::from(now()),
+                items: vec![item.clone()],
+                name: "look-1".into(),
+                namespace: "shop".into(),
+                reason: "Expired".into(),
+                streams: Vec::new(),
+            };
+            let killed = said("it does not answer");
+            let whats =
+                [What::Ended(ended), What::Shut(item), What::LateOutcome(late), What::Receipt(receipt)];
+            [killed].into_iter().chain(whats.map(of)).collect::<Vec<_>>()
+        };
+        for is_forked in [false, true] {
+            let records = records();
+            if is_forked {
+                records.forks();
+            }
+            // The log has everything that is handed over.
+            records.stream.get().unwrap().heard.below.send_replace(Count::of(100));
+            assert_eq!(records.put(UID, end()).await, Ok(()));
+            let opens = of(What::Pod(Pod {
+                accessor: "a1".into(),
+                grant: "look-1".into(),
+                mount: "database".into(),
+                name: "look-1".into(),
+                namespace: "shop".into(),
+                request: UID.parse().unwrap(),
+                role: "reader".into(),
+                uid: UID.parse().unwrap(),
+            }));
+            let refused = records.put(UID, [end(), vec![opens]].concat()).await.unwrap_err();
+            assert!(matches!(refused, NotOnRecord::Forked | NotOnRecord::NotWitnessed), "{refused}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_else_found_stops_what_opens_at_once_and_the_witness_hears_of_it_once() {
+        let records = records();
+        records.witnessed(Instant::now(), checkpoint());
+        records.convicts(Forked::Another { index: 7 });
+        assert_eq!(says(&records, Urgency::Begins, "opens"), Err(NotOnRecord::Forked));
+        timeout(Duration::from_secs(1), records.has_settled()).await.unwrap();
+        assert_eq!(records.convicted(), Some(Forked::Another { index: 7 }));
+        assert_eq!(records.convicted(), None);
     }
 }

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use super::facts::Fact;
-use super::streams::{CannotAsk, Found, Reader, Told};
+use super::streams::{CannotAsk, Found, Log as _, Reader, Told};
 use crate::context::Context;
 use crate::controllers::LIVE_GRANTS;
 use crate::leases::{Shut, ToShut};

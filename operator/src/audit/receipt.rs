@@ -1,6 +1,6 @@
 //! Where the audit log has the receipt of a grant that has ended. Asked when all else is over, for nothing waits for it: a record has its place
-//! when the log has written it into its tree, within a second of its acknowledgement. A leader that ends forgets whom it owed that; the log
-//! can still be asked.
+//! when the witness has seen a tree that has it, some ten seconds after its acknowledgement. A leader that ends forgets whom it owed that; the
+//! log can still be asked.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,14 @@ use kube::api::PostParams;
 use kube::runtime::reflector::ObjectRef;
 use record::What;
 use record::kinds::operator::Stream;
-use tlog::Checkpoint;
+use tlog::{Checkpoint, Hash};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::anchor::Forked;
 use super::facts::of_receipt;
-use super::streams::{CannotAsk, Found, Reader, Told};
+use super::streams::{CannotAsk, Found, Log, Reader, Told};
+use super::tree::{Tree, Unread};
 use crate::context::Context;
 
 /// How long after its end the place of a grant's receipt is looked for.
@@ -103,6 +105,9 @@ pub async fn run(context: &Context) {
                 Ok(true) => {}
                 Ok(false) => context.unplaced.again(seeks, Instant::now()),
                 Err(error) => {
+                    if let NotSaid::Forked(forked) = &error {
+                        context.records.convicts(forked.clone());
+                    }
                     tracing::warn!(grant = %seeks.grant, error = %access::chain(&error), "nobody knows where the audit log has a receipt");
                     context.unplaced.again(seeks, Instant::now());
                 }
@@ -118,6 +123,10 @@ enum NotSaid {
     Api(#[source] kube::Error),
     #[error(transparent)]
     Log(#[from] CannotAsk),
+    #[error(transparent)]
+    Tree(#[from] Unread),
+    #[error("the receipt is not where the audit log says that it is")]
+    Forked(#[source] Forked),
 }
 
 /// Whether nothing is left to be said.
@@ -128,7 +137,8 @@ async fn says(context: &Context, reader: &Reader<'_>, of: &ObjectRef<AccessGrant
     if grant.status.as_ref().is_none_or(|status| !status.settled || status.receipt_record.is_some()) {
         return Ok(true);
     }
-    let Some(place) = place(reader, &grant).await? else { return Ok(false) };
+    let Some(checkpoint) = context.records.checkpoint() else { return Ok(false) };
+    let Some(place) = place(reader, &grant, &checkpoint).await? else { return Ok(false) };
     if let Some(status) = &mut grant.status {
         status.receipt_record = Some(place);
     }
@@ -137,31 +147,38 @@ async fn says(context: &Context, reader: &Reader<'_>, of: &ObjectRef<AccessGrant
     written.map(|_| true).map_err(NotSaid::Api)
 }
 
-/// Where the log has it; `None`, where it has none yet.
-async fn place(reader: &Reader<'_>, grant: &AccessGrant) -> Result<Option<ReceiptRecordStatus>, CannotAsk> {
+/// Where the log has it, up to this checkpoint, as is proved of its tree; `None`, where it has none yet. What the log answers is where to look.
+/// The record names the one before it, and so the operator's whole stream, and the last of each proxy, and so theirs.
+async fn place(
+    log: &impl Log,
+    grant: &AccessGrant,
+    checkpoint: &Checkpoint,
+) -> Result<Option<ReceiptRecordStatus>, NotSaid> {
     let Some(uid) = of_receipt(grant).into_iter().find_map(|fact| fact.grant) else { return Ok(None) };
     let path = format!("v1/search?grant={uid}&kind=receipt&limit={SEVERAL}");
-    let found: Found = reader.asks(&path).await?;
-    if found.records.is_empty() {
-        return Ok(None);
+    let found: Found = log.asks(&path).await?;
+    let Some((leaf, place)) = placed(grant, &found, checkpoint) else { return Ok(None) };
+    match Tree::of(log, checkpoint).has(place.index, leaf).await? {
+        true => Ok(Some(place)),
+        false => Err(NotSaid::Forked(Forked::Another { index: place.index })),
     }
-    let note = reader.note().await?;
-    let checkpoint = note.text().parse().map_err(|_| CannotAsk::Answer)?;
-    Ok(placed(grant, &found, &checkpoint))
 }
 
 /// The first record that says what the grant's status says, where the checkpoint has it.
-fn placed(grant: &AccessGrant, found: &Found, checkpoint: &Checkpoint) -> Option<ReceiptRecordStatus> {
+fn placed(
+    grant: &AccessGrant,
+    found: &Found,
+    checkpoint: &Checkpoint,
+) -> Option<(Hash, ReceiptRecordStatus)> {
     let fact = of_receipt(grant).pop()?;
     let of = |told: &Told| {
         let record = told.record().filter(|_| told.index < checkpoint.size)?;
         let is_this = record.grant == fact.grant && record.what == fact.what;
         let What::Receipt(receipt) = record.what else { return None };
-        is_this.then(|| ReceiptRecordStatus {
-            origin: checkpoint.origin.to_string(),
-            index: told.index,
-            leaf: told.leaf().to_string(),
-            streams: receipt.streams.iter().map(counted).collect(),
+        let (leaf, origin) = (told.leaf(), checkpoint.origin.to_string());
+        let streams = receipt.streams.iter().map(counted).collect();
+        is_this.then(|| {
+            (leaf, ReceiptRecordStatus { origin, index: told.index, leaf: leaf.to_string(), streams })
         })
     };
     found.records.iter().find_map(of)
@@ -178,6 +195,7 @@ mod tests {
     use serde_json::json;
     use tlog::Hash;
 
+    use super::super::faked::FakeLog;
     use super::*;
     use crate::grant::plan::tests_grant;
 
@@ -230,12 +248,42 @@ mod tests {
         };
         let records = vec![told(40, leaf(&other, 1)), told(41, leaf(&grant, 2)), told(99, leaf(&grant, 3))];
         let found = Found { records };
-        let place = placed(&grant, &found, &checkpoint(100)).unwrap();
+        let (_, place) = placed(&grant, &found, &checkpoint(100)).unwrap();
         assert_eq!((place.index, place.origin.as_str()), (41, "keyhole.internal/log/0123456789abcdef"));
         assert_eq!(place.leaf, Hash::of_leaf(&leaf(&grant, 2)).to_string());
         let counted: Vec<_> = place.streams.iter().map(|one| (one.stream.as_str(), one.count)).collect();
         assert_eq!(counted, [("g1/0000000000000001", 7)], "what the log has not whole is not counted");
         assert_eq!(placed(&grant, &found, &checkpoint(41)), None, "a place that no checkpoint has");
+    }
+
+    #[tokio::test]
+    async fn a_place_is_where_the_tree_has_it_whatever_the_log_answers() {
+        let grant = ended();
+        let mut other = ended();
+        other.status.as_mut().unwrap().end_reason = Some("Expired".into());
+        let (receipt, forged) = (leaf(&grant, 2), leaf(&other, 2));
+        let uid = of_receipt(&grant)[0].grant.clone().unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&receipt).unwrap();
+        let answer = |index: u64| json!({"records": [{"index": index, "record": record}]}).to_string();
+        for (in_the_tree, told, expected) in [
+            (&receipt, 303, Ok(Some(303))),
+            (&receipt, 302, Err(302)),
+            (&forged, 303, Err(303)),
+            (&receipt, 310, Ok(None)),
+        ] {
+            let mut log = FakeLog::begun();
+            log.others(302);
+            log.entries.push(in_the_tree.clone());
+            log.others(6);
+            let path = format!("v1/search?grant={uid}&kind=receipt&limit={SEVERAL}");
+            log.answers.insert(path, answer(told).into_bytes());
+            let found = match place(&log, &grant, &log.checkpoint()).await {
+                Ok(place) => Ok(place.map(|place| place.index)),
+                Err(NotSaid::Forked(Forked::Another { index })) => Err(index),
+                Err(error) => panic!("{error:?}"),
+            };
+            assert_eq!(found, expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

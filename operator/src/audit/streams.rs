@@ -37,7 +37,18 @@ pub struct StreamSeen {
     pub head: Option<String>,
 }
 
-/// What the log has of a grant.
+/// What is known of what the log has of a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InLog {
+    /// It was not asked, or gave no answer to go by.
+    Unknown,
+    /// It does not know all of it yet: it looks its records up again.
+    InPart,
+    /// These streams.
+    All(Vec<StreamSeen>),
+}
+
+/// What the log says of a grant.
 #[derive(Default, Deserialize)]
 pub struct Streams {
     /// Each of its streams, as far as it is looked up.
@@ -142,6 +153,29 @@ impl CannotAsk {
     }
 }
 
+/// What of a log is read.
+pub trait Log {
+    /// The answer to a question, or a file of its tree; `None`: the log has no such thing.
+    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, CannotAsk>;
+
+    /// The newest checkpoint, as the log signed it.
+    async fn note(&self) -> Result<Note, CannotAsk> {
+        let body = self.get("checkpoint").await?.ok_or(CannotAsk::Answer)?;
+        String::from_utf8(body).ok().and_then(|text| text.parse().ok()).ok_or(CannotAsk::Answer)
+    }
+
+    /// A file of the tree.
+    async fn tile(&self, name: TileName) -> Result<Vec<u8>, CannotAsk> {
+        self.get(&name.to_string()).await?.ok_or(CannotAsk::Answer)
+    }
+
+    /// An answer in JSON.
+    async fn asks<T: DeserializeOwned>(&self, path: &str) -> Result<T, CannotAsk> {
+        let body = self.get(path).await?.ok_or(CannotAsk::Answer)?;
+        serde_json::from_slice(&body).map_err(|_| CannotAsk::Answer)
+    }
+}
+
 /// The way to the log's read port, for one question each.
 pub struct Reader<'a> {
     config: &'a Config,
@@ -163,25 +197,9 @@ impl<'a> Reader<'a> {
             None => Ok(Streams { complete: true, ..Streams::default() }),
         }
     }
+}
 
-    /// The newest checkpoint, as the log signed it.
-    pub async fn note(&self) -> Result<Note, CannotAsk> {
-        let body = self.get("checkpoint").await?.ok_or(CannotAsk::Answer)?;
-        String::from_utf8(body).ok().and_then(|text| text.parse().ok()).ok_or(CannotAsk::Answer)
-    }
-
-    /// A file of the tree.
-    pub async fn tile(&self, name: TileName) -> Result<Vec<u8>, CannotAsk> {
-        self.get(&name.to_string()).await?.ok_or(CannotAsk::Answer)
-    }
-
-    /// An answer in JSON.
-    pub async fn asks<T: DeserializeOwned>(&self, path: &str) -> Result<T, CannotAsk> {
-        let body = self.get(path).await?.ok_or(CannotAsk::Answer)?;
-        serde_json::from_slice(&body).map_err(|_| CannotAsk::Answer)
-    }
-
-    /// `None`: the log has no such thing.
+impl Log for Reader<'_> {
     async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, CannotAsk> {
         let name = server_name(self.internal);
         let tls = self.identity.client(self.internal, now()).map_err(CannotAsk::Identity)?;

@@ -1,12 +1,12 @@
 //! The leading operator as a witness of the audit log: it looks every ten seconds, and after each receipt, whether the log has grown out of
 //! what it saw before, and signs what it sees (C2SP tlog-cosignature). A log that shows another past gets no signature, and nothing is opened
-//! until a person says how it goes on; nor is anything opened while the log cannot be looked at.
+//! until a person says how it goes on; nor is anything opened while the log cannot be looked at, or does not show a record of the operator's
+//! own that it acknowledged.
 //!
 //! Which past the log has had is known from the ConfigMap when a leader begins, and from then on by what it saw itself: a ConfigMap that is
 //! changed or deleted while all is well is written again.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,16 +18,15 @@ use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use record::kinds::operator::Witness;
 use record::{Count, Record, What};
-use tlog::{
-    Algorithm, Bundle, Checkpoint, Hash, Holds, NoProof, Note, Place, Range, Signer, Tile, TileName,
-    VerifierKey, consistency,
-};
+use tlog::{Algorithm, Bundle, Checkpoint, Hash, Holds, Note, Range, Signer, TileName, VerifierKey};
 use tokio::time::{Instant, sleep};
 
 use super::anchor::{Anchor, Forked, has_grown, is_longer, note_fork, signed};
 use super::facts::Fact;
-use super::memory::{Before, Memory};
-use super::streams::{CannotAsk, Reader};
+use super::figures::RecordFigures;
+use super::memory::{Before, Lack, Memory, Own, Pace};
+use super::streams::{CannotAsk, Log, Reader};
+use super::tree::{Sighting, Tree, Unread};
 use super::{NotOnRecord, Records};
 use crate::clock::now;
 use crate::context::Context;
@@ -39,6 +38,9 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// How soon it is looked at again when it could not be seen: what opens something waits for that.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The most tiles in which a look seeks a record: of 262,144 records. The next one goes on there.
+const MOST: u64 = 1024;
 
 /// The name of the witness's key.
 const NAME: &str = "keyhole.internal/witness";
@@ -58,8 +60,8 @@ enum Unseen {
     /// What it answered is not what it signed.
     #[error("the audit log's files are not those of its checkpoint: {0}")]
     Files(&'static str),
-    /// What it acknowledges does not come into its tree.
-    #[error("the audit log acknowledges records of this operator that its tree of {size} does not have")]
+    /// What it acknowledged does not come into its tree.
+    #[error("the audit log acknowledged a record of this operator that its tree of {size} does not have")]
     Behind {
         /// How many records the tree has.
         size: u64,
@@ -70,6 +72,15 @@ enum Unseen {
     /// The witness's own key.
     #[error("Secret keyhole-witness does not hold a key: delete it, and another is made")]
     Key,
+}
+
+impl From<Unread> for Unseen {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Log(error) => Self::Log(error),
+            Unread::Files(what) => Self::Files(what),
+        }
+    }
 }
 
 impl Unseen {
@@ -93,7 +104,7 @@ pub async fn run(context: &Context) {
         let looked = look(context, &mut memory).await;
         heed(&context.records, began, &looked);
         let next = match looked {
-            Ok(()) => {
+            Ok(_) => {
                 context.metrics.records.ahead_of_witness(0);
                 unseen.clear();
                 EVERY
@@ -121,41 +132,46 @@ pub async fn run(context: &Context) {
 }
 
 /// What may be opened after a look that began then.
-fn heed(records: &Records, began: Instant, looked: &Result<(), Unseen>) {
+fn heed(records: &Records, began: Instant, looked: &Result<Checkpoint, Unseen>) {
     match looked {
-        Ok(()) => records.witnessed(began),
+        Ok(checkpoint) => records.witnessed(began, checkpoint.clone()),
         Err(unseen) if unseen.contradicts() => records.doubts(),
         Err(_) => {}
     }
 }
 
-/// One look.
-async fn look(context: &Context, memory: &mut Memory) -> Result<(), Unseen> {
+/// One look: up to where the log has the past that it had.
+async fn look(context: &Context, memory: &mut Memory) -> Result<Checkpoint, Unseen> {
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.config.namespace);
     let held = maps.get_opt(LOG_ANCHOR).await.map_err(Unseen::Api)?;
     let data = held.as_ref().map(|map| map.data.clone().unwrap_or_default());
     let witness = witness(context).await?;
-    let grown = match memory.before(data.as_ref(), witness.verifier()) {
-        Ok(before) => grown(context, &before, &witness).await.map(|anchor| (before, anchor)),
+    if let Some(forked) = context.records.convicted() {
+        memory.forks(forked);
+    }
+    let seen = match memory.before(data.as_ref(), witness.verifier()) {
+        Ok(before) => {
+            let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
+            let sight = Sight { log: &reader, figures: &context.metrics.records, witness: &witness };
+            let own = || context.records.own();
+            sight.sees(&before, &mut memory.pace, own).await.map(|anchor| (before, anchor))
+        }
         Err(forked) => Err(forked.into()),
     };
-    match grown {
+    match seen {
         Ok((before, anchor)) => {
             if before.is_new {
                 memory.owes = Some(met(&anchor, before.anchor.as_ref()));
             }
-            let (records, size) = (&context.records, anchor.checkpoint.size);
-            let data = anchor.write(witness.verifier());
+            let (data, checkpoint) = (anchor.write(witness.verifier()), anchor.checkpoint.clone());
             memory.sees(anchor);
-            if !memory.pace.keeps_up(Instant::now(), size, records.handed_over(), records.acknowledged()) {
-                return Err(Unseen::Behind { size });
-            }
             // Whom it trusts anew is on record before anybody can go by it.
             if let Some(fact) = &memory.owes {
-                records.put(LOG_ANCHOR, vec![fact.clone()]).await.map_err(Unseen::Record)?;
+                context.records.put(LOG_ANCHOR, vec![fact.clone()]).await.map_err(Unseen::Record)?;
                 memory.owes = None;
             }
-            write(&maps, held, data).await.map_err(Unseen::Api)
+            write(&maps, held, data).await.map_err(Unseen::Api)?;
+            Ok(checkpoint)
         }
         Err(Unseen::Forked(forked)) => {
             context.records.forks();
@@ -170,29 +186,72 @@ async fn look(context: &Context, memory: &mut Memory) -> Result<(), Unseen> {
     }
 }
 
-/// What is to be kept of the log as it is now, where it has grown out of what was before.
-async fn grown(context: &Context, before: &Before, witness: &Signer) -> Result<Anchor, Unseen> {
-    let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
-    let mut note = reader.note().await?;
-    let keys = match &before.anchor {
-        Some(anchor) => anchor.keys.clone(),
-        None => first_keys(&reader, &note).await?,
-    };
-    let checkpoint = signed(&note, &keys)?;
-    let seen = before.anchor.as_ref().map_or(0, |anchor| anchor.checkpoint.size);
-    context.metrics.records.ahead_of_witness(checkpoint.size.saturating_sub(seen));
-    let time = u64::try_from(now().as_second()).unwrap_or_default();
-    note.add(witness.sign(note.text(), time));
-    let Some(anchor) = &before.anchor else {
-        return Ok(Anchor::first(keys, (checkpoint, note.to_string()), witness, time)?);
-    };
-    if anchor.checkpoint == checkpoint && anchor.is_signed_by(witness.verifier()) {
-        return Ok(anchor.clone());
+/// What is looked at, and by whom.
+struct Sight<'a, L> {
+    log: &'a L,
+    figures: &'a RecordFigures,
+    witness: &'a Signer,
+}
+
+impl<L: Log> Sight<'_, L> {
+    /// What is to be kept of the log as it is now, where it has grown out of what was before, and shows what it acknowledged. `own`: this
+    /// leader's own records, asked for when the tree has been seen.
+    async fn sees(
+        &self,
+        before: &Before,
+        pace: &mut Pace,
+        own: impl FnOnce() -> Own,
+    ) -> Result<Anchor, Unseen> {
+        let anchor = self.grown(before).await?;
+        // What is met as it is may be shorter than what was seen before.
+        if before.anchor.is_none() {
+            *pace = Pace::default();
+        }
+        self.shows(&anchor.checkpoint, pace, own()).await?;
+        Ok(anchor)
     }
-    let old = &anchor.checkpoint;
-    is_longer(old, &checkpoint)?;
-    has_grown(old, &checkpoint, &proof(&reader, old, &checkpoint).await?)?;
-    Ok(anchor.clone().grown((checkpoint, note.to_string()), witness, time)?)
+
+    async fn grown(&self, before: &Before) -> Result<Anchor, Unseen> {
+        let Self { log, figures, witness } = *self;
+        let mut note = log.note().await?;
+        let keys = match &before.anchor {
+            Some(anchor) => anchor.keys.clone(),
+            None => first_keys(log, &note).await?,
+        };
+        let checkpoint = signed(&note, &keys)?;
+        let seen = before.anchor.as_ref().map_or(0, |anchor| anchor.checkpoint.size);
+        figures.ahead_of_witness(checkpoint.size.saturating_sub(seen));
+        let time = u64::try_from(now().as_second()).unwrap_or_default();
+        note.add(witness.sign(note.text(), time));
+        let Some(anchor) = &before.anchor else {
+            return Ok(Anchor::first(keys, (checkpoint, note.to_string()), witness, time)?);
+        };
+        if anchor.checkpoint == checkpoint && anchor.is_signed_by(witness.verifier()) {
+            return Ok(anchor.clone());
+        }
+        let old = &anchor.checkpoint;
+        is_longer(old, &checkpoint)?;
+        has_grown(old, &checkpoint, &Tree::of(log, &checkpoint).growth(old.size).await?)?;
+        Ok(anchor.clone().grown((checkpoint, note.to_string()), witness, time)?)
+    }
+
+    /// Has one record of the operator's own shown in this tree, at the most. It costs the tile of hashes that has it, those before it since
+    /// the last look (8 KiB for 256 records each), and those above it.
+    async fn shows(&self, checkpoint: &Checkpoint, pace: &mut Pace, own: Own) -> Result<(), Unseen> {
+        let (now, size) = (Instant::now(), checkpoint.size);
+        let Some(sought) = pace.seeks(now, size, own) else { return Ok(()) };
+        let mut tree = Tree::of(self.log, checkpoint);
+        match tree.find(sought.leaf, sought.from, MOST).await? {
+            Sighting::At(index) if tree.has(index, sought.leaf).await? => pace.shows(sought, index),
+            Sighting::At(_) => return Err(Unseen::Files("a hash of no leaf")),
+            Sighting::NoneBelow(index) => match pace.lacks(sought, now, index) {
+                Lack::OnItsWay => {}
+                Lack::Late => return Err(Unseen::Behind { size }),
+                Lack::Lost => return Err(Forked::Lost { size }.into()),
+            },
+        }
+        Ok(())
+    }
 }
 
 /// What this leader vouches for from now on, and what it knew of it.
@@ -245,10 +304,10 @@ fn signer(line: &[u8]) -> Option<Signer> {
 
 /// The keys that the log names in its first records, when it is met first. From then on they are known.
 /// That those records are the log's first is proved by its checkpoint.
-async fn first_keys(reader: &Reader<'_>, note: &Note) -> Result<Vec<VerifierKey>, Unseen> {
+async fn first_keys(log: &impl Log, note: &Note) -> Result<Vec<VerifierKey>, Unseen> {
     let checkpoint: Checkpoint = note.text().parse().map_err(|_| Unseen::Files("no checkpoint"))?;
     let name = TileName::in_tree(Holds::Entries, 0, checkpoint.size).ok_or(Unseen::Files("no entries"))?;
-    let bytes = reader.tile(name).await?;
+    let bytes = log.tile(name).await?;
     let bundle = Bundle::parse(name, &bytes).map_err(|_| Unseen::Files("no bundle"))?;
     let key = |entry: &&[u8]| match Record::decode(entry).ok()?.what {
         What::Key(key) => key.verifier.parse().ok(),
@@ -259,53 +318,31 @@ async fn first_keys(reader: &Reader<'_>, note: &Note) -> Result<Vec<VerifierKey>
         range.push(Hash::of_leaf(entry), |_, _| {}).map_err(|_| Unseen::Files("no tree"))?;
     }
     let first = Checkpoint { origin: checkpoint.origin.clone(), size: range.size(), root: range.root() };
-    has_grown(&first, &checkpoint, &proof(reader, &first, &checkpoint).await?)?;
+    has_grown(&first, &checkpoint, &Tree::of(log, &checkpoint).growth(first.size).await?)?;
     Ok(bundle.entries().iter().filter_map(key).collect())
-}
-
-/// The proof that the newer tree has grown out of the older one: which nodes it takes, then those nodes out of their tiles.
-async fn proof(reader: &Reader<'_>, old: &Checkpoint, new: &Checkpoint) -> Result<Vec<Hash>, Unseen> {
-    let mut tiles: HashMap<TileName, Tile> = HashMap::new();
-    let mut wanted = Vec::new();
-    let counted = consistency(old.size, new.size, |place| {
-        wanted.push(place);
-        Ok::<_, Unseen>(Hash::of_nothing())
-    });
-    counted.map_err(unread)?;
-    for place in wanted {
-        let name = TileName::above(place, new.size).ok_or(Unseen::Files("a node of no tile"))?;
-        if let Entry::Vacant(tile) = tiles.entry(name) {
-            let bytes = reader.tile(name).await?;
-            tile.insert(Tile::parse(name, &bytes).map_err(|_| Unseen::Files("no tile"))?);
-        }
-    }
-    let node = |place: Place| {
-        let tile = TileName::above(place, new.size).and_then(|name| tiles.get(&name));
-        tile.and_then(|tile| tile.node(place)).ok_or(Unseen::Files("a node is missing"))
-    };
-    consistency(old.size, new.size, node).map_err(unread)
-}
-
-fn unread(error: NoProof<Unseen>) -> Unseen {
-    match error {
-        NoProof::Node(unseen) => unseen,
-        NoProof::OutOfTree { .. } => Unseen::Files("a tree that cannot be"),
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use record::kinds::operator::Killed;
+    use record::{About, Chain, StreamName, Time};
     use reqwest::{Client, StatusCode};
+    use tokio::time::advance;
 
+    use super::super::faked::FakeLog;
     use super::*;
 
     /// Whether the next thing may be opened right after a look that failed so.
     fn opens_after(unseen: Unseen) -> bool {
         let records = Records::default();
-        records.witnessed(Instant::now());
+        records.witnessed(Instant::now(), checkpoint());
         assert!(records.is_witnessed());
         heed(&records, Instant::now(), &Err(unseen));
         records.is_witnessed()
+    }
+
+    fn checkpoint() -> Checkpoint {
+        FakeLog::default().checkpoint()
     }
 
     #[test]
@@ -347,8 +384,125 @@ mod tests {
         let records = Records::default();
         heed(&records, Instant::now(), &Err(Unseen::Behind { size: 1 }));
         assert!(!records.is_witnessed());
-        heed(&records, Instant::now(), &Ok(()));
+        heed(&records, Instant::now(), &Ok(checkpoint()));
         assert!(records.is_witnessed());
+    }
+
+    /// This leader's stream: so many records, of which the fourth says this.
+    fn stream(count: u64, fourth: &str) -> (Vec<Vec<u8>>, Own) {
+        let mut chain = Chain::new(StreamName::Operator { term: Count::of(3) });
+        let mut next = |n: u64| {
+            let why = if n == 3 { fourth } else { "it does not answer" };
+            let what = What::Killed(Killed { pod: "look".into(), why: why.into() });
+            let at = Time::from_micros(1_767_268_800_000_000).unwrap();
+            chain.next(at, About::default(), what).unwrap().text
+        };
+        let texts = (0..count).map(&mut next).collect();
+        (texts, Own { handed_over: chain.head().count, acknowledged: chain.head() })
+    }
+
+    /// A leader as the witness of a log.
+    struct Leader {
+        log: FakeLog,
+        memory: Memory,
+        own: Own,
+    }
+
+    impl Leader {
+        /// It has seen a log that has the first three of its records.
+        async fn begun() -> Self {
+            let (texts, own) = stream(3, "");
+            let mut leader = Self { log: FakeLog::begun(), memory: Memory::default(), own };
+            leader.log.entries.extend(texts);
+            leader.signs().await.unwrap();
+            leader
+        }
+
+        /// The size that it signs in a look.
+        async fn signs(&mut self) -> Result<u64, Unseen> {
+            let witness = Signer::new(NAME.parse().unwrap(), Algorithm::Cosignature, &[3; 32]).unwrap();
+            let before = self.memory.before(None, witness.verifier())?;
+            let sight = Sight { log: &self.log, figures: &RecordFigures::default(), witness: &witness };
+            let anchor = sight.sees(&before, &mut self.memory.pace, || self.own).await?;
+            let size = anchor.checkpoint.size;
+            self.memory.sees(anchor);
+            Ok(size)
+        }
+
+        /// The log acknowledges three more of its records, and has these in its tree.
+        fn writes(&mut self, true_ones: &(Vec<Vec<u8>>, Own), in_the_tree: &[Vec<u8>]) {
+            self.own = true_ones.1;
+            self.log.entries.extend_from_slice(in_the_tree);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_shows_other_records_than_it_acknowledged_is_not_signed_any_more() {
+        let truth = stream(6, "it went on");
+        let (forged, _) = stream(6, "it did as it was told");
+        for (tree, is_true) in [(&truth.0, true), (&forged, false)] {
+            let mut leader = Leader::begun().await;
+            leader.writes(&truth, &tree[3..]);
+            let mut size = 0;
+            for _ in 0..3 {
+                // Others write, too: by its size the tree has everything.
+                leader.log.others(700);
+                size = leader.signs().await.unwrap_or(0);
+                advance(EVERY).await;
+            }
+            let last = leader.signs().await;
+            assert_eq!(last.is_ok(), is_true, "{last:?} behind {size}");
+            leader.log.others(9);
+            advance(AGAIN).await;
+            let last = leader.signs().await;
+            assert_eq!(last.is_ok(), is_true, "{last:?}");
+            if let Err(unseen) = last {
+                assert!(matches!(unseen, Unseen::Behind { .. }), "{unseen:?}");
+                assert!(!opens_after(unseen));
+                // Whoever leads next did not write those records: so it is kept that the log has shown another past.
+                let mut looks = 0;
+                while !matches!(leader.signs().await, Err(Unseen::Forked(Forked::Lost { .. }))) {
+                    looks += 1;
+                    assert!(looks < 400);
+                    advance(AGAIN).await;
+                }
+                assert!(looks > 200, "{looks}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hash_that_leads_to_no_root_shows_nothing() {
+        let (_, truth) = stream(6, "it went on");
+        let mut leader = Leader::begun().await;
+        leader.log.entries.extend_from_slice(&stream(6, "it did as it was told").0[3..]);
+        leader.own.handed_over = truth.handed_over;
+        let size = leader.signs().await.unwrap();
+        // The tile has the true hash, in a tree of false ones that was signed already.
+        let name = TileName::in_tree(Holds::Hashes(0), 0, size).unwrap();
+        let mut tile = leader.log.tile(name).await.unwrap();
+        tile[Hash::LEN * 6..Hash::LEN * 7].copy_from_slice(&truth.acknowledged.last.unwrap().0);
+        leader.log.answers.insert(name.to_string(), tile);
+        leader.own = truth;
+        let unseen = leader.signs().await.unwrap_err();
+        assert!(matches!(unseen, Unseen::Files(_)), "{unseen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn to_have_a_record_shown_costs_few_files_however_large_the_log_is() {
+        let truth = stream(6, "it went on");
+        let mut leader = Leader::begun().await;
+        leader.log.others(20_000);
+        leader.signs().await.unwrap();
+        leader.writes(&truth, &truth.0[3..]);
+        leader.log.others(500);
+        leader.log.asked.lock().unwrap().clear();
+        leader.signs().await.unwrap();
+        let asked = leader.log.asked.lock().unwrap().clone();
+        assert!(asked.len() <= 8, "{asked:?}");
+        leader.log.asked.lock().unwrap().clear();
+        leader.signs().await.unwrap();
+        assert_eq!(*leader.log.asked.lock().unwrap(), ["checkpoint"], "it was shown, and nothing is new");
     }
 
     #[test]

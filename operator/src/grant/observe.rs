@@ -10,14 +10,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::SemaphorePermit;
 
-use super::observed::{Known, Link, Observed, Place, RequestLink, Rules, Seal, UsageDue};
+use super::observed::{Known, Link, Observed, Place, PodSeen, RequestLink, Rules, Seal, UsageDue};
 use super::plan::changed::database_changed;
 use super::pods::{address, container, runs, seen, terminated};
 use super::proxy::{Proxy, read_report};
 use super::{plan, rules};
 use crate::admission::{self, Admission};
 use crate::api::{Metadata, Namespaced};
-use crate::audit::streams::{Reader, StreamSeen};
+use crate::audit::streams::{InLog, Reader};
 use crate::context::Context;
 use crate::pki;
 
@@ -70,10 +70,7 @@ pub async fn observe(
         policy,
         approvals,
         rules,
-        pod: match &pod {
-            Known::Seen(pod) => Known::Seen(pod.as_ref().map(|pod| seen(pod, now))),
-            Known::Unknown => Known::Unknown,
-        },
+        pod: as_seen(&pod, now),
         report,
         stopped: context.stopped(&uid),
         ending: context.ending(&uid),
@@ -97,8 +94,8 @@ async fn on_record(
     context: &Context,
     grant: &AccessGrant,
     pod: &Known<Option<Pod>>,
-) -> (Known<Vec<StreamSeen>>, Known<Vec<LeaseStatus>>) {
-    let unknown = (Known::Unknown, Known::Unknown);
+) -> (InLog, Known<Vec<LeaseStatus>>) {
+    let unknown = (InLog::Unknown, Known::Unknown);
     let ends = grant.status.as_ref().is_some_and(|status| status.end_reason.is_some());
     if !ends || !pod.is_absent() || context.records.are_away() {
         return unknown;
@@ -111,7 +108,7 @@ async fn on_record(
             let let_on = seen.let_on(&uid).filter(|_| context.records.is_witnessed());
             let let_on = let_on.map_or(Known::Unknown, Known::Seen);
             let are_all = seen.are_all_of(leases);
-            (if are_all { Known::Seen(seen.streams) } else { Known::Unknown }, let_on)
+            (if are_all { InLog::All(seen.streams) } else { InLog::InPart }, let_on)
         }
         Err(error) => {
             tracing::warn!(error = %access::chain(&error), "nobody knows what the audit log has of a grant");
@@ -139,7 +136,7 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
         usage: UsageDue::Later,
         heard: None,
         admission: None,
-        streams: Known::Unknown,
+        streams: InLog::Unknown,
         let_on: Known::Unknown,
         unread: unread.0,
         seal: seal(context, &grant),
@@ -283,6 +280,13 @@ async fn approvals(context: &Context, grant: &AccessGrant) -> Result<bool, kube:
 fn own(grant: &AccessGrant, pod: Known<Option<Pod>>) -> Known<Option<Pod>> {
     match pod {
         Known::Seen(pod) => Known::Seen(pod.filter(|pod| owner(pod) == grant.uid())),
+        Known::Unknown => Known::Unknown,
+    }
+}
+
+fn as_seen(pod: &Known<Option<Pod>>, now: Timestamp) -> Known<Option<PodSeen>> {
+    match pod {
+        Known::Seen(pod) => Known::Seen(pod.as_ref().map(|pod| seen(pod, now))),
         Known::Unknown => Known::Unknown,
     }
 }

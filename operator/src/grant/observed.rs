@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use access::EndReason;
 use access::report::{Report, Usage};
-use crds::{AccessGrant, Because, LeaseStatus};
+use crds::{AccessGrant, Because, LeaseStatus, Reason};
 use jiff::Timestamp;
 
 use crate::admission::Admission;
-use crate::audit::streams::StreamSeen;
+use crate::audit::streams::InLog;
 use crate::leases::Finding;
 
 /// Everything about one grant, as it was seen.
@@ -49,11 +49,19 @@ pub struct Observed {
     /// What the newest proxy said that was used when it was last asked, unless that is charged already.
     pub heard: Option<Usage>,
     /// What the audit log has of it; asked once its pod is gone.
-    pub streams: Known<Vec<StreamSeen>>,
+    pub streams: InLog,
     /// Tokens of proxies that were let on, by the log's records, and of which none says that they are shut; asked with the streams.
     pub let_on: Known<Vec<LeaseStatus>>,
     /// Where proxies are.
     pub place: Place,
+}
+
+impl Observed {
+    /// Why the last plan could not put something on record, where it was that.
+    pub fn unrecorded(&self) -> Option<&Because> {
+        let is_audit = |reason| matches!(reason, Reason::AuditUnavailable | Reason::AuditForked);
+        self.setback.as_ref().filter(|setback| is_audit(setback.reason))
+    }
 }
 
 /// The operator's seal on a grant.
@@ -177,6 +185,12 @@ impl Rules {
         role_binding: Child::Unknown,
         service_account: Child::Unknown,
     };
+
+    /// Whether none is there of those that are one grant's own.
+    pub fn are_gone(&self) -> bool {
+        let Self { network_policy, secret, role, role_binding, service_account: _ } = *self;
+        [network_policy, secret, role, role_binding].iter().all(|child| *child == Child::Missing)
+    }
 }
 
 /// Whether a child is there.

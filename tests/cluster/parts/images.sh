@@ -27,6 +27,7 @@ scratch_image() {
 build_image_pause() { scratch_image pause pause; }
 build_image_ktool() { scratch_image ktool ktool; }
 build_image_openbao() { scratch_image openbao bao; }
+build_image_versitygw() { scratch_image versitygw versitygw; }
 
 # CoreDNS listens on port 53.
 build_image_coredns() {

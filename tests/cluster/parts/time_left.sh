@@ -5,7 +5,7 @@
 declare -A TAKES=(
   [packages]=35 [bao]=5 [cargo-deny]=90
   [ktool]=15 [pause]=1 [etcd]=35 [coredns]=60 [helm]=45 [kube]=235 [cilium]=160 [versitygw]=120
-  [image_pause]=1 [image_ktool]=1 [image_coredns]=1 [image_openbao]=1 [image_mariadb]=40
+  [image_pause]=1 [image_ktool]=1 [image_coredns]=1 [image_openbao]=1 [image_mariadb]=40 [image_versitygw]=1
   [lints]=150 [tests-built]=300 [binaries]=300 [demo-built]=20 [bench-built]=90 [log-bench-built]=240 [scale-built]=90 [promises-built]=60
   [unit-tests]=240 [cluster]=60 [story]=90 [promises]=700 [figures]=600 [log-figures]=900
 )

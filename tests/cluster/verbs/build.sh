@@ -1,7 +1,7 @@
 # bed build [--missing] [TARGET...]      tools, programs and images of the test bed into the cache; all of them by default
 #
 # TARGET: cluster (what a cluster is made of), elsewhere (what a cluster that you have needs), check (what the tests without a cluster
-# call), or one by name: bao ktool pause etcd coredns helm kube cilium versitygw image_NAME cargo-deny. --missing only says which would be built.
+# call), store (which the audit log may lie in), or one by name: bao ktool pause etcd coredns helm kube cilium versitygw image_NAME cargo-deny. --missing only says which would be built.
 # A target is built only when its inputs changed: its key (the checksum of its sources, pins and build function) is kept as a stamp.
 # An interrupted build goes on where it was: outputs appear whole, by rename, and the Go build cache keeps the rest.
 source "$HERE/parts/versions.sh"
@@ -125,6 +125,7 @@ build_target() {
     image_ktool) once "$IMAGE_DIR/ktool.tar" image_ktool ktool "$images" ;;
     image_coredns) once "$IMAGE_DIR/coredns.tar" image_coredns coredns "$images" ;;
     image_openbao) once "$IMAGE_DIR/openbao.tar" image_openbao bao "$images" ;;
+    image_versitygw) once "$IMAGE_DIR/versitygw.tar" image_versitygw versitygw "$images" ;;
     image_mariadb) once "$IMAGE_DIR/mariadb.tar" image_mariadb images/mariadb "$images" ;;
     *) echo "unknown target: $1" >&2; exit 2 ;;
   esac
@@ -135,7 +136,8 @@ if [ "${1:-}" = --missing ]; then only_tell=1; shift; fi
 targets=()
 for target in "${@:-all}"; do
   case $target in
-    all) targets+=("${CLUSTER[@]}" versitygw cargo-deny) ;;
+    all) targets+=("${CLUSTER[@]}" versitygw image_versitygw cargo-deny) ;;
+    store) targets+=(versitygw image_versitygw) ;;
     cluster) targets+=("${CLUSTER[@]}") ;;
     elsewhere) targets+=(bao ktool helm kube image_ktool image_openbao image_mariadb) ;;
     check) targets+=(bao helm versitygw cargo-deny) ;;

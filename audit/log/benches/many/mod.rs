@@ -10,8 +10,9 @@ use keyhole_log::engine::disk::{Disk, OsDisk};
 use keyhole_log::engine::journal::SegmentLength;
 use keyhole_log::engine::recover::{Opened, open};
 use keyhole_log::home::Home;
+use record::kinds::operator::{Grant, Pod, Request};
 use record::kinds::proxy::{Close, Open, Outcome, SessionClose, Statement, Tables};
-use record::samples::{at, open as opened, outcome, salted, session_open, statement};
+use record::samples::{asked, at, open as opened, outcome, salted, session_open, statement};
 use record::{About, Chain, Count, Head, Record, RunId, StreamName, Time, Uid, What};
 
 /// Grants that run at the same time.
@@ -35,6 +36,9 @@ const BLOCKS: usize = 64;
 /// How long all of it lasts, in microseconds.
 const HUNDRED_DAYS: u64 = 100 * 24 * 3600 * 1_000_000;
 
+/// How many namespaces.
+const NAMESPACES: u64 = 20;
+
 /// What was made.
 pub struct Made {
     /// How many records.
@@ -45,6 +49,10 @@ pub struct Made {
     pub day: String,
     /// The grant by which.
     pub grant: Uid,
+    /// The name of its request.
+    pub name: String,
+    /// In which namespace.
+    pub namespace: String,
 }
 
 /// A disk that is told to sync nothing: what is made here is read by a process of the same machine.
@@ -110,6 +118,49 @@ impl Writer {
         format!("person-{}@example.com", self.number * 31 % PERSONS)
     }
 
+    fn namespace(&self) -> String {
+        format!("ns-{}", self.number % NAMESPACES)
+    }
+
+    fn name(&self) -> String {
+        format!("look-{}", self.number)
+    }
+
+    /// What the operator says before this proxy begins.
+    fn is_let_on(&self) -> [(About, What); 3] {
+        let (number, namespace) = (self.number, self.namespace());
+        let request: Uid = format!("7c1d2e3f-8a5c-4b5e-9d6e-{number:012x}").parse().unwrap();
+        let (name, pod) = (format!("look-{number}-eae40b2b"), format!("{:012x}", number).parse().unwrap());
+        let asks = Request {
+            namespace: namespace.clone(),
+            user: self.person(),
+            ..asked(request.clone(), &self.name())
+        };
+        let grants = Grant {
+            approvals: Vec::new(),
+            database: asks.database.clone(),
+            expires: at(0),
+            name: name.clone(),
+            namespace: namespace.clone(),
+            request: request.clone(),
+            terms: String::new(),
+            user: self.person(),
+        };
+        let lets_on = Pod {
+            accessor: format!("accessor-{number}"),
+            grant: name,
+            mount: "database".to_owned(),
+            name: format!("grant-{number}"),
+            namespace,
+            request,
+            role: "readers".to_owned(),
+            uid: pod,
+        };
+        let about = About { grant: Some(self.grant.clone()), id: None };
+        let none = About::default();
+        [(none.clone(), What::Request(asks)), (none, What::Grant(grants)), (about, What::Pod(lets_on))]
+    }
+
     fn is_done(&self) -> bool {
         self.chain.head().count.get() == RECORDS
     }
@@ -120,7 +171,7 @@ impl Writer {
         match count.get() {
             0 => {
                 let What::Open(sample) = opened() else { panic!() };
-                let (database, namespace) = (format!("db-{}", number % 40), format!("ns-{}", number % 20));
+                let (database, namespace) = (format!("db-{}", number % 40), self.namespace());
                 What::Open(Open { database, namespace, user: self.person(), ..sample })
             }
             1 => session_open(1),
@@ -143,10 +194,14 @@ impl Writer {
 
     fn says(&mut self, now: Time) -> Arriving {
         let what = self.what();
-        let leaf = self.chain.next(now, About::default(), what).unwrap();
-        let record = Record::decode(&leaf.text).unwrap();
-        Arriving { record, hash: leaf.hash, entry: Entry { leaf: leaf.text, sealed: Vec::new() } }
+        says(&mut self.chain, now, (About::default(), what))
     }
+}
+
+fn says(chain: &mut Chain, now: Time, (about, what): (About, What)) -> Arriving {
+    let leaf = chain.next(now, about, what).unwrap();
+    let record = Record::decode(&leaf.text).unwrap();
+    Arriving { record, hash: leaf.hash, entry: Entry { leaf: leaf.text, sealed: Vec::new() } }
 }
 
 /// Makes a log of so many records, or some more, in this empty folder.
@@ -157,16 +212,21 @@ pub fn make(folder: &Path, records: u64) -> Made {
     let opened = open(disk, &identity, SegmentLength::default()).unwrap();
     let Opened { mut engine, mut tree, mut files, .. } = opened;
     let (mut writers, mut begun, mut middle) = (Vec::<Writer>::new(), 0, None);
+    let mut operator = Chain::new(StreamName::Operator { term: Count::of(1) });
     for block in 1.. {
+        let now = at(i64::try_from(engine.size().min(records) * (HUNDRED_DAYS / records)).unwrap());
         writers.retain(|writer| !writer.is_done());
+        let mut let_on = Vec::new();
         while writers.len() < AT_ONCE {
-            writers.push(Writer::new(begun));
+            let writer = Writer::new(begun);
+            let_on.extend(writer.is_let_on().map(|what| says(&mut operator, now, what)));
+            writers.push(writer);
             begun += 1;
         }
-        let now = at(i64::try_from(engine.size().min(records) * (HUNDRED_DAYS / records)).unwrap());
         if engine.size() > records / 2 && middle.is_none() {
             // The oldest of those that run has been at it for a while.
-            middle = Some((writers[0].person(), now.to_string(), writers[0].grant.clone()));
+            let one = &writers[0];
+            middle = Some((one.person(), now.to_string(), one.grant.clone(), (one.name(), one.namespace())));
         }
         let submissions = writers.iter_mut().map(|writer| {
             let ahead = RECORDS - writer.chain.head().count.get();
@@ -174,7 +234,13 @@ pub fn make(folder: &Path, records: u64) -> Made {
             let records = (0..count).map(|_| writer.says(now)).collect();
             Submission { stream: writer.chain.stream().clone(), records, sealed: None }
         });
-        let committed = engine.commit(submissions.collect(), Room::Enough, began.elapsed()).unwrap();
+        let by_operator = (!let_on.is_empty()).then(|| Submission {
+            stream: operator.stream().clone(),
+            records: let_on,
+            sealed: None,
+        });
+        let submissions = by_operator.into_iter().chain(submissions).collect();
+        let committed = engine.commit(submissions, Room::Enough, began.elapsed()).unwrap();
         assert!(committed.answers.iter().all(Result::is_ok), "a record is refused");
         committed.durable.into_iter().for_each(|durable| tree.take(durable).unwrap());
         let is_enough = engine.size() >= records;
@@ -187,7 +253,7 @@ pub fn make(folder: &Path, records: u64) -> Made {
         }
     }
     drop(lock);
-    let (person, moment, grant) = middle.unwrap();
+    let (person, moment, grant, (name, namespace)) = middle.unwrap();
     let day = moment.split('T').next().unwrap().to_owned();
-    Made { size: engine.size(), person, day, grant }
+    Made { size: engine.size(), person, day, grant, name, namespace }
 }

@@ -4,21 +4,17 @@
 mod connection;
 mod waiting;
 
-use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 pub use waiting::{Callers, Held};
 
 use crate::arriving::Peer;
+use crate::crowd::{accept, prepare};
 use crate::figures::Figures;
 use crate::seal::Keys;
 use crate::source::Source;
@@ -30,15 +26,6 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How many callers are in the handshake at once.
 const HANDSHAKES: usize = 256;
-
-/// How long a caller has for it while others wait for his place: those who never finish it keep nobody else out for long.
-const CROWDED: Duration = Duration::from_millis(500);
-
-/// How long nothing is heard of a peer before its end is asked whether it is there, in seconds.
-const IDLE: Duration = Duration::from_secs(15);
-
-/// How long we wait after `accept` failed, most likely for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What every connection uses.
 #[derive(Clone)]
@@ -57,55 +44,18 @@ pub struct Desk {
 
 /// Accepts writers until dropped.
 pub async fn serve(listener: TcpListener, tls: Arc<Tls>, desk: Desk) {
-    let mut handshakes = Handshakes { places: Arc::new(Semaphore::new(HANDSHAKES)), begun: VecDeque::new() };
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let Some(place) = handshakes.place().await else { return };
+    accept(listener, HANDSHAKES, |stream, place| {
         let (acceptor, desk) = (tls.acceptor(), desk.clone());
-        let handshake = tokio::spawn(async move {
+        async move {
             let let_in = let_in(acceptor, stream, &desk.figures).await;
             drop(place);
             if let Some((peer, stream)) = let_in {
                 // Nobody can take this one's place any more.
                 tokio::spawn(connection::attend(peer, stream, desk));
             }
-        });
-        handshakes.begun.push_back((Instant::now(), handshake.abort_handle()));
-    }
-}
-
-/// The callers in the handshake.
-struct Handshakes {
-    places: Arc<Semaphore>,
-    /// Since when, the oldest first; some may have finished.
-    begun: VecDeque<(Instant, AbortHandle)>,
-}
-
-impl Handshakes {
-    /// Waits for a place. While there is none, whoever has had his time gives his up.
-    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
-        loop {
-            self.begun.retain(|(_, handshake)| !handshake.is_finished());
-            let free = Arc::clone(&self.places).acquire_owned();
-            let oldest = self.begun.front().and_then(|(since, _)| since.checked_add(CROWDED));
-            let Some(late) = oldest else { return free.await.ok() };
-            match timeout_at(late, free).await {
-                Ok(place) => return place.ok(),
-                Err(_) => {
-                    if let Some((_, oldest)) = self.begun.pop_front() {
-                        oldest.abort();
-                    }
-                }
-            }
         }
-    }
+    })
+    .await;
 }
 
 async fn let_in(
@@ -134,14 +84,4 @@ async fn let_in(
         return None;
     };
     Some((peer, stream))
-}
-
-/// Acknowledgements do not wait for more to send, and an end that is gone is noticed.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    set_socket_keepalive(stream, true)?;
-    set_tcp_keepidle(stream, IDLE)?;
-    set_tcp_keepintvl(stream, HANDSHAKE)?;
-    set_tcp_user_timeout(stream, u32::try_from(IDLE.as_millis()).unwrap_or(u32::MAX))?;
-    Ok(())
 }

@@ -91,7 +91,10 @@ impl SimBucket {
 
     fn call(&self, what: &'static str, path: &str) -> Result<(), BucketError> {
         let away = || BucketError::Away { what, path: path.to_owned(), why: "no answer".into() };
-        let fails = !self.lives() || self.0.borrow_mut().fails();
+        let lives = self.lives();
+        let mut state = self.0.borrow_mut();
+        state.what_is_late_arrives();
+        let fails = !lives || state.fails();
         if fails { Err(away()) } else { Ok(()) }
     }
 

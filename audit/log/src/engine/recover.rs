@@ -294,6 +294,8 @@ impl Replay {
     fn items(&mut self, tree: &mut Tree, block: Block) -> Result<(), NotOpened> {
         let Position { mut index, .. } = block.position;
         if self.from.is_none() || index != self.to {
+            // What lies before a gap was being removed, and every erasure in it is done; but a later key may stand in the gap.
+            self.keys.clear();
             self.from = Some(index);
         }
         for item in block.items {

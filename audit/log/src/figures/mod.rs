@@ -5,6 +5,7 @@
 mod bucket;
 mod disk;
 mod mirror;
+mod room;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use record::{What, Writer};
 pub use bucket::MeasuredBucket;
 pub use disk::MeasuredDisk;
 use mirror::OfMirror;
+use room::Room;
 
 /// The media type of the page (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -48,7 +50,7 @@ pub struct Figures {
     ack_seconds: Histogram,
     unintegrated: Number,
     checkpoint_age: Gauge<f64, AtomicU64>,
-    free: Number,
+    free: Room,
     live_streams: Number,
     writers: Gauge<i64, AtomicI64>,
     scrub_position: Number,
@@ -79,7 +81,7 @@ impl Default for Figures {
             ack_seconds: Histogram::new(SECONDS),
             unintegrated: Number::default(),
             checkpoint_age: Gauge::default(),
-            free: Number::default(),
+            free: Room::default(),
             live_streams: Number::default(),
             writers: Gauge::default(),
             scrub_position: Number::default(),
@@ -184,7 +186,11 @@ impl Figures {
             "Since when the newest checkpoint is signed; without new records there is no new one",
             self.checkpoint_age.clone(),
         );
-        all.register("free_bytes", "How many bytes are free on the volume", self.free.clone());
+        all.register(
+            "free_bytes",
+            "How many bytes are free on the volume; not there where the log lies in a bucket",
+            self.free.clone(),
+        );
         all.register(
             "scrub_position_records",
             "How many records the scrub has read again in its present round",
@@ -250,9 +256,11 @@ impl Figures {
         self.mirror().signed(size);
     }
 
-    /// What was seen of the volume and of all streams.
-    pub fn looked(&self, free: u64, live_streams: usize) {
-        self.free.set(free);
+    /// What was seen of the volume and of all streams. `free`: how many bytes, where somebody counts them.
+    pub fn looked(&self, free: Option<u64>, live_streams: usize) {
+        if let Some(free) = free {
+            self.free.set(free);
+        }
         self.live_streams.set(u64::try_from(live_streams).unwrap_or(u64::MAX));
     }
 
@@ -334,7 +342,7 @@ mod tests {
         let connected = figures.connected();
         drop(figures.connected());
         figures.signed(41);
-        figures.looked(7 << 30, 3);
+        figures.looked(Some(7 << 30), 3);
         figures.scrubbed(9);
         figures.damaged();
         figures.has_mirror();
@@ -373,6 +381,15 @@ mod tests {
         let age = page.lines().find_map(|line| line.strip_prefix("keyhole_log_checkpoint_age_seconds "));
         assert!(age.unwrap().parse::<f64>().unwrap() < 60.0, "{page}");
         assert!(figures.page(39, 2).contains("keyhole_log_connected_writers 0"));
+    }
+
+    #[test]
+    fn nobody_is_told_of_room_where_nobody_counts_it() {
+        let figures = Figures::default();
+        figures.looked(None, 3);
+        let page = figures.page(0, 0);
+        assert!(page.contains("\nkeyhole_log_live_streams 3\n"), "{page}");
+        assert!(!page.contains("\nkeyhole_log_free_bytes"), "{page}");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum Sort {
     Table,
     /// The name of the kind.
     Kind,
+    /// The name of the request or of the grant, in the operator's records that name one.
+    Name,
 }
 
 impl Sort {
@@ -35,6 +37,7 @@ impl Sort {
             Self::Namespace => 4,
             Self::Table => 5,
             Self::Kind => 6,
+            Self::Name => 7,
         }
     }
 }
@@ -103,6 +106,16 @@ pub fn request_of(record: &Record) -> Option<&Uid> {
     }
 }
 
+/// What the operator's records of a request, a grant and its proxies call it.
+fn name_of(record: &Record) -> Option<&str> {
+    match &record.what {
+        What::Request(request) => Some(&request.name),
+        What::Grant(grant) => Some(&grant.name),
+        What::Pod(pod) => Some(&pod.grant),
+        _ => None,
+    }
+}
+
 /// Whose a record is: its grant's; where it has none, its request's; where nothing is known of that, what it says itself.
 pub fn whose(record: &Record, grant: Option<&Whose>, request: Option<&Whose>) -> Whose {
     let own = match &record.what {
@@ -129,6 +142,7 @@ pub fn terms(record: &Record, whose: &Whose) -> BTreeSet<Term> {
     terms.insert((Sort::Kind, kind.to_owned()));
     terms.extend(record.grant.iter().map(|grant| (Sort::Grant, grant.to_string())));
     terms.extend(request_of(record).map(|request| (Sort::Request, request.to_string())));
+    terms.extend(name_of(record).map(|name| (Sort::Name, name.to_owned())));
     if let What::Statement(statement) = &record.what {
         let tables = statement.tables.iter().flat_map(|tables| &tables.names);
         terms.extend(tables.map(|name| (Sort::Table, name.clone())));

@@ -14,7 +14,7 @@ use tlog::{Hash, KeyName};
 use super::bundles::{Bundles, Unread, index_of};
 
 /// The version of what is below. Another one is made again.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// After how many pages of 4 KiB what is written goes from SQLite's own journal into the file.
 const CHECKPOINT_PAGES: i64 = 8192;

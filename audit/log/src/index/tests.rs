@@ -235,6 +235,25 @@ fn records_are_found_by_what_is_known_now_and_the_operator_is_believed() {
 }
 
 #[test]
+fn what_the_operator_calls_so_is_found_by_its_name_within_its_namespace() {
+    let lies = Lies::of(&tangled());
+    let (index, _publisher) = lies.index();
+    let kinds = |search: &Search| -> Vec<String> {
+        found(&index, search).into_iter().map(|(_, kind)| kind).collect()
+    };
+    let named = |name: &str, namespace: &str| {
+        kinds(&Search::default().and(Sort::Name, name).and(Sort::Namespace, namespace))
+    };
+    assert_eq!(named("look", "shop"), ["request"]);
+    assert_eq!(named("look-eae40b2b", "shop"), ["grant", "pod"]);
+    // Those of the other grant come in another order.
+    assert_eq!(named("look-eae40b2b", "bank"), ["pod", "grant"]);
+    assert_eq!(named("look", "loans"), [] as [&str; 0]);
+    assert_eq!(kinds(&Search::default().and(Sort::Name, "look")), ["request", "request"]);
+    assert_eq!(kinds(&Search::default().and(Sort::Request, uid(101).as_str())), ["request", "grant", "pod"]);
+}
+
+#[test]
 fn pages_follow_each_other_without_a_gap() {
     let lies = Lies::of(&tangled());
     let (index, _publisher) = lies.index();

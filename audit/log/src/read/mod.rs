@@ -2,6 +2,7 @@
 
 mod copy;
 mod files;
+mod guests;
 mod looks;
 mod question;
 mod reader;
@@ -26,10 +27,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
+use crate::crowd::{accept, prepare};
 use crate::figures::{self, Figures};
 use crate::index::{Index, View};
 use crate::seal::Keys;
@@ -37,6 +41,7 @@ use crate::source::{Source, is_away};
 use crate::threads::Log;
 use crate::tls::{Tls, common_name, only_uri};
 
+use guests::Guests;
 use looks::Looks;
 use records::may;
 
@@ -52,8 +57,11 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection takes requests; who is welcome opens another. The last answer has as long again.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// How long we wait after `accept` failed.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How many callers are in the handshake at once.
+const HANDSHAKES: usize = 256;
+
+/// How many ask for the log's health or figures at once.
+const HEALTH: usize = 64;
 
 /// The longest body of a request, in bytes; no order is near it.
 const LONGEST_BODY: usize = 4 * 1024;
@@ -136,21 +144,46 @@ impl Desk {
 
 /// Answers readers until dropped.
 pub async fn serve(listener: TcpListener, tls: Arc<Tls>, desk: Desk) {
-    let router = router(desk);
-    accept(listener, |stream| {
-        let (acceptor, router) = (tls.acceptor(), router.clone());
+    let (router, guests) = (router(desk), Guests::default());
+    accept(listener, HANDSHAKES, |stream, place| {
+        let (acceptor, router, guests) = (tls.acceptor(), router.clone(), guests.clone());
         async move {
-            let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
-            let (_, session) = stream.get_ref();
-            let certificate = session.peer_certificates().and_then(<[_]>::first);
-            let Some(caller) = certificate.and_then(|der| caller(der)) else {
-                tracing::warn!("refused: the certificate may not read the log");
+            let Some((stream, caller)) = let_in(acceptor, stream).await else { return };
+            drop(place);
+            let Some(guest) = guests.enters(&caller) else {
+                tracing::warn!("refused: a reader has too many connections");
                 return;
             };
-            speak_http(stream, router.layer(Extension(Arc::new(caller)))).await;
+            // Nobody can take this one's place any more.
+            tokio::spawn(async move {
+                let router = if guest.is_answered { router } else { too_many() };
+                speak_http(stream, router.layer(Extension(Arc::new(caller)))).await;
+                drop(guest);
+            });
         }
     })
     .await;
+}
+
+async fn let_in(acceptor: TlsAcceptor, stream: TcpStream) -> Option<(TlsStream<TcpStream>, Caller)> {
+    if let Err(error) = prepare(&stream) {
+        tracing::warn!(%error, "cannot prepare a connection");
+        return None;
+    }
+    let stream = timeout(HANDSHAKE, acceptor.accept(stream)).await.ok()?.ok()?;
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates().and_then(<[_]>::first);
+    let Some(caller) = certificate.and_then(|der| caller(der)) else {
+        tracing::warn!("refused: the certificate may not read the log");
+        return None;
+    };
+    Some((stream, caller))
+}
+
+/// What whoever has too many connections hears, whatever is asked.
+fn too_many() -> Router {
+    let told = || async { Refusal::again("too many connections at once: close some, then ask again") };
+    Router::new().fallback(told)
 }
 
 fn caller(der: &[u8]) -> Option<Caller> {
@@ -172,22 +205,16 @@ pub async fn serve_health(listener: TcpListener, figures: Arc<Figures>, index: I
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(|| async { StatusCode::OK }))
         .route("/metrics", get(page));
-    accept(listener, |stream| speak_http(stream, router.clone())).await;
-}
-
-async fn accept<F: Future<Output = ()> + Send + 'static>(
-    listener: TcpListener,
-    attend: impl Fn(tokio::net::TcpStream) -> F,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => _ = tokio::spawn(attend(stream)),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(PAUSE).await;
+    accept(listener, HEALTH, |stream, place| {
+        let router = router.clone();
+        async move {
+            if prepare(&stream).is_ok() {
+                speak_http(stream, router).await;
             }
+            drop(place);
         }
-    }
+    })
+    .await;
 }
 
 async fn speak_http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {

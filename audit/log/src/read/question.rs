@@ -94,6 +94,8 @@ impl Question {
             ("table", Sort::Table),
             ("kind", Sort::Kind),
             ("grant", Sort::Grant),
+            ("request", Sort::Request),
+            ("name", Sort::Name),
         ] {
             if let Some(text) = self.get(name) {
                 search = search.and(sort, text);

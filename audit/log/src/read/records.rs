@@ -18,8 +18,20 @@ use crate::index::{Found, Page, Search, Sort, Unended, View};
 use crate::threads::Ask;
 
 /// What a search may name.
-const SEARCH: &[&str] =
-    &["user", "database", "namespace", "table", "kind", "grant", "from", "to", "after", "limit"];
+const SEARCH: &[&str] = &[
+    "user",
+    "database",
+    "namespace",
+    "table",
+    "kind",
+    "grant",
+    "request",
+    "name",
+    "from",
+    "to",
+    "after",
+    "limit",
+];
 
 /// How many streams one answer has.
 const STREAMS: u32 = 200;

@@ -290,6 +290,17 @@ impl Log {
         self.memory("VmRSS:")
     }
 
+    /// How many files and connections it has open.
+    pub fn open_files(&self) -> usize {
+        let process = self.process.as_ref().unwrap().id();
+        std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+    }
+
+    /// Where its health is asked for.
+    pub fn address_of_health(&self) -> String {
+        format!("127.0.0.1:{}", self.ports[2])
+    }
+
     fn memory(&self, name: &str) -> u64 {
         let process = self.process.as_ref().unwrap().id();
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();

@@ -15,6 +15,7 @@ mod bucket;
 mod caller;
 mod callers;
 mod calls;
+mod crowds;
 mod fence;
 mod figures;
 mod log;
@@ -25,6 +26,7 @@ mod power;
 mod reading;
 mod room;
 mod scrub;
+mod story;
 mod strace;
 mod writer;
 

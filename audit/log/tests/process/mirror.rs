@@ -1,19 +1,17 @@
 //! The log's files in a bucket of a real store: a copy that anybody can verify, that nobody can delete, and for which no writer waits.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use audit::samples::{Entry, Plan, Writers as Story};
 use audit::{Options, Source, Verdict, verify};
 use keyhole_log::bucket::{Bucket as _, BucketError, Place, S3};
-use record::{About, Record, StreamName, What};
+use record::Record;
 use servers::S3Server;
 
 use super::authority::Authority;
 use super::figures::{becomes, value};
 use super::log::Log;
 use super::runtime;
-use super::writer::Writer;
+use super::story::Story;
 
 const BUCKET: &str = "trail";
 const LAG: &str = "keyhole_log_mirror_lag_records";
@@ -24,7 +22,7 @@ struct Scene {
     store: S3Server,
     authority: Authority,
     log: Log,
-    writers: BTreeMap<StreamName, Writer>,
+    story: Story,
 }
 
 /// The mirror, as somebody reads it who has it alone.
@@ -48,30 +46,12 @@ impl Scene {
         store.credentials(&log.beside("credentials"));
         log.more = mirror_words(&store, &log.beside("credentials"));
         log.start_again().await;
-        Self { store, authority, log, writers: BTreeMap::new() }
-    }
-
-    /// The records of others in a story, up to its last receipt.
-    fn story(seed: u64) -> Vec<(Record, Vec<u8>)> {
-        let all = Story::all(Plan { seed, grants: 3, statements: 200 });
-        let read = |Entry { leaf, text }| (Record::decode(&leaf).unwrap(), text.unwrap_or_default());
-        let others = |(record, _): &(Record, _)| !matches!(record.stream, StreamName::Log { .. });
-        let mut all: Vec<_> = all.into_iter().map(read).filter(others).collect();
-        let last = all.iter().rposition(|(record, _)| matches!(record.what, What::Receipt(_))).unwrap();
-        all.truncate(last + 1);
-        all
+        Self { store, authority, log, story: Story::default() }
     }
 
     /// Puts these on record, one after the other, each once the one before is acknowledged.
     async fn tells(&mut self, records: &[(Record, Vec<u8>)]) {
-        for (record, payload) in records {
-            let stream = record.stream.clone();
-            let new = || Writer::of(&self.authority, &self.log, stream.clone());
-            let writer = self.writers.entry(stream.clone()).or_insert_with(new);
-            let about = About { grant: record.grant.clone(), id: record.id.clone() };
-            writer.puts_at(record.at, about, record.what.clone(), payload.clone());
-            writer.is_heard().await;
-        }
+        self.story.tells((&self.authority, &self.log), records).await;
     }
 
     /// The end of the log's name, which its folder in the bucket has.
@@ -121,7 +101,7 @@ fn mirror_words(store: &S3Server, credentials: &std::path::Path) -> Vec<String> 
 fn what_ends_with_a_receipt_is_in_the_mirror_which_anybody_can_verify_and_nobody_can_delete() {
     runtime().block_on(async {
         let mut scene = Scene::new().await;
-        let story = Scene::story(1);
+        let story = Story::of(1);
         assert!(story.len() > 300, "{}", story.len());
         scene.tells(&story).await;
         scene.is_mirrored().await;
@@ -153,7 +133,7 @@ fn what_ends_with_a_receipt_is_in_the_mirror_which_anybody_can_verify_and_nobody
 fn a_mirror_that_is_away_holds_nobody_up_and_catches_up_when_it_is_back() {
     runtime().block_on(async {
         let mut scene = Scene::new().await;
-        let story = Scene::story(2);
+        let story = Story::of(2);
         let (before, rest) = story.split_at(40);
         scene.tells(before).await;
         scene.store.stop();
@@ -177,7 +157,7 @@ fn a_mirror_that_is_away_holds_nobody_up_and_catches_up_when_it_is_back() {
 fn a_log_that_is_killed_again_and_again_leaves_a_mirror_that_can_be_verified_and_goes_on_from_it() {
     runtime().block_on(async {
         let mut scene = Scene::new().await;
-        let story = Scene::story(3);
+        let story = Story::of(3);
         let mut before = 0;
         for part in story.chunks(story.len() / 6) {
             scene.tells(part).await;
@@ -213,7 +193,7 @@ fn a_mirror_that_refuses_is_told_by_its_code_and_no_secret_is() {
         std::fs::write(&secret, "wrong-secret-of-tests\n").unwrap();
         scene.log.start_again().await;
         becomes(&scene.log, FAILURES, |failures| failures >= 1.0).await;
-        scene.tells(&Scene::story(4)[..3]).await;
+        scene.tells(&Story::of(4)[..3]).await;
         let said = scene.log.said();
         assert!(said.contains("the bucket refuses to read checkpoint: SignatureDoesNotMatch"), "{said}");
         // Credentials that are changed are read again.

@@ -48,11 +48,16 @@ impl Reader {
         Some((status, answer[end + 4..].to_vec()))
     }
 
-    /// The connection on which the answer comes.
-    pub async fn asks(&self, method: &str, path: &str, body: &str) -> Option<TlsStream<TcpStream>> {
+    /// A connection on which nothing was said yet.
+    pub async fn connects(&self) -> Option<TlsStream<TcpStream>> {
         let socket = TcpStream::connect(&self.address).await.ok()?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
-        let mut stream = connector.connect(NAME.try_into().unwrap(), socket).await.ok()?;
+        connector.connect(NAME.try_into().unwrap(), socket).await.ok()
+    }
+
+    /// The connection on which the answer comes.
+    pub async fn asks(&self, method: &str, path: &str, body: &str) -> Option<TlsStream<TcpStream>> {
+        let mut stream = self.connects().await?;
         let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"

@@ -190,7 +190,8 @@ pub struct Receipt {
     pub namespace: String,
     /// One word: why it ended.
     pub reason: String,
-    /// Each stream of the grant, as its proxy reported it.
+    /// Streams of the grant, each as its proxy counted it in its last words: those of which the log had as many records. The stream of a proxy
+    /// that was killed is not among them.
     pub streams: Vec<Stream>,
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use record::kinds::operator::{self, Pod, Receipt};
+use record::kinds::State;
+use record::kinds::operator::{self, Item, Pod, Receipt};
 use record::{StreamName, Time, Uid};
 
 use super::print::Print;
 use super::stream::Stream;
+use super::whose::Whose;
 use super::{At, grant_of};
 use crate::finding::{Finding, Wrong};
 use crate::notice::Notice;
@@ -27,11 +29,23 @@ pub(super) struct Grants {
 /// One.
 #[derive(Default)]
 struct Grant {
+    /// For whom it is and what it opens, by what the operator says of its proxies.
+    whose: Option<Whose>,
+    opens: Vec<Opened>,
     owners: Vec<Print>,
     pods: Vec<Proxy>,
     has_ended: bool,
+    /// The entry of the first receipt by which nothing of it runs any more.
+    shut: Option<u64>,
     receipts: Vec<Counted>,
     texts: Texts,
+}
+
+/// What a proxy says at its beginning.
+struct Opened {
+    index: u64,
+    stream: StreamName,
+    whose: Whose,
 }
 
 /// A proxy that the operator named.
@@ -54,6 +68,8 @@ struct Counted {
 #[derive(Default)]
 struct Texts {
     there: u64,
+    /// Behind what texts were asked for of.
+    unasked: u64,
     absent: u64,
     /// The first that is absent.
     first: Option<u64>,
@@ -75,9 +91,31 @@ impl Grants {
         Some(self.of(grant))
     }
 
-    /// A proxy put its token's accessor on record.
-    pub(super) fn owner(&mut self, at: At<'_>, accessor: Print) {
+    /// A proxy begins, and says whose it is. What the operator says of it comes later.
+    pub(super) fn opened(&mut self, at: At<'_>, whose: Whose) {
         if let Some(grant) = self.about(at) {
+            grant.opens.push(Opened { index: at.index, stream: at.record.stream.clone(), whose });
+        }
+    }
+
+    /// The entry of a receipt by which nothing of the grant runs any more.
+    pub(super) fn shut(&self, at: At<'_>) -> Option<u64> {
+        self.known.get(at.record.grant.as_ref()?)?.shut
+    }
+
+    /// The person whom the grant is for, by what the operator says.
+    pub(super) fn user(&self, at: At<'_>) -> Option<Print> {
+        let grant = self.known.get(at.record.grant.as_ref()?)?;
+        grant.whose.map(Whose::user)
+    }
+
+    /// A proxy put its token's accessor on record.
+    pub(super) fn owner(&mut self, at: At<'_>, accessor: Print, found: &mut Found<'_>) {
+        if let Some(grant) = self.about(at) {
+            // A proxy makes a new one each time.
+            if grant.owners.contains(&accessor) {
+                found.wrong(at.finding(Wrong::AccessorTwice));
+            }
             grant.owners.push(accessor);
         }
     }
@@ -88,14 +126,22 @@ impl Grants {
         grant.is_some_and(|grant| grant.pods.iter().any(|pod| pod.accessor == accessor))
     }
 
-    /// The operator names a proxy.
-    pub(super) fn pod(&mut self, pod: &Pod, at: At<'_>, found: &mut Found<'_>) {
+    /// The operator names a proxy. `whose`: by the grant's record that it names.
+    pub(super) fn pod(&mut self, pod: &Pod, whose: Option<Whose>, at: At<'_>, found: &mut Found<'_>) {
         if grant_of(at, found).is_none() {
             return;
         }
         let accessor = Print::of(&pod.accessor);
         let (name, stream) = (pod.name.clone(), at.record.stream.clone());
         if let Some(grant) = self.about(at) {
+            // Whatever the receipt left open: the operator itself wrote that the grant is over.
+            if let Some(Counted { index, .. }) = grant.receipts.first() {
+                found.wrong(at.finding(Wrong::AfterReceipt { kind: at.kind(), receipt: *index }));
+            }
+            if let Some(field) = whose.zip(grant.whose).and_then(|(now, before)| now.differs(before)) {
+                found.wrong(at.finding(Wrong::SaysOtherwise { field, than: "pod" }));
+            }
+            grant.whose = grant.whose.or(whose);
             grant.pods.push(Proxy { accessor, index: at.index, stream, at: at.record.at, name });
         }
     }
@@ -113,14 +159,19 @@ impl Grants {
         let Some(uid) = grant_of(at, found) else { return };
         for named in receipt.streams.iter().map(|counted| &counted.stream) {
             if named.grant() != Some(&uid) {
-                found.wrong(at.finding(Wrong::ReceiptForeign { named: named.clone() }));
+                found.wrong(at.finding(Wrong::ForeignStream { named: named.clone() }));
             }
         }
         let Some(grant) = self.about(at) else { return };
+        let said = grant.whose.map(|whose| (whose.named(&receipt.namespace, &receipt.name), whose));
+        if let Some(field) = said.and_then(|(said, whose)| said.differs(whose)) {
+            found.wrong(at.finding(Wrong::SaysOtherwise { field, than: "grant" }));
+        }
         if is_whole && !grant.has_ended {
             found.wrong(at.finding(Wrong::StepMissing { kind: at.kind(), before: "end".to_owned() }));
         }
         let (index, stream, streams) = (at.index, at.record.stream.clone(), receipt.streams.clone());
+        grant.shut = grant.shut.or_else(|| shuts(receipt).then_some(index));
         grant.receipts.push(Counted { index, stream, streams });
     }
 
@@ -137,15 +188,21 @@ impl Grants {
         }
     }
 
+    pub(super) fn text_is_unasked(&mut self, at: At<'_>) {
+        if let Some(Grant { texts, .. }) = self.about(at) {
+            texts.unasked = texts.unasked.saturating_add(1);
+        }
+    }
+
     /// The texts of a grant are erased: those that stand before.
     pub(super) fn erase(&mut self, at: At<'_>, found: &mut Found<'_>) {
         if grant_of(at, found).is_none() {
             return;
         }
         if let Some(Grant { texts, .. }) = self.about(at) {
-            let Texts { there, absent, erased, kept, .. } = *texts;
-            let (erased, kept) = (erased.saturating_add(absent), kept.saturating_add(there));
-            *texts = Texts { there: 0, absent: 0, first: None, erased, kept };
+            let Texts { there, unasked, absent, erased, kept, .. } = *texts;
+            let erased = erased.saturating_add(absent).saturating_add(unasked);
+            *texts = Texts { erased, kept: kept.saturating_add(there), ..Texts::default() };
         }
     }
 
@@ -162,27 +219,49 @@ impl Grants {
         grants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut counted: HashSet<&StreamName> = HashSet::new();
         let mut with_receipt: HashSet<&Uid> = HashSet::new();
-        for (uid, Grant { owners, pods, receipts, texts, has_ended: _ }) in &grants {
+        for (uid, Grant { whose, opens, owners, pods, receipts, texts, has_ended: _, shut: _ }) in &grants {
+            opens.iter().for_each(|opened| opened.agrees(*whose, found));
             for pod in pods.iter().filter(|pod| !owners.contains(&pod.accessor)) {
                 pod.is_missing(uid, latest.filter(|_| receipts.is_empty()), found);
             }
             texts.end(uid, counts, found);
             for receipt in receipts {
                 with_receipt.insert(uid);
-                counted.extend(receipt.streams.iter().map(|counted| &counted.stream));
+                let own = receipt.streams.iter().map(|counted| &counted.stream);
+                counted.extend(own.filter(|stream| stream.grant() == Some(uid)));
                 receipt.compare(uid, streams, found);
             }
         }
         let mut uncounted: Vec<(&StreamName, &Stream)> = streams
             .iter()
-            .filter(|(name, stream)| {
+            .filter(|(name, _)| {
                 let has_receipt = name.grant().is_some_and(|grant| with_receipt.contains(grant));
-                stream.is_closed && has_receipt && !counted.contains(name)
+                has_receipt && !counted.contains(name)
             })
             .collect();
         uncounted.sort_unstable_by_key(|(name, _)| *name);
         for (stream, Stream { head, .. }) in uncounted {
             found.notice(Notice::Uncounted { stream: stream.clone(), count: head.count.get() });
+        }
+    }
+}
+
+/// Whether nothing of a grant can run any more, as its receipt says: its lease is gone, and neither a pod nor clients' sockets are left
+/// unproved. By one that leaves them so (somebody gave the proof up, or a node is lost) a proxy may still run, and write.
+fn shuts(receipt: &Receipt) -> bool {
+    let is_proved = |item: &Item| item.state == State::Proved;
+    let of_item = |name: &'static str| receipt.items.iter().filter(move |item| item.item == name);
+    of_item("lease").any(is_proved) && ["pod", "sockets"].into_iter().flat_map(of_item).all(is_proved)
+}
+
+impl Opened {
+    /// It must say the same as the operator.
+    fn agrees(&self, whose: Option<Whose>, found: &mut Found<'_>) {
+        let Self { index, stream, whose: said } = self;
+        if let Some(field) = whose.and_then(|whose| said.differs(whose)) {
+            let (grant, stream) = (stream.grant().cloned(), Some(stream.clone()));
+            let wrong = Wrong::SaysOtherwise { field, than: "grant" };
+            found.wrong(Finding { index: Some(*index), grant, stream, wrong });
         }
     }
 }
@@ -229,10 +308,11 @@ impl Counted {
 impl Texts {
     /// Of a grant that has some here, each must be; of one that has none, they were not opened for this copy.
     fn end(&self, grant: &Uid, counts: &mut Counts, found: &mut Found<'_>) {
-        let Self { there, absent, first, erased, kept } = *self;
+        let Self { there, unasked, absent, first, erased, kept } = *self;
         counts.texts = counts.texts.saturating_add(there).saturating_add(kept);
         counts.texts_erased = counts.texts_erased.saturating_add(erased);
-        counts.texts_absent = counts.texts_absent.saturating_add(absent);
+        counts.texts_absent = counts.texts_absent.saturating_add(absent).saturating_add(unasked);
+        counts.texts_unasked = counts.texts_unasked.saturating_add(unasked);
         let grant = || grant.clone();
         if absent > 0 && there > 0 {
             let wrong = Wrong::TextsMissing { count: absent };

@@ -1,8 +1,8 @@
 //! The life of a proxy, as its stream tells it: owner, credential, sessions, statements and how they went.
 //!
 //! What a stream may not do: read a credential before owner and pod are on record, open a session without one, ask a second thing in a
-//! session before the first has an outcome, or close with anything left open. What it may: break off at any record, for a proxy can be
-//! killed. Then every session may have one statement without outcome.
+//! session before the first has an outcome, close with anything left open, or do any of it when the grant has its receipt. What it may:
+//! break off at any record, for a proxy can be killed. Then every session may have one statement without outcome.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,6 +11,7 @@ use record::{Record, What};
 
 use super::grants::Grants;
 use super::print::Print;
+use super::whose::Whose;
 use super::{At, of};
 use crate::finding::Wrong;
 use crate::notice::Notice;
@@ -36,6 +37,8 @@ pub(super) struct Life {
     is_partial: bool,
     /// Whether it runs in a pod, which an operator made.
     has_pod: bool,
+    /// The person whom it serves, as it says at its beginning.
+    user: Option<Print>,
     owner: Option<Print>,
     has_credential: bool,
     sessions: HashMap<u64, Session>,
@@ -50,6 +53,7 @@ impl Life {
         Self {
             is_partial: record.n.get() > 0,
             has_pod,
+            user: None,
             owner: None,
             has_credential: false,
             sessions: HashMap::new(),
@@ -69,14 +73,25 @@ impl Life {
     }
 
     pub(super) fn take(&mut self, at: At<'_>, around: &mut Surroundings<'_>, found: &mut Found<'_>) {
+        self.statements.see();
+        if let What::Credential(_) | What::SessionOpen(_) | What::Statement(_) = at.record.what
+            && let Some(receipt) = around.grants.shut(at)
+        {
+            found.wrong(at.finding(Wrong::AfterReceipt { kind: at.kind(), receipt }));
+        }
         match &at.record.what {
             What::Open(_) if at.record.n.get() > 0 => found.wrong(at.finding(Wrong::BeginsAgain)),
+            What::Open(open) => {
+                let whose = Whose::of_open(open);
+                self.user = Some(whose.user());
+                around.grants.opened(at, whose);
+            }
             What::Owner(owner) => {
                 self.owner = Some(Print::of(&owner.accessor));
-                around.grants.owner(at, Print::of(&owner.accessor));
+                around.grants.owner(at, Print::of(&owner.accessor), found);
             }
             What::Credential(_) => self.credential(at, around, found),
-            What::SessionOpen(session) => self.session_open(session, at, found),
+            What::SessionOpen(session) => self.session_open(session, at, around, found),
             What::Statement(statement) => self.statement(statement, at, found),
             What::Outcome(outcome) => self.outcome(outcome.of.get(), at, found),
             What::Fetch(outcome) => self.fetch(outcome.of.get(), at, found),
@@ -87,11 +102,7 @@ impl Life {
                 }
             }
             What::Close(close) => self.close(close, at, found),
-            What::Open(_)
-            | What::SessionRefused(_)
-            | What::Violation(_)
-            | What::Budget(_)
-            | What::Proofs(_) => {}
+            What::SessionRefused(_) | What::Violation(_) | What::Budget(_) | What::Proofs(_) => {}
             // What others write is in no proxy's stream: its record would not have been read.
             _ => {}
         }
@@ -116,8 +127,19 @@ impl Life {
         }
     }
 
-    fn session_open(&mut self, open: &SessionOpen, at: At<'_>, found: &mut Found<'_>) {
+    fn session_open(
+        &mut self,
+        open: &SessionOpen,
+        at: At<'_>,
+        around: &Surroundings<'_>,
+        found: &mut Found<'_>,
+    ) {
         let session = open.session.get();
+        let by_operator = || around.grants.user(at).map(|user| (user, "grant"));
+        let whose = self.user.map(|user| (user, "open")).or_else(by_operator);
+        if let Some((_, than)) = whose.filter(|(user, _)| *user != Print::of(&open.user)) {
+            found.wrong(at.finding(Wrong::SaysOtherwise { field: "user", than }));
+        }
         if self.sessions.insert(session, Session::Open).is_some() {
             found.wrong(at.finding(Wrong::SessionTwice { session }));
         }
@@ -196,15 +218,25 @@ impl Life {
     }
 }
 
-/// A set of numbers of records, a bit for each: it has no more bits than the stream has records.
+/// A set of numbers of records, a bit for each. It has as many bits as records of its stream were seen, and no more than a gap of them
+/// beyond: a number is its writer's own, and may be any.
 struct Numbers {
     from: u64,
+    seen: u64,
     bits: Vec<u64>,
 }
 
+/// How many numbers may be missing of those that are told apart, in words of 64.
+const LONGEST_GAP: u64 = 64;
+
 impl Numbers {
     fn from(from: u64) -> Self {
-        Self { from, bits: Vec::new() }
+        Self { from, seen: 0, bits: Vec::new() }
+    }
+
+    /// A record of the stream was seen, whether its number is added or not.
+    fn see(&mut self) {
+        self.seen = self.seen.saturating_add(1);
     }
 
     /// Which word, and which bit of it.
@@ -220,8 +252,8 @@ impl Numbers {
 
     fn add(&mut self, number: u64) {
         let Some((word, bit)) = self.place(number) else { return };
-        // After a gap as long as this only the records behind it are told apart.
-        if word.saturating_sub(self.bits.len()) > LONGEST_GAP {
+        // After gaps as long as this only the records behind them are told apart.
+        if of(word) > (self.seen / 64).saturating_add(LONGEST_GAP) {
             *self = Self::from(number);
             return self.add(number);
         }
@@ -234,5 +266,34 @@ impl Numbers {
     }
 }
 
-/// In words of 64 records. A number is its writer's own: it may be any.
-const LONGEST_GAP: usize = 1 << 14;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_stream_is_bounded_by_its_records_whatever_their_numbers_are() {
+        let mut numbers = Numbers::from(0);
+        let mut number = 0;
+        for seen in 1..=3_000_u64 {
+            // As far apart as is not told apart yet, and a little further.
+            number += 64 * (LONGEST_GAP - 2 + seen % 5);
+            numbers.see();
+            numbers.add(number);
+            assert!(numbers.has(number));
+            let words = u64::try_from(numbers.bits.len()).unwrap();
+            assert!(words <= seen / 64 + LONGEST_GAP + 1, "{words} words after {seen} records");
+        }
+    }
+
+    #[test]
+    fn in_a_stream_without_gaps_every_statement_is_known_to_the_end() {
+        let mut numbers = Numbers::from(7);
+        for number in 7..200_000 {
+            numbers.see();
+            if number % 1_000 == 0 {
+                numbers.add(number);
+            }
+        }
+        assert!((1..200).all(|thousand| numbers.has(thousand * 1_000) && !numbers.has(thousand * 1_000 + 1)));
+    }
+}

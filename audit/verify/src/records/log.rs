@@ -31,7 +31,7 @@ impl Log {
         if let What::Start(start) = &record.what {
             self.start(start, at, found);
         } else if self.stream.as_ref().is_some_and(|latest| *latest != record.stream) {
-            found.wrong(at.finding(Wrong::EarlierStart));
+            found.wrong(at.of_stream(Wrong::EarlierStart));
         }
         match &record.what {
             What::Read(read) => {

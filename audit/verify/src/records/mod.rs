@@ -2,7 +2,7 @@
 //!
 //! Nothing of a record is kept but what later ones are compared with: for each stream its number, head and time, while it is open its
 //! sessions and one bit for each record; for each grant its proxies, its receipt and how many texts it has; for each step of a request
-//! a fingerprint.
+//! fingerprints, of whose it is.
 
 mod grants;
 mod life;
@@ -10,6 +10,7 @@ mod log;
 mod operator;
 mod print;
 mod stream;
+mod whose;
 
 use std::collections::HashMap;
 
@@ -30,6 +31,8 @@ use stream::{Follows, Stream};
 pub(crate) enum Opened<'a> {
     /// There is none in this copy.
     Nothing,
+    /// Whoever made this copy did not ask for it.
+    Unasked,
     /// Salt and payload.
     Text(&'a [u8]),
 }
@@ -50,6 +53,12 @@ impl At<'_> {
             stream: Some(record.stream.clone()),
             wrong,
         }
+    }
+
+    /// About the stream that the record stands in, whatever the record itself is about: behind a hole in the operator's or the log's stream
+    /// stands a record of some grant, and what is missing may have been any other's.
+    pub(crate) fn of_stream(&self, wrong: Wrong) -> Finding {
+        Finding { grant: self.record.stream.grant().cloned(), ..self.finding(wrong) }
     }
 
     /// The name of its kind.
@@ -135,7 +144,7 @@ impl Records {
         let follows = stream.take(at, leaf, found);
         stream.clock(at, self.witnessed, found);
         if record.n.get() == 0 && !begins(&record.what) {
-            found.wrong(at.finding(Wrong::Begins { kind: at.kind() }));
+            found.wrong(at.of_stream(Wrong::Begins { kind: at.kind() }));
         }
         if record.stream.writer() == Writer::Proxy && !is_known && follows != Follows::Again {
             self.lives.insert(record.stream.clone(), Life::new(record));
@@ -168,6 +177,9 @@ impl Records {
         let is_whole = self.from == 0 && !self.holes && !self.log.has_lost();
         self.operator.take(at, is_whole, &mut self.grants, found);
         if let What::LateOutcome(late) = &at.record.what {
+            if at.record.grant.is_some() && late.stream.grant() != at.record.grant.as_ref() {
+                found.wrong(at.finding(Wrong::ForeignStream { named: late.stream.clone() }));
+            }
             if !self.streams.contains_key(&late.stream) {
                 found.wrong(at.finding(Wrong::NoStream { named: late.stream.clone() }));
             }
@@ -184,9 +196,10 @@ impl Records {
             _ => None,
         };
         match (bound, opened) {
-            (None, Opened::Nothing) => {}
+            (None, Opened::Nothing | Opened::Unasked) => {}
             (None, Opened::Text(_)) => found.wrong(at.finding(Wrong::TextUnasked)),
             (Some(_), Opened::Nothing) => self.grants.text_is_absent(at),
+            (Some(_), Opened::Unasked) => self.grants.text_is_unasked(at),
             (Some(bound), Opened::Text(text)) => {
                 self.grants.text_is_there(at);
                 if Commitment::to(text) != bound {

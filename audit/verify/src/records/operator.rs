@@ -1,13 +1,14 @@
 //! What the operator says: that each step of a request has the one before it on record, and that nothing is said in two ways.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use record::kinds::operator::{Grant, Witness};
+use record::kinds::operator::{Approval, Grant, Pod, Request, Witness};
 use record::{Count, StreamName, Uid, What};
 
 use super::At;
 use super::grants::Grants;
 use super::print::Print;
+use super::whose::Whose;
 use crate::finding::Wrong;
 use crate::notice::Notice;
 use crate::report::Found;
@@ -23,8 +24,9 @@ pub(super) struct Operator {
     ids: HashMap<Print, Print>,
     /// The id of what was said last about each thing of which more than one may be said.
     last: HashMap<Print, Print>,
-    /// Requests, approvals that count, and grants that were about to be created.
-    steps: HashSet<Print>,
+    /// Requests, their terms, decisions by which access is given, approvals that count, and grants that were about to be created; of requests
+    /// and grants, whose they are.
+    steps: HashMap<Print, Option<Whose>>,
 }
 
 impl Operator {
@@ -52,7 +54,8 @@ impl Operator {
             }
             Some(before) => {
                 self.ids.insert(print, before);
-                found.wrong(at.finding(Wrong::SameId { id: id.clone() }));
+                // The other one may be about another grant.
+                found.wrong(at.of_stream(Wrong::SameId { id: id.clone() }));
                 return false;
             }
         }
@@ -65,21 +68,16 @@ impl Operator {
     /// `is_whole`: nothing before it can be missing unseen.
     pub(super) fn take(&mut self, at: At<'_>, is_whole: bool, grants: &mut Grants, found: &mut Found<'_>) {
         match &at.record.what {
-            What::Request(request) => {
-                self.steps.insert(Print::of_step("request", &request.uid));
-            }
-            What::Decision(decision) => self.needs(("request", &decision.request), is_whole, at, found),
-            What::Approval(approval) => {
-                self.needs(("request", &approval.request), is_whole, at, found);
-                if approval.counts {
-                    self.steps.insert(Print::of_step("approval", &approval.uid));
+            What::Request(request) => self.request(request, at, found),
+            What::Decision(decision) => {
+                self.needs(("request", &decision.request), is_whole, at, found);
+                if decision.verdict == "Approved" {
+                    self.steps.insert(Print::of_step("decision", &decision.request), None);
                 }
             }
+            What::Approval(approval) => self.approval(approval, is_whole, at, found),
             What::Grant(grant) => self.grant(grant, is_whole, at, found),
-            What::Pod(pod) => {
-                self.needs(("grant", &pod.request), is_whole, at, found);
-                grants.pod(pod, at, found);
-            }
+            What::Pod(pod) => self.pod(pod, is_whole, at, (grants, found)),
             What::Ended(_) => grants.ended(at, found),
             What::Receipt(receipt) => grants.receipt(receipt, is_whole, at, found),
             What::Shut(_) | What::LateOutcome(_) => {
@@ -105,17 +103,77 @@ impl Operator {
         }
     }
 
-    fn grant(&mut self, grant: &Grant, is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
-        self.needs(("request", &grant.request), is_whole, at, found);
-        for approval in &grant.approvals {
-            self.needs(("approval", approval), is_whole, at, found);
+    /// A request does not change. One may be seen again, with other terms.
+    fn request(&mut self, request: &Request, at: At<'_>, found: &mut Found<'_>) {
+        let (uid, whose) = (&request.uid, Whose::of_request(request));
+        self.agrees(("request", uid), whose, at, found);
+        self.steps.entry(Print::of_step("request", uid)).or_insert(Some(whose));
+        if let Some(terms) = &request.terms {
+            self.steps.insert(Print::of_step("terms", uid), None);
+            self.steps.insert(Print::of_part("terms", uid, terms), None);
         }
-        self.steps.insert(Print::of_step("grant", &grant.request));
+    }
+
+    /// Only one by which access is given counts as a step.
+    fn approval(&mut self, approval: &Approval, is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
+        self.needs(("request", &approval.request), is_whole, at, found);
+        let whose = self.whose(("request", &approval.request));
+        if approval.counts && whose.is_some_and(|whose| whose.asked(approval)) {
+            found.wrong(at.finding(Wrong::OwnApproval));
+        }
+        if approval.counts && approval.decision == "Approve" {
+            let step = Print::of_part("approval", &approval.request, approval.uid.as_str());
+            self.steps.insert(step, None);
+        }
+    }
+
+    fn grant(&mut self, grant: &Grant, is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
+        let Grant { approvals, request, terms, .. } = grant;
+        let whose = Whose::of_grant(grant);
+        self.needs(("request", request), is_whole, at, found);
+        self.agrees(("request", request), whose, at, found);
+        for approval in approvals {
+            let step = Print::of_part("approval", request, approval.as_str());
+            self.stands(("approval", step), is_whole, at, found);
+        }
+        // What the operator tries by itself has no terms, and nobody decides on it.
+        if self.steps.contains_key(&Print::of_step("terms", request)) {
+            self.needs(("decision", request), is_whole, at, found);
+            if is_whole && !self.steps.contains_key(&Print::of_part("terms", request, terms)) {
+                found.wrong(at.finding(Wrong::SaysOtherwise { field: "terms", than: "request" }));
+            }
+        }
+        self.steps.insert(Print::of_step("grant", request), Some(whose));
+    }
+
+    fn pod(&self, pod: &Pod, is_whole: bool, at: At<'_>, (grants, found): (&mut Grants, &mut Found<'_>)) {
+        let whose = self.whose(("grant", &pod.request));
+        self.needs(("grant", &pod.request), is_whole, at, found);
+        if let Some(whose) = whose {
+            self.agrees(("grant", &pod.request), whose.named(&pod.namespace, &pod.grant), at, found);
+        }
+        grants.pod(pod, whose, at, found);
+    }
+
+    /// Whose it is, by the step that stands before.
+    fn whose(&self, (step, uid): (&str, &Uid)) -> Option<Whose> {
+        self.steps.get(&Print::of_step(step, uid)).copied().flatten()
+    }
+
+    /// It must be the same as by the step before.
+    fn agrees(&self, before: (&'static str, &Uid), whose: Whose, at: At<'_>, found: &mut Found<'_>) {
+        if let Some(field) = self.whose(before).and_then(|said| whose.differs(said)) {
+            found.wrong(at.finding(Wrong::SaysOtherwise { field, than: before.0 }));
+        }
     }
 
     /// The step that must stand before.
     fn needs(&self, (step, uid): (&str, &Uid), is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
-        if is_whole && !self.steps.contains(&Print::of_step(step, uid)) {
+        self.stands((step, Print::of_step(step, uid)), is_whole, at, found);
+    }
+
+    fn stands(&self, (step, print): (&str, Print), is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
+        if is_whole && !self.steps.contains_key(&print) {
             found.wrong(at.finding(Wrong::StepMissing { kind: at.kind(), before: step.to_owned() }));
         }
     }

@@ -24,6 +24,12 @@ impl Print {
         Self::new(Sha256::new_with_prefix(kind).chain_update([0]).chain_update(uid.as_str()))
     }
 
+    /// Of one of several things of a request: an approval by its uid, terms by their digest.
+    pub(super) fn of_part(kind: &str, request: &Uid, part: &str) -> Self {
+        let hash = Sha256::new_with_prefix(kind).chain_update([0]).chain_update(request.as_str());
+        Self::new(hash.chain_update([0]).chain_update(part))
+    }
+
     /// Of what a record says, wherever and whenever it says it.
     pub(super) fn of_what(record: &Record) -> Self {
         let grant = record.grant.as_ref().map_or("", Uid::as_str);

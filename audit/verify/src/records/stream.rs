@@ -51,7 +51,7 @@ impl Stream {
     pub(super) fn take(&mut self, at: At<'_>, leaf: Hash, found: &mut Found<'_>) -> Follows {
         let At { record, .. } = at;
         if self.is_closed {
-            found.wrong(at.finding(Wrong::AfterClose));
+            found.wrong(at.of_stream(Wrong::AfterClose));
             return Follows::Again;
         }
         let (wrong, follows) = match self.head.after(record, leaf) {
@@ -63,7 +63,7 @@ impl Stream {
             Err(Broken::Previous(n)) => (Some(Wrong::NotAfter { n }), Follows::After),
         };
         if let Some(wrong) = wrong {
-            found.wrong(at.finding(wrong));
+            found.wrong(at.of_stream(wrong));
         }
         if follows != Follows::Again {
             if let What::Close(close) = &record.what {
@@ -79,9 +79,9 @@ impl Stream {
         self.is_closed = true;
         let of_its_own = at.record.n.get();
         if said != of_its_own {
-            found.wrong(at.finding(Wrong::CloseCount { said, found: of_its_own }));
+            found.wrong(at.of_stream(Wrong::CloseCount { said, found: of_its_own }));
         } else if Some(head) != at.record.prev {
-            found.wrong(at.finding(Wrong::CloseHead));
+            found.wrong(at.of_stream(Wrong::CloseHead));
         }
     }
 

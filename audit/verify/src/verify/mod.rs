@@ -115,6 +115,9 @@ pub fn verify<S: Source>(
     }
     tree.end(&checkpoint, &mut found)?;
     records.end(&mut found);
+    if let (Some(from), count @ 1..) = (files.asked()?, found.report.counts.texts_unasked) {
+        found.notice(Notice::TextsUnasked { from, count });
+    }
     Ok(report)
 }
 
@@ -223,16 +226,18 @@ fn read<S: Source>(
     };
     let leaves: Vec<Hash> = entries.iter().map(|entry| Hash::of_leaf(entry)).collect();
     tree.block(name.index, Some(&leaves), found)?;
-    let texts = files.texts(name)?;
+    let (texts, asked) = (files.texts(name)?, files.asked()?);
     let texts = texts.as_ref().map(crate::files::Found::opened).transpose().unwrap_or_else(|error| {
         let path = record::texts::Texts::path(name).unwrap_or_default();
         found.wrong(whole(Some(start), Wrong::TextsDamaged { path, why: error.to_string() }));
         None
     });
     for (number, (index, (entry, leaf))) in (start..).zip(entries.into_iter().zip(leaves)).enumerate() {
-        let opened = match &texts {
+        let text = texts.as_ref().and_then(|texts| texts.get(number).copied().flatten());
+        let opened = match text {
+            Some(text) => Opened::Text(text),
+            None if asked.is_some_and(|asked| index >= asked) => Opened::Unasked,
             None => Opened::Nothing,
-            Some(texts) => texts.get(number).copied().flatten().map_or(Opened::Nothing, Opened::Text),
         };
         records.take(index, (entry, leaf), opened, found);
     }

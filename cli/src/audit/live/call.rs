@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use audit::plain;
 use serde::de::DeserializeOwned;
 
 use super::connection::LiveError;
@@ -64,11 +65,11 @@ impl Answer {
         self.status == 200
     }
 
-    /// The sentence of a refusal.
+    /// The sentence of a refusal, as a terminal may show it.
     pub fn sentence(&self) -> String {
         let said: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
         let sentence = said.as_ref().and_then(|said| said.get("error")).and_then(serde_json::Value::as_str);
-        sentence.map_or_else(|| format!("it answers {}", self.status), str::to_owned)
+        sentence.map_or_else(|| format!("it answers {}", self.status), plain)
     }
 
     /// The answer, where it is good; otherwise the log's own words.
@@ -115,6 +116,8 @@ mod tests {
         let answer = |status, body: &str| Answer { status, body: body.as_bytes().to_vec() };
         assert_eq!(answer(403, r#"{"error":"ask for another"}"#).sentence(), "ask for another");
         assert_eq!(answer(502, "<html>").sentence(), "it answers 502");
+        let hostile = answer(403, r#"{"error":"a\u001b[2Jb\u009bc\n\u202ed"}"#).sentence();
+        assert_eq!(hostile, "a\u{fffd}[2Jb\u{fffd}c \u{fffd}d", "nothing that a terminal obeys");
         assert!(answer(200, "{}").json::<serde_json::Value>().is_ok());
         assert!(answer(200, "{").json::<serde_json::Value>().is_err());
     }

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::{ANCHOR, Anchor, Answer, Call, Purpose};
+use super::{ANCHOR, Anchor, Answer, BadAnchor, Call, Purpose};
 use crate::args::{LiveArgs, Place};
 use crate::certificates::{LogPass, LogPassError, log_pass};
 use crate::clock::now;
@@ -54,6 +54,16 @@ pub enum LiveError {
     /// The API server.
     #[error(transparent)]
     Call(CallError),
+    /// What the witness has seen is there, and says nothing.
+    #[error(
+        "cannot read what the audit log's witness keeps in ConfigMap {namespace}/{ANCHOR}, though that is there"
+    )]
+    Anchor {
+        /// Its namespace.
+        namespace: String,
+        /// Why.
+        source: BadAnchor,
+    },
     /// No namespace.
     #[error(transparent)]
     Namespace(NoNamespace),
@@ -171,13 +181,14 @@ impl Connection {
         &self.auditor
     }
 
-    /// What the log's witness has seen.
+    /// What the log's witness has seen; `None`, where there is no such object.
     pub async fn anchor(&self) -> Result<Option<Anchor>, LiveError> {
         let namespace = &self.args.operator_namespace;
         let read = self.cluster.api_in::<ConfigMap>(namespace).get_opt(ANCHOR).await;
         let cannot = CallError::of(format!("read ConfigMap {namespace}/{ANCHOR}"));
         let map = read.map_err(|error| LiveError::Call(cannot(error)))?;
-        Ok(map.as_ref().and_then(Anchor::read))
+        let bad = |source| LiveError::Anchor { namespace: namespace.clone(), source };
+        map.as_ref().map(Anchor::read).transpose().map_err(bad)
     }
 
     /// The uid of an AccessGrant. It saves who asks a search, and is nothing to fail by.

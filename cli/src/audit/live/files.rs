@@ -4,10 +4,11 @@ use std::io;
 use std::thread::sleep;
 use std::time::Duration;
 
-use audit::Source;
+use access::chain;
+use audit::{Source, plain};
 use tlog::{Holds, TileName, WIDTH};
 
-use super::{Answer, Call, Live, LiveError, Taken, taken};
+use super::{Anchor, Answer, Call, Live, LiveError, Standing, Taken, taken};
 use crate::args::Texts;
 use crate::audit::folder::longest;
 use crate::terminal::tell;
@@ -15,6 +16,11 @@ use crate::terminal::tell;
 /// How often texts are asked for again that the log's index does not know yet, and how long after.
 const AGAIN: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// What is told of a checkpoint that no witness signed.
+const UNSIGNED: &str = "no witness has signed the log yet: this checkpoint has the log's own signature alone";
+const UNREAD: &str =
+    "what the log's witness has signed could not be read: this checkpoint has the log's own signature alone";
 
 /// The files of the cluster's log.
 pub struct LiveFiles {
@@ -38,8 +44,8 @@ impl LiveFiles {
         let limit = usize::try_from(longest(path)).unwrap_or(usize::MAX);
         match path {
             "checkpoint" => {
-                let (note, why) = self.checkpoint()?.said();
-                why.into_iter().for_each(tell);
+                let Taken { note, standing } = self.checkpoint()?;
+                standing.told().iter().for_each(|told| tell(&plain(told)));
                 Ok(Some(note.into_bytes()))
             }
             texts if texts.starts_with("texts/") => match self.texts {
@@ -50,22 +56,33 @@ impl LiveFiles {
         }
     }
 
-    /// The one that the log's witness has signed; where there is none, the log's own, of all that is on its disk by now.
+    /// The one that the log's witness has signed; where there is none, or the API server does not give it, the log's own, of all that is on
+    /// its disk by now.
     pub fn checkpoint(&self) -> Result<Taken, LiveError> {
         // The witness's first: a log that grows meanwhile is not smaller than what its witness has seen.
-        let anchor = self.live.anchor().unwrap_or_else(|error| {
-            tell(&format!("{error}"));
-            None
-        });
-        let own = self.live.ask(Call::file("/v1/checkpoint", longest_checkpoint()))?.good()?;
-        Ok(taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()))
+        let anchor = match self.live.anchor() {
+            Err(LiveError::Call(error)) => {
+                tell(&plain(&chain(&error)));
+                Err(UNREAD)
+            }
+            read => read?.ok_or(UNSIGNED),
+        };
+        self.taken("/v1/checkpoint", anchor)
     }
 
     /// The newest one of the log's files, for whoever looks again and again.
     pub fn newest(&self) -> Result<Taken, LiveError> {
-        let anchor = self.live.anchor()?;
-        let own = self.live.ask(Call::file("/checkpoint", longest_checkpoint()))?.good()?;
-        Ok(taken(String::from_utf8_lossy(&own).into_owned(), anchor.as_ref()))
+        self.taken("/checkpoint", self.live.anchor()?.ok_or(UNSIGNED))
+    }
+
+    /// By what the witness has seen, or why nobody knows that.
+    fn taken(&self, path: &str, anchor: Result<Anchor, &'static str>) -> Result<Taken, LiveError> {
+        let own = self.live.ask(Call::file(path, longest_checkpoint()))?.good()?;
+        let own = String::from_utf8_lossy(&own).into_owned();
+        Ok(match anchor {
+            Ok(anchor) => taken(own, &anchor),
+            Err(why) => Taken { note: own, standing: Standing::Own(why) },
+        })
     }
 
     fn opened(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, LiveError> {

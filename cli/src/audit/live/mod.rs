@@ -6,6 +6,7 @@ mod anchor;
 mod call;
 mod connection;
 mod files;
+mod pace;
 mod records;
 mod text;
 
@@ -19,10 +20,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::args::{LiveArgs, Place};
 use crate::cluster::Scope;
 
-pub use anchor::{ANCHOR, Anchor, Taken, parsed, taken};
+pub use anchor::{ANCHOR, Anchor, BadAnchor, Standing, Taken, parsed, taken};
 pub use call::{Answer, Call};
 pub use connection::LiveError;
 pub use files::LiveFiles;
+pub use pace::Pace;
 pub use records::{Indexed, Pages, Seen};
 pub use text::{Opened, open};
 

@@ -12,7 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
 use super::super::observed::{Child, Known, Observed, PodSeen, PodState, Rules};
 use super::draft::Draft;
-use super::leases::{note_end, note_stopped, note_streams, recall, record, settle, standing, to_hand_over};
+use super::leases::{
+    are_answered, note_end, note_stopped, note_streams, recall, record, settle, standing, to_hand_over,
+};
 use super::receipt::{noted, receipt};
 use super::usage;
 use super::{Action, Order, Plan, let_go, own_end};
@@ -22,6 +24,8 @@ use crate::audit::facts::{of_end, of_kill, of_receipt};
 const TO_PROVE: SignedDuration = SignedDuration::from_secs(10);
 /// How long after its deletion a pod may stay before its NetworkPolicy closes everything.
 const TO_LEAVE: SignedDuration = SignedDuration::from_secs(30);
+/// How long everything is tried at the most, where somebody gave up the proof.
+const TO_TRY: SignedDuration = SignedDuration::from_secs(60);
 /// How soon a proxy is told again that does not say yet that it ends.
 const TOLD: SignedDuration = SignedDuration::from_millis(500);
 /// How soon a pod that goes is looked at again though nothing is heard of it.
@@ -55,13 +59,14 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     settle(&mut draft.status, &observed.findings);
     note_streams(&mut draft.status, &observed.streams);
     let elapsed = now.duration_since(since);
-    // Whoever gives up the proof gives up no try.
-    let given_up = observed.grant.spec.abandon.as_ref().filter(|_| elapsed >= TO_PROVE);
+    let abandon = observed.grant.spec.abandon.as_ref();
+    let given_up = abandon.filter(|_| is_tried(observed, &draft.status, elapsed, now));
     let told = receipt(observed, &draft.status, given_up);
     let late = now.duration_since(triggered(&observed.grant, reason, since));
     told.write(&mut draft.status, u64::try_from(late.as_millis()).unwrap_or(0));
-    if told.is_shut() && (given_up.is_some() || standing(&draft.status).next().is_none()) {
-        // What goes on record must not change any more: so it stands in the status first.
+    let is_over = told.is_shut() && (given_up.is_some() || standing(&draft.status).next().is_none());
+    // What goes on record must not change any more: so it stands in the status first.
+    if is_over && given_up.is_none() {
         draft.again_by(now);
         return draft.finish();
     }
@@ -81,10 +86,35 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
         draft.listen();
     }
     draft.again_in(pace(observed, elapsed));
-    if observed.grant.spec.abandon.is_some() {
-        draft.again_by(since.checked_add(TO_PROVE).unwrap_or(now).max(now));
+    let to_give_up =
+        [TO_PROVE, TO_TRY].into_iter().filter(|_| abandon.is_some()).find(|wait| elapsed < *wait);
+    if let Some(wait) = to_give_up {
+        draft.again_by(since.checked_add(wait).unwrap_or(now));
+    }
+    if is_over {
+        draft.again_by(now);
     }
     draft.finish()
+}
+
+/// Whether everything is shut that can be, or was tried for long enough: whoever gives up the proof gives up no try.
+fn is_tried(
+    observed: &Observed,
+    status: &AccessGrantStatus,
+    elapsed: SignedDuration,
+    now: Timestamp,
+) -> bool {
+    let is_left = match &observed.pod {
+        Known::Seen(None) => observed.rules.are_gone(),
+        Known::Seen(Some(pod)) => is_stuck(pod, now),
+        Known::Unknown => false,
+    };
+    elapsed >= TO_TRY || (elapsed >= TO_PROVE && is_left && are_answered(status, &observed.findings))
+}
+
+/// A pod that does not go though it is deleted.
+fn is_stuck(pod: &PodSeen, now: Timestamp) -> bool {
+    pod.deleting_since.is_some_and(|since| now.duration_since(since) >= TO_LEAVE)
 }
 
 /// When what ends the grant happened, as its object tells; when it was first seen, where that was soon after.
@@ -154,9 +184,19 @@ fn is_noted(grant: &AccessGrant) -> bool {
     is_shut && (given_up.is_some() || standing(status).next().is_none())
 }
 
-/// The receipt goes on record, word for word as it stands in the status, and only then is the grant called ended.
+/// The receipt goes on record, word for word as it stands in the status, and only then is the grant called ended. Why it could not, if it
+/// could not, is said first, once.
 fn shut(draft: &mut Draft<'_>, reason: EndReason) {
     let grant = &draft.observed.grant;
+    if let Some(Because { reason, sentence }) = draft.observed.unrecorded() {
+        let before = draft.status.clone();
+        let sentence = format!("everything is shut, but its receipt is not on record yet: {sentence}");
+        draft.is_not(ConditionType::Ended, &Because::new(*reason, sentence));
+        if draft.status != before {
+            draft.again_by(draft.now);
+            return;
+        }
+    }
     draft.first(Action::Put(of_end(grant).into_iter().chain(of_receipt(grant)).collect()));
     draft.status.phase = GrantPhase::Ended;
     let sentence = "everything is shut; status.receipt says how each item was seen.";
@@ -226,8 +266,7 @@ fn rules_go(observed: &Observed, now: Timestamp) -> Vec<Action> {
     match &observed.pod {
         Known::Seen(None) => {}
         Known::Seen(Some(pod)) => {
-            let stuck = pod.deleting_since.is_some_and(|since| now.duration_since(since) >= TO_LEAVE);
-            return if stuck { vec![Action::CloseNetworkPolicy] } else { Vec::new() };
+            return if is_stuck(pod, now) { vec![Action::CloseNetworkPolicy] } else { Vec::new() };
         }
         Known::Unknown => return Vec::new(),
     }

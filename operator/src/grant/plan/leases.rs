@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::observed::{Known, PodSeen, PodState};
 use super::Action;
-use crate::audit::streams::StreamSeen;
+use crate::audit::streams::InLog;
 use crate::leases::{Finding, Shut};
 
 /// The most leases that one grant may have. A proxy whose accessor is not on record reads no credential; and a status that grew without
@@ -106,8 +106,8 @@ fn on_record(said: &OnRecord) -> StreamStatus {
 }
 
 /// How much of each stream is known to be on the log's disk, also where acknowledgements were lost.
-pub fn note_streams(status: &mut AccessGrantStatus, streams: &Known<Vec<StreamSeen>>) {
-    let Known::Seen(streams) = streams else { return };
+pub fn note_streams(status: &mut AccessGrantStatus, streams: &InLog) {
+    let InLog::All(streams) = streams else { return };
     for said in status.leases.iter_mut().filter_map(|line| line.record.as_mut()) {
         let Some(seen) = streams.iter().find(|seen| seen.stream == said.stream) else { continue };
         let is_part = (said.acknowledged..said.count).contains(&seen.count);
@@ -138,6 +138,14 @@ pub fn settle(status: &mut AccessGrantStatus, findings: &[Finding]) {
 /// Leases that may stand.
 pub fn standing(status: &AccessGrantStatus) -> impl Iterator<Item = &LeaseStatus> {
     status.leases.iter().filter(|lease| !lease.revoked)
+}
+
+/// Whether Vault was asked to end each lease that may stand, and what came of it is known.
+pub fn are_answered(status: &AccessGrantStatus, findings: &[Finding]) -> bool {
+    let is_answered = |lease: &LeaseStatus| {
+        findings.iter().any(|finding| finding.is_of(lease) && finding.shut != Shut::Asked)
+    };
+    standing(status).all(is_answered)
 }
 
 /// Leases that may stand, or whose end nobody could see, and that nobody shuts yet.

@@ -2,11 +2,14 @@
 //! and the last word, and nothing else.
 
 use access::report::Phase;
-use crds::GrantPhase;
+use crds::{Because, ConditionType, GrantPhase, Reason, find_condition};
 use record::What;
 
+use super::super::observed::Observed;
 use super::model::World;
 use super::tests::everything_is_shut;
+use super::{Action, Plan, plan};
+use crate::audit::streams::InLog;
 
 #[test]
 fn with_the_audit_log_away_no_proxy_is_let_on_and_it_says_so_until_the_log_is_back() {
@@ -146,4 +149,55 @@ fn that_no_proxy_was_ever_let_on_is_proved_when_the_log_says_so_too() {
     world.run(10, 1000);
     everything_is_shut(&world);
     assert_eq!(lease(&world), ("Proved".into(), "NeverOpened".into()));
+}
+
+#[test]
+fn a_log_that_answers_and_does_not_know_everything_yet_is_not_called_silent() {
+    let mut world = World::ready();
+    world.log_is_up = false;
+    world.revoke();
+    world.run(10, 200);
+    for (streams, says) in
+        [(InLog::Unknown, "does not answer"), (InLog::InPart, "looks its records up again")]
+    {
+        let Plan { actions, .. } = plan(&Observed { streams, ..world.observe() }, world.now);
+        let status = actions.iter().find_map(|action| match action {
+            Action::Record(status) => Some(*status.clone()),
+            _ => None,
+        });
+        let line =
+            status.unwrap_or(world.status()).receipt.into_iter().find(|line| line.item == "record").unwrap();
+        assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Open", "RecordAsked"));
+        assert!(line.detail.contains(says), "{}", line.detail);
+    }
+}
+
+#[test]
+fn a_receipt_that_is_not_taken_says_so_in_the_condition_ended_once_and_is_tried_again() {
+    let mut world = World::ready();
+    world.revoke();
+    while !matches!(world.plan().actions.first(), Some(Action::Put(_))) {
+        world.run(1, 200);
+    }
+    let why = "cannot go on before it is on record: the audit log does not take records now";
+    let setback = || Some(Because::new(Reason::AuditUnavailable, why));
+    let Plan { actions, look_again, .. } =
+        plan(&Observed { setback: setback(), ..world.observe() }, world.now);
+    let [Action::Record(status)] = actions.as_slice() else { panic!("{actions:?}") };
+    let ended = find_condition(&status.conditions, ConditionType::Ended).unwrap();
+    assert_eq!((ended.status.as_str(), ended.reason.as_str()), ("False", "AuditUnavailable"));
+    assert!(
+        ended.message.contains("everything is shut") && ended.message.ends_with(why),
+        "{}",
+        ended.message
+    );
+    assert_eq!((status.phase, look_again), (GrantPhase::Ending, Some(world.now)));
+    world.grant.status = Some(*status.clone());
+    for setback in [setback(), None] {
+        let actions = plan(&Observed { setback, ..world.observe() }, world.now).actions;
+        let [Action::Put(_), Action::Record(status), ..] = actions.as_slice() else { panic!("{actions:?}") };
+        assert_eq!(status.phase, GrantPhase::Ended);
+    }
+    world.run(3, 200);
+    everything_is_shut(&world);
 }

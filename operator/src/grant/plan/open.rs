@@ -162,10 +162,7 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
     let waits = report.is_some_and(|report| report.phase == Phase::Custody);
     let held_up = Some(()).filter(|()| waits).and_then(|()| why_not(observed));
     let is_held_up = held_up.is_some();
-    let unrecorded = observed
-        .setback
-        .clone()
-        .filter(|setback| waits && matches!(setback.reason, Reason::AuditUnavailable | Reason::AuditForked));
+    let unrecorded = observed.unrecorded().filter(|_| waits).cloned();
     if is_ready {
         draft.status.phase = GrantPhase::Ready;
         let sentence = "connect with `kubectl keyhole connect`, or by port-forward to status.endpoint.";

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde_json::json;
 
 use super::super::observed::Child;
+use super::Action;
 use super::model::World;
 use super::tests::everything_is_shut;
 use crate::leases::Shut;
@@ -166,6 +167,63 @@ fn a_lease_that_vault_cannot_end_is_given_up_too_but_not_before_everything_was_t
     is(&world, "lease", "Unprovable", "GivenUp");
     assert!(world.pod.is_none() && world.rules.network_policy == Child::Missing, "what could be shut is");
     assert!(!world.status().leases[0].revoked, "nobody says that it is gone");
+}
+
+/// Who ends a grant and gives up its proofs at once.
+fn abandons(world: &mut World) {
+    world.revoke();
+    world.grant.spec.abandon =
+        Some(Revocation { by: "platform".into(), reason: "the server is gone".into() });
+}
+
+/// Which step that was taken is the first of these.
+fn step(world: &World, is: impl Fn(&Action) -> bool) -> usize {
+    world.told.iter().position(is).unwrap_or_else(|| panic!("no such step: {:?}", world.told))
+}
+
+fn calls_ended(action: &Action) -> bool {
+    matches!(action, Action::Record(status) if status.phase == GrantPhase::Ended)
+}
+
+#[test]
+fn who_gives_up_the_proof_of_a_proxy_that_does_not_obey_gives_up_no_try() {
+    let mut world = World::ready();
+    world.pod.as_mut().unwrap().deaf = true;
+    abandons(&mut world);
+    world.run(15, 1000);
+    step(&world, |action| *action == Action::DeletePod);
+    step(&world, |action| matches!(action, Action::ShutLease(_)));
+    assert_eq!(world.status().phase, GrantPhase::Ending);
+    world.run(5, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ended, "{:#?}", world.status());
+    assert!(world.pod.is_none() && world.rules.network_policy == Child::Missing);
+    for (item, how) in [("pod", "PodGone"), ("rules", "RulesGone"), ("lease", "LeaseGone")] {
+        is(&world, item, "Proved", how);
+    }
+}
+
+#[test]
+fn what_does_not_go_is_tried_for_a_minute_at_the_most_before_its_proof_is_given_up() {
+    let mut world = World::ready();
+    world.pod.as_mut().unwrap().stuck = true;
+    abandons(&mut world);
+    world.run(30, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ending, "its pod has time to go");
+    world.run(20, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ended, "{:#?}", world.status());
+    let ended = step(&world, calls_ended);
+    assert!(step(&world, |action| *action == Action::CloseNetworkPolicy) < ended);
+    is(&world, "pod", "Unprovable", "GivenUp");
+    is(&world, "lease", "Unprovable", "GivenUp");
+
+    let mut world = World::ready();
+    abandons(&mut world);
+    (world.blind, world.vault_is_up) = (true, false);
+    world.run(59, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ending, "nobody sees whether it goes");
+    world.run(5, 1000);
+    assert_eq!(world.status().phase, GrantPhase::Ended, "{:#?}", world.status());
+    assert!(step(&world, |action| *action == Action::DeletePod) < step(&world, calls_ended));
 }
 
 #[test]

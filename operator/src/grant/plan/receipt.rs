@@ -6,9 +6,9 @@
 use access::{Item, Outcome};
 use crds::{AccessGrantStatus, How, LeaseStatus, ReceiptLine, Revocation, StreamStatus};
 
-use super::super::observed::{Child, Known, Observed, Rules};
+use super::super::observed::{Known, Observed};
 use super::leases::{open_detail, standing};
-use crate::audit::streams::StreamSeen;
+use crate::audit::streams::{InLog, StreamSeen};
 
 /// How many streams a line names: whoever has taken over one proxy can begin hundreds.
 const NAMED: usize = 8;
@@ -242,9 +242,7 @@ impl Facts<'_> {
     }
 
     fn rules(&self) -> Line {
-        let Rules { network_policy, secret, role, role_binding, service_account: _ } = self.observed.rules;
-        let all = [network_policy, secret, role, role_binding];
-        if all.iter().all(|child| *child == Child::Missing) {
+        if self.observed.rules.are_gone() {
             let detail = "NetworkPolicy, Role, RoleBinding and Secret are gone";
             return said(Item::Rules, Outcome::Proved, How::RulesGone, detail);
         }
@@ -260,13 +258,14 @@ impl Facts<'_> {
                 return said(item, Outcome::Open, How::PodRuns, "the proxy pod is still there");
             }
             match (&self.observed.streams, &lease.record) {
-                (Known::Unknown, _) => said(item, Outcome::Open, How::RecordAsked, RECORD_UNREAD),
-                (Known::Seen(streams), Some(wrote)) => beside(wrote, streams),
+                (InLog::Unknown, _) => said(item, Outcome::Open, How::RecordAsked, RECORD_UNREAD),
+                (InLog::InPart, _) => said(item, Outcome::Open, How::RecordAsked, RECORD_IN_PART),
+                (InLog::All(streams), Some(wrote)) => beside(wrote, streams),
                 // It said how it ended, and nothing of any record.
-                (Known::Seen(_), None) if lease.unanswered.is_some() => {
+                (InLog::All(_), None) if lease.unanswered.is_some() => {
                     said(item, Outcome::Unprovable, How::RecordNone, "the proxy wrote to no audit log")
                 }
-                (Known::Seen(streams), None) => self.without_last_words(streams),
+                (InLog::All(streams), None) => self.without_last_words(streams),
             }
         })
     }
@@ -320,6 +319,9 @@ fn beside(wrote: &StreamStatus, streams: &[StreamSeen]) -> Line {
 
 const RECORD_UNREAD: &str = "the audit log does not answer, so that nobody knows whether it has everything: see whether pod \
     keyhole-log-0 in the operator's namespace runs";
+
+const RECORD_IN_PART: &str = "the audit log looks its records up again, and does not know yet what it has of this grant: it is asked again \
+    until it does";
 
 const POD_OPEN: &str = "the proxy pod is still there. It goes by itself; if its node is gone for good, make sure that \
     it is off, then delete the pod with --force";

@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -174,4 +175,45 @@ fn an_object_that_is_gone_or_changed_is_told_by_its_number() {
     }
     world.bucket.0.borrow_mut().objects.insert(path.to_owned(), whole);
     opened(&world).unwrap();
+}
+
+#[test]
+fn a_start_takes_over_from_a_log_that_goes_on_to_write_at_that_moment() {
+    // Before the look at what is there, between that and the fence, and before the second look.
+    for call in 0..3 {
+        let mut world = world(1);
+        let mut first = world.begins().unwrap();
+        assert!(world.writes(&mut first));
+        let second = world.bucket.another();
+        let world = Rc::new(RefCell::new((world, first)));
+        let meanwhile = Rc::clone(&world);
+        second.is_held_up(call, move || {
+            let (world, first) = &mut *meanwhile.borrow_mut();
+            assert_eq!(world.writes(first), call < 2, "call {call}");
+        });
+        let mut blocks = 0;
+        let (_, position) = open(&second, |_| blocks += 1).unwrap();
+        assert_eq!(blocks, if call < 2 { 2 } else { 1 });
+        let (world, first) = &mut *world.borrow_mut();
+        assert_eq!(world.acknowledged.len(), blocks);
+        assert_eq!(position.number, first.position.number + 1, "behind its fence");
+        assert!(!world.writes(first), "it is cut off");
+    }
+}
+
+#[test]
+fn what_is_not_in_the_tree_yet_is_never_removed() {
+    for below in 0..120 {
+        let mut world = world(1);
+        let mut life = world.begins().unwrap();
+        for _ in 0..60 {
+            assert!(world.writes(&mut life));
+        }
+        life.journal.release(below).unwrap();
+        let mut first = None;
+        let (_, position) =
+            open(&world.bucket, |block| _ = first.get_or_insert(block.position.index)).unwrap();
+        assert!(first.unwrap() <= below, "{below}: what is left begins at {first:?}");
+        assert_eq!(position.index, life.position.index);
+    }
 }

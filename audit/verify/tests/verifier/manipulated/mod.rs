@@ -12,11 +12,14 @@
 //! - Every operator's record is left out and the proxies' pods are denied: that is how the log of a proxy looks that runs alone, and the
 //!   verifier says so in a notice.
 //! - All texts of a grant are left out: they were not opened for this copy, says a notice. So an `erase` record can be left out, too.
-//! - A field that nothing else repeats is rewritten in a stream that no receipt counts yet.
+//! - A field that nothing else repeats is rewritten in a stream that no receipt counts: of a proxy that runs, or was killed.
+//! - A killed proxy's stream ends sooner than it did: nobody says how many records it had, and a notice names it.
 
+mod after;
 mod claims;
 mod entries;
 mod files;
+mod said;
 mod streams;
 
 use audit::samples::{Dice, Entry, Files, Keys, lay_out};
@@ -173,6 +176,21 @@ const ALL: &[Manipulation] = &[
     claims::says_the_same_of_another_grant,
     claims::asks_in_a_session_that_is_over,
     claims::fetches_of_nothing,
+    said::opens_as_another,
+    said::opens_a_session_as_another,
+    said::grants_to_another,
+    said::asks_for_another_later,
+    said::lets_another_begin,
+    said::grants_on_what_is_no_approval_of_it,
+    said::grants_other_terms,
+    said::grants_what_was_not_decided,
+    said::counts_the_approval_of_who_asked,
+    said::writes_a_receipt_of_another_name,
+    said::tells_late_of_another_grant,
+    said::hides_a_proxy_behind_another_ones_token,
+    after::goes_on_after_the_receipt,
+    after::runs_once_more_after_the_receipt,
+    after::lets_one_begin_after_the_receipt,
 ];
 
 /// Runs one; an error says what was not found.
@@ -320,4 +338,48 @@ fn of_one_grant_only_what_is_about_it_or_about_all_is_told() {
         .iter()
         .find_map(|record| record.grant.clone().filter(|other| Some(other) != grant.as_ref()));
     assert!(about(other).iter().all(|finding| finding.grant.is_none() || finding.grant != grant));
+}
+
+/// Of every grant: no matter which one the record behind the hole is about.
+#[test]
+fn a_hole_in_the_operators_stream_is_told_whichever_grant_is_asked_for() {
+    let good = Good::new();
+    let mut tried = 0;
+    for (at, record) in good.records.iter().enumerate() {
+        let (What::Receipt(_), Some(next)) = (&record.what, good.next(at, record)) else { continue };
+        let of_next = &good.records[next].grant;
+        if of_next.is_none() || *of_next == record.grant {
+            continue;
+        }
+        let dropped = relaid(&good, |entries| drop(entries.remove(at)));
+        let mut altered = record.clone();
+        if let What::Receipt(receipt) = &mut altered.what {
+            receipt.streams.clear();
+        }
+        let leaf = altered.encode().unwrap();
+        let altered = relaid(&good, |entries| entries[at].leaf = leaf);
+        for files in [dropped, altered] {
+            let options = Options { grant: record.grant.clone(), since: None };
+            let found = report(&files, &options).findings;
+            let is_it = |finding: &Finding| finding.stream == good.stream(at) && finding.grant.is_none();
+            assert!(found.iter().any(is_it), "entry {at}: {found:?}");
+        }
+        tried += 1;
+    }
+    assert!(tried > 1, "{tried}");
+}
+
+#[test]
+fn an_id_that_stands_on_records_of_two_grants_is_told_of_both() {
+    let good = Good::new();
+    let at = good.records.iter().position(|record| matches!(record.what, What::Ended(_))).unwrap();
+    let other =
+        good.records.iter().find(|record| record.grant.is_some() && record.grant != good.records[at].grant);
+    let mut pairs = good.pairs();
+    let mut again = pairs[at].0.clone();
+    again.grant = other.unwrap().grant.clone();
+    pairs.insert(at + 1, (again, None));
+    let options = Options { grant: good.records[at].grant.clone(), since: None };
+    let found = report(&lay_out(&chain(pairs), SECONDS), &options).findings;
+    assert!(found.iter().any(|finding| name_of(finding) == "same-id"), "{found:?}");
 }

@@ -296,5 +296,5 @@ pub(super) fn takes_a_receipt_for_another_grant(good: &Good, dice: &mut Dice) ->
             receipt.streams[0].stream = named.clone();
         }
     });
-    Some((lay_out(&entries, SECONDS), expects(&["receipt-foreign"], good.stream(at))))
+    Some((lay_out(&entries, SECONDS), expects(&["foreign-stream"], good.stream(at))))
 }

@@ -265,7 +265,9 @@ impl World {
             }
             Action::TellCustody { token_accessor } => self.let_on(token_accessor),
             Action::TellEnd(reason) => {
-                if let Some(pod) = self.pod.as_mut().filter(|pod| pod.phase.is_some() && !pod.stuck) {
+                if let Some(pod) =
+                    self.pod.as_mut().filter(|pod| pod.phase.is_some() && !pod.stuck && !pod.deaf)
+                {
                     pod.end.get_or_insert(reason.word().to_owned());
                 }
             }

@@ -9,7 +9,7 @@ use super::super::own_end;
 use super::World;
 use super::pod::{head, report, seen, stream};
 use crate::audit::facts::Fact;
-use crate::audit::streams::StreamSeen;
+use crate::audit::streams::{InLog, StreamSeen};
 use crate::leases::{self, Finding, Shut};
 
 impl World {
@@ -45,7 +45,7 @@ impl World {
             heard: self.heard(),
             place,
             seal,
-            streams: Known::Unknown,
+            streams: InLog::Unknown,
             let_on: Known::Unknown,
         };
         if self.blind {
@@ -67,7 +67,10 @@ impl World {
                 Some(pod) => report(pod, self.now),
                 None => self.last_words.clone(),
             },
-            streams: self.on_record(Self::read_streams),
+            streams: match self.on_record(Self::read_streams) {
+                Known::Seen(streams) => InLog::All(streams),
+                Known::Unknown => InLog::Unknown,
+            },
             let_on: self.on_record(Self::read_let_on),
             ..unread
         }

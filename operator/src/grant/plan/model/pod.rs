@@ -23,6 +23,8 @@ pub struct Pod {
     pub deleting_since: Option<Timestamp>,
     /// It neither exits nor goes.
     pub stuck: bool,
+    /// It does not do what it is told, and goes on until its pod is deleted.
+    pub deaf: bool,
     /// It died without proof.
     pub died: bool,
     pub failure: Option<String>,
