@@ -470,6 +470,7 @@ mod tests {
                 sizes.insert(wish.await.unwrap().unwrap().size);
             }
             assert!(sizes.len() <= 2, "{sizes:?}");
+            assert!(asked.elapsed() < 3 * SOON, "{:?} for one checkpoint", asked.elapsed());
         });
     }
 

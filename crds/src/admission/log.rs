@@ -1,14 +1,32 @@
 //! The audit log's pod: the only one that holds the log's key, which is on its volume, and the key of all texts, and the only one that proxies
 //! reach.
 //!
-//! Who may write its StatefulSet is for RBAC to say (`SECURITY.md`).
+//! Who may write its StatefulSet is for RBAC to say (`SECURITY.md`). Whoever may, gives it no other authority, no other keys and no other
+//! anchor: by these the log knows who writes and who reads, and that it was not set back.
 
 use super::draft::Draft;
-use super::{LOG, LOG_IDENTITY, LOG_KEYS, LOG_LABEL, Release};
+use super::{LOG, LOG_ANCHOR, LOG_IDENTITY, LOG_KEYS, LOG_LABEL, Release};
 
 /// Who makes pods for a StatefulSet, with and without a service account of its own.
 const MAKERS: &str =
     "['system:kube-controller-manager', 'system:serviceaccount:kube-system:statefulset-controller']";
+
+/// Arguments of the container `c` that point at nothing but the release's own files. What is given twice the log refuses itself.
+const ARGS: &str = "c.?args.orValue([]).size() > 0 && (c.args[0] in ['check', 'accept-loss'] || (c.args[0] == 'serve' && \
+                    ['--identity=/etc/keyhole-log/identity', '--kek=/etc/keyhole-log/kek/keys', \
+                    '--anchor=/etc/keyhole-log/anchor/checkpoint'].all(a, a in c.args)))";
+
+/// That the mount `m` is one of the log's own, of its own volume.
+const MOUNT: &str = "m.?subPath.orValue('') == '' && m.?subPathExpr.orValue('') == '' && \
+                     (m.name == 'data' ? m.mountPath == '/var/lib/keyhole-log' : \
+                     (m.name in ['identity', 'kek', 'anchor', 'bucket', 'mirror'] && \
+                     m.mountPath == '/etc/keyhole-log/' + m.name && \
+                     object.spec.volumes.exists(v, v.name == m.name && (\
+                     m.name == 'identity' ? v.?secret.?secretName.orValue('') == variables.secrets[0] : \
+                     m.name == 'kek' ? v.?secret.?secretName.orValue('') == variables.secrets[1] : \
+                     m.name == 'anchor' ? v.?configMap.?name.orValue('') == variables.anchor : \
+                     v.?secret.?secretName.orValue('') != '') && \
+                     v.?secret.?items.orValue([]).size() == 0 && v.?configMap.?items.orValue([]).size() == 0)))";
 
 pub(super) fn pods(release: &Release) -> Draft {
     let (image, (label, name)) = (&release.log_image, LOG_LABEL);
@@ -16,6 +34,7 @@ pub(super) fn pods(release: &Release) -> Draft {
         .on("", &["pods"], &["CREATE", "UPDATE"])
         .on("", &["pods/ephemeralcontainers"], &["UPDATE"])
         .variable("secrets", &format!("['{LOG_IDENTITY}', '{LOG_KEYS}']"))
+        .variable("anchor", &format!("'{LOG_ANCHOR}'"))
         .variable("claim", &format!("'data-{LOG}-0'"))
         .variable(
             "labelled",
@@ -61,6 +80,17 @@ pub(super) fn pods(release: &Release) -> Draft {
              !has(c.command) && !has(c.lifecycle) && c.?envFrom.orValue([]).size() == 0 && \
              c.?env.orValue([]).size() == 0)",
             "the container of the audit log has no command, hooks or environment",
+        )
+        .check(
+            &format!("!(variables.labelled || variables.mounts) || object.spec.containers.all(c, {ARGS})"),
+            "the audit log serves with the release's own identity, keys and anchor, or runs `check` or `accept-loss`",
+        )
+        .check(
+            &format!(
+                "!(variables.labelled || variables.mounts) || object.spec.containers.all(c, \
+                 c.?volumeMounts.orValue([]).all(m, {MOUNT}))"
+            ),
+            "the audit log has its own volumes alone, each at its own path: other certificates there would let others write and read as anybody",
         )
         .check(
             "variables.containers.all(c, \
