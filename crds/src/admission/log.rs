@@ -30,7 +30,7 @@ const MOUNT: &str = "m.?subPath.orValue('') == '' && m.?subPathExpr.orValue('') 
 
 pub(super) fn pods(release: &Release) -> Draft {
     let (image, (label, name)) = (&release.log_image, LOG_LABEL);
-    Draft::in_operators("log-pods", release)
+    let draft = Draft::in_operators("log-pods", release)
         .on("", &["pods"], &["CREATE", "UPDATE"])
         .on("", &["pods/ephemeralcontainers"], &["UPDATE"])
         .variable("secrets", &format!("['{LOG_IDENTITY}', '{LOG_KEYS}']"))
@@ -82,6 +82,18 @@ pub(super) fn pods(release: &Release) -> Draft {
             "the container of the audit log has no command, hooks or environment",
         )
         .check(
+            "variables.containers.all(c, \
+             c.?envFrom.orValue([]).all(e, !(e.?secretRef.?name.orValue('') in variables.secrets)) && \
+             c.?env.orValue([]).all(e, !(e.?valueFrom.?secretKeyRef.?name.orValue('') in variables.secrets)))",
+            "no container has the keys of the audit log in its environment: the log reads them from its volume",
+        );
+    with_own_parts(draft)
+}
+
+/// It has nothing but the release's own files.
+fn with_own_parts(draft: Draft) -> Draft {
+    draft
+        .check(
             &format!("!(variables.labelled || variables.mounts) || object.spec.containers.all(c, {ARGS})"),
             "the audit log serves with the release's own identity, keys and anchor, or runs `check` or `accept-loss`",
         )
@@ -91,11 +103,5 @@ pub(super) fn pods(release: &Release) -> Draft {
                  c.?volumeMounts.orValue([]).all(m, {MOUNT}))"
             ),
             "the audit log has its own volumes alone, each at its own path: other certificates there would let others write and read as anybody",
-        )
-        .check(
-            "variables.containers.all(c, \
-             c.?envFrom.orValue([]).all(e, !(e.?secretRef.?name.orValue('') in variables.secrets)) && \
-             c.?env.orValue([]).all(e, !(e.?valueFrom.?secretKeyRef.?name.orValue('') in variables.secrets)))",
-            "no container has the keys of the audit log in its environment: the log reads them from its volume",
         )
 }
