@@ -209,7 +209,7 @@ impl Folder<'_> {
     /// That nothing is missing between what is here and this entry, with which the log begins: a copy with a hole is no copy of a log.
     fn goes_on_at(&self, entry: u64) -> Result<(), LogError> {
         let bundle = |index| TileName { holds: Holds::Entries, index, width: WIDTH };
-        let bundles = (0..entry / u64::from(WIDTH)).map(bundle);
+        let bundles = (0..entry.checked_div(WIDTH.into()).unwrap_or(0)).map(bundle);
         if is_one_range(bundles.map(|name| self.has(name, &name.to_string()))) {
             return Ok(());
         }

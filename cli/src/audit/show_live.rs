@@ -303,10 +303,13 @@ mod tests {
         }
         let one = search.found().remove(0);
         let said =
-            |complete, passed_over| text(true, &one, &Tale::default(), (ends(complete, passed_over), 9));
+            |complete, passed_over| text(true, &one, &Tale::default(), (ends(complete, passed_over), 0, 9));
         let (whole, unread, behind) = (said(true, false), said(false, true), said(false, false));
         assert!(whole.contains("Complete: all that the log's 9 entries tell of it."), "{whole}");
         assert!(unread.contains("records among them that it cannot read"), "{unread}");
+        assert!(!whole.contains("was pruned"), "{whole}");
+        let pruned = text(true, &one, &Tale::default(), (ends(true, false), 256, 600));
+        assert!(pruned.contains("what came before entry 256 is not told"), "{pruned}");
         assert!(!unread.contains("index") && behind.contains("its index is behind"), "{unread}{behind}");
     }
 }

@@ -272,7 +272,8 @@ fn the_audit_log_keeps_texts_and_records_for_so_many_days() -> Outcome {
     }
     // Texts go first.
     for (texts, entries) in [("0d", "365d"), ("90d", "89d"), ("3650d", "3649d")] {
-        let values = [format!("--set=log.retention.texts={texts}"), format!("--set=log.retention.entries={entries}")];
+        let values =
+            [format!("--set=log.retention.texts={texts}"), format!("--set=log.retention.entries={entries}")];
         let said = refusal(&values.iter().map(String::as_str).collect::<Vec<_>>())?;
         assert!(said.contains("texts must go before their records"), "{texts}, {entries}: {said}");
     }

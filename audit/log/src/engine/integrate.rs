@@ -209,7 +209,7 @@ impl Tree {
 }
 
 /// The number of the tile, or bundle, in which this hash or entry stands.
-pub(super) fn bundle_of(index: u64) -> u64 {
+pub fn bundle_of(index: u64) -> u64 {
     index.checked_div(u64::from(WIDTH)).unwrap_or(0)
 }
 

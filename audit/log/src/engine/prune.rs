@@ -15,7 +15,7 @@ use record::{Record, What};
 use serde::{Deserialize, Serialize};
 use tlog::{Bundle, Checkpoint, Holds, TileName, WIDTH};
 
-use super::integrate::{long_texts_path, texts_path};
+use super::integrate::{bundle_of, long_texts_path, texts_path};
 use super::recover::NotOpened;
 use super::volume::{File, Files};
 
@@ -82,12 +82,12 @@ impl Pruned {
         let is_whole = |index: u64| index.is_multiple_of(WIDTH.into());
         let size = signed.map_or(0, |checkpoint| checkpoint.size);
         let fits = is_whole(minimum) && is_whole(removed) && removed <= minimum && minimum <= record;
-        let name = TileName::in_tree(Holds::Entries, record / u64::from(WIDTH), size);
+        let name = TileName::in_tree(Holds::Entries, bundle_of(record), size);
         let Some(name) = name.filter(|_| fits && record < size) else { return Err(NotOpened::Pruned) };
         let path = name.to_string();
         let bytes = files.read(&path).map_err(unread(&path))?.ok_or(NotOpened::Missing(path))?;
         let bundle = Bundle::parse(name, &bytes).map_err(NotOpened::Bundle)?;
-        let place = usize::try_from(record % u64::from(WIDTH)).unwrap_or(usize::MAX);
+        let place = usize::try_from(record.saturating_sub(first_of(bundle_of(record)))).unwrap_or(usize::MAX);
         let what = bundle.entries().get(place).and_then(|leaf| Record::decode(leaf).ok());
         match what.map(|record| record.what) {
             Some(What::Prune(said)) if said.minimum.get() >= minimum => Ok(pruned),
@@ -108,8 +108,8 @@ impl Pruned {
 
     /// Removes the next bundles, with their tiles and texts. To remove what is removed already changes nothing.
     pub fn step<F: Files>(&mut self, files: &mut F) -> io::Result<()> {
-        let first = self.removed / u64::from(WIDTH);
-        let end = first.saturating_add(AT_ONCE).min(self.minimum / u64::from(WIDTH));
+        let first = bundle_of(self.removed);
+        let end = first.saturating_add(AT_ONCE).min(bundle_of(self.minimum));
         for bundle in first..end {
             remove(files, bundle)?;
         }

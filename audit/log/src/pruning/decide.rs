@@ -95,7 +95,7 @@ fn old_enough(facts: &Facts) -> u64 {
 
 /// How many of so many records are in whole bundles.
 fn whole(records: u64) -> u64 {
-    records.saturating_sub(records % u64::from(WIDTH))
+    records.saturating_sub(records.checked_rem(WIDTH.into()).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use tlog::{Holds, Range, TileName, WIDTH};
 
 use super::{Scrub, Step, collect};
+use crate::engine::integrate::bundle_of;
 use crate::engine::prune::first_of;
 
 /// How many levels the hashes above whole bundles stand above the leaves.
@@ -17,7 +18,7 @@ impl Scrub {
     /// Goes to the first bundle that there is. The tree before it is made of the hashes that are left, and the tiles above those are held
     /// against it; that it leads to the root, the end shows.
     pub(super) fn skip(&mut self, step: &mut Step) {
-        let bundles = self.files.begins().index() / u64::from(WIDTH);
+        let bundles = bundle_of(self.files.begins().index());
         let (mut blocks, mut full) = (Range::default(), Vec::new());
         self.levels = Vec::new();
         self.is_sound = true;
