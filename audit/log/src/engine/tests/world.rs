@@ -393,9 +393,6 @@ pub(super) enum Broken {
 }
 
 pub(super) fn start() -> What {
-    What::Start(record::kinds::log::Start {
-        origin: origin().to_string(),
-        predecessor: None,
-        release: "0.1.0".into(),
-    })
+    let (origin, release) = (origin().to_string(), "0.1.0".into());
+    What::Start(record::kinds::log::Start { origin, predecessor: None, release })
 }
