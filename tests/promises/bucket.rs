@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use harness::auditor::{audit, inspector, is_none_any_more, offline};
+use harness::auditor::{audit, copies, inspector, is_none_any_more, offline};
 use harness::grant::all_proved;
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person};
@@ -94,12 +94,9 @@ async fn is_verified(cluster: &Cluster, around: &Path, uid: &str) -> anyhow::Res
     std::fs::write(&policy, audit(cluster, &inspector, &["policy"]).succeeds().await?)?;
     let receipt = format!("receipt/{uid}");
     until("a copy with the receipt of the grant", WITNESSED, || async {
-        let copied = audit(cluster, &inspector, &["copy", &copy]).run().await?;
-        // Each copy takes a certificate, and nobody gets many at once.
-        if copied.err.contains("many certificates a moment ago") {
-            return Ok(Look::NotYet(copied.err));
+        if !copies(cluster, &inspector, &copy).await? {
+            return Ok(Look::NotYet("no certificate yet".to_owned()));
         }
-        ensure!(copied.code == Some(0), "{}{}", copied.out, copied.err);
         let said = offline(&inspector, &["verify", &copy, "--policy", &policy]).run().await?;
         ensure!(said.out.contains("clean: nothing is wrong"), "{}{}", said.out, said.err);
         let all = offline(&inspector, &["export", "--dir", &copy, "--policy", &policy]).succeeds().await?;

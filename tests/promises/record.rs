@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::auditor::{AUDITORS, alters, audit, first_bundle, holds, inspector, is_none_any_more, offline};
+use harness::auditor::{
+    AUDITORS, alters, audit, copies, first_bundle, holds, inspector, is_none_any_more, offline,
+};
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person, Shell};
 use k8s_openapi::ByteString;
@@ -59,7 +61,9 @@ async fn an_auditor_copies_the_log_verifies_it_and_finds_what_was_read() -> anyh
             std::fs::write(&policy, audit(&cluster, &inspector, &["policy"]).succeeds().await?)?;
             let verify = ["verify", &copy, "--policy", &policy, "--grant", &uid];
             until("a checkpoint of the witness with the grant", WITNESSED, || async {
-                audit(&cluster, &inspector, &["copy", &copy]).succeeds().await?;
+                if !copies(&cluster, &inspector, &copy).await? {
+                    return Ok(Look::NotYet("no certificate yet".to_owned()));
+                }
                 let said = offline(&inspector, &verify).run().await?;
                 let is_behind = said.err.contains("no record of this log names the grant");
                 ensure!(
