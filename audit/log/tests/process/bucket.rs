@@ -30,8 +30,8 @@ struct Scene {
     authority: Authority,
 }
 
-/// The log's files, as somebody reads them who has the bucket alone.
-struct Files(S3);
+/// A log's files, as somebody reads them who has their bucket alone.
+pub struct Files(pub S3);
 
 impl Source for Files {
     type Error = BucketError;

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use audit::{Options, Source, Verdict, verify};
-use keyhole_log::bucket::{Bucket as _, BucketError, Place, S3};
+use audit::{Options, Verdict, verify};
+use keyhole_log::bucket::{Place, S3};
 use record::Record;
 use servers::S3Server;
 
 use super::authority::Authority;
+use super::bucket::Files;
 use super::figures::{becomes, value};
 use super::log::Log;
 use super::runtime;
@@ -23,17 +24,6 @@ struct Scene {
     authority: Authority,
     log: Log,
     story: Story,
-}
-
-/// The mirror, as somebody reads it who has it alone.
-struct Mirror(S3);
-
-impl Source for Mirror {
-    type Error = BucketError;
-
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, BucketError> {
-        self.0.read(path)
-    }
 }
 
 impl Scene {
@@ -80,7 +70,7 @@ impl Scene {
         let (place, verifier) = (self.place(), self.log.verifier.clone());
         let read = move || {
             let policy = format!("log {verifier}\nquorum none\n").parse().unwrap();
-            let mirror = Mirror(S3::new(&place).unwrap());
+            let mirror = Files(S3::new(&place).unwrap());
             let report = verify(&mirror, &policy, &Options::default(), |_| ()).unwrap();
             assert_eq!(report.verdict(), Verdict::Clean, "{:?}", report.findings);
             report.size
