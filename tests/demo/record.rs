@@ -26,7 +26,7 @@ async fn copied_and_verified(
 ) -> anyhow::Result<()> {
     let uid = cluster.grant(&grant.name).await?.metadata.uid.context("a grant without uid")?;
     story.act("An auditor reads what is on record of the grant");
-    let told = audit(cluster, inspector, &["show", &uid]).succeeds().await?;
+    let told = audit(cluster, inspector, &["show", &uid, "--all"]).succeeds().await?;
     ensure!(told.contains("DELETE FROM orders WHERE id = ?"), "the refused statement is not there: {told}");
     story.done("each step and each statement, in its order");
     told.lines().take(SHOWN).for_each(|line| story.shows(line));
