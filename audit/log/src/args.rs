@@ -47,6 +47,11 @@ pub enum Command {
     /// Reads everything that the log has on its disk or in its bucket, and holds it against its checkpoint
     #[command(after_help = "Example:\n  keyhole-log check --dir /var/lib/keyhole-log")]
     Check(Check),
+    /// Puts back from the mirror what is missing or damaged of the tree and of texts
+    #[command(
+        after_help = "Example:\n  keyhole-log restore --dir /var/lib/keyhole-log --mirror s3://trail/keyhole --mirror-credentials /etc/keyhole-log/mirror\n\nOnly files that fit the log's own checkpoint are put there. Exit code 0: nothing is damaged any more."
+    )]
+    Restore(Restore),
     /// Gives up a log that lost records, and begins a new one in its place whose first record says so
     #[command(
         after_help = "Example:\n  keyhole-log accept-loss --dir /var/lib/keyhole-log --anchor anchor --why 'the volume was lost'\n\nThe old log stays in the folder's `old`, or in its own folder in the bucket. Restore it from the mirror first, if there is one: this cannot be taken back."
@@ -77,6 +82,19 @@ pub struct Check {
     /// Where it lies
     #[command(flatten)]
     pub place: PlaceArgs,
+}
+
+/// Which log is mended, and from where.
+#[derive(Debug, Group)]
+#[command(mut_arg("mirror", |mirror| mirror.required(true)))]
+pub struct Restore {
+    /// The log's folder; no log may run on it
+    #[arg(long, env = "KEYHOLE_LOG_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Its mirror
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
 }
 
 /// Which log is given up, and why.
@@ -287,6 +305,10 @@ mod tests {
         assert!(with(&["--mirror=s3://trail/shop", "--mirror-credentials=c"]).is_ok());
         assert!(with(&["--bucket=s3://trail"]).is_err(), "without credentials");
         assert!(with(&["--bucket=s3://trail", "--bucket-credentials=c"]).is_ok());
+        let restore =
+            |words: &[&str]| Args::try_parse_from(["keyhole-log", "restore"].iter().chain(words)).is_ok();
+        assert!(restore(&["--dir=d", "--mirror=s3://trail", "--mirror-credentials=c"]));
+        assert!(!restore(&["--dir=d"]) && !restore(&["--dir=d", "--mirror=s3://trail"]));
         let check =
             |words: &[&str]| Args::try_parse_from(["keyhole-log", "check"].iter().chain(words)).is_ok();
         assert!(check(&["--dir=d"]) && !check(&[]), "it lies somewhere");

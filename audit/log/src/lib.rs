@@ -20,6 +20,7 @@ pub mod mirror;
 pub mod place;
 pub mod pruning;
 pub mod read;
+pub mod restore;
 pub mod retention;
 pub mod scrub;
 pub mod scrubbing;

@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
 use keyhole_log::accept_loss::accept_loss;
-use keyhole_log::args::{Args, Check, Command, Init, LogFormat, PlaceArgs};
+use keyhole_log::args::{Args, Check, Command, Init, LogFormat, PlaceArgs, Restore};
 use keyhole_log::engine::keys::Role;
 use keyhole_log::home::Home;
 use keyhole_log::place::{Lies, NoPlace};
 use keyhole_log::read::Files;
-use keyhole_log::scrub::Scrub;
+use keyhole_log::restore::{Restored, mirror, restore};
+use keyhole_log::scrub::{Damage, Scrub};
 use keyhole_log::serve::serve;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Level;
@@ -19,16 +21,8 @@ fn main() -> ExitCode {
     match args.command {
         Command::Init(init) => made(make(&init)),
         Command::AcceptLoss(args) => made(accept_loss(&args).map_err(anyhow::Error::from)),
-        Command::Check(args) => match check(&args) {
-            Ok(said) => {
-                println!("{said}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Command::Check(args) => said(check(&args)),
+        Command::Restore(args) => said(restored(&args)),
         Command::Serve(serve_args) => {
             start_log(args.log_format);
             // Each writer is a connection. As many as there may be, not as many as a shell is given.
@@ -45,6 +39,20 @@ fn made(home: anyhow::Result<Home>) -> ExitCode {
     match home {
         Ok(home) => {
             home.verifiers().for_each(|verifier| println!("{verifier}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what a command found.
+fn said(found: anyhow::Result<String>) -> ExitCode {
+    match found {
+        Ok(said) => {
+            println!("{said}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -72,10 +80,27 @@ fn check(args: &Check) -> anyhow::Result<String> {
     let mut found = Vec::new();
     while let Some(step) = scrub.step() {
         bytes = bytes.saturating_add(step.bytes);
-        found.extend(step.found.into_iter().map(|damage| format!("{:#}", anyhow::Error::from(damage))));
+        found.extend(step.found);
     }
-    anyhow::ensure!(found.is_empty(), "{}", found.join("\n"));
+    anyhow::ensure!(found.is_empty(), "{}", messages(found));
     Ok(format!("clean: {size} records in the tree ({bytes} bytes read), {in_journal} with the journal"))
+}
+
+/// Puts back what the mirror has, and says what it was.
+fn restored(args: &Restore) -> anyhow::Result<String> {
+    let home = Lies::Folder(args.dir.clone()).open()?;
+    let place = args.mirror.place().context("--mirror says where the mirror is")?;
+    let Restored { files, left } = restore(&home.identity, &args.dir, &mirror(&home.identity, &place)?)?;
+    files.iter().for_each(|path| println!("put back: {path}"));
+    anyhow::ensure!(left.is_empty(), "{}", messages(left));
+    Ok(format!("clean: {} files were put back, and nothing is damaged", files.len()))
+}
+
+/// What is damaged, a line each.
+fn messages(found: Vec<Damage>) -> String {
+    let lines: Vec<String> =
+        found.into_iter().map(|damage| format!("{:#}", anyhow::Error::from(damage))).collect();
+    lines.join("\n")
 }
 
 fn make(init: &Init) -> anyhow::Result<Home> {

@@ -38,8 +38,13 @@ pub fn advice(error: &NotOpened, mirror: Option<&BucketUrl>) -> String {
     let Some((what, first, last)) = records_of(&file) else {
         return format!("restore {file} from a copy of the volume; {GIVE_UP}");
     };
-    let from = mirror.map(|mirror| format!("the mirror ({mirror}/{file}) or ")).unwrap_or_default();
-    format!("{what} {first} to {last}: put {file} back from {from}a copy, and start it again; {GIVE_UP}")
+    let from = match mirror {
+        Some(mirror) => format!(
+            "`keyhole-log restore` puts {file} back from the mirror ({mirror}); or restore it from a copy of the volume"
+        ),
+        None => format!("put {file} back from a copy of the volume"),
+    };
+    format!("{what} {first} to {last}: {from}, and start it again; {GIVE_UP}")
 }
 
 /// Records that were acknowledged and are not on the volume any more.
@@ -78,12 +83,15 @@ mod tests {
         };
         begins(
             NotOpened::Missing("tile/entries/001".into()),
-            "records 256 to 511: put tile/entries/001 back from the mirror (s3://trail/keyhole/0123456789abcdef/tile/entries/001) or a copy",
+            "records 256 to 511: `keyhole-log restore` puts tile/entries/001 back from the mirror (s3://trail/keyhole/0123456789abcdef); or",
         );
-        begins(NotOpened::Differs("tile/1/000.p/3".into()), "records 0 to 767: put tile/1/000.p/3 back from");
+        begins(
+            NotOpened::Differs("tile/1/000.p/3".into()),
+            "records 0 to 767: `keyhole-log restore` puts tile/1/000.p/3 back",
+        );
         begins(
             NotOpened::Differs("sealed/002.p/9".into()),
-            "the texts of records 512 to 520: put sealed/002.p/9",
+            "the texts of records 512 to 520: `keyhole-log restore` puts sealed/002.p/9",
         );
         begins(
             NotOpened::Differs("the last tile of some level".into()),

@@ -47,6 +47,19 @@ pub enum Damage {
     Key(String),
 }
 
+impl Damage {
+    /// The files of the tree or of texts of which one or the other is damaged.
+    pub fn files(&self) -> Vec<String> {
+        match self {
+            Self::Missing(path) | Self::Differs(path) | Self::Texts(path) => vec![path.clone()],
+            Self::Tile(error) => vec![error.name().to_string()],
+            Self::Bundle(error) => vec![error.name().to_string()],
+            Self::Apart(one, other) => vec![one.clone(), other.clone()],
+            Self::Root | Self::Key(_) => Vec::new(),
+        }
+    }
+}
+
 /// What was read at once.
 #[derive(Debug, Default)]
 pub struct Step {
@@ -82,6 +95,11 @@ impl Scrub {
     /// How many records were read.
     pub fn position(&self) -> u64 {
         self.next.saturating_mul(u64::from(WIDTH)).min(self.checkpoint.size)
+    }
+
+    /// Whether every leaf so far has a hash. If so, and nothing contradicts the root in the end, all of them lead to it.
+    pub fn is_sound(&self) -> bool {
+        self.is_sound
     }
 
     /// Reads the next bundle with its tile, its texts, and the tiles above that it completes; then the tiles that are not whole, and the
@@ -252,7 +270,7 @@ impl Scrub {
     /// That the texts are as many as the entries, and there, where an entry has one. Whether each is what its record is committed to is seen
     /// by who may open them.
     fn texts(&self, name: TileName, bundle: &Bundle<'_>, step: &mut Step) {
-        let path = texts_path(name.whole());
+        let path = texts_path(name);
         self.files.source().forget(&path);
         let lengths = each_sealed(self.files.source(), name.index, |text| text.len());
         let read: usize = lengths.iter().flatten().sum();

@@ -21,7 +21,7 @@ use crate::bucket::{BucketUrl, Place, S3};
 use crate::engine::blocks::NotPut;
 use crate::engine::commit::Failed;
 use crate::engine::disk::OsDisk;
-use crate::engine::journal::{BadJournal, SegmentLength};
+use crate::engine::journal::{BadJournal, Journal as _, SegmentLength};
 use crate::engine::keys::Role;
 use crate::engine::prune::Begins;
 use crate::engine::recover::{Identity, NotOpened, open};
@@ -246,6 +246,12 @@ async fn begin(
         Lies::Folder(folder) => {
             let disk = MeasuredDisk::new(OsDisk::new(folder), figures());
             let opened = open(disk.clone(), &identity, length).map_err(|error| not_opened(error, mirror))?;
+            if let Some(block) = opened.engine.journal().dropped() {
+                tracing::warn!(
+                    block,
+                    "the journal's last block was not finished, so never acknowledged: it is dropped"
+                );
+            }
             let (size, begins) = (opened.engine.size(), opened.pruned.minimum);
             (start(opened, (disk, figures()), (signers, keys), ended), size, begins)
         }

@@ -12,7 +12,7 @@ const MAKERS: &str =
     "['system:kube-controller-manager', 'system:serviceaccount:kube-system:statefulset-controller']";
 
 /// Arguments of the container `c` that point at nothing but the release's own files. What is given twice the log refuses itself.
-const ARGS: &str = "c.?args.orValue([]).size() > 0 && (c.args[0] in ['check', 'accept-loss'] || (c.args[0] == 'serve' && \
+const ARGS: &str = "c.?args.orValue([]).size() > 0 && (c.args[0] in ['check', 'restore', 'accept-loss'] || (c.args[0] == 'serve' && \
                     ['--identity=/etc/keyhole-log/identity', '--kek=/etc/keyhole-log/kek/keys', \
                     '--anchor=/etc/keyhole-log/anchor/checkpoint'].all(a, a in c.args)))";
 
@@ -95,7 +95,7 @@ fn with_own_parts(draft: Draft) -> Draft {
     draft
         .check(
             &format!("!(variables.labelled || variables.mounts) || object.spec.containers.all(c, {ARGS})"),
-            "the audit log serves with the release's own identity, keys and anchor, or runs `check` or `accept-loss`",
+            "the audit log serves with the release's own identity, keys and anchor, or runs `check`, `restore` or `accept-loss`",
         )
         .check(
             &format!(

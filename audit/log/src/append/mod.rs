@@ -7,6 +7,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
+use record::frame::ALPN;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -77,6 +78,11 @@ async fn let_in(
         Err(_) => return None,
     };
     let (_, session) = stream.get_ref();
+    if session.alpn_protocol() != Some(ALPN) {
+        figures.turned_away();
+        tracing::warn!("refused: the caller does not say that it speaks keyhole-log/1");
+        return None;
+    }
     let certificate = session.peer_certificates().and_then(<[_]>::first)?;
     let Some(peer) = only_uri(certificate).and_then(|uri| Peer::named(&uri)) else {
         figures.turned_away();

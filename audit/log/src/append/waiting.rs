@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::arriving::Peer;
 
-/// How many connections there are at the most.
-const CONNECTIONS: usize = 4_096;
+/// How many connections there are at the most. The operator is let in beyond them: whoever fills them keeps no grant from its end.
+const CONNECTIONS: usize = 16_384;
 
 /// How many with one certificate: a proxy, the one that it replaces, and what is left of either after the network broke.
 const EACH: usize = 4;
@@ -68,9 +68,9 @@ impl Callers {
         let mut by_peer = self.shared.by_peer();
         let ByPeer { peers, count, next } = &mut *by_peer;
         let has = peers.get(peer).map_or(0, |connections| connections.open.len());
-        if has < EACH && *count >= CONNECTIONS {
+        if has < EACH && *count >= CONNECTIONS && *peer != Peer::Operator {
             let sentence =
-                format!("{CONNECTIONS} writers are connected, and the log takes no more: try again");
+                format!("{CONNECTIONS} proxies are connected, and the log takes no more: try again");
             return Err(Refuse { code: Code::Busy, sentence });
         }
         let room = || Arc::new(Semaphore::new(permits(OF_ONE)));
@@ -224,6 +224,9 @@ mod tests {
         let refused = callers.enter(&peer(CONNECTIONS)).err().unwrap();
         assert_eq!(refused.code, Code::Busy);
         assert!(callers.enter(&peer(0)).is_err(), "it has a place already, and gets no other");
+        let operators: Vec<Place> = (0..EACH).map(|_| callers.enter(&Peer::Operator).unwrap()).collect();
+        assert!(callers.enter(&peer(CONNECTIONS)).is_err());
+        drop(operators);
         places.pop();
         assert!(callers.enter(&peer(CONNECTIONS)).is_ok());
         drop(places);

@@ -138,6 +138,11 @@ pub fn decode(log: LogId, bytes: &[u8]) -> Result<Block, NoBlock> {
     if body.0.is_empty() { Ok(Block { position, items, hash: hash_of_it, length }) } else { Err(NoBlock) }
 }
 
+/// Whether a block with this number was begun here. It may not be whole.
+pub fn is_begun(log: LogId, number: u64, bytes: &[u8]) -> bool {
+    bytes.starts_with(&[MAGIC, log.0, number.to_be_bytes()].concat())
+}
+
 fn hash(header: &[u8], body: &[u8]) -> Hash {
     Hash(Sha256::new_with_prefix(header).chain_update(body).finalize().into())
 }

@@ -284,7 +284,7 @@ impl<J: Journal, K: GrantKeys> Engine<J, K> {
         let has = self.streams.head(&stream).count;
         let mut new = Vec::new();
         for arriving in records {
-            if arriving.record.n < has && !self.streams.is_closed(&stream) {
+            if arriving.record.n < has {
                 continue;
             }
             self.streams.take(&arriving.record, arriving.hash, ran).map_err(|error| Refuse {

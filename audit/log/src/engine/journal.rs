@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::block::{ALIGNMENT, Block, LogId, Position, START, decode};
+use super::block::{ALIGNMENT, Block, LogId, Position, START, decode, is_begun};
 use super::disk::Disk;
 
 /// The folder of the segments.
@@ -31,6 +31,10 @@ pub trait Journal {
     fn release(&mut self, below: u64) -> io::Result<()>;
     /// Whether what is written still goes where it will be found.
     fn is_in_place(&self) -> io::Result<bool>;
+    /// The number of a block that was begun and not finished when it was opened: it was never acknowledged, and is written over.
+    fn dropped(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// How long segments are. Of a journal that exists it must stay the same.
@@ -54,6 +58,7 @@ pub struct Segments<D: Disk> {
     offset: usize,
     /// Whether a segment that is not needed lies ready.
     spare: bool,
+    dropped: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +120,7 @@ impl<D: Disk> Segments<D> {
             disk.remove(&path(*number)).map_err(BadJournal::Disk)?;
         }
         let mut scan = Scan { log, next: None, last: None, segments: VecDeque::new() };
+        let mut dropped = None;
         for (at, number) in numbers.iter().enumerate() {
             let bytes = disk.read(&path(*number)).map_err(BadJournal::Disk)?.unwrap_or_default();
             let Some(offset) = scan.segment(*number, &bytes, &mut each) else { continue };
@@ -124,12 +130,14 @@ impl<D: Disk> Segments<D> {
                 let Position { number, index, prev: _ } = scan.next.unwrap_or(START);
                 return Err(BadJournal::Damaged { segment, offset, number, index });
             }
+            let next = scan.next.unwrap_or(START).number;
+            dropped = dropped.or(is_begun(log, next, rest).then_some(next));
         }
         let newest = *numbers.last().ok_or(BadJournal::Missing)?;
         let current = disk.open(&path(newest)).map_err(BadJournal::Disk)?;
         let spare = names.iter().any(|name| *name == SPARE);
         let Scan { next, last, segments, .. } = scan;
-        let mut journal = Self { disk, length, segments, current, offset: 0, spare };
+        let mut journal = Self { disk, length, segments, current, offset: 0, spare, dropped };
         if let Some(Last { segment, offset, bytes }) = last {
             journal.write_again(segment, offset, &bytes).map_err(BadJournal::Disk)?;
             if segment == newest {
@@ -205,6 +213,10 @@ impl<D: Disk> Journal for Segments<D> {
     /// A file that was removed can be written, and nobody will find it.
     fn is_in_place(&self) -> io::Result<bool> {
         self.disk.is_at(&self.current, &path(self.segments.back().map_or(0, |segment| segment.number)))
+    }
+
+    fn dropped(&self) -> Option<u64> {
+        self.dropped
     }
 }
 

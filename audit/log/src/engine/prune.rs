@@ -69,21 +69,32 @@ pub fn first_of(bundle: u64) -> u64 {
     bundle.saturating_mul(u64::from(WIDTH))
 }
 
+fn unread(path: &str) -> impl FnOnce(io::Error) -> NotOpened + use<> {
+    let path = path.to_owned();
+    move |source| NotOpened::Read { path, source }
+}
+
 impl Pruned {
-    /// What the file says, held against the log: the record that it names must say so.
-    pub fn read<F: Files>(files: &F, signed: Option<&Checkpoint>) -> Result<Self, NotOpened> {
-        let unread = |path: &str| {
-            let path = path.to_owned();
-            move |source| NotOpened::Read { path, source }
-        };
+    /// What the file says, and perhaps nothing else does: nothing was removed, where there is none.
+    pub fn said<F: Files>(files: &F) -> Result<Self, NotOpened> {
         let Some(bytes) = files.read(PRUNED).map_err(unread(PRUNED))? else { return Ok(Self::default()) };
         let pruned: Self = serde_json::from_slice(&bytes).map_err(|_| NotOpened::Pruned)?;
         let Self { minimum, record, removed } = pruned;
         let is_whole = |index: u64| index.is_multiple_of(WIDTH.into());
-        let size = signed.map_or(0, |checkpoint| checkpoint.size);
         let fits = is_whole(minimum) && is_whole(removed) && removed <= minimum && minimum <= record;
+        if fits { Ok(pruned) } else { Err(NotOpened::Pruned) }
+    }
+
+    /// What the file says, held against the log: the record that it names must say so.
+    pub fn read<F: Files>(files: &F, signed: Option<&Checkpoint>) -> Result<Self, NotOpened> {
+        let pruned = Self::said(files)?;
+        if pruned == Self::default() {
+            return Ok(pruned);
+        }
+        let Self { minimum, record, removed: _ } = pruned;
+        let size = signed.map_or(0, |checkpoint| checkpoint.size);
         let name = TileName::in_tree(Holds::Entries, bundle_of(record), size);
-        let Some(name) = name.filter(|_| fits && record < size) else { return Err(NotOpened::Pruned) };
+        let Some(name) = name.filter(|_| record < size) else { return Err(NotOpened::Pruned) };
         let path = name.to_string();
         let bytes = files.read(&path).map_err(unread(&path))?.ok_or(NotOpened::Missing(path))?;
         let bundle = Bundle::parse(name, &bytes).map_err(NotOpened::Bundle)?;

@@ -185,7 +185,8 @@ fn engine<S: Storage>(
     Ok((Engine::new(identity.id, journal, streams, position, keys), tree, pruned))
 }
 
-fn checkpoint<F: Files>(files: &F, identity: &Identity) -> Result<Option<Checkpoint>, NotOpened> {
+/// The newest checkpoint, which this log signed; `None`, where there is none yet.
+pub fn checkpoint<F: Files>(files: &F, identity: &Identity) -> Result<Option<Checkpoint>, NotOpened> {
     let found = files.checkpoint();
     let found = found.map_err(|source| NotOpened::Read { path: CHECKPOINT.to_owned(), source })?;
     let Some(bytes) = found else { return Ok(None) };

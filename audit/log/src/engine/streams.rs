@@ -103,11 +103,6 @@ impl Streams {
         self.all.get(name).map_or_else(Head::default, |stream| stream.head)
     }
 
-    /// Whether its last record is there.
-    pub fn is_closed(&self, name: &StreamName) -> bool {
-        self.all.get(name).is_some_and(|stream| stream.closed)
-    }
-
     /// Every stream.
     pub fn iter(&self) -> impl Iterator<Item = (&StreamName, &Stream)> {
         self.all.iter()
@@ -246,7 +241,7 @@ mod tests {
             assert!(streams.take(record, *hash, Ran(0)).is_err(), "twice");
         }
         let (last, hash) = leaves.last().unwrap();
-        assert!(streams.is_closed(&last.stream));
+        assert!(streams.all[&last.stream].closed);
         assert_eq!(streams.take(last, *hash, Ran(0)).unwrap_err().code(), Code::Closed);
         let used = streams.used(&uid(3));
         assert_eq!(

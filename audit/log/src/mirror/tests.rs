@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use record::samples::{every_kind, proxy_stream, salted, statement};
+use record::samples::{every_kind, proxy_stream, salted, session_open, statement};
 use record::{About, Chain, Record, Time, What};
 use tempfile::TempDir;
 use tlog::{Algorithm, Checkpoint, Hash, Holds, KeyName, Note, Range, Signer, TileName};
@@ -16,11 +16,12 @@ use super::copy::{Copier, MirrorError, Original};
 use super::next::Next;
 use crate::bucket::Bucket as _;
 use crate::bucket::sim::{Objects, SimBucket};
-use crate::engine::block::Entry;
+use crate::engine::block::{Entry, LogId};
 use crate::engine::commit::Durable;
 use crate::engine::disk::OsDisk;
 use crate::engine::integrate::{CHECKPOINT, Partial, Tree, long_texts_path, texts_path};
 use crate::engine::prune::{Begins, Pruned};
+use crate::engine::recover::Identity;
 use crate::engine::volume::Volume;
 use crate::read::{Files, long_texts, texts_file};
 use crate::source::Folder;
@@ -57,10 +58,10 @@ impl Log {
         while self.tree.size() < size {
             let number = self.tree.size();
             let payload = salted(&format!("SELECT {number}"));
-            let what = statement(1, &payload);
+            let length = if number % 50 == 7 { 20_000 } else { usize::try_from(number % 3).unwrap() * 20 };
+            let what = if length > 0 { statement(1, &payload) } else { session_open(1) };
             let at = Time::from_micros(1_800_000_000_000_000).unwrap();
             let mut leaf = self.chain.next(at, About::default(), what).unwrap().text;
-            let length = if number % 50 == 7 { 20_000 } else { usize::try_from(number % 3).unwrap() * 20 };
             if number + 1 == size {
                 leaf.clone_from(&self.receipt);
             }
@@ -82,6 +83,12 @@ impl Log {
             keys,
         }
     }
+}
+
+/// Who a log is.
+pub(crate) fn identity_of(log: &Log) -> Identity {
+    let Original { origin, keys, .. } = log.original();
+    Identity { origin, id: LogId([7; 8]), keys, anchor: None }
 }
 
 /// Every file of a tree of this size, as it stands in the log's folder.

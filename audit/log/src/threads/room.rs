@@ -25,3 +25,17 @@ pub fn left(free: u64) -> Room {
         _ => Room::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_each_border_a_byte_decides() {
+        let at = |mebibytes: u64| (left(mebibytes << 20), left((mebibytes << 20) - 1));
+        assert_eq!(at(512), (Room::Enough, Room::ForEnds));
+        assert_eq!(at(384), (Room::ForEnds, Room::ForOperator));
+        assert_eq!(at(192), (Room::ForOperator, Room::None));
+        assert_eq!((left(0), left(u64::MAX)), (Room::None, Room::Enough));
+    }
+}

@@ -135,6 +135,12 @@ impl Log {
             .to_owned()
     }
 
+    /// What `restore` says, from the mirror that `more` names.
+    pub fn restores(&self) -> String {
+        let words: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        self.told(&["restore"], &words)
+    }
+
     /// Standard output, or what it said on standard error where it failed.
     fn told(&self, command: &[&str], more: &[&str]) -> String {
         let mut program = Command::new(env!("CARGO_BIN_EXE_keyhole-log"));

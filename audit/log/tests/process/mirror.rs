@@ -6,6 +6,7 @@ use audit::{Options, Verdict, verify};
 use keyhole_log::bucket::{Place, S3};
 use record::Record;
 use servers::S3Server;
+use tlog::{Holds, TileName};
 
 use super::authority::Authority;
 use super::bucket::Files;
@@ -205,5 +206,37 @@ fn a_mirror_that_refuses_is_told_by_its_code_and_no_secret_is() {
         for secret in [right.trim(), "wrong-secret-of-tests", "AKIDOFTESTS"] {
             assert!(!said.contains(secret), "{said}");
         }
+    });
+}
+
+#[test]
+fn what_is_damaged_or_lost_of_the_tree_is_put_back_from_the_mirror_and_the_log_starts() {
+    runtime().block_on(async {
+        let mut scene = Scene::new().await;
+        let story = Story::of(6);
+        scene.tells(&story).await;
+        scene.is_mirrored().await;
+        scene.log.stop().await;
+        let bundle = scene.log.folder().join("tile/entries/000");
+        let whole = std::fs::read(&bundle).unwrap();
+        let mut changed = whole.clone();
+        changed[1_000] ^= 1;
+        std::fs::write(&bundle, &changed).unwrap();
+        // Without this one the log does not start.
+        let size = u64::try_from(story.len()).unwrap() + 2;
+        let last = TileName::in_tree(Holds::Entries, size / 256, size).unwrap().to_string();
+        std::fs::remove_file(scene.log.folder().join(&last)).unwrap();
+        let said = scene.log.check();
+        assert!(said.contains(&last), "{said}");
+
+        let said = scene.log.restores();
+        for path in ["tile/entries/000", &last] {
+            assert!(said.contains(&format!("put back: {path}\n")), "{said}");
+        }
+        assert!(std::fs::read(&bundle).unwrap() == whole);
+        assert!(scene.log.check().starts_with("clean"), "{}", scene.log.check());
+        scene.log.start_again().await;
+        scene.is_mirrored().await;
+        scene.is_clean().await;
     });
 }

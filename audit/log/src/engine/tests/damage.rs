@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use record::frame::Code;
 use record::samples::{at, proxy_stream, uid};
-use record::{About, Chain, Head, Record, What};
+use record::{About, Chain, Count, Head, Record, What};
 use tlog::{Holds, TileName};
 
 use super::sim::{Fault, SimDisk};
@@ -14,7 +14,7 @@ use super::world::{Broken, SEGMENT, World, identity};
 use crate::engine::block::{self, Entry, LogId};
 use crate::engine::commit::{Arriving, Room, Submission};
 use crate::engine::integrate::Stopped;
-use crate::engine::journal::{self, BadJournal};
+use crate::engine::journal::{self, BadJournal, Journal as _};
 use crate::engine::keys::key_path;
 use crate::engine::recover::{NotOpened, open};
 use crate::engine::volume::{self, Files as _, Volume};
@@ -65,8 +65,11 @@ fn a_damaged_block_with_a_good_one_behind_it_is_named_and_the_log_does_not_start
             "seed {seed}: {error:?}"
         );
         // The last block may be one that was never acknowledged: it is dropped. Its writer knows better, and so does the anchor.
-        world.disk.flip(&path, last + world.dice.below(150));
+        let flipped = world.dice.below(150);
+        world.disk.flip(&path, last + flipped);
         let opened = open(world.disk.clone(), &identity(), SEGMENT).unwrap();
+        // Where its first words are whole, it is told.
+        assert_eq!(opened.engine.journal().dropped().is_some(), flipped >= 24, "seed {seed}, byte {flipped}");
         assert!(opened.engine.size() < u64::try_from(known).unwrap(), "seed {seed}, {length}");
     }
 }
@@ -156,6 +159,63 @@ fn a_disk_that_is_nearly_full_takes_ends_and_then_nothing() {
     assert_eq!(commit(&second, Room::ForEnds), Err(Code::Full));
     assert_eq!(commit(&second, Room::Enough), Ok(2));
     assert_eq!(commit(&second, Room::Enough), Ok(2), "a resend is harmless");
+}
+
+#[test]
+fn a_resend_of_the_last_record_of_a_stream_is_harmless_and_nothing_comes_behind_it() {
+    let mut world = World::new(10);
+    let mut opened = world.start().unwrap();
+    let mut chain = Chain::new(proxy_stream(1, 1));
+    let mut next = |what| {
+        let leaf = chain.next(at(0), About::default(), what).unwrap();
+        let record = Record::decode(&leaf.text).unwrap();
+        let entry = Entry { leaf: leaf.text, sealed: Vec::new() };
+        Arriving { record, hash: leaf.hash, entry }
+    };
+    let first = next(record::samples::session_open(1));
+    let (count, head) = (Count::of(1), first.hash);
+    let last = next(What::Close(record::kinds::proxy::Close { count, head, owed: Count::of(0) }));
+    let behind = next(record::samples::session_open(2));
+    let mut commit = |records: &[&Arriving]| {
+        let records = records.iter().map(|record| (*record).clone()).collect();
+        let submission = Submission { stream: proxy_stream(1, 1), records, sealed: None };
+        let committed = opened.engine.commit(vec![submission], Room::Enough, Duration::ZERO).unwrap();
+        let answer = committed.answers.into_iter().next().unwrap();
+        (answer.map(|head| head.count.get()).map_err(|refuse| refuse.code), committed.durable.len())
+    };
+    assert_eq!(commit(&[&first, &last]), (Ok(2), 2));
+    assert_eq!(commit(&[&last]), (Ok(2), 0));
+    assert_eq!(commit(&[&first, &last]), (Ok(2), 0));
+    assert_eq!(commit(&[&behind]), (Err(Code::Closed), 0));
+}
+
+#[test]
+fn what_waits_together_is_one_write_and_one_sync() {
+    let calls = |submissions: usize| {
+        let mut world = World::new(11);
+        let mut opened = world.start().unwrap();
+        // The first block begins a segment.
+        let first = vec![world.submission()];
+        world.commit(&mut opened, first).unwrap();
+        let chains = (1..=submissions).map(|run| {
+            let name = proxy_stream(2, u8::try_from(run).unwrap());
+            let leaf = Chain::new(name.clone())
+                .next(at(0), About::default(), record::samples::session_open(1))
+                .unwrap();
+            let record = Record::decode(&leaf.text).unwrap();
+            let entry = Entry { leaf: leaf.text, sealed: Vec::new() };
+            Submission {
+                stream: name,
+                records: vec![Arriving { record, hash: leaf.hash, entry }],
+                sealed: None,
+            }
+        });
+        let (together, before) = (chains.collect(), world.disk.calls());
+        let committed = opened.engine.commit(together, Room::Enough, Duration::ZERO).unwrap();
+        assert!(committed.answers.iter().all(Result::is_ok));
+        world.disk.calls() - before
+    };
+    assert_eq!((calls(1), calls(3)), (2, 2));
 }
 
 #[test]
