@@ -92,6 +92,8 @@ fn verified(program: &Path, folder: &Path, policy: &Path) -> Ran {
     let mut command = Command::new(program);
     command.args(["audit", "verify"]).arg(folder).arg("--policy").arg(policy);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let said = std::thread::spawn(move || std::io::read_to_string(stdout).unwrap());
     let mut mebibytes = 0.0;
     let status = loop {
         // What it had at the most is told as long as it runs.
@@ -101,7 +103,7 @@ fn verified(program: &Path, folder: &Path, policy: &Path) -> Ran {
         }
         std::thread::sleep(LOOK);
     };
-    let said = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
+    let said = said.join().unwrap();
     assert!(status.success() && said.contains("clean"), "{status}: {said}");
     Ran { seconds: of_children() - before, mebibytes }
 }

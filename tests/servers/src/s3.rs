@@ -1,4 +1,7 @@
 //! A store of objects with the interface of S3 (versitygw) and TLS, its buckets in a folder.
+//!
+//! It refuses a second create of an object (`If-None-Match`) and the removal of one under Object Lock, and keeps versions. What it lacks beside
+//! Amazon's: it demands no checksum of an object under Object Lock, slows nobody down (503 SlowDown), and has one key for everything.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
