@@ -18,6 +18,7 @@ use crate::bucket::BucketError;
 use crate::engine::block::LogId;
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::{FOLDER, SegmentLength, Segments};
+use crate::engine::keys::OLD;
 use crate::engine::prune::PRUNED;
 use crate::engine::recover::Identity;
 use crate::seal::SealError;
@@ -177,7 +178,7 @@ impl Home {
         };
         // Where it has another name, an attempt before came as far as this.
         if file.as_ref().is_none_or(|file| file.origin == predecessor.origin) {
-            let old = path.join("old").join(predecessor.origin.rsplit('/').next().unwrap_or_default());
+            let old = path.join(OLD).join(predecessor.origin.rsplit('/').next().unwrap_or_default());
             set_aside(path, &old).map_err(failed("give up the log in"))?;
             if let Some(file) = file {
                 write(&old, &file)?;

@@ -1,7 +1,9 @@
 //! How long texts and records are kept. Of texts, the key of a grant whose records are all older goes, on record and by the same way as when
 //! somebody asks for it; of records, see `pruning`.
 
-use std::time::Duration;
+mod day;
+
+use std::time::{Duration, Instant};
 
 use record::{StreamName, Time, Uid};
 use tokio::time::sleep;
@@ -10,6 +12,8 @@ use crate::clock;
 use crate::index::{KnowError, Search, Sort, View};
 use crate::pruning::Pruning;
 use crate::read::{Desk, Places, Refusal};
+
+use day::Day;
 
 /// How often is looked, and how soon again where that failed.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(24 * 3600), Duration::from_secs(600));
@@ -20,7 +24,7 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 /// How many grants are looked at in one view of the index.
 const AT_ONCE: usize = 256;
 
-/// How many records, at the end of the log, say what day it is.
+/// How many records, at the end of the log, say what day it is where no operator writes.
 const LAST: u64 = 4096;
 
 /// How many records one answer of the index has.
@@ -57,74 +61,85 @@ pub async fn keep(desk: Desk, pruning: Pruning, days: Days) {
     if days.texts == 0 {
         return std::future::pending().await;
     }
+    let (mut day, began) = (Day::default(), Instant::now());
     loop {
-        let pause = match pass(&desk, days.texts).await {
-            Ok(erased) => {
-                tracing::info!(
-                    grants = erased,
-                    days = days.texts,
-                    "texts that were kept long enough are erased"
-                );
-                // Only what has no texts any more goes: the key of a grant without records is nobody's.
-                prune(&desk, &pruning, days.entries).await
-            }
-            Err(refusal) => {
-                tracing::warn!(why = refusal.sentence, "texts that were kept long enough are not erased yet");
-                PAUSES.1
-            }
+        let pause = match now(&desk, (&mut day, began), pruning.start).await {
+            Ok(now) => round(&desk, &pruning, (days, now)).await,
+            Err(refusal) => Err(refusal),
         };
+        let pause = pause.unwrap_or_else(|refusal| {
+            tracing::warn!(why = refusal.sentence, "what was kept long enough is not erased or removed yet");
+            PAUSES.1
+        });
         sleep(pause).await;
     }
 }
 
-/// Removes records that are older than so many days; how soon to look again.
-async fn prune(desk: &Desk, pruning: &Pruning, days: u16) -> Duration {
-    if days == 0 {
-        return PAUSES.0;
-    }
-    let pruned = match oldest(desk, days).await {
-        Ok(Some(oldest)) => pruning.pass(oldest).await,
-        Ok(None) => Ok(true),
-        Err(refusal) => Err(refusal),
-    };
-    match pruned {
-        Ok(true) => PAUSES.0,
-        Ok(false) => PAUSES.1,
-        Err(refusal) => {
-            tracing::warn!(why = refusal.sentence, "records that were kept long enough are not removed yet");
-            PAUSES.1
-        }
-    }
-}
-
-/// What is earlier was kept for so many days; `None`, where nobody says what day it is. What day it is, says the earlier of this machine's
-/// clock and the newest records of others: a clock that is ahead alone removes nothing.
-async fn oldest(desk: &Desk, days: u16) -> Result<Option<Time>, Refusal> {
+/// What time it is, as far as anybody but this machine says so.
+async fn now(desk: &Desk, (day, began): (&mut Day, Instant), start: u64) -> Result<Option<Time>, Refusal> {
     desk.is_indexed().await?;
-    let Some(newest) = desk.look(Places::Others, |view| Ok(newest_of_others(view)?)).await? else {
-        return Ok(None);
-    };
-    let today = clock::now().min(newest);
-    let oldest = today.micros().saturating_sub(i64::from(days).saturating_mul(DAY));
-    Ok(Some(Time::from_micros(oldest).unwrap_or(today)))
+    let before = if day.is_known() { u64::MAX } else { start };
+    let others = desk.look(Places::Others, move |view| Ok(newest_of_others(view, before)?)).await?;
+    let clock = clock::now();
+    let now = day.now(clock, others, began.elapsed());
+    if let (Some(now), Some(others)) = (now, others)
+        && now < others.min(clock)
+    {
+        let (believed, clock) = (now.to_string(), clock.to_string());
+        tracing::warn!(
+            believed,
+            clock,
+            "clocks are ahead of the time that has gone by, so what is kept for a time is kept a little longer"
+        );
+    }
+    Ok(now)
 }
 
-/// Erases the texts of all grants that have had no record for so many days: of how many.
-async fn pass(desk: &Desk, days: u16) -> Result<usize, Refusal> {
-    let Some(oldest) = oldest(desk, days).await? else { return Ok(0) };
+/// Erases and removes what is older by now; how soon to look again.
+async fn round(
+    desk: &Desk,
+    pruning: &Pruning,
+    (days, now): (Days, Option<Time>),
+) -> Result<Duration, Refusal> {
+    let erased = match now {
+        Some(now) => erase(desk, before(now, days.texts)).await?,
+        None => 0,
+    };
+    tracing::info!(grants = erased, days = days.texts, "texts that were kept long enough are erased");
+    // Only what has no texts any more goes.
+    let is_done = match now.filter(|_| days.entries > 0) {
+        Some(now) => pruning.pass(before(now, days.entries)).await?,
+        None => true,
+    };
+    Ok(if is_done { PAUSES.0 } else { PAUSES.1 })
+}
+
+/// What is earlier was kept for so many days.
+fn before(now: Time, days: u16) -> Time {
+    let oldest = now.micros().saturating_sub(i64::from(days).saturating_mul(DAY));
+    Time::from_micros(oldest).unwrap_or(now)
+}
+
+/// Erases the texts of all grants of which no record is as new as this: of how many.
+async fn erase(desk: &Desk, oldest: Time) -> Result<usize, Refusal> {
     let mut erased = 0_usize;
     for some in desk.grants_with_texts().await?.chunks(AT_ONCE) {
         let some = some.to_vec();
         let over = desk.look(Places::Others, move |view| {
             let mut over = Vec::new();
             for grant in some {
-                if is_over(view, &grant, oldest)? {
-                    over.push(grant);
+                match age(view, &grant, oldest)? {
+                    Age::Young => {}
+                    age @ (Age::Old | Age::Unknown) => over.push((grant, age)),
                 }
             }
             Ok(over)
         });
-        for grant in over.await? {
+        for (grant, age) in over.await? {
+            // Its first text may have come since its key was found.
+            if age == Age::Unknown && desk.has_streams(&grant).await? {
+                continue;
+            }
             desk.erase(grant, None).await?;
             erased = erased.saturating_add(1);
         }
@@ -132,12 +147,16 @@ async fn pass(desk: &Desk, days: u16) -> Result<usize, Refusal> {
     Ok(erased)
 }
 
-/// The latest moment that the last records of proxies and operator name, if there are any among them.
-fn newest_of_others(view: &View<'_>) -> Result<Option<Time>, KnowError> {
-    let begin = view.indexed().saturating_sub(LAST);
+/// The time of the operator's last record among the first `before`. Where there is none, the latest that the last records of proxies name.
+fn newest_of_others(view: &View<'_>, before: u64) -> Result<Option<Time>, KnowError> {
+    let before = before.min(view.indexed());
+    if let Some(newest) = view.newest_of_operator(before)? {
+        return Ok(Some(newest));
+    }
+    let begin = before.saturating_sub(LAST);
     let last = view.page(&Search::default(), begin.checked_sub(1), usize::try_from(LAST).unwrap_or(PAGE))?;
-    let others =
-        last.records.into_iter().map(|(found, _)| found.record).filter(|record| !is_own(&record.stream));
+    let found = last.records.into_iter().map(|(found, _)| found).filter(|found| found.index < before);
+    let others = found.map(|found| found.record).filter(|record| !is_own(&record.stream));
     Ok(others.map(|record| record.at).max())
 }
 
@@ -145,26 +164,38 @@ fn is_own(stream: &StreamName) -> bool {
     matches!(stream, StreamName::Log { .. })
 }
 
-/// Whether a grant has records, and all are older. Those of the log itself do not count: to read a text does not keep it.
-fn is_over(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<bool, KnowError> {
-    // What cannot be read may be newer.
-    if !view.unread().is_empty() {
-        return Ok(false);
-    }
+/// How old the records of a grant are that has a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    /// One of them may not be older than the limit.
+    Young,
+    /// All are older.
+    Old,
+    /// There is none, and the log is older than the limit: they were pruned, or in a log that was given up. Or the first is just being written.
+    Unknown,
+}
+
+/// Records of the log itself do not count: to read a text does not keep it.
+fn age(view: &View<'_>, grant: &Uid, oldest: Time) -> Result<Age, KnowError> {
     let of_grant = Search::default().and(Sort::Grant, grant.as_str());
-    if view.page(&of_grant, None, 1)?.records.is_empty() {
-        return Ok(false);
+    let any = view.page(&of_grant, None, 1)?;
+    if any.records.is_empty() {
+        let is_old = any.next.is_none()
+            && view.first()?.is_some_and(|first| first.record.at < oldest)
+            && !view.may_hide(oldest)?;
+        return Ok(if is_old { Age::Unknown } else { Age::Young });
     }
     let (newer, mut after) = (Search { from: Some(oldest), ..of_grant }, None);
     loop {
         let page = view.page(&newer, after, PAGE)?;
         let mut streams = page.records.iter().map(|(found, _)| &found.record.stream);
         if streams.any(|stream| !is_own(stream)) {
-            return Ok(false);
+            return Ok(Age::Young);
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(view.unread().is_empty()),
+            // What cannot be read may be newer.
+            None => return Ok(if view.may_hide(oldest)? { Age::Young } else { Age::Old }),
         }
     }
 }

@@ -145,7 +145,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
     let figures = Arc::new(Figures::default());
-    let Begun { log, files, index, identity, predecessor, _lock } =
+    let Begun { log, files, index, identity, predecessor, size, _lock } =
         match begin(args, keys.clone(), ended, &figures).await {
             // The thread that ended says why.
             Err(ServeError::Silent) => {
@@ -172,6 +172,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
         predecessor,
         anchor: args.anchor.clone(),
         figures: Arc::clone(&figures),
+        start: size,
     };
     let desk =
         Desk { log: log.clone(), keys, source, figures: Arc::clone(&figures), callers: Callers::default() };
@@ -217,6 +218,8 @@ struct Begun {
     index: Index,
     identity: Identity,
     predecessor: Option<Predecessor>,
+    /// How many records it had when it was opened.
+    size: u64,
     _lock: Option<File>,
 }
 
@@ -285,7 +288,7 @@ async fn begin(
     log.publish().await.ok_or(ServeError::Silent)?;
     let index = Index::start(&args.dir, files.clone(), identity.origin.clone(), log.published());
     let index = index.map_err(ServeError::System)?;
-    Ok(Begun { log, files, index, identity, predecessor, _lock: lock })
+    Ok(Begun { log, files, index, identity, predecessor, size, _lock: lock })
 }
 
 /// The log that others have seen is not here.

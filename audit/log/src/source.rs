@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::PathBuf;
 
 use record::Uid;
@@ -11,7 +12,7 @@ use rustix::fs::{Advice, fadvise};
 use crate::bucket::{Bucket, BucketError};
 use crate::engine::integrate::CHECKPOINT;
 use crate::engine::keys::key_path;
-use crate::engine::objects::CHECKPOINTS;
+use crate::engine::objects::{BEGINNINGS, CHECKPOINTS};
 
 /// How often a checkpoint is looked for that may just have been removed.
 const LOOKS: usize = 3;
@@ -45,7 +46,7 @@ impl Source for Folder {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.0.join(path)) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -53,7 +54,7 @@ impl Source for Folder {
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(self.0.join(folder)) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
@@ -101,10 +102,20 @@ impl<B: Bucket + fmt::Debug + Send + Sync> Source for Store<B> {
 
 /// The newest checkpoint in a bucket. The object `checkpoint` may be an older one: a log that was cut off may have put it there since.
 fn newest(source: &dyn Source) -> io::Result<Option<Vec<u8>>> {
+    last(source, CHECKPOINTS)
+}
+
+/// What says in a bucket where the log begins; `None`, where nothing does, and on a volume.
+pub fn beginning(source: &dyn Source) -> io::Result<Option<Vec<u8>>> {
+    last(source, BEGINNINGS)
+}
+
+/// The object of a folder in a bucket whose name comes last.
+fn last(source: &dyn Source, folder: &str) -> io::Result<Option<Vec<u8>>> {
     for _ in 0..LOOKS {
-        let Some(name) = source.list(CHECKPOINTS)?.into_iter().max() else { return Ok(None) };
-        let found = source.read(&format!("{CHECKPOINTS}/{name}"))?;
-        // One that was removed since has a newer one.
+        let Some(name) = source.list(folder)?.into_iter().max() else { return Ok(None) };
+        let found = source.read(&format!("{folder}/{name}"))?;
+        // One that was removed since has a later one.
         if found.is_some() {
             return Ok(found);
         }
@@ -241,6 +252,14 @@ pub(crate) mod tests {
         }
         assert_eq!(Shelf::of(folder.path()).checkpoint().unwrap().unwrap(), b"new");
         assert_eq!(Folder(folder.path().to_owned()).checkpoint().unwrap().unwrap(), b"old");
+        assert_eq!(beginning(&Shelf::of(folder.path())).unwrap(), None);
+        fs::create_dir(folder.path().join(BEGINNINGS)).unwrap();
+        for (name, text) in
+            [("0000000000000200-0000000000000200", "old"), ("0000000000000300-0000000000000000", "new")]
+        {
+            fs::write(folder.path().join(BEGINNINGS).join(name), text).unwrap();
+        }
+        assert_eq!(beginning(&Shelf::of(folder.path())).unwrap().unwrap(), b"new");
     }
 
     #[test]

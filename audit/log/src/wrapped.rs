@@ -5,7 +5,7 @@ use std::io;
 
 use record::Uid;
 
-use crate::engine::keys::KEYS;
+use crate::engine::keys::{KEYS, OLD, key_path};
 use crate::seal::Keys;
 use crate::source::Source;
 
@@ -27,9 +27,24 @@ pub fn one_of(source: &dyn Source, grant: &Uid, keys: &Keys) -> io::Result<Optio
     Ok(if all.is_empty() { None } else { Some(all.swap_remove(opens.unwrap_or(0))) })
 }
 
-/// The grants that have one.
+/// The grants that have one, those of logs that were given up among them.
 pub fn grants(source: &dyn Source) -> io::Result<BTreeSet<Uid>> {
-    Ok(source.list(KEYS)?.iter().filter_map(|name| grant_of(name)).collect())
+    let mut names = source.list(KEYS)?;
+    for log in source.list(OLD)? {
+        names.extend(source.list(&format!("{OLD}/{log}/{KEYS}"))?);
+    }
+    Ok(names.iter().filter_map(|name| grant_of(name)).collect())
+}
+
+/// Whether a grant has one, in this log or in one that was given up.
+pub fn has_any(source: &dyn Source, grant: &Uid) -> io::Result<bool> {
+    let old = source.list(OLD)?.into_iter().map(|log| format!("{OLD}/{log}/{}", key_path(grant)));
+    for path in source.keys_of(grant)?.into_iter().chain(old) {
+        if source.read(&path)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whose key this is, by its name in the folder of keys: `GRANT` on a volume, `GRANT/NAME` in a bucket.
@@ -67,5 +82,20 @@ mod tests {
         assert_eq!(one_of(&shelf, &uid(1), &ours).unwrap(), Some(ours_wrapped));
         assert_eq!(one_of(&shelf, &uid(2), &ours).unwrap().unwrap(), b"torn", "it is not taken for none");
         assert_eq!(one_of(&shelf, &uid(3), &ours).unwrap(), None);
+    }
+
+    #[test]
+    fn the_keys_of_logs_that_were_given_up_are_found_and_used_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [key_path(&uid(1)), format!("{OLD}/0123456789abcdef/{}", key_path(&uid(2)))] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"wrapped").unwrap();
+        }
+        std::fs::write(folder.path().join(OLD).join("note"), b"why").unwrap();
+        let source = crate::source::Folder(folder.path().to_owned());
+        assert_eq!(grants(&source).unwrap(), BTreeSet::from([uid(1), uid(2)]));
+        assert_eq!([1, 2, 3].map(|grant| has_any(&source, &uid(grant)).unwrap()), [true, true, false]);
+        assert!(all_of(&source, &uid(2)).unwrap().is_empty());
     }
 }

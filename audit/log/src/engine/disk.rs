@@ -1,6 +1,7 @@
 //! What the engine asks of a disk: the few calls of POSIX, each as it is, so that a disk in memory can fail at each of them.
 
 use std::io;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -98,7 +99,7 @@ impl Disk for OsDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let entries = match std::fs::read_dir(self.root.join(path)) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let name =

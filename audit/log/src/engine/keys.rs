@@ -1,5 +1,8 @@
 //! The wrapped keys of grants, each in a file or object of its own and nowhere else: to remove it is to erase the texts. So no key stands in
 //! the journal, whose segments keep what was written until they are written over.
+//!
+//! On a volume the keys of a log that was given up lie in `old`, in a folder of its own each. Nothing is sealed or opened with them here; they
+//! are erased with the others.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,6 +19,9 @@ pub const KEYS: &str = "keys";
 
 /// Where a key lies that has no name yet. No uid is written so.
 pub const NEW: &str = ".new";
+
+/// The folder of the logs that were given up, on a volume.
+pub const OLD: &str = "old";
 
 /// Where the wrapped key of a grant lies.
 pub fn key_path(grant: &Uid) -> String {
@@ -45,7 +51,21 @@ impl<D: Disk> KeyFiles<D> {
         disk.create_folder(Path::new(KEYS))?;
         disk.sync_folder(Path::new("."))?;
         disk.sync_folder(Path::new(KEYS))?;
-        Ok(Self { disk })
+        let files = Self { disk };
+        files.old()?.iter().try_for_each(|folder| files.disk.sync_folder(folder))?;
+        Ok(files)
+    }
+
+    /// The folders of keys of logs that were given up.
+    fn old(&self) -> io::Result<Vec<PathBuf>> {
+        let mut folders = Vec::new();
+        for name in self.disk.list(Path::new(OLD))? {
+            let log = Path::new(OLD).join(name);
+            if self.disk.list(&log)?.iter().any(|name| name == KEYS) {
+                folders.push(log.join(KEYS));
+            }
+        }
+        Ok(folders)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -69,12 +89,23 @@ impl<D: Disk> GrantKeys for KeyFiles<D> {
     }
 
     fn of(&self, grant: &Uid) -> io::Result<Vec<String>> {
-        Ok(vec![key_path(grant)])
+        let old = self.old()?.into_iter().map(|folder| folder.join(grant.as_str()));
+        let old = old.map(|path| path.to_string_lossy().into_owned());
+        Ok(std::iter::once(key_path(grant)).chain(old).collect())
     }
 
     fn erase(&mut self, paths: &[String]) -> io::Result<()> {
-        paths.iter().try_for_each(|path| self.remove(Path::new(path)))?;
-        if paths.is_empty() { Ok(()) } else { self.disk.sync_folder(Path::new(KEYS)) }
+        let paths = paths.iter().map(Path::new);
+        let mut folders = BTreeSet::new();
+        for path in paths {
+            self.remove(path)?;
+            folders.extend(path.parent());
+        }
+        folders.into_iter().try_for_each(|folder| match self.disk.sync_folder(folder) {
+            // Somebody has deleted the folder of a log that was given up, and all keys in it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && folder != Path::new(KEYS) => Ok(()),
+            synced => synced,
+        })
     }
 
     fn known(&self) -> io::Result<BTreeSet<Uid>> {

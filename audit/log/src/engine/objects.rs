@@ -4,6 +4,9 @@
 //! a log that was cut off and wakes sets nothing back: it knows of no record that the next start did not find in the journal, and so its
 //! checkpoints are the smaller ones. The files that it puts are those that the next one puts, byte for byte; those that it removes are in
 //! no tree that is as large as the checkpoint that it made before.
+//!
+//! Where a pruned log begins, objects say in the same way, `pruned/`, the index of its first record, and how far what is before is removed. What
+//! a log that was cut off says of it was true when it began, and the log has begun no earlier since.
 
 use std::io;
 
@@ -13,18 +16,47 @@ use crate::bucket::{Bucket, BucketError, Created, TRIES, tried};
 /// The folder of the checkpoints, each called by its size in 16 hex digits.
 pub const CHECKPOINTS: &str = "checkpoints";
 
+/// The folder of what says where the log begins, each called by two indexes in 16 hex digits: that of its first record, and that below which
+/// everything is removed.
+pub const BEGINNINGS: &str = "pruned";
+
 /// Files in a bucket.
 pub struct Objects<B> {
     bucket: B,
     /// Checkpoints that may be there.
     checkpoints: Vec<String>,
+    /// What says where the log begins, and may be there.
+    beginnings: Vec<String>,
 }
 
 impl<B: Bucket> Objects<B> {
     /// The files in this bucket.
     pub fn new(bucket: B) -> io::Result<Self> {
         let checkpoints = tried(|| bucket.list(CHECKPOINTS)).map_err(io::Error::other)?;
-        Ok(Self { bucket, checkpoints })
+        let beginnings = tried(|| bucket.list(BEGINNINGS)).map_err(io::Error::other)?;
+        Ok(Self { bucket, checkpoints, beginnings })
+    }
+
+    /// The object of this folder whose name comes last; `None`, where there is none.
+    fn last(&self, folder: &str) -> io::Result<Option<Vec<u8>>> {
+        for _ in 0..TRIES {
+            let names = tried(|| self.bucket.list(folder)).map_err(io::Error::other)?;
+            let Some(last) = names.into_iter().max() else { return Ok(None) };
+            let found = self.read(&format!("{folder}/{last}"))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            // It was removed since, so there is a later one.
+        }
+        Err(io::Error::other(format!(
+            "the last of {folder} is removed again and again: another process leads"
+        )))
+    }
+
+    /// Removes those of these that come before this one, at some time or never.
+    fn sweep_before(&self, folder: &str, names: Vec<String>, name: &str) {
+        let before = names.into_iter().filter(|before| before.as_str() < name);
+        self.bucket.sweep(before.map(|before| format!("{folder}/{before}")).collect());
     }
 
     /// Puts these, and says which of them failed last.
@@ -88,22 +120,25 @@ impl<B: Bucket> Files for Objects<B> {
         self.put_all(&[File { path, bytes: checkpoint.bytes.clone() }]).map_err(io::Error::other)?;
         self.replace(checkpoint)?;
         let older = std::mem::replace(&mut self.checkpoints, vec![name.clone()]);
-        let older = older.into_iter().filter(|older| *older < name);
-        self.bucket.sweep(older.map(|older| format!("{CHECKPOINTS}/{older}")).collect());
+        self.sweep_before(CHECKPOINTS, older, &name);
         Ok(())
     }
 
     fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
-        for _ in 0..TRIES {
-            let names = tried(|| self.bucket.list(CHECKPOINTS)).map_err(io::Error::other)?;
-            let Some(newest) = names.into_iter().max() else { return Ok(None) };
-            let found = self.read(&format!("{CHECKPOINTS}/{newest}"))?;
-            if found.is_some() {
-                return Ok(found);
-            }
-            // It was removed since, so there is a newer one.
-        }
-        Err(io::Error::other("the newest checkpoint is removed again and again: another process leads"))
+        self.last(CHECKPOINTS)
+    }
+
+    /// Whoever has put one of this name before says the same with it.
+    fn put_pruned(&mut self, place: &str, pruned: &File) -> io::Result<()> {
+        let path = format!("{BEGINNINGS}/{place}");
+        tried(|| self.bucket.create(&path, &pruned.bytes)).map_err(io::Error::other)?;
+        let older = std::mem::replace(&mut self.beginnings, vec![place.to_owned()]);
+        self.sweep_before(BEGINNINGS, older, place);
+        Ok(())
+    }
+
+    fn pruned(&self) -> io::Result<Option<Vec<u8>>> {
+        self.last(BEGINNINGS)
     }
 
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {

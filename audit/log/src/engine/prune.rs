@@ -19,7 +19,7 @@ use super::integrate::{bundle_of, long_texts_path, texts_path};
 use super::recover::NotOpened;
 use super::volume::{File, Files};
 
-/// The file that says where the log begins.
+/// The file that says where the log begins. In a bucket there are objects instead of it: see `objects.rs`.
 pub const PRUNED: &str = "pruned.json";
 
 /// How many bundles are removed before their place is noted.
@@ -77,7 +77,7 @@ fn unread(path: &str) -> impl FnOnce(io::Error) -> NotOpened + use<> {
 impl Pruned {
     /// What the file says, and perhaps nothing else does: nothing was removed, where there is none.
     pub fn said<F: Files>(files: &F) -> Result<Self, NotOpened> {
-        let Some(bytes) = files.read(PRUNED).map_err(unread(PRUNED))? else { return Ok(Self::default()) };
+        let Some(bytes) = files.pruned().map_err(unread(PRUNED))? else { return Ok(Self::default()) };
         let pruned: Self = serde_json::from_slice(&bytes).map_err(|_| NotOpened::Pruned)?;
         let Self { minimum, record, removed } = pruned;
         let is_whole = |index: u64| index.is_multiple_of(WIDTH.into());
@@ -106,8 +106,11 @@ impl Pruned {
         }
     }
 
-    /// The log begins there from now on: durable when this returns. Nothing is removed yet.
+    /// The log begins there from now on, and never earlier again: durable when this returns. Nothing is removed yet.
     pub fn begin<F: Files>(&mut self, files: &mut F, minimum: u64, record: u64) -> io::Result<()> {
+        if minimum <= self.minimum {
+            return Ok(());
+        }
         *self = Self { minimum, record, ..*self };
         self.write(files)
     }
@@ -130,26 +133,21 @@ impl Pruned {
 
     fn write<F: Files>(&self, files: &mut F) -> io::Result<()> {
         let bytes = serde_json::to_vec(self)?;
-        files.replace(&File { path: PRUNED.to_owned(), bytes })
+        let place = format!("{:016x}-{:016x}", self.minimum, self.removed);
+        files.put_pruned(&place, &File { path: PRUNED.to_owned(), bytes })
     }
 }
 
-/// One bundle, and what belongs to it. The bundle goes first: a tile or a text without it is nobody's, and it without them is damage.
+/// One bundle, and what belongs to it; of each file its narrower ones, too, which whatever stopped a publishing may have left there. The bundle
+/// goes first: a tile or a text without it is nobody's, and it without them is damage.
 fn remove<F: Files>(files: &mut F, bundle: u64) -> io::Result<()> {
     let entries = TileName { holds: Holds::Entries, index: bundle, width: WIDTH };
     let tile = TileName { holds: Holds::Hashes(0), ..entries };
+    files.clear(&format!("{entries}.p"))?;
     files.erase(&entries.to_string())?;
+    files.clear(&format!("{tile}.p"))?;
     files.erase(&tile.to_string())?;
-    let folder = long_texts_path(entries);
-    let mut long: Vec<String> =
-        files.list(&folder)?.into_iter().map(|name| format!("{folder}/{name}")).collect();
-    // In a bucket `remove` may never come to pass, and of these nothing may stay.
-    long.iter().try_for_each(|path| files.erase(path))?;
-    if long.is_empty() {
-        // A process that was killed may have left the folder alone: it goes with any of its files, there or not.
-        long.push(format!("{folder}/0"));
-    }
-    files.remove(&long)?;
-    // That makes durable what was removed of this folder: the one of the long texts, and so all that was in it.
+    files.clear(&long_texts_path(entries))?;
+    files.clear(&format!("{}.p", texts_path(entries)))?;
     files.erase(&texts_path(entries))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
 use super::integrate::CHECKPOINT;
+use super::prune::PRUNED;
 
 /// Where files lie that are not finished.
 const UNFINISHED: &str = "tmp";
@@ -22,6 +23,12 @@ pub trait Files {
     fn remove(&mut self, paths: &[String]) -> io::Result<()>;
     /// Removes a file; one that is not there is removed already. When this returns that is durable.
     fn erase(&mut self, path: &str) -> io::Result<()>;
+    /// Removes a folder with the files in it, whoever put them there; one that is not there is removed already. Durable when
+    /// next a file beside it is erased.
+    fn clear(&mut self, folder: &str) -> io::Result<()> {
+        // Folders of objects are names and no more.
+        self.list(folder)?.iter().try_for_each(|name| self.erase(&format!("{folder}/{name}")))
+    }
     /// Makes this the newest checkpoint, which is of so many records.
     fn publish(&mut self, _size: u64, checkpoint: &File) -> io::Result<()> {
         self.replace(checkpoint)
@@ -29,6 +36,14 @@ pub trait Files {
     /// The newest checkpoint.
     fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
         self.read(CHECKPOINT)
+    }
+    /// Puts what says where the log begins. `place`: of several that were put, the one counts whose place comes last.
+    fn put_pruned(&mut self, _place: &str, pruned: &File) -> io::Result<()> {
+        self.replace(pruned)
+    }
+    /// What says where the log begins.
+    fn pruned(&self) -> io::Result<Option<Vec<u8>>> {
+        self.read(PRUNED)
     }
     /// The names in a folder.
     fn list(&self, path: &str) -> io::Result<Vec<String>>;
@@ -172,6 +187,20 @@ impl<D: Disk> Files for Volume<D> {
         let folder = Path::new(path).parent().unwrap_or(Path::new(""));
         self.folder(folder)?;
         self.disk.sync_folder(&or_root(folder))
+    }
+
+    fn clear(&mut self, folder: &str) -> io::Result<()> {
+        let folder = Path::new(folder);
+        let names = self.disk.list(folder)?;
+        names.iter().try_for_each(|name| self.disk.remove(&folder.join(name)))?;
+        if !names.is_empty() {
+            self.disk.sync_folder(folder)?;
+        }
+        match self.disk.remove_folder(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.folders.remove(folder),
+        };
+        Ok(())
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {

@@ -36,6 +36,7 @@ use crate::read::Files;
 pub use bundles::{Bundles, Found, Loaded, Unread, index_of, place_of};
 pub use facts::{Sort, Term, Whose, request_of};
 pub use known::{KnowError, KnownGrant};
+pub use prune::Needed;
 pub use search::Search;
 pub use unended::Unended;
 pub use view::{Page, Stream, Unclosed, View};

@@ -17,6 +17,7 @@ use crate::source::Folder;
 use crate::source::tests::Shelf;
 
 mod many;
+mod prune;
 mod unended;
 
 const ORIGIN: &str = "keyhole.internal/log/0123456789abcdef";

@@ -48,6 +48,17 @@ pub enum MirrorError {
         /// How many the log's has.
         log: u64,
     },
+    /// What comes next for it was pruned.
+    #[error(
+        "the mirror has {mirror} records and the log begins with record {begins}: what is between was pruned, so the mirror cannot go on. Keep it, \
+         and give the log another bucket or folder for a new one"
+    )]
+    Pruned {
+        /// How many records the mirror's checkpoint has.
+        mirror: u64,
+        /// The index of the log's first record.
+        begins: u64,
+    },
     /// The log is beside it.
     #[error("the mirror has other records than the log: the log has not grown out of the mirror's {0}")]
     Beside(u64),
@@ -84,6 +95,10 @@ impl<B: Bucket> Copier<B> {
             None => 0,
             Some(bytes) => {
                 let (_, mirror) = signed(&bytes, &original).ok_or(MirrorError::Foreign)?;
+                let begins = original.files.begins().index();
+                if mirror.size < begins {
+                    return Err(MirrorError::Pruned { mirror: mirror.size, begins });
+                }
                 has_grown(&original.files, &mirror, published)?;
                 mirror.size
             }

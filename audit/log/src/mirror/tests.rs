@@ -271,3 +271,22 @@ fn a_mirror_that_is_made_for_a_pruned_log_begins_where_that_does_with_all_that_s
     assert_eq!(found.keys().collect::<Vec<_>>(), left.keys().collect::<Vec<_>>());
     assert!(found == left);
 }
+
+#[test]
+fn a_mirror_that_ends_before_a_pruned_log_begins_is_left_as_it_is_and_told() {
+    let mut log = Log::new(3);
+    let bucket = SimBucket::new(0, Rc::new(|_: &Objects| ()));
+    let early = log.grows_to(300);
+    assert_eq!(copies(&bucket, &log, &early).unwrap(), 300);
+    let published = log.grows_to(900);
+    let before = bucket.0.borrow().objects.clone();
+    let begins = |index| {
+        let original = log.original();
+        let files = original.files.beginning(Begins::with(index));
+        Copier::begin(bucket.clone(), Original { files, ..original }, &published).map(|_| ())
+    };
+    assert!(begins(256).is_ok());
+    let error = begins(512).unwrap_err();
+    assert!(matches!(error, MirrorError::Pruned { mirror: 300, begins: 512 }), "{error}");
+    assert!(bucket.0.borrow().objects == before);
+}

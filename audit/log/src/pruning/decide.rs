@@ -3,6 +3,9 @@
 use record::Time;
 use tlog::WIDTH;
 
+/// Which part of the log goes at once, at the least: one of so many.
+const PART: u64 = 32;
+
 /// How far somebody is whom the log must not leave behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
@@ -25,7 +28,7 @@ pub struct Facts {
     pub witnessed: Bound,
     /// How far the mirror's checkpoint is.
     pub mirrored: Bound,
-    /// The first record of any grant that is not over; `None`, where all are.
+    /// The first record of any grant that is not over, or has texts that can be opened; `None`, where there is no such grant.
     pub open: Option<u64>,
     /// Of the bundles from the first on, the newest time that their records name; `None` for one that cannot be read. No more of them need
     /// to be known than up to the first that is not old enough.
@@ -56,14 +59,38 @@ pub enum Next {
     Prune(Said),
 }
 
+/// What keeps records in the log that were kept long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldUp {
+    /// The grant whose records begin with this one.
+    Grant(u64),
+    /// This bundle, which cannot be read.
+    Unread(u64),
+    /// This bundle, if others behind it are old: one of its records has this time.
+    Young(u64, Time),
+}
+
+/// What keeps the records behind it in the log, however old they are; `None`, where nothing does but the time that is to come.
+pub fn held_up(facts: &Facts) -> Option<HeldUp> {
+    let old = old(facts);
+    let bundle = facts.begins.checked_div(WIDTH.into()).unwrap_or(0).saturating_add(old);
+    if let Some(first) = facts.open.filter(|first| *first < bundle.saturating_mul(WIDTH.into())) {
+        return Some(HeldUp::Grant(first));
+    }
+    let next = facts.newest.get(usize::try_from(old).unwrap_or(usize::MAX))?;
+    Some(next.map_or(HeldUp::Unread(bundle), |newest| HeldUp::Young(bundle, newest)))
+}
+
 /// What comes next. `said`: the newest record `prune`.
 ///
-/// A record that is not carried out yet is carried out before another is written, and as far as its own and today's facts both allow.
+/// A record that is not carried out yet is carried out before another is written, and as far as its own and today's facts both allow. Nothing
+/// is said for the sake of little: each time the index is made again.
 pub fn next(facts: &Facts, said: Option<Said>) -> Next {
     let (old, may) = (old_enough(facts), may_go(facts));
-    let waits = if old > may { Next::Wait } else { Next::Rest };
+    let is_worth_it = |minimum: u64| minimum.saturating_sub(facts.begins) >= least(facts);
+    let waits = if old > may && is_worth_it(old) { Next::Wait } else { Next::Rest };
     match said.filter(|said| said.minimum > facts.begins) {
-        None if may > facts.begins => Next::Say(may),
+        None if may > facts.begins && is_worth_it(may) => Next::Say(may),
         None => waits,
         Some(Said { minimum, record }) => match facts.witnessed {
             _ if may <= facts.begins => waits,
@@ -86,11 +113,20 @@ pub fn may_go(facts: &Facts) -> u64 {
 /// The first index that is too young to go, is of a grant that is not over, or is in the last bundle of the log: one must be left, by which
 /// whoever reads the files finds where they begin.
 fn old_enough(facts: &Facts) -> u64 {
-    let is_old = |newest: &&Option<Time>| newest.is_some_and(|newest| newest < facts.oldest);
-    let old = facts.newest.iter().take_while(is_old).count();
-    let old = u64::try_from(old).unwrap_or(0).saturating_mul(WIDTH.into());
+    let old = old(facts).saturating_mul(WIDTH.into());
     let last = facts.published.saturating_sub(1).min(facts.open.unwrap_or(u64::MAX));
     facts.begins.saturating_add(old).min(whole(last)).max(facts.begins)
+}
+
+/// How many bundles are old enough, from the first on.
+fn old(facts: &Facts) -> u64 {
+    let is_old = |newest: &&Option<Time>| newest.is_some_and(|newest| newest < facts.oldest);
+    u64::try_from(facts.newest.iter().take_while(is_old).count()).unwrap_or(0)
+}
+
+/// How many records must go at once.
+fn least(facts: &Facts) -> u64 {
+    facts.published.saturating_sub(facts.begins).checked_div(PART).unwrap_or(0)
 }
 
 /// How many of so many records are in whole bundles.
@@ -174,6 +210,39 @@ mod tests {
         let seen = Facts { witnessed: Bound::UpTo(said.record + 1), ..facts() };
         assert_eq!(next(&seen, Some(said)), Next::Prune(said));
         assert_eq!(next(&Facts { begins: said.minimum, newest: Vec::new(), ..seen }, Some(said)), Next::Rest);
+    }
+
+    #[test]
+    fn what_is_too_little_to_make_the_index_again_for_stays_for_now_and_what_was_said_is_done() {
+        let newest = (0..100).map(|bundle| Some(at(bundle))).collect();
+        let all = Bound::UpTo(100 * 256);
+        let facts = Facts {
+            published: 100 * 256,
+            indexed: 100 * 256,
+            witnessed: all,
+            mirrored: all,
+            newest,
+            ..facts()
+        };
+        let after = |day| Facts { oldest: at(day), ..facts.clone() };
+        assert_eq!([1, 2, 3].map(|day| next(&after(day), None)), [Next::Rest; 3]);
+        assert_eq!(next(&after(4), None), Next::Say(4 * 256), "a 32nd part, or more");
+        let said = Said { minimum: 4 * 256, record: 99 * 256 };
+        assert_eq!(next(&after(2), Some(said)), Next::Prune(Said { minimum: 2 * 256, ..said }));
+        let behind = |day| Facts { mirrored: Bound::UpTo(0), ..after(day) };
+        assert_eq!([3, 4].map(|day| next(&behind(day), None)), [Next::Rest, Next::Wait]);
+    }
+
+    #[test]
+    fn what_keeps_old_records_is_named() {
+        assert_eq!(held_up(&facts()), Some(HeldUp::Young(10, at(100))));
+        let open = |open| Facts { open: Some(open), ..facts() };
+        assert_eq!(held_up(&open(700)), Some(HeldUp::Grant(700)));
+        assert_eq!(held_up(&open(2_560)), Some(HeldUp::Young(10, at(100))), "it is not old itself");
+        let mut unread = Facts { begins: 512, ..facts() };
+        unread.newest[3] = None;
+        assert_eq!(held_up(&unread), Some(HeldUp::Unread(5)));
+        assert_eq!(held_up(&Facts { newest: vec![Some(at(1))], ..facts() }), None);
     }
 
     #[test]

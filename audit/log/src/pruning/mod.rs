@@ -14,15 +14,20 @@ use crate::anchor;
 use crate::engine::recover::Identity;
 use crate::figures::Figures;
 use crate::home::Predecessor;
+use crate::index::{KnowError, Needed, View};
 use crate::read::{Desk, Places, Refusal};
 
-pub use decide::{Bound, Facts, Next, Said, may_go, next};
+pub use decide::{Bound, Facts, HeldUp, Next, Said, held_up, may_go, next};
 
 /// How soon is looked again whether the witness and the mirror have what is to go: at first, and at the most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// How long it waits for them before it gives way to others.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// For how many microseconds old records stay before it is told why: a week. A grant that is among the oldest and the younger ones, too, keeps
+/// them for some hours.
+const LONG: i64 = 7 * 24 * 3600 * 1_000_000;
 
 /// What records are kept by.
 pub struct Pruning {
@@ -36,6 +41,8 @@ pub struct Pruning {
     pub anchor: Option<PathBuf>,
     /// Where it is told how far the mirror is.
     pub figures: Arc<Figures>,
+    /// The index of the first record of this start.
+    pub start: u64,
 }
 
 impl Pruning {
@@ -56,20 +63,32 @@ impl Pruning {
     }
 
     async fn step(&self, oldest: Time) -> Result<Next, Refusal> {
+        // Before the index is looked at: a key that comes later is of a grant that has new records.
+        let with_keys = self.desk.grants_with_texts().await?;
         self.desk.is_indexed().await?;
+        if let Some(said) = self.said_by_another().await? {
+            self.prune(said).await?;
+            return Ok(Next::Prune(said));
+        }
         let (begins, witnessed, mirrored) = (self.desk.begins(), self.witnessed(), self.mirrored());
-        let look = move |view: &crate::index::View<'_>| {
+        let look = move |view: &View<'_>| {
+            let needed = view.first_needed(with_keys)?;
             let facts = Facts {
                 begins,
                 published: view.size(),
                 indexed: view.indexed(),
                 witnessed,
                 mirrored,
-                open: view.first_of_open_grants()?,
+                open: needed.as_ref().map(|needed| needed.first),
                 newest: view.newest_of_bundles(begins, oldest)?,
                 oldest,
             };
-            Ok(next(&facts, view.said_last()?))
+            let next = next(&facts, view.said_last()?);
+            if next == Next::Rest {
+                let long_ago = oldest.micros().saturating_sub(LONG);
+                tell(view, facts, (needed, Time::from_micros(long_ago).unwrap_or(oldest)))?;
+            }
+            Ok(next)
         };
         let next = self.desk.look(Places::Others, look).await?;
         match next {
@@ -81,14 +100,31 @@ impl Pruning {
                 self.desk.own(None, What::Prune(Prune { minimum: Count::of(minimum) })).await?;
                 tracing::info!(minimum, "records that were kept long enough are to go: it is on record");
             }
-            Next::Prune(said) => {
-                self.desk.prune(said).await?;
-                self.figures.begins(said.minimum);
-                tracing::info!(minimum = said.minimum, "records that were kept long enough are removed");
-            }
+            Next::Prune(said) => self.prune(said).await?,
             Next::Rest | Next::Wait => {}
         }
         Ok(next)
+    }
+
+    async fn prune(&self, said: Said) -> Result<(), Refusal> {
+        self.desk.prune(said).await?;
+        self.figures.begins(said.minimum);
+        tracing::info!(minimum = said.minimum, "records that were kept long enough are removed");
+        Ok(())
+    }
+
+    /// What a process that was cut off has begun to remove, and may still: if it is said in the bucket, and by a record of the log.
+    async fn said_by_another(&self) -> Result<Option<Said>, Refusal> {
+        let begins = self.desk.begins();
+        let said = self.desk.said_in_bucket().await?.filter(|said| said.minimum > begins);
+        let Some(said) = said else { return Ok(None) };
+        let look = move |view: &View<'_>| {
+            let found = view.bundles().record(said.record);
+            let what = found.map(|found| found.record.what);
+            Ok(matches!(what, Ok(What::Prune(prune)) if prune.minimum.get() >= said.minimum))
+        };
+        let is_on_record = self.desk.look(Places::Others, look).await?;
+        Ok(Some(said).filter(|_| is_on_record))
     }
 
     /// How far the checkpoint is that others vouch for. One that cannot be read vouches for nothing.
@@ -114,4 +150,32 @@ impl Pruning {
     fn mirrored(&self) -> Bound {
         self.figures.mirror_size().map_or(Bound::Nobody, Bound::UpTo)
     }
+}
+
+/// Says what keeps records in the log that should have gone before: it may do so for ever.
+fn tell(view: &View<'_>, facts: Facts, (needed, oldest): (Option<Needed>, Time)) -> Result<(), KnowError> {
+    match held_up(&Facts { oldest, ..facts }) {
+        Some(HeldUp::Grant(from)) => {
+            let grant = needed.map(|needed| needed.grant.to_string());
+            tracing::warn!(
+                grant,
+                from,
+                "records that were kept long enough stay: of this grant, whose records begin there, no record says that it is over, or its texts \
+                 are not erased"
+            );
+        }
+        Some(HeldUp::Unread(bundle)) => {
+            tracing::warn!(bundle, "records that were kept long enough stay: this bundle cannot be read");
+        }
+        Some(HeldUp::Young(bundle, newest)) if view.is_old_behind(bundle, oldest)? => {
+            let newest = newest.to_string();
+            tracing::warn!(
+                bundle,
+                newest,
+                "records that were kept long enough stay: this bundle before them has one that was not"
+            );
+        }
+        Some(HeldUp::Young(..)) | None => {}
+    }
+    Ok(())
 }

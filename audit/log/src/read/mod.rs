@@ -34,11 +34,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::crowd::{accept, prepare};
+use crate::engine::prune::Pruned;
 use crate::figures::{self, Figures};
 use crate::index::{Index, View};
 use crate::pruning::Said;
 use crate::seal::Keys;
-use crate::source::{Source, is_away};
+use crate::source::{Source, beginning, is_away};
 use crate::threads::Log;
 use crate::tls::{Tls, common_name, only_uri};
 
@@ -136,6 +137,15 @@ impl Desk {
     /// The index of the first record that the log has.
     pub(crate) fn begins(&self) -> u64 {
         self.files.begins().index()
+    }
+
+    /// Where the log begins, as it is said in its bucket: a process that led it before may have said so since this one started.
+    pub(crate) async fn said_in_bucket(&self) -> Result<Option<Said>, Refusal> {
+        let source = Arc::clone(self.source());
+        let said = tokio::task::spawn_blocking(move || beginning(source.as_ref()));
+        let said = said.await.map_err(|_| records::ends())?.map_err(|_| Refusal::away())?;
+        let said = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(said.map(|Pruned { minimum, record, .. }| Said { minimum, record }))
     }
 
     /// The log begins later from now on, as a record says that is in a checkpoint. Readers hear of it before anything is gone.

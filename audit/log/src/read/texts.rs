@@ -23,7 +23,7 @@ use super::{Caller, Desk, PATIENCE, Places};
 use crate::index::{Found, Search, Sort, View, place_of};
 use crate::source::is_away;
 use crate::threads::Ask;
-use crate::wrapped::{all_of, grants};
+use crate::wrapped::{all_of, grants, has_any};
 
 /// What is told of a text that was erased.
 const ERASED: &str =
@@ -124,6 +124,12 @@ pub(super) fn damaged() -> Refusal {
     )
 }
 
+/// The keys cannot be looked at.
+fn no_keys(error: &io::Error) -> Refusal {
+    let damage = || Refusal::damage("the folder of the keys cannot be read".to_owned());
+    if is_away(error) { Refusal::away() } else { damage() }
+}
+
 fn bytes(bytes: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")], bytes).into_response()
 }
@@ -165,7 +171,7 @@ pub(super) async fn erase(
 
 /// Whether the index knows that it may.
 async fn may_erase(desk: &Desk, caller: &Arc<Caller>, grant: &Uid) -> Result<(), Refusal> {
-    let (reader, asked) = (Arc::clone(caller), grant.clone());
+    let (reader, asked, source) = (Arc::clone(caller), grant.clone(), Arc::clone(desk.source()));
     desk.look(Places::of(&caller.reader), move |view| {
         let known = view.grant(&asked)?;
         may(
@@ -173,7 +179,10 @@ async fn may_erase(desk: &Desk, caller: &Arc<Caller>, grant: &Uid) -> Result<(),
             Thing::Erasure(known.as_ref().and_then(|known| known.whose.namespace.as_deref())),
         )?;
         let records = Search::default().and(Sort::Grant, asked.as_str());
-        if view.page(&records, None, 1)?.records.is_empty() {
+        // Of one that a log had which was given up, or whose records were pruned, there may be a key and nothing else.
+        if view.page(&records, None, 1)?.records.is_empty()
+            && !has_any(source.as_ref(), &asked).map_err(|error| no_keys(&error))?
+        {
             return Err(Refusal::nothing("the log has no record of this grant: check its uid"));
         }
         Ok(())
@@ -196,7 +205,7 @@ impl Desk {
     }
 
     /// Whether a proxy of this grant has written of late, as far as the journal knows.
-    async fn has_streams(&self, grant: &Uid) -> Result<bool, Refusal> {
+    pub(crate) async fn has_streams(&self, grant: &Uid) -> Result<bool, Refusal> {
         let (reply, streams) = oneshot::channel();
         self.log.ask(Ask::Streams { grant: grant.clone(), reply });
         streams.await.map(|streams| !streams.is_empty()).map_err(|_| ends())
@@ -214,11 +223,8 @@ impl Desk {
     pub(crate) async fn grants_with_texts(&self) -> Result<Vec<Uid>, Refusal> {
         let source = Arc::clone(self.source());
         let grants = tokio::task::spawn_blocking(move || grants(source.as_ref()));
-        let unread = |error| match is_away(&error) {
-            true => Refusal::away(),
-            false => Refusal::damage("the folder of the keys cannot be read".to_owned()),
-        };
-        Ok(grants.await.map_err(|_| ends())?.map_err(unread)?.into_iter().collect())
+        let grants = grants.await.map_err(|_| ends())?.map_err(|error| no_keys(&error))?;
+        Ok(grants.into_iter().collect())
     }
 
     /// Puts on record that the texts of a grant are erased; nothing is sealed with its key any more. `person`: who asked for it; nobody,

@@ -26,6 +26,11 @@ impl Scrub {
             let name = TileName::in_tree(Holds::Hashes(1), index, self.checkpoint.size);
             let hashes = name.and_then(|name| self.tile(name, step)).unwrap_or_default();
             let left = usize::try_from(bundles.saturating_sub(blocks.size())).unwrap_or(usize::MAX);
+            // Behind one that cannot be read nothing has its place any more.
+            self.is_sound &= hashes.len() >= left.min(usize::from(WIDTH));
+            if !self.is_sound {
+                continue;
+            }
             for hash in hashes.into_iter().take(left) {
                 let levels = &mut self.levels;
                 let pushed = blocks.push(hash, |place, hash| {
@@ -36,6 +41,7 @@ impl Scrub {
                 });
                 self.is_sound &= pushed.is_ok();
             }
+            full.drain(..).for_each(|(tile, hashes)| self.holds(tile, &hashes, step));
         }
         self.is_sound &= blocks.size() == bundles;
         match Range::new(first_of(bundles), blocks.peaks().to_vec()) {
@@ -43,8 +49,5 @@ impl Scrub {
             _ => self.is_sound = false,
         }
         self.next = bundles;
-        if self.is_sound {
-            full.into_iter().for_each(|(tile, hashes)| self.holds(tile, &hashes, step));
-        }
     }
 }

@@ -142,3 +142,68 @@ fn a_log_that_dies_between_the_record_of_an_erasure_and_the_key_removes_the_key_
         log.stop().await;
     });
 }
+
+/// Says whether the texts of an old grant are erased where a bundle cannot be read: the second of the log, behind which all are old, or the
+/// third, behind which some are not.
+async fn erases_where_is_damaged(bundle: &str) -> bool {
+    let authority = Authority::new();
+    let mut log = Log::start(&authority).await;
+    let writer = Writer::proxy(&authority, &log, 1, 1).dated(old());
+    for number in 0..800 {
+        writer.says(number);
+    }
+    writer.is_heard().await;
+    let writer = Writer::proxy(&authority, &log, 2, 1);
+    writer.says(0);
+    writer.is_acknowledged(1).await;
+    log.get("/v1/checkpoint").await.unwrap();
+    log.stop().await;
+    std::fs::write(log.folder().join("tile/entries").join(bundle), b"rotten").unwrap();
+    for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = std::fs::remove_file(log.folder().join(file));
+    }
+    log.more = ["--texts-for".to_owned(), "90".to_owned()].into();
+    log.start_again().await;
+    says(&log, "texts that were kept long enough are erased grants=").await;
+    assert!(has_key(&log, 2));
+    !has_key(&log, 1)
+}
+
+#[test]
+fn a_bundle_that_cannot_be_read_holds_up_the_erasure_by_age_only_until_one_behind_it_is_old() {
+    runtime().block_on(async {
+        assert!(erases_where_is_damaged("001").await);
+        assert!(!erases_where_is_damaged("002").await);
+    });
+}
+
+#[test]
+fn the_keys_of_a_log_that_was_given_up_are_erased_by_who_may_erase_everywhere() {
+    runtime().block_on(async {
+        let authority = Authority::new();
+        let mut log = log_with_old_texts(&authority).await;
+        for segment in std::fs::read_dir(log.folder().join("journal")).unwrap() {
+            std::fs::remove_file(segment.unwrap().path()).unwrap();
+        }
+        log.accepts_loss();
+        let given_up = std::fs::read_dir(log.folder().join("old")).unwrap().next().unwrap().unwrap().path();
+        let has_old_key = |grant| given_up.join(format!("keys/{}", uid(grant))).exists();
+        assert!((1..=3).all(has_old_key));
+        log.more = ["--texts-for".to_owned(), "90".to_owned()].into();
+        log.start_again().await;
+        says(&log, "texts that were kept long enough are erased grants=0").await;
+        let erases = async |uri, grant| {
+            let order = format!(r#"{{"grant":"{}"}}"#, uid(grant));
+            Reader::new(&authority, &log, uri).sends("POST", "/v1/erase", &order).await.unwrap().0
+        };
+        assert_eq!(erases("keyhole://erase/shop", 1).await, 403);
+        assert_eq!(erases("keyhole://erase/*", 77).await, 404, "it has no key either");
+        assert!((1..=3).all(has_old_key));
+        assert_eq!(erases("keyhole://erase/*", 1).await, 200);
+        assert_eq!([1, 2, 3].map(has_old_key), [false, true, true]);
+        let on_record: Vec<String> =
+            erasures(&authority, &log).await.into_iter().map(|(grant, _)| grant).collect();
+        assert_eq!(on_record, [uid(1).to_string()]);
+        log.stop().await;
+    });
+}

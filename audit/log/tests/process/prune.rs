@@ -10,8 +10,10 @@ use keyhole_log::engine::commit::{Arriving, KeyFrom, Room, Sealed, Submission};
 use keyhole_log::engine::disk::OsDisk;
 use keyhole_log::engine::journal::SegmentLength;
 use keyhole_log::engine::recover::{Opened, open};
+use keyhole_log::engine::volume::{File as VolumeFile, Files as _};
 use keyhole_log::home::Home;
 use record::kinds::{log, operator};
+use record::samples::uid;
 use record::{About, Record, StreamName, What};
 use tempfile::TempDir;
 use tlog::Hash;
@@ -99,9 +101,12 @@ impl Scene {
         first
     }
 
-    /// Whether a bundle is there, and its tile, and its texts.
+    /// Whether anything is there of a bundle, of its tile, and of its texts.
     fn has(&self, bundle: u64) -> [bool; 3] {
-        ["tile/entries", "tile/0", "sealed"].map(|of| self.path().join(format!("{of}/{bundle:03}")).exists())
+        ["tile/entries", "tile/0", "sealed"].map(|of| {
+            let path = |end| self.path().join(format!("{of}/{bundle:03}{end}"));
+            ["", ".p", ".long"].iter().any(|end| path(end).exists())
+        })
     }
 
     /// Its index is gone.
@@ -186,6 +191,11 @@ fn made(folder: &Path, ends: Ends) -> (String, u64) {
         takes(&mut opened, Submission { stream, records: vec![Arriving { record, hash, entry }], sealed });
     }
     let checkpoint = opened.tree.publish(&mut opened.files, &signers).unwrap();
+    // As a process leaves them that is killed before it has removed what was not whole.
+    for path in ["tile/entries/001.p/9", "tile/0/001.p/9", "sealed/001.p/9"] {
+        let narrower = VolumeFile { path: path.to_owned(), bytes: b"records".to_vec() };
+        opened.files.put(&[narrower]).unwrap();
+    }
     (verifier, checkpoint.size)
 }
 
@@ -344,5 +354,45 @@ fn a_log_that_dies_while_it_removes_goes_on_when_it_starts_whatever_it_is_told_t
         scene.log.stop().await;
         assert!(scene.log.check().starts_with("clean"), "{}", scene.log.check());
         assert_eq!(scene.verified().from, whole * 256);
+    });
+}
+
+#[test]
+fn nothing_goes_of_a_grant_whose_texts_cannot_be_erased_yet_and_the_log_says_what_it_waits_for() {
+    runtime().block_on(async {
+        let mut scene = Scene::new(Ends::All).await;
+        // The last bundle that is old: whether it has something newer nobody knows, for those behind it are young.
+        let last = scene.old / 256;
+        assert!(scene.path().join(format!("tile/entries/{:03}", last - 1)).exists() && last > 2);
+        std::fs::write(scene.path().join(format!("tile/entries/{:03}", last - 1)), b"rotten").unwrap();
+        scene.forgets_index();
+        scene.log.start_again().await;
+        scene.says("texts that were kept long enough are erased grants=0", 1).await;
+        scene.witnesses().await;
+        scene.says("records that were kept long enough stay: of this grant", 1).await;
+        let first = std::fs::read_dir(scene.path().join("keys")).unwrap().count();
+        assert!(first > 0 && scene.has(0) == [true; 3], "nobody could erase those texts any more");
+        scene.log.stop().await;
+    });
+}
+
+#[test]
+fn a_key_without_records_goes_once_the_log_is_as_old_as_texts_may_be() {
+    runtime().block_on(async {
+        let mut scene = Scene::new(Ends::All).await;
+        let given_up = scene.path().join("old/0123456789abcdef/keys");
+        std::fs::create_dir_all(&given_up).unwrap();
+        let keys = [given_up.join(uid(77).as_str()), scene.path().join("keys").join(uid(78).as_str())];
+        keys.iter().for_each(|key| std::fs::write(key, [7; 40]).unwrap());
+        scene.log.start_again().await;
+        scene.says("texts that were kept long enough are erased grants=", 1).await;
+        assert!(keys.iter().all(|key| !key.exists()));
+        let erasures = scene.hears("/v1/search?kind=erase&limit=500").await;
+        let of = |grant| {
+            let records = erasures["records"].as_array().unwrap();
+            records.iter().filter(|told| told["record"]["grant"] == uid(grant).as_str()).count()
+        };
+        assert_eq!([77, 78].map(of), [1, 1]);
+        scene.log.stop().await;
     });
 }

@@ -6,6 +6,7 @@ mod buckets;
 mod crashes;
 mod damage;
 mod network;
+mod old_keys;
 mod prune;
 mod sim;
 mod sim_disk;

@@ -1,4 +1,5 @@
-//! A log that is pruned on a disk that fails: what is left is one range at every moment, and all of it; and what is to go does, at last.
+//! A log that is pruned on a disk that fails, or in a bucket: what is left is one range at every moment, and all of it; and what is to go
+//! does, at last.
 
 #![allow(clippy::arithmetic_side_effects)]
 
@@ -10,10 +11,12 @@ use record::{Count, What};
 use tlog::{Checkpoint, Holds, TileName};
 
 use super::sim::{Fault, SimDisk};
-use super::world::{World, identity, open_again};
+use super::world::{Sim, World, identity, open_again};
 use crate::engine::prune::{PRUNED, Pruned};
 use crate::engine::recover::{NotOpened, Opened, open};
-use crate::engine::volume::{Files as _, Volume};
+use crate::engine::volume::{File, Files as _, Volume};
+
+mod buckets;
 
 /// How many bundles go.
 const BUNDLES: u64 = 5;
@@ -22,66 +25,78 @@ const MINIMUM: u64 = BUNDLES * 256;
 
 /// A log of some bundles more, whose last record says where it is to begin.
 fn world(seed: u64) -> (World, Opened<SimDisk>) {
-    let mut world = World::new(seed);
+    has_bundles(World::new(seed))
+}
+
+fn has_bundles<S: Sim>(mut world: World<S>) -> (World<S>, Opened<S>) {
     let mut opened = world.start().unwrap();
     while world.order.len() < 1_700 {
         world.live(&mut opened, 60).unwrap();
     }
     says(&mut world, &mut opened, MINIMUM);
+    leaves_narrower(&mut opened);
     (world, opened)
 }
 
+/// What publishings leave behind that were stopped between their checkpoint and the removal of what it does not need.
+fn leaves_narrower<S: Sim>(opened: &mut Opened<S>) {
+    for bundle in 0..BUNDLES {
+        for (folder, width) in [("tile/entries", 7), ("tile/entries", 255), ("tile/0", 7), ("sealed", 7)] {
+            let path = format!("{folder}/{bundle:03}.p/{width}");
+            opened.files.put(&[File { path, bytes: b"records".to_vec() }]).unwrap();
+        }
+    }
+}
+
 /// Puts on record that the log begins there, and publishes it.
-fn says(world: &mut World, opened: &mut Opened<SimDisk>, minimum: u64) {
+fn says<S: Sim>(world: &mut World<S>, opened: &mut Opened<S>, minimum: u64) {
     let what = What::Prune(Prune { minimum: Count::of(minimum) });
     let said = opened.engine.own(at(0), None, what).unwrap();
     world.commit(opened, vec![said]).unwrap();
     world.publish(opened).unwrap();
 }
 
-fn last(world: &World) -> u64 {
+fn last<S>(world: &World<S>) -> u64 {
     u64::try_from(world.order.len()).unwrap() - 1
 }
 
 /// Prunes to the end, or until the disk fails.
-fn prune(opened: &mut Opened<SimDisk>, minimum: u64, record: u64) -> std::io::Result<()> {
+fn prune<S: Sim>(opened: &mut Opened<S>, minimum: u64, record: u64) -> std::io::Result<()> {
     opened.pruned.begin(&mut opened.files, minimum, record)?;
     goes_on(opened)
 }
 
-fn goes_on(opened: &mut Opened<SimDisk>) -> std::io::Result<()> {
+fn goes_on<S: Sim>(opened: &mut Opened<S>) -> std::io::Result<()> {
     while opened.pruned.is_left() {
         opened.pruned.step(&mut opened.files)?;
     }
     Ok(())
 }
 
-/// The whole bundles that lie there, or their tiles, or their texts.
-fn numbers(disk: &SimDisk, folder: &str) -> BTreeSet<u64> {
+/// Of which bundles files lie there, or tiles, or texts, whole or narrower.
+fn numbers(files: &[String], folder: &str) -> BTreeSet<u64> {
     let in_folder = |path: &String| path.strip_prefix(folder)?.split(['.', '/']).next()?.parse().ok();
-    disk.files().iter().filter(|path| !path.contains(".p/")).filter_map(in_folder).collect()
+    files.iter().filter_map(in_folder).collect()
 }
 
 /// What is left is one range, and of each bundle that is there everything is.
-fn is_one_range(disk: &SimDisk, before: &SimDisk) {
-    let bundles = numbers(disk, "tile/entries/");
+fn is_one_range(files: &[String], before: &[String]) {
+    let bundles = numbers(files, "tile/entries/");
     let (first, last) = (*bundles.first().unwrap(), *bundles.last().unwrap());
     assert_eq!(bundles, (first..=last).collect(), "a hole");
     assert!(first <= BUNDLES && Some(&last) == numbers(before, "tile/entries/").last());
     for folder in ["tile/0/", "sealed/"] {
-        let (now, then) = (numbers(disk, folder), numbers(before, folder));
+        let (now, then) = (numbers(files, folder), numbers(before, folder));
         assert!(then.iter().filter(|number| bundles.contains(number)).all(|number| now.contains(number)));
     }
 }
 
-fn is_pruned(disk: &SimDisk) {
+/// Nothing is left below this bundle.
+fn is_pruned(files: &[String], below: u64) {
     for folder in ["tile/entries/", "tile/0/", "sealed/"] {
-        assert_eq!(numbers(disk, folder).first().filter(|first| **first < BUNDLES), None, "{folder}");
+        assert_eq!(numbers(files, folder).first().filter(|first| **first < below), None, "{folder}");
     }
-    assert!(
-        disk.files().iter().any(|path| path.starts_with("tile/1/000.p/")),
-        "the hashes above what is gone"
-    );
+    assert!(files.iter().any(|path| path.starts_with("tile/1/000.p/")), "the hashes above what is gone");
 }
 
 #[test]
@@ -96,7 +111,7 @@ fn whatever_stops_it_between_two_calls_what_is_left_is_whole_and_the_next_start_
     let start = disk.calls();
     prune(&mut opened, MINIMUM, record).unwrap();
     let calls = disk.calls() - start;
-    is_pruned(&disk);
+    is_pruned(&disk.files(), BUNDLES);
     assert!(calls > 60, "{calls}");
     let (mut begun, mut not_begun) = (0, 0);
     for after in 0..calls {
@@ -107,11 +122,11 @@ fn whatever_stops_it_between_two_calls_what_is_left_is_whole_and_the_next_start_
             let pruned = prune(&mut opened, MINIMUM, record);
             assert!(pruned.is_err() || disk.failed().is_none(), "{after} {fault:?}");
             disk.restart();
-            is_one_range(&disk, &whole);
+            is_one_range(&disk.files(), &whole.files());
             let mut opened = open_again(&disk);
             if opened.pruned.minimum == 0 {
                 not_begun += 1;
-                let first = |folder| numbers(&disk, folder).first().copied();
+                let first = |folder| numbers(&disk.files(), folder).first().copied();
                 assert_eq!(
                     (first("tile/entries/"), first("tile/0/")),
                     (Some(0), Some(0)),
@@ -123,8 +138,8 @@ fn whatever_stops_it_between_two_calls_what_is_left_is_whole_and_the_next_start_
             assert_eq!((opened.pruned.minimum, opened.pruned.record), (MINIMUM, record));
             goes_on(&mut opened).unwrap();
             disk.lose_power();
-            is_pruned(&disk);
-            is_one_range(&disk, &whole);
+            is_pruned(&disk.files(), BUNDLES);
+            is_one_range(&disk.files(), &whole.files());
             assert!(!open_again(&disk).pruned.is_left());
         }
     }
@@ -164,7 +179,7 @@ fn a_log_starts_not_where_a_file_alone_says_that_it_was_pruned() {
         let bytes = pruned.map_or(text.to_vec(), |pruned| serde_json::to_vec(&pruned).unwrap());
         let path = PRUNED.to_owned();
         let mut files = Volume::new(disk.clone()).unwrap();
-        files.replace(&crate::engine::volume::File { path, bytes }).unwrap();
+        files.replace(&File { path, bytes }).unwrap();
         open(disk, &identity(), super::world::SEGMENT).map(|opened| opened.pruned)
     };
     assert_eq!(says(Some(right), b"").unwrap(), right);

@@ -104,8 +104,10 @@ impl Disk for SimDisk {
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
         let failing = state.call(false)?;
-        let is_empty = !state.cached.keys().any(|other| other != path && other.starts_with(path));
-        if state.cached.get(path) != Some(&Node::Folder) || !is_empty {
+        if state.cached.get(path) != Some(&Node::Folder) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if state.cached.keys().any(|other| other != path && other.starts_with(path)) {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
         if !matches!(failing, Some((Left::Nothing | Left::Some, _))) {
