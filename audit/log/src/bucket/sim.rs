@@ -34,6 +34,8 @@ pub struct State {
     pub fails: u64,
     /// How many calls failed.
     pub failed: u64,
+    /// What is swept away comes late, or never, though no call fails.
+    pub sweeps_by_chance: bool,
     /// Puts that were given up, and are still on their way.
     late: Vec<Put>,
     seed: u64,
@@ -52,8 +54,15 @@ struct Put {
 impl SimBucket {
     /// An empty one.
     pub fn new(seed: u64, each: Rc<dyn Fn(&Objects)>) -> Self {
-        let objects = Objects::new();
-        let state = State { objects, fails: 0, failed: 0, late: Vec::new(), seed, each };
+        let state = State {
+            objects: Objects::new(),
+            fails: 0,
+            failed: 0,
+            sweeps_by_chance: false,
+            late: Vec::new(),
+            seed,
+            each,
+        };
         Self(Rc::new(RefCell::new(state)), Rc::default())
     }
 
@@ -213,7 +222,8 @@ impl Bucket for SimBucket {
         let mut state = self.0.borrow_mut();
         for path in paths {
             let put = Put { path, bytes: None, creates: false };
-            match if state.fails > 0 { state.below(3) } else { 0 } {
+            let by_chance = state.fails > 0 || state.sweeps_by_chance;
+            match if by_chance { state.below(3) } else { 0 } {
                 0 => _ = state.apply(&put),
                 1 => state.late.push(put),
                 _ => (),
