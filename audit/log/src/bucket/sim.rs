@@ -34,8 +34,14 @@ pub struct State {
     pub fails: u64,
     /// How many calls failed.
     pub failed: u64,
+    /// How often somebody waited before a call was made again.
+    pub rests: u64,
     /// What is swept away comes late, or never, though no call fails.
     pub sweeps_by_chance: bool,
+    /// The store knows no conditions: what is to be created takes the place of what is there.
+    pub knows_no_conditions: bool,
+    /// It refuses to remove anything.
+    pub refuses_removals: bool,
     /// Puts that were given up, and are still on their way.
     late: Vec<Put>,
     seed: u64,
@@ -58,7 +64,10 @@ impl SimBucket {
             objects: Objects::new(),
             fails: 0,
             failed: 0,
+            rests: 0,
             sweeps_by_chance: false,
+            knows_no_conditions: false,
+            refuses_removals: false,
             late: Vec::new(),
             seed,
             each,
@@ -127,6 +136,9 @@ impl SimBucket {
         if !lives {
             return Err(away());
         }
+        if state.refuses_removals && put.bytes.is_none() {
+            return Err(BucketError::Refused { what: "remove", path: put.path, why: "AccessDenied".into() });
+        }
         if !state.fails() {
             return Ok(state.apply(&put));
         }
@@ -174,7 +186,7 @@ impl State {
     }
 
     fn apply(&mut self, put: &Put) -> Created {
-        if put.creates && self.objects.contains_key(&put.path) {
+        if put.creates && !self.knows_no_conditions && self.objects.contains_key(&put.path) {
             return Created::Before;
         }
         match &put.bytes {
@@ -229,5 +241,9 @@ impl Bucket for SimBucket {
                 _ => (),
             }
         }
+    }
+
+    fn rest(&self, _failed: u32) {
+        self.0.borrow_mut().rests += 1;
     }
 }

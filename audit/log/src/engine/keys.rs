@@ -122,7 +122,7 @@ impl<B: Bucket> GrantKeys for KeyObjects<B> {
             return Ok(());
         }
         // An answer that was lost is not waited for: either it is there, or nobody knows whether it will be.
-        let found = tried(|| self.bucket.read(&path)).map_err(io::Error::other)?;
+        let found = tried(&self.bucket, || self.bucket.read(&path)).map_err(io::Error::other)?;
         if found.is_some_and(|found| found == wrapped) {
             return Ok(());
         }
@@ -133,14 +133,14 @@ impl<B: Bucket> GrantKeys for KeyObjects<B> {
         if self.role == Role::Looks {
             return Ok(Vec::new());
         }
-        let names = tried(|| self.bucket.list(&key_path(grant))).map_err(io::Error::other)?;
+        let names = tried(&self.bucket, || self.bucket.list(&key_path(grant))).map_err(io::Error::other)?;
         // A later start may have taken over, and made a key since: texts that it acknowledged are sealed with that.
         let names = names.iter().filter(|name| start_of(name).is_none_or(|start| start <= self.start));
         Ok(names.map(|name| format!("{}/{name}", key_path(grant))).collect())
     }
 
     fn erase(&mut self, paths: &[String]) -> io::Result<()> {
-        let each = |path: &String| tried(|| self.bucket.remove(path)).map_err(io::Error::other);
+        let each = |path: &String| tried(&self.bucket, || self.bucket.remove(path)).map_err(io::Error::other);
         paths.iter().try_for_each(each)
     }
 

@@ -16,22 +16,22 @@ pub const CHECKPOINTS: &str = "checkpoints";
 /// Files in a bucket.
 pub struct Objects<B> {
     bucket: B,
-    /// Checkpoints that may be there.
-    checkpoints: Vec<String>,
 }
 
 impl<B: Bucket> Objects<B> {
     /// The files in this bucket.
-    pub fn new(bucket: B) -> io::Result<Self> {
-        let checkpoints = tried(|| bucket.list(CHECKPOINTS)).map_err(io::Error::other)?;
-        Ok(Self { bucket, checkpoints })
+    pub fn new(bucket: B) -> Self {
+        Self { bucket }
     }
 
     /// Puts these, and says which of them failed last.
     fn put_all(&self, files: &[File]) -> Result<(), PutError> {
         let mut missing = files.to_vec();
         let mut failed = None;
-        for _ in 0..TRIES {
+        for failed_before in 0..TRIES {
+            if failed_before > 0 {
+                self.bucket.rest(failed_before);
+            }
             let created = self.bucket.create_all(&missing);
             let is_now = |created: &Result<Created, BucketError>| matches!(created, Ok(Created::Now));
             let mut unknown: Vec<File> = Vec::new();
@@ -77,25 +77,28 @@ impl<B: Bucket> Files for Objects<B> {
     }
 
     fn replace(&mut self, file: &File) -> io::Result<()> {
-        tried(|| self.bucket.replace(&file.path, &file.bytes)).map_err(io::Error::other)
+        tried(&self.bucket, || self.bucket.replace(&file.path, &file.bytes)).map_err(io::Error::other)
     }
 
-    /// The plain `checkpoint` is for whoever reads the bucket: a log that was cut off may set it back, for as long as the one that leads has
-    /// nothing new.
+    /// The plain `checkpoint` is for whoever reads the bucket as a folder. A log that was cut off leaves it alone, where it hears of a larger one
+    /// in time; else it may set it back, for as long as the one that leads has nothing new.
     fn publish(&mut self, size: u64, checkpoint: &File) -> io::Result<()> {
         let name = format!("{size:016x}");
         let path = format!("{CHECKPOINTS}/{name}");
         self.put_all(&[File { path, bytes: checkpoint.bytes.clone() }]).map_err(io::Error::other)?;
+        let names = self.list(CHECKPOINTS)?;
+        if names.iter().any(|other| *other > name) {
+            return Ok(());
+        }
         self.replace(checkpoint)?;
-        let older = std::mem::replace(&mut self.checkpoints, vec![name.clone()]);
-        let older = older.into_iter().filter(|older| *older < name);
+        let older = names.into_iter().filter(|other| *other < name);
         self.bucket.sweep(older.map(|older| format!("{CHECKPOINTS}/{older}")).collect());
         Ok(())
     }
 
     fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
         for _ in 0..TRIES {
-            let names = tried(|| self.bucket.list(CHECKPOINTS)).map_err(io::Error::other)?;
+            let names = tried(&self.bucket, || self.bucket.list(CHECKPOINTS)).map_err(io::Error::other)?;
             let Some(newest) = names.into_iter().max() else { return Ok(None) };
             let found = self.read(&format!("{CHECKPOINTS}/{newest}"))?;
             if found.is_some() {
@@ -107,7 +110,7 @@ impl<B: Bucket> Files for Objects<B> {
     }
 
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        tried(|| self.bucket.read(path)).map_err(io::Error::other)
+        tried(&self.bucket, || self.bucket.read(path)).map_err(io::Error::other)
     }
 
     fn remove(&mut self, paths: &[String]) -> io::Result<()> {
@@ -118,10 +121,10 @@ impl<B: Bucket> Files for Objects<B> {
     }
 
     fn erase(&mut self, path: &str) -> io::Result<()> {
-        tried(|| self.bucket.remove(path)).map_err(io::Error::other)
+        tried(&self.bucket, || self.bucket.remove(path)).map_err(io::Error::other)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
-        tried(|| self.bucket.list(path)).map_err(io::Error::other)
+        tried(&self.bucket, || self.bucket.list(path)).map_err(io::Error::other)
     }
 }

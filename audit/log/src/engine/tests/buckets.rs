@@ -22,6 +22,7 @@ use crate::engine::journal::BadJournal;
 use crate::engine::keys::{Role, key_path};
 use crate::engine::recover::{NotOpened, Opened, open};
 use crate::engine::storage::InBucket;
+use crate::engine::volume::Files as _;
 
 type Store = InBucket<SimBucket>;
 
@@ -39,7 +40,7 @@ impl Sim for Store {
 
 fn world(seed: u64) -> World<Store> {
     let bucket = SimBucket::new(seed, Rc::new(|_: &Objects| ()));
-    World::on(InBucket { bucket, role: Role::Leads }, seed)
+    World::on(InBucket { bucket, role: Role::Leads, mark: [7; 8] }, seed)
 }
 
 impl World<Store> {
@@ -199,7 +200,7 @@ fn process(world: &mut World<Store>, seed: u64, last: Last) -> (SimBucket, Does)
     };
     let does: Does = match last {
         Last::Start => {
-            let storage = InBucket { bucket: bucket.another(), role: Role::Leads };
+            let storage = InBucket { bucket: bucket.another(), role: Role::Leads, mark: [7; 8] };
             let bucket = storage.bucket.clone();
             let does = move || {
                 // What it opened was overtaken, or is the newest.
@@ -288,7 +289,7 @@ fn who_looks_takes_nothing_from_who_leads() {
     world.live(&mut leads, 8).unwrap();
     world.erases(&mut leads);
     let before = world.disk.bucket.0.borrow().objects.clone();
-    let looks = InBucket { bucket: world.disk.bucket.another(), role: Role::Looks };
+    let looks = InBucket { bucket: world.disk.bucket.another(), role: Role::Looks, mark: [0; 8] };
     let opened = open(looks, &identity(), SEGMENT).unwrap();
     assert_eq!(opened.engine.size(), leads.engine.size());
     assert_eq!(world.disk.bucket.0.borrow().objects, before, "it writes and removes nothing");
@@ -308,4 +309,19 @@ fn what_a_long_life_leaves_in_the_journal_is_bounded() {
         // A fence of each start, and the blocks of the last segment.
         assert!(left <= starts + 16, "{left} objects after {starts} starts");
     }
+}
+
+#[test]
+fn a_log_that_was_cut_off_does_not_set_the_checkpoint_back_that_others_read() {
+    let mut world = world(5);
+    let mut first = world.goes_on();
+    world.live(&mut first, 4).unwrap();
+    let mut second = world.goes_on();
+    world.live(&mut second, 4).unwrap();
+    world.publish(&mut second).unwrap();
+    let newest = world.disk.bucket.object("checkpoint").unwrap();
+    assert!(first.tree.size() < second.tree.size());
+    first.tree.publish(&mut first.files, &[signer()]).unwrap();
+    assert_eq!(world.disk.bucket.object("checkpoint").unwrap(), newest);
+    assert_eq!(first.files.checkpoint().unwrap().unwrap(), newest);
 }
