@@ -6,7 +6,7 @@ use crate::anchor::{self, AnchorError};
 use crate::args::{AcceptLoss, PlaceArgs};
 use crate::engine::journal::BadJournal;
 use crate::engine::keys::Role;
-use crate::engine::recover::NotOpened;
+use crate::engine::recover::{Identity, NotOpened};
 use crate::home::{Home, HomeError, Predecessor};
 use crate::place::{Lies, NoPlace};
 
@@ -45,24 +45,28 @@ pub fn accept_loss(args: &AcceptLoss) -> Result<Home, NotAccepted> {
     };
     let Home { mut identity, predecessor, lock, .. } = home.map_err(NotAccepted::Home)?;
     identity.anchor = anchor::of(note, &identity, predecessor.as_ref()).map_err(NotAccepted::Anchor)?;
+    let error = damage(&lies, &identity)?;
     // The first record that is missing, where that can be said: of a damaged log whoever reads it finds what is whole.
-    // In a bucket nobody can add to the old log after this.
-    let missing_from = match lies.read(&identity, Role::Leads) {
-        Ok((size, _)) => return Err(NotAccepted::Whole(size)),
-        Err(error @ (NotOpened::Read { .. } | NotOpened::Journal(BadJournal::Disk(_)))) => {
-            return Err(NotAccepted::Disk(error));
-        }
-        Err(error) => {
-            let found = if let NotOpened::Behind { found, .. } = error { found } else { 0 };
-            eprintln!("what is given up: {:#}", anyhow::Error::from(error));
-            found
-        }
-    };
+    let missing_from = if let NotOpened::Behind { found, .. } = error { found } else { 0 };
+    eprintln!("what is given up: {:#}", anyhow::Error::from(error));
     let has = identity.anchor.take();
     let Checkpoint { origin, size, root } =
         has.unwrap_or(Checkpoint { origin: identity.origin, size: 0, root: Hash::of_nothing() });
     let predecessor = given_up(args, &Checkpoint { origin, size, root }, missing_from);
     lies.succeed(predecessor, lock).map_err(NotAccepted::Home)
+}
+
+/// What is wrong with the log. In a bucket nobody can add to it after this; whoever leads one that is whole goes on.
+fn damage(lies: &Lies, identity: &Identity) -> Result<NotOpened, NotAccepted> {
+    let look = |role| match lies.read(identity, role) {
+        Ok((size, _)) => Err(NotAccepted::Whole(size)),
+        Err(error @ (NotOpened::Read { .. } | NotOpened::Journal(BadJournal::Disk(_)))) => {
+            Err(NotAccepted::Disk(error))
+        }
+        Err(error) => Ok(error),
+    };
+    look(Role::Looks)?;
+    look(Role::Leads)
 }
 
 /// The volume is lost, and the log's keys with it: what it was called, and how far it was, the anchor says alone. Whether its log signed that,

@@ -17,7 +17,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::bucket::BucketError;
 use crate::engine::block::LogId;
 use crate::engine::disk::OsDisk;
-use crate::engine::journal::{FOLDER, SegmentLength, Segments};
+use crate::engine::journal::{BadJournal, FOLDER, SegmentLength, Segments};
 use crate::engine::keys::OLD;
 use crate::engine::prune::PRUNED;
 use crate::engine::recover::Identity;
@@ -95,6 +95,9 @@ pub enum HomeError {
     /// The bucket.
     #[error("the bucket took or gave nothing")]
     Bucket(#[source] BucketError),
+    /// The journal of the log that is given up.
+    #[error("whoever may still lead the log that is given up cannot be kept from that")]
+    Old(#[source] BadJournal),
     /// The object of names and keys in a bucket.
     #[error("cannot seal or open {path}")]
     Sealed {

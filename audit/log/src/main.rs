@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use keyhole_log::accept_loss::accept_loss;
 use keyhole_log::args::{Args, Check, Command, Init, LogFormat, PlaceArgs, Restore};
+use keyhole_log::displaced;
 use keyhole_log::engine::keys::Role;
 use keyhole_log::home::Home;
 use keyhole_log::place::{Lies, NoPlace};
 use keyhole_log::read::Files;
 use keyhole_log::restore::{Restored, mirror, restore};
 use keyhole_log::scrub::{Damage, Scrub};
-use keyhole_log::serve::serve;
+use keyhole_log::serve::{LED, serve};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Level;
 
@@ -123,8 +124,20 @@ fn run(args: &keyhole_log::args::Serve) -> ExitCode {
         Err(error) => {
             let code = error.code();
             tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "the log does not run");
+            if code == LED {
+                stays_out(args);
+            }
             ExitCode::from(code)
         }
+    }
+}
+
+/// Nothing of the log runs any more: neither its threads nor a connection.
+fn stays_out(args: &keyhole_log::args::Serve) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let stayed = runtime.and_then(|runtime| runtime.block_on(displaced::stays(args)));
+    if let Err(error) = stayed {
+        tracing::error!(%error, "it cannot stay, and ends");
     }
 }
 

@@ -10,13 +10,14 @@ use zeroize::Zeroizing;
 
 use crate::args::BucketArgs;
 use crate::bucket::{S3, S3Error};
+use crate::engine::blocks::{Claim, MARK};
 use crate::engine::disk::OsDisk;
 use crate::engine::journal::SegmentLength;
 use crate::engine::keys::Role;
 use crate::engine::prune::Begins;
 use crate::engine::recover::{Identity, NotOpened, Opened, open};
 use crate::engine::storage::{InBucket, Storage};
-use crate::home::in_bucket::{Shelf, folder_of};
+use crate::home::in_bucket::{Shelf, folder_named, folder_of};
 use crate::home::{Home, HomeError, Predecessor};
 use crate::seal::{KeyEncryptionKeys, SealError};
 use crate::source::{Folder, Source, Store};
@@ -81,7 +82,13 @@ impl Lies {
     pub fn follow(&self, predecessor: Predecessor) -> Result<Home, HomeError> {
         match self {
             Self::Folder(folder) => Home::succeed(folder, SegmentLength::default(), (predecessor, None)),
-            Self::Bucket(shelf) => shelf.follow(predecessor),
+            Self::Bucket(shelf) => {
+                // A process that still leads the old one has its keys in memory: from now on it makes no block.
+                if let Some(folder) = folder_named(&predecessor.origin) {
+                    Claim::take(&shelf.bucket.inside(folder), [0; MARK]).map_err(HomeError::Old)?;
+                }
+                shelf.follow(predecessor)
+            }
         }
     }
 
@@ -132,7 +139,8 @@ impl Lies {
             Self::Folder(folder) => open(OsDisk::new(folder), identity, length).map(found),
             Self::Bucket(shelf) => {
                 let bucket = shelf.bucket.inside(&folder_of(identity));
-                open(InBucket { bucket, role }, identity, length).map(found)
+                // Nobody goes on with what is claimed here.
+                open(InBucket { bucket, role, mark: [0; MARK] }, identity, length).map(found)
             }
         }
     }

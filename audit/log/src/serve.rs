@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use record::kinds::log::{Key, Loss, Start};
 use record::{Count, What};
@@ -13,11 +13,13 @@ use tlog::{Checkpoint, KeyName, Note};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::anchor::{self, AnchorError};
 use crate::append::{self, Callers, Desk};
 use crate::args::{MirrorArgs, Serve};
-use crate::bucket::{BucketUrl, Place, S3};
+use crate::bucket::{Bucket as _, BucketError, BucketUrl, Place, S3};
 use crate::engine::blocks::NotPut;
 use crate::engine::commit::Failed;
 use crate::engine::disk::OsDisk;
@@ -27,9 +29,10 @@ use crate::engine::prune::Begins;
 use crate::engine::recover::{Identity, NotOpened, open};
 use crate::engine::storage::InBucket;
 use crate::figures::{Figures, MeasuredBucket, MeasuredDisk};
-use crate::home::in_bucket::folder_of;
+use crate::home::in_bucket::{SIGNERS, folder_of};
 use crate::home::{Home, HomeError, Predecessor};
 use crate::index::Index;
+use crate::mark::Mark;
 use crate::mend::advice;
 use crate::mirror::{Mirroring, Original};
 use crate::place::{Lies, NoPlace, key_encryption_keys};
@@ -40,6 +43,15 @@ use crate::scrubbing::Scrubbing;
 use crate::seal::Keys;
 use crate::threads::{Ask, Ended, Log, start};
 use crate::tls::{Tls, TlsError};
+
+/// The exit code of a process of which another one has taken the lead.
+pub const LED: u8 = 5;
+
+/// How long a start waits for a bucket that does not answer, before it ends.
+const STORE: Duration = Duration::from_secs(120);
+
+/// How long it waits between two looks.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why the log does not run, or not any more.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +97,11 @@ pub enum ServeError {
         /// Where it should be.
         dir: PathBuf,
     },
+    /// Another pod has led the log since this one did.
+    #[error(
+        "another process leads the log in the bucket, and has begun after this pod led: it does not take the lead back by itself. To have it do so, delete its pod, or {0:?}"
+    )]
+    Overtaken(PathBuf),
     /// The anchor.
     #[error("cannot use the anchor")]
     Anchor(#[source] AnchorError),
@@ -111,8 +128,9 @@ impl ServeError {
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Ended(Ended::Journal(Failed::Journal(error))) if is_led(error) => 5,
-            Self::Open { source: NotOpened::Journal(BadJournal::Disk(error)), .. } if is_led(error) => 5,
+            Self::Ended(Ended::Journal(Failed::Journal(error))) if is_led(error) => LED,
+            Self::Open { source: NotOpened::Journal(BadJournal::Disk(error)), .. } if is_led(error) => LED,
+            Self::Overtaken(_) => LED,
             Self::Open { .. } | Self::Ended(_) | Self::Silent => 3,
             Self::Anchored { .. } | Self::Gone { .. } | Self::Anchor(_) => 4,
             Self::Home(_)
@@ -145,14 +163,18 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let (ended, mut why) = mpsc::unbounded_channel();
     // No other process opens the log as long as this one lives.
     let figures = Arc::new(Figures::default());
-    let Begun { log, files, index, identity, predecessor, size, _lock } =
-        match begin(args, keys.clone(), ended, &figures).await {
-            // The thread that ended says why.
-            Err(ServeError::Silent) => {
-                return Err(why.recv().await.map_or(ServeError::Silent, ServeError::Ended));
-            }
-            begun => begun?,
-        };
+    let begun = tokio::select! {
+        begun = begin(args, keys.clone(), ended, &figures) => begun,
+        // What was begun is as if it had been killed.
+        _ = stop.recv() => return Ok(()),
+    };
+    let Begun { log, files, index, identity, predecessor, size, _lock } = match begun {
+        // The thread that ended says why.
+        Err(ServeError::Silent) => {
+            return Err(why.recv().await.map_or(ServeError::Silent, ServeError::Ended));
+        }
+        begun => begun?,
+    };
     tracing::info!(append = args.port_append, read = args.port_read, "the log takes records");
     let rest = Duration::from_secs(args.scrub_rest);
     let scrubbing = Scrubbing {
@@ -232,6 +254,9 @@ async fn begin(
 ) -> Result<Begun, ServeError> {
     let anchor = anchor::read(args.anchor.as_deref()).map_err(ServeError::Anchor)?;
     let lies = Lies::at(Some(&args.dir), &args.bucket, Some(&args.kek)).map_err(ServeError::Place)?;
+    if let Lies::Bucket(shelf) = &lies {
+        answers(&shelf.bucket).await;
+    }
     let home = match lies.open() {
         Err(HomeError::Missing(_)) if args.create && anchor.is_none() => match lies.create() {
             // Of two first starts one makes the log.
@@ -260,10 +285,16 @@ async fn begin(
         }
         Lies::Bucket(shelf) => {
             fs::create_dir_all(&args.dir).map_err(ServeError::System)?;
+            let mark = Mark::of(&args.dir).map_err(ServeError::System)?;
             let bucket = MeasuredBucket::new(shelf.bucket.inside(&folder_of(&identity)), figures());
-            let storage = InBucket { bucket, role: Role::Leads };
+            let not_read = |error| not_opened(NotOpened::Journal(error), mirror.clone());
+            if mark.is_overtaken(&bucket).map_err(not_read)? {
+                return Err(ServeError::Overtaken(mark.file().to_owned()));
+            }
+            let storage = InBucket { bucket, role: Role::Leads, mark: mark.bytes() };
             let opened =
                 open(storage.clone(), &identity, length).map_err(|error| not_opened(error, mirror))?;
+            mark.leads().map_err(ServeError::System)?;
             let (size, begins) = (opened.engine.size(), opened.pruned.minimum);
             (start(opened, (storage, figures()), (signers, keys), ended), size, begins)
         }
@@ -289,6 +320,23 @@ async fn begin(
     let index = Index::start(&args.dir, files.clone(), identity.origin.clone(), log.published());
     let index = index.map_err(ServeError::System)?;
     Ok(Begun { log, files, index, identity, predecessor, size, _lock: lock })
+}
+
+/// Waits until the bucket answers, for a while: each start that ends because it does not leaves a fence in the journal.
+async fn answers(bucket: &S3) {
+    let (began, mut is_told) = (Instant::now(), false);
+    while began.elapsed() < STORE {
+        let bucket = bucket.clone();
+        match spawn_blocking(move || bucket.list(SIGNERS)).await {
+            Ok(Err(error @ BucketError::Away { .. })) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, "the log waits for its bucket");
+                }
+                sleep(LOOK).await;
+            }
+            _ => return,
+        }
+    }
 }
 
 /// The log that others have seen is not here.

@@ -399,6 +399,10 @@ impl<S: Storage> Commits<S> {
             Ok(true) => Ok(()),
             Ok(false) => Err(Ended::Displaced),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Ended::Displaced),
+            // Another process leads the log in the bucket.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Ended::Journal(Failed::Journal(error)))
+            }
             Err(error) => Err(Ended::Disk(error)),
         }
     }

@@ -3,79 +3,41 @@
 //! What the library says of a failure is taken apart here: of an answer only its code is kept, and nothing of what was sent.
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
+use aws_lc_rs::rand;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
+use object_store::aws::AmazonS3;
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    Certificate, ClientOptions, Error, ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutMode,
-    PutOptions, PutPayload, RetryConfig,
+    Error, ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
 };
 use tokio::runtime::Runtime;
-use zeroize::Zeroizing;
+use tokio::time::timeout;
 
-use super::{Bucket, BucketError, BucketUrl, Created};
+use super::sweep::LeftOver;
+use super::way::Way;
+use super::{Bucket, BucketError, Created, Place, S3Error, rest_after};
 use crate::engine::volume::File;
 
-/// How long the bucket may take to answer.
-const ANSWER: Duration = Duration::from_secs(30);
+/// How long an answer may take for which others wait; and more for each MiB, if the object has one.
+const SOON: Duration = Duration::from_secs(2);
 
 /// How many calls are under way at once, where several are made.
 const AT_ONCE: usize = 16;
 
-/// How long it may take until there is a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-
 /// The longest code of an answer that is believed to be one.
 const LONGEST_CODE: usize = 64;
-
-/// Why there is no way to the bucket.
-#[derive(Debug, thiserror::Error)]
-pub enum S3Error {
-    /// A file of the credentials.
-    #[error("cannot read {path:?}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The authorities.
-    #[error("{0:?} holds no certificates in PEM")]
-    Authorities(PathBuf),
-    /// The library does not take the configuration, or finds no authorities on the system.
-    #[error(
-        "no client for the bucket can be made: is the endpoint a URL, and are the authorities of its certificate in ca.crt?"
-    )]
-    Client,
-    /// The system gives no threads or files.
-    #[error("the system gives nothing to wait with")]
-    System(#[source] io::Error),
-}
-
-/// A bucket, and how it is reached.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// The bucket and the folder in it.
-    pub url: BucketUrl,
-    /// The address of the store; `None`: Amazon's.
-    pub endpoint: Option<String>,
-    /// Its region.
-    pub region: String,
-    /// The folder with `access-key-id` and `secret-access-key`, and perhaps `ca.crt`.
-    pub credentials: PathBuf,
-}
 
 /// A bucket of S3. Each call waits for its answer. Clones are the same.
 #[derive(Clone)]
 pub struct S3 {
-    store: AmazonS3,
+    way: Arc<Way>,
     folder: String,
     calls: Arc<Calls>,
+    left_over: Arc<Mutex<LeftOver<ObjectPath>>>,
 }
 
 /// The thread that waits for answers: whoever calls may be a thread that must not.
@@ -93,38 +55,16 @@ impl Drop for Calls {
 impl S3 {
     /// With the credentials that lie in their folder now. It asks nothing yet.
     pub fn new(place: &Place) -> Result<Self, S3Error> {
-        let Place { url, endpoint, region, credentials } = place;
-        let is_http = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-        let mut client = ClientOptions::new()
-            .with_allow_http(is_http)
-            .with_timeout(ANSWER)
-            .with_connect_timeout(CONNECT)
-            .with_http1_only();
-        let authorities = authorities(credentials)?;
-        client = client.with_no_system_certificates(is_http || !authorities.is_empty());
-        for authority in authorities {
-            client = client.with_root_certificate(authority);
-        }
-        let mut builder = AmazonS3Builder::new()
-            .with_client_options(client)
-            .with_bucket_name(&url.bucket)
-            .with_region(region)
-            .with_access_key_id(word(credentials, "access-key-id")?.as_str())
-            .with_secret_access_key(word(credentials, "secret-access-key")?.as_str())
-            // Object Lock asks for it.
-            .with_checksum_algorithm(Checksum::SHA256)
-            .with_conditional_put(S3ConditionalPut::ETagMatch)
-            // Who asks knows how urgent it is.
-            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
-        if let Some(endpoint) = endpoint {
-            // The form that every server knows: the bucket in the path, not in the name of the host.
-            builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
-        }
-        // What the library says may name what it was given.
-        let store = builder.build().map_err(|_| S3Error::Client)?;
+        let way = Arc::new(Way::new(place)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let calls = Arc::new(Calls(Some(runtime.map_err(S3Error::System)?)));
-        Ok(Self { store, folder: url.folder.clone(), calls })
+        Ok(Self { way, folder: place.url.folder.clone(), calls, left_over: Arc::default() })
+    }
+
+    /// How many objects nobody needs, and could not be removed.
+    #[must_use]
+    pub fn left_over(&self) -> usize {
+        left(&self.left_over).count()
     }
 
     /// The folder of this name in it.
@@ -177,42 +117,100 @@ impl S3 {
         bytes: &[u8],
         mode: PutMode,
     ) -> impl Future<Output = Result<Created, BucketError>> + Send + 'static + use<> {
-        let options = PutOptions { mode, ..PutOptions::default() };
         let payload = PutPayload::from(bytes.to_vec());
-        let (store, at, path) = (self.store.clone(), self.at(path), path.to_owned());
-        async move {
-            match store.put_opts(&at, payload, options).await {
-                Ok(_) => Ok(Created::Now),
-                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Before),
-                Err(error) => Err(told("put", &path, &error)),
+        let (way, at, path) = (Arc::clone(&self.way), self.at(path), path.to_owned());
+        let call = move |store: AmazonS3| {
+            let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
+            let (payload, at, path) = (payload.clone(), at.clone(), path.clone());
+            async move {
+                match store.put_opts(&at, payload, options).await {
+                    Ok(_) => Ok(Created::Now),
+                    Err(Error::AlreadyExists { source, .. } | Error::Precondition { source, .. })
+                        if !is_conflict(&source.to_string()) =>
+                    {
+                        Ok(Created::Before)
+                    }
+                    Err(error) => Err(told("put", &path, &error)),
+                }
             }
-        }
+        };
+        async move { way.asks(call).await }
     }
 
     fn get(
         &self,
         path: &str,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, BucketError>> + Send + 'static + use<> {
-        let (store, at, path) = (self.store.clone(), self.at(path), path.to_owned());
-        async move {
-            match async { store.get(&at).await?.bytes().await }.await {
-                Ok(bytes) => Ok(Some(bytes.to_vec())),
-                // Of a bucket that is not there the same is said as of an object.
-                Err(Error::NotFound { source, .. }) if code(&source.to_string()) != Some("NoSuchBucket") => {
-                    Ok(None)
+        let (way, at, path) = (Arc::clone(&self.way), self.at(path), path.to_owned());
+        let call = move |store: AmazonS3| {
+            let (at, path) = (at.clone(), path.clone());
+            async move {
+                match async { store.get(&at).await?.bytes().await }.await {
+                    Ok(bytes) => Ok(Some(bytes.to_vec())),
+                    // Of a bucket that is not there the same is said as of an object.
+                    Err(Error::NotFound { source, .. })
+                        if code(&source.to_string()) != Some("NoSuchBucket") =>
+                    {
+                        Ok(None)
+                    }
+                    Err(error) => Err(told("read", &path, &error)),
                 }
-                Err(error) => Err(told("read", &path, &error)),
             }
-        }
+        };
+        async move { way.asks(call).await }
     }
+}
 
-    fn delete(&self, path: &str) -> impl Future<Output = Result<(), BucketError>> + Send + 'static + use<> {
-        let (store, at, path) = (self.store.clone(), self.at(path), path.to_owned());
-        async move {
-            match store.delete(&at).await {
-                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(told("remove", &path, &error)),
+/// Waits no longer for an answer than others can wait.
+async fn soon<T>(
+    length: usize,
+    (what, path): (&'static str, String),
+    call: impl Future<Output = Result<T, BucketError>>,
+) -> Result<T, BucketError> {
+    let more = Duration::from_secs(u64::try_from(length >> 20).unwrap_or(u64::MAX));
+    let limit = SOON.saturating_add(more);
+    let late = |_| BucketError::Away { what, path, why: format!("no answer within {limit:?}") };
+    timeout(limit, call).await.map_err(late)?
+}
+
+async fn delete(way: &Way, at: &ObjectPath, path: &str) -> Result<(), BucketError> {
+    let call = |store: AmazonS3| async move {
+        match store.delete(at).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(told("remove", path, &error)),
+        }
+    };
+    way.asks(call).await
+}
+
+fn left(left_over: &Mutex<LeftOver<ObjectPath>>) -> MutexGuard<'_, LeftOver<ObjectPath>> {
+    left_over.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what is left over, as long as that succeeds.
+async fn sweeps(way: Arc<Way>, left_over: Arc<Mutex<LeftOver<ObjectPath>>>) {
+    loop {
+        let next = left(&left_over).next(AT_ONCE);
+        if next.is_empty() {
+            return;
+        }
+        let remove = |at: ObjectPath| {
+            let way = &way;
+            async move { delete(way, &at, at.as_ref()).await.err().map(|error| (at, error)) }
+        };
+        let failed: Vec<_> = stream::iter(next).map(remove).buffered(AT_ONCE).collect().await;
+        let (paths, errors): (Vec<_>, Vec<_>) = failed.into_iter().flatten().unzip();
+        let error = errors.into_iter().next();
+        let is_news = left(&left_over).are_left(paths);
+        match error {
+            Some(error) => {
+                if is_news {
+                    tracing::warn!(%error, "objects that nobody needs are not removed: they are tried again");
+                }
+                return;
             }
+            None if is_news => tracing::info!("objects that nobody needs are removed again"),
+            None => (),
         }
     }
 }
@@ -220,6 +218,11 @@ impl S3 {
 impl Bucket for S3 {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, BucketError> {
         self.answer(self.put(path, bytes, PutMode::Create), ("put", path))
+    }
+
+    fn create_soon(&self, path: &str, bytes: &[u8]) -> Result<Created, BucketError> {
+        let put = self.put(path, bytes, PutMode::Create);
+        self.answer(soon(bytes.len(), ("put", path.to_owned()), put), ("put", path))
     }
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), BucketError> {
@@ -230,22 +233,31 @@ impl Bucket for S3 {
         self.answer(self.get(path), ("read", path))
     }
 
+    fn read_soon(&self, path: &str, length: usize) -> Result<Option<Vec<u8>>, BucketError> {
+        let get = self.get(path);
+        self.answer(soon(length, ("read", path.to_owned()), get), ("read", path))
+    }
+
     fn sizes(&self, folder: &str) -> Result<Vec<(String, u64)>, BucketError> {
-        let (store, at, path) = (self.store.clone(), self.at(folder), folder.to_owned());
-        let listed = async move {
-            let name = |object: ObjectMeta| {
-                let parts = object.location.prefix_match(&at)?;
-                let name = parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
-                Some((name, object.size))
-            };
-            let listed = store.list(Some(&at)).try_filter_map(|object| async { Ok(name(object)) });
-            listed.try_collect().await.map_err(|error| told("list", &path, &error))
+        let (way, at, path) = (Arc::clone(&self.way), self.at(folder), folder.to_owned());
+        let call = move |store: AmazonS3| {
+            let (at, path) = (at.clone(), path.clone());
+            async move {
+                let name = |object: ObjectMeta| {
+                    let parts = object.location.prefix_match(&at)?;
+                    let name = parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
+                    Some((name, object.size))
+                };
+                let listed = store.list(Some(&at)).try_filter_map(|object| async { Ok(name(object)) });
+                listed.try_collect().await.map_err(|error| told("list", &path, &error))
+            }
         };
-        self.answer(listed, ("list", folder))
+        self.answer(async move { way.asks(call).await }, ("list", folder))
     }
 
     fn remove(&self, path: &str) -> Result<(), BucketError> {
-        self.answer(self.delete(path), ("remove", path))
+        let (way, at, name) = (Arc::clone(&self.way), self.at(path), path.to_owned());
+        self.answer(async move { delete(&way, &at, &name).await }, ("remove", path))
     }
 
     fn create_all(&self, objects: &[File]) -> Vec<Result<Created, BucketError>> {
@@ -258,36 +270,23 @@ impl Bucket for S3 {
     }
 
     fn sweep(&self, paths: Vec<String>) {
-        let calls: Vec<_> = paths.iter().map(|path| self.delete(path)).collect();
-        self.spawn(stream::iter(calls).buffered(AT_ONCE).for_each(|_| std::future::ready(())));
+        if left(&self.left_over).add(paths.iter().map(|path| self.at(path))) {
+            self.spawn(sweeps(Arc::clone(&self.way), Arc::clone(&self.left_over)));
+        }
+    }
+
+    fn rest(&self, failed: u32) {
+        let mut dice = [0_u8];
+        // Without it the rest is the shortest.
+        rand::fill(&mut dice).ok();
+        let [dice] = dice;
+        thread::sleep(rest_after(failed, dice));
     }
 }
 
 impl fmt::Debug for S3 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("S3").field("folder", &self.folder).finish_non_exhaustive()
-    }
-}
-
-/// One word of a file, without the line's end that editors put there.
-fn word(folder: &Path, name: &str) -> Result<Zeroizing<String>, S3Error> {
-    let path = folder.join(name);
-    let text = std::fs::read_to_string(&path).map(Zeroizing::new);
-    let text = text.map_err(|source| S3Error::Read { path, source })?;
-    Ok(Zeroizing::new(text.trim().to_owned()))
-}
-
-/// Those of `ca.crt`; none, where there is no such file.
-fn authorities(folder: &Path) -> Result<Vec<Certificate>, S3Error> {
-    let path = folder.join("ca.crt");
-    let pem = match std::fs::read(&path) {
-        Ok(pem) => pem,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(S3Error::Read { path, source }),
-    };
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(authorities) if !authorities.is_empty() => Ok(authorities),
-        _ => Err(S3Error::Authorities(path)),
     }
 }
 
@@ -314,6 +313,11 @@ fn is_no(error: &Error) -> bool {
             | Error::NotFound { .. }
             | Error::NotSupported { .. }
     )
+}
+
+/// Whether the bucket says that it was asked for something else with the same object at this moment. Then nobody knows whether it is there.
+fn is_conflict(said: &str) -> bool {
+    matches!(code(said), Some("ConditionalRequestConflict" | "OperationAborted"))
 }
 
 /// The code of S3's answer: `<Code>AccessDenied</Code>`.

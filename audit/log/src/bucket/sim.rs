@@ -34,6 +34,14 @@ pub struct State {
     pub fails: u64,
     /// How many calls failed.
     pub failed: u64,
+    /// How often somebody waited before a call was made again.
+    pub rests: u64,
+    /// What is swept away comes late, or never, though no call fails.
+    pub sweeps_by_chance: bool,
+    /// The store knows no conditions: what is to be created takes the place of what is there.
+    pub knows_no_conditions: bool,
+    /// It refuses to remove anything.
+    pub refuses_removals: bool,
     /// Puts that were given up, and are still on their way.
     late: Vec<Put>,
     seed: u64,
@@ -52,8 +60,18 @@ struct Put {
 impl SimBucket {
     /// An empty one.
     pub fn new(seed: u64, each: Rc<dyn Fn(&Objects)>) -> Self {
-        let objects = Objects::new();
-        let state = State { objects, fails: 0, failed: 0, late: Vec::new(), seed, each };
+        let state = State {
+            objects: Objects::new(),
+            fails: 0,
+            failed: 0,
+            rests: 0,
+            sweeps_by_chance: false,
+            knows_no_conditions: false,
+            refuses_removals: false,
+            late: Vec::new(),
+            seed,
+            each,
+        };
         Self(Rc::new(RefCell::new(state)), Rc::default())
     }
 
@@ -118,6 +136,9 @@ impl SimBucket {
         if !lives {
             return Err(away());
         }
+        if state.refuses_removals && put.bytes.is_none() {
+            return Err(BucketError::Refused { what: "remove", path: put.path, why: "AccessDenied".into() });
+        }
         if !state.fails() {
             return Ok(state.apply(&put));
         }
@@ -165,7 +186,7 @@ impl State {
     }
 
     fn apply(&mut self, put: &Put) -> Created {
-        if put.creates && self.objects.contains_key(&put.path) {
+        if put.creates && !self.knows_no_conditions && self.objects.contains_key(&put.path) {
             return Created::Before;
         }
         match &put.bytes {
@@ -213,11 +234,16 @@ impl Bucket for SimBucket {
         let mut state = self.0.borrow_mut();
         for path in paths {
             let put = Put { path, bytes: None, creates: false };
-            match if state.fails > 0 { state.below(3) } else { 0 } {
+            let by_chance = state.fails > 0 || state.sweeps_by_chance;
+            match if by_chance { state.below(3) } else { 0 } {
                 0 => _ = state.apply(&put),
                 1 => state.late.push(put),
                 _ => (),
             }
         }
+    }
+
+    fn rest(&self, _failed: u32) {
+        self.0.borrow_mut().rests += 1;
     }
 }

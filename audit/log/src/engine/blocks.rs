@@ -2,12 +2,16 @@
 //! they lead one alone makes the next block. The other finds the number taken, and has to end: there is no lock, and nobody who gives one out.
 //!
 //! A start takes the next number before it reads anything, with an object that holds no block (its fence). Whoever led before can make no
-//! block from then on: its next number is that one, or one before it. A log that was cut off may wake at any time, after years too, and so
-//! fences stay for ever; they are all that does. Blocks are removed once they are in the tree, from the oldest on.
+//! block from then on: its next number is that one, or one before it, and there something is. Numbers are taken one after the other, so that
+//! none is left out: what is before a gap was being removed.
+//!
+//! A log that was cut off may wake at any time, after years too, so a fence is never removed. Blocks are, segment by segment from the oldest
+//! on, once they are in the tree: what stays beside fences are those of the newest segment, and what could not be removed until it is.
 //!
 //! What a log that was cut off still does is harmless: it cannot make blocks, and it removes none but those whose records are in a
 //! checkpoint that it put there before. No number is ever used twice, so a removal that comes late hits nothing else.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 
@@ -22,7 +26,10 @@ const BEGINS: u8 = 1;
 const GOES_ON: u8 = 0;
 const FENCE: u8 = 2;
 
-/// How many bytes a fence has; every block has more.
+/// How many bytes the mark has of whoever made a fence.
+pub const MARK: usize = 8;
+
+/// How many bytes a fence has: its first, a mark, and eight that no other fence has. Every block has more.
 const FENCE_LENGTH: usize = 17;
 
 /// The most objects of a segment: a start reads those of two, or little more.
@@ -33,6 +40,12 @@ const READ: usize = 16;
 
 /// How many numbers a start tries to take, while another log goes on to take them.
 const CLAIMS: u64 = 1000;
+
+/// How often an idle journal is asked whether it is in its place until it looks.
+const LOOKS: u32 = 5;
+
+/// How many bytes a block may have that another process has made where the next one should be: to be read soon, not to be held against that.
+const ANOTHERS: usize = 1 << 20;
 
 /// Why a block is not durable: nothing may be acknowledged any more.
 #[derive(Debug, thiserror::Error)]
@@ -69,24 +82,22 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Takes the next number. From then on nobody who began before can make a block.
-    pub fn take<B: Bucket>(bucket: &B) -> Result<Self, BadJournal> {
+    /// Takes the next number, with a fence that has this mark. From then on nobody who began before can make a block.
+    pub fn take<B: Bucket>(bucket: &B, mark: [u8; MARK]) -> Result<Self, BadJournal> {
         let failed = |error| BadJournal::Disk(io::Error::other(error));
         let mut number = Self::look(bucket)?.fence;
         // No two are the same, so that who reads it knows whether it is his.
-        let mut fence = [FENCE; FENCE_LENGTH];
-        rand::fill(fence.get_mut(1..).unwrap_or_default()).map_err(failed)?;
+        let mut own = [0_u8; 8];
+        rand::fill(&mut own).map_err(failed)?;
+        let fence = [[FENCE].as_slice(), &mark, &own].concat();
         for _ in 0..CLAIMS {
-            match create(bucket, number, &fence) {
-                Ok(()) => {
-                    let Self { before, .. } = Self::look(bucket)?;
-                    let before = before.into_iter().filter(|(before, _)| *before < number).collect();
-                    return Ok(Self { fence: number, before });
-                }
-                // Another one leads, and has made its next block. This start is the newer one.
-                Err(NotPut::Taken(_)) => number = number.saturating_add(1),
-                Err(error) => return Err(BadJournal::Disk(error.into())),
+            if is_taken(bucket, number, &fence).map_err(|error| BadJournal::Disk(error.into()))? {
+                let Self { before, .. } = Self::look(bucket)?;
+                let before = before.into_iter().filter(|(before, _)| *before < number).collect();
+                return Ok(Self { fence: number, before });
             }
+            // Another one leads, and has made its next block. This start is the newer one.
+            number = number.saturating_add(1);
         }
         Err(BadJournal::Disk(NotPut::Taken(number).into()))
     }
@@ -96,10 +107,18 @@ impl Claim {
         self.fence
     }
 
+    /// The mark of the newest start; `None`, where there is none.
+    pub fn newest<B: Bucket>(bucket: &B) -> Result<Option<[u8; MARK]>, BadJournal> {
+        let Self { before, .. } = Self::look(bucket)?;
+        let Some((newest, _)) = before.iter().rev().find(|(_, is_fence)| *is_fence) else { return Ok(None) };
+        let fence = read(bucket, &[*newest])?.into_iter().flatten().next();
+        Ok(fence.and_then(|fence| fence.get(1..)?.first_chunk().copied()))
+    }
+
     /// Takes no number: for who looks, and writes nothing.
     pub fn look<B: Bucket>(bucket: &B) -> Result<Self, BadJournal> {
-        let listed =
-            tried(|| bucket.sizes(FOLDER)).map_err(|error| BadJournal::Disk(io::Error::other(error)))?;
+        let listed = tried(bucket, || bucket.sizes(FOLDER))
+            .map_err(|error| BadJournal::Disk(io::Error::other(error)))?;
         let number = |(name, length): &(String, u64)| {
             let is_fence = usize::try_from(*length).is_ok_and(|length| length == FENCE_LENGTH);
             u64::from_str_radix(name, 16).ok().map(|number| (number, is_fence))
@@ -122,6 +141,8 @@ pub struct Blocks<B> {
     written: Option<Written>,
     /// Blocks that are not needed, and are removed with the next ones.
     left_over: Vec<u64>,
+    /// How often it was asked whether it is in its place since it last saw that it is.
+    unlooked: Cell<u32>,
 }
 
 struct Segment {
@@ -169,7 +190,10 @@ impl<B: Bucket> Blocks<B> {
         }
         let number = fence.saturating_add(1);
         let position = Position { number, ..next.unwrap_or(START) };
-        Ok((Self { bucket, length, next: number, segments, written: None, left_over }, position))
+        Ok((
+            Self { bucket, length, next: number, segments, written: None, left_over, unlooked: Cell::new(0) },
+            position,
+        ))
     }
 }
 
@@ -237,25 +261,48 @@ fn first_needed(before: &[(u64, bool)], fence: u64) -> usize {
 
 fn read<B: Bucket>(bucket: &B, numbers: &[u64]) -> Result<Vec<Option<Vec<u8>>>, BadJournal> {
     let paths: Vec<String> = numbers.iter().map(|number| path(*number)).collect();
-    let all = || bucket.read_all(&paths).into_iter().collect::<Result<Vec<_>, _>>();
-    tried(all).map_err(|error| BadJournal::Disk(io::Error::other(error)))
+    let found = paths.iter().zip(bucket.read_all(&paths));
+    // Those that failed are read again, each by itself.
+    let again = |path: &String| {
+        bucket.rest(1);
+        tried(bucket, || bucket.read(path))
+    };
+    let found = found.map(|(path, found)| found.or_else(|_| again(path)));
+    found.collect::<Result<_, _>>().map_err(|error| BadJournal::Disk(io::Error::other(error)))
+}
+
+/// Whether the number is this start's from now on. Whose it is else is not read: where another log makes block after block, a start that
+/// did would be the slower of the two, and never come before it.
+fn is_taken<B: Bucket>(bucket: &B, number: u64, fence: &[u8]) -> Result<bool, NotPut> {
+    match bucket.create_soon(&path(number), fence) {
+        Ok(Created::Now) => Ok(true),
+        Ok(Created::Before) => Ok(false),
+        Err(_) => match create(bucket, number, fence) {
+            Ok(()) => Ok(true),
+            Err(NotPut::Taken(_)) => Ok(false),
+            Err(error @ NotPut::Unknown { .. }) => Err(error),
+        },
+    }
 }
 
 /// Makes an object of this number, where none is. It may be made more than once: it is the same one, and nobody ever removes it and
 /// makes another.
 fn create<B: Bucket>(bucket: &B, number: u64, object: &[u8]) -> Result<(), NotPut> {
     let (path, mut last) = (path(number), None);
-    for _ in 0..TRIES {
-        let created = bucket.create(&path, object);
+    for failed in 1..=TRIES {
+        let created = bucket.create_soon(&path, object);
         if matches!(created, Ok(Created::Now)) {
             return Ok(());
         }
         // One whose answer was lost is read: it is this one, byte for byte, or another's.
-        match bucket.read(&path) {
+        match bucket.read_soon(&path, object.len()) {
             Ok(Some(found)) if found == object => return Ok(()),
             Ok(Some(_)) => return Err(NotPut::Taken(number)),
             Ok(None) => last = created.err().or(last),
             Err(error) => last = Some(error),
+        }
+        if failed < TRIES {
+            bucket.rest(failed);
         }
     }
     let unknown = || BucketError::Away { what: "put", path, why: "it is there and is not".to_owned() };
@@ -291,6 +338,7 @@ impl<B: Bucket> Journal for Blocks<B> {
         self.written =
             Some(Written { bytes: bytes.saturating_add(block.len()), objects: objects.saturating_add(1) });
         self.next = self.next.saturating_add(1);
+        self.unlooked.set(0);
         Ok(())
     }
 
@@ -306,9 +354,18 @@ impl<B: Bucket> Journal for Blocks<B> {
         Ok(())
     }
 
+    /// Whether another process leads, each block says. Where none is made, it looks now and then for what such a one has put at the next
+    /// number: an error of kind `AlreadyExists`. A bucket that does not answer says nothing of that.
     fn is_in_place(&self) -> io::Result<bool> {
-        // Whether another leads, its next block will say.
-        Ok(true)
+        let asked = self.unlooked.get().saturating_add(1);
+        self.unlooked.set(if asked < LOOKS { asked } else { 0 });
+        if asked < LOOKS {
+            return Ok(true);
+        }
+        match self.bucket.read_soon(&path(self.next), ANOTHERS) {
+            Ok(Some(_)) => Err(NotPut::Taken(self.next).into()),
+            Ok(None) | Err(_) => Ok(true),
+        }
     }
 }
 

@@ -125,9 +125,10 @@ pub enum Role {
 /// Keys in a bucket, each under a name that no other key ever has: `keys/GRANT/`, the number of the start that made it, and the beginning of
 /// its hash.
 ///
-/// So what a log does that was cut off is harmless whenever it wakes. Keys that it removes are those that it found before it made the record
-/// of their erasure: those of later starts are not among them. A key that it puts there is one that it made, once, and with which nothing is
-/// sealed that was acknowledged: it lies beside those of its grant, until they are erased. No key that was erased is ever put there again.
+/// So what a log does that was cut off is harmless whenever it wakes. Keys that it removes are those of its own start and of earlier ones,
+/// however late it looks for them: those of later starts are none of its business. A key that it puts there is one that it made, once, and
+/// with which nothing is sealed that was acknowledged: it lies beside those of its grant, until they are erased. No key that was erased is
+/// ever put there again.
 pub struct KeyObjects<B> {
     bucket: B,
     role: Role,
@@ -152,7 +153,7 @@ impl<B: Bucket> GrantKeys for KeyObjects<B> {
             return Ok(());
         }
         // An answer that was lost is not waited for: either it is there, or nobody knows whether it will be.
-        let found = tried(|| self.bucket.read(&path)).map_err(io::Error::other)?;
+        let found = tried(&self.bucket, || self.bucket.read(&path)).map_err(io::Error::other)?;
         if found.is_some_and(|found| found == wrapped) {
             return Ok(());
         }
@@ -163,12 +164,14 @@ impl<B: Bucket> GrantKeys for KeyObjects<B> {
         if self.role == Role::Looks {
             return Ok(Vec::new());
         }
-        let names = tried(|| self.bucket.list(&key_path(grant))).map_err(io::Error::other)?;
-        Ok(names.iter().map(|name| format!("{}/{name}", key_path(grant))).collect())
+        let names = tried(&self.bucket, || self.bucket.list(&key_path(grant))).map_err(io::Error::other)?;
+        // A later start may have taken over, and made a key since: texts that it acknowledged are sealed with that.
+        let names = names.iter().filter(|name| start_of(name).is_none_or(|start| start <= self.start));
+        Ok(names.map(|name| format!("{}/{name}", key_path(grant))).collect())
     }
 
     fn erase(&mut self, paths: &[String]) -> io::Result<()> {
-        let each = |path: &String| tried(|| self.bucket.remove(path)).map_err(io::Error::other);
+        let each = |path: &String| tried(&self.bucket, || self.bucket.remove(path)).map_err(io::Error::other);
         paths.iter().try_for_each(each)
     }
 
@@ -176,4 +179,10 @@ impl<B: Bucket> GrantKeys for KeyObjects<B> {
     fn known(&self) -> io::Result<BTreeSet<Uid>> {
         Ok(BTreeSet::new())
     }
+}
+
+/// The number of the start that made the key of this name.
+fn start_of(name: &str) -> Option<u64> {
+    let (start, _hash) = name.split_once('-')?;
+    u64::from_str_radix(start, 16).ok()
 }

@@ -17,4 +17,5 @@ pub mod storage;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 pub mod volume;

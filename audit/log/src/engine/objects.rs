@@ -23,25 +23,18 @@ pub const BEGINNINGS: &str = "pruned";
 /// Files in a bucket.
 pub struct Objects<B> {
     bucket: B,
-    /// Checkpoints that may be there.
-    checkpoints: Vec<String>,
-    /// What says where the log begins, and may be there.
-    beginnings: Vec<String>,
 }
 
 impl<B: Bucket> Objects<B> {
     /// The files in this bucket.
-    pub fn new(bucket: B) -> io::Result<Self> {
-        let checkpoints = tried(|| bucket.list(CHECKPOINTS)).map_err(io::Error::other)?;
-        let beginnings = tried(|| bucket.list(BEGINNINGS)).map_err(io::Error::other)?;
-        Ok(Self { bucket, checkpoints, beginnings })
+    pub fn new(bucket: B) -> Self {
+        Self { bucket }
     }
 
     /// The object of this folder whose name comes last; `None`, where there is none.
     fn last(&self, folder: &str) -> io::Result<Option<Vec<u8>>> {
         for _ in 0..TRIES {
-            let names = tried(|| self.bucket.list(folder)).map_err(io::Error::other)?;
-            let Some(last) = names.into_iter().max() else { return Ok(None) };
+            let Some(last) = self.list(folder)?.into_iter().max() else { return Ok(None) };
             let found = self.read(&format!("{folder}/{last}"))?;
             if found.is_some() {
                 return Ok(found);
@@ -63,7 +56,10 @@ impl<B: Bucket> Objects<B> {
     fn put_all(&self, files: &[File]) -> Result<(), PutError> {
         let mut missing = files.to_vec();
         let mut failed = None;
-        for _ in 0..TRIES {
+        for failed_before in 0..TRIES {
+            if failed_before > 0 {
+                self.bucket.rest(failed_before);
+            }
             let created = self.bucket.create_all(&missing);
             let is_now = |created: &Result<Created, BucketError>| matches!(created, Ok(Created::Now));
             let mut unknown: Vec<File> = Vec::new();
@@ -109,18 +105,21 @@ impl<B: Bucket> Files for Objects<B> {
     }
 
     fn replace(&mut self, file: &File) -> io::Result<()> {
-        tried(|| self.bucket.replace(&file.path, &file.bytes)).map_err(io::Error::other)
+        tried(&self.bucket, || self.bucket.replace(&file.path, &file.bytes)).map_err(io::Error::other)
     }
 
-    /// The plain `checkpoint` is for whoever reads the bucket: a log that was cut off may set it back, for as long as the one that leads has
-    /// nothing new.
+    /// The plain `checkpoint` is for whoever reads the bucket as a folder. A log that was cut off leaves it alone, where it hears of a larger one
+    /// in time; else it may set it back, for as long as the one that leads has nothing new.
     fn publish(&mut self, size: u64, checkpoint: &File) -> io::Result<()> {
         let name = format!("{size:016x}");
         let path = format!("{CHECKPOINTS}/{name}");
         self.put_all(&[File { path, bytes: checkpoint.bytes.clone() }]).map_err(io::Error::other)?;
+        let names = self.list(CHECKPOINTS)?;
+        if names.iter().any(|other| *other > name) {
+            return Ok(());
+        }
         self.replace(checkpoint)?;
-        let older = std::mem::replace(&mut self.checkpoints, vec![name.clone()]);
-        self.sweep_before(CHECKPOINTS, older, &name);
+        self.sweep_before(CHECKPOINTS, names, &name);
         Ok(())
     }
 
@@ -131,9 +130,9 @@ impl<B: Bucket> Files for Objects<B> {
     /// Whoever has put one of this name before says the same with it.
     fn put_pruned(&mut self, place: &str, pruned: &File) -> io::Result<()> {
         let path = format!("{BEGINNINGS}/{place}");
-        tried(|| self.bucket.create(&path, &pruned.bytes)).map_err(io::Error::other)?;
-        let older = std::mem::replace(&mut self.beginnings, vec![place.to_owned()]);
-        self.sweep_before(BEGINNINGS, older, place);
+        tried(&self.bucket, || self.bucket.create(&path, &pruned.bytes)).map_err(io::Error::other)?;
+        let names = self.list(BEGINNINGS)?;
+        self.sweep_before(BEGINNINGS, names, place);
         Ok(())
     }
 
@@ -142,7 +141,7 @@ impl<B: Bucket> Files for Objects<B> {
     }
 
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        tried(|| self.bucket.read(path)).map_err(io::Error::other)
+        tried(&self.bucket, || self.bucket.read(path)).map_err(io::Error::other)
     }
 
     fn remove(&mut self, paths: &[String]) -> io::Result<()> {
@@ -153,10 +152,10 @@ impl<B: Bucket> Files for Objects<B> {
     }
 
     fn erase(&mut self, path: &str) -> io::Result<()> {
-        tried(|| self.bucket.remove(path)).map_err(io::Error::other)
+        tried(&self.bucket, || self.bucket.remove(path)).map_err(io::Error::other)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
-        tried(|| self.bucket.list(path)).map_err(io::Error::other)
+        tried(&self.bucket, || self.bucket.list(path)).map_err(io::Error::other)
     }
 }

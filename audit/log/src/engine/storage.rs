@@ -3,11 +3,12 @@
 use std::io;
 
 use super::block::{Block, LogId, Position};
-use super::blocks::{Blocks, Claim};
+use super::blocks::{Blocks, Claim, MARK};
 use super::disk::Disk;
 use super::journal::{BadJournal, Journal, SegmentLength, Segments};
 use super::keys::{GrantKeys, KeyFiles, KeyObjects, Role};
 use super::objects::Objects;
+use super::trial::trial;
 use super::volume::{Files, Volume};
 use crate::bucket::Bucket;
 
@@ -80,6 +81,8 @@ pub struct InBucket<B> {
     pub bucket: B,
     /// What for it is opened.
     pub role: Role,
+    /// Who opens it.
+    pub mark: [u8; MARK],
 }
 
 impl<B: Bucket + Clone> Storage for InBucket<B> {
@@ -90,7 +93,10 @@ impl<B: Bucket + Clone> Storage for InBucket<B> {
 
     fn claim(&self) -> Result<Claim, BadJournal> {
         match self.role {
-            Role::Leads => Claim::take(&self.bucket),
+            Role::Leads => {
+                trial(&self.bucket).map_err(|unfit| BadJournal::Disk(unfit.into()))?;
+                Claim::take(&self.bucket, self.mark)
+            }
             Role::Looks => Claim::look(&self.bucket),
         }
     }
@@ -106,7 +112,7 @@ impl<B: Bucket + Clone> Storage for InBucket<B> {
     }
 
     fn files(&self) -> io::Result<Objects<B>> {
-        Objects::new(self.bucket.clone())
+        Ok(Objects::new(self.bucket.clone()))
     }
 
     fn keys(&self, claim: &Claim) -> io::Result<KeyObjects<B>> {

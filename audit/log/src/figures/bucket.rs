@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::Figures;
 use crate::bucket::{Bucket, BucketError, Created, S3};
-use crate::engine::journal::FOLDER;
 use crate::engine::volume::File;
 
 /// A bucket, and what is counted of it. It does nothing else than that bucket.
@@ -24,11 +23,14 @@ impl MeasuredBucket {
 
 impl Bucket for MeasuredBucket {
     fn create(&self, path: &str, bytes: &[u8]) -> Result<Created, BucketError> {
+        self.bucket.create(path, bytes)
+    }
+
+    /// What others wait for are the blocks of the journal.
+    fn create_soon(&self, path: &str, bytes: &[u8]) -> Result<Created, BucketError> {
         let began = Instant::now();
-        let created = self.bucket.create(path, bytes)?;
-        if path.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/')) {
-            self.figures.synced(began.elapsed());
-        }
+        let created = self.bucket.create_soon(path, bytes)?;
+        self.figures.synced(began.elapsed());
         Ok(created)
     }
 
@@ -38,6 +40,10 @@ impl Bucket for MeasuredBucket {
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, BucketError> {
         self.bucket.read(path)
+    }
+
+    fn read_soon(&self, path: &str, length: usize) -> Result<Option<Vec<u8>>, BucketError> {
+        self.bucket.read_soon(path, length)
     }
 
     fn sizes(&self, folder: &str) -> Result<Vec<(String, u64)>, BucketError> {
@@ -58,5 +64,10 @@ impl Bucket for MeasuredBucket {
 
     fn sweep(&self, paths: Vec<String>) {
         self.bucket.sweep(paths);
+        self.figures.left_over(self.bucket.left_over());
+    }
+
+    fn rest(&self, failed: u32) {
+        self.bucket.rest(failed);
     }
 }

@@ -58,6 +58,7 @@ pub struct Figures {
     index_lag: Number,
     index_unread: Number,
     first_index: Number,
+    left_over: Number,
     mirror: Mutex<OfMirror>,
     /// How many records are on the disk.
     durable: AtomicU64,
@@ -90,6 +91,7 @@ impl Default for Figures {
             index_lag: Number::default(),
             index_unread: Number::default(),
             first_index: Number::default(),
+            left_over: Number::default(),
             mirror,
             durable: AtomicU64::new(0),
             signed: AtomicU64::new(0),
@@ -218,6 +220,11 @@ impl Figures {
             "The index of the first record that the log has: those before were pruned",
             self.first_index.clone(),
         );
+        all.register(
+            "bucket_left_over",
+            "Objects of the log's bucket that nobody needs, and that could not be removed yet; 0 on a volume",
+            self.left_over.clone(),
+        );
         self
     }
 
@@ -284,6 +291,11 @@ impl Figures {
     /// The log begins with this record.
     pub fn begins(&self, index: u64) {
         self.first_index.set(index);
+    }
+
+    /// So many objects of the log's bucket could not be removed.
+    pub fn left_over(&self, objects: usize) {
+        self.left_over.set(u64::try_from(objects).unwrap_or(u64::MAX));
     }
 
     /// There is a mirror.

@@ -13,7 +13,7 @@ use crate::engine::recover::Identity;
 use crate::seal::KeyEncryptionKeys;
 
 /// The folder of names and signing keys.
-const SIGNERS: &str = "signers";
+pub const SIGNERS: &str = "signers";
 
 /// Where logs lie, and what their signing keys are sealed with.
 pub struct Shelf<B> {
@@ -65,11 +65,12 @@ impl<B: Bucket> Shelf<B> {
     }
 
     fn newest(&self) -> Result<Option<(u32, KeysFile)>, HomeError> {
-        let names = tried(|| self.bucket.list(SIGNERS)).map_err(HomeError::Bucket)?;
+        let names = tried(&self.bucket, || self.bucket.list(SIGNERS)).map_err(HomeError::Bucket)?;
         let newest = names.iter().filter_map(|name| u32::from_str_radix(name, 16).ok()).max();
         let Some(number) = newest else { return Ok(None) };
         let path = path(number);
-        let sealed = tried(|| self.bucket.read(&path)).map_err(HomeError::Bucket)?.unwrap_or_default();
+        let sealed =
+            tried(&self.bucket, || self.bucket.read(&path)).map_err(HomeError::Bucket)?.unwrap_or_default();
         let text = self
             .keys
             .unwrap(&path, &sealed)
@@ -86,10 +87,10 @@ impl<B: Bucket> Shelf<B> {
             .keys
             .wrap(&path, &text)
             .map_err(|source| HomeError::Sealed { path: path.clone(), source })?;
-        let created = tried(|| self.bucket.create(&path, &sealed));
+        let created = tried(&self.bucket, || self.bucket.create(&path, &sealed));
         if !matches!(created, Ok(Created::Now)) {
             // One whose answer was lost is read.
-            let found = tried(|| self.bucket.read(&path)).map_err(HomeError::Bucket)?;
+            let found = tried(&self.bucket, || self.bucket.read(&path)).map_err(HomeError::Bucket)?;
             match found {
                 Some(found) if found == sealed => (),
                 Some(_) => return Err(HomeError::Overtaken),
@@ -103,6 +104,13 @@ impl<B: Bucket> Shelf<B> {
 /// The folder of a log in its bucket: the end of its name.
 pub fn folder_of(identity: &Identity) -> String {
     identity.origin.as_str().trim_start_matches(ORIGIN).to_owned()
+}
+
+/// The same of a log of which nothing is known but its name; `None`, where no log is called so.
+pub fn folder_named(origin: &str) -> Option<&str> {
+    let folder = origin.strip_prefix(ORIGIN)?;
+    let is_name = folder.len() == 16 && folder.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_name.then_some(folder)
 }
 
 fn path(number: u32) -> String {

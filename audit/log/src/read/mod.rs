@@ -234,6 +234,18 @@ pub async fn serve_health(listener: TcpListener, figures: Arc<Figures>, index: I
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(|| async { StatusCode::OK }))
         .route("/metrics", get(page));
+    speak_plain(listener, router).await;
+}
+
+/// Answers the kubelet until dropped, for a process from which another one has taken the log: it lives, and is not ready.
+pub async fn serve_displaced(listener: TcpListener) {
+    let router = Router::new()
+        .route("/healthz", get(|| async { StatusCode::OK }))
+        .route("/readyz", get(|| async { StatusCode::SERVICE_UNAVAILABLE }));
+    speak_plain(listener, router).await;
+}
+
+async fn speak_plain(listener: TcpListener, router: Router) {
     accept(listener, HEALTH, |stream, place| {
         let router = router.clone();
         async move {

@@ -15,6 +15,8 @@ use super::runtime;
 use super::story::Story;
 use super::writer::{Writer, Writers};
 use servers::S3Server;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const BUCKET: &str = "audit";
 
@@ -176,8 +178,34 @@ fn an_auditor_who_has_the_bucket_alone_finds_a_log_that_was_killed_clean() {
     });
 }
 
+/// Waits until it stays out of the log: it lives, and is not ready.
+async fn stays_out(log: &mut Log) {
+    let late = Instant::now() + SOON;
+    while health(log, "/readyz").await != Some(503) {
+        assert!(Instant::now() < late && log.ended().is_none(), "{}", log.said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(health(log, "/healthz").await, Some(200));
+}
+
+/// The status of the answer to whoever asks after its health.
+async fn health(log: &Log, path: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(log.address_of_health()).await.ok()?;
+    let asked = format!("GET {path} HTTP/1.1\r\nHost: log\r\nConnection: close\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
+}
+
+/// Tells it to stop, and waits for its exit code.
+async fn is_stopped(log: &mut Log) -> Option<i32> {
+    log.is_told_to_stop();
+    log.ends(SOON).await.code()
+}
+
 #[test]
-fn of_two_processes_in_one_bucket_the_newer_one_leads_and_the_other_ends_and_says_so() {
+fn of_two_processes_in_one_bucket_the_newer_one_leads_and_the_other_stays_out_and_says_so() {
     runtime().block_on(async {
         let scene = Scene::new();
         let mut first = scene.made();
@@ -189,8 +217,7 @@ fn of_two_processes_in_one_bucket_the_newer_one_leads_and_the_other_ends_and_say
         let mut second = scene.process(&first.verifier);
         second.start_again().await;
         writer.says(1);
-        let status = first.ends(SOON).await;
-        assert_eq!(status.code(), Some(5), "{}", first.said());
+        stays_out(&mut first).await;
         assert!(first.said().contains("another process leads"), "{}", first.said());
         assert_eq!(writer.acknowledged(), 1);
         // Who looks disturbs nobody.
@@ -200,7 +227,18 @@ fn of_two_processes_in_one_bucket_the_newer_one_leads_and_the_other_ends_and_say
         other.says(0);
         other.is_acknowledged(1).await;
 
+        // Nor does it take the lead back when it is started again.
+        assert_eq!(is_stopped(&mut first).await, Some(5), "{}", first.said());
+        first.spawn();
+        stays_out(&mut first).await;
+        assert!(first.said().contains("does not take the lead back"), "{}", first.said());
+        other.says(1);
+        other.is_acknowledged(2).await;
+        assert_eq!(is_stopped(&mut first).await, Some(5), "{}", first.said());
+
+        // Another pod does.
         second.kill();
+        forgets(&first.folder());
         first.start_again().await;
         writer.is_acknowledged(2).await;
         first.stop().await;
@@ -208,6 +246,45 @@ fn of_two_processes_in_one_bucket_the_newer_one_leads_and_the_other_ends_and_say
         let heads = first.heads();
         assert_eq!(heads[&writer.stream()], writer.head());
         assert_eq!(heads[&other.stream()], other.head());
+    });
+}
+
+#[test]
+fn a_process_to_which_nobody_writes_hears_within_seconds_that_another_one_leads() {
+    runtime().block_on(async {
+        let scene = Scene::new();
+        let mut first = scene.made();
+        first.start_again().await;
+        let mut second = scene.process(&first.verifier);
+        second.start_again().await;
+        let began = Instant::now();
+        stays_out(&mut first).await;
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        assert_eq!(is_stopped(&mut first).await, Some(5), "{}", first.said());
+        second.stop().await;
+    });
+}
+
+#[test]
+fn a_start_waits_for_a_store_that_is_away_and_takes_nothing_before_it_answers() {
+    runtime().block_on(async {
+        let mut scene = Scene::new();
+        let mut log = scene.made();
+        log.start_again().await;
+        log.stop().await;
+        let fences = scene.bucket(&log).list("journal").unwrap().len();
+        scene.store.stop();
+        log.spawn();
+        let late = Instant::now() + SOON;
+        while !log.said().contains("the log waits for its bucket") {
+            assert!(Instant::now() < late && log.ended().is_none(), "{}", log.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        scene.store.start_again();
+        assert!(log.is_ready(SOON).await, "{}", log.said());
+        log.stop().await;
+        // Those of one start: its fence, and the block of its first records.
+        assert!(scene.bucket(&log).list("journal").unwrap().len() <= fences + 2);
     });
 }
 
@@ -263,12 +340,16 @@ fn a_log_in_a_bucket_gets_more_keys_and_is_given_up_only_by_somebodys_word_when_
         assert!(made && said.lines().count() == 2 && said.starts_with(&log.verifier), "{said}");
         log.start_again().await;
         let seen = log.get("/v1/checkpoint").await.unwrap();
-        log.stop().await;
         std::fs::write(log.anchor(), &seen).unwrap();
         let anchor = log.anchor().display().to_string();
         let loss = ["--why", "an object was lost", "--anchor", &anchor];
         let (given_up, said) = scene.told(&log, "accept-loss", &loss);
         assert!(!given_up && said.contains("the log is whole"), "{said}");
+        // The process that leads it hears nothing of that.
+        let writer = Writer::proxy(&scene.authority, &log, 1, 1);
+        writer.says(0);
+        writer.is_acknowledged(1).await;
+        log.stop().await;
 
         // A bundle that the checkpoint speaks of.
         let bundle = scene.bucket(&log).list("tile/entries").unwrap().remove(0);
@@ -283,5 +364,26 @@ fn a_log_in_a_bucket_gets_more_keys_and_is_given_up_only_by_somebodys_word_when_
         assert!(checkpoint.contains(log.verifier.split('+').next().unwrap()), "{checkpoint}");
         log.stop().await;
         scene.is_clean(&log);
+    });
+}
+
+#[test]
+fn a_log_whose_keys_are_gone_is_given_up_and_a_process_that_has_them_in_memory_leads_no_more() {
+    runtime().block_on(async {
+        let scene = Scene::new();
+        let mut log = scene.made();
+        log.start_again().await;
+        let seen = log.get("/v1/checkpoint").await.unwrap();
+        std::fs::write(log.anchor(), &seen).unwrap();
+        let all =
+            S3::new(&Place { url: "s3://audit/of/keyhole".parse().unwrap(), ..scene.place(&log) }).unwrap();
+        all.remove("signers/00000000").unwrap();
+        let anchor = log.anchor().display().to_string();
+        let loss = ["--why", "the keys were lost", "--anchor", &anchor];
+        let (given_up, said) = scene.told(&log, "accept-loss", &loss);
+        assert!(given_up, "{said}");
+        stays_out(&mut log).await;
+        assert!(log.said().contains("another process leads"), "{}", log.said());
+        is_stopped(&mut log).await;
     });
 }

@@ -32,7 +32,7 @@ fn of_two_logs_that_believe_to_lead_one_goes_on_and_the_other_ends() {
     };
     let bucket = S3::new(&place).unwrap();
     let open = |each: &mut dyn FnMut(Block)| {
-        Blocks::open(bucket.clone(), Claim::take(&bucket).unwrap(), LOG, LENGTH, each).unwrap()
+        Blocks::open(bucket.clone(), Claim::take(&bucket, [7; 8]).unwrap(), LOG, LENGTH, each).unwrap()
     };
     let (mut first, begin) = open(&mut |_| ());
     first.append(0, &block(begin, b"first")).unwrap();

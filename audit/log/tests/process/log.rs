@@ -321,11 +321,16 @@ impl Log {
         process.wait().unwrap();
     }
 
-    /// Tells it to stop, and waits.
-    pub async fn stop(&mut self) {
+    /// Tells it to stop.
+    pub fn is_told_to_stop(&self) {
         let process = self.process.as_ref().unwrap();
         let pid = rustix::process::Pid::from_child(process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Tells it to stop, and waits.
+    pub async fn stop(&mut self) {
+        self.is_told_to_stop();
         let status = self.ends(START).await;
         assert!(status.success(), "{status}");
     }

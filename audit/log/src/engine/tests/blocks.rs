@@ -90,7 +90,7 @@ impl World {
 }
 
 fn open(bucket: &SimBucket, each: impl FnMut(Block)) -> Result<(Blocks<SimBucket>, Position), BadJournal> {
-    Blocks::open(bucket.clone(), Claim::take(bucket)?, LOG, LENGTH, each)
+    Blocks::open(bucket.clone(), Claim::take(bucket, [7; 8])?, LOG, LENGTH, each)
 }
 
 fn world(seed: u64) -> World {
@@ -196,9 +196,78 @@ fn a_start_takes_over_from_a_log_that_goes_on_to_write_at_that_moment() {
         assert_eq!(blocks, if call < 2 { 2 } else { 1 });
         let (world, first) = &mut *world.borrow_mut();
         assert_eq!(world.acknowledged.len(), blocks);
-        assert_eq!(position.number, first.position.number + 1, "behind its fence");
+        assert!(position.number > first.position.number, "behind its fence");
         assert!(!world.writes(first), "it is cut off");
     }
+}
+
+/// The leader makes a block before the call after so many more of the start, and before each second one from then on.
+fn goes_on_to_write(start: &SimBucket, after: u64, leader: &Rc<RefCell<(World, Life)>>) {
+    let (again, leads) = (start.clone(), Rc::clone(leader));
+    start.is_held_up(after, move || {
+        let (world, life) = &mut *leads.borrow_mut();
+        if world.writes(life) {
+            goes_on_to_write(&again, 2, &leads);
+        }
+    });
+}
+
+#[test]
+fn a_start_takes_over_from_a_log_that_makes_a_block_while_each_number_is_taken() {
+    let mut world = world(1);
+    let first = world.begins().unwrap();
+    let second = world.bucket.another();
+    let leads = Rc::new(RefCell::new((world, first)));
+    // Before the first number is taken, which is the second call.
+    goes_on_to_write(&second, 1, &leads);
+    let (journal, position) = open(&second, |_| ()).unwrap();
+    let (world, first) = &mut *leads.borrow_mut();
+    assert!(!world.acknowledged.is_empty() && position.index == first.position.index);
+    assert!(!world.writes(first), "it is cut off");
+    drop(journal);
+    // All that was acknowledged is there.
+    world.begins().unwrap();
+}
+
+#[test]
+fn a_log_that_makes_no_blocks_hears_within_a_few_looks_that_another_leads() {
+    let mut world = world(1);
+    let mut first = world.begins().unwrap();
+    assert!(world.writes(&mut first));
+    let looks = |life: &Life| (0..5).map(|_| life.journal.is_in_place()).collect::<Result<Vec<bool>, _>>();
+    let before = world.bucket.calls();
+    assert_eq!(looks(&first).unwrap(), [true; 5]);
+    assert_eq!(world.bucket.calls(), before + 1, "one of five looks costs a call");
+    // Whether another leads nobody knows then.
+    world.bucket.0.borrow_mut().fails = 1;
+    assert_eq!(looks(&first).unwrap(), [true; 5]);
+    world.bucket.0.borrow_mut().fails = 0;
+    let second = world.begins().unwrap();
+    let error = looks(&first).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+    assert!(error.to_string().contains("another process leads"), "{error}");
+    assert_eq!(looks(&second).unwrap(), [true; 5]);
+}
+
+#[test]
+fn an_object_that_cannot_be_read_is_read_again_and_the_others_are_not() {
+    let mut world = world(1);
+    let mut life = world.begins().unwrap();
+    for _ in 0..10 {
+        assert!(world.writes(&mut life));
+    }
+    let calls = |fails: u64| {
+        let bucket = world.bucket.another();
+        bucket.0.borrow_mut().fails = fails;
+        let claim = Claim::look(&bucket).unwrap();
+        let (before, failed) = (bucket.calls(), bucket.0.borrow().failed);
+        Blocks::open(bucket.clone(), claim, LOG, LENGTH, |_| ()).unwrap();
+        (bucket.calls() - before, bucket.0.borrow().failed - failed)
+    };
+    assert_eq!(calls(0), (10, 0));
+    let (made, failed) = calls(3);
+    assert!(failed > 0 && made == 10 + failed, "{made} calls, of which {failed} failed");
+    assert!(world.bucket.0.borrow().rests >= failed, "with a rest before each");
 }
 
 #[test]
