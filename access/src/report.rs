@@ -171,6 +171,52 @@ pub struct OnRecord {
     pub head: Option<String>,
     /// Of how many it heard that they are on the log's disk.
     pub acknowledged: u64,
+    /// How commands went whose outcomes are not among those, in their order: as many as fit, at most [`MOST_OUTCOMES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<OwedOutcome>,
+    /// How many ends of commands and sessions had no place in the stream, those told here among them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub owed: u64,
+}
+
+/// The most outcomes that last words tell. Each session has one or two that the log may not have.
+pub const MOST_OUTCOMES: usize = 40;
+
+/// How a command went, where the audit log may not have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwedOutcome {
+    /// Its number in the stream. Absent: it had no place there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+    /// The number of the command's own record.
+    pub of: u64,
+    /// Rows that went to the client.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rows: u64,
+    /// Bytes that went to the client.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes: u64,
+    /// Microseconds from the command's arrival to the last byte of its answer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub micros: u64,
+    /// Whether its session was cut before it was answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+    /// The SQLSTATE of the error that it ended with, five characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// That error's number, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<u64>,
+    /// The rule that stopped its answer, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// What a JSON of few bytes leaves out.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The upper bounds, included, by which the times of acknowledgements are counted, in microseconds.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::{PLAIN_TEXT, PLAIN_TEXT_SAYS};
-use crate::{DatabaseSpec, Evidence, LimitsSpec, RequestRef};
+use crate::{DatabaseSpec, Evidence, LeaseStatus, LimitsSpec, RequestRef};
 
 /// A grant: a snapshot of everything that was approved. Later edits of `Database` or `AccessPolicy` can't widen it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -237,88 +237,6 @@ pub struct ProbeStatus {
     pub message: String,
 }
 
-/// The token and lease of one proxy pod. Names and ids only.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LeaseStatus {
-    /// Uid of the pod.
-    pub pod_uid: String,
-    /// Accessor of the token that owns the lease.
-    pub token_accessor: String,
-    /// Full lease id, once there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lease_id: Option<String>,
-    /// Database user that Vault made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_name: Option<String>,
-    /// When Vault ends it at the latest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-    /// Whether its proxy was told that its accessor is on record, and so was let on to a credential. Absent: an earlier release did not
-    /// say, so it may have been.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confirmed: Option<bool>,
-    /// Whether Vault said that it is gone, and its token with it.
-    #[serde(default)]
-    pub revoked: bool,
-    /// Why nobody can see whether its token owned other leases, if so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unseen: Option<String>,
-    /// Name of the node that its pod ran on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-    /// Whether the pod's process was seen to have ended.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub stopped: bool,
-    /// What its proxy proved as it ended.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub proofs: Vec<ProofStatus>,
-    /// Whether its proxy asked for a credential and never heard the answer, so that its token may own a lease that nobody knows.
-    /// Absent: it did not say.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unanswered: Option<bool>,
-    /// What its proxy wrote to the audit log, by its own last words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub record: Option<StreamStatus>,
-    /// What was counted as used because its proxy died unheard, a guess: what one statement may answer, for each session last seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub charged: Option<ChargedStatus>,
-}
-
-impl LeaseStatus {
-    /// Whether its proxy may have had a credential.
-    pub fn had_credential(&self) -> bool {
-        self.confirmed != Some(false) || self.lease_id.is_some()
-    }
-}
-
-/// What a proxy said about one item as it ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ProofStatus {
-    /// `sockets`, `serverSessions`, `lease` or `login`.
-    pub item: String,
-    /// `Proved`, `Open` or `Unprovable`.
-    pub outcome: String,
-    /// How it was seen, how to fix it, or why it can't be known.
-    pub detail: String,
-}
-
-/// How far a proxy came in its stream of the audit log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StreamStatus {
-    /// The name of the stream.
-    pub stream: String,
-    /// How many records the proxy wrote.
-    pub count: u64,
-    /// The leaf hash of the last one, in base64. Absent: it wrote none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub head: Option<String>,
-    /// How many of them are known to be on the log's disk.
-    pub acknowledged: u64,
-}
-
 /// Where the receipt stands in the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -344,16 +262,6 @@ pub struct CountedStreamStatus {
     pub count: u64,
     /// The leaf hash of the last one, in base64.
     pub head: String,
-}
-
-/// What was counted as used though nobody saw it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ChargedStatus {
-    /// Rows.
-    pub rows: u64,
-    /// Bytes.
-    pub bytes: u64,
 }
 
 /// What was used.

@@ -21,10 +21,11 @@ words! {
     RulesGone "NetworkPolicy, Role, RoleBinding and Secret are gone."
     RulesStand "NetworkPolicy, Role, RoleBinding or Secret are still there, or cannot be read."
     RecordWhole "The audit log has every record that the proxy wrote: count and last hash are the same."
-    RecordShort "The proxy ended before the log had acknowledged its last records, and the log does not have them all."
+    RecordShort "The proxy ended before the log had acknowledged its last records, and the log does not have them all: nobody can bring them any more, so this is not open."
     RecordUncounted "The proxy went without last words: what the log has of it is told, and not whether that is all."
     RecordNone "The proxy was of a release that wrote to no audit log."
     RecordDiffers "The log does not have what it had acknowledged to the proxy, or has something else."
+    RecordGone "The log that the proxy's records went into is gone, and another one has its place; the detail names both."
     RecordAsked "The audit log was not asked yet, does not answer, or does not know yet."
     GivenUp "A person with the verb `abandon` gave it up; the detail says who and why."
 }

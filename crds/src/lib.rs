@@ -13,6 +13,7 @@ mod definitions;
 mod duration;
 mod grant;
 mod how;
+mod lease;
 mod limits;
 mod network;
 mod policy;
@@ -34,11 +35,11 @@ pub use database::{
 pub use definitions::definitions;
 pub use duration::{BadDuration, keep_ended_for, minutes, pending_timeout, probe_every};
 pub use grant::{
-    AccessGrant, AccessGrantSpec, AccessGrantStatus, ChargedStatus, CountedStreamStatus, GrantPhase,
-    GrantedBy, GrantedTerms, LeaseStatus, ProbeStatus, ProofStatus, ReceiptLine, ReceiptRecordStatus,
-    Revocation, StreamStatus, UsageStatus,
+    AccessGrant, AccessGrantSpec, AccessGrantStatus, CountedStreamStatus, GrantPhase, GrantedBy,
+    GrantedTerms, ProbeStatus, ReceiptLine, ReceiptRecordStatus, Revocation, UsageStatus,
 };
 pub use how::How;
+pub use lease::{ChargedStatus, LeaseStatus, OwedOutcomeStatus, ProofStatus, StreamStatus};
 pub use limits::LimitsSpec;
 pub use network::{ExpressionSpec, IpBlockSpec, NetworkPeer, NetworkSpec, OperatorSpec, SelectorSpec, peer};
 pub use policy::{

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use access::EndReason;
-use crds::{AccessGrant, GrantPhase, How, ReceiptLine};
+use crds::{AccessGrant, GrantPhase, How, Reason, ReceiptLine};
 use jiff::Timestamp;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
@@ -75,6 +75,7 @@ impl Metrics {
         for how in UNPROVED {
             drop(new.unproved.get_or_create(&[("reason", how.word())]));
         }
+        drop(new.errors.get_or_create(&[("reason", Reason::AuditForked.word())]));
         new.registered_of_looks().registered()
     }
 
@@ -291,6 +292,7 @@ mod tests {
         drop(waits);
         for line in [
             "keyhole_operator_reconcile_errors_total{reason=\"Conflict\"} 1",
+            "keyhole_operator_reconcile_errors_total{reason=\"AuditForked\"} 0",
             "keyhole_operator_leading 1",
             "keyhole_operator_api_requests_total 0",
             "keyhole_operator_admission_in_force 1",

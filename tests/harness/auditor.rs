@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::wait::{Look, until};
 use crate::{Cluster, Person, Shell};
@@ -14,6 +14,9 @@ pub const AUDITORS: &[&str] = &["auditors"];
 
 /// How long the API server may take to see who was given what.
 const SEEN: Duration = Duration::from_secs(20);
+
+/// How long it may take until what is on record is found.
+const FOUND: Duration = Duration::from_secs(60);
 
 /// How long the log of a test bed that many tests have used may take.
 const WHOLE: Duration = Duration::from_secs(300);
@@ -75,6 +78,21 @@ pub fn alters(path: &Path) -> anyhow::Result<()> {
     let mut bytes = std::fs::read(path)?;
     *bytes.last_mut().context("an empty file")? ^= 1;
     Ok(std::fs::write(path, bytes)?)
+}
+
+/// What a search finds, once it finds something and is complete.
+pub async fn finds(cluster: &Cluster, person: &Person, words: &[&str]) -> anyhow::Result<Value> {
+    until("a record of that", FOUND, || async {
+        let said = audit(cluster, person, words).run().await?;
+        let answer: Value = serde_json::from_str(&said.out).unwrap_or_default();
+        let is_there = answer["records"].as_array().is_some_and(|records| !records.is_empty());
+        Ok(if is_there && answer["complete"] == true {
+            Look::Found(answer)
+        } else {
+            Look::NotYet(format!("{}{}", said.out, said.err))
+        })
+    })
+    .await
 }
 
 /// Copies the log, and says whether it did: not, where this person has had so many certificates a moment ago that there is no further one yet.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use harness::auditor::{AUDITORS, finds, holds};
 use harness::faults::ALONE;
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant};
@@ -79,7 +80,7 @@ async fn a_credential_whose_grant_and_proxy_are_gone_is_ended_by_what_is_on_reco
             let (requester, approver) = (cluster.requester().await?, cluster.approver().await?);
             let lives = cluster.open(&orders, &requester, &approver, "30m").await?;
             let goes = cluster.open(&orders, &requester, &approver, "30m").await?;
-            let user = cluster.lease_user(&goes).await?;
+            let (user, (uid, accessor)) = (cluster.lease_user(&goes).await?, token(&cluster, &goes).await?);
             let pod = cluster.pod_name(&goes).await?;
             cluster.stops_the_operator().await?;
             let left = async {
@@ -97,10 +98,25 @@ async fn a_credential_whose_grant_and_proxy_are_gone_is_ended_by_what_is_on_reco
                 Ok(if users.contains(&user) { Look::NotYet(format!("{users:?}")) } else { Look::Found(()) })
             })
             .await?;
+            let auditor = cluster.person("auditor", AUDITORS, Some("records")).await?;
+            holds(&auditor, "audit", &[]).await?;
+            let swept =
+                finds(&cluster, &auditor, &["search", "--grant", &uid, "--kind", "sweep", "-o", "json"])
+                    .await?;
+            let what = &swept["records"][0]["record"]["what"];
+            ensure!(what["accessor"] == json!(accessor) && what["state"] == "Proved", "{swept}");
             requester.reads(&lives, "SELECT COUNT(*) FROM orders").await.context("the one that lives")?;
             Ok(())
         })
         .await
+}
+
+/// The uid of a grant, and the accessor of the token that owns its lease.
+async fn token(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<(String, String)> {
+    let grant = cluster.grant(&grant.name).await?;
+    let uid = grant.metadata.uid.context("a grant without uid")?;
+    let lease = grant.status.unwrap_or_default().leases.pop().context("a grant without lease")?;
+    Ok((uid, lease.token_accessor))
 }
 
 /// The object and its request are gone at once, the finalizer notwithstanding.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use harness::auditor::{
-    AUDITORS, alters, audit, copies, first_bundle, holds, inspector, is_none_any_more, offline,
+    AUDITORS, alters, audit, copies, finds, first_bundle, holds, inspector, is_none_any_more, offline,
 };
 use harness::wait::{Look, until};
 use harness::{Cluster, OpenGrant, Person, Shell};
@@ -22,21 +22,6 @@ async fn uid_of(cluster: &Cluster, grant: &OpenGrant) -> anyhow::Result<String> 
     cluster.grant(&grant.name).await?.metadata.uid.context("a grant without uid")
 }
 
-/// What a search finds, once it finds something and is complete.
-async fn found(cluster: &Cluster, person: &Person, words: &[&str]) -> anyhow::Result<Value> {
-    until("the statement on record", Duration::from_secs(60), || async {
-        let said = audit(cluster, person, words).run().await?;
-        let answer: Value = serde_json::from_str(&said.out).unwrap_or_default();
-        let is_there = answer["records"].as_array().is_some_and(|records| !records.is_empty());
-        Ok(if is_there && answer["complete"] == true {
-            Look::Found(answer)
-        } else {
-            Look::NotYet(format!("{}{}", said.out, said.err))
-        })
-    })
-    .await
-}
-
 #[tokio::test]
 async fn an_auditor_copies_the_log_verifies_it_and_finds_what_was_read() -> anyhow::Result<()> {
     let cluster = Cluster::fresh("record").await?;
@@ -49,7 +34,7 @@ async fn an_auditor_copies_the_log_verifies_it_and_finds_what_was_read() -> anyh
             let (inspector, uid) = (inspector(&cluster).await?, uid_of(&cluster, &grant).await?);
 
             let words = ["search", "--grant", &uid, "--text", &cluster.namespace, "-o", "json"];
-            let answer = found(&cluster, &inspector, &words).await?;
+            let answer = finds(&cluster, &inspector, &words).await?;
             let text = answer["records"][0]["text"]["text"].as_str().unwrap_or_default();
             ensure!(text.starts_with("SELECT id, '"), "{answer}");
             let story = audit(&cluster, &inspector, &["show", &uid]).succeeds().await?;
@@ -196,7 +181,7 @@ async fn texts_are_erased_by_who_may_do_that_and_nothing_else() -> anyhow::Resul
             holds(&eraser, "erase-texts", &[]).await?;
 
             let words = ["search", "--grant", &uid, "--text", &cluster.namespace, "-o", "json"];
-            found(&cluster, &auditor, &words).await?;
+            finds(&cluster, &auditor, &words).await?;
             let erase = ["erase", "--grant", &uid, "--yes"];
             let lacks =
                 |verb: &str| format!("lacks the verb {verb} on accessgrants.access.keyhole.dev in namespace");
@@ -209,7 +194,7 @@ async fn texts_are_erased_by_who_may_do_that_and_nothing_else() -> anyhow::Resul
             ensure!(answer["records"] == json!([]), "{answer}");
             ensure!(answer["textsErased"].as_u64().is_some_and(|erased| erased > 0), "{answer}");
             let words = ["search", "--grant", &uid, "--kind", "erase", "-o", "json"];
-            let erased = found(&cluster, &auditor, &words).await?;
+            let erased = finds(&cluster, &auditor, &words).await?;
             let person = erased["records"][0]["record"]["what"]["person"].as_str().unwrap_or_default();
             ensure!(person.ends_with(" eraser"), "{erased}");
             Ok(())

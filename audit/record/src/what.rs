@@ -96,7 +96,7 @@ table! {
     Killed(operator::Killed): Operator "kill", "A proxy that did not end was deleted.";
     Sweep(operator::Sweep): Operator "sweep", "A lease or token of a grant that no longer exists was revoked.";
     Witness(operator::Witness): Operator "witness", "What the operator, as the log's witness, vouches for from now on.";
-    LateOutcome(operator::LateOutcome): Operator "late-outcome", "How a statement went, from its proxy's last words.";
+    LateOutcome(operator::LateOutcome): Operator "late-outcome", "From a proxy's last words: how a statement went whose outcome is not in its stream, or how many other records are not.";
     Open(proxy::Open): Proxy "open", "A proxy begins its life.";
     Owner(proxy::Owner): Proxy "owner", "The token that will own the lease: on record before a credential is read.";
     Credential(proxy::Credential): Proxy "credential", "A credential was read: whose, and until when. Never the secret.";

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use record::frame::{BadFrame, Frame, HEADER, LONGEST_BODY, Refuse, Used};
-use record::{About, Count, Head, StreamName, Time, What};
+use record::{About, Count, Head, Record, StreamName, Time, What};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -128,6 +128,11 @@ impl Recorder {
     /// How far the log has it.
     pub fn acknowledged(&self) -> Head {
         self.guarded().outbox.acknowledged()
+    }
+
+    /// What the log has not acknowledged, in its order.
+    pub fn not_acknowledged(&self) -> Vec<Record> {
+        self.guarded().outbox.not_acknowledged().collect()
     }
 
     /// Why nothing is acknowledged any more, once that is so.

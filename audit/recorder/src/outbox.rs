@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use record::frame::{Append, Carried, Code, Frame, Hello, LONGEST_PAYLOAD, Refuse, Used, Welcome};
-use record::{About, Chain, Count, Head, Leaf, StreamName, Time, What};
+use record::{About, Chain, Count, Head, Leaf, Record, StreamName, Time, What};
 
 /// The most bytes that are kept of what is not acknowledged. Then nothing more is begun.
 const MOST: usize = 4 << 20;
@@ -114,6 +114,11 @@ impl Outbox {
     /// How far the log has it.
     pub fn acknowledged(&self) -> Head {
         self.acknowledged
+    }
+
+    /// What the log has not acknowledged, in its order.
+    pub fn not_acknowledged(&self) -> impl Iterator<Item = Record> {
+        self.kept.iter().filter_map(|kept| Record::decode(&kept.carried.leaf).ok())
     }
 
     /// Whether the log has welcomed it over the connection that there is.
@@ -303,6 +308,8 @@ mod tests {
         assert_eq!(outbox.hear(Frame::Ack(Count::of(1))), Heard::Acknowledged(Count::of(1)));
         put(&mut outbox, 0).unwrap();
         assert_eq!(sent(&mut outbox), [(3, 1)]);
+        let left: Vec<u64> = outbox.not_acknowledged().map(|record| record.n.get()).collect();
+        assert_eq!(left, [1, 2, 3], "sent or not");
         // Two more were on the disk when the connection broke.
         let on_disk = outbox.kept[1].after;
         outbox.connected();
@@ -311,6 +318,7 @@ mod tests {
         assert_eq!(sent(&mut outbox), [(3, 1)]);
         assert_eq!(outbox.hear(Frame::Ack(Count::of(4))), Heard::Acknowledged(Count::of(4)));
         assert_eq!((outbox.acknowledged(), outbox.bytes), (outbox.head(), 0));
+        assert_eq!(outbox.not_acknowledged().count(), 0);
     }
 
     #[test]

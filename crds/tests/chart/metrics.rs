@@ -117,6 +117,31 @@ fn alerts_ring_for_figures_that_exist_and_for_each_that_tells_of_open_access() -
 }
 
 #[test]
+fn the_page_for_operators_explains_each_alert_and_no_other() -> Outcome {
+    let rule = object(&[RULES], "PrometheusRule", "keyhole")?;
+    let rules = rule["spec"]["groups"][0]["rules"].as_array().ok_or("no rules")?;
+    let ring: Vec<&str> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
+    let page = source("../docs/operating.md")?;
+    let (_, table) = page.split_once("| alert | what it means |").ok_or("no table")?;
+    let rows = table.lines().skip(2).map_while(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let named: Vec<&str> =
+        rows.flat_map(|names| names.split(", ")).map(|name| name.trim_matches('`')).collect();
+    assert_eq!(named, ring, "in the order of the rules");
+    Ok(())
+}
+
+#[test]
+fn a_log_with_another_past_rings_at_once_by_the_word_that_the_operator_counts() -> Outcome {
+    let rule = object(&[RULES], "PrometheusRule", "keyhole")?;
+    let rules = rule["spec"]["groups"][0]["rules"].as_array().ok_or("no rules")?;
+    let forked = rules.iter().find(|rule| rule["alert"] == "KeyholeLogForked").ok_or("no such alert")?;
+    let expression = forked["expr"].as_str().ok_or("no expression")?;
+    assert!(expression.contains(&format!("reason=\"{}\"", crds::Reason::AuditForked.word())), "{expression}");
+    assert_eq!((&forked["labels"]["severity"], &forked["for"]), (&json!("critical"), &Value::Null));
+    Ok(())
+}
+
+#[test]
 fn the_dashboard_shows_every_figure() -> Outcome {
     let map = object(&[DASHBOARD], "ConfigMap", "keyhole-dashboard")?;
     assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");

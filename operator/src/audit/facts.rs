@@ -7,7 +7,7 @@
 use access::EndReason;
 use crds::{
     AccessApproval, AccessGrant, AccessGrantStatus, AccessRequest, AccessRequestStatus, ConditionType,
-    Decision, ReceiptLine, StreamStatus, find_condition,
+    Decision, OwedOutcomeStatus, ReceiptLine, StreamStatus, find_condition,
 };
 use kube::ResourceExt;
 use record::kinds::State;
@@ -15,6 +15,7 @@ use record::kinds::operator::{
     Approval, Decision as DecisionRecord, Ended, Grant, Item, Killed, LateOutcome, Pod, Receipt, Request,
     Stream,
 };
+use record::kinds::proxy::{End, Outcome, SqlError};
 use record::{Count, StreamName, Time, Uid, What};
 use sha2::{Digest, Sha256};
 
@@ -211,18 +212,49 @@ pub fn of_end(grant: &AccessGrant) -> Vec<Fact> {
     let is_compared = |line: &ReceiptLine| line.item == access::Item::Record.word() && line.outcome != "Open";
     let closed = if status.receipt.iter().any(is_compared) { usize::MAX } else { 0 };
     let shut = shut.map(|item| Fact::of_part(&own, &item.item.clone(), What::Shut(item)));
-    let late = status.leases.iter().filter_map(|lease| {
-        let said = lease.record.as_ref()?;
-        Some(Fact::of_part(&own, &said.stream, late(said)?))
-    });
+    let said = status.leases.iter().filter_map(|lease| lease.record.as_ref());
+    let late = said.flat_map(|said| late(&own, said).unwrap_or_default());
     [Fact::once(own.clone(), ended)].into_iter().chain(shut).chain(late.take(closed)).collect()
 }
 
-/// How many records a proxy wrote that never came into the log.
-fn late(said: &StreamStatus) -> Option<What> {
-    let more = said.count.checked_sub(said.acknowledged).filter(|more| *more > 0)?;
-    let (more, stream) = (more.try_into().ok()?, said.stream.parse().ok()?);
-    Some(What::LateOutcome(LateOutcome { more, outcome: None, stream }))
+/// How commands went whose outcomes never came into the log, each by itself; and how many other records of this proxy never did. Of a command
+/// that is not there itself, nothing is told.
+fn late(grant: &Uid, said: &StreamStatus) -> Option<Vec<Fact>> {
+    let StreamStatus { stream, count, acknowledged, outcomes, owed, head: _ } = said;
+    let named: StreamName = stream.parse().ok().filter(|named: &StreamName| named.grant() == Some(grant))?;
+    let is_late = |outcome: &&OwedOutcomeStatus| {
+        outcome.of < *acknowledged && outcome.n.is_none_or(|n| n >= *acknowledged)
+    };
+    let told: Vec<Outcome> = outcomes.iter().filter(is_late).filter_map(outcome).collect();
+    let missing = count.saturating_sub(*acknowledged).saturating_add(*owed);
+    let others = missing.saturating_sub(u64::try_from(told.len()).unwrap_or(u64::MAX));
+    let fact = |part: String, more: Count, outcome: Option<Outcome>| {
+        let what = What::LateOutcome(LateOutcome { more, outcome, stream: named.clone() });
+        Fact::of_part(grant, &part, what)
+    };
+    let more = Count::of(others);
+    let rest = (others > 0).then(|| fact(stream.clone(), more, None));
+    let told =
+        told.into_iter().map(|outcome| fact(format!("{stream}/{}", outcome.of), Count::of(0), Some(outcome)));
+    Some(told.chain(rest).collect())
+}
+
+/// As a proxy would have put it on record; `None` of numbers that no record holds.
+fn outcome(said: &OwedOutcomeStatus) -> Option<Outcome> {
+    let OwedOutcomeStatus { n: _, of, rows, bytes, micros, cut, sqlstate, error, rule } = said;
+    let sql_error = |sqlstate: &String| {
+        let number = error.map(Count::try_from).transpose().ok()?;
+        Some(SqlError { number, sqlstate: sqlstate.clone() })
+    };
+    Some(Outcome {
+        bytes: Count::try_from(*bytes).ok()?,
+        end: if *cut { End::Cut } else { End::Answered },
+        error: sqlstate.as_ref().and_then(sql_error),
+        micros: Count::try_from(*micros).ok()?,
+        of: Count::try_from(*of).ok()?,
+        rows: Count::try_from(*rows).ok()?,
+        rule: rule.clone(),
+    })
 }
 
 /// A proxy that runs and did not end as it was told is deleted.
@@ -277,5 +309,91 @@ fn short(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRANT: &str = "0b9a2f0e-0000-4000-8000-000000000001";
+
+    fn owed(n: Option<u64>, of: u64) -> OwedOutcomeStatus {
+        OwedOutcomeStatus { n, of, rows: of * 10, ..OwedOutcomeStatus::default() }
+    }
+
+    /// Of a proxy that wrote ten records, of which the log has so many: what is told late, of which command, and how many others there are.
+    fn told(
+        acknowledged: u64,
+        outcomes: Vec<OwedOutcomeStatus>,
+        owed: u64,
+    ) -> Vec<(Option<(u64, u64)>, u64)> {
+        let stream = format!("{GRANT}/0123456789abcdef");
+        let said = StreamStatus { stream, count: 10, head: None, acknowledged, outcomes, owed };
+        let facts = late(&GRANT.parse().unwrap(), &said).unwrap();
+        let told = |fact: &Fact| {
+            let What::LateOutcome(late) = &fact.what else { panic!("{fact:?}") };
+            let outcome = late.outcome.as_ref().map(|outcome| (outcome.of.get(), outcome.rows.get()));
+            (outcome, late.more.get())
+        };
+        let ids: std::collections::BTreeSet<&str> = facts.iter().map(Fact::subject).collect();
+        assert_eq!(ids.len(), facts.len(), "each is a fact of its own: {facts:?}");
+        facts.iter().map(told).collect()
+    }
+
+    #[test]
+    fn an_outcome_that_the_log_lacks_is_told_late_and_the_others_are_counted() {
+        assert_eq!(
+            told(7, vec![owed(Some(7), 3), owed(Some(8), 5)], 0),
+            [(Some((3, 30)), 0), (Some((5, 50)), 0), (None, 1)]
+        );
+        assert_eq!(told(7, Vec::new(), 0), [(None, 3)]);
+        assert_eq!(told(9, vec![owed(Some(9), 3)], 0), [(Some((3, 30)), 0)], "no others");
+        assert_eq!(told(10, vec![owed(Some(7), 3)], 0), [], "only the acknowledgement was lost");
+    }
+
+    #[test]
+    fn an_outcome_without_a_place_in_the_stream_is_told_and_one_of_a_command_that_is_not_there_is_not() {
+        assert_eq!(told(10, vec![owed(None, 3)], 2), [(Some((3, 30)), 0), (None, 1)]);
+        assert_eq!(told(7, vec![owed(Some(8), 7)], 0), [(None, 3)], "its intent is not on record");
+    }
+
+    #[test]
+    fn what_no_record_holds_and_what_is_of_another_grant_is_not_told() {
+        let large = OwedOutcomeStatus { rows: 1 << 60, ..owed(Some(9), 3) };
+        assert_eq!(told(9, vec![large], 0), [(None, 1)]);
+        let said = StreamStatus {
+            stream: "another/0123456789abcdef".into(),
+            count: 10,
+            outcomes: vec![owed(Some(9), 3)],
+            ..StreamStatus::default()
+        };
+        assert_eq!(late(&GRANT.parse().unwrap(), &said), None);
+    }
+
+    #[test]
+    fn how_a_command_went_is_told_as_its_proxy_would_have() {
+        let said = OwedOutcomeStatus {
+            n: None,
+            of: 3,
+            rows: 1,
+            bytes: 2,
+            micros: 4,
+            cut: true,
+            sqlstate: Some("HY000".into()),
+            error: Some(1105),
+            rule: Some("Rows".into()),
+        };
+        let count = Count::of;
+        let told = Outcome {
+            bytes: count(2),
+            end: End::Cut,
+            error: Some(SqlError { number: Some(count(1105)), sqlstate: "HY000".into() }),
+            micros: count(4),
+            of: count(3),
+            rows: count(1),
+            rule: Some("Rows".into()),
+        };
+        assert_eq!(outcome(&said), Some(told));
     }
 }

@@ -3,6 +3,7 @@
 //! What opens something waits until its record is on the log's disk; what ends something is handed over and waits for nothing.
 
 pub mod anchor;
+pub mod ends;
 pub mod facts;
 #[cfg(test)]
 mod faked;
@@ -255,6 +256,11 @@ impl Records {
             Witnessed::At(_, checkpoint) => Some(checkpoint.clone()),
             Witnessed::Nothing | Witnessed::Forked => None,
         }
+    }
+
+    /// Whether the log showed another past, and nobody has taken that back.
+    pub fn is_forked(&self) -> bool {
+        matches!(*locked(&self.witness), Witnessed::Forked)
     }
 
     /// What the log answers cannot be: what was seen before counts no more. That it forked stays.

@@ -18,11 +18,12 @@ use record::{Record, StreamName, Uid, What};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
+use super::Records;
 use super::facts::Fact;
 use super::streams::{CannotAsk, Found, Log as _, Reader, Told};
 use crate::context::Context;
 use crate::controllers::LIVE_GRANTS;
-use crate::leases::{Shut, ToShut};
+use crate::leases::{LeaseDesk, Shut, ShutsLeases, ToShut};
 use crate::sweep::names;
 
 /// How long to wait between two rounds.
@@ -130,7 +131,8 @@ async fn sweep(context: &Context, before: &mut Before) -> Result<Duration, NotSw
     for one in orphans.into_iter().filter(|one| suspected.contains(&one.pod.accessor)) {
         // Without them its token is shut all the same, and what that token owned with it.
         let owners = owners(&reader, &one.grant).await.unwrap_or_default();
-        is_in_hand |= !is_shut(context, one, one.lease(&owners)).await;
+        let lease = one.lease(&owners);
+        is_in_hand |= !is_shut(&context.leases, &context.records, (one, lease)).await;
     }
     Ok(if is_in_hand { SOON } else { EVERY })
 }
@@ -197,7 +199,11 @@ impl LetOn {
 }
 
 /// Has it shut, and puts on record how it went once that is known. Whether nothing is left to be done.
-async fn is_shut(context: &Context, one: &LetOn, lease: Option<String>) -> bool {
+async fn is_shut<V: ShutsLeases>(
+    desk: &LeaseDesk<V>,
+    records: &Records,
+    (one, lease): (&LetOn, Option<String>),
+) -> bool {
     let LetOn { grant, pod, credentials: _ } = one;
     let role = one.role();
     let lease = LeaseStatus {
@@ -208,18 +214,18 @@ async fn is_shut(context: &Context, one: &LetOn, lease: Option<String>) -> bool 
         ..LeaseStatus::default()
     };
     let known = std::slice::from_ref(&lease);
-    let found = context.leases.findings(known).into_iter().find(|finding| finding.is_of(&lease));
+    let found = desk.findings(known).into_iter().find(|finding| finding.is_of(&lease));
     let Some((how, state)) = found.and_then(|finding| outcome(grant, finding.shut)) else {
         let (database, grant) = (role.credentials_path(), ObjectRef::new(&pod.grant).within(&pod.namespace));
-        context.leases.shut(ToShut { lease, role, database, grant });
+        desk.shut(ToShut { lease, role, database, grant });
         return false;
     };
     let sweep = Sweep { accessor: Some(pod.accessor.clone()), how, lease: lease.lease_id.clone(), state };
     let fact = Fact::of_orphan(grant, &pod.accessor, What::Sweep(sweep));
-    let is_on_record = match context.records.put(grant.as_str(), vec![fact]).await {
+    let is_on_record = match records.put(grant.as_str(), vec![fact]).await {
         Ok(()) => {
             tracing::warn!(%grant, ?state, "swept: a credential whose grant is over or gone was ended");
-            context.leases.forget(known);
+            desk.forget(known);
             true
         }
         Err(error) => {
@@ -227,7 +233,7 @@ async fn is_shut(context: &Context, one: &LetOn, lease: Option<String>) -> bool 
             false
         }
     };
-    context.records.forget(grant.as_str());
+    records.forget(grant.as_str());
     is_on_record
 }
 
@@ -246,9 +252,27 @@ fn outcome(grant: &Uid, shut: Shut) -> Option<(String, State)> {
 
 #[cfg(test)]
 mod tests {
+    use record::Count;
     use serde_json::{Value, json};
+    use tokio::sync::mpsc;
+    use vault::Index;
 
     use super::*;
+    use crate::leader::Lead;
+    use crate::leases::{Listing, NotShut};
+
+    /// It ends whatever it is asked to end.
+    struct Obedient;
+
+    impl ShutsLeases for Obedient {
+        async fn shut(&self, _: &LeaseStatus) -> Result<Index, NotShut> {
+            Ok(Index::default())
+        }
+
+        async fn list(&self, _: &VaultLease, _: &Index) -> Result<Listing, NotShut> {
+            Ok(Listing::Ids(BTreeSet::new()))
+        }
+    }
 
     fn record(stream: &str, kind: &str, by: &str, what: Value) -> Value {
         let grant = "0b9a2f0e-0000-4000-8000-000000000001";
@@ -313,5 +337,23 @@ mod tests {
         assert_eq!(state(Shut::Open("sealed".into())), None);
         assert_eq!(state(Shut::Unseen("others".into())), Some(State::Unprovable));
         assert_eq!(state(Shut::Gone), Some(State::Proved));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_credential_is_in_hand_until_the_log_has_its_sweep() {
+        let records = Records::default();
+        records.begin(Lead { leadership: 7, after: None, since: Instant::now() }, "a replica".into());
+        let written = || records.own().handed_over.get();
+        let desk = LeaseDesk::new(Obedient, crate::leases::Records::default(), mpsc::unbounded_channel().0);
+        let one = entry(&pod(), &[credential(FIRST, "database/creds/readers/1")]).unwrap();
+        let shut = || is_shut(&desk, &records, (&one, one.lease(&owners())));
+        assert!(!shut().await, "nobody has asked Vault yet");
+        sleep(Duration::from_secs(1)).await;
+        assert!(!shut().await && desk.in_hand() == 0, "Vault has ended it, and the log does not answer");
+        assert_eq!(written(), 2, "the beginning of the leadership, and the sweep");
+        records.stream.get().unwrap().heard.below.send_replace(Count::of(100));
+        assert!(shut().await);
+        assert_eq!(written(), 3, "the same again, for nobody knows whether the log has the first");
+        assert!(!shut().await && desk.in_hand() == 1, "forgotten here: whoever asks again begins anew");
     }
 }

@@ -247,7 +247,7 @@ mod tests {
             serde_json::from_value(json!({"index": index, "record": record})).unwrap()
         };
         let records = vec![told(40, leaf(&other, 1)), told(41, leaf(&grant, 2)), told(99, leaf(&grant, 3))];
-        let found = Found { records };
+        let found = Found { records, indexed: 100, size: 100 };
         let (_, place) = placed(&grant, &found, &checkpoint(100)).unwrap();
         assert_eq!((place.index, place.origin.as_str()), (41, "keyhole.internal/log/0123456789abcdef"));
         assert_eq!(place.leaf, Hash::of_leaf(&leaf(&grant, 2)).to_string());

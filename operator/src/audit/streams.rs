@@ -99,6 +99,19 @@ impl Streams {
 pub struct Found {
     /// Each, in its order.
     pub records: Vec<Told>,
+    /// How many records are looked up.
+    #[serde(default)]
+    pub indexed: u64,
+    /// How many there are.
+    #[serde(default)]
+    pub size: u64,
+}
+
+impl Found {
+    /// Whether it looked at all that it has: then what is not found is not there.
+    pub fn is_all_looked_up(&self) -> bool {
+        self.indexed >= self.size
+    }
 }
 
 /// A record, and where it stands.

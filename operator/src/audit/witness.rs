@@ -113,7 +113,7 @@ pub async fn run(context: &Context) {
                 EVERY
             }
             Err(Unseen::Forked(forked)) => {
-                context.metrics.failed("AuditForked");
+                context.metrics.failed(NotOnRecord::Forked.reason().word());
                 tracing::error!(%forked, "nothing is opened: the audit log shows another past than before");
                 EVERY
             }

@@ -5,6 +5,7 @@ pub mod awaited;
 pub mod children;
 pub mod error;
 pub mod identity;
+pub mod in_log;
 pub mod listening;
 pub mod observe;
 pub mod observed;

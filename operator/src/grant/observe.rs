@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use access::ChildName;
 use access::report::{Phase, Report, Usage};
-use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, LeaseStatus, RequestPhase};
+use crds::{AccessApproval, AccessGrant, AccessPolicy, AccessRequest, Database, RequestPhase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::SemaphorePermit;
 
+use super::in_log::{InLogSeen, in_log};
 use super::observed::{Known, Link, Observed, Place, PodSeen, RequestLink, Rules, Seal, UsageDue};
 use super::plan::changed::database_changed;
 use super::pods::{address, container, runs, seen, terminated};
@@ -17,7 +18,7 @@ use super::proxy::{Proxy, read_report};
 use super::{plan, rules};
 use crate::admission::{self, Admission};
 use crate::api::{Metadata, Namespaced};
-use crate::audit::streams::{InLog, Reader};
+use crate::audit::streams::InLog;
 use crate::context::Context;
 use crate::pki;
 
@@ -63,7 +64,7 @@ pub async fn observe(
         rules = rules::read(context, &grant, &mut unread).await;
     }
     let due = context.usage_is_due(&uid, now);
-    let (streams, let_on) = on_record(context, &grant, &pod).await;
+    let InLogSeen { streams, let_on, ends } = in_log(context, &grant, &pod).await;
     Observed {
         request,
         database,
@@ -82,39 +83,17 @@ pub async fn observe(
         unread: unread.0,
         streams,
         let_on,
+        ends,
+        log: witnessed(context),
         seal: seal(context, &grant),
         place: place(context),
         grant,
     }
 }
 
-/// What the audit log has of a grant that ends, once no proxy of it can write any more: its streams, and who was let on. A log that takes no
-/// records is not asked, and what is to be shut by its word it must be witnessed for.
-async fn on_record(
-    context: &Context,
-    grant: &AccessGrant,
-    pod: &Known<Option<Pod>>,
-) -> (InLog, Known<Vec<LeaseStatus>>) {
-    let unknown = (InLog::Unknown, Known::Unknown);
-    let ends = grant.status.as_ref().is_some_and(|status| status.end_reason.is_some());
-    if !ends || !pod.is_absent() || context.records.are_away() {
-        return unknown;
-    }
-    let reader = Reader::new(&context.config, &context.authorities.internal, &context.identity);
-    let uid = grant.uid().unwrap_or_default();
-    match reader.streams(&uid).await {
-        Ok(seen) => {
-            let leases = grant.status.as_ref().map_or(&[][..], |status| &status.leases);
-            let let_on = seen.let_on(&uid).filter(|_| context.records.is_witnessed());
-            let let_on = let_on.map_or(Known::Unknown, Known::Seen);
-            let are_all = seen.are_all_of(leases);
-            (if are_all { InLog::All(seen.streams) } else { InLog::InPart }, let_on)
-        }
-        Err(error) => {
-            tracing::warn!(error = %access::chain(&error), "nobody knows what the audit log has of a grant");
-            unknown
-        }
-    }
+/// Origin of the audit log, as it was witnessed last.
+fn witnessed(context: &Context) -> Option<String> {
+    context.records.checkpoint().map(|checkpoint| checkpoint.origin.to_string())
 }
 
 /// Observes a grant that is shut: all that is left is to say so to its request.
@@ -138,6 +117,8 @@ pub async fn observe_shut(context: &Context, grant: AccessGrant) -> Observed {
         admission: None,
         streams: InLog::Unknown,
         let_on: Known::Unknown,
+        ends: Known::Unknown,
+        log: None,
         unread: unread.0,
         seal: seal(context, &grant),
         place: place(context),

@@ -8,6 +8,7 @@ use crds::{AccessGrant, Because, LeaseStatus, Reason};
 use jiff::Timestamp;
 
 use crate::admission::Admission;
+use crate::audit::ends::EndOnRecord;
 use crate::audit::streams::InLog;
 use crate::leases::Finding;
 
@@ -52,6 +53,10 @@ pub struct Observed {
     pub streams: InLog,
     /// Tokens of proxies that were let on, by the log's records, and of which none says that they are shut; asked with the streams.
     pub let_on: Known<Vec<LeaseStatus>>,
+    /// What proxies put on record as they ended, of those that left no proof; asked with the streams.
+    pub ends: Known<Vec<EndOnRecord>>,
+    /// Origin of the audit log that was witnessed last.
+    pub log: Option<String>,
     /// Where proxies are.
     pub place: Place,
 }

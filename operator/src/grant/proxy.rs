@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::report::{
-    CustodyNote, End, EndOrder, Failure, LONGEST_WAIT, Lease, OnRecord, Report, Usage, query_since,
+    CustodyNote, End, EndOrder, Failure, LONGEST_WAIT, Lease, OnRecord, OwedOutcome, Report, Usage,
+    query_since,
 };
 use access::{ChildName, EndReason, PORT_STATUS};
 use jiff::Timestamp;
@@ -157,13 +158,24 @@ fn can_be_recorded(report: &Report) -> bool {
         .is_none_or(|Failure { reason, message }| is_name(reason) && message.len() <= LONGEST_SENTENCE);
     let end =
         end.as_ref().is_none_or(|End { reason, cut_at: _, cut_millis: _, proofs, unanswered: _, record }| {
-            let record = record.as_ref().is_none_or(|OnRecord { stream, count, head, acknowledged }| {
-                let counted = [count, acknowledged].iter().all(|number| **number <= LARGEST);
-                is_name(stream) && head.as_deref().is_none_or(is_name) && counted
-            });
-            is_name(reason) && proofs.len() <= MOST_PROOFS && record
+            is_name(reason)
+                && proofs.len() <= MOST_PROOFS
+                && record.as_ref().is_none_or(record_can_be_recorded)
         });
     counted && accessor && lease && failure && end
+}
+
+fn record_can_be_recorded(record: &OnRecord) -> bool {
+    let OnRecord { stream, count, head, acknowledged, outcomes, owed } = record;
+    let is_outcome = |outcome: &OwedOutcome| {
+        let OwedOutcome { n, of, rows, bytes, micros, cut: _, sqlstate, error, rule } = outcome;
+        let numbers = [*n, Some(*of), Some(*rows), Some(*bytes), Some(*micros), *error];
+        let words = [sqlstate, rule];
+        numbers.into_iter().flatten().all(|number| number <= LARGEST)
+            && words.into_iter().flatten().all(|word| is_name(word))
+    };
+    let counted = [count, acknowledged, owed].iter().all(|number| **number <= LARGEST);
+    is_name(stream) && head.as_deref().is_none_or(is_name) && counted && outcomes.iter().all(is_outcome)
 }
 
 fn is_name(text: &str) -> bool {
@@ -204,7 +216,8 @@ mod tests {
             "failure": {"reason": "VaultSealed", "message": "unseal it"},
             "usage": {"openSessions": 1, "sessions": 1, "statements": 1, "refused": 0, "rows": 1, "bytes": 1},
             "end": {"reason": "Expired", "cutAt": "2026-01-01T12:30:00Z", "cutMillis": 3, "proofs": [],
-                "record": {"stream": "g1/0000000000000001", "count": 7, "head": "aGFzaA==", "acknowledged": 7}}
+                "record": {"stream": "g1/0000000000000001", "count": 7, "head": "aGFzaA==", "acknowledged": 7,
+                    "owed": 1, "outcomes": [{"n": 6, "of": 5, "rows": 3, "error": 1105, "sqlstate": "HY000", "rule": "Rows"}]}}
         });
         if let Some(place) = report.pointer_mut(path) {
             *place = value;
@@ -235,6 +248,12 @@ mod tests {
             ("/end/record/stream", json!("x".repeat(60_000))),
             ("/end/record/head", json!("x".repeat(60_000))),
             ("/end/record/count", json!(u64::MAX)),
+            ("/end/record/owed", json!(u64::MAX)),
+            ("/end/record/outcomes/0/rows", json!(u64::MAX)),
+            ("/end/record/outcomes/0/n", json!(u64::MAX)),
+            ("/end/record/outcomes/0/error", json!(u64::MAX)),
+            ("/end/record/outcomes/0/sqlstate", json!("x".repeat(60_000))),
+            ("/end/record/outcomes/0/rule", json!("two\nlines")),
             ("/grantUid", json!("another")),
         ];
         for (path, value) in refused {

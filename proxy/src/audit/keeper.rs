@@ -1,6 +1,6 @@
 //! From what happens to what the log has of it: the kinds of records, and what is kept of texts.
 
-use access::report::OnRecord;
+use access::report::{MOST_OUTCOMES, OnRecord, OwedOutcome};
 use aws_lc_rs::rand;
 use record::kinds::proxy;
 use record::{About, Bytes, Commitment, Count, Payload, RunId, Salt, StreamName, Uid, Value, What};
@@ -16,6 +16,10 @@ const SENTENCE: usize = 1_000;
 /// Keeps the records of a proxy in the audit log.
 pub struct LogKeeper {
     recorder: Recorder,
+    /// The first outcomes that had no place in the stream.
+    unplaced: Vec<proxy::Outcome>,
+    /// How many records had none that tell of what has happened.
+    owed: u64,
 }
 
 /// The name of a proxy's stream.
@@ -48,7 +52,20 @@ pub enum NoStream {
 impl LogKeeper {
     /// In the stream of this recorder.
     pub fn new(recorder: Recorder) -> Self {
-        Self { recorder }
+        Self { recorder, unplaced: Vec::new(), owed: 0 }
+    }
+
+    /// What has happened, and has no place in the stream.
+    fn owes(&mut self, record: &Record<'_>) {
+        self.owed = self.owed.saturating_add(1);
+        let outcome = match record {
+            Record::Outcome { of, answer: Answer::First, outcome } => ended(*of, outcome),
+            Record::Cut { of, answer: Answer::First } => cut(*of),
+            _ => return,
+        };
+        if self.unplaced.len() < MOST_OUTCOMES {
+            self.unplaced.push(outcome);
+        }
     }
 
     fn put(&self, urgency: Urgency, what: What, payload: Vec<u8>) -> Result<(), NotRecorded> {
@@ -96,17 +113,46 @@ impl Keeper for LogKeeper {
             }
         };
         debug_assert_eq!(self.recorder.head().count, Count::of(number.get()));
-        self.put(urgency, what, payload)
+        let put = self.put(urgency, what, payload);
+        if put.is_err() && urgency == Urgency::Ends {
+            self.owes(record);
+        }
+        put
     }
 
     fn on_record(&self) -> Option<OnRecord> {
+        let placed = self.recorder.not_acknowledged().into_iter().filter_map(|record| match record.what {
+            What::Outcome(outcome) => Some(owed_outcome(Some(record.n), &outcome)),
+            _ => None,
+        });
+        let unplaced = self.unplaced.iter().map(|outcome| owed_outcome(None, outcome));
+        let outcomes = placed.chain(unplaced).take(MOST_OUTCOMES).collect();
+        // What is acknowledged meanwhile is told twice, and known by its number.
         let (head, acknowledged) = (self.recorder.head(), self.recorder.acknowledged());
         Some(OnRecord {
+            outcomes,
+            owed: self.owed,
             stream: self.recorder.stream().to_string(),
             count: head.count.get(),
             head: head.last.map(|hash| hash.to_string()),
             acknowledged: acknowledged.count.get(),
         })
+    }
+}
+
+/// As it goes into the last words. `n`: its number in the stream, where it has a place there.
+fn owed_outcome(n: Option<Count>, outcome: &proxy::Outcome) -> OwedOutcome {
+    let proxy::Outcome { bytes, end, error, micros, of, rows, rule } = outcome;
+    OwedOutcome {
+        n: n.map(Count::get),
+        of: of.get(),
+        rows: rows.get(),
+        bytes: bytes.get(),
+        micros: micros.get(),
+        cut: *end == proxy::End::Cut,
+        sqlstate: error.as_ref().map(|error| error.sqlstate.clone()),
+        error: error.as_ref().and_then(|error| error.number).map(Count::get),
+        rule: rule.clone(),
     }
 }
 
@@ -242,6 +288,8 @@ fn sql_error(error: SqlError) -> proxy::SqlError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -259,5 +307,85 @@ mod tests {
         let (text, salted) = kept((b"SELECT 'x'", None), &parameters).unwrap();
         assert_eq!(text.unwrap().form, proxy::Form::Full);
         assert!(shown(salted).contains("hunter2"));
+    }
+
+    /// A keeper that no log hears, with this many statements of a session that have ended.
+    fn unheard(statements: u64) -> (LogKeeper, Recorder) {
+        let recorder = Recorder::new(Stream::of("g1").unwrap(), Arc::new(Deaf));
+        let mut keeper = LogKeeper::new(recorder.clone());
+        let who = Who::sample(1);
+        let mut keep = |record: &Record<'_>| {
+            let number = Number(recorder.head().count.get());
+            keeper.keep(number, record).unwrap();
+            number
+        };
+        keep(&Record::SessionOpened(&who));
+        for rows in 0..statements {
+            let intent = Intent {
+                who: &who,
+                command: "COM_QUERY",
+                text: b"SELECT 'hunter2'",
+                shape_of: None,
+                of: None,
+                parameters: &[],
+                known: None,
+                schema: None,
+            };
+            let of = keep(&Record::Intent { intent, decision: Decision::Forwarded });
+            let outcome = Outcome { rows, bytes: 100, ..Outcome::default() };
+            keep(&Record::Outcome { of, answer: Answer::First, outcome: &outcome });
+        }
+        (keeper, recorder)
+    }
+
+    struct Deaf;
+
+    impl recorder::Listener for Deaf {
+        fn welcome(&self, _: record::frame::Used) {}
+        fn acknowledged(&self, _: Count) {}
+        fn away(&self, _: bool) {}
+        fn over(&self, _: recorder::Fault) {}
+    }
+
+    #[test]
+    fn what_the_log_did_not_acknowledge_of_how_commands_went_is_in_the_last_words() {
+        let (mut keeper, _) = unheard(2);
+        let of = Number(1);
+        keeper.keep(Number(5), &Record::Cut { of, answer: Answer::More }).unwrap();
+        let said = keeper.on_record().unwrap();
+        let told: Vec<_> = said.outcomes.iter().map(|one| (one.n, one.of, one.rows, one.cut)).collect();
+        assert_eq!(
+            told,
+            [(Some(2), 1, 0, false), (Some(4), 3, 1, false)],
+            "more rows of a cursor are not the outcome"
+        );
+        assert_eq!((said.count, said.acknowledged, said.owed), (6, 0, 0));
+        let shown = serde_json::to_string(&said).unwrap();
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert_eq!(unheard(100).0.on_record().unwrap().outcomes.len(), MOST_OUTCOMES);
+    }
+
+    #[test]
+    fn outcomes_that_have_no_place_in_the_stream_are_told_too_and_the_others_counted() {
+        let (mut keeper, recorder) = unheard(1);
+        // What is kept of what the log does not acknowledge has a bound.
+        while recorder
+            .put(Urgency::Ends, (clock::now().into(), About::default()), What::Violation(long()), Vec::new())
+            .is_ok()
+        {}
+        let next = Number(recorder.head().count.get());
+        let outcome = Outcome { rows: 7, ..Outcome::default() };
+        let full = [
+            keeper.keep(next, &Record::Outcome { of: Number(1), answer: Answer::First, outcome: &outcome }),
+            keeper.keep(next, &Record::SessionClosed { session: 1, why: "it left", counted: 0 }),
+        ];
+        assert_eq!(full, [Err(NotRecorded::Unavailable); 2]);
+        let said = keeper.on_record().unwrap();
+        let told: Vec<_> = said.outcomes.iter().map(|one| (one.n, one.rows)).collect();
+        assert_eq!((told, said.owed), (vec![(Some(2), 0), (None, 7)], 2));
+    }
+
+    fn long() -> proxy::Violation {
+        proxy::Violation { why: "x".repeat(60_000) }
     }
 }

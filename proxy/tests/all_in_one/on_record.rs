@@ -189,3 +189,25 @@ fn what_was_said_while_the_log_was_killed_is_there_once() -> anyhow::Result<()> 
     assert_eq!(kinds(&records).iter().filter(|kind| **kind == "close").count(), 1);
     Ok(())
 }
+
+#[test]
+fn how_a_command_went_that_the_log_has_not_heard_is_in_the_last_words() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut log = AuditLog::start(&machine.internal);
+    let mut proxy = Proxy::start(&machine, &grant_on_record(&machine, &log)?)?;
+    proxy.is_ready()?;
+    assert!(proxy.runs("SELECT 'before'")?.status.success());
+    log.freeze();
+    assert!(!proxy.runs("SELECT 'frozen'")?.status.success());
+    log.kill();
+    proxy.terminate()?;
+    let said = proxy.ends()?.report.end.and_then(|end| end.record).context("last words of its record")?;
+    log.start_again();
+    log.stop();
+    let has = records(&log)?.into_iter().filter(|record| record.stream.to_string() == said.stream);
+    let has = u64::try_from(has.count())?;
+    assert!(said.acknowledged <= has && has < said.count, "{has} of {said:?}");
+    let late = said.outcomes.iter().find(|outcome| outcome.error == Some(1105)).context("its outcome")?;
+    assert!(late.n.is_some_and(|n| n >= has && n > late.of) && late.rows == 0, "{late:?}");
+    Ok(())
+}

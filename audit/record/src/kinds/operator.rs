@@ -261,14 +261,15 @@ pub struct Witness {
     pub size: Count,
 }
 
-/// How a statement went, from its proxy's last words.
+/// What is not in a proxy's stream, from its last words: how one statement went, or how many other records there are of which nothing is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LateOutcome {
-    /// How many others the last words had no room for.
+    /// How many other records never came there: outcomes that the last words had no room for, and what was written around the proxy's end. 0
+    /// beside an outcome.
     pub more: Count,
-    /// The outcome, where there is one.
+    /// How one statement went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The proxy's stream.

@@ -2,7 +2,9 @@
 
 use audit::samples::{Entry, Files, Keys, Plan, Writers, grant, lay_out};
 use audit::{Notice, Options, Report, Verdict, verify};
-use record::{RunId, StreamName};
+use record::{Count, RunId, StreamName, What};
+
+use crate::liar::rewrite;
 
 /// After every record.
 pub const SECONDS: u64 = 1_900_000_000;
@@ -142,4 +144,24 @@ fn a_proxy_that_runs_alone_needs_no_operator() {
     let report = report(&lay_out(&without_pod, SECONDS), &Options::default());
     is_clean(&report);
     assert_eq!(report.notices, [Notice::NoOperator]);
+}
+
+#[test]
+fn a_statement_of_a_proxy_that_is_gone_is_without_outcome_unless_its_last_words_tell_it() {
+    let entries = good();
+    let without = |entries: &[Entry]| {
+        let report = report(&lay_out(entries, SECONDS), &Options::default());
+        is_clean(&report);
+        report.counts.statements_without_outcome
+    };
+    let mut told = 0;
+    let silent = rewrite(&entries, |record| {
+        if let What::LateOutcome(late) = &mut record.what
+            && late.outcome.take().is_some()
+        {
+            (late.more, told) = (Count::of(1), told + 1);
+        }
+    });
+    assert!(told > 0);
+    assert_eq!(without(&silent), without(&entries) + told);
 }

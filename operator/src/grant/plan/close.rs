@@ -13,7 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use super::super::observed::{Child, Known, Observed, PodSeen, PodState, Rules};
 use super::draft::Draft;
 use super::leases::{
-    are_answered, note_end, note_stopped, note_streams, recall, record, settle, standing, to_hand_over,
+    are_answered, lacks_proofs, note_end, note_ends, note_stopped, note_streams, recall, record, settle,
+    standing, to_hand_over,
 };
 use super::receipt::{noted, receipt};
 use super::usage;
@@ -53,6 +54,7 @@ pub(super) fn close(observed: &Observed, reason: EndReason, now: Timestamp) -> P
     }
     recall(&mut draft.status, &observed.let_on);
     note_end(&mut draft.status, observed.pod.there(), observed.report.as_ref());
+    note_ends(&mut draft.status, &observed.ends);
     if let Some(stopped) = &observed.stopped {
         note_stopped(&mut draft.status, stopped);
     }
@@ -301,7 +303,8 @@ fn shut_leases(observed: &Observed, status: &AccessGrantStatus, elapsed: SignedD
 
 fn pace(observed: &Observed, elapsed: SignedDuration) -> SignedDuration {
     let status = observed.grant.status.as_ref();
-    let was_opened = status.is_some_and(|status| status.leases.iter().any(LeaseStatus::had_credential));
+    let any = |is: fn(&LeaseStatus) -> bool| status.is_some_and(|status| status.leases.iter().any(is));
+    let (was_opened, is_silent) = (any(LeaseStatus::had_credential), any(lacks_proofs));
     match &observed.pod {
         Known::Seen(Some(pod)) if pod.state == PodState::Running && elapsed < TO_PROVE => {
             let says_so = |report: &Report| matches!(report.phase, Phase::Ending | Phase::Ended);
@@ -315,8 +318,11 @@ fn pace(observed: &Observed, elapsed: SignedDuration) -> SignedDuration {
         Known::Seen(None) if observed.rules == Rules::UNKNOWN && observed.unread.is_empty() => {
             SignedDuration::ZERO
         }
-        // The log is asked, once it stands in the status that it ends, whether nobody was let on.
-        Known::Seen(None) if !was_opened && observed.let_on == Known::Unknown => {
+        // The log is asked, once it stands in the status that it ends, whether nobody was let on, and how those ended who were silent.
+        Known::Seen(None)
+            if (!was_opened && observed.let_on == Known::Unknown)
+                || (is_silent && observed.ends == Known::Unknown) =>
+        {
             let is_asked = status.is_some_and(|status| status.end_reason.is_some());
             if is_asked { LISTENED } else { SignedDuration::ZERO }
         }

@@ -1,18 +1,26 @@
 //! Leases and the accessors of the tokens that own them: on record before they can do anything.
 
-use access::report::{End, OnRecord, Report};
+use access::report::{MOST_OUTCOMES, OnRecord, OwedOutcome, ProofLine, Report};
 use access::{EndReason, Item, Outcome, VaultLease};
-use crds::{AccessGrant, AccessGrantStatus, LeaseStatus, ProofStatus, StreamStatus};
+use crds::{AccessGrant, AccessGrantStatus, LeaseStatus, OwedOutcomeStatus, ProofStatus, StreamStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::observed::{Known, PodSeen, PodState};
 use super::Action;
+use crate::audit::ends::EndOnRecord;
 use crate::audit::streams::InLog;
 use crate::leases::{Finding, Shut};
 
 /// The most leases that one grant may have. A proxy whose accessor is not on record reads no credential; and a status that grew without
 /// end could not be written any more, not even to end the grant.
 const MOST: usize = 256;
+
+/// The most outcomes of commands that one status holds, of all its proxies: they stand there until they are on record, and a proxy may be taken
+/// over.
+const MOST_OUTCOMES_OF_ALL: usize = 256;
+
+/// The most lines of proof of one proxy's that are kept: there are four.
+const MOST_PROOFS: usize = 16;
 
 /// The longest sentence of a proxy's that is kept, in characters.
 const LONGEST_DETAIL: usize = 500;
@@ -74,20 +82,36 @@ pub fn note_end(status: &mut AccessGrantStatus, pod: Option<&PodSeen>, report: O
         }
     }
     let Some((report, end)) = report.and_then(|report| Some((report, report.end.as_ref()?))) else { return };
-    let accessor = report.token_accessor.as_ref();
-    if let Some(line) = status.leases.iter_mut().find(|line| Some(&line.token_accessor) == accessor) {
-        (line.proofs, line.unanswered) = (proofs(end), end.unanswered);
-        line.record = end.record.as_ref().map(on_record);
+    let Some(accessor) = &report.token_accessor else { return };
+    let room = MOST_OUTCOMES_OF_ALL.saturating_sub(outcomes_of_others(status, accessor));
+    if let Some(line) = status.leases.iter_mut().find(|line| line.token_accessor == *accessor) {
+        (line.proofs, line.unanswered) = (proofs(&end.reason, &end.proofs), end.unanswered);
+        line.record = end.record.as_ref().map(|said| on_record(said, room));
+    }
+}
+
+/// Whether its proxy may have had a credential, and left no proof of its end.
+pub fn lacks_proofs(lease: &LeaseStatus) -> bool {
+    lease.had_credential() && lease.proofs.is_empty()
+}
+
+/// Puts into the status what proxies put on record as they ended, whose last words nobody heard.
+pub fn note_ends(status: &mut AccessGrantStatus, ends: &Known<Vec<EndOnRecord>>) {
+    let Known::Seen(ends) = ends else { return };
+    for line in status.leases.iter_mut().filter(|line| lacks_proofs(line)) {
+        if let Some(end) = ends.iter().find(|end| end.token_accessor == line.token_accessor) {
+            line.proofs = proofs(&end.reason, &end.proofs);
+        }
     }
 }
 
 /// Of what a proxy says, what only a proxy can see; and how it left its lease, for what it saw after that is the last word. Whether
 /// the lease is gone, the pod, and the rules we look at ourselves.
-fn proofs(end: &End) -> Vec<ProofStatus> {
-    if EndReason::from_word(&end.reason).is_none() {
+fn proofs(reason: &str, lines: &[ProofLine]) -> Vec<ProofStatus> {
+    if EndReason::from_word(reason).is_none() {
         return Vec::new();
     }
-    let of_proxy = end.proofs.iter().filter_map(|line| {
+    let of_proxy = lines.iter().take(MOST_PROOFS).filter_map(|line| {
         let item = Item::from_word(&line.item)?;
         let outcome = Outcome::from_word(&line.outcome)?;
         let is_proxys = matches!(item, Item::Sockets | Item::ServerSessions | Item::Lease | Item::Login);
@@ -100,9 +124,22 @@ fn proofs(end: &End) -> Vec<ProofStatus> {
     of_proxy.collect()
 }
 
-fn on_record(said: &OnRecord) -> StreamStatus {
-    let OnRecord { stream, count, head, acknowledged } = said.clone();
-    StreamStatus { stream, count, head, acknowledged }
+/// `room`: for how many outcomes the status has room yet.
+fn on_record(said: &OnRecord, room: usize) -> StreamStatus {
+    let OnRecord { stream, count, head, acknowledged, outcomes, owed } = said.clone();
+    let outcomes = outcomes.into_iter().take(MOST_OUTCOMES.min(room)).map(owed_outcome).collect();
+    StreamStatus { stream, count, head, acknowledged, outcomes, owed }
+}
+
+fn owed_outcome(outcome: OwedOutcome) -> OwedOutcomeStatus {
+    let OwedOutcome { n, of, rows, bytes, micros, cut, sqlstate, error, rule } = outcome;
+    OwedOutcomeStatus { n, of, rows, bytes, micros, cut, sqlstate, error, rule }
+}
+
+/// How many outcomes stand in the lines of other tokens.
+fn outcomes_of_others(status: &AccessGrantStatus, accessor: &str) -> usize {
+    let others = status.leases.iter().filter(|line| line.token_accessor != accessor);
+    others.filter_map(|line| line.record.as_ref()).map(|record| record.outcomes.len()).sum()
 }
 
 /// How much of each stream is known to be on the log's disk, also where acknowledgements were lost.

@@ -37,7 +37,7 @@ use crds::{AccessGrant, AccessGrantStatus, GrantPhase, LeaseStatus};
 use jiff::Timestamp;
 
 use self::draft::Draft;
-pub use self::leases::vault_role;
+pub use self::leases::{lacks_proofs, vault_role};
 use super::observed::{Link, Observed, RequestLink};
 use crate::audit::facts::Fact;
 

@@ -44,6 +44,13 @@ fn with_the_audit_log_away_people_are_cut_off_and_everything_is_shut_but_the_gra
     assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Unprovable", "RecordShort"));
     let Some(What::Receipt(receipt)) = world.facts.get("receipt/g1").map(|fact| &fact.what) else { panic!() };
     assert!(receipt.streams.is_empty(), "what the log has not is not counted");
+    let late = world.facts.values().filter_map(|fact| match &fact.what {
+        What::LateOutcome(late) => {
+            Some((late.outcome.as_ref().map(|outcome| outcome.rows.get()), late.more.get()))
+        }
+        _ => None,
+    });
+    assert_eq!(late.collect::<Vec<_>>(), [(Some(7), 0)], "it is in the proxy's last words");
 }
 
 #[test]
@@ -76,6 +83,30 @@ fn a_log_that_was_set_back_keeps_the_grant_from_being_called_ended() {
     let line = world.status().receipt.into_iter().find(|line| line.item == "record").unwrap();
     assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Open", "RecordDiffers"));
     assert_eq!(world.status().phase, GrantPhase::Ending);
+}
+
+#[test]
+fn records_of_a_log_that_is_gone_are_not_waited_for_and_the_receipt_says_which_log_had_them() {
+    for is_heard in [true, false] {
+        let mut world = World::ready();
+        assert_eq!(world.status().leases[0].log.as_deref(), Some("keyhole.internal/log/1"));
+        world.revoke();
+        if is_heard {
+            world.run(2, 200);
+        } else {
+            world.vanishes();
+        }
+        // Its volume was lost, and somebody accepted that.
+        world.streams.clear();
+        world.origin = "keyhole.internal/log/2";
+        world.run(30, 1000);
+        everything_is_shut(&world);
+        let line = world.status().receipt.into_iter().find(|line| line.item == "record").unwrap();
+        assert_eq!((line.outcome.as_str(), line.reason.as_str()), ("Unprovable", "RecordGone"));
+        for origin in ["keyhole.internal/log/1", "keyhole.internal/log/2"] {
+            assert!(line.detail.contains(origin), "{}", line.detail);
+        }
+    }
 }
 
 #[test]

@@ -187,6 +187,7 @@ fn alive(draft: &mut Draft<'_>, pod: &PodSeen) {
         // From here on it may read a credential: that goes on record first, too.
         for line in draft.status.leases.iter_mut().filter(|line| line.token_accessor == accessor) {
             line.confirmed = Some(true);
+            line.log = line.log.take().or_else(|| observed.log.clone());
         }
         let facts = of_custody(&observed.grant, &draft.status, &accessor);
         draft.then([Action::Put(facts), Action::TellCustody { token_accessor: accessor }]);

@@ -39,6 +39,70 @@ fn a_pod_whose_object_vanished_has_no_proved_sockets() {
     assert_eq!(world.status().phase, GrantPhase::Ended);
 }
 
+/// A world whose proxy did as it was told and ended, and whose pod's object vanished before anybody read what it said.
+fn ended_unheard(log_is_up: bool) -> World {
+    let mut world = World::ready();
+    world.log_is_up = log_is_up;
+    world.revoke();
+    world.run(1, 200);
+    world.tick(200);
+    assert_eq!(world.pod.as_ref().unwrap().phase, Some(Phase::Ended));
+    world.vanishes();
+    // Whoever leads next has heard nothing of it.
+    world.reconcile(&mut 0);
+    assert!(world.status().leases[0].proofs.is_empty());
+    world
+}
+
+#[test]
+fn what_a_proxy_proved_whose_pods_object_vanished_stands_in_its_own_record() {
+    let mut world = ended_unheard(true);
+    world.run(30, 1000);
+    for item in ["sockets", "serverSessions", "login"] {
+        is(&world, item, "Proved", "ProxySaw");
+    }
+    is(&world, "lease", "Proved", "LeaseGone");
+    is(&world, "record", "Unprovable", "RecordUncounted");
+    assert_eq!(world.status().phase, GrantPhase::Ended);
+    assert!(!world.status().leases[0].stopped, "nobody saw its process end");
+}
+
+#[test]
+fn what_a_silent_proxy_put_on_record_is_waited_for_until_the_log_answers() {
+    let mut world = ended_unheard(true);
+    world.log_is_up = false;
+    world.run(10, 1000);
+    for item in ["sockets", "serverSessions", "login"] {
+        is(&world, item, "Open", "RecordAsked");
+    }
+    assert!(
+        world.pod.is_none() && world.vault.values().all(|stands| !stands),
+        "everything is shut meanwhile"
+    );
+    let next = world.plan().look_again.unwrap().duration_since(world.now);
+    assert!(next.as_secs() <= 5, "{next:?}");
+    world.log_is_up = true;
+    world.run(10, 1000);
+    is(&world, "sockets", "Proved", "ProxySaw");
+    assert_eq!(world.status().phase, GrantPhase::Ended);
+}
+
+#[test]
+fn a_proxy_whose_record_does_not_say_how_it_ended_proves_nothing_by_it() {
+    let mut world = ended_unheard(false);
+    world.log_is_up = true;
+    world.run(30, 1000);
+    is(&world, "sockets", "Unprovable", "NobodySaw");
+    is(&world, "login", "Unprovable", "LeftToVault");
+    // Its sockets were open when it wrote that.
+    let mut world = ended_unheard(true);
+    let sockets = world.ends[0].proofs.iter_mut().find(|line| line.item == "sockets").unwrap();
+    sockets.outcome = "Open".into();
+    world.run(30, 1000);
+    is(&world, "sockets", "Unprovable", "NobodySaw");
+    is(&world, "login", "Proved", "ProxySaw");
+}
+
 #[test]
 fn of_several_pods_the_worst_counts() {
     let mut world = World::ready();

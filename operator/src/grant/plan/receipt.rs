@@ -7,7 +7,7 @@ use access::{Item, Outcome};
 use crds::{AccessGrantStatus, How, LeaseStatus, ReceiptLine, Revocation, StreamStatus};
 
 use super::super::observed::{Known, Observed};
-use super::leases::{open_detail, standing};
+use super::leases::{lacks_proofs, open_detail, standing};
 use crate::audit::streams::{InLog, StreamSeen};
 
 /// How many streams a line names: whoever has taken over one proxy can begin hundreds.
@@ -128,6 +128,11 @@ impl Facts<'_> {
         }
     }
 
+    /// Whether its proxy is gone and left no proof, and nobody has looked yet whether it put one on record.
+    fn is_unread(&self, lease: &LeaseStatus) -> bool {
+        self.observed.ends == Known::Unknown && lacks_proofs(lease) && !self.is_here(lease)
+    }
+
     /// Proxies that could have served, and what is known of each; the worst counts.
     fn worst(&self, item: Item, of_one: impl Fn(&LeaseStatus) -> Line) -> Line {
         let served = self.status.leases.iter().filter(|lease| lease.had_credential());
@@ -162,6 +167,9 @@ impl Facts<'_> {
             if self.is_here(lease) {
                 return said(item, Outcome::Open, How::PodRuns, "the proxy pod is still there");
             }
+            if self.is_unread(lease) {
+                return said(item, Outcome::Open, How::RecordAsked, END_UNREAD);
+            }
             let node = lease.node.as_deref().unwrap_or("unknown");
             let detail = format!(
                 "the pod's object went without anybody seeing its process end: make sure that node {node} does not run it any more"
@@ -183,6 +191,9 @@ impl Facts<'_> {
             let lease_went = self::proof(lease, Item::Lease).is_some_and(|line| line.outcome == Outcome::Proved);
             if let Some(line) = proof.clone().filter(|_| item == Item::Login && lease_went) {
                 return line;
+            }
+            if self.is_unread(lease) {
+                return said(item, Outcome::Open, How::RecordAsked, END_UNREAD);
             }
             if lease.revoked && lease.unseen.is_none() && !self.is_here(lease) {
                 let said_before = proof.map_or_else(String::new, |line| format!("; it said: {}", line.detail));
@@ -260,14 +271,28 @@ impl Facts<'_> {
             match (&self.observed.streams, &lease.record) {
                 (InLog::Unknown, _) => said(item, Outcome::Open, How::RecordAsked, RECORD_UNREAD),
                 (InLog::InPart, _) => said(item, Outcome::Open, How::RecordAsked, RECORD_IN_PART),
-                (InLog::All(streams), Some(wrote)) => beside(wrote, streams),
+                (InLog::All(streams), Some(wrote)) => self.unless_gone(lease, beside(wrote, streams)),
                 // It said how it ended, and nothing of any record.
                 (InLog::All(_), None) if lease.unanswered.is_some() => {
                     said(item, Outcome::Unprovable, How::RecordNone, "the proxy wrote to no audit log")
                 }
-                (InLog::All(streams), None) => self.without_last_words(streams),
+                (InLog::All(streams), None) => self.unless_gone(lease, self.without_last_words(streams)),
             }
         })
+    }
+
+    /// What another log has says nothing of a proxy's records: the one that they went into is gone.
+    fn unless_gone(&self, lease: &LeaseStatus, line: Line) -> Line {
+        let is_lost = matches!(line.how, How::RecordDiffers | How::RecordUncounted);
+        match (&lease.log, &self.observed.log) {
+            (Some(then), Some(now)) if then != now && is_lost => {
+                let detail = format!(
+                    "the proxy's records went into audit log {then}, and that is gone: {now} has its place, and has not all of them"
+                );
+                Line { detail, how: How::RecordGone, outcome: Outcome::Unprovable, ..line }
+            }
+            _ => line,
+        }
     }
 
     /// Streams that no proxy's last words name are those of proxies that had none.
@@ -294,7 +319,7 @@ impl Facts<'_> {
 
 /// What a proxy wrote, beside what the log has.
 fn beside(wrote: &StreamStatus, streams: &[StreamSeen]) -> Line {
-    let StreamStatus { stream, count, head, acknowledged } = wrote;
+    let StreamStatus { stream, count, head, acknowledged, outcomes: _, owed: _ } = wrote;
     let seen = streams.iter().find(|seen| seen.stream == *stream);
     let (has, its_head) = seen.map_or((0, &None), |seen| (seen.count, &seen.head));
     let (outcome, how, detail) = if has == *count && its_head == head {
@@ -322,6 +347,9 @@ const RECORD_UNREAD: &str = "the audit log does not answer, so that nobody knows
 
 const RECORD_IN_PART: &str = "the audit log looks its records up again, and does not know yet what it has of this grant: it is asked again \
     until it does";
+
+const END_UNREAD: &str = "the proxy is gone and left no proof here: whether it put one on record is asked of the audit log, once no pod of the \
+    grant is left, until the log answers and its witness has seen that part of it";
 
 const POD_OPEN: &str = "the proxy pod is still there. It goes by itself; if its node is gone for good, make sure that \
     it is off, then delete the pod with --force";

@@ -26,6 +26,7 @@ use super::super::observed::{Child, Ending, Link, RequestLink, Rules, UsageDue};
 use super::usage::used;
 use super::{Action, ChildKind, Order, Plan, ended, plan};
 use crate::admission::Admission;
+use crate::audit::ends::EndOnRecord;
 use crate::audit::facts::Fact;
 use crate::config::tests::example;
 use crate::grant::apply::goes_first;
@@ -66,6 +67,10 @@ pub struct World {
     pub facts: BTreeMap<String, Fact>,
     /// How many records the log has of each proxy, by the uid of its pod.
     pub streams: BTreeMap<String, u64>,
+    /// What proxies put there as they ended.
+    pub ends: Vec<EndOnRecord>,
+    /// The log's origin.
+    pub origin: &'static str,
     /// Pods whose objects are gone and whose processes nobody has ended.
     pub ghosts: Vec<Pod>,
     /// The last pod whose process was seen to have ended; lost with the operator's process.
@@ -135,6 +140,8 @@ impl World {
             log_is_up: true,
             facts: BTreeMap::new(),
             streams: BTreeMap::new(),
+            ends: Vec::new(),
+            origin: "keyhole.internal/log/1",
             ghosts: Vec::new(),
             stopped: None,
             desk: BTreeMap::new(),

@@ -47,6 +47,8 @@ impl World {
             seal,
             streams: InLog::Unknown,
             let_on: Known::Unknown,
+            ends: Known::Unknown,
+            log: None,
         };
         if self.blind {
             return unread;
@@ -72,6 +74,8 @@ impl World {
                 Known::Unknown => InLog::Unknown,
             },
             let_on: self.on_record(Self::read_let_on),
+            ends: self.on_record(|world| world.ends.clone()),
+            log: self.log_is_up.then(|| self.origin.to_owned()),
             ..unread
         }
     }

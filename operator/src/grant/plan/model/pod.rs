@@ -1,10 +1,11 @@
 //! The small world's pod and the proxy in it: what they do, and how they are seen.
 
 use access::Used;
-use access::report::{End, Failure, Lease, OnRecord, Phase, ProofLine, Report, Usage};
+use access::report::{End, Failure, Lease, OnRecord, OwedOutcome, Phase, ProofLine, Report, Usage};
 use jiff::Timestamp;
 
 use super::super::super::observed::{PodSeen, PodState};
+use crate::audit::ends::EndOnRecord;
 
 /// What a pod and the proxy in it do.
 #[derive(Clone, Debug, Default)]
@@ -72,9 +73,21 @@ fn tlog_hash(count: u64) -> String {
     base64::engine::general_purpose::STANDARD.encode(hash)
 }
 
+/// What a proxy that has ended puts on record.
+pub fn end_on_record(pod: &Pod, now: Timestamp) -> Option<EndOnRecord> {
+    let (accessor, end) = (pod.accessor.clone()?, report(pod, now)?.end?);
+    Some(EndOnRecord { token_accessor: accessor, reason: end.reason, proofs: end.proofs })
+}
+
 /// What a proxy says that has just started.
 pub fn said() -> Report {
     Report::starting("g1".into(), "0")
+}
+
+/// How its last command went, where the log does not have that: each record of a proxy here is an outcome.
+fn owed(pod: &Pod) -> Vec<OwedOutcome> {
+    let last = pod.wrote.checked_sub(1).filter(|last| *last >= pod.acknowledged);
+    last.map(|n| OwedOutcome { n: Some(n), of: 1, rows: 7, ..OwedOutcome::default() }).into_iter().collect()
 }
 
 pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
@@ -118,6 +131,8 @@ pub fn report(pod: &Pod, now: Timestamp) -> Option<Report> {
                 count: pod.wrote,
                 head: head(pod.wrote),
                 acknowledged: pod.acknowledged,
+                outcomes: owed(pod),
+                owed: 0,
             }),
         }),
         ..said()

@@ -8,7 +8,7 @@ use crds::AccessGrantStatus;
 use jiff::SignedDuration;
 
 use super::World;
-use super::pod::{Pod, report};
+use super::pod::{Pod, end_on_record, report};
 use crate::leases::Shut;
 
 impl World {
@@ -153,6 +153,9 @@ impl World {
             }
             same => same,
         });
+        if phase == Phase::Ending && self.log_is_up {
+            self.ends.extend(end_on_record(pod, self.now));
+        }
     }
 }
 
