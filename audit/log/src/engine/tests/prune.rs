@@ -33,7 +33,7 @@ fn world(seed: u64) -> (World, Opened<SimDisk>) {
 
 /// Puts on record that the log begins there, and publishes it.
 fn says(world: &mut World, opened: &mut Opened<SimDisk>, minimum: u64) {
-    let what = What::Prune(Prune { minimum: Count::of(minimum) });
+    let what = What::Prune(Prune { before: at(0), minimum: Count::of(minimum) });
     let said = opened.engine.own(at(0), None, what).unwrap();
     world.commit(opened, vec![said]).unwrap();
     world.publish(opened).unwrap();
