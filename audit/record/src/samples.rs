@@ -266,7 +266,7 @@ fn of_log() -> Vec<What> {
         }),
         What::Read(log::Read { entries: vec![Count::of(7), Count::of(9)], person: "auditor".into() }),
         What::Erase(log::Erase { person: Some("auditor".into()) }),
-        What::Prune(log::Prune { minimum: Count::of(65_536) }),
+        What::Prune(log::Prune { before: at(-3_456_000_000_000), minimum: Count::of(65_536) }),
         What::Key(log::Key { verifier: "example.com/log+00000000+AA==".into() }),
         What::Loss(log::Loss { from: Count::of(7), to: Count::of(9), why: "a damaged block".into() }),
     ]

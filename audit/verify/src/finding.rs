@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use record::{StreamName, Uid};
+use record::{StreamName, Time, Uid};
 use serde::Serialize;
 
 use crate::place::place;
@@ -87,6 +87,15 @@ pub enum Wrong {
         /// The last.
         to: u64,
     },
+    /// Entries that were removed too soon, by what is said of them.
+    #[error("the record says that entries older than {before} were removed, and that was not 30 days before")]
+    PrunedEarly {
+        /// What they are all older than.
+        before: Time,
+    },
+    /// Entries that were removed and are said to have been older.
+    #[error("earlier records of the stream were removed that were not as old as the record `prune` says")]
+    PrunedYounger,
     /// The log was larger before.
     #[error(
         "the log had {before} entries when the older checkpoint was signed and has {now}: entries were taken away"

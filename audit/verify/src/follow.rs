@@ -2,7 +2,7 @@
 //! before, and each entry is in the tree of the checkpoint that it is read under.
 
 use record::{BadRecord, Record, What};
-use tlog::{Checkpoint, Hash, Holds, Policy, TileName, Trusted, consistency, verify_consistency};
+use tlog::{Checkpoint, Hash, Holds, Policy, Range, TileName, Trusted, consistency, verify_consistency};
 
 use crate::files::Files;
 use crate::nodes::{Nodes, Unproved, of_no_proof};
@@ -194,6 +194,22 @@ impl<'s, S: Source> Follower<'s, S> {
 /// It has not, or the tiles can't be read.
 pub fn has_grown<S: Source>(source: &S, before: &Checkpoint, now: &Checkpoint) -> Followed<(), S> {
     grown(&Files::of(source), (before, now), &mut Nodes::of(now.size))
+}
+
+/// The checkpoint of a copy's whole bundles alone: of the entries of `checkpoint` but those of its last bundle that is not whole. By the tiles of
+/// the copy, which must lead to `checkpoint`. A log whose beginning is gone has grown out of this one, too, where it has out of the other, and its tiles prove
+/// it.
+///
+/// # Errors
+/// The copy's tiles do not lead to its checkpoint, or can't be read.
+pub fn whole_bundles<S: Source>(copy: &S, checkpoint: &Checkpoint) -> Followed<Checkpoint, S> {
+    let (files, mut nodes) = (Files::of(copy), Nodes::of(checkpoint.size));
+    let size = entries_before(block_of(checkpoint.size));
+    let peaks = Range::places(size).map(|place| nodes.node(&files, place)).collect::<Result<Vec<_>, _>>();
+    let root = Range::new(size, peaks.map_err(NotFollowed::Unproved)?).unwrap_or_default().root();
+    let whole = Checkpoint { origin: checkpoint.origin.clone(), size, root };
+    grown(&files, (&whole, checkpoint), &mut nodes)?;
+    Ok(whole)
 }
 
 fn grown<S: Source>(

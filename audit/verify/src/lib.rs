@@ -24,7 +24,7 @@ mod verify;
 
 pub use files::ASKED;
 pub use finding::{Finding, Wrong};
-pub use follow::{Begins, Follower, NotFollowed, has_grown};
+pub use follow::{Begins, Follower, NotFollowed, has_grown, whole_bundles};
 pub use nodes::Unproved;
 pub use notice::Notice;
 pub use plain::plain;

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use record::{StreamName, Uid};
+use record::{StreamName, Time, Uid};
 use serde::Serialize;
+
+use crate::place::place;
 
 /// Something to know. Its text is a sentence; its JSON is for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,6 +15,31 @@ pub enum Notice {
     Pruned {
         /// The first entry that is there.
         from: u64,
+        /// By its writer's clock.
+        first: Option<Time>,
+        /// When a record said that those before are removed.
+        said: Option<Time>,
+    },
+    /// A stream whose first records were before the log's beginning.
+    StreamBegun {
+        /// The first entry of it that is there.
+        index: u64,
+        /// The stream.
+        stream: StreamName,
+        /// How many of its records were before.
+        count: u64,
+    },
+    /// A grant, or a request, that began before the log does, or seems to, or where it can't be read.
+    BegunBefore {
+        /// The first entry that follows from what is not here.
+        index: u64,
+        /// The grant, where the entry names one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grant: Option<Uid>,
+        /// The kind of the entry's record.
+        kind: String,
+        /// What is not here: `request`, `decision`, `approval`, `grant`, `pod`, `end` or `stream`.
+        what: &'static str,
     },
     /// An older checkpoint about entries that were pruned.
     OlderUnproved {
@@ -134,7 +161,9 @@ impl Notice {
             Self::ClockAhead { stream, .. }
             | Self::ClockBack { stream, .. }
             | Self::Owed { stream, .. }
+            | Self::StreamBegun { stream, .. }
             | Self::Uncounted { stream, .. } => stream.grant(),
+            Self::BegunBefore { grant, .. } => grant.as_ref(),
             Self::Pruned { .. }
             | Self::OlderUnproved { .. }
             | Self::TermUnseen { .. }
@@ -151,7 +180,17 @@ impl Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pruned { from } => write!(f, "the log was pruned: it is read from entry {from} on"),
+            Self::Pruned { from, first, said } => pruned(f, *from, (*first, *said)),
+            Self::StreamBegun { index, stream, count } => {
+                write!(f, "entry {index}: {stream} goes on: its {count} records before this one were pruned")
+            }
+            Self::BegunBefore { index, grant, kind, what } => {
+                place(f, Some(*index), grant.as_ref(), None)?;
+                write!(
+                    f,
+                    "the {what} that this record of kind {kind} follows from is not in what there is of the log: whether there was one, it does not say"
+                )
+            }
             Self::OlderUnproved { before } => {
                 write!(f, "the older checkpoint, of {before} entries, cannot be compared: they were pruned")
             }
@@ -209,4 +248,13 @@ impl fmt::Display for Notice {
             }
         }
     }
+}
+
+fn pruned(f: &mut fmt::Formatter<'_>, from: u64, (first, said): (Option<Time>, Option<Time>)) -> fmt::Result {
+    f.write_str("the log was pruned")?;
+    if let Some(said) = said {
+        write!(f, ", as it says at {said}")?;
+    }
+    write!(f, ": it is read from entry {from} on")?;
+    first.map_or(Ok(()), |first| write!(f, ", which is of {first}"))
 }

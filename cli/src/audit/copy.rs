@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use access::{AuditorTask, chain};
-use audit::{ASKED, NotFollowed, Unproved, first_entry, has_grown, plain};
+use audit::{ASKED, NotFollowed, Source, Unproved, Unreadable, first_entry, has_grown, plain, whole_bundles};
 use jiff::{SignedDuration, Timestamp};
 use record::texts::Texts as TextsFile;
 use tlog::{Bundle, Checkpoint, Holds, Tile, TileName, WIDTH};
 
+use super::folder::Folder as CopyFiles;
 use super::live::{Live, LiveFiles, Standing, Taken, parsed};
 use super::log::LogError;
 use super::progress::MovingLine;
@@ -33,51 +34,117 @@ pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
     let copy = Folder { path: &args.dir };
     let before = copy.checkpoint()?;
     let live = Live::open(place, &args.live, (AuditorTask::Audit, Scope::Everywhere))?;
-    let files = LiveFiles::new(live, texts);
-    let Taken { note, standing } = files.checkpoint()?;
-    let now = parsed(&note).ok_or_else(|| LogError::Copy("the log's checkpoint can't be read".to_owned()))?;
-    let is_right = !matches!(standing, Standing::Other(_));
-    standing.told().iter().for_each(|told| tell(&plain(told)));
-    if let Some(before) = &before
-        && (!is_right || !goes_on(&files, before, (&now, &standing))?)
-    {
+    let fetched = fetched(&LiveFiles::new(live, texts), &copy, (before.as_ref(), texts))?;
+    let Some(Fetched { now, standing, files, begins }) = fetched else {
         tell(KEPT);
         return Ok(code(false));
-    }
-    if texts == Texts::Closed {
-        copy.notes_texts(before.as_ref().map_or(now.size, |before| before.size))?;
-    }
-    let Fetched { files: fetched, begins } = fetch(&files, &copy, (now.size, texts))?;
-    copy.write(CHECKPOINT, note.as_bytes())?;
-    if texts == Texts::Opened {
-        // Now it has all of them.
-        _ = fs::remove_file(copy.path.join(ASKED));
-    }
-    copy.tidy(now.size);
+    };
     let entries = number(now.size, "entry", "entries");
     let news = number(now.size.saturating_sub(before.map_or(0, |before| before.size)), "is new", "are new");
-    let files = number(fetched, "file", "files");
+    let files = number(files, "file", "files");
     crate::print(&format!(
         "{entries} of {}, of which {news}; fetched {files}\n",
         plain(now.origin.as_str())
     ))?;
-    if let Some(begins) = begins {
+    if begins > 0 && !copy.has_bundle(0) {
         crate::print(&format!("The log was pruned: it has entries from {begins} on.\n"))?;
     }
     if let Some(ends) = ends(&standing, clock::now()) {
         crate::print(&format!("{ends}\n"))?;
     }
-    Ok(code(is_right))
+    Ok(code(is_right(&standing)))
+}
+
+/// What a log shows to whoever copies it.
+trait Shows: Source<Error = io::Error> {
+    /// Its newest checkpoint.
+    fn newest(&self) -> Result<Taken, LogError>;
+
+    /// The bytes of a file; `None`, where there is no such file.
+    fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LogError>;
+}
+
+impl Shows for LiveFiles {
+    fn newest(&self) -> Result<Taken, LogError> {
+        Ok(self.checkpoint()?)
+    }
+
+    fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LogError> {
+        Ok(Self::file(self, path)?)
+    }
 }
 
 /// What is told where the log is not the one of the folder.
 const KEPT: &str = "The folder is left as it is. Keep it, and tell whoever answers for the log; for what the log shows now take another folder.";
 
-/// Whether the log has grown out of what lies in the folder, by the log's tiles. Says so where it has not.
+fn is_right(standing: &Standing) -> bool {
+    !matches!(standing, Standing::Other(_))
+}
+
+/// What was fetched.
+struct Fetched {
+    /// By which checkpoint.
+    now: Checkpoint,
+    /// Whose it is.
+    standing: Standing,
+    /// How many files.
+    files: u64,
+    /// The first entry that the log has.
+    begins: u64,
+}
+
+/// Fetches what the folder lacks and the checkpoint, by one that says of what is gone why it is: that was taken after the log began where it
+/// does now. `None`, where the log is not the one of the folder.
+fn fetched(
+    files: &impl Shows,
+    copy: &Folder<'_>,
+    (before, texts): (Option<&Checkpoint>, Texts),
+) -> Result<Option<Fetched>, LogError> {
+    let (mut begins, mut count) = (0, 0_u64);
+    loop {
+        let Taken { note, standing } = files.newest()?;
+        let damaged = || LogError::Copy("the log's checkpoint can't be read".to_owned());
+        let now = parsed(&note).ok_or_else(damaged)?;
+        let first = first_of(files, now.size)?;
+        if first > begins {
+            begins = first;
+            continue;
+        }
+        standing.told().iter().for_each(|told| tell(&plain(told)));
+        if let Some(before) = before
+            && (!is_right(&standing) || !goes_on(files, copy, (before, &now, &standing))?)
+        {
+            return Ok(None);
+        }
+        copy.goes_on_at(begins, before.map_or(0, |before| before.size))?;
+        if texts == Texts::Closed {
+            copy.notes_texts(before.map_or(now.size, |before| before.size))?;
+        }
+        count = count.saturating_add(fetch(files, copy, (now.size, begins, texts))?);
+        let first = first_of(files, now.size)?;
+        if first <= begins {
+            copy.ends_with(&now, &note, texts)?;
+            return Ok(Some(Fetched { now, standing, files: count, begins }));
+        }
+        begins = first;
+    }
+}
+
+fn unread(source: Unreadable<io::Error>) -> LogError {
+    LogError::Log { name: "the cluster's log".to_owned(), source }
+}
+
+/// The first entry that the log has, of so many.
+fn first_of(files: &impl Shows, size: u64) -> Result<u64, LogError> {
+    first_entry(files, size).map_err(unread)
+}
+
+/// Whether the log has grown out of what lies in the folder, by the log's tiles; where they begin behind that, by the folder's up to there.
+/// Says so where it has not.
 fn goes_on(
-    files: &LiveFiles,
-    before: &Checkpoint,
-    (now, standing): (&Checkpoint, &Standing),
+    files: &impl Shows,
+    copy: &Folder<'_>,
+    (before, now, standing): (&Checkpoint, &Checkpoint, &Standing),
 ) -> Result<bool, LogError> {
     if let Standing::Witnessed { more, .. } = standing
         && now.origin == before.origin
@@ -90,16 +157,27 @@ fn goes_on(
             now.size
         )));
     }
-    let unreadable = |source| LogError::Log { name: "the cluster's log".to_owned(), source };
-    match has_grown(files, before, now) {
-        Ok(()) => Ok(true),
-        Err(NotFollowed::Unreadable(source) | NotFollowed::Unproved(Unproved::Unreadable(source))) => {
-            Err(unreadable(source))
-        }
-        Err(wrong) => {
+    let mut begins = first_of(files, now.size)?;
+    loop {
+        let grown = if before.size < begins {
+            has_grown(files, &copy.whole_bundles(before)?, now)
+        } else {
+            has_grown(files, before, now)
+        };
+        let wrong = match grown {
+            Ok(()) => return Ok(true),
+            Err(NotFollowed::Unreadable(source) | NotFollowed::Unproved(Unproved::Unreadable(source))) => {
+                return Err(unread(source));
+            }
+            Err(wrong) => wrong,
+        };
+        let first = first_of(files, now.size)?;
+        if first <= begins {
             tell(&format!("error: THE LOG IS NOT THE ONE OF THE FOLDER: {}", plain(&chain(&wrong))));
-            Ok(false)
+            return Ok(false);
         }
+        // It was pruned meanwhile.
+        begins = first;
     }
 }
 
@@ -119,18 +197,15 @@ fn ends(standing: &Standing, now: Timestamp) -> Option<String> {
     Some(format!("It ends where the log's witness signed last{when}: {behind}."))
 }
 
-/// What was fetched.
-struct Fetched {
-    /// How many files.
-    files: u64,
-    /// The first entry that the log has, where a file before it was asked for and is gone.
-    begins: Option<u64>,
-}
-
-/// Fetches what the folder lacks. What was pruned it lacks still, unless an earlier copy brought it.
-fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> Result<Fetched, LogError> {
-    let (mut line, mut fetched, mut begins) = (MovingLine::new("copied"), 0_u64, None);
-    for name in TileName::all(size) {
+/// Fetches what the folder lacks, and not what is before the log's first entry: how many files. It ends early where that is another one
+/// meanwhile.
+fn fetch(
+    files: &impl Shows,
+    copy: &Folder<'_>,
+    (size, begins, texts): (u64, u64, Texts),
+) -> Result<u64, LogError> {
+    let (mut line, mut fetched) = (MovingLine::new("copied"), 0_u64);
+    for name in TileName::all(size).filter(|name| !is_before(*name, begins)) {
         let opened = match (texts, name.holds) {
             (Texts::Opened, Holds::Entries) => TextsFile::path(name),
             _ => None,
@@ -139,18 +214,12 @@ fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> R
             if copy.has(name, &path) {
                 continue;
             }
-            if begins.is_some_and(|begins| is_before(name, begins)) {
-                continue;
-            }
-            let Some(bytes) = files.file(&path)? else {
-                let first = first_entry(files, size)
-                    .map_err(|source| LogError::Log { name: "the cluster's log".to_owned(), source })?;
-                if !is_before(name, first) {
-                    return Err(LogError::Copy(format!("the log has no file {path}")));
-                }
-                copy.goes_on_at(first)?;
-                begins = Some(first);
-                continue;
+            let bytes = match files.file(&path) {
+                Ok(Some(bytes)) => bytes,
+                // Of what was pruned meanwhile there is neither a file nor a text.
+                Ok(None) | Err(_) if first_of(files, size)? > begins => return Ok(fetched),
+                Ok(None) => return Err(LogError::Copy(format!("the log has no file {path}"))),
+                Err(error) => return Err(error),
             };
             copy.write(&path, &bytes)?;
             fetched = fetched.saturating_add(1);
@@ -159,7 +228,7 @@ fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> R
             line.at(name.index.saturating_mul(u64::from(WIDTH)), size);
         }
     }
-    Ok(Fetched { files: fetched, begins })
+    Ok(fetched)
 }
 
 /// Whether a file has nothing but entries before this one, or their hashes.
@@ -206,16 +275,51 @@ impl Folder<'_> {
         }
     }
 
-    /// That nothing is missing between what is here and this entry, with which the log begins: a copy with a hole is no copy of a log.
-    fn goes_on_at(&self, entry: u64) -> Result<(), LogError> {
-        let bundle = |index| TileName { holds: Holds::Entries, index, width: WIDTH };
-        let bundles = (0..entry.checked_div(WIDTH.into()).unwrap_or(0)).map(bundle);
-        if is_one_range(bundles.map(|name| self.has(name, &name.to_string()))) {
+    /// Whether this bundle is here, and whole.
+    fn has_bundle(&self, index: u64) -> bool {
+        let name = TileName { holds: Holds::Entries, index, width: WIDTH };
+        self.has(name, &name.to_string())
+    }
+
+    /// That nothing is missing between what is here, of a log that had so many entries, and this entry, with which it begins: a copy with a hole
+    /// is no copy of a log.
+    fn goes_on_at(&self, entry: u64, before: u64) -> Result<(), LogError> {
+        let in_whole = |entries: u64| entries.checked_div(WIDTH.into()).unwrap_or(0);
+        let bundles = 0..in_whole(entry);
+        let mut behind = (in_whole(before)..in_whole(entry)).filter(|_| before > 0);
+        let is_one = is_one_range(bundles.map(|index| self.has_bundle(index)));
+        if is_one && behind.all(|index| self.has_bundle(index)) {
             return Ok(());
         }
         Err(LogError::Copy(format!(
             "the log was pruned and begins with entry {entry}, and the folder's copy ends before: what is between is gone. Keep the folder, and take another one for a new copy"
         )))
+    }
+
+    /// Writes the checkpoint, by which everything is here now.
+    fn ends_with(&self, now: &Checkpoint, note: &str, texts: Texts) -> Result<(), LogError> {
+        self.write(CHECKPOINT, note.as_bytes())?;
+        if texts == Texts::Opened {
+            // Now it has all of them.
+            _ = fs::remove_file(self.path.join(ASKED));
+        }
+        self.tidy(now.size);
+        Ok(())
+    }
+
+    /// The checkpoint of the whole bundles here, which is part of this one.
+    fn whole_bundles(&self, checkpoint: &Checkpoint) -> Result<Checkpoint, LogError> {
+        let files = CopyFiles::open(self.path)
+            .map_err(|source| LogError::Read { path: self.path.to_owned(), source })?;
+        whole_bundles(&files, checkpoint).map_err(|wrong| match wrong {
+            NotFollowed::Unreadable(source) | NotFollowed::Unproved(Unproved::Unreadable(source)) => {
+                LogError::Log { name: format!("the copy in {:?}", self.path), source }
+            }
+            _ => LogError::Copy(
+                "the log was pruned and begins behind the folder's copy, which does not lead to its own checkpoint: take another folder"
+                    .to_owned(),
+            ),
+        })
     }
 
     /// Writes a file in one step.
@@ -347,3 +451,7 @@ mod tests {
         assert!(!there("tile/entries/000.p/3") && !there("tile/0/000.p/3") && !there("texts/000.p/3"));
     }
 }
+
+#[cfg(test)]
+#[path = "copy_tests.rs"]
+mod of_pruned;

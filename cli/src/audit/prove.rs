@@ -1,12 +1,13 @@
 //! Writes the proof that the log has a receipt (C2SP tlog-proof). The checkpoint in it is one that the log's witness signed, and its
 //! signatures were checked: never the log's own word for itself.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use access::{AuditorTask, Outcome};
-use audit::{Unproved, Unreadable};
+use audit::{Source, Unproved, Unreadable, first_entry};
 use crds::{AccessGrant, AccessGrantStatus, ReceiptLine, ReceiptRecordStatus};
 use kube::ResourceExt;
 use record::What;
@@ -181,7 +182,8 @@ fn proved(
             before.as_deref().unwrap_or_default()
         )));
     }
-    let proof = audit::prove(files, note, *index).map_err(unproved)?;
+    let size = trusted.checkpoint.size;
+    let proof = audit::prove(files, note, *index).map_err(|error| unproved(error, files, (*index, size)))?;
     let entry = proof.extra.as_deref().unwrap_or_default();
     if Hash::of_leaf(entry).to_string() != *leaf {
         return Err(LogError::Proof(format!(
@@ -193,18 +195,59 @@ fn proved(
     Ok(Written { origin, index: *index })
 }
 
-fn unproved(error: Unproved<std::io::Error>) -> LogError {
-    match error {
-        Unproved::Unreadable(source) => unreadable(source),
-        other @ (Unproved::NoEntry { .. }
-        | Unproved::Missing(_)
-        | Unproved::Damaged { .. }
-        | Unproved::Differs { .. }) => LogError::Proof(format!(
-            "the log does not prove what its witness has signed: {other}: tell whoever answers for the log"
+fn unproved(
+    error: Unproved<io::Error>,
+    files: &impl Source<Error = io::Error>,
+    (index, size): (u64, u64),
+) -> LogError {
+    if let Unproved::Unreadable(source) = error {
+        return unreadable(source);
+    }
+    match first_entry(files, size) {
+        Ok(first) if index < first => LogError::Proof(format!(
+            "the receipt was pruned: it is entry {index}, and the log begins with entry {first}. What was proved or copied before proves it still"
         )),
+        Ok(_) => LogError::Proof(format!(
+            "the log does not prove what its witness has signed: {error}: tell whoever answers for the log"
+        )),
+        Err(source) => unreadable(source),
     }
 }
 
-fn unreadable(source: Unreadable<std::io::Error>) -> LogError {
+fn unreadable(source: Unreadable<io::Error>) -> LogError {
     LogError::Log { name: "the cluster's log".to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use audit::samples::{Files, Plan, Writers, lay_out};
+
+    use super::*;
+
+    /// A log in memory.
+    struct Shown(Files);
+
+    impl Source for Shown {
+        type Error = io::Error;
+
+        fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+            Ok(self.0.0.get(path).cloned())
+        }
+    }
+
+    #[test]
+    fn a_receipt_that_was_pruned_is_no_fault_of_the_log_and_one_that_is_missing_is() {
+        let entries = Writers::all(Plan { seed: 7, grants: 3, statements: 300 });
+        let size = u64::try_from(entries.len()).unwrap();
+        let why = |gone: u64, index| {
+            let mut files = lay_out(&entries, 1_900_000_000);
+            let note = String::from_utf8(files.0["checkpoint"].clone()).unwrap();
+            files.0.remove(&format!("tile/entries/{gone:03}")).unwrap();
+            let log = Shown(files);
+            let error = audit::prove(&log, &note, index).unwrap_err();
+            unproved(error, &log, (index, size)).to_string()
+        };
+        assert!(why(0, 7).contains("it is entry 7, and the log begins with entry 256"), "{}", why(0, 7));
+        assert!(why(1, 300).contains("does not prove what its witness has signed"), "{}", why(1, 300));
+    }
 }

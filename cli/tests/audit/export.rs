@@ -83,7 +83,8 @@ fn what_could_not_be_read_is_told_and_the_rest_is_written() {
     let decoded = |entry: &Entry| Record::decode(&entry.leaf).unwrap();
     let mut record =
         entries.iter().map(decoded).find(|record| record.stream.writer() == Writer::Log).unwrap();
-    (record.grant, record.what) = (None, What::Prune(Prune { minimum: 256_u32.into() }));
+    let prune = Prune { before: record.at, minimum: 256_u32.into() };
+    (record.grant, record.what) = (None, What::Prune(prune));
     *entries.last_mut().unwrap() = Entry { leaf: record.encode().unwrap(), text: None };
     let copy = Copy::of(&entries);
     fs::remove_file(copy.path("copy/tile/entries/000")).unwrap();

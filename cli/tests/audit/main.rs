@@ -18,6 +18,7 @@ mod live;
 mod objects;
 mod page;
 mod proof;
+mod pruned;
 mod show;
 mod texts;
 mod verify;

@@ -97,7 +97,9 @@ impl Pruning {
                 for verifier in self.identity.keys.iter().map(ToString::to_string) {
                     self.desk.own(None, What::Key(Key { verifier })).await?;
                 }
-                self.desk.own(None, What::Prune(Prune { minimum: Count::of(minimum) })).await?;
+                self.desk
+                    .own(None, What::Prune(Prune { before: oldest, minimum: Count::of(minimum) }))
+                    .await?;
                 tracing::info!(minimum, "records that were kept long enough are to go: it is on record");
             }
             Next::Prune(said) => self.prune(said).await?,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tlog::Hash;
 
 use crate::count::Count;
+use crate::time::Time;
 
 /// The log starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,8 @@ pub struct Erase {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prune {
+    /// Every record below `minimum` is older than this.
+    pub before: Time,
     /// The first index that stays.
     pub minimum: Count,
 }

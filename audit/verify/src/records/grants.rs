@@ -21,8 +21,6 @@ const AWAITED: i64 = 60_000_000;
 /// All grants.
 #[derive(Default)]
 pub(super) struct Grants {
-    /// Whether the log begins later than at its first entry, so that a grant's first records may be gone.
-    is_pruned: bool,
     known: HashMap<Uid, Grant>,
     /// The latest time of any record.
     latest: Option<Time>,
@@ -31,8 +29,10 @@ pub(super) struct Grants {
 /// One.
 #[derive(Default)]
 struct Grant {
-    /// Whether the log has the record that is before all of its own: that it is about to be created.
+    /// Whether all of its records must be here: the one is that is before them, that it is about to be created.
     is_whole: bool,
+    /// Whether it was told that its beginning is not here.
+    is_told: bool,
     /// For whom it is and what it opens, by what the operator says of its proxies.
     whose: Option<Whose>,
     opens: Vec<Opened>,
@@ -64,6 +64,8 @@ struct Proxy {
 /// What a receipt counts.
 struct Counted {
     index: u64,
+    /// Whether each stream that it counts must be here.
+    is_whole: bool,
     stream: StreamName,
     streams: Vec<operator::Stream>,
 }
@@ -82,14 +84,29 @@ struct Texts {
 }
 
 impl Grants {
-    /// Of a log whose first entry is this one.
-    pub(super) fn from(first: u64) -> Self {
-        Self { is_pruned: first > 0, ..Self::default() }
+    /// What should be on record of a grant before this record is not: that is wrong, unless it may have been before the log's beginning, which
+    /// is told once of each grant.
+    pub(super) fn missing(
+        &mut self,
+        at: At<'_>,
+        is_whole: bool,
+        (what, wrong): (&'static str, Wrong),
+        found: &mut Found<'_>,
+    ) {
+        match at.record.grant.as_ref().map(|grant| self.of(grant)) {
+            Some(grant) if !is_whole => {
+                if !std::mem::replace(&mut grant.is_told, true) {
+                    found.notice(at.begun_before(what));
+                }
+            }
+            _ => found.wrong(at.finding(wrong)),
+        }
     }
 
-    /// Whether nothing of a grant can have been pruned.
-    pub(super) fn is_whole(&self, uid: &Uid) -> bool {
-        !self.is_pruned || self.known.get(uid).is_some_and(|grant| grant.is_whole)
+    /// Whether all that is on record of this grant must be here: its own first record is.
+    pub(super) fn has_all_of(&self, at: At<'_>) -> bool {
+        let grant = at.record.grant.as_ref().and_then(|grant| self.known.get(grant));
+        grant.is_some_and(|grant| grant.is_whole)
     }
 
     fn of(&mut self, grant: &Uid) -> &mut Grant {
@@ -141,14 +158,22 @@ impl Grants {
     }
 
     /// The operator names a proxy. `whose`: by the grant's record that it names, where the log has it.
-    pub(super) fn pod(&mut self, pod: &Pod, whose: Option<Whose>, at: At<'_>, found: &mut Found<'_>) {
+    /// `is_whole`: nothing before it can be missing unseen.
+    pub(super) fn pod(
+        &mut self,
+        pod: &Pod,
+        (whose, is_whole): (Option<Whose>, bool),
+        at: At<'_>,
+        found: &mut Found<'_>,
+    ) {
         if grant_of(at, found).is_none() {
             return;
         }
         let accessor = Print::of(&pod.accessor);
         let (name, stream) = (pod.name.clone(), at.record.stream.clone());
         if let Some(grant) = self.about(at) {
-            grant.is_whole |= whose.is_some();
+            grant.is_whole |= is_whole || whose.is_some();
+            grant.is_told |= whose.is_none();
             // Whatever the receipt left open: the operator itself wrote that the grant is over.
             if let Some(Counted { index, .. }) = grant.receipts.first() {
                 found.wrong(at.finding(Wrong::AfterReceipt { kind: at.kind(), receipt: *index }));
@@ -182,12 +207,14 @@ impl Grants {
         if let Some(field) = said.and_then(|(said, whose)| said.differs(whose)) {
             found.wrong(at.finding(Wrong::SaysOtherwise { field, than: "grant" }));
         }
-        if is_whole && !grant.has_ended {
-            found.wrong(at.finding(Wrong::StepMissing { kind: at.kind(), before: "end".to_owned() }));
-        }
         let (index, stream, streams) = (at.index, at.record.stream.clone(), receipt.streams.clone());
         grant.shut = grant.shut.or_else(|| shuts(receipt).then_some(index));
-        grant.receipts.push(Counted { index, stream, streams });
+        let has_ended = grant.has_ended;
+        grant.receipts.push(Counted { index, is_whole, stream, streams });
+        if !has_ended {
+            let wrong = Wrong::StepMissing { kind: at.kind(), before: "end".to_owned() };
+            self.missing(at, is_whole, ("end", wrong), found);
+        }
     }
 
     pub(super) fn text_is_there(&mut self, at: At<'_>) {
@@ -228,26 +255,42 @@ impl Grants {
         counts: &mut Counts,
         found: &mut Found<'_>,
     ) {
-        let Self { is_pruned, known, latest } = self;
+        let Self { known, latest } = self;
         counts.grants = super::of(known.len());
         let mut grants: Vec<(Uid, Grant)> = known.into_iter().collect();
         grants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut counted: HashSet<&StreamName> = HashSet::new();
         let mut with_receipt: HashSet<&Uid> = HashSet::new();
-        for (uid, Grant { is_whole, whose, opens, owners, pods, receipts, texts, has_ended: _, shut: _ }) in
-            &grants
-        {
+        for (uid, grant) in &grants {
+            let Grant {
+                is_whole,
+                is_told,
+                whose,
+                opens,
+                owners,
+                pods,
+                receipts,
+                texts,
+                has_ended: _,
+                shut: _,
+            } = grant;
             opens.iter().for_each(|opened| opened.agrees(*whose, found));
-            let is_whole = *is_whole || !is_pruned;
-            for pod in pods.iter().filter(|pod| is_whole && !owners.contains(&pod.accessor)) {
+            for pod in pods.iter().filter(|pod| *is_whole && !owners.contains(&pod.accessor)) {
                 pod.is_missing(uid, latest.filter(|_| receipts.is_empty()), found);
             }
             texts.end(uid, counts, found);
+            let mut lacking = None;
             for receipt in receipts {
                 with_receipt.insert(uid);
                 let own = receipt.streams.iter().map(|counted| &counted.stream);
                 counted.extend(own.filter(|stream| stream.grant() == Some(uid)));
-                receipt.compare((uid, is_whole), streams, found);
+                if !receipt.compare((uid, *is_whole), streams, found) {
+                    lacking = lacking.or(Some(receipt.index));
+                }
+            }
+            if let Some(index) = lacking.filter(|_| !is_told) {
+                let (kind, what) = ("receipt".to_owned(), "stream");
+                found.notice(Notice::BegunBefore { index, grant: Some(uid.clone()), kind, what });
             }
         }
         let mut uncounted: Vec<(&StreamName, &Stream)> = streams
@@ -303,20 +346,25 @@ impl Proxy {
 }
 
 impl Counted {
-    /// `is_whole`: of the grant nothing can have been pruned.
+    /// `is_whole`: all that is on record of the grant must be here. Says whether each stream is here that it counts, as far as one need not.
     fn compare(
         &self,
         (grant, is_whole): (&Uid, bool),
         streams: &HashMap<StreamName, Stream>,
         found: &mut Found<'_>,
-    ) {
-        let Self { index, stream, streams: counted } = self;
+    ) -> bool {
+        let Self { index, is_whole: of_receipt, stream, streams: counted } = self;
+        let mut has_all = true;
         for operator::Stream { count, head, stream: named } in counted {
             let named = named.clone();
             let said = count.get();
             let wrong = match streams.get(&named).map(|stream| stream.head) {
-                None if said > 0 && is_whole => Wrong::NoStream { named },
-                None => continue,
+                None if said == 0 => continue,
+                None if is_whole || *of_receipt => Wrong::NoStream { named },
+                None => {
+                    has_all = false;
+                    continue;
+                }
                 Some(has) if has.count != *count => {
                     Wrong::ReceiptCount { named, said, found: has.count.get() }
                 }
@@ -326,6 +374,7 @@ impl Counted {
             let (grant, stream) = (Some(grant.clone()), Some(stream.clone()));
             found.wrong(Finding { index: Some(*index), grant, stream, wrong });
         }
+        has_all
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Surroundings<'g> {
     pub grants: &'g mut Grants,
     /// Whether an operator writes into this log: beside a proxy that runs alone there is none.
     pub has_operator: bool,
+    /// Whether all of its records are here that a grant of now follows from.
+    pub is_whole: bool,
 }
 
 /// One session.
@@ -116,15 +118,15 @@ impl Life {
 
     /// The proxy puts its owner on record and shows it to the operator; the operator puts the pod on record and only then tells that a
     /// credential may be read. So both come before it, in either order.
-    fn credential(&mut self, at: At<'_>, around: &Surroundings<'_>, found: &mut Found<'_>) {
+    fn credential(&mut self, at: At<'_>, around: &mut Surroundings<'_>, found: &mut Found<'_>) {
         self.has_credential = true;
         let Some(owner) = self.owner else {
             return self.unless_partial(at, Wrong::CredentialWithoutOwner, found);
         };
         let has_operator = self.has_pod || around.has_operator;
-        let is_whole = at.record.grant.as_ref().is_none_or(|grant| around.grants.is_whole(grant));
-        if has_operator && is_whole && !around.grants.has_pod(at, owner) {
-            self.unless_partial(at, Wrong::CredentialWithoutPod, found);
+        if has_operator && !self.is_partial && !around.grants.has_pod(at, owner) {
+            let is_whole = around.is_whole || around.grants.has_all_of(at);
+            around.grants.missing(at, is_whole, ("pod", Wrong::CredentialWithoutPod), found);
         }
     }
 

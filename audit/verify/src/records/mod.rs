@@ -4,6 +4,7 @@
 //! sessions and one bit for each record; for each grant its proxies, its receipt and how many texts it has; for each step of a request
 //! fingerprints, of whose it is.
 
+mod beginning;
 mod grants;
 mod life;
 mod log;
@@ -14,15 +15,16 @@ mod whose;
 
 use std::collections::HashMap;
 
-use record::{Commitment, Payload, Record, StreamName, Uid, What, Writer};
+use record::{Commitment, Payload, Record, StreamName, Time, Uid, What, Writer};
 use tlog::{Checkpoint, Hash};
 
 use crate::finding::{Finding, Wrong};
 use crate::notice::Notice;
 use crate::report::{Counts, Found};
+use beginning::Beginning;
 use grants::Grants;
 use life::{Life, Surroundings};
-use log::Log;
+use log::{Around, Log};
 use operator::Operator;
 use stream::{Follows, Stream};
 
@@ -61,6 +63,11 @@ impl At<'_> {
         Finding { grant: self.record.stream.grant().cloned(), ..self.finding(wrong) }
     }
 
+    /// That something which it follows from is not here, and need not be.
+    fn begun_before(&self, what: &'static str) -> Notice {
+        Notice::BegunBefore { index: self.index, grant: self.record.grant.clone(), kind: self.kind(), what }
+    }
+
     /// The name of its kind.
     pub(crate) fn kind(&self) -> String {
         self.record.what.kind().1.to_owned()
@@ -69,8 +76,10 @@ impl At<'_> {
 
 /// Everything that is known of the records so far.
 pub(crate) struct Records {
-    /// The first entry that is there.
-    from: u64,
+    beginning: Beginning,
+    /// The moment of the first record that is there, and the latest of any that a proxy or the operator wrote.
+    first: Option<Time>,
+    latest: Option<Time>,
     /// Whether entries could not be read: what stood in them nobody knows.
     holes: bool,
     witnessed: Option<i64>,
@@ -85,12 +94,14 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn new(checkpoint: &Checkpoint, from: u64, witnessed: Option<u64>) -> Self {
         Self {
-            from,
+            beginning: Beginning::at(from),
+            first: None,
+            latest: None,
             holes: false,
             witnessed: witnessed.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000_000)),
             streams: HashMap::new(),
             lives: HashMap::new(),
-            grants: Grants::from(from),
+            grants: Grants::default(),
             operator: Operator::default(),
             log: Log::of(checkpoint),
             counts: Counts::default(),
@@ -122,14 +133,31 @@ impl Records {
         self.counts.records = self.counts.records.saturating_add(1);
         found.record(record.grant.as_ref());
         let at = At { index, record: &record };
+        self.sees(&record);
         if self.follows(at, leaf, found) {
             self.text(at, opened, found);
             match record.stream.writer() {
                 Writer::Proxy => self.proxy(at, found),
                 Writer::Operator => self.operator(at, found),
-                Writer::Log => self.log.take(at, &mut self.grants, found),
+                Writer::Log => {
+                    let Self { log, grants, beginning, latest, .. } = self;
+                    log.take(at, &mut Around { grants, beginning, latest: *latest }, found);
+                }
             }
         }
+    }
+
+    /// What moment it is by a record.
+    fn sees(&mut self, record: &Record) {
+        match record.stream.writer() {
+            Writer::Operator => self.beginning.sees(record.at),
+            Writer::Proxy => self.beginning.passes(record.at),
+            Writer::Log => {}
+        }
+        if record.stream.writer() != Writer::Log {
+            self.latest = self.latest.max(Some(record.at));
+        }
+        self.first = self.first.or(Some(record.at));
     }
 
     /// Puts the record at the end of its stream. `false`: what it says was said before, or is worth nothing.
@@ -137,7 +165,12 @@ impl Records {
         let At { record, .. } = at;
         let is_known = self.streams.contains_key(&record.stream);
         if !is_known {
-            let before = self.from > 0 && record.n.get() > 0;
+            let before = record.n.get() > 0 && self.beginning.may_go_on(&record.stream, record.at);
+            if before {
+                self.log.goes_on(at);
+                let (stream, count) = (record.stream.clone(), record.n.get());
+                found.notice(Notice::StreamBegun { index: at.index, stream, count });
+            }
             self.streams.insert(record.stream.clone(), Stream::begin(record, before));
         }
         let Some(stream) = self.streams.get_mut(&record.stream) else { return false };
@@ -162,9 +195,10 @@ impl Records {
     }
 
     fn proxy(&mut self, at: At<'_>, found: &mut Found<'_>) {
+        let is_whole = self.is_whole();
         let Self { lives, grants, operator, .. } = self;
         let Some(life) = lives.get_mut(&at.record.stream) else { return };
-        life.take(at, &mut Surroundings { grants, has_operator: operator.is_there() }, found);
+        life.take(at, &mut Surroundings { grants, has_operator: operator.is_there(), is_whole }, found);
         if let What::Close(_) = at.record.what {
             lives.remove(&at.record.stream);
         }
@@ -174,20 +208,33 @@ impl Records {
         if !self.operator.is_new(at, found) {
             return;
         }
-        let is_whole = self.from == 0 && !self.holes && !self.log.has_lost();
+        let is_whole = match &at.record.what {
+            // A grant may have its receipt long after its end.
+            What::Receipt(receipt) => {
+                let is_whole = self.beginning.has_grants_at(receipt.began) || self.grants.has_all_of(at);
+                is_whole && !self.holes
+            }
+            _ => self.is_whole(),
+        };
         self.operator.take(at, is_whole, &mut self.grants, found);
         if let What::LateOutcome(late) = &at.record.what {
             if at.record.grant.is_some() && late.stream.grant() != at.record.grant.as_ref() {
                 found.wrong(at.finding(Wrong::ForeignStream { named: late.stream.clone() }));
             }
-            let is_whole = late.stream.grant().is_none_or(|grant| self.grants.is_whole(grant));
-            if is_whole && !self.streams.contains_key(&late.stream) {
-                found.wrong(at.finding(Wrong::NoStream { named: late.stream.clone() }));
+            if !self.streams.contains_key(&late.stream) {
+                let wrong = Wrong::NoStream { named: late.stream.clone() };
+                let is_whole = is_whole || self.grants.has_all_of(at);
+                self.grants.missing(at, is_whole, ("stream", wrong), found);
             }
             if let (Some(outcome), Some(life)) = (&late.outcome, self.lives.get_mut(&late.stream)) {
                 life.late(at, outcome.of.get(), found);
             }
         }
+    }
+
+    /// Whether all is here that a record follows from which the operator writes now.
+    fn is_whole(&self) -> bool {
+        !self.holes && self.beginning.has_grants()
     }
 
     /// The text beside a record, against what its writer is bound to.
@@ -214,7 +261,7 @@ impl Records {
 
     /// What can be said only now that everything was read.
     pub(crate) fn end(mut self, found: &mut Found<'_>) {
-        self.log.end(self.from, found);
+        self.log.end((self.beginning.from(), self.first), found);
         self.operator.end(found);
         if !self.operator.is_there() && !self.streams.is_empty() {
             found.notice(Notice::NoOperator);

@@ -1,6 +1,6 @@
 //! What the operator says: that each step of a request has the one before it on record, and that nothing is said in two ways.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use record::kinds::operator::{Approval, Grant, Pod, Request, Witness};
 use record::{Count, StreamName, Uid, What};
@@ -27,6 +27,8 @@ pub(super) struct Operator {
     /// Requests, their terms, decisions by which access is given, approvals that count, and grants that were about to be created; of requests
     /// and grants, whose they are.
     steps: HashMap<Print, Option<Whose>>,
+    /// Requests of which it was told that their beginning is not here.
+    told: HashSet<Print>,
 }
 
 impl Operator {
@@ -134,7 +136,7 @@ impl Operator {
         self.agrees(("request", request), whose, at, found);
         for approval in approvals {
             let step = Print::of_part("approval", request, approval.as_str());
-            self.stands(("approval", step), is_whole, at, found);
+            self.stands(("approval", step, request), is_whole, at, found);
         }
         // What the operator tries by itself has no terms, and nobody decides on it.
         if self.steps.contains_key(&Print::of_step("terms", request)) {
@@ -146,13 +148,13 @@ impl Operator {
         self.steps.insert(Print::of_step("grant", request), Some(whose));
     }
 
-    fn pod(&self, pod: &Pod, is_whole: bool, at: At<'_>, (grants, found): (&mut Grants, &mut Found<'_>)) {
+    fn pod(&mut self, pod: &Pod, is_whole: bool, at: At<'_>, (grants, found): (&mut Grants, &mut Found<'_>)) {
         let whose = self.whose(("grant", &pod.request));
         self.needs(("grant", &pod.request), is_whole, at, found);
         if let Some(whose) = whose {
             self.agrees(("grant", &pod.request), whose.named(&pod.namespace, &pod.grant), at, found);
         }
-        grants.pod(pod, whose, at, found);
+        grants.pod(pod, (whose, is_whole), at, found);
     }
 
     /// Whose it is, by the step that stands before.
@@ -168,13 +170,31 @@ impl Operator {
     }
 
     /// The step that must stand before.
-    fn needs(&self, (step, uid): (&str, &Uid), is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
-        self.stands((step, Print::of_step(step, uid)), is_whole, at, found);
+    fn needs(
+        &mut self,
+        (step, uid): (&'static str, &Uid),
+        is_whole: bool,
+        at: At<'_>,
+        found: &mut Found<'_>,
+    ) {
+        self.stands((step, Print::of_step(step, uid), uid), is_whole, at, found);
     }
 
-    fn stands(&self, (step, print): (&str, Print), is_whole: bool, at: At<'_>, found: &mut Found<'_>) {
-        if is_whole && !self.steps.contains_key(&print) {
+    /// `request`: whose step it is.
+    fn stands(
+        &mut self,
+        (step, print, request): (&'static str, Print, &Uid),
+        is_whole: bool,
+        at: At<'_>,
+        found: &mut Found<'_>,
+    ) {
+        if self.steps.contains_key(&print) {
+            return;
+        }
+        if is_whole {
             found.wrong(at.finding(Wrong::StepMissing { kind: at.kind(), before: step.to_owned() }));
+        } else if self.told.insert(Print::of(request.as_str())) {
+            found.notice(at.begun_before(step));
         }
     }
 

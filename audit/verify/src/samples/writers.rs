@@ -108,6 +108,12 @@ impl Writers {
         writers.out.into()
     }
 
+    /// So many grants more, after so many days in which nobody wrote.
+    pub fn goes_on(&mut self, grants: usize, days: i64) {
+        self.plan.grants += grants;
+        self.micros += days * 86_400_000_000;
+    }
+
     fn now(&mut self) -> Time {
         self.micros += 1_000 + self.dice.below(400_000_i64);
         Time::from_micros(self.micros).unwrap()

@@ -4,8 +4,8 @@
 //! those, and all above them, lead to the root is proved, and so is that the log only grew; that the entries behind them were records,
 //! and of whom, is not. A stream that began there is taken from its first record that is left, and what would need an earlier one is not
 //! asked: an outcome of a statement, a session's beginning, the request of a grant, the proxies and streams of a grant that was created
-//! before. That the entries were pruned, and not lost, a
-//! `prune` record must say.
+//! before. That may be so for some days from the log's beginning on, and each is told; later all must be on record, as in any log. That the
+//! entries were pruned, and not lost, and that they were old enough, a `prune` record must say.
 
 mod tree;
 
@@ -18,7 +18,7 @@ use crate::files::Files;
 use crate::finding::{Finding, Wrong};
 use crate::notice::Notice;
 use crate::records::{Opened, Records};
-use crate::report::{Found, Report};
+use crate::report::{Found, Report, Verdict};
 use crate::source::Source;
 pub(crate) use tree::range;
 
@@ -74,11 +74,40 @@ pub enum Unreadable<E> {
 }
 
 /// Verifies a whole log against a policy, with the public keys in it alone. Reads every byte of the files that a tree of the checkpoint's
-/// size has, one after the other.
+/// size has, one after the other. A log that is pruned while it is read is read again, from a checkpoint that says so.
 ///
 /// # Errors
 /// Nothing can be said, for a file could not be read, or nobody who is trusted signed the checkpoint.
 pub fn verify<S: Source>(
+    source: &S,
+    policy: &Policy,
+    options: &Options,
+    mut progress: impl FnMut(Progress),
+) -> Result<Report, Unreadable<S::Error>> {
+    let (mut begins, mut is_second) = (0, false);
+    loop {
+        let report = read_all(source, policy, options, &mut progress)?;
+        begins = begins.max(report.from);
+        if report.verdict() == Verdict::Clean {
+            return Ok(report);
+        }
+        let now = first_entry(source, report.size)?;
+        // Pruned between its checkpoint and its first bundle, it says so in the next one.
+        let is_older = !is_second && report.findings.iter().any(is_gone) && {
+            trusted(&Files::of(source), policy)?.checkpoint.size > report.size
+        };
+        if now <= begins && !is_older {
+            return Ok(report);
+        }
+        (begins, is_second) = (begins.max(now), is_second || is_older);
+    }
+}
+
+fn is_gone(finding: &Finding) -> bool {
+    matches!(finding.wrong, Wrong::EntriesGone { .. })
+}
+
+fn read_all<S: Source>(
     source: &S,
     policy: &Policy,
     options: &Options,
@@ -93,9 +122,6 @@ pub fn verify<S: Source>(
     let from = entries_before(first);
     found.report.from = from;
     found.report.of_grant = options.grant.as_ref().map(|_| 0);
-    if from > 0 {
-        found.notice(Notice::Pruned { from });
-    }
     let older = older.filter(|older| grew(older, &checkpoint, &mut found));
     let mut tree = Tree::begin(&files, (first, checkpoint.size), older, &mut found)?;
     let mut records = Records::new(&checkpoint, from, witnessed);

@@ -30,6 +30,8 @@ pub(crate) struct Tree<'f, 's, S> {
     /// Whether everything so far is in it.
     is_known: bool,
     older: Option<Checkpoint>,
+    /// The tile of level 1 that was read last: its number, and its hashes, where they can be read.
+    above: Option<(u64, Option<Vec<Hash>>)>,
 }
 
 type Read<T, S> = Result<T, Unreadable<<S as Source>::Error>>;
@@ -43,7 +45,7 @@ impl<'f, 's, S: Source> Tree<'f, 's, S> {
         found: &mut Found<'_>,
     ) -> Read<Self, S> {
         let (blocks, rest, tiles) = (Range::default(), Vec::new(), Vec::new());
-        let mut tree = Self { files, size, blocks, rest, tiles, is_known: true, older };
+        let mut tree = Self { files, size, blocks, rest, tiles, is_known: true, older, above: None };
         for block in 0..first {
             if !tree.is_known {
                 break;
@@ -117,7 +119,7 @@ impl<'f, 's, S: Source> Tree<'f, 's, S> {
 
     /// Which hashes to go on with: those of the entries, unless the tile's agree with the level above and the entries' do not.
     fn believed<'h>(
-        &self,
+        &mut self,
         block: u64,
         leaves: Option<&'h [Hash]>,
         tile: Option<&'h [Hash]>,
@@ -211,9 +213,12 @@ impl<'f, 's, S: Source> Tree<'f, 's, S> {
     }
 
     /// The hash above a whole bundle, as the tile of level 1 has it.
-    fn parent(&self, block: u64) -> Read<Option<Hash>, S> {
+    fn parent(&mut self, block: u64) -> Read<Option<Hash>, S> {
         let (tile, number) = (block / WHOLE, block % WHOLE);
-        let hashes = self.tile(1, tile, None)?;
+        if self.above.as_ref().is_none_or(|(read, _)| *read != tile) {
+            self.above = Some((tile, self.tile(1, tile, None)?));
+        }
+        let hashes = self.above.as_ref().and_then(|(_, hashes)| hashes.as_ref());
         Ok(hashes.and_then(|hashes| hashes.get(usize::try_from(number).ok()?).copied()))
     }
 

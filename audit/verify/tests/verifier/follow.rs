@@ -156,7 +156,7 @@ fn a_pruned_log_is_followed_from_its_first_entry_and_an_entry_that_is_no_record_
     let mut follower = follower(&log, 5);
     follower.sees(&log.note()).unwrap();
     assert_eq!(follower.next(), 768);
-    assert_eq!(rest(&mut follower).len(), entries.len() + 1 - 768);
+    assert_eq!(rest(&mut follower).len(), entries.len() + 2 - 768);
 
     let mut strange = entries;
     strange[20].leaf = b"{}".to_vec();

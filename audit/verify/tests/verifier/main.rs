@@ -3,6 +3,7 @@
 // Tests and their machinery and nothing else: what goes wrong here is a failed test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod aged;
 mod export;
 mod follow;
 mod found;

@@ -60,7 +60,10 @@ fn a_log_that_goes_on_with_a_lost_one_says_so() {
     pairs.retain(|(record, _)| !matches!(record.what, What::Request(_) | What::Approval(_) | What::Grant(_)));
     // Whose texts were read stands elsewhere now.
     pairs.retain(|(record, _)| !matches!(record.what, What::Read(_)));
-    assert_eq!(notices(named(pairs)), [Notice::Successor { index: 0, origin, size: 70 }]);
+    let told = notices(named(pairs));
+    assert_eq!(told[0], Notice::Successor { index: 0, origin, size: 70 });
+    let is_of_request = |notice: &Notice| matches!(notice, Notice::BegunBefore { what: "request", .. });
+    assert!(told.len() == 13 && told[1..].iter().all(is_of_request), "once of each grant: {told:?}");
 }
 
 #[test]

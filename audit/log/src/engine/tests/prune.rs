@@ -50,7 +50,7 @@ fn leaves_narrower<S: Sim>(opened: &mut Opened<S>) {
 
 /// Puts on record that the log begins there, and publishes it.
 fn says<S: Sim>(world: &mut World<S>, opened: &mut Opened<S>, minimum: u64) {
-    let what = What::Prune(Prune { minimum: Count::of(minimum) });
+    let what = What::Prune(Prune { before: at(0), minimum: Count::of(minimum) });
     let said = opened.engine.own(at(0), None, what).unwrap();
     world.commit(opened, vec![said]).unwrap();
     world.publish(opened).unwrap();

@@ -29,7 +29,7 @@ pub(super) fn speaks_of_what_is_not_there_yet(good: &Good, dice: &mut Dice) -> O
     let later = Count::of(u64::try_from(good.records.len()).unwrap() + 1);
     let stream = of_log(good).pop()?;
     let what = match dice.below(2) {
-        0 => What::Prune(log::Prune { minimum: later }),
+        0 => What::Prune(log::Prune { before: good.records[0].at, minimum: later }),
         _ => What::Read(log::Read { entries: vec![later], person: "auditor".into() }),
     };
     Some((says(good, &stream, what), expects(&["ahead"], Some(stream))))

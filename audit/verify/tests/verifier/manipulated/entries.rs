@@ -11,7 +11,7 @@ pub(super) fn drops_an_entry(good: &Good, dice: &mut Dice) -> Option<(Files, Exp
 }
 
 pub(super) fn doubles_an_entry(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
-    let at = dice.below(good.entries.len());
+    let at = good.place(dice);
     let to = at + 1 + dice.below(good.entries.len() - at);
     let files = relaid(good, |entries| entries.insert(to, entries[at].clone()));
     Some((files, expects(&["two-histories", "after-close"], good.stream(at))))
@@ -53,7 +53,7 @@ pub(super) fn inserts_an_entry(good: &Good, dice: &mut Dice) -> Option<(Files, E
 }
 
 pub(super) fn writes_an_entry_otherwise(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
-    let at = dice.below(good.entries.len());
+    let at = good.place(dice);
     let leaf = match dice.below(4) {
         0 => [good.entries[at].leaf.as_slice(), b" "].concat(),
         1 => String::from_utf8(good.entries[at].leaf.clone())

@@ -86,7 +86,7 @@ pub(super) fn asks_for_another_later(good: &Good, dice: &mut Dice) -> Option<(Fi
 pub(super) fn lets_another_begin(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
     let at = good.any(dice, |_, record| matches!(record.what, What::Pod(_)))?;
     let own = &good.records[at].grant;
-    let other = good.records[..at].iter().find_map(|record| match &record.what {
+    let other = good.records[good.begins..at].iter().find_map(|record| match &record.what {
         What::Pod(pod) if record.grant != *own => Some(pod.request.clone()),
         _ => None,
     });
@@ -176,7 +176,7 @@ pub(super) fn writes_a_receipt_of_another_name(good: &Good, dice: &mut Dice) -> 
 pub(super) fn tells_late_of_another_grant(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
     let at = good.any(dice, |_, record| matches!(record.what, What::LateOutcome(_)))?;
     let own = good.records[at].grant.clone();
-    let other = good.records[..at].iter().find_map(|record| {
+    let other = good.records[good.begins..at].iter().find_map(|record| {
         let is_another = record.stream.grant().is_some() && record.stream.grant() != own.as_ref();
         is_another.then(|| record.stream.clone())
     })?;

@@ -277,9 +277,9 @@ pub(super) fn names_another_log(good: &Good, dice: &mut Dice) -> Option<(Files, 
 }
 
 pub(super) fn moves_a_start(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
-    let at = good.any(dice, |at, record| at > 0 && matches!(record.what, What::Start(_)))?;
+    let at = good.any(dice, |at, record| at > good.begins && matches!(record.what, What::Start(_)))?;
     // What is left out before it moves it, whatever it is.
-    let gone = dice.below(at);
+    let gone = good.begins + dice.below(at - good.begins);
     Some((good.without(gone), expects(&["start-elsewhere"], good.stream(at))))
 }
 
