@@ -21,7 +21,9 @@ pub use chain::{About, Broken, Chain, Head, Leaf, subject};
 pub use count::Count;
 pub use names::{BadName, RunId, StreamName, Uid};
 pub use record::{BadRecord, LONGEST, Record, TooLong, VERSION};
-pub use text::{Attribute, BadPayload, Bytes, Commitment, LONGEST_PARAMETER, Payload, Salt, Value};
+pub use text::{
+    Attribute, BadPayload, Bytes, Commitment, LONGEST_PARAMETER, Payload, Salt, Value, ValueType,
+};
 pub use time::Time;
 pub use what::{What, Writer};
 

@@ -101,12 +101,32 @@ pub enum Value {
         #[serde(with = "crate::record::text")]
         sha256: Hash,
     },
-    /// Where only the shape of statements is kept: how many bytes it has.
+    /// Where only the shape of statements is kept.
     #[serde(rename_all = "camelCase")]
     Shape {
-        /// How many.
+        /// How many bytes it has.
         bytes: Count,
+        /// What it is.
+        #[serde(rename = "type")]
+        of: ValueType,
     },
+}
+
+/// What a value is: which form it has where it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum ValueType {
+    /// A whole number.
+    Integer,
+    /// A floating-point number of 32 bits.
+    Single,
+    /// One of 64 bits.
+    Double,
+    /// A date or a time.
+    Written,
+    /// Text, bytes, or the text of a number.
+    Sent,
 }
 
 impl Value {
@@ -128,11 +148,6 @@ impl Value {
         let begin = bytes.get(..SHORTENED).unwrap_or(bytes);
         let sha256 = Hash(Sha256::digest(bytes).into());
         Self::Shortened { begin: Bytes(begin.to_vec()), bytes: length(bytes), sha256 }
-    }
-
-    /// Its shape alone.
-    pub fn shape(bytes: &[u8]) -> Self {
-        Self::Shape { bytes: length(bytes) }
     }
 }
 
@@ -377,7 +392,7 @@ mod tests {
             any::<f64>().prop_map(Value::double),
             bytes().prop_map(Value::Sent),
             bytes().prop_map(|begin| Value::Shortened { begin, bytes: Count::MOST, sha256: Hash([3; 32]) }),
-            any::<u32>().prop_map(|bytes| Value::Shape { bytes: bytes.into() }),
+            any::<u32>().prop_map(|bytes| Value::Shape { bytes: bytes.into(), of: ValueType::Written }),
         ]
     }
 

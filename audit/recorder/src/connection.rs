@@ -1,9 +1,10 @@
 //! The connection to the log: made again after every break, for as long as the writer lives.
 
-use std::io;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+<<<<<<< HEAD
 use record::frame::{BadFrame, Frame, HEADER, LONGEST_BODY, Refuse, Used};
 use record::{About, Count, Head, Record, StreamName, Time, What};
 use rustix::net::sockopt::set_tcp_user_timeout;
@@ -11,41 +12,29 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
+=======
+use record::frame::{Frame, Used};
+use record::{About, Count, Head, StreamName, Time, What};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf, split};
+>>>>>>> h-rec
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::link::{Link, Lost, connect, receive, send, write};
 use crate::outbox::{Fault, Heard, NotTaken, Outbox, Urgency};
 
-/// How long the log may be silent before it counts as away.
+/// How long the log may acknowledge nothing before it counts as away, unless its writer says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long it may be silent before another connection is tried.
-const SILENCE: Duration = Duration::from_secs(10);
+/// How much longer than its writer's patience, or two seconds, a connection may be silent before another is tried: where packets are lost
+/// nobody says that it is over. After each that was silent the next has twice as long, so that a log that is slow has no more to do for that.
+const SILENCE: Duration = Duration::from_millis(900);
 
-/// How long a connection may take until the log has welcomed the stream.
-const CONNECT: Duration = Duration::from_secs(5);
+/// The longest of these times.
+const LONGEST_SILENCE: Duration = Duration::from_secs(8);
 
-/// How long it is until the next attempt.
+/// How long it is until the next attempt, where the last took no time.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Where the log is, and who calls it.
-#[derive(Clone)]
-pub struct Link {
-    /// Host and port.
-    pub address: String,
-    /// The name in the log's certificate.
-    pub server_name: ServerName<'static>,
-    /// TLS with the writer's own certificate: see [`tls`].
-    pub tls: Arc<ClientConfig>,
-}
-
-/// The settings that the protocol asks for, on top of the writer's own: TLS 1.3 and the protocol's name.
-pub fn tls(mut config: ClientConfig) -> Arc<ClientConfig> {
-    config.alpn_protocols = vec![record::frame::ALPN.to_vec()];
-    Arc::new(config)
-}
 
 /// Who hears how it goes. No method waits.
 pub trait Listener: Send + Sync {
@@ -69,28 +58,48 @@ struct Shared {
     outbox: Mutex<Guarded>,
     /// Something is to be sent.
     filled: Notify,
-    /// Something waits for an acknowledgement, and nothing did.
-    waits: Notify,
+    /// The log owes something, and owed nothing before.
+    owes: Notify,
+    /// It is not away any more.
+    back: Notify,
+    patience: Duration,
     listener: Arc<dyn Listener>,
 }
 
 struct Guarded {
     outbox: Outbox,
-    /// Since when something waits for an acknowledgement and none came.
-    silent_since: Option<Instant>,
+    /// Since when the log owes an acknowledgement, or a connection. A welcome is neither while something waits: a log whose disk stands
+    /// still welcomes, too.
+    owes_since: Option<Instant>,
+    /// When something came over a connection last.
+    heard_at: Instant,
+    /// How much longer than the patience the next connection may be silent.
+    silence: Duration,
     is_away: bool,
 }
 
 impl Recorder {
     /// A stream without records. Nothing is sent until [`Recorder::run`] is.
     pub fn new(stream: StreamName, listener: Arc<dyn Listener>) -> Self {
-        let outbox = Outbox::new(stream);
-        let guarded = Guarded { outbox, silent_since: None, is_away: false };
+        Self::patient(stream, listener, PATIENCE)
+    }
+
+    /// The same, where the log is away once it has acknowledged nothing for so long.
+    pub fn patient(stream: StreamName, listener: Arc<dyn Listener>, patience: Duration) -> Self {
+        let guarded = Guarded {
+            outbox: Outbox::new(stream),
+            owes_since: None,
+            heard_at: Instant::now(),
+            silence: SILENCE,
+            is_away: false,
+        };
         Self {
             shared: Arc::new(Shared {
                 outbox: Mutex::new(guarded),
                 filled: Notify::new(),
-                waits: Notify::new(),
+                owes: Notify::new(),
+                back: Notify::new(),
+                patience,
                 listener,
             }),
         }
@@ -106,11 +115,9 @@ impl Recorder {
     ) -> Result<Count, NotTaken> {
         let mut guarded = self.guarded();
         let number = guarded.outbox.put(urgency, about, what, payload)?;
-        if guarded.silent_since.is_none() {
-            guarded.silent_since = Some(Instant::now());
-            self.shared.waits.notify_one();
-        }
+        guarded.owes_since.get_or_insert_with(Instant::now);
         drop(guarded);
+        self.shared.owes.notify_waiters();
         self.shared.filled.notify_one();
         Ok(number)
     }
@@ -150,52 +157,77 @@ impl Recorder {
         S: AsyncRead + AsyncWrite,
         C: Future<Output = Result<S, Lost>>,
     {
-        let mut away_at = Instant::now().checked_add(PATIENCE);
+        self.guarded().owes_since.get_or_insert_with(Instant::now);
+        tokio::select! {
+            fault = self.keep_connected(connect) => fault,
+            never = self.watch() => match never {},
+        }
+    }
+
+    async fn keep_connected<S, C>(&self, connect: impl Fn() -> C) -> Fault
+    where
+        S: AsyncRead + AsyncWrite,
+        C: Future<Output = Result<S, Lost>>,
+    {
         loop {
-            let talk = self.talk(connect());
-            tokio::pin!(talk);
-            let over = loop {
-                tokio::select! {
-                    over = &mut talk => break over,
-                    () = until(away_at) => {
-                        away_at = None;
-                        // Whether it is connected or not: nothing that waits was acknowledged for so long.
-                        if !self.is_welcome() {
-                            self.away(true);
-                        }
-                    }
-                }
-            };
+            let lost = self.talk(connect()).await;
             if let Some(fault) = self.fault() {
                 self.shared.listener.over(fault);
                 return fault;
             }
-            tracing::warn!(error = %over, "the audit log is not connected");
-            self.guarded().outbox.disconnected();
-            if !self.guarded().is_away {
-                away_at = away_at.or_else(|| Instant::now().checked_add(PATIENCE));
+            tracing::warn!(error = %lost, "the audit log is not connected");
+            self.disconnected(&lost);
+            // One that was silent took its time.
+            if !matches!(lost, Lost::Silent) {
+                sleep(PAUSE).await;
             }
-            tokio::select! {
-                () = sleep(PAUSE) => (),
-                () = until(away_at) => self.away(true),
+        }
+    }
+
+    /// Notices a log that acknowledges nothing, whether it is connected or not.
+    async fn watch(&self) -> Infallible {
+        loop {
+            let owed_for = self.owes_since().await.elapsed();
+            let left = self.shared.patience.saturating_sub(owed_for);
+            if left.is_zero() {
+                self.away(true);
+                self.shared.back.notified().await;
+            } else {
+                sleep(left).await;
+            }
+        }
+    }
+
+    /// Since when the log owes something, once it does.
+    async fn owes_since(&self) -> Instant {
+        loop {
+            let owes = self.shared.owes.notified();
+            tokio::pin!(owes);
+            // From here on nothing is missed.
+            owes.as_mut().enable();
+            let since = self.guarded().owes_since;
+            match since {
+                Some(since) => return since,
+                None => owes.await,
             }
         }
     }
 
     async fn talk<S: AsyncRead + AsyncWrite>(&self, connect: impl Future<Output = Result<S, Lost>>) -> Lost {
+        let bound = self.shared.patience.min(PATIENCE).saturating_add(self.guarded().silence);
         let greeted = async { self.greet(connect.await?).await };
-        let (mut from, mut to) = match timeout(CONNECT, greeted).await {
+        let (mut from, mut to) = match timeout(bound, greeted).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(lost)) => return lost,
             Err(_) => return Lost::Silent,
         };
         let sending = self.send_all(&mut to);
         let hearing = self.hear_all(&mut from);
-        let watching = self.watch();
+        let silent = self.is_silent_for(bound);
         tokio::select! {
             lost = sending => lost,
             lost = hearing => lost,
-            lost = watching => lost,
+            () = silent => Lost::Silent,
         }
     }
 
@@ -208,7 +240,6 @@ impl Recorder {
         if !self.is_welcome() {
             return Err(Lost::Nonsense);
         }
-        self.away(false);
         Ok((from, to))
     }
 
@@ -241,24 +272,15 @@ impl Recorder {
         }
     }
 
-    /// Notices a log that is connected and acknowledges nothing.
-    async fn watch(&self) -> Lost {
+    /// Returns when something was owed over this connection for so long, and nothing came.
+    async fn is_silent_for(&self, bound: Duration) {
         loop {
-            let since = self.guarded().silent_since;
-            let Some(since) = since else {
-                self.shared.waits.notified().await;
-                continue;
-            };
-            let silent = since.elapsed();
-            if silent >= SILENCE {
-                return Lost::Silent;
+            let since = self.owes_since().await.max(self.guarded().heard_at);
+            let left = bound.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return;
             }
-            if silent < PATIENCE {
-                sleep(PATIENCE.saturating_sub(silent)).await;
-            } else {
-                self.away(true);
-                sleep(PAUSE).await;
-            }
+            sleep(left).await;
         }
     }
 
@@ -267,27 +289,39 @@ impl Recorder {
         let before = guarded.outbox.acknowledged();
         let heard = guarded.outbox.hear(frame);
         let acknowledged = guarded.outbox.acknowledged();
-        // A log that is there again has the whole time for what waited while it was not.
-        if acknowledged != before || matches!(heard, Heard::Welcome(_)) {
-            let waits = acknowledged != guarded.outbox.head();
-            guarded.silent_since = waits.then(Instant::now);
+        let (now, waits) = (Instant::now(), acknowledged != guarded.outbox.head());
+        guarded.heard_at = now;
+        let is_there = acknowledged != before || (guarded.outbox.is_welcome() && !waits);
+        if is_there {
+            guarded.owes_since = waits.then_some(now);
+            guarded.silence = SILENCE;
         }
         drop(guarded);
         match heard {
             Heard::Welcome(used) => {
                 self.shared.listener.welcome(used);
                 self.shared.listener.acknowledged(acknowledged.count);
-                Ok(())
             }
-            Heard::Acknowledged(below) => {
-                self.shared.listener.acknowledged(below);
-                self.away(false);
-                Ok(())
-            }
-            Heard::TryAgain(refuse) => Err(Lost::Refused(refuse)),
-            Heard::Over(fault) => Err(Lost::Over(fault)),
-            Heard::Nonsense => Err(Lost::Nonsense),
+            Heard::Acknowledged(below) => self.shared.listener.acknowledged(below),
+            Heard::TryAgain(refuse) => return Err(Lost::Refused(refuse)),
+            Heard::Over(fault) => return Err(Lost::Over(fault)),
+            Heard::Nonsense => return Err(Lost::Nonsense),
         }
+        if is_there {
+            self.away(false);
+        }
+        Ok(())
+    }
+
+    fn disconnected(&self, lost: &Lost) {
+        let mut guarded = self.guarded();
+        guarded.outbox.disconnected();
+        guarded.owes_since.get_or_insert_with(Instant::now);
+        if let Lost::Silent = lost {
+            guarded.silence = guarded.silence.saturating_mul(2).min(LONGEST_SILENCE);
+        }
+        drop(guarded);
+        self.shared.owes.notify_waiters();
     }
 
     fn is_welcome(&self) -> bool {
@@ -300,68 +334,18 @@ impl Recorder {
 
     fn away(&self, away: bool) {
         let before = std::mem::replace(&mut self.guarded().is_away, away);
-        if before != away {
-            self.shared.listener.away(away);
+        if before == away {
+            return;
+        }
+        self.shared.listener.away(away);
+        if !away {
+            self.shared.back.notify_one();
         }
     }
 
     fn guarded(&self) -> MutexGuard<'_, Guarded> {
         self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn connect(link: &Link) -> Result<TlsStream<TcpStream>, Lost> {
-    let socket = TcpStream::connect(&link.address).await.map_err(Lost::Network)?;
-    socket.set_nodelay(true).map_err(Lost::Network)?;
-    let silence = u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX);
-    set_tcp_user_timeout(&socket, silence).map_err(|error| Lost::Network(error.into()))?;
-    let connector = TlsConnector::from(Arc::clone(&link.tls));
-    connector.connect(link.server_name.clone(), socket).await.map_err(Lost::Network)
-}
-
-/// Why a connection is over.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("no connection: {0}")]
-    Network(#[source] io::Error),
-    #[error("the log does not answer")]
-    Silent,
-    #[error("the log refuses: {}", .0.sentence)]
-    Refused(Refuse),
-    #[error("{0}")]
-    Over(#[source] Fault),
-    #[error("what answers there speaks another language")]
-    Nonsense,
-    #[error("what answers there speaks another language: {0}")]
-    Frame(#[source] BadFrame),
-}
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn send(to: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> Result<(), Lost> {
-    let mut bytes = Vec::new();
-    frame.encode(&mut bytes).map_err(Lost::Frame)?;
-    write(to, &bytes).await.map_err(Lost::Network)
-}
-
-async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    to.write_all(bytes).await?;
-    to.flush().await
-}
-
-async fn receive(from: &mut (impl AsyncRead + Unpin)) -> Result<Frame, Lost> {
-    let mut header = [0; HEADER];
-    from.read_exact(&mut header).await.map_err(Lost::Network)?;
-    let length = Frame::body_length(header).map_err(Lost::Frame)?;
-    // What the log sends is short.
-    let mut body = vec![0; length.min(LONGEST_BODY)];
-    from.read_exact(&mut body).await.map_err(Lost::Network)?;
-    Frame::decode(header, &body).map_err(Lost::Frame)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //! so that each record is there once.
 
 mod connection;
+mod link;
 mod outbox;
 
-pub use connection::{Link, Listener, PATIENCE, Recorder, tls};
+pub use connection::{Listener, PATIENCE, Recorder};
+pub use link::{Link, tls};
 pub use outbox::{Fault, Heard, NotTaken, Outbox, Urgency};

@@ -7,7 +7,7 @@ use access::report::Acknowledged;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::journal::Number;
+use super::number::Number;
 use super::waits::Waits;
 
 /// By which a keeper tells how far it has come. Clones share it.
@@ -63,13 +63,19 @@ impl Acknowledgements {
     }
 
     /// Whether records are not kept now.
-    pub(super) fn are_away(&self) -> bool {
+    pub(crate) fn are_away(&self) -> bool {
         self.told.away.load(Ordering::Acquire)
     }
 
     /// Whether this record is kept.
     pub(super) fn has(&self, Number(number): Number) -> bool {
         self.count() > number
+    }
+
+    /// The next time that more is kept than when this is called.
+    pub(super) fn more(&self) -> impl Future<Output = ()> + Send + '_ {
+        let kept = self.count();
+        async move { self.has_come(Number(kept)).await }
     }
 
     /// Waits until a record is kept. Safe to drop.

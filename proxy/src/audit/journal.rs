@@ -14,7 +14,9 @@ use record::{Count, What};
 use tokio::time::{Instant, timeout_at};
 
 use super::acknowledgements::Acknowledgements;
-use super::turned_away::TurnedAway;
+use super::not_recorded::NotRecorded;
+use super::number::Number;
+use super::turned_away::{Connection, TurnedAway};
 use super::{Answer, Decision, Intent, Outcome, Record};
 use crate::ending::{EndCause, Ending};
 use crate::metrics::Metrics;
@@ -22,40 +24,6 @@ use crate::usage::{UsageMeter, UsedPart};
 
 /// How long a statement waits for its record, unless the grant file says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The place of a record in its proxy's stream, from 0 without gaps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Number(pub(super) u64);
-
-impl Number {
-    /// As a number.
-    pub(crate) fn get(self) -> u64 {
-        self.0
-    }
-}
-
-#[cfg(test)]
-impl Number {
-    /// Of the first record there is.
-    pub(crate) const FIRST: Self = Self(0);
-}
-
-/// An intent is not on record, so its command must fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotRecorded {
-    /// The grant has ended: nothing more is begun.
-    #[error("the grant has ended")]
-    Ended,
-    /// Nobody takes records now, or no more of them.
-    #[error("no record is taken now")]
-    Unavailable,
-    /// Its text and values are longer than a record can have beside it.
-    #[error("its text and values are too long for a record")]
-    TooLong,
-    /// It was taken, and not acknowledged in time.
-    #[error("the record was not acknowledged in time")]
-    Late,
-}
 
 /// Keeps the records of a stream, in their order.
 pub trait Keeper: Send {
@@ -165,6 +133,24 @@ impl Journal {
         self.begin(intent, decision)
     }
 
+    /// Hands an intent over by `hand_over`, which must not wait. While so much waits for its acknowledgement that nothing more is taken, it
+    /// does so again after each that comes, for as long as a statement waits for its record.
+    pub async fn once_there_is_room<T>(
+        &self,
+        mut hand_over: impl FnMut() -> Result<T, NotRecorded>,
+    ) -> Result<T, NotRecorded> {
+        let until = Instant::now().checked_add(self.kept.patience);
+        loop {
+            let more = self.kept.acknowledged.more();
+            match hand_over() {
+                Err(NotRecorded::Full) => {}
+                other => return other,
+            }
+            let until = until.ok_or(NotRecorded::Full)?;
+            timeout_at(until, more).await.map_err(|_| NotRecorded::Full)?;
+        }
+    }
+
     fn begin<K>(&self, intent: Intent<'_>, decision: Decision) -> Result<Ticket<K>, NotRecorded> {
         self.may_begin()?;
         let of = self.kept.begins(&Record::Intent { intent, decision })?;
@@ -199,12 +185,18 @@ impl Journal {
     }
 
     /// A connection did not become a session. Ten of a second are on record, the others are counted.
-    pub fn turned_away(&self, session: u32, peer: SocketAddr, why: &str) {
+    pub fn turned_away(&self, session: u32, peer: SocketAddr, why: String) {
         self.kept.metrics.turned_away();
         let mut stream = self.kept.stream();
-        if let Some(more) = stream.turned_away.one() {
-            stream.note(&Record::TurnedAway { session, peer, why, more });
+        if let Some(one) = stream.turned_away.one(Connection { session, peer, why }) {
+            stream.note_turned_away(&one);
         }
+    }
+
+    /// A connection was closed before anything was heard of it: it is counted alone.
+    pub fn sent_away(&self, session: u32, peer: SocketAddr, why: String) {
+        self.kept.metrics.turned_away();
+        self.kept.stream().turned_away.counted(Connection { session, peer, why });
     }
 
     /// Puts on record which parts of the grant's budgets are used now.
@@ -227,6 +219,9 @@ impl Journal {
         let deadline = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
         {
             let mut stream = self.kept.stream();
+            if let Some(last) = stream.turned_away.last() {
+                stream.note_turned_away(&last);
+            }
             let owed = stream.owed;
             stream.note(&Record::Closed { owed });
         }
@@ -300,6 +295,11 @@ impl Stream {
         if self.keep(record).is_err() {
             self.owed = self.owed.saturating_add(1);
         }
+    }
+
+    fn note_turned_away(&mut self, (connection, more): &(Connection, u64)) {
+        let Connection { session, peer, why } = connection;
+        self.note(&Record::TurnedAway { session: *session, peer: *peer, why, more: *more });
     }
 }
 
@@ -377,16 +377,6 @@ impl<K> Recorded<K> {
     /// Hands over how it went.
     pub fn end(self, outcome: &Outcome) {
         self.open.end(outcome);
-    }
-}
-
-impl NotRecorded {
-    /// Whether only the command fails, and the next one may pass.
-    pub fn may_pass(self) -> bool {
-        match self {
-            Self::Ended => false,
-            Self::Unavailable | Self::TooLong | Self::Late => true,
-        }
     }
 }
 

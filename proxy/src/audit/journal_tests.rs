@@ -12,17 +12,26 @@ use access::EndReason;
 struct Slow {
     given: Arc<Mutex<Vec<String>>>,
     full: Arc<AtomicBool>,
+    error: Arc<Mutex<Option<NotRecorded>>>,
+}
+
+impl Slow {
+    /// Takes nothing more, and says why.
+    fn says(&self, error: NotRecorded) {
+        *self.error.lock().unwrap() = Some(error);
+        self.full.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Keeper for Slow {
     fn keep(&mut self, Number(number): Number, record: &Record<'_>) -> Result<(), NotRecorded> {
         if self.full.load(Ordering::SeqCst) {
-            return Err(NotRecorded::Unavailable);
+            return Err(self.error.lock().unwrap().unwrap_or(NotRecorded::Unavailable));
         }
         let said = match record {
             Record::SessionOpened(_) => "opened".to_owned(),
             Record::SessionClosed { why, .. } => format!("closed: {why}"),
-            Record::TurnedAway { why, .. } => format!("away: {why}"),
+            Record::TurnedAway { why, more, .. } => format!("away: {why}, {more} more"),
             Record::Intent { intent, .. } => intent.command.to_owned(),
             Record::Outcome { of, outcome, .. } => format!("{} had {} rows", of.0, outcome.rows),
             Record::Cut { of, .. } => format!("{} was cut", of.0),
@@ -120,8 +129,9 @@ async fn whatever_is_dropped_on_its_way_was_cut() {
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_late_fails_its_statement_and_not_the_next() {
     let bench = bench();
+    let asked = Instant::now();
     let late = bench.forwards().unwrap().recorded().await.err();
-    assert_eq!(late, Some(NotRecorded::Late));
+    assert_eq!((late, asked.elapsed()), (Some(NotRecorded::Late), Duration::from_secs(2)));
     assert!(late.is_some_and(NotRecorded::may_pass));
     assert_eq!(bench.given(), ["0 COM_QUERY", "1 0 was cut"]);
     let next = bench.forwards().unwrap();
@@ -143,6 +153,46 @@ async fn while_nobody_keeps_records_nothing_is_begun_and_afterwards_it_is() {
     assert!(bench.forwards().is_ok());
     assert_eq!(bench.given(), ["0 COM_QUERY", "1 0 was cut"], "no number is left out");
     assert_eq!(bench.usage.so_far().statements, 2, "what was not begun does not count");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_too_much_is_not_acknowledged_an_intent_waits_as_long_as_for_its_record() {
+    let bench = bench();
+    bench.keeper.says(NotRecorded::Full);
+    let waits = || bench.journal.once_there_is_room(|| bench.forwards());
+    let asked = Instant::now();
+    assert_eq!(waits().await.err(), Some(NotRecorded::Full));
+    assert_eq!(asked.elapsed(), PATIENCE);
+    let comes = async {
+        // One acknowledgement makes no room, and the next does.
+        for full in [true, false] {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            bench.keeper.full.store(full, Ordering::SeqCst);
+            bench.acknowledged.below(if full { 1 } else { 2 });
+        }
+    };
+    let asked = Instant::now();
+    let (ticket, ()) = tokio::join!(waits(), comes);
+    assert_eq!(asked.elapsed(), Duration::from_millis(1_400));
+    drop(ticket.unwrap());
+    assert_eq!(bench.given(), ["0 COM_QUERY", "1 0 was cut"], "handed over once");
+    bench.keeper.says(NotRecorded::Unavailable);
+    let asked = Instant::now();
+    assert_eq!(waits().await.err(), Some(NotRecorded::Unavailable));
+    assert_eq!(asked.elapsed(), Duration::ZERO, "whatever else is wrong is said at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_connections_is_on_record_with_its_number_when_the_stream_is_closed() {
+    let bench = bench();
+    for session in 1..=25 {
+        bench.journal.turned_away(session, bench.who.peer, "test".to_owned());
+    }
+    bench.journal.sent_away(26, bench.who.peer, "too many".to_owned());
+    assert_eq!(bench.given().len(), 10);
+    bench.journal.close(Duration::from_secs(1)).await;
+    let given = bench.given();
+    assert_eq!(given[9..], ["9 away: test, 0 more", "10 away: too many, 15 more", "11 closed, 0 owed"]);
 }
 
 #[tokio::test]
@@ -197,7 +247,7 @@ async fn what_passes_is_in_the_figures() {
     slow.unwrap().end(&Outcome { duration: Duration::from_secs(2), ..Outcome::default() });
     bench.acknowledged.up_to(Number(2));
     bench.forwards().unwrap().recorded().await.unwrap().end(&Outcome::default());
-    bench.journal.turned_away(1, bench.who.peer, "test");
+    bench.journal.turned_away(1, bench.who.peer, "test".to_owned());
     let page = bench.journal.metrics().page(bench.usage.so_far());
     for line in [
         "keyhole_proxy_statements_total 1",

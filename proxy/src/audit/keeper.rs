@@ -3,14 +3,18 @@
 use access::report::{MOST_OUTCOMES, OnRecord, OwedOutcome};
 use aws_lc_rs::rand;
 use record::kinds::proxy;
-use record::{About, Bytes, Commitment, Count, Payload, RunId, Salt, StreamName, Uid, Value, What};
+use record::{
+    About, Bytes, Commitment, Count, Payload, RunId, Salt, StreamName, Uid, Value, ValueType, What,
+};
 use recorder::{NotTaken, Recorder, Urgency};
 
-use super::journal::{Keeper, NotRecorded, Number};
+use super::journal::Keeper;
+use super::not_recorded::NotRecorded;
+use super::number::Number;
 use super::{Answer, Decision, Intent, Outcome, Parameter, Proof, Record, SqlError, Who};
 use crate::clock;
 
-/// The longest sentence of a record, in characters: why somebody got no session.
+/// The most characters of a sentence, or of what a client calls itself, in a record, which has room for 65,535 bytes in all.
 const SENTENCE: usize = 1_000;
 
 /// Keeps the records of a proxy in the audit log.
@@ -74,7 +78,11 @@ impl LogKeeper {
             if error == NotTaken::TooLong {
                 tracing::error!("a record is longer than a record may be");
             }
-            if error == NotTaken::LongPayload { NotRecorded::TooLong } else { NotRecorded::Unavailable }
+            match error {
+                NotTaken::Full => NotRecorded::Full,
+                NotTaken::LongPayload => NotRecorded::TooLong,
+                NotTaken::TooLong | NotTaken::Over(_) => NotRecorded::Unavailable,
+            }
         })
     }
 }
@@ -156,8 +164,12 @@ fn owed_outcome(n: Option<Count>, outcome: &proxy::Outcome) -> OwedOutcome {
     }
 }
 
+/// Whole, or its beginning with the sign that it goes on.
 fn sentence(text: &str) -> String {
-    text.chars().take(SENTENCE).collect()
+    match text.char_indices().nth(SENTENCE) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn session_open(who: &Who) -> What {
@@ -220,7 +232,7 @@ fn kept(
     rand::fill(&mut salt.0).map_err(|_| NotRecorded::Unavailable)?;
     let payload = Payload {
         attributes: Vec::new(),
-        parameters: parameters.iter().map(if shape_of.is_some() { length } else { value }).collect(),
+        parameters: parameters.iter().map(if shape_of.is_some() { shape } else { value }).collect(),
         text: Bytes(text.to_vec()),
     };
     let salted = payload.encode(salt);
@@ -241,16 +253,17 @@ fn value(parameter: &Parameter<'_>) -> Value {
     }
 }
 
-/// How long a value is, as the client sent it; a number has the bytes that it is sent in.
-fn length(parameter: &Parameter<'_>) -> Value {
-    let bytes = match parameter {
+/// What a value is, and how long as the client sent it; a number has the bytes that it is sent in.
+fn shape(parameter: &Parameter<'_>) -> Value {
+    let (of, bytes) = match parameter {
         Parameter::Null => return Value::Null,
-        Parameter::Integer(_) | Parameter::Double(_) => 8,
-        Parameter::Single(_) => 4,
-        Parameter::Written(text) => text.len(),
-        Parameter::Sent(bytes) => bytes.len(),
+        Parameter::Integer(_) => (ValueType::Integer, 8),
+        Parameter::Single(_) => (ValueType::Single, 4),
+        Parameter::Double(_) => (ValueType::Double, 8),
+        Parameter::Written(text) => (ValueType::Written, text.len()),
+        Parameter::Sent(bytes) => (ValueType::Sent, bytes.len()),
     };
-    Value::Shape { bytes: Count::of(u64::try_from(bytes).unwrap_or(u64::MAX)) }
+    Value::Shape { bytes: Count::of(u64::try_from(bytes).unwrap_or(u64::MAX)), of }
 }
 
 fn went(answer: Answer, outcome: proxy::Outcome) -> What {
@@ -290,19 +303,65 @@ fn sql_error(error: SqlError) -> proxy::SqlError {
 mod tests {
     use std::sync::Arc;
 
+    use record::frame::Used;
+    use recorder::{Fault, Listener};
+
     use super::*;
+
+    struct Deaf;
+
+    impl Listener for Deaf {
+        fn welcome(&self, _: Used) {}
+        fn acknowledged(&self, _: Count) {}
+        fn away(&self, _: bool) {}
+        fn over(&self, _: Fault) {}
+    }
+
+    #[test]
+    fn of_statements_four_mebibytes_are_taken_that_are_not_acknowledged() {
+        let mut keeper = LogKeeper::new(Recorder::new(Stream::of("u").unwrap(), Arc::new(Deaf)));
+        let (who, text) = (Who::sample(1), vec![b'x'; 1 << 20]);
+        let intent = Intent {
+            who: &who,
+            command: "COM_QUERY",
+            text: &text,
+            shape_of: None,
+            of: None,
+            parameters: &[],
+            known: None,
+            schema: None,
+        };
+        let record = Record::Intent { intent, decision: Decision::Forwarded };
+        let kept = [0, 1, 2, 3].map(|number| keeper.keep(Number(number), &record));
+        assert_eq!(kept, [Ok(()), Ok(()), Ok(()), Err(NotRecorded::Full)]);
+        let closed = Record::SessionClosed { session: 1, why: "test", counted: 0 };
+        assert_eq!(keeper.keep(Number(3), &closed), Ok(()), "it has happened");
+    }
+
+    #[test]
+    fn a_sentence_that_is_cut_says_so() {
+        let whole = "ü".repeat(SENTENCE);
+        assert_eq!(sentence(&whole), whole);
+        assert_eq!(sentence(&format!("{whole}, and more")), format!("{whole}…"));
+    }
 
     #[test]
     fn no_value_is_in_what_is_kept_of_a_shape() {
-        let parameters = [Parameter::Sent(b"hunter2"), Parameter::Null, Parameter::Single(471.5)];
+        let parameters = [
+            Parameter::Sent(b"hunter2"),
+            Parameter::Null,
+            Parameter::Single(471.5),
+            Parameter::Integer(471),
+            Parameter::Double(471.5),
+            Parameter::Written("471-01-01".to_owned()),
+        ];
         let shown = |salted: Vec<u8>| String::from_utf8_lossy(&salted[Salt::LEN..]).into_owned();
         let (text, salted) = kept((b"SELECT ?", Some(16)), &parameters).unwrap();
         let text = text.unwrap();
         assert_eq!((text.bytes.get(), text.form), (16, proxy::Form::Shape));
-        let salted = shown(salted);
-        assert!(
-            salted.contains("SELECT ?") && !salted.contains("hunter2") && !salted.contains("471"),
-            "{salted}"
+        assert_eq!(
+            shown(salted),
+            r#"{"parameters":[{"shape":{"bytes":7,"type":"sent"}},"null",{"shape":{"bytes":4,"type":"single"}},{"shape":{"bytes":8,"type":"integer"}},{"shape":{"bytes":8,"type":"double"}},{"shape":{"bytes":9,"type":"written"}}],"text":"SELECT ?"}"#
         );
         let (text, salted) = kept((b"SELECT 'x'", None), &parameters).unwrap();
         assert_eq!(text.unwrap().form, proxy::Form::Full);

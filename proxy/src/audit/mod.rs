@@ -8,6 +8,8 @@
 mod acknowledgements;
 mod journal;
 mod keeper;
+mod not_recorded;
+mod number;
 mod turned_away;
 mod waits;
 
@@ -20,8 +22,10 @@ use sql::Facts;
 use crate::rule::Rule;
 
 pub use acknowledgements::Acknowledgements;
-pub use journal::{Completeness, Forwarded, Journal, Keeper, Local, NotRecorded, Number, Recorded, Ticket};
+pub use journal::{Completeness, Forwarded, Journal, Keeper, Local, Recorded, Ticket};
 pub use keeper::{LogKeeper, NoStream, Stream};
+pub use not_recorded::NotRecorded;
+pub use number::Number;
 
 /// Whose session it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +137,7 @@ pub enum Record<'a> {
 }
 
 /// What somebody asks for, before it happens. `Debug` shows neither text nor values.
+#[derive(Clone, Copy)]
 pub struct Intent<'a> {
     /// Whose session it is.
     pub who: &'a Who,

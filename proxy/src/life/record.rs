@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::report::{Lease, ProofLine, failure};
-use access::{AuditLog, Grant};
+use access::{AuditLog, Custody, Grant};
 use record::frame::Used;
 use record::kinds::State;
 use record::kinds::proxy::{Credential, Open, Owner, ProofItem, Proofs};
@@ -95,20 +95,28 @@ pub fn journal(
     let Way { link, stream, patience } = way;
     let acknowledged = board.acknowledgements();
     let ear = Arc::new(Ear { acknowledged: acknowledged.clone(), board: board.clone() });
-    let recorder = Recorder::new(stream, ear);
+    let recorder = Recorder::patient(stream, ear, patience);
     let keeper = Box::new(LogKeeper::new(recorder.clone()));
     tokio::spawn(async move { recorder.run(&link).await });
     let journal = Journal::patient(usage, ending, (acknowledged, patience), keeper);
+    journal.note(&Record::Life(&What::Open(open(grant, std::env::var("HOSTNAME").ok()))));
+    journal
+}
 
-    journal.note(&Record::Life(&What::Open(Open {
+/// How this life begins. Kubernetes gives the host the name of the pod; elsewhere a host's name says nothing of one.
+fn open(grant: &Grant, host: Option<String>) -> Open {
+    let pod = match grant.custody {
+        Custody::Operator => host.filter(|name| !name.is_empty()),
+        Custody::File(_) => None,
+    };
+    Open {
         database: grant.target.name.clone(),
         name: grant.identity.name.clone(),
         namespace: grant.identity.namespace.clone(),
-        pod: std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()),
+        pod,
         release: env!("CARGO_PKG_VERSION").to_owned(),
         user: grant.identity.user.clone(),
-    })));
-    journal
+    }
 }
 
 /// The log does not take this proxy's records.
@@ -145,4 +153,98 @@ pub fn proofs<E>(life: &Life<E>, reason: &str, lines: &[ProofLine]) {
     };
     let (items, reason) = (lines.iter().map(item).collect(), reason.to_owned());
     life.journal.note(&Record::Life(&What::Proofs(Proofs { items, reason })));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
+    use record::frame::Code;
+    use rustls::RootCertStore;
+    use rustls::crypto::aws_lc_rs;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::audit::{Intent, NotRecorded, Number, Who};
+    use crate::life::sample;
+
+    /// Calls nobody by a name that they have.
+    fn tls() -> ClientConfig {
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
+    }
+
+    fn board() -> Board {
+        Board::new("0b9a2f0e".into(), Arc::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn statements_wait_for_the_patience_of_the_grant_file_and_then_fail_at_once() {
+        for patience_millis in [300, 3_000] {
+            let mut grant = sample::grant();
+            grant.audit = AuditLog { address: "127.0.0.1:1".into(), patience_millis, ..grant.audit };
+            let patience = Duration::from_millis(patience_millis.into());
+            let way = Way::new(&grant, tls()).unwrap();
+            let journal = journal(way, &grant, (Arc::default(), Ending::new()), &board());
+            let who = Who::sample(1);
+            let intent = Intent {
+                who: &who,
+                command: "COM_QUERY",
+                text: b"SELECT 1",
+                shape_of: None,
+                of: None,
+                parameters: &[],
+                known: None,
+                schema: None,
+            };
+            let asked = Instant::now();
+            let almost = async {
+                sleep(patience - Duration::from_millis(1)).await;
+                journal.continues(Number::FIRST).map(|_| ())
+            };
+            let (late, almost) = tokio::join!(journal.forwards(intent).unwrap().recorded(), almost);
+            assert_eq!((late.err(), asked.elapsed()), (Some(NotRecorded::Late), patience));
+            assert_eq!(almost, Ok(()), "not away before");
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!(journal.forwards(intent).err(), Some(NotRecorded::Unavailable), "away");
+        }
+    }
+
+    #[test]
+    fn only_where_an_operator_keeps_custody_the_name_of_the_host_is_that_of_a_pod() {
+        let mut grant = sample::grant();
+        let pod = |grant: &Grant, host: &str| open(grant, Some(host.to_owned())).pod;
+        assert_eq!(pod(&grant, "look-1").as_deref(), Some("look-1"));
+        assert_eq!(pod(&grant, ""), None);
+        assert_eq!(open(&grant, None).release, env!("CARGO_PKG_VERSION"));
+        grant.custody = Custody::File("/run/custody".into());
+        assert_eq!(pod(&grant, "workstation"), None);
+    }
+
+    #[test]
+    fn a_stream_that_is_over_is_reported_and_no_further_statement_passes() {
+        for (fault, reason, says) in [
+            (Fault::Forgot, failure::AUDIT_FORGOT, "it was set back, or it is another one"),
+            (Fault::Refused(Code::Identity), failure::AUDIT_UNREACHABLE, "own log says why"),
+        ] {
+            let board = board();
+            let acknowledged = board.acknowledgements();
+            Ear { acknowledged: acknowledged.clone(), board: board.clone() }.over(fault);
+            let said = board.report().failure.unwrap();
+            assert!(said.reason == reason && said.message.contains(says), "{said:?}");
+            assert!(acknowledged.are_away(), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_out_of_reach_is_told_with_what_to_check() {
+        let Setback { failure, may_pass } = unreachable(&sample::grant());
+        assert_eq!((failure.reason.as_str(), may_pass), (failure::AUDIT_UNREACHABLE, true));
+        for says in ["log.example.com:7446", "Look at its pod, and at the network rules on the way to it"] {
+            assert!(failure.message.contains(says), "{failure:?}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::give_back::{end_lease, give_back};
 use super::held::{Held, Leased};
 use super::receipt::{OldLogin, Shown, Sockets};
 use super::{Life, Serving, record};
-use crate::audit::Completeness;
+use crate::audit::{Completeness, Journal};
 use crate::clock;
 use crate::database::{LoginProbe, SeenGone, SessionsEnd};
 use crate::ending::EndCause;
@@ -58,10 +58,17 @@ pub async fn shut<E: Engine>(life: &Life<E>, held: Held, serving: Option<Serving
     let proofs = Shown { sockets, sessions, lease, token, login, user }.lines(E::remedies());
     let EndCause { reason, .. } = cause;
     record::proofs(life, reason.word(), &proofs);
-    let Completeness { taken, acknowledged, owed } = life.journal.close(RECORDING).await;
-    tracing::info!(taken, acknowledged, owed, "the record is closed");
+    close(&life.journal).await;
     let record = life.journal.on_record();
     End { reason: reason.word().to_owned(), cut_at, cut_millis, proofs, unanswered, record }
+}
+
+/// The last record, and what of the stream is acknowledged in time.
+async fn close(journal: &Journal) -> Completeness {
+    let complete = journal.close(RECORDING).await;
+    let Completeness { taken, acknowledged, owed } = complete;
+    tracing::info!(taken, acknowledged, owed, "the record is closed");
+    complete
 }
 
 async fn cut(serving: Option<Serving>) -> Sockets {
@@ -164,7 +171,13 @@ async fn until_refused(try_login: impl AsyncFn() -> LoginProbe) -> OldLogin {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::audit::{Acknowledgements, Keeper, NotRecorded, Number, Record};
+    use crate::ending::Ending;
     use crate::test_log::Log;
 
     #[tokio::test(start_paused = true)]
@@ -204,6 +217,24 @@ mod tests {
         ] {
             assert_eq!(compare(before, after), seen, "{before:?}");
         }
+    }
+
+    /// Whose records nobody acknowledges.
+    struct Silent;
+
+    impl Keeper for Silent {
+        fn keep(&mut self, _: Number, _: &Record<'_>) -> Result<(), NotRecorded> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_record_is_waited_for_for_a_second() {
+        let journal =
+            Journal::new(Arc::default(), Ending::new(), Acknowledgements::default(), Box::new(Silent));
+        let began = Instant::now();
+        assert_eq!(close(&journal).await, Completeness { taken: 1, acknowledged: 0, owed: 0 });
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
     }
 
     #[tokio::test]

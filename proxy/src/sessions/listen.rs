@@ -213,9 +213,9 @@ async fn attend<E: Engine>(came: Came, number: u32, door: &Arc<Door>, shared: Ar
         place = door.enter(peer.ip()) => place.ok_or(Stopped::Crowded),
     };
     let opened = match place {
-        // However fast somebody opens connections, the log and the record grow no faster than the door lets in.
+        // However fast somebody opens connections, the log and the record grow no faster than the door lets in: they are counted.
         Err(Stopped::Crowded) => {
-            journal.metrics().turned_away();
+            journal.sent_away(number, peer, Stopped::Crowded.to_string());
             if let Some(connections) = door.sent_away(Instant::now()) {
                 tracing::warn!(connections, reason = %Stopped::Crowded, "sent away unheard");
             }
@@ -236,7 +236,7 @@ async fn attend<E: Engine>(came: Came, number: u32, door: &Arc<Door>, shared: Ar
                     journal.metrics().turned_away();
                     open.why = Some(why);
                 }
-                None => journal.turned_away(number, peer, &why),
+                None => journal.turned_away(number, peer, why),
             }
             Attended::Settled
         }

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod cgroup;
+mod first_of_all;
 mod gateway;
 mod machine;
 mod memory;

@@ -1,17 +1,20 @@
 //! A database that was taken over, or is broken, harms no client and gets no further than its session. One that does what no
 //! read-only session does has no other session either.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use access::{ColumnAccess, ColumnRule, EndReason};
+use keyhole_proxy::audit::{Acknowledgements, Journal, Keeper, NotRecorded, Number, Record};
 use keyhole_proxy::database::LoginProbe;
+use record::What;
 use wire::mysql::command;
 use wire::mysql::frame::{self, Sequence};
 use wire::mysql::response::status_flags::StatusFlags;
 
 use crate::support::hostile::{
-    grant_refused_with, ok, proxy_before, proxy_before_script, proxy_before_slow_script, row,
+    grant_refused_with, ok, proxy_before, proxy_before_on_record, proxy_before_script,
+    proxy_before_slow_script, row,
 };
 use crate::support::proxy::{credential, try_login};
 use crate::support::raw::{self, error};
@@ -42,6 +45,35 @@ async fn a_transaction_that_may_write_ends_the_grant_before_its_client_hears_of_
     let writable = StatusFlags::AUTOCOMMIT.with(StatusFlags::IN_TRANS);
     let (code, message) = violates(framed(&[&ok(writable)])).await;
     assert!(code == 1053 && message.contains("a transaction was open that may write"), "{code} {message}");
+}
+
+/// Keeps why the grant ends.
+#[derive(Clone, Default)]
+struct Violations {
+    why: Arc<Mutex<Vec<String>>>,
+    acknowledged: Acknowledgements,
+}
+
+impl Keeper for Violations {
+    fn keep(&mut self, number: Number, record: &Record<'_>) -> Result<(), NotRecorded> {
+        if let Record::Life(What::Violation(violation)) = record {
+            self.why.lock().unwrap().push(violation.why.clone());
+        }
+        self.acknowledged.up_to(number);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_ends_the_grant_is_on_record() {
+    let violations = Violations::default();
+    let (keeper, acknowledged) = (Box::new(violations.clone()), violations.acknowledged.clone());
+    let journal = |usage, ending| Journal::new(usage, ending, acknowledged, keeper);
+    let proxy = proxy_before_on_record(framed(&[b"\xfb/etc/passwd"]), journal).await;
+    let mut raw = raw::session(&proxy).await;
+    raw.asks(&command::encode_query(b"SELECT 1")).await.unwrap();
+    raw.is_closed().await;
+    assert_eq!(*violations.why.lock().unwrap(), ["grant ended: the database asked for a file of yours"]);
 }
 
 #[tokio::test]

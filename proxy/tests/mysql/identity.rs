@@ -39,7 +39,7 @@ pub fn token(leaf: &Leaf, change: impl FnOnce(&mut serde_json::Value, &mut Heade
 }
 
 /// The first packet after a token as password: OK (0x00) or the error.
-async fn with_token(proxy: &Proxy, user: &str, token: &str) -> Result<(), (u16, String)> {
+pub async fn with_token(proxy: &Proxy, user: &str, token: &str) -> Result<(), (u16, String)> {
     let mut raw = raw::secured(proxy, None).await;
     raw.responds(user.as_bytes(), b"ignored", b"mysql_native_password").await;
     let switch = raw.reads().await.unwrap();

@@ -1,57 +1,16 @@
 //! What is too long for a record fails its statement, and nothing else: the log is a real one, and everything is on its disk afterwards.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use keyhole_proxy::audit::{Acknowledgements, Journal, LogKeeper, Stream};
-use recorder::{Link, Recorder};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
-use servers::{AuditLog, Authority, LOG_NAME};
+use servers::{AuditLog, Authority};
 use tokio::time::timeout;
 use wire::mysql::command;
 
-use crate::ear::Ear;
 use crate::support::databases::mariadb;
-use crate::support::proxy::{Proxy, UID, grant_on, wide};
+use crate::support::on_log::{PATIENCE, on};
+use crate::support::proxy::{grant_on, wide};
 use crate::support::raw::{self, RawTls, error};
-
-/// How long an answer may take on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a value may be that is kept whole.
 const WHOLE: usize = 64 * 1024;
-
-/// The settings of a proxy that calls the log.
-fn calls(authority: &Authority) -> Arc<ClientConfig> {
-    let (certificate, key) =
-        authority.peer("grant.proxy.keyhole.internal", &format!("keyhole://proxy/{UID}"));
-    let pem = |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(pem(&authority.pem)).unwrap();
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(
-            vec![pem(&certificate)],
-            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-        )
-        .unwrap();
-    recorder::tls(tls)
-}
-
-async fn on(log: &AuditLog, authority: &Authority) -> Proxy {
-    let acknowledged = Acknowledgements::default();
-    let recorder = Recorder::new(Stream::of(UID).unwrap(), Arc::new(Ear(acknowledged.clone())));
-    let link =
-        Link { address: log.address(), server_name: LOG_NAME.try_into().unwrap(), tls: calls(authority) };
-    let keeper = Box::new(LogKeeper::new(recorder.clone()));
-    tokio::spawn(async move { recorder.run(&link).await });
-    let journal = |usage, ending| Journal::patient(usage, ending, (acknowledged, PATIENCE), keeper);
-    Proxy::on_record(grant_on(mariadb(), wide()), journal).await
-}
 
 /// Prepares `SELECT 1 IN (?, ..)` with so many parameters: its id.
 async fn prepared(session: &mut RawTls, parameters: usize) -> [u8; 4] {
@@ -85,7 +44,7 @@ async fn hears(session: &mut RawTls, body: &[u8]) -> Vec<u8> {
 async fn what_is_too_long_for_a_record_fails_alone_and_what_is_not_passes() {
     let authority = Authority::new("internal");
     let mut log = AuditLog::start(&authority);
-    let proxy = on(&log, &authority).await;
+    let (proxy, _) = on(&log, &authority, grant_on(mariadb(), wide())).await;
     let mut session = raw::session(&proxy).await;
     // In full digits each has 326 signs.
     let id = prepared(&mut session, 13_000).await;

@@ -31,3 +31,4 @@ mod support;
 #[path = "../../src/test_log.rs"]
 mod test_log;
 mod variables;
+mod whole_records;

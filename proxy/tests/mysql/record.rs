@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keyhole_proxy::audit::{Acknowledgements, Journal, Keeper, NotRecorded, Number, Record};
+use keyhole_proxy::audit::{Acknowledgements, Answer, Journal, Keeper, NotRecorded, Number, Record};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use wire::mysql::command;
@@ -17,12 +17,17 @@ use crate::support::raw::{self, RawTls, error};
 /// Much shorter than a record may take.
 const SHORT: Duration = Duration::from_millis(200);
 
+/// Longer than an answer takes, and shorter than a statement waits for its record.
+const LONG: Duration = Duration::from_millis(1_500);
+
 /// What was handed over, in the order in which it was.
 #[derive(Default)]
 struct Book {
     lines: Vec<(Number, String)>,
     /// Whether what comes is not acknowledged.
     held: bool,
+    /// Whether no intent is taken before something is acknowledged.
+    full: bool,
 }
 
 #[derive(Clone, Default)]
@@ -46,11 +51,19 @@ impl Keeper for Books {
                 intent.parameters.len(),
                 if intent.shape_of.is_some() { " in shape" } else { "" }
             ),
-            Record::Outcome { of, outcome, .. } => format!("outcome of {of:?}: {} rows", outcome.rows),
+            Record::Outcome { of, answer: Answer::First, outcome } => {
+                format!("outcome of {of:?}: {} rows", outcome.rows)
+            }
+            Record::Outcome { of, answer: Answer::More, outcome } => {
+                format!("fetch of {of:?}: {} rows", outcome.rows)
+            }
             Record::Cut { of, .. } => format!("cut {of:?}"),
             Record::Life(_) | Record::Closed { .. } => "life".to_owned(),
         };
         let mut book = self.book.lock().unwrap();
+        if book.full && matches!(record, Record::Intent { .. }) {
+            return Err(NotRecorded::Full);
+        }
         book.lines.push((number, line));
         if !book.held {
             self.acknowledged.up_to(number);
@@ -75,9 +88,15 @@ impl Books {
         self.book.lock().unwrap().held = true;
     }
 
+    /// Nothing is acknowledged any more, and no intent taken.
+    fn is_full(&self) {
+        let mut book = self.book.lock().unwrap();
+        (book.held, book.full) = (true, true);
+    }
+
     fn lets_go(&self) {
         let mut book = self.book.lock().unwrap();
-        book.held = false;
+        (book.held, book.full) = (false, false);
         if let Some((last, _)) = book.lines.last() {
             self.acknowledged.up_to(*last);
         }
@@ -337,6 +356,55 @@ async fn an_execution_goes_on_with_the_record_of_its_preparation() {
         let (execution, line) = books.has("COM_STMT_EXECUTE").await;
         assert_eq!(line, format!("COM_STMT_EXECUTE of Some({preparation:?}):  with 1 values"));
         books.has(&format!("outcome of {execution:?}: 1 rows")).await;
+    }
+}
+
+#[tokio::test]
+async fn more_rows_of_a_cursor_and_what_is_counted_wait_for_no_record() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let mut session = raw::session(&proxy).await;
+        let prepare = command::encode_prepare(b"SELECT n FROM shop.numbers");
+        let prepared = session.asks(&prepare).await.unwrap();
+        session.reads().await.unwrap();
+        let id = &prepared[1..5];
+        session.result(&[&[0x17][..], id, &[1, 1, 0, 0, 0]].concat()).await;
+        let (execution, _) = books.has("COM_STMT_EXECUTE").await;
+        books.holds();
+        let fetch = [&[0x1c][..], id, &[3, 0, 0, 0]].concat();
+        assert_eq!(timeout(LONG, session.result(&fetch)).await.unwrap().len(), 3 + 1);
+        books.has(&format!("fetch of {execution:?}: 3 rows")).await;
+        let (statistics, set_option, reset) = (vec![0x09], vec![0x1b, 0, 0], [&[0x1a][..], id].concat());
+        let reset_connection = command::encode_reset_connection();
+        for body in [command::encode_ping(), statistics, set_option, reset, reset_connection] {
+            let answer = timeout(LONG, session.asks(&body)).await.unwrap().unwrap();
+            assert_ne!(answer[0], 0xff, "{}", answer.escape_ascii());
+        }
+        assert!(books.has("").await.1.starts_with("fetch"), "they have no record");
+    }
+}
+
+#[tokio::test]
+async fn while_too_much_is_not_acknowledged_statements_wait() {
+    for server in both() {
+        let books = Books::default();
+        let proxy = books.before(server).await;
+        let (mut first, mut second) = (raw::session(&proxy).await, raw::session(&proxy).await);
+        for (held, text) in [("SELECT 1", "SELECT 471"), ("SELECT 2", "DELETE FROM shop.orders")] {
+            books.holds();
+            first.sends(&command::encode_query(held.as_bytes())).await.unwrap();
+            let (waiting, _) = books.has(&format!("COM_QUERY of None: {held} ")).await;
+            books.is_full();
+            second.sends(&command::encode_query(text.as_bytes())).await.unwrap();
+            assert!(timeout(SHORT, second.reads()).await.is_err(), "{text}");
+            assert_eq!(books.has("").await.0, waiting, "{text} was not handed over");
+            books.lets_go();
+            second.reads_answer().await;
+            first.reads_answer().await;
+        }
+        books.is_full();
+        is_not_recorded(&mut second, "SELECT 472").await;
     }
 }
 

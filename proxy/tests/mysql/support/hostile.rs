@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use access::{ColumnRule, Grant, Limits, ServerAddress, Tls};
+use keyhole_proxy::audit::Journal;
+use keyhole_proxy::ending::Ending;
 use keyhole_proxy::engines::mysql::packets::{read_packet, write_packet};
 use keyhole_proxy::engines::mysql::server::{Dialer, ServerInfo};
+use keyhole_proxy::usage::UsageMeter;
 use sql::mysql::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,7 +25,7 @@ use wire::mysql::response::status_flags::StatusFlags;
 use wire::mysql::response::text_result::TextResult;
 use wire::mysql::rows::text_row::TextRow;
 
-use super::proxy::{Proxy, credential, grant, wide};
+use super::proxy::{Proxy, credential, grant, kept_nowhere, wide};
 
 /// What it greets with.
 const VERSION: &str = "5.5.5-10.11.6-MariaDB";
@@ -111,7 +114,15 @@ pub enum Came {
 /// A proxy in front of a database that answers every query but the proxy's own settings with these bytes, headers
 /// included.
 pub async fn proxy_before(answer: Vec<u8>) -> Proxy {
-    proxy_of(grant_before(Manner::Answers(answer)).await).await
+    proxy_before_on_record(answer, kept_nowhere).await
+}
+
+/// The same, with a record that is kept.
+pub async fn proxy_before_on_record(
+    answer: Vec<u8>,
+    journal: impl FnOnce(Arc<UsageMeter>, Ending) -> Journal,
+) -> Proxy {
+    proxy_on_record(grant_before(Manner::Answers(answer)).await, journal).await
 }
 
 /// A proxy in front of a database that answers queries when somebody stops them.
@@ -160,6 +171,11 @@ pub async fn proxy_before_servers(servers: Vec<Character>, limits: Limits) -> (P
 }
 
 async fn proxy_of(grant: Grant) -> Proxy {
+    proxy_on_record(grant, kept_nowhere).await
+}
+
+/// The same, with a record that is kept.
+async fn proxy_on_record(grant: Grant, journal: impl FnOnce(Arc<UsageMeter>, Ending) -> Journal) -> Proxy {
     let server = Server::from_greeting(VERSION).unwrap();
     let database = Dialer::new(&grant.target).unwrap().connect(&credential(), Capabilities::NONE).await;
     let answerer = database.unwrap().answerer().unwrap().clone();
@@ -171,7 +187,7 @@ async fn proxy_of(grant: Grant) -> Proxy {
         secret_variables: Vec::new(),
         component_functions: Vec::new(),
     };
-    Proxy::before(grant, info).await
+    Proxy::before_on_record(grant, info, journal).await
 }
 
 /// A grant whose database refuses every login with this code.

@@ -3,5 +3,6 @@
 pub mod clients;
 pub mod databases;
 pub mod hostile;
+pub mod on_log;
 pub mod proxy;
 pub mod raw;

@@ -161,6 +161,15 @@ impl Proxy {
         Self::with(grant, server, credential(), kept_nowhere)
     }
 
+    /// The same, with a record that is kept.
+    pub async fn before_on_record(
+        grant: Grant,
+        server: ServerInfo,
+        journal: impl FnOnce(Arc<UsageMeter>, Ending) -> Journal,
+    ) -> Self {
+        Self::with(grant, server, credential(), journal)
+    }
+
     fn with(
         grant: Grant,
         server: ServerInfo,

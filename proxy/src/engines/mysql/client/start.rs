@@ -55,19 +55,18 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
     };
     match permitted {
         Ok(()) => {
-            let recorded = match shared.journal.forwards(intent) {
-                Ok(ticket) => ticket.recorded().await.map_err(TurnedAway::NotRecorded)?,
-                Err(error) => return Err(TurnedAway::NotRecorded(error)),
-            };
+            let ticket = shared.journal.once_there_is_room(|| shared.journal.forwards(intent)).await;
+            let recorded = ticket.map_err(TurnedAway::NotRecorded)?.recorded().await;
+            let recorded = recorded.map_err(TurnedAway::NotRecorded)?;
             let started = open(shared, named).await;
             recorded.end(&outcome(began, started.as_ref().err()));
             started
         }
         Err(refused) => {
-            let recorded = match shared.journal.answers(intent, decision) {
-                Ok(ticket) => ticket.recorded().await.map_err(TurnedAway::NotRecorded)?,
-                Err(error) => return Err(TurnedAway::NotRecorded(error)),
-            };
+            let hand_over = || shared.journal.answers(intent, decision);
+            let ticket = shared.journal.once_there_is_room(hand_over).await;
+            let recorded = ticket.map_err(TurnedAway::NotRecorded)?.recorded().await;
+            let recorded = recorded.map_err(TurnedAway::NotRecorded)?;
             recorded.end(&outcome(began, Some(&refused)));
             // It may have been the last refusal that the grant's terms bear.
             Err(shared.ending.cause().map_or(refused, TurnedAway::Ended))

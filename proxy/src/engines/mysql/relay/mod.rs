@@ -232,12 +232,12 @@ impl Relay {
 
     /// Puts the intent on record. From here on the client may be answered.
     async fn begin(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
-        self.begin_ahead(request, decision)?;
+        self.begin_ahead(request, decision).await?;
         self.confirm().await.map_err(Ended::NotRecorded)
     }
 
     /// Hands the intent over. The command may go to the database in the same moment; its client is answered once it is confirmed.
-    fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
+    async fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
         let Request { command, text, of, parameters, known } = request;
         let schema = self.database.belief.schema();
         let shape = match OF_NAMES.contains(&command) {
@@ -249,12 +249,13 @@ impl Relay {
         let intent = Intent { who: &self.who, command, text, shape_of, of, parameters, known, schema };
         let asked_at = Instant::now();
         let journal = &self.shared.journal;
-        let on_record = match decision {
+        let hand_over = || match decision {
             Decision::Forwarded => journal.forwards(intent).map(OnRecord::Waits),
             Decision::Answered | Decision::Refused { .. } => {
                 journal.answers(intent, decision).map(OnRecord::AnswerWaits)
             }
         };
+        let on_record = journal.once_there_is_room(hand_over).await;
         self.exchange = Some(Exchange::new(on_record.map_err(Ended::NotRecorded)?, asked_at));
         Ok(())
     }
@@ -313,7 +314,9 @@ impl Relay {
         self.position = Position::Alone;
         let sentence = match why {
             NotRecorded::TooLong => TOO_LONG,
-            NotRecorded::Ended | NotRecorded::Unavailable | NotRecorded::Late => UNRECORDED,
+            NotRecorded::Ended | NotRecorded::Unavailable | NotRecorded::Full | NotRecorded::Late => {
+                UNRECORDED
+            }
         };
         self.client.unrecorded(why, &errors::packet(errors::OURS, sentence));
         self.flush().await
