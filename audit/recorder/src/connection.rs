@@ -10,7 +10,7 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
@@ -26,6 +26,10 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long a connection may take until the log has welcomed the stream.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long the log's machine may take to answer a call. Of one that the way swallowed the kernel would repeat the first packet after one
+/// second, and after three: who calls anew is there sooner once the way carries again.
+const REACH: Duration = Duration::from_millis(500);
 
 /// How long it is until the next attempt.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -306,12 +310,30 @@ impl Recorder {
 }
 
 async fn connect(link: &Link) -> Result<TlsStream<TcpStream>, Lost> {
-    let socket = TcpStream::connect(&link.address).await.map_err(Lost::Network)?;
-    socket.set_nodelay(true).map_err(Lost::Network)?;
-    let silence = u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX);
-    set_tcp_user_timeout(&socket, silence).map_err(|error| Lost::Network(error.into()))?;
+    let socket = reach(&link.address).await?;
     let connector = TlsConnector::from(Arc::clone(&link.tls));
     connector.connect(link.server_name.clone(), socket).await.map_err(Lost::Network)
+}
+
+/// A connection to the log's machine.
+async fn reach(address: &str) -> Result<TcpStream, Lost> {
+    let mut lost = Lost::Silent;
+    for place in lookup_host(address).await.map_err(Lost::Network)? {
+        match timeout(REACH, TcpStream::connect(place)).await {
+            Ok(Ok(socket)) => return tuned(socket).map_err(Lost::Network),
+            Ok(Err(error)) => lost = Lost::Network(error),
+            Err(_) => lost = Lost::Silent,
+        }
+    }
+    Err(lost)
+}
+
+/// Nothing waits for more to send. What the other machine does not confirm for so long ends the connection: the kernel would repeat it at
+/// ever longer intervals, and not notice for seconds that the way carries again.
+fn tuned(socket: TcpStream) -> io::Result<TcpStream> {
+    socket.set_nodelay(true)?;
+    set_tcp_user_timeout(&socket, u32::try_from(PATIENCE.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(socket)
 }
 
 /// Why a connection is over.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use record::Chain;
 use record::frame::{Append, Hello, Welcome};
 use record::samples::{at, proxy_stream, session_open};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::duplex;
+use tokio::net::TcpSocket;
 
 use super::*;
 
@@ -26,8 +27,8 @@ impl Listener for Deaf {
 }
 
 /// A log that has nothing yet, and takes its time for what it acknowledges: how many frames it took.
-async fn log(mut stream: DuplexStream, acknowledgements: Arc<AtomicUsize>) {
-    let Ok(Frame::Hello(Hello { head, .. })) = receive(&mut stream).await else { panic!() };
+async fn log(mut stream: impl AsyncRead + AsyncWrite + Unpin, acknowledgements: Arc<AtomicUsize>) {
+    let Ok(Frame::Hello(Hello { head, .. })) = receive(&mut stream).await else { return };
     let any = Chain::new(proxy_stream(2, 1)).next(at(0), About::default(), session_open(1)).unwrap();
     let (size, root) = (Count::of(0), any.hash);
     let welcome = Frame::Welcome(Welcome { head, size, root, used: Used::default() });
@@ -62,4 +63,37 @@ async fn a_log_that_is_there_again_is_not_left_for_how_long_it_was_away() {
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     assert_eq!((count(&connections), count(&acknowledgements)), (1, 1));
     assert_eq!(recorder.acknowledged(), recorder.head());
+}
+
+/// The kernel answers nobody for a program that lets calls wait: it is as if nothing came through.
+#[tokio::test]
+async fn a_way_that_carries_again_is_gone_within_a_second() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut waiting = Vec::new();
+    while let Ok(called) = timeout(Duration::from_millis(100), TcpStream::connect(&address)).await {
+        waiting.push(called.unwrap());
+    }
+    let recorder = Recorder::new(proxy_stream(1, 1), Arc::new(Deaf));
+    recorder.put(Urgency::Begins, (at(0), About::default()), session_open(1), Vec::new()).unwrap();
+    let carries_again = async {
+        // After the kernel has called twice, and before it would call for the third time.
+        sleep(Duration::from_millis(1_100)).await;
+        drop(waiting);
+        let since = Instant::now();
+        let acknowledgements = Arc::new(AtomicUsize::new(0));
+        while recorder.acknowledged() != recorder.head() {
+            if let Ok(called) = timeout(Duration::from_millis(10), listener.accept()).await {
+                tokio::spawn(log(called.unwrap().0, Arc::clone(&acknowledgements)));
+            }
+        }
+        since.elapsed()
+    };
+    let after = tokio::select! {
+        fault = recorder.keep(|| reach(&address)) => panic!("{fault}"),
+        after = carries_again => after,
+    };
+    assert!(after < Duration::from_secs(1), "{after:?}");
 }
