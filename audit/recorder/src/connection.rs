@@ -119,6 +119,11 @@ impl Recorder {
         Ok(number)
     }
 
+    /// Whether a record with a payload of so many bytes has room now: see [`Outbox::has_room`].
+    pub fn has_room(&self, urgency: Urgency, payload: usize) -> bool {
+        self.guarded().outbox.has_room(urgency, payload)
+    }
+
     /// The name of its stream.
     pub fn stream(&self) -> StreamName {
         self.guarded().outbox.stream().clone()

@@ -126,6 +126,15 @@ impl Outbox {
         self.fault
     }
 
+    /// Whether there is room now for a record with a payload of so many bytes. One that is long has room when nothing else is there.
+    pub fn has_room(&self, urgency: Urgency, payload: usize) -> bool {
+        let most = match urgency {
+            Urgency::Begins => MOST,
+            Urgency::Ends => MOST.saturating_add(FOR_ENDS),
+        };
+        self.kept.is_empty() || self.bytes.saturating_add(payload) < most
+    }
+
     /// Takes the next record, and says its number. `payload`: the salt and payload that it is committed to, if any.
     pub fn put(
         &mut self,
@@ -141,12 +150,7 @@ impl Outbox {
         if payload.len() > LONGEST_PAYLOAD {
             return Err(NotTaken::LongPayload);
         }
-        let room = match urgency {
-            Urgency::Begins => MOST,
-            Urgency::Ends => MOST.saturating_add(FOR_ENDS),
-        };
-        // One that is long has room when nothing else is there.
-        if !self.kept.is_empty() && self.bytes.saturating_add(payload.len()) >= room {
+        if !self.has_room(urgency, payload.len()) {
             return Err(NotTaken::Full);
         }
         let n = self.chain.head().count;

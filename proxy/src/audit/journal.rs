@@ -11,11 +11,11 @@ use access::Limits;
 use access::report::OnRecord;
 use record::kinds::proxy::Budget;
 use record::{Count, What};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::acknowledgements::Acknowledgements;
 use super::turned_away::TurnedAway;
-use super::{Answer, Decision, Intent, Outcome, Record};
+use super::{Answer, Decision, Intent, NotRecorded, Outcome, Record};
 use crate::ending::{EndCause, Ending};
 use crate::metrics::Metrics;
 use crate::usage::{UsageMeter, UsedPart};
@@ -38,23 +38,6 @@ impl Number {
 impl Number {
     /// Of the first record there is.
     pub(crate) const FIRST: Self = Self(0);
-}
-
-/// An intent is not on record, so its command must fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotRecorded {
-    /// The grant has ended: nothing more is begun.
-    #[error("the grant has ended")]
-    Ended,
-    /// Nobody takes records now, or no more of them.
-    #[error("no record is taken now")]
-    Unavailable,
-    /// Its text and values are longer than a record can have beside it.
-    #[error("its text and values are too long for a record")]
-    TooLong,
-    /// It was taken, and not acknowledged in time.
-    #[error("the record was not acknowledged in time")]
-    Late,
 }
 
 /// Keeps the records of a stream, in their order.
@@ -165,6 +148,25 @@ impl Journal {
         self.begin(intent, decision)
     }
 
+    /// Begins a command once its record has room, and waits for that as long as for an acknowledgement. `begin`: [`Journal::forwards`] or
+    /// [`Journal::answers`]. Safe to drop.
+    pub async fn with_room<K>(
+        &self,
+        begin: impl Fn() -> Result<Ticket<K>, NotRecorded>,
+    ) -> Result<Ticket<K>, NotRecorded> {
+        let begins = async {
+            loop {
+                let so_far = Number(self.kept.acknowledged.count());
+                match begin() {
+                    // Each acknowledgement makes room.
+                    Err(NotRecorded::Full) => self.kept.acknowledged.has_come(so_far).await,
+                    begun => return begun,
+                }
+            }
+        };
+        timeout(self.kept.patience, begins).await.unwrap_or(Err(NotRecorded::Full))
+    }
+
     fn begin<K>(&self, intent: Intent<'_>, decision: Decision) -> Result<Ticket<K>, NotRecorded> {
         self.may_begin()?;
         let of = self.kept.begins(&Record::Intent { intent, decision })?;
@@ -219,7 +221,7 @@ impl Journal {
     pub async fn is_kept(&self) -> Result<(), NotRecorded> {
         let Some(last) = self.kept.stream().next.checked_sub(1).map(Number) else { return Ok(()) };
         let has_come = self.kept.acknowledged.has_come(last);
-        tokio::time::timeout(self.kept.patience, has_come).await.map_err(|_| NotRecorded::Late)
+        timeout(self.kept.patience, has_come).await.map_err(|_| NotRecorded::Late)
     }
 
     /// Puts the last record there, and waits until everything is acknowledged, or `patience` is over. Says how much is.
@@ -351,7 +353,7 @@ impl<K> Ticket<K> {
         if !acknowledged.has(of) {
             let since = Instant::now();
             let has_come = acknowledged.has_come(of);
-            tokio::time::timeout(self.open.kept.patience, has_come).await.map_err(|_| NotRecorded::Late)?;
+            timeout(self.open.kept.patience, has_come).await.map_err(|_| NotRecorded::Late)?;
             waited = since.elapsed();
         }
         self.open.kept.metrics.waited(waited);
@@ -377,16 +379,6 @@ impl<K> Recorded<K> {
     /// Hands over how it went.
     pub fn end(self, outcome: &Outcome) {
         self.open.end(outcome);
-    }
-}
-
-impl NotRecorded {
-    /// Whether only the command fails, and the next one may pass.
-    pub fn may_pass(self) -> bool {
-        match self {
-            Self::Ended => false,
-            Self::Unavailable | Self::TooLong | Self::Late => true,
-        }
     }
 }
 

@@ -145,6 +145,42 @@ async fn while_nobody_keeps_records_nothing_is_begun_and_afterwards_it_is() {
     assert_eq!(bench.usage.so_far().statements, 2, "what was not begun does not count");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_has_no_room_waits_for_it_as_long_as_for_an_acknowledgement() {
+    let bench = bench();
+    let _before = bench.forwards().unwrap();
+    let has_room = AtomicBool::new(false);
+    let begin = || if has_room.load(Ordering::SeqCst) { bench.forwards() } else { Err(NotRecorded::Full) };
+    let waits = bench.journal.with_room(begin);
+    tokio::pin!(waits);
+    assert!(is_pending(&mut waits).await);
+    has_room.store(true, Ordering::SeqCst);
+    bench.acknowledged.up_to(Number(0));
+    assert_eq!(waits.await.ok().and_then(|ticket| ticket.number()), Some(Number(1)));
+
+    has_room.store(false, Ordering::SeqCst);
+    let asked = Instant::now();
+    assert_eq!(bench.journal.with_room(begin).await.err(), Some(NotRecorded::Full));
+    assert_eq!(asked.elapsed(), PATIENCE);
+    assert!(NotRecorded::Full.may_pass());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_that_comes_while_room_is_looked_for_is_not_missed() {
+    let bench = bench();
+    let is_tried = AtomicBool::new(false);
+    let begin = || {
+        if is_tried.swap(true, Ordering::SeqCst) {
+            return bench.forwards();
+        }
+        bench.acknowledged.up_to(Number(7));
+        Err(NotRecorded::Full)
+    };
+    let asked = Instant::now();
+    assert!(bench.journal.with_room(begin).await.is_ok());
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn nothing_is_begun_after_the_end() {
     let bench = bench();

@@ -6,8 +6,8 @@ use record::kinds::proxy;
 use record::{About, Bytes, Commitment, Count, Payload, RunId, Salt, StreamName, Uid, Value, What};
 use recorder::{NotTaken, Recorder, Urgency};
 
-use super::journal::{Keeper, NotRecorded, Number};
-use super::{Answer, Decision, Intent, Outcome, Parameter, Proof, Record, SqlError, Who};
+use super::journal::{Keeper, Number};
+use super::{Answer, Decision, Intent, NotRecorded, Outcome, Parameter, Proof, Record, SqlError, Who};
 use crate::clock;
 
 /// The longest sentence of a record, in characters: why somebody got no session.
@@ -53,11 +53,14 @@ impl LogKeeper {
 
     fn put(&self, urgency: Urgency, what: What, payload: Vec<u8>) -> Result<(), NotRecorded> {
         let put = self.recorder.put(urgency, (clock::now().into(), About::default()), what, payload);
-        put.map(|_| ()).map_err(|error| {
-            if error == NotTaken::TooLong {
+        put.map(|_| ()).map_err(|error| match error {
+            NotTaken::Full => NotRecorded::Full,
+            NotTaken::LongPayload => NotRecorded::TooLong,
+            NotTaken::TooLong => {
                 tracing::error!("a record is longer than a record may be");
+                NotRecorded::Unavailable
             }
-            if error == NotTaken::LongPayload { NotRecorded::TooLong } else { NotRecorded::Unavailable }
+            NotTaken::Over(_) => NotRecorded::Unavailable,
         })
     }
 }
@@ -83,6 +86,10 @@ impl Keeper for LogKeeper {
                 }))
             }
             Record::Intent { intent, decision } => {
+                // It is tried again and again: what has no room for its text alone is not written out each time.
+                if !self.recorder.has_room(Urgency::Begins, intent.text.len()) {
+                    return Err(NotRecorded::Full);
+                }
                 let (what, payload) = statement(intent, *decision)?;
                 (Urgency::Begins, what, payload)
             }

@@ -8,6 +8,7 @@
 mod acknowledgements;
 mod journal;
 mod keeper;
+mod not_recorded;
 mod turned_away;
 mod waits;
 
@@ -20,8 +21,9 @@ use sql::Facts;
 use crate::rule::Rule;
 
 pub use acknowledgements::Acknowledgements;
-pub use journal::{Completeness, Forwarded, Journal, Keeper, Local, NotRecorded, Number, Recorded, Ticket};
+pub use journal::{Completeness, Forwarded, Journal, Keeper, Local, Number, Recorded, Ticket};
 pub use keeper::{LogKeeper, NoStream, Stream};
+pub use not_recorded::NotRecorded;
 
 /// Whose session it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +135,7 @@ pub enum Record<'a> {
 }
 
 /// What somebody asks for, before it happens. `Debug` shows neither text nor values.
+#[derive(Clone, Copy)]
 pub struct Intent<'a> {
     /// Whose session it is.
     pub who: &'a Who,

@@ -53,9 +53,10 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
         known: None,
         schema: None,
     };
+    let journal = &shared.journal;
     match permitted {
         Ok(()) => {
-            let recorded = match shared.journal.forwards(intent) {
+            let recorded = match journal.with_room(|| journal.forwards(intent)).await {
                 Ok(ticket) => ticket.recorded().await.map_err(TurnedAway::NotRecorded)?,
                 Err(error) => return Err(TurnedAway::NotRecorded(error)),
             };
@@ -64,7 +65,7 @@ pub(super) async fn start(shared: &Arc<Shared>, who: &Who, named: Named) -> Resu
             started
         }
         Err(refused) => {
-            let recorded = match shared.journal.answers(intent, decision) {
+            let recorded = match journal.with_room(|| journal.answers(intent, decision)).await {
                 Ok(ticket) => ticket.recorded().await.map_err(TurnedAway::NotRecorded)?,
                 Err(error) => return Err(TurnedAway::NotRecorded(error)),
             };

@@ -232,12 +232,12 @@ impl Relay {
 
     /// Puts the intent on record. From here on the client may be answered.
     async fn begin(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
-        self.begin_ahead(request, decision)?;
+        self.begin_ahead(request, decision).await?;
         self.confirm().await.map_err(Ended::NotRecorded)
     }
 
-    /// Hands the intent over. The command may go to the database in the same moment; its client is answered once it is confirmed.
-    fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
+    /// Hands the intent over, once there is room for it. The command may go to the database in the same moment; its client is answered once it is confirmed.
+    async fn begin_ahead(&mut self, request: Request<'_>, decision: Decision) -> Result<(), Ended> {
         let Request { command, text, of, parameters, known } = request;
         let schema = self.database.belief.schema();
         let shape = match OF_NAMES.contains(&command) {
@@ -250,9 +250,9 @@ impl Relay {
         let asked_at = Instant::now();
         let journal = &self.shared.journal;
         let on_record = match decision {
-            Decision::Forwarded => journal.forwards(intent).map(OnRecord::Waits),
+            Decision::Forwarded => journal.with_room(|| journal.forwards(intent)).await.map(OnRecord::Waits),
             Decision::Answered | Decision::Refused { .. } => {
-                journal.answers(intent, decision).map(OnRecord::AnswerWaits)
+                journal.with_room(|| journal.answers(intent, decision)).await.map(OnRecord::AnswerWaits)
             }
         };
         self.exchange = Some(Exchange::new(on_record.map_err(Ended::NotRecorded)?, asked_at));
@@ -313,7 +313,9 @@ impl Relay {
         self.position = Position::Alone;
         let sentence = match why {
             NotRecorded::TooLong => TOO_LONG,
-            NotRecorded::Ended | NotRecorded::Unavailable | NotRecorded::Late => UNRECORDED,
+            NotRecorded::Ended | NotRecorded::Unavailable | NotRecorded::Full | NotRecorded::Late => {
+                UNRECORDED
+            }
         };
         self.client.unrecorded(why, &errors::packet(errors::OURS, sentence));
         self.flush().await

@@ -67,7 +67,7 @@ impl Relay {
     /// waits until it is on record, so that a client that is told no was not obeyed half.
     pub(super) async fn begin_as(&mut self, kind: StatementKind, request: Request<'_>) -> Result<(), Ended> {
         if kind.only_reads() {
-            self.begin_ahead(request, Decision::Forwarded)
+            self.begin_ahead(request, Decision::Forwarded).await
         } else {
             self.begin(request, Decision::Forwarded).await
         }
@@ -105,7 +105,7 @@ impl Relay {
             let refused = Refused::new(Rule::TooManyStatements, message);
             return self.refuse(request, refused).await;
         };
-        self.begin_ahead(request.permitted(&permit), Decision::Forwarded)?;
+        self.begin_ahead(request.permitted(&permit), Decision::Forwarded).await?;
         let answered = self.forward(&command::encode_prepare(permit.forwarded()), Answer::Prepare).await?;
         match (answered.prepared, answered.end) {
             (Some(prepared), End::Done) => {
@@ -156,7 +156,7 @@ impl Relay {
         if let Err(refused) = Refused::unless_permitted(verdict) {
             return self.refuse(request, refused).await;
         }
-        self.begin_ahead(request, Decision::Forwarded)?;
+        self.begin_ahead(request, Decision::Forwarded).await?;
         self.forward(body, Answer::FieldList).await?;
         self.finish().await
     }
