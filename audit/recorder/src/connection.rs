@@ -175,6 +175,10 @@ impl Recorder {
                 return fault;
             }
             tracing::warn!(error = %over, "the audit log is not connected");
+            if self.is_welcome() {
+                // It was there until now, however long it was away before.
+                away_at = None;
+            }
             self.guarded().outbox.disconnected();
             if !self.guarded().is_away {
                 away_at = away_at.or_else(|| Instant::now().checked_add(PATIENCE));

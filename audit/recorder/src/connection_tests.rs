@@ -2,7 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use record::Chain;
 use record::frame::{Append, Hello, Welcome};
@@ -63,6 +63,43 @@ async fn a_log_that_is_there_again_is_not_left_for_how_long_it_was_away() {
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     assert_eq!((count(&connections), count(&acknowledgements)), (1, 1));
     assert_eq!(recorder.acknowledged(), recorder.head());
+}
+
+/// Whether the log was ever said to be away.
+#[derive(Default)]
+struct Away(AtomicBool);
+
+impl Listener for Away {
+    fn welcome(&self, _: Used) {}
+    fn acknowledged(&self, _: Count) {}
+    fn away(&self, away: bool) {
+        self.0.fetch_or(away, Ordering::Relaxed);
+    }
+    fn over(&self, fault: Fault) {
+        panic!("{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_away_for_a_second_and_soon_again_is_not_said_to_be_away() {
+    let away = Arc::new(Away::default());
+    let recorder = Recorder::new(proxy_stream(1, 1), Arc::clone(&away) as Arc<dyn Listener>);
+    let start = Instant::now();
+    // There for 3 s, away for one, there for half a second, away for one, and there again.
+    let connect = || async {
+        let until = match start.elapsed().as_millis() {
+            0..3_000 => 3_000,
+            4_000..4_500 => 4_500,
+            5_500.. => 60_000,
+            _ => return Err(Lost::Silent),
+        };
+        let (ours, theirs) = duplex(1 << 20);
+        let serves = log(theirs, Arc::default());
+        tokio::spawn(tokio::time::timeout_at(start + Duration::from_millis(until), serves));
+        Ok(ours)
+    };
+    assert!(timeout(Duration::from_secs(9), recorder.keep(connect)).await.is_err(), "it goes on");
+    assert!(!away.0.load(Ordering::Relaxed));
 }
 
 /// The kernel answers nobody for a program that lets calls wait: it is as if nothing came through.

@@ -176,6 +176,23 @@ async fn what_has_no_room_beside_what_is_not_acknowledged_waits() -> anyhow::Res
     Ok(())
 }
 
+/// The record is the last of all: when the database user is gone, nothing else takes time any more.
+#[test]
+fn a_log_that_is_away_at_the_end_and_back_within_a_second_has_the_whole_record() -> anyhow::Result<()> {
+    let machine = Machine::start(Privileges::Reading)?;
+    let mut proxy = Proxy::start(&machine, &grant(&machine, 600)?)?;
+    proxy.is_ready()?;
+    assert!(proxy.runs("SELECT 1")?.status.success());
+    machine.log.freeze();
+    proxy.terminate()?;
+    until("the database user is gone", ENDED, || machine.users().is_ok_and(|users| users.is_empty()))?;
+    machine.log.thaw();
+    let ended = proxy.ends()?;
+    let record = ended.report.end.context("an end")?.record.context("its record")?;
+    assert_eq!(record.acknowledged, record.count, "{}", ended.log);
+    Ok(())
+}
+
 #[test]
 fn a_log_that_is_away_at_the_end_costs_a_second_and_is_told() -> anyhow::Result<()> {
     let machine = Machine::start(Privileges::Reading)?;
