@@ -7,7 +7,8 @@
 # run.sh scale [GRANTS]     the figures with many live grants, 10000 unless said; only on a cluster of its own
 # run.sh fuzz [SECONDS]     property tests with 50 new seeds; the memory of texts of every shape; then generated statements on real
 #                           servers, an hour of them, with a new seed
-# run.sh soak [SECONDS]     the audit log's simulation with new seeds, and its process under every fault of a disk, again and again for an hour
+# run.sh soak [SECONDS]     the audit log's simulation with new seeds, its process under every fault of a disk, and a proxy whose log is killed
+#                           a hundred times or away for a minute, again and again for an hour
 # KEEP=1 leaves the cluster up. KEYHOLE_KUBECONFIG=FILE (`make demo KUBECONFIG=FILE`) uses a cluster that is there.
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -174,6 +175,7 @@ soak() {
     echo "the audit log with KEYHOLE_SEED=$KEYHOLE_SEED ($(date +%H:%M:%S))"
     cargo test --quiet --release -p keyhole-log --lib --locked engine::tests
     KEYHOLE_SOAK=1 cargo test --quiet --release -p keyhole-log --test process --locked -- --nocapture
+    KEYHOLE_SOAK=1 cargo test --quiet --release -p keyhole-proxy --test all_in_one --locked -- --nocapture log_away log_killed
     [ "$SECONDS" -lt "$until" ]
   do :; done
 }
@@ -353,6 +355,7 @@ case $what in
     ;;
   soak)
     "$BED" install soak
+    "$BED" build bao
     soak "${1:-3600}"
     ;;
   *) echo "usage: run.sh check | test | demo | bench | scale | fuzz | soak" >&2; exit 2 ;;

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -12,6 +12,9 @@ use crate::{Cluster, Finished, OpenGrant, Person};
 
 /// How long one statement may take.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How long it is until a statement is sent again that brought nothing.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A client that reads statements from us, one at a time.
 pub struct Session {
@@ -178,6 +181,22 @@ impl Session {
         match self.asks(sql).await? {
             Answer::Rows(rows) => Ok(rows),
             Answer::Refused(complaint) => bail!("`{sql}` was refused: {complaint}"),
+        }
+    }
+
+    /// Sends a statement again and again until it brings a row, whatever its complaints before; answers how long that took. What comes
+    /// after belongs to those that were sent, too: the session is of no use any more.
+    pub async fn first_row(mut self, sql: &str, within: Duration) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        loop {
+            self.sends(&format!("{sql};\n")).await?;
+            let row = tokio::time::timeout(AGAIN, self.rows.next_line()).await;
+            let took = began.elapsed();
+            ensure!(took < within, "`{sql}` brought no row within {within:?}");
+            match row {
+                Ok(row) => return row?.map(|_| took).context("the client ended without a row"),
+                Err(_) => continue,
+            }
         }
     }
 

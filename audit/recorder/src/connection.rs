@@ -4,19 +4,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-<<<<<<< HEAD
-use record::frame::{BadFrame, Frame, HEADER, LONGEST_BODY, Refuse, Used};
-use record::{About, Count, Head, Record, StreamName, Time, What};
-use rustix::net::sockopt::set_tcp_user_timeout;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
-use tokio::net::TcpStream;
-=======
 use record::frame::{Frame, Used};
-use record::{About, Count, Head, StreamName, Time, What};
+use record::{About, Count, Head, Record, StreamName, Time, What};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf, split};
->>>>>>> h-rec
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 

@@ -159,3 +159,26 @@ async fn attempts_come_soon_and_no_faster() {
     assert!(timeout(minute, recorder.keep(silent)).await.is_err());
     assert_eq!(attempts.load(Ordering::Relaxed), 8, "each that is silent may be so for longer");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_away_for_a_second_and_soon_again_is_not_said_to_be_away() {
+    let told = Arc::new(Told { began: Instant::now(), away: Mutex::default() });
+    let listener: Arc<dyn Listener> = Arc::<Told>::clone(&told);
+    let recorder = Recorder::new(proxy_stream(1, 1), listener);
+    let start = Instant::now();
+    // There for 3 s, away for one, there for half a second, away for one, and there again.
+    let connect = || async {
+        let until = match start.elapsed().as_millis() {
+            0..3_000 => 3_000,
+            4_000..4_500 => 4_500,
+            5_500.. => 60_000,
+            _ => return Err(Lost::Network(io::ErrorKind::ConnectionRefused.into())),
+        };
+        let (ours, theirs) = duplex(1 << 20);
+        let serves = log(theirs, start, Arc::default());
+        tokio::spawn(tokio::time::timeout_at(start + Duration::from_millis(until), serves));
+        Ok(ours)
+    };
+    assert!(timeout(Duration::from_secs(9), recorder.keep(connect)).await.is_err(), "it goes on");
+    assert_eq!(told.so_far(), []);
+}

@@ -397,15 +397,6 @@ mod tests {
         (keeper, recorder)
     }
 
-    struct Deaf;
-
-    impl recorder::Listener for Deaf {
-        fn welcome(&self, _: record::frame::Used) {}
-        fn acknowledged(&self, _: Count) {}
-        fn away(&self, _: bool) {}
-        fn over(&self, _: recorder::Fault) {}
-    }
-
     #[test]
     fn what_the_log_did_not_acknowledge_of_how_commands_went_is_in_the_last_words() {
         let (mut keeper, _) = unheard(2);

@@ -4,10 +4,14 @@ mod by_hand;
 mod cgroup;
 mod first_of_all;
 mod gateway;
+mod log_away;
+mod log_killed;
 mod machine;
 mod memory;
 mod on_record;
 mod one_proxy;
+mod texts;
+mod the_log;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::time::Duration;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use access::{ColumnAccess, ColumnRule, Grant};
 use anyhow::Context;
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts};
 use servers::until;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -29,7 +29,6 @@ fn charts_limit() -> anyhow::Result<u64> {
 struct Bounded<'a> {
     proxy: Proxy<'a>,
     cgroup: Cgroup,
-    machine: &'a Machine,
     /// What it had when it was ready, in KiB.
     idle: u64,
 }
@@ -49,23 +48,11 @@ impl<'a> Bounded<'a> {
         let mut proxy = Proxy::start_within(machine, grant, &cgroup, threads)?;
         proxy.is_ready()?;
         let idle = proxy.kib("VmRSS")?;
-        Ok(Self { proxy, cgroup, machine, idle })
+        Ok(Self { proxy, cgroup, idle })
     }
 
     async fn connects(&self) -> anyhow::Result<Conn> {
-        let file = |name: &str| self.machine.path(name);
-        let identity = ClientIdentity::new(file("session.crt").into(), file("session.key").into());
-        let ssl = SslOpts::default()
-            .with_root_certs(vec![file("ca.crt").into()])
-            .with_client_identity(Some(identity));
-        let options = OptsBuilder::from_opts(Opts::default())
-            .ip_or_hostname("127.0.0.1")
-            .tcp_port(self.proxy.native())
-            .user(Some("requester"))
-            .db_name(Some("shop"))
-            .prefer_socket(false)
-            .ssl_opts(ssl);
-        Ok(Conn::new(options).await?)
+        self.proxy.connects().await
     }
 
     /// Still the same process, which serves others too.

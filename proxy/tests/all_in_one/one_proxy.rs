@@ -14,6 +14,7 @@ use access::{
 };
 use anyhow::Context;
 use jiff::SignedDuration;
+use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts};
 use servers::{AuditLog, Authority, LOG_NAME, free_port, until};
 
 use crate::cgroup::Cgroup;
@@ -85,8 +86,13 @@ pub fn grant(machine: &Machine, seconds: u32) -> anyhow::Result<Grant> {
     })
 }
 
+/// One of ten minutes that goes on record in a log of its own.
+pub fn grant_on_record(machine: &Machine, log: &AuditLog) -> anyhow::Result<Grant> {
+    Ok(Grant { audit: on_log(log), ..grant(machine, 600)? })
+}
+
 /// That everything goes on record in this log.
-pub fn on_log(log: &AuditLog) -> access::AuditLog {
+fn on_log(log: &AuditLog) -> access::AuditLog {
     access::AuditLog { address: log.address(), server_name: LOG_NAME.into(), patience_millis: 2_000 }
 }
 
@@ -182,11 +188,6 @@ impl<'a> Proxy<'a> {
         Ok(Self { machine, child, native, health })
     }
 
-    /// The port that speaks the protocol first.
-    pub fn native(&self) -> u16 {
-        self.native
-    }
-
     /// What it has of memory now (`VmRSS`), or the most that it ever had (`VmHWM`), in KiB.
     pub fn kib(&self, figure: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -232,6 +233,23 @@ impl<'a> Proxy<'a> {
             .args([path("ssl-ca", "ca.crt"), path("ssl-cert", "session.crt"), path("ssl-key", "session.key")])
             .args([format!("--port={}", self.native), "--user=requester".to_owned()]);
         command
+    }
+
+    /// A session of a driver, with the same certificate.
+    pub async fn connects(&self) -> anyhow::Result<Conn> {
+        let file = |name: &str| self.machine.path(name);
+        let identity = ClientIdentity::new(file("session.crt").into(), file("session.key").into());
+        let ssl = SslOpts::default()
+            .with_root_certs(vec![file("ca.crt").into()])
+            .with_client_identity(Some(identity));
+        let options = OptsBuilder::from_opts(Opts::default())
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.native)
+            .user(Some("requester"))
+            .db_name(Some("shop"))
+            .prefer_socket(false)
+            .ssl_opts(ssl);
+        Ok(Conn::new(options).await?)
     }
 
     /// Runs one statement.
