@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::disallowed_methods, dead_code)]
 
+mod ear;
 #[path = "../tests/mysql/support/mod.rs"]
 mod support;
 

@@ -92,7 +92,7 @@ pub fn grant_on_record(machine: &Machine, log: &AuditLog) -> anyhow::Result<Gran
 }
 
 /// That everything goes on record in this log.
-fn on_log(log: &AuditLog) -> access::AuditLog {
+pub fn on_log(log: &AuditLog) -> access::AuditLog {
     access::AuditLog { address: log.address(), server_name: LOG_NAME.into(), patience_millis: 2_000 }
 }
 

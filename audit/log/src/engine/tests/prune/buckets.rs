@@ -19,7 +19,7 @@ const LATER: u64 = MINIMUM + 256;
 fn store(objects: Objects) -> Store {
     let bucket = SimBucket::new(9, Rc::new(|_: &Objects| ()));
     bucket.0.borrow_mut().objects = objects;
-    InBucket { bucket, role: Role::Leads }
+    InBucket { bucket, role: Role::Leads, mark: [7; 8] }
 }
 
 fn world(seed: u64) -> (World<Store>, Opened<Store>) {
@@ -37,7 +37,7 @@ fn files(store: &Store) -> Vec<String> {
 /// The log, as a process has it that was not there before; and the bucket, as that has it.
 fn starts(store: &Store) -> (SimBucket, Opened<Store>) {
     let bucket = store.bucket.another();
-    let storage = InBucket { bucket: bucket.clone(), role: Role::Leads };
+    let storage = InBucket { bucket: bucket.clone(), role: Role::Leads, mark: [7; 8] };
     (bucket, open(storage, &identity(), SEGMENT).unwrap())
 }
 
