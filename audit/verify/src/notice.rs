@@ -80,12 +80,21 @@ pub enum Notice {
         /// What was found.
         why: String,
     },
-    /// Texts that this copy has not.
+    /// Texts that this copy, which has others, has not, and does not say whether they were asked for.
     TextsUnopened {
         /// The grant.
         grant: Uid,
         /// How many.
         count: u64,
+    },
+    /// Texts that were asked for and were gone, and may have been erased behind what this copy has of the log.
+    TextsUndecided {
+        /// The grant.
+        grant: Uid,
+        /// How many.
+        count: u64,
+        /// How many entries a copy must have that says what became of them.
+        by: u64,
     },
     /// Texts that whoever made this copy did not ask for.
     TextsUnasked {
@@ -129,6 +138,7 @@ impl Notice {
     pub fn grant(&self) -> Option<&Uid> {
         match self {
             Self::TextsUnopened { grant, .. }
+            | Self::TextsUndecided { grant, .. }
             | Self::TextsKept { grant, .. }
             | Self::PodAwaited { grant, .. } => Some(grant),
             Self::ClockAhead { stream, .. }
@@ -186,8 +196,16 @@ impl fmt::Display for Notice {
                 write!(f, "entry {index}: entries {from} to {to} are lost, and that was accepted ({why})")
             }
             Self::TextsUnopened { grant, count } => {
-                write!(f, "grant {grant}: this copy has none of its {count} texts")
+                write!(
+                    f,
+                    "grant {grant}: this copy has none of its {count} texts, and does not say whether they were asked for"
+                )
             }
+            Self::TextsUndecided { grant, count, by } => write!(
+                f,
+                "grant {grant}: {count} of its texts were gone when they were asked for. If they were erased, the record of it stands before \
+                 entry {by}, and this copy ends before that: copy again, and verify that"
+            ),
             Self::TextsUnasked { from, count } => write!(
                 f,
                 "from entry {from} on this copy lacks {count} texts: whoever made it did not ask for them (`audit copy --texts` does)"

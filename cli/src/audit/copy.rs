@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use access::{AuditorTask, chain};
-use audit::{ASKED, NotFollowed, Unproved, first_entry, has_grown, plain};
+use audit::{ASKED, Asked, NotFollowed, Unproved, first_entry, has_grown, plain};
 use jiff::{SignedDuration, Timestamp};
 use record::texts::Texts as TextsFile;
 use tlog::{Bundle, Checkpoint, Holds, Tile, TileName, WIDTH};
@@ -35,7 +35,8 @@ pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
     let live = Live::open(place, &args.live, (AuditorTask::Audit, Scope::Everywhere))?;
     let files = LiveFiles::new(live, texts);
     let Taken { note, standing } = files.checkpoint()?;
-    let now = parsed(&note).ok_or_else(|| LogError::Copy("the log's checkpoint can't be read".to_owned()))?;
+    let unreadable = || LogError::Copy("the log's checkpoint can't be read".to_owned());
+    let now = parsed(&note).ok_or_else(unreadable)?;
     let is_right = !matches!(standing, Standing::Other(_));
     standing.told().iter().for_each(|told| tell(&plain(told)));
     if let Some(before) = &before
@@ -45,14 +46,15 @@ pub fn copy(place: &Place, args: &AuditCopyArgs) -> Result<ExitCode, LogError> {
         return Ok(code(false));
     }
     if texts == Texts::Closed {
-        copy.notes_texts(before.as_ref().map_or(now.size, |before| before.size))?;
+        copy.notes_older_texts(before.as_ref().map_or(now.size, |before| before.size))?;
     }
     let Fetched { files: fetched, begins } = fetch(&files, &copy, (now.size, texts))?;
-    copy.write(CHECKPOINT, note.as_bytes())?;
     if texts == Texts::Opened {
-        // Now it has all of them.
-        _ = fs::remove_file(copy.path.join(ASKED));
+        // Now it has all of them. Whatever was erased by now is on record among so many entries.
+        let by = files.own()?.ok_or_else(unreadable)?.size;
+        copy.notes_texts(&copy.asked()?.and(now.size, by))?;
     }
+    copy.write(CHECKPOINT, note.as_bytes())?;
     copy.tidy(now.size);
     let entries = number(now.size, "entry", "entries");
     let news = number(now.size.saturating_sub(before.map_or(0, |before| before.size)), "is new", "are new");
@@ -130,6 +132,7 @@ struct Fetched {
 /// Fetches what the folder lacks. What was pruned it lacks still, unless an earlier copy brought it.
 fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> Result<Fetched, LogError> {
     let (mut line, mut fetched, mut begins) = (MovingLine::new("copied"), 0_u64, None);
+    let mut has_texts = true;
     for name in TileName::all(size) {
         let opened = match (texts, name.holds) {
             (Texts::Opened, Holds::Entries) => TextsFile::path(name),
@@ -152,6 +155,11 @@ fn fetch(files: &LiveFiles, copy: &Folder<'_>, (size, texts): (u64, Texts)) -> R
                 begins = Some(first);
                 continue;
             };
+            if has_texts && path.starts_with("texts/") {
+                // From here on they are those of now: what is noted of the others says nothing of them.
+                copy.notes_texts(&copy.asked()?.below(name.index.saturating_mul(u64::from(WIDTH))))?;
+                has_texts = false;
+            }
             copy.write(&path, &bytes)?;
             fetched = fetched.saturating_add(1);
         }
@@ -224,9 +232,24 @@ impl Folder<'_> {
         put(&path, bytes).map_err(|source| LogError::Write { path, source })
     }
 
-    /// Notes of how many entries the folder has texts, where it has any: of a tree of this size, whose texts were asked for, or not to its
-    /// end. What was noted before stays true.
-    fn notes_texts(&self, size: u64) -> Result<(), LogError> {
+    /// Which texts were asked for, as far as it is noted.
+    fn asked(&self) -> Result<Asked, LogError> {
+        let path = self.path.join(ASKED);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.parse().unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Asked::default()),
+            Err(source) => Err(LogError::Read { path, source }),
+        }
+    }
+
+    /// Notes which texts were asked for.
+    fn notes_texts(&self, asked: &Asked) -> Result<(), LogError> {
+        self.write(ASKED, asked.to_string().as_bytes())
+    }
+
+    /// Notes of how many entries the folder has texts, where it has any and an older release made it, which noted nothing: of a tree of this
+    /// size, whose texts were asked for, or not to its end.
+    fn notes_older_texts(&self, size: u64) -> Result<(), LogError> {
         if !self.path.join("texts").exists() || self.path.join(ASKED).exists() {
             return Ok(());
         }
@@ -236,7 +259,7 @@ impl Folder<'_> {
         };
         let mut bundles = TileName::all(size).filter(|name| name.holds == Holds::Entries);
         let asked = bundles.find(lacks).map_or(size, |name| name.index.saturating_mul(u64::from(WIDTH)));
-        self.write(ASKED, format!("{asked}\n").as_bytes())
+        self.notes_texts(&Asked::once(asked))
     }
 
     /// Takes away the narrower forms of files of which wider ones are here now. What stays does no harm.

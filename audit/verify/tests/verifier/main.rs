@@ -14,4 +14,5 @@ mod pruned;
 mod read;
 mod speed;
 mod story;
+mod texts;
 mod tree;
