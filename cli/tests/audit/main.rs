@@ -21,4 +21,5 @@ mod proof;
 mod show;
 mod texts;
 mod verify;
+mod web;
 mod witness;

@@ -100,7 +100,7 @@ fn what_can_not_be_judged_has_code_2_and_says_what_to_do() {
     let said = unreadable(&copy, "audit verify copy --policy copy/checkpoint");
     assert!(said.contains("no policy: line 1 ") && said.contains("Ask for the policy"), "{said}");
     let said = unreadable(&copy, "audit verify copy/tile --policy keyhole.policy");
-    assert!(said.contains("Name the folder that the file `checkpoint` lies in"), "{said}");
+    assert!(said.contains("Name the folder, or the URL, that the file `checkpoint` lies in"), "{said}");
 
     let said = unreadable(&copy, "audit verify --policy keyhole.policy");
     assert!(said.contains("Without a folder this asks the cluster's log."), "{said}");
