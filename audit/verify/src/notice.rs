@@ -195,17 +195,8 @@ impl fmt::Display for Notice {
             Self::Lost { index, from, to, why } => {
                 write!(f, "entry {index}: entries {from} to {to} are lost, and that was accepted ({why})")
             }
-            Self::TextsUnopened { grant, count } => {
-                write!(
-                    f,
-                    "grant {grant}: this copy has none of its {count} texts, and does not say whether they were asked for"
-                )
-            }
-            Self::TextsUndecided { grant, count, by } => write!(
-                f,
-                "grant {grant}: {count} of its texts were gone when they were asked for. If they were erased, the record of it stands before \
-                 entry {by}, and this copy ends before that: copy again, and verify that"
-            ),
+            Self::TextsUnopened { grant, count } => unopened(f, grant, *count),
+            Self::TextsUndecided { grant, count, by } => undecided(f, grant, *count, *by),
             Self::TextsUnasked { from, count } => write!(
                 f,
                 "from entry {from} on this copy lacks {count} texts: whoever made it did not ask for them (`audit copy --texts` does)"
@@ -227,4 +218,21 @@ impl fmt::Display for Notice {
             }
         }
     }
+}
+
+/// Texts of which a copy says too little.
+fn unopened(f: &mut fmt::Formatter<'_>, grant: &Uid, count: u64) -> fmt::Result {
+    write!(
+        f,
+        "grant {grant}: this copy has none of its {count} texts, and does not say whether they were asked for"
+    )
+}
+
+/// Texts that were gone, and of which another copy must tell why.
+fn undecided(f: &mut fmt::Formatter<'_>, grant: &Uid, count: u64, by: u64) -> fmt::Result {
+    write!(
+        f,
+        "grant {grant}: {count} of its texts were gone when they were asked for. If they were erased, the record of it stands before entry {by}, \
+         and this copy ends before that: copy again, and verify that"
+    )
 }
