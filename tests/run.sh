@@ -161,7 +161,7 @@ properties() {
   for _ in {1..50}; do
     PROPTEST_RNG_SEED=$((RANDOM << 15 | RANDOM))
     echo "property tests with PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
-    cargo test --quiet --release -p sql -p wire -p keyhole-operator -p tlog --lib --bins \
+    cargo test --quiet --release -p sql -p wire -p keyhole-operator -p tlog -p record --lib --bins \
       --test from_outside --test second_opinion --locked
   done
 }

@@ -6,11 +6,9 @@ use std::cell::OnceCell;
 use record::texts::{BadTexts, Texts};
 use tlog::{BadBundle, BadTile, Bundle, Hash, Holds, Tile, TileName, WIDTH};
 
+use crate::asked::{ASKED, Asked};
 use crate::source::Source;
 use crate::verify::Unreadable;
-
-/// The file of a copy that says of how many entries, from the first on, texts were asked for; without it, of all or none. A decimal number.
-pub const ASKED: &str = "texts/asked";
 
 /// The bytes of a file, and the name that they were found under.
 pub(crate) struct Found {
@@ -25,7 +23,7 @@ pub(crate) type Hashes = Result<Vec<Hash>, String>;
 /// The files of a log.
 pub(crate) struct Files<'s, S> {
     source: &'s S,
-    asked: OnceCell<Option<u64>>,
+    asked: OnceCell<Option<Asked>>,
 }
 
 impl<'s, S: Source> Files<'s, S> {
@@ -66,21 +64,21 @@ impl<'s, S: Source> Files<'s, S> {
         if found.is_some() {
             return Ok(found);
         }
-        let asked = self.asked()?.and_then(|asked| TileName::in_tree(Holds::Entries, bundle.index, asked));
+        let asked = self.asked()?.map(Asked::entries);
+        let asked = asked.and_then(|asked| TileName::in_tree(Holds::Entries, bundle.index, asked));
         match asked.filter(|name| name.width < bundle.width) {
             Some(narrower) => self.find(narrower, Texts::path),
             None => Ok(None),
         }
     }
 
-    /// Of how many entries texts were asked for; `None`, where the copy does not say so.
-    pub(crate) fn asked(&self) -> Result<Option<u64>, Unreadable<S::Error>> {
-        if let Some(asked) = self.asked.get() {
-            return Ok(*asked);
+    /// Which texts were asked for; `None`, where the copy does not say so.
+    pub(crate) fn asked(&self) -> Result<Option<&Asked>, Unreadable<S::Error>> {
+        if self.asked.get().is_none() {
+            let said = self.read(ASKED)?.and_then(|said| String::from_utf8(said).ok());
+            let _ = self.asked.set(said.and_then(|said| said.parse().ok()));
         }
-        let said = self.read(ASKED)?.and_then(|said| String::from_utf8(said).ok());
-        let asked = said.and_then(|said| said.trim_ascii_end().parse().ok());
-        Ok(*self.asked.get_or_init(|| asked))
+        Ok(self.asked.get().and_then(Option::as_ref))
     }
 
     /// The hashes of a tile.

@@ -357,9 +357,7 @@ pub enum Wrong {
     #[error("the text beside the record is the one that its writer is bound to, and no payload")]
     TextUnreadable,
     /// Texts are missing.
-    #[error(
-        "{count} texts of the grant are missing from here on, though this copy has others of it and nothing says that they were erased"
-    )]
+    #[error("{count} texts of the grant are missing from here on, and no record says that they were erased")]
     TextsMissing {
         /// How many.
         count: u64,

@@ -4,6 +4,7 @@
 //! Pure: it works over a [`Source`] of files and public keys alone; no clock, disk, network or Kubernetes. What it reads it does not
 //! trust: a file may be missing, torn, altered, or made by a log that lies.
 
+mod asked;
 pub mod export;
 mod files;
 mod finding;
@@ -22,7 +23,7 @@ mod source;
 pub mod story;
 mod verify;
 
-pub use files::ASKED;
+pub use asked::{ASKED, Asked, BadAsked};
 pub use finding::{Finding, Wrong};
 pub use follow::{Begins, Follower, NotFollowed, has_grown, whole_bundles};
 pub use nodes::Unproved;

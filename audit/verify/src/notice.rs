@@ -107,12 +107,21 @@ pub enum Notice {
         /// What was found.
         why: String,
     },
-    /// Texts that this copy has not.
+    /// Texts that this copy, which has others, has not, and does not say whether they were asked for.
     TextsUnopened {
         /// The grant.
         grant: Uid,
         /// How many.
         count: u64,
+    },
+    /// Texts that were asked for and were gone, and may have been erased behind what this copy has of the log.
+    TextsUndecided {
+        /// The grant.
+        grant: Uid,
+        /// How many.
+        count: u64,
+        /// How many entries a copy must have that says what became of them.
+        by: u64,
     },
     /// Texts that whoever made this copy did not ask for.
     TextsUnasked {
@@ -156,6 +165,7 @@ impl Notice {
     pub fn grant(&self) -> Option<&Uid> {
         match self {
             Self::TextsUnopened { grant, .. }
+            | Self::TextsUndecided { grant, .. }
             | Self::TextsKept { grant, .. }
             | Self::PodAwaited { grant, .. } => Some(grant),
             Self::ClockAhead { stream, .. }
@@ -224,9 +234,8 @@ impl fmt::Display for Notice {
             Self::Lost { index, from, to, why } => {
                 write!(f, "entry {index}: entries {from} to {to} are lost, and that was accepted ({why})")
             }
-            Self::TextsUnopened { grant, count } => {
-                write!(f, "grant {grant}: this copy has none of its {count} texts")
-            }
+            Self::TextsUnopened { grant, count } => unopened(f, grant, *count),
+            Self::TextsUndecided { grant, count, by } => undecided(f, grant, *count, *by),
             Self::TextsUnasked { from, count } => write!(
                 f,
                 "from entry {from} on this copy lacks {count} texts: whoever made it did not ask for them (`audit copy --texts` does)"
@@ -257,4 +266,21 @@ fn pruned(f: &mut fmt::Formatter<'_>, from: u64, (first, said): (Option<Time>, O
     }
     write!(f, ": it is read from entry {from} on")?;
     first.map_or(Ok(()), |first| write!(f, ", which is of {first}"))
+}
+
+/// Texts of which a copy says too little.
+fn unopened(f: &mut fmt::Formatter<'_>, grant: &Uid, count: u64) -> fmt::Result {
+    write!(
+        f,
+        "grant {grant}: this copy has none of its {count} texts, and does not say whether they were asked for"
+    )
+}
+
+/// Texts that were gone, and of which another copy must tell why.
+fn undecided(f: &mut fmt::Formatter<'_>, grant: &Uid, count: u64, by: u64) -> fmt::Result {
+    write!(
+        f,
+        "grant {grant}: {count} of its texts were gone when they were asked for. If they were erased, the record of it stands before entry {by}, \
+         and this copy ends before that: copy again, and verify that"
+    )
 }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use record::Uid;
 
 use super::audit_live::{AuditCopyArgs, AuditEraseArgs, AuditPolicyArgs, AuditSearchArgs, LiveArgs};
 use super::lists::Within;
+use super::log_place::LogPlace;
 use super::people::Format;
 
 /// See `Command::Audit`.
@@ -35,11 +37,13 @@ Examples:
   kubectl keyhole audit verify copy --policy keyhole.policy
   kubectl keyhole audit verify copy --policy keyhole.policy --since checkpoint-of-may
   kubectl keyhole audit verify copy --policy keyhole.policy -o json
+  kubectl keyhole audit verify https://audit.example.com/log --policy keyhole.policy
   kubectl keyhole audit verify --policy keyhole.policy
   kubectl keyhole audit verify --proof receipt.proof --policy keyhole.policy
 
-With DIR it reads the folder and these files, and asks nobody: no cluster, no kubeconfig. Without it, it reads the cluster's log, as `audit \
-copy` does, and keeps nothing. Have the policy from whoever answers for the log, and not \
+With DIR it reads the folder and these files, and asks nobody: no cluster, no kubeconfig. With URL it gets the same files from a server, by \
+plain GETs below that URL (https://audit.example.com/log/checkpoint), and keeps nothing; it follows no redirects, and takes http:// on this \
+machine alone. Without either, it reads the cluster's log, as `audit copy` does, and keeps nothing. Have the policy from whoever answers for the log, and not \
 with the copy: who could alter the one would alter the other. With --since it proves that the log has grown out of an older \
 checkpoint that you kept: nothing was taken away or rewritten since. Keep the file `checkpoint` of every copy. \
 The log's own volume, and its mirror, have a checkpoint without the witness's signature: there it takes a policy with the line `quorum none`, and \
@@ -48,17 +52,21 @@ The log's own volume, and its mirror, have a checkpoint without the witness's si
 With --proof it reads one record with its proof, as `kubectl keyhole receipt GRANT --proof FILE` writes it, and no log: who has the public keys \
 needs neither a copy nor a cluster.
 
-It exits with 0 when nothing is wrong, with 1 when there are findings, and with 2 when nothing can be said: a file cannot be read, \
+It exits with 0 when nothing is wrong, with 1 when there are findings, and with 2 when nothing can be said: a file cannot be read or had, \
 the checkpoint is not signed as the policy asks, or no record names the grant.")]
 pub struct AuditVerifyArgs {
-    /// Folder of the log: a copy; or its own volume, whose checkpoint no witness signed. Without it: the cluster's log
-    #[arg(value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    /// Folder of the log: a copy; or its own volume, whose checkpoint no witness signed. Or the https:// URL below which a server has such
+    /// files. Without it: the cluster's log
+    #[arg(value_name = "DIR|URL", value_parser = OsStringValueParser::new().try_map(LogPlace::parse))]
+    pub log: Option<LogPlace>,
     /// Whom to trust: the public keys of the log and its witnesses, as a C2SP tlog-policy
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
+    /// With URL: the authority that signed the server's certificate (PEM), in place of those that the system trusts
+    #[arg(long, value_name = "FILE")]
+    pub certificate_authority: Option<PathBuf>,
     /// Check the proof of one record in this file (C2SP tlog-proof), in place of a log
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dir", "grant", "since", "texts"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["log", "grant", "since", "texts"])]
     pub proof: Option<PathBuf>,
     /// Leave out what is about other grants. The whole log is verified all the same
     #[arg(long, value_name = "UID")]
@@ -67,7 +75,7 @@ pub struct AuditVerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub since: Option<PathBuf>,
     /// Open the texts of the cluster's log, and verify them too. Who opened each is on record
-    #[arg(long, conflicts_with = "dir")]
+    #[arg(long, conflicts_with = "log")]
     pub texts: bool,
     /// The cluster's log.
     #[command(flatten)]

@@ -48,8 +48,8 @@ Examples:
 It copies the files of the tree, every namespace's records: you need the verb `audit` in all namespaces (ClusterRole keyhole-records). What \
 is in the folder already and does not change any more is not fetched again; the file `checkpoint` comes last, so a copy that was broken \
 off is as it was before, and the next one goes on. It ends where the log's witness signed last, and says when that was and how much the log has more. With --texts it opens the texts of \
-statements, too, each on record with your name; without it, those that the folder has stay, and it notes in the file `texts/asked` for how \
-many entries they were asked for.
+statements, too, each on record with your name, and notes in the file `texts/asked` for how many entries they were asked for and how large the \
+log was then, so that `audit verify` knows which must be there; without it, those that the folder has stay.
 
 Before it writes anything it proves by the log's tiles that the log has grown out of what is in the folder. Where it has not, or is not the \
 one that its witness has seen, it says so, leaves the folder as it is, and exits with 1. With 2 it exits when nothing could be copied.

@@ -4,6 +4,7 @@ mod audit;
 mod audit_live;
 mod duration;
 mod lists;
+mod log_place;
 mod people;
 mod place;
 mod vault_setup;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 pub use audit::{AuditCommand, AuditExportArgs, AuditShowArgs, AuditVerifyArgs, ExportFormat};
 pub use audit_live::{AuditCopyArgs, AuditEraseArgs, AuditPolicyArgs, AuditSearchArgs, LiveArgs, Texts};
 pub use lists::{DoctorArgs, ListArgs, ReceiptArgs};
+pub use log_place::{LogPlace, LogUrl, Transport};
 #[cfg(test)]
 pub use people::Sending;
 pub use people::{

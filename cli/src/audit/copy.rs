@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use access::{AuditorTask, chain};
-use audit::{ASKED, NotFollowed, Source, Unproved, Unreadable, first_entry, has_grown, plain, whole_bundles};
+use audit::{ASKED, Asked, NotFollowed, Source, Unproved, Unreadable, first_entry, has_grown, plain, whole_bundles};
 use jiff::{SignedDuration, Timestamp};
 use record::texts::Texts as TextsFile;
 use tlog::{Bundle, Checkpoint, Holds, Tile, TileName, WIDTH};
@@ -60,6 +60,9 @@ trait Shows: Source<Error = io::Error> {
     /// Its newest checkpoint.
     fn newest(&self) -> Result<Taken, LogError>;
 
+    /// How many entries there are on its disk by now, whether a witness has signed them or not; `None`, where that can't be read.
+    fn size(&self) -> Result<Option<u64>, LogError>;
+
     /// The bytes of a file; `None`, where there is no such file.
     fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LogError>;
 }
@@ -67,6 +70,10 @@ trait Shows: Source<Error = io::Error> {
 impl Shows for LiveFiles {
     fn newest(&self) -> Result<Taken, LogError> {
         Ok(self.checkpoint()?)
+    }
+
+    fn size(&self) -> Result<Option<u64>, LogError> {
+        Ok(self.own()?.map(|own| own.size))
     }
 
     fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LogError> {
@@ -118,12 +125,16 @@ fn fetched(
         }
         copy.goes_on_at(begins, before.map_or(0, |before| before.size))?;
         if texts == Texts::Closed {
-            copy.notes_texts(before.map_or(now.size, |before| before.size))?;
+            copy.notes_older_texts(before.map_or(now.size, |before| before.size))?;
         }
         count = count.saturating_add(fetch(files, copy, (now.size, begins, texts))?);
         let first = first_of(files, now.size)?;
         if first <= begins {
-            copy.ends_with(&now, &note, texts)?;
+            if texts == Texts::Opened {
+                // Now it has all of them. Whatever was erased by now is on record among so many entries.
+                copy.notes_texts(&copy.asked()?.and(now.size, files.size()?.ok_or_else(damaged)?))?;
+            }
+            copy.ends_with(&now, &note)?;
             return Ok(Some(Fetched { now, standing, files: count, begins }));
         }
         begins = first;
@@ -204,7 +215,7 @@ fn fetch(
     copy: &Folder<'_>,
     (size, begins, texts): (u64, u64, Texts),
 ) -> Result<u64, LogError> {
-    let (mut line, mut fetched) = (MovingLine::new("copied"), 0_u64);
+    let (mut line, mut fetched, mut has_texts) = (MovingLine::new("copied"), 0_u64, true);
     for name in TileName::all(size).filter(|name| !is_before(*name, begins)) {
         let opened = match (texts, name.holds) {
             (Texts::Opened, Holds::Entries) => TextsFile::path(name),
@@ -221,6 +232,11 @@ fn fetch(
                 Ok(None) => return Err(LogError::Copy(format!("the log has no file {path}"))),
                 Err(error) => return Err(error),
             };
+            if has_texts && path.starts_with("texts/") {
+                // From here on they are those of now: what is noted of the others says nothing of them.
+                copy.notes_texts(&copy.asked()?.below(name.index.saturating_mul(u64::from(WIDTH))))?;
+                has_texts = false;
+            }
             copy.write(&path, &bytes)?;
             fetched = fetched.saturating_add(1);
         }
@@ -297,12 +313,8 @@ impl Folder<'_> {
     }
 
     /// Writes the checkpoint, by which everything is here now.
-    fn ends_with(&self, now: &Checkpoint, note: &str, texts: Texts) -> Result<(), LogError> {
+    fn ends_with(&self, now: &Checkpoint, note: &str) -> Result<(), LogError> {
         self.write(CHECKPOINT, note.as_bytes())?;
-        if texts == Texts::Opened {
-            // Now it has all of them.
-            _ = fs::remove_file(self.path.join(ASKED));
-        }
         self.tidy(now.size);
         Ok(())
     }
@@ -328,9 +340,24 @@ impl Folder<'_> {
         put(&path, bytes).map_err(|source| LogError::Write { path, source })
     }
 
-    /// Notes of how many entries the folder has texts, where it has any: of a tree of this size, whose texts were asked for, or not to its
-    /// end. What was noted before stays true.
-    fn notes_texts(&self, size: u64) -> Result<(), LogError> {
+    /// Which texts were asked for, as far as it is noted.
+    fn asked(&self) -> Result<Asked, LogError> {
+        let path = self.path.join(ASKED);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.parse().unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Asked::default()),
+            Err(source) => Err(LogError::Read { path, source }),
+        }
+    }
+
+    /// Notes which texts were asked for.
+    fn notes_texts(&self, asked: &Asked) -> Result<(), LogError> {
+        self.write(ASKED, asked.to_string().as_bytes())
+    }
+
+    /// Notes of how many entries the folder has texts, where it has any and an older release made it, which noted nothing: of a tree of this
+    /// size, whose texts were asked for, or not to its end.
+    fn notes_older_texts(&self, size: u64) -> Result<(), LogError> {
         if !self.path.join("texts").exists() || self.path.join(ASKED).exists() {
             return Ok(());
         }
@@ -340,7 +367,7 @@ impl Folder<'_> {
         };
         let mut bundles = TileName::all(size).filter(|name| name.holds == Holds::Entries);
         let asked = bundles.find(lacks).map_or(size, |name| name.index.saturating_mul(u64::from(WIDTH)));
-        self.write(ASKED, format!("{asked}\n").as_bytes())
+        self.notes_texts(&Asked::once(asked))
     }
 
     /// Takes away the narrower forms of files of which wider ones are here now. What stays does no harm.

@@ -49,6 +49,11 @@ impl Shows for Shown {
         Ok(Taken { note: String::from_utf8(note).unwrap(), standing })
     }
 
+    fn size(&self) -> Result<Option<u64>, LogError> {
+        let note = self.read("checkpoint").unwrap().unwrap();
+        Ok(parsed(&String::from_utf8(note).unwrap()).map(|own| own.size))
+    }
+
     fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LogError> {
         match self.read(path).unwrap() {
             // Texts of what is not there are refused.

@@ -10,7 +10,7 @@ use audit::{Piece, plain};
 
 use super::code;
 use super::follow::follow;
-use super::log::{Log, LogError, Named, removes};
+use super::log::{At, Log, LogError, Named, removes};
 use super::progress::MovingLine;
 use crate::args::{AuditExportArgs, ExportFormat, Place, Texts};
 use crate::terminal::{clear_moving_line, tell};
@@ -21,8 +21,8 @@ pub fn export(place: &Place, args: AuditExportArgs) -> Result<ExitCode, LogError
         return follow(place, &args);
     }
     let texts = Texts::opened_if(args.texts);
-    let named = Named { dir: args.dir.as_deref(), policy: &args.policy, texts, live: &args.live };
-    let log = Log::open(place, &named)?;
+    let at = args.dir.as_deref().map(At::Dir);
+    let log = Log::open(place, &Named { at, policy: &args.policy, texts, live: &args.live })?;
     let mut out = BufWriter::new(io::stdout().lock());
     let written = write(&log, &args, &mut out).and_then(|code| match out.flush() {
         Ok(()) => Ok(code),

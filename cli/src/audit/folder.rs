@@ -9,14 +9,15 @@ use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use audit::Source;
+use tlog::{Hash, Holds, TileName};
 
-/// The most bytes of a bundle: 256 entries, each behind two bytes.
-const LONGEST_BUNDLE: u64 = 256 * (2 + 65_535);
+/// The most bytes that an entry of a bundle takes: it stands behind two bytes.
+const LONGEST_ENTRY: u64 = 2 + tlog::LONGEST_ENTRY as u64;
 
-/// The most bytes of a file of texts: 256 of them, each behind four bytes.
-const LONGEST_TEXTS: u64 = 256 * (4 + record::texts::LONGEST as u64);
+/// The most bytes that a text takes in a file of texts: it stands behind four bytes.
+const LONGEST_TEXT: u64 = 4 + record::texts::LONGEST as u64;
 
-/// The most bytes of what is neither: a checkpoint is a note, and a tile has 8 KiB.
+/// The most bytes of a file that has no such parts: a checkpoint is a note.
 const LONGEST: u64 = 1 << 20;
 
 /// A folder that holds a log.
@@ -76,13 +77,16 @@ fn refused(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, why)
 }
 
-/// The most bytes that a file of this name has.
+/// The most bytes that a file of this name has, as it lies in the layout of a log.
 pub fn longest(path: &str) -> u64 {
-    match path {
-        texts if texts.starts_with("texts/") => LONGEST_TEXTS,
-        bundle if bundle.starts_with("tile/entries/") => LONGEST_BUNDLE,
-        _ => LONGEST,
-    }
+    let of_texts = path.strip_prefix("texts/").map(|place| format!("tile/entries/{place}"));
+    let Ok(name) = of_texts.as_deref().unwrap_or(path).parse::<TileName>() else { return LONGEST };
+    let of_one = match name.holds {
+        Holds::Hashes(_) => Hash::LEN as u64,
+        Holds::Entries if of_texts.is_some() => LONGEST_TEXT,
+        Holds::Entries => LONGEST_ENTRY,
+    };
+    of_one.saturating_mul(u64::from(name.width))
 }
 
 #[cfg(test)]
@@ -174,5 +178,22 @@ mod tests {
         let endless = File::create(folder.root.join("checkpoint")).unwrap();
         endless.set_len(1 << 40).unwrap();
         assert_eq!(folder.read("checkpoint").unwrap().unwrap().len(), (1 << 20) + 1);
+    }
+
+    #[test]
+    fn how_long_a_file_may_be_its_name_says() {
+        for (path, bytes) in [
+            ("tile/0/000", 8192),
+            ("tile/1/x001/234.p/3", 96),
+            ("tile/entries/000", 256 * 65_537),
+            ("tile/entries/001.p/2", 2 * 65_537),
+            ("texts/000", 256 * 4_194_308),
+            ("texts/000.p/1", 4_194_308),
+            ("checkpoint", 1 << 20),
+            ("texts/asked", 1 << 20),
+            ("tile/0/0", 1 << 20),
+        ] {
+            assert_eq!(longest(path), bytes, "{path}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A log and whom to trust with it: in a folder, or the cluster's; and, where it cannot be read, why, and what to do.
+//! A log and whom to trust with it: in a folder, on a server, or the cluster's; and, where it cannot be read, why, and what to do.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,8 @@ use tlog::{BadPolicy, BadProofFile, NotTrusted, Policy};
 
 use super::folder::Folder;
 use super::live::{Live, LiveError, LiveFiles};
-use crate::args::{LiveArgs, Place, Texts};
+use super::web::{WebError, WebFiles};
+use crate::args::{LiveArgs, LogUrl, Place, Texts};
 use crate::cluster::Scope;
 
 /// A log and a policy.
@@ -27,6 +28,8 @@ pub struct Log {
 pub enum Files {
     /// In a folder.
     Folder(Folder),
+    /// On a server.
+    Web(WebFiles),
     /// In the cluster.
     Live(LiveFiles),
 }
@@ -37,15 +40,24 @@ impl Source for Files {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match self {
             Self::Folder(folder) => folder.read(path),
+            Self::Web(files) => files.read(path),
             Self::Live(files) => files.read(path),
         }
     }
 }
 
+/// Where a log is that somebody names.
+pub enum At<'a> {
+    /// In a folder.
+    Dir(&'a Path),
+    /// Below a URL, on a server whose certificate is of these authorities, or of one that the system trusts.
+    Url(&'a LogUrl, Option<&'a Path>),
+}
+
 /// What the command line says of a log.
 pub struct Named<'a> {
-    /// Its folder; without it, the cluster's.
-    pub dir: Option<&'a Path>,
+    /// Where it is; without it, the cluster's.
+    pub at: Option<At<'a>>,
     /// Whom to trust.
     pub policy: &'a Path,
     /// Whether texts are opened of the cluster's.
@@ -81,6 +93,12 @@ pub enum LogError {
         /// Why.
         source: Unreadable<io::Error>,
     },
+    /// A server.
+    #[error(transparent)]
+    Web(WebError),
+    /// An authority for no server.
+    #[error("--certificate-authority goes with the https:// URL of a log")]
+    NoServer,
     /// The cluster's log.
     #[error(transparent)]
     Live(#[from] LiveError),
@@ -144,12 +162,16 @@ pub enum LogError {
 impl Log {
     /// Reads the policy, and looks for the log.
     pub fn open(place: &Place, named: &Named<'_>) -> Result<Self, LogError> {
-        let Named { dir, policy, texts, live } = named;
+        let Named { at, policy, texts, live } = named;
         let policy = policy_of(policy)?;
-        let (name, files) = match dir {
-            Some(dir) => {
+        let (name, files) = match at {
+            Some(At::Dir(dir)) => {
                 let read = |source| LogError::Read { path: dir.to_path_buf(), source };
                 (format!("the log in {dir:?}"), Files::Folder(Folder::open(dir).map_err(read)?))
+            }
+            Some(At::Url(url, authorities)) => {
+                let files = WebFiles::open(url, *authorities).map_err(LogError::Web)?;
+                (format!("the log at {url}"), Files::Web(files))
             }
             None => {
                 // The files hold every namespace's records.
@@ -208,9 +230,10 @@ impl LogError {
             Self::NoGrant(_) => Some(
                 "Take the uid from the AccessGrant, or find it by the grant's name: `kubectl keyhole audit show`.",
             ),
+            Self::Web(error) => Some(error.advice()),
             Self::Live(error) => advice_of_live(error),
             Self::NoCluster(_) => Some(
-                "Without a folder this asks the cluster's log. To read a copy, name its folder: `kubectl keyhole audit verify DIR --policy FILE`; \
+                "Without a folder this asks the cluster's log. To read a copy, name its folder or its URL: `kubectl keyhole audit verify DIR --policy FILE`; \
                  with `audit export` and `audit show` it is --dir DIR.",
             ),
             Self::ProofOf { source, .. } => Some(advice_of_proof(source)),
@@ -227,6 +250,7 @@ impl LogError {
                  whoever answers for the log.",
             ),
             Self::Name { .. }
+            | Self::NoServer
             | Self::Read { .. }
             | Self::Write { .. }
             | Self::Copy(_)
@@ -277,11 +301,15 @@ fn advice_of_proof(error: &NotTrusted) -> &'static str {
 fn advice(error: &Unreadable<io::Error>) -> Option<&'static str> {
     Some(match error {
         Unreadable::Source { source, .. } => {
-            let live = source.get_ref().and_then(|error| error.downcast_ref::<LiveError>());
+            let inner = source.get_ref();
+            if let Some(error) = inner.and_then(|error| error.downcast_ref::<WebError>()) {
+                return Some(error.advice());
+            }
+            let live = inner.and_then(|error| error.downcast_ref::<LiveError>());
             return live.map_or(Some(UNREADABLE_FOLDER), advice_of_live);
         }
         Unreadable::NoCheckpoint => {
-            "Name the folder that the file `checkpoint` lies in: the top of a copy, or the log's volume."
+            "Name the folder, or the URL, that the file `checkpoint` lies in: the top of a copy, or the log's volume."
         }
         Unreadable::NoText | Unreadable::NotTrusted(NotTrusted::Note(_) | NotTrusted::Checkpoint(_)) => {
             "The file `checkpoint` is damaged: copy it again."

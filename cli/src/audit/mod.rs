@@ -16,6 +16,7 @@ mod search;
 mod show;
 mod show_live;
 mod verify;
+mod web;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ use record::{Time, Uid};
 use serde::Serialize;
 
 use super::export::lost;
-use super::log::{Files, Log, LogError, Named, removes};
+use super::log::{At, Files, Log, LogError, Named, removes};
 use super::progress::MovingLine;
 use super::{FINDINGS, code, number, show_live, witnessed};
 use crate::args::{AuditShowArgs, Place, Texts};
@@ -98,7 +98,7 @@ pub fn show(place: &Place, args: AuditShowArgs) -> Result<ExitCode, LogError> {
     let (Some(dir), Some(policy)) = (&args.dir, &args.policy) else {
         return show_live::show(place, &args);
     };
-    let named = Named { dir: Some(dir), policy, texts: Texts::Closed, live: &args.live };
+    let named = Named { at: Some(At::Dir(dir)), policy, texts: Texts::Closed, live: &args.live };
     let log = Log::open(place, &named)?;
     let signed = log.signed()?;
     let (found, is_whole) = found(&log, &signed, sought)?;

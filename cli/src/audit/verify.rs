@@ -1,25 +1,28 @@
 //! `audit verify`: all of a log, and what is wrong with it.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use audit::{Options, Report, Verdict, plain};
 use record::Uid;
 
-use super::log::{Log, LogError, Named, text_of};
+use super::log::{At, Log, LogError, Named, text_of};
 use super::progress::MovingLine;
 use super::{code, number, witnessed};
-use crate::args::{AuditVerifyArgs, Place, Texts};
+use crate::args::{AuditVerifyArgs, LogPlace, Place, Texts, Transport};
 use crate::table::{Colour, Paint, painted};
 
 /// See `AuditCommand::Verify`.
 pub fn verify(place: &Place, args: AuditVerifyArgs) -> Result<ExitCode, LogError> {
-    let AuditVerifyArgs { dir, policy, proof, grant, since, texts, live, output } = args;
+    let AuditVerifyArgs { log, policy, certificate_authority, proof, grant, since, texts, live, output } =
+        args;
+    let at = at(log.as_ref(), certificate_authority.as_deref())?;
     if let Some(proof) = proof {
         return super::proof::verify(&proof, &policy, output);
     }
     let texts = Texts::opened_if(texts);
-    let log = Log::open(place, &Named { dir: dir.as_deref(), policy: &policy, texts, live: &live })?;
+    let log = Log::open(place, &Named { at, policy: &policy, texts, live: &live })?;
     let since = since.as_deref().map(text_of).transpose()?;
     let options = Options { grant: grant.clone(), since };
     let mut line = MovingLine::new("verified");
@@ -38,6 +41,17 @@ pub fn verify(place: &Place, args: AuditVerifyArgs) -> Result<ExitCode, LogError
     match grant {
         Some(grant) if is_unknown => Err(LogError::NoGrant(grant)),
         _ => Ok(code(is_clean)),
+    }
+}
+
+/// Where the log is.
+fn at<'a>(log: Option<&'a LogPlace>, authorities: Option<&'a Path>) -> Result<Option<At<'a>>, LogError> {
+    match (log, authorities) {
+        (Some(LogPlace::Url(url)), Some(_)) if url.transport == Transport::Http => Err(LogError::NoServer),
+        (Some(LogPlace::Url(url)), authorities) => Ok(Some(At::Url(url, authorities))),
+        (_, Some(_)) => Err(LogError::NoServer),
+        (Some(LogPlace::Dir(dir)), None) => Ok(Some(At::Dir(dir))),
+        (None, None) => Ok(None),
     }
 }
 

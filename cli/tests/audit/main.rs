@@ -22,4 +22,5 @@ mod pruned;
 mod show;
 mod texts;
 mod verify;
+mod web;
 mod witness;

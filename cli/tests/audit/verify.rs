@@ -39,12 +39,13 @@ fn what_is_wrong_is_told_with_its_entry_and_the_code_is_1() {
 }
 
 #[test]
-fn a_copy_without_texts_is_clean_and_the_notices_say_so() {
+fn a_copy_without_texts_is_clean_and_the_counts_say_so() {
     let copy = Copy::new();
     fs::remove_dir_all(copy.path("copy/texts")).unwrap();
     let run = copy.keyhole(VERIFY);
     assert_eq!(run.code, 0);
-    assert!(run.out.contains("\n9 notices:\n- grant "), "{}", run.out);
+    assert!(run.out.contains("\ntexts      0 as written, 15 erased, 123 not in this copy\n"), "{}", run.out);
+    assert!(run.out.contains("\n2 notices:\n- the receipt ") && !run.out.contains("- grant "), "{}", run.out);
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn what_can_not_be_judged_has_code_2_and_says_what_to_do() {
     let said = unreadable(&copy, "audit verify copy --policy copy/checkpoint");
     assert!(said.contains("no policy: line 1 ") && said.contains("Ask for the policy"), "{said}");
     let said = unreadable(&copy, "audit verify copy/tile --policy keyhole.policy");
-    assert!(said.contains("Name the folder that the file `checkpoint` lies in"), "{said}");
+    assert!(said.contains("Name the folder, or the URL, that the file `checkpoint` lies in"), "{said}");
 
     let said = unreadable(&copy, "audit verify --policy keyhole.policy");
     assert!(said.contains("Without a folder this asks the cluster's log."), "{said}");

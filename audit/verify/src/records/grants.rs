@@ -8,8 +8,10 @@ use record::{StreamName, Time, Uid};
 
 use super::print::Print;
 use super::stream::Stream;
+use super::texts::Texts;
 use super::whose::Whose;
 use super::{At, grant_of};
+use crate::asked::Absent;
 use crate::finding::{Finding, Wrong};
 use crate::notice::Notice;
 use crate::report::{Counts, Found};
@@ -68,19 +70,6 @@ struct Counted {
     is_whole: bool,
     stream: StreamName,
     streams: Vec<operator::Stream>,
-}
-
-/// The texts of a grant. They have one key, so they are opened for a copy, and erased, together.
-#[derive(Default)]
-struct Texts {
-    there: u64,
-    /// Behind what texts were asked for of.
-    unasked: u64,
-    absent: u64,
-    /// The first that is absent.
-    first: Option<u64>,
-    erased: u64,
-    kept: u64,
 }
 
 impl Grants {
@@ -219,20 +208,13 @@ impl Grants {
 
     pub(super) fn text_is_there(&mut self, at: At<'_>) {
         if let Some(Grant { texts, .. }) = self.about(at) {
-            texts.there = texts.there.saturating_add(1);
+            texts.is_there();
         }
     }
 
-    pub(super) fn text_is_absent(&mut self, at: At<'_>) {
+    pub(super) fn text_is_absent(&mut self, at: At<'_>, absent: Absent) {
         if let Some(Grant { texts, .. }) = self.about(at) {
-            texts.absent = texts.absent.saturating_add(1);
-            texts.first = texts.first.or(Some(at.index));
-        }
-    }
-
-    pub(super) fn text_is_unasked(&mut self, at: At<'_>) {
-        if let Some(Grant { texts, .. }) = self.about(at) {
-            texts.unasked = texts.unasked.saturating_add(1);
+            texts.is_absent(at.index, absent);
         }
     }
 
@@ -242,16 +224,15 @@ impl Grants {
             return;
         }
         if let Some(Grant { texts, .. }) = self.about(at) {
-            let Texts { there, unasked, absent, erased, kept, .. } = *texts;
-            let erased = erased.saturating_add(absent).saturating_add(unasked);
-            *texts = Texts { erased, kept: kept.saturating_add(there), ..Texts::default() };
+            texts.erase();
         }
     }
 
-    /// Compares what the grants' records say of streams with the streams.
+    /// Compares what the grants' records say of streams with the streams. `has_texts`: whether the copy has files of texts.
     pub(super) fn end(
         self,
         streams: &HashMap<StreamName, Stream>,
+        has_texts: bool,
         counts: &mut Counts,
         found: &mut Found<'_>,
     ) {
@@ -278,7 +259,7 @@ impl Grants {
             for pod in pods.iter().filter(|pod| *is_whole && !owners.contains(&pod.accessor)) {
                 pod.is_missing(uid, latest.filter(|_| receipts.is_empty()), found);
             }
-            texts.end(uid, counts, found);
+            texts.end(uid, has_texts, counts, found);
             let mut lacking = None;
             for receipt in receipts {
                 with_receipt.insert(uid);
@@ -375,26 +356,5 @@ impl Counted {
             found.wrong(Finding { index: Some(*index), grant, stream, wrong });
         }
         has_all
-    }
-}
-
-impl Texts {
-    /// Of a grant that has some here, each must be; of one that has none, they were not opened for this copy.
-    fn end(&self, grant: &Uid, counts: &mut Counts, found: &mut Found<'_>) {
-        let Self { there, unasked, absent, first, erased, kept } = *self;
-        counts.texts = counts.texts.saturating_add(there).saturating_add(kept);
-        counts.texts_erased = counts.texts_erased.saturating_add(erased);
-        counts.texts_absent = counts.texts_absent.saturating_add(absent).saturating_add(unasked);
-        counts.texts_unasked = counts.texts_unasked.saturating_add(unasked);
-        let grant = || grant.clone();
-        if absent > 0 && there > 0 {
-            let wrong = Wrong::TextsMissing { count: absent };
-            found.wrong(Finding { index: first, grant: Some(grant()), stream: None, wrong });
-        } else if absent > 0 {
-            found.notice(Notice::TextsUnopened { grant: grant(), count: absent });
-        }
-        if kept > 0 {
-            found.notice(Notice::TextsKept { grant: grant(), count: kept });
-        }
     }
 }

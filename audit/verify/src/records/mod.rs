@@ -11,6 +11,7 @@ mod log;
 mod operator;
 mod print;
 mod stream;
+mod texts;
 mod whose;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use record::{Commitment, Payload, Record, StreamName, Time, Uid, What, Writer};
 use tlog::{Checkpoint, Hash};
 
+use crate::asked::Absent;
 use crate::finding::{Finding, Wrong};
 use crate::notice::Notice;
 use crate::report::{Counts, Found};
@@ -31,10 +33,8 @@ use stream::{Follows, Stream};
 /// The text that lies beside a record.
 #[derive(Clone, Copy)]
 pub(crate) enum Opened<'a> {
-    /// There is none in this copy.
-    Nothing,
-    /// Whoever made this copy did not ask for it.
-    Unasked,
+    /// There is none in this copy; where there should be one, why.
+    Nothing(Absent),
     /// Salt and payload.
     Text(&'a [u8]),
 }
@@ -82,6 +82,8 @@ pub(crate) struct Records {
     latest: Option<Time>,
     /// Whether entries could not be read: what stood in them nobody knows.
     holes: bool,
+    /// Whether the copy has files of texts.
+    has_texts: bool,
     witnessed: Option<i64>,
     streams: HashMap<StreamName, Stream>,
     lives: HashMap<StreamName, Life>,
@@ -98,6 +100,7 @@ impl Records {
             first: None,
             latest: None,
             holes: false,
+            has_texts: false,
             witnessed: witnessed.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000_000)),
             streams: HashMap::new(),
             lives: HashMap::new(),
@@ -111,6 +114,11 @@ impl Records {
     /// Entries could not be read here.
     pub(crate) fn hole(&mut self) {
         self.holes = true;
+    }
+
+    /// There is a file of texts.
+    pub(crate) fn texts(&mut self) {
+        self.has_texts = true;
     }
 
     /// Takes the next entry, its leaf hash, and the text beside it.
@@ -244,10 +252,9 @@ impl Records {
             _ => None,
         };
         match (bound, opened) {
-            (None, Opened::Nothing | Opened::Unasked) => {}
+            (None, Opened::Nothing(_)) => {}
             (None, Opened::Text(_)) => found.wrong(at.finding(Wrong::TextUnasked)),
-            (Some(_), Opened::Nothing) => self.grants.text_is_absent(at),
-            (Some(_), Opened::Unasked) => self.grants.text_is_unasked(at),
+            (Some(_), Opened::Nothing(absent)) => self.grants.text_is_absent(at, absent),
             (Some(bound), Opened::Text(text)) => {
                 self.grants.text_is_there(at);
                 if Commitment::to(text) != bound {
@@ -270,7 +277,7 @@ impl Records {
         counts.streams = of(self.streams.len());
         counts.streams_not_closed = of(self.lives.len());
         counts.statements_without_outcome = self.lives.values().map(Life::without_outcome).sum();
-        self.grants.end(&self.streams, counts, found);
+        self.grants.end(&self.streams, self.has_texts, counts, found);
         found.report.counts = *counts;
     }
 }

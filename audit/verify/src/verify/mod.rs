@@ -14,6 +14,7 @@ use std::num::NonZeroU64;
 use record::{StreamName, Uid};
 use tlog::{Checkpoint, Hash, Holds, NotTrusted, Policy, TileName, Trusted, WIDTH};
 
+use crate::asked::{Absent, Asked};
 use crate::files::Files;
 use crate::finding::{Finding, Wrong};
 use crate::notice::Notice;
@@ -142,7 +143,8 @@ fn read_all<S: Source>(
     }
     tree.end(&checkpoint, &mut found)?;
     records.end(&mut found);
-    if let (Some(from), count @ 1..) = (files.asked()?, found.report.counts.texts_unasked) {
+    if let (Some(asked), count @ 1..) = (files.asked()?, found.report.counts.texts_unasked) {
+        let from = asked.entries();
         found.notice(Notice::TextsUnasked { from, count });
     }
     Ok(report)
@@ -262,6 +264,10 @@ fn read<S: Source>(
     let leaves: Vec<Hash> = entries.iter().map(|entry| Hash::of_leaf(entry)).collect();
     tree.block(name.index, Some(&leaves), found)?;
     let (texts, asked) = (files.texts(name)?, files.asked()?);
+    let (has_file, size) = (texts.is_some(), tree.size());
+    if has_file {
+        records.texts();
+    }
     let texts = texts.as_ref().map(crate::files::Found::opened).transpose().unwrap_or_else(|error| {
         let path = record::texts::Texts::path(name).unwrap_or_default();
         found.wrong(whole(Some(start), Wrong::TextsDamaged { path, why: error.to_string() }));
@@ -269,10 +275,10 @@ fn read<S: Source>(
     });
     for (number, (index, (entry, leaf))) in (start..).zip(entries.into_iter().zip(leaves)).enumerate() {
         let text = texts.as_ref().and_then(|texts| texts.get(number).copied().flatten());
+        let absent = |asked: &Asked| asked.absent(index, has_file, size);
         let opened = match text {
             Some(text) => Opened::Text(text),
-            None if asked.is_some_and(|asked| index >= asked) => Opened::Unasked,
-            None => Opened::Nothing,
+            None => Opened::Nothing(asked.map_or(Absent::Unknown, absent)),
         };
         records.take(index, (entry, leaf), opened, found);
     }

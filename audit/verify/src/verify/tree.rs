@@ -61,6 +61,11 @@ impl<'f, 's, S: Source> Tree<'f, 's, S> {
         Ok(tree)
     }
 
+    /// How many entries it has when it is read.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Takes the leaf hashes of the next bundle; `None`, where it could not be read, and its tile says them alone.
     pub(crate) fn block(
         &mut self,

@@ -15,4 +15,5 @@ mod pruned;
 mod read;
 mod speed;
 mod story;
+mod texts;
 mod tree;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use access::chain;
 use audit::{Source, plain};
-use tlog::{Holds, TileName, WIDTH};
+use tlog::{Checkpoint, Holds, TileName, WIDTH};
 
-use super::{Anchor, Answer, Call, Live, LiveError, Standing, Taken, taken};
+use super::{Anchor, Answer, Call, Live, LiveError, Standing, Taken, parsed, taken};
 use crate::args::Texts;
 use crate::audit::folder::longest;
 use crate::terminal::tell;
@@ -41,7 +41,8 @@ impl LiveFiles {
 
     /// The bytes of a file; `None`, where there is no such file.
     pub fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LiveError> {
-        let limit = usize::try_from(longest(path)).unwrap_or(usize::MAX);
+        // A refusal has its sentence, however short the file may be.
+        let limit = usize::try_from(longest(path).max(longest("checkpoint"))).unwrap_or(usize::MAX);
         match path {
             "checkpoint" => {
                 let Taken { note, standing } = self.checkpoint()?;
@@ -75,10 +76,19 @@ impl LiveFiles {
         self.taken("/checkpoint", self.live.anchor()?.ok_or(UNSIGNED))
     }
 
+    /// The log's own checkpoint, of all that is on its disk by now, whether a witness has signed it or not; `None`, where it can't be read.
+    pub fn own(&self) -> Result<Option<Checkpoint>, LiveError> {
+        Ok(parsed(&self.note("/v1/checkpoint")?))
+    }
+
+    fn note(&self, path: &str) -> Result<String, LiveError> {
+        let note = self.live.ask(Call::file(path, longest_checkpoint()))?.good()?;
+        Ok(String::from_utf8_lossy(&note).into_owned())
+    }
+
     /// By what the witness has seen, or why nobody knows that.
     fn taken(&self, path: &str, anchor: Result<Anchor, &'static str>) -> Result<Taken, LiveError> {
-        let own = self.live.ask(Call::file(path, longest_checkpoint()))?.good()?;
-        let own = String::from_utf8_lossy(&own).into_owned();
+        let own = self.note(path)?;
         Ok(match anchor {
             Ok(anchor) => taken(own, &anchor),
             Err(why) => Taken { note: own, standing: Standing::Own(why) },

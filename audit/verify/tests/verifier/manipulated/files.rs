@@ -1,5 +1,6 @@
 //! Somebody who holds a copy, and no key, damages files and exchanges texts.
 
+use audit::ASKED;
 use audit::samples::{Dice, Files};
 use record::What;
 
@@ -112,4 +113,26 @@ pub(super) fn puts_a_text_where_none_is(good: &Good, dice: &mut Dice) -> Option<
     let at = good.any(dice, |_, record| !matches!(record.what, What::Statement(_)))?;
     let text = good.entries[text_at(good, dice)].text.clone();
     Some((relaid(good, |entries| entries[at].text = text), expects(&["text-unasked"], good.stream(at))))
+}
+
+/// As a copy is whose texts were all asked for, by a log that had no more entries than the copy.
+fn asked(mut files: Files) -> Files {
+    let note = String::from_utf8(files.0["checkpoint"].clone()).unwrap();
+    let size = note.lines().nth(1).unwrap();
+    files.0.insert(ASKED.to_owned(), format!("{size} {size}\n").into_bytes());
+    files
+}
+
+pub(super) fn leaves_all_texts_of_a_grant_out(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let grant = &good.records[text_at(good, dice)].grant;
+    let files = relaid(good, |entries| {
+        let of_grant = entries.iter_mut().zip(&good.records).filter(|(_, record)| record.grant == *grant);
+        of_grant.for_each(|(entry, _)| entry.text = None);
+    });
+    Some((asked(files), expects(&["texts-missing"], None)))
+}
+
+pub(super) fn leaves_an_erasure_out(good: &Good, dice: &mut Dice) -> Option<(Files, Expected)> {
+    let at = good.any(dice, |_, record| matches!(record.what, What::Erase(_)))?;
+    Some((asked(good.without(at)), expects(&["texts-missing"], None)))
 }

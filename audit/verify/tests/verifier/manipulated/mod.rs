@@ -11,7 +11,10 @@
 //!   is left out: records have no signature of their writers. The receipt in Kubernetes, and an older checkpoint, tell.
 //! - Every operator's record is left out and the proxies' pods are denied: that is how the log of a proxy looks that runs alone, and the
 //!   verifier says so in a notice.
-//! - All texts of a grant are left out: they were not opened for this copy, says a notice. So an `erase` record can be left out, too.
+//! - Texts are left out, and the file `texts/asked` says less than it did, or goes with all of them: that is how a copy looks for which they
+//!   were not asked. Whoever made it knows better.
+//! - Texts are left out, and `texts/asked` says that the log was larger than it was when they were asked for: that they may have been erased
+//!   since says a notice, in each copy until one is as large.
 //! - A field that nothing else repeats is rewritten in a stream that no receipt counts: of a proxy that runs, or was killed.
 //! - A killed proxy's stream ends sooner than it did: nobody says how many records it had, and a notice names it.
 
@@ -148,6 +151,8 @@ const ALL: &[Manipulation] = &[
     files::exchanges_two_texts,
     files::alters_a_text,
     files::puts_a_text_where_none_is,
+    files::leaves_all_texts_of_a_grant_out,
+    files::leaves_an_erasure_out,
     entries::drops_an_entry,
     entries::doubles_an_entry,
     entries::exchanges_two_entries,
