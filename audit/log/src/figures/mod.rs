@@ -292,7 +292,7 @@ impl Figures {
     }
 
     /// The mirror's checkpoint has so many records. `seen`: a moment when the log's newest checkpoint had no more.
-    pub fn mirrored(&self, size: u64, seen: Instant) {
+    pub fn mirrored(&self, size: u64, seen: tokio::time::Instant) {
         self.mirror().is_at(size, self.signed.load(Ordering::Relaxed), seen);
     }
 
@@ -364,7 +364,7 @@ mod tests {
         figures.damaged();
         figures.begins(512);
         figures.has_mirror();
-        figures.mirrored(30, Instant::now());
+        figures.mirrored(30, tokio::time::Instant::now());
         figures.mirror_failed();
         let page = figures.page(39, 2);
         drop(connected);
