@@ -314,6 +314,8 @@ fn run(seed: u64) -> (usize, Doubled) {
     let log = world.log.unwrap();
     let mut known: BTreeMap<&StreamName, Head> = BTreeMap::new();
     log.engine.streams().iter().for_each(|(name, stream)| _ = known.insert(name, stream.head));
+    let counts: u64 = known.values().map(|head| head.count.get()).sum();
+    assert_eq!(log.engine.size(), counts, "no record is in the journal twice");
     for writer in &world.writers {
         let head = known.get(writer.outbox.stream()).copied().unwrap_or_default();
         assert_eq!(head, writer.outbox.head(), "all of it is there, and once");
