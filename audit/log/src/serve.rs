@@ -180,6 +180,7 @@ pub async fn serve(args: &Serve) -> Result<(), ServeError> {
     let scrubbing = Scrubbing {
         files: files.clone(),
         keys: keys.clone(),
+        verifiers: identity.keys.clone(),
         published: log.published(),
         rest,
         figures: Arc::clone(&figures),

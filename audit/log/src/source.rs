@@ -27,6 +27,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// The newest checkpoint; `None`, where there is none yet.
     fn checkpoint(&self) -> io::Result<Option<Vec<u8>>>;
+    /// Where a newest checkpoint of so many records lies.
+    fn checkpoint_path(&self, size: u64) -> String;
     /// Where the wrapped keys of a grant lie, if it has any.
     fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>>;
     /// What is remembered of a file is forgotten, where that can be: it is read next from where it lies.
@@ -64,6 +66,10 @@ impl Source for Folder {
         self.read(CHECKPOINT)
     }
 
+    fn checkpoint_path(&self, _size: u64) -> String {
+        CHECKPOINT.to_owned()
+    }
+
     fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>> {
         Ok(vec![key_path(grant)])
     }
@@ -92,12 +98,21 @@ impl<B: Bucket + fmt::Debug + Send + Sync> Source for Store<B> {
         newest(self)
     }
 
+    fn checkpoint_path(&self, size: u64) -> String {
+        object_of(size)
+    }
+
     fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>> {
         keys_in(self, grant)
     }
 
     /// A bucket answers each call anew.
     fn forget(&self, _path: &str) {}
+}
+
+/// The object of a checkpoint of so many records in a bucket.
+fn object_of(size: u64) -> String {
+    format!("{CHECKPOINTS}/{size:016x}")
 }
 
 /// The newest checkpoint in a bucket. The object `checkpoint` may be an older one: a log that was cut off may have put it there since.
@@ -196,6 +211,10 @@ pub(crate) mod tests {
 
         fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
             newest(self)
+        }
+
+        fn checkpoint_path(&self, size: u64) -> String {
+            object_of(size)
         }
 
         fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>> {

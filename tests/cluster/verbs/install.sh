@@ -27,7 +27,7 @@ declare -A NEEDS=(
   [fuzz]="rust servers"
   [check]="rust programs servers checks disks store"
   [test]="rust images programs node client servers checks disks store"
-  [soak]="rust programs servers disks"
+  [soak]="rust programs servers disks store"
 )
 
 # Without this, Debian would start a containerd and a haproxy of its own.

@@ -64,6 +64,7 @@ async fn let_in(
     stream: TcpStream,
     figures: &Figures,
 ) -> Option<(Peer, TlsStream<TcpStream>)> {
+    let caller = figures.calls();
     if let Err(error) = prepare(&stream) {
         tracing::warn!(%error, "cannot prepare a connection");
         return None;
@@ -71,7 +72,6 @@ async fn let_in(
     let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            figures.turned_away();
             tracing::warn!(%error, "refused: no TLS with a certificate of the internal authority");
             return None;
         }
@@ -85,9 +85,9 @@ async fn let_in(
     }
     let certificate = session.peer_certificates().and_then(<[_]>::first)?;
     let Some(peer) = only_uri(certificate).and_then(|uri| Peer::named(&uri)) else {
-        figures.turned_away();
         tracing::warn!("refused: the certificate is neither a proxy's nor the operator's");
         return None;
     };
+    caller.is_let_in();
     Some((peer, stream))
 }

@@ -1,10 +1,10 @@
 //! How far the mirror is behind.
 
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::Instant;
 
 /// What is shown of a mirror; all of it 0 where there is none.
 #[derive(Default)]

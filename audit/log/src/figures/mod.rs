@@ -151,7 +151,7 @@ impl Figures {
         let all = &mut self.registry;
         all.register(
             "turned_away",
-            "Connections to the port of writers without a certificate that may write",
+            "Connections to the port of writers that were closed because they showed no certificate that may write, or nothing at all",
             self.turned_away.clone(),
         );
         all.register(
@@ -252,9 +252,9 @@ impl Figures {
         self.refusals.iter().filter(|(of, _)| *of == code).for_each(|(_, counter)| _ = counter.inc());
     }
 
-    /// A caller has no certificate that may write.
-    pub fn turned_away(&self) {
-        self.turned_away.inc();
+    /// Somebody calls, and is turned away unless let in before this is dropped.
+    pub fn calls(&self) -> Caller {
+        Caller { turned_away: self.turned_away.clone(), is_let_in: false }
     }
 
     /// A writer is connected as long as this is kept.
@@ -304,7 +304,7 @@ impl Figures {
     }
 
     /// The mirror's checkpoint has so many records. `seen`: a moment when the log's newest checkpoint had no more.
-    pub fn mirrored(&self, size: u64, seen: Instant) {
+    pub fn mirrored(&self, size: u64, seen: tokio::time::Instant) {
         self.mirror().is_at(size, self.signed.load(Ordering::Relaxed), seen);
     }
 
@@ -340,6 +340,28 @@ impl Figures {
     }
 }
 
+/// Somebody who shows no certificate yet. Whoever never does counts as well as whoever shows another one, and so does one whose place was
+/// given to somebody else meanwhile.
+pub struct Caller {
+    turned_away: Counter,
+    is_let_in: bool,
+}
+
+impl Caller {
+    /// The certificate may write.
+    pub fn is_let_in(mut self) {
+        self.is_let_in = true;
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if !self.is_let_in {
+            self.turned_away.inc();
+        }
+    }
+}
+
 /// A writer that is connected.
 pub struct Connected(Gauge<i64, AtomicI64>);
 
@@ -367,7 +389,8 @@ mod tests {
         figures.synced(Duration::from_millis(2));
         figures.acknowledged(Duration::from_millis(4));
         figures.refused(Code::Order);
-        figures.turned_away();
+        drop(figures.calls());
+        figures.calls().is_let_in();
         let connected = figures.connected();
         drop(figures.connected());
         figures.signed(41);
@@ -376,7 +399,7 @@ mod tests {
         figures.damaged();
         figures.begins(512);
         figures.has_mirror();
-        figures.mirrored(30, Instant::now());
+        figures.mirrored(30, tokio::time::Instant::now());
         figures.mirror_failed();
         let page = figures.page(39, 2);
         drop(connected);

@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use record::{Record, What};
 use tlog::{
     Bundle, Checkpoint, Holds, KeyName, Note, TileName, VerifierKey, WIDTH, consistency, verify_consistency,
 };
+use tokio::time::Instant;
 
 use super::next::{Facts, Mirrored, Next, next, not_whole, tiles_with, whole_bundles};
 use crate::bucket::{Bucket, BucketError, Created};

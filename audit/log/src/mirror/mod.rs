@@ -9,12 +9,12 @@ pub(crate) mod tests;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tlog::Checkpoint;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use copy::{Copier, MirrorError, Original};
 pub use next::{Facts, MINUTE, Mirrored, Next, next};

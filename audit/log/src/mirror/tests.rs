@@ -2,16 +2,20 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use record::samples::{every_kind, proxy_stream, salted, session_open, statement};
 use record::{About, Chain, Record, Time, What};
 use tempfile::TempDir;
-use tlog::{Algorithm, Checkpoint, Hash, Holds, KeyName, Note, Range, Signer, TileName};
+use tlog::{Algorithm, Checkpoint, Hash, Holds, KeyName, Note, Range, Signer, TileName, VerifierKey};
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, sleep};
 
+use super::Mirroring;
 use super::copy::{Copier, MirrorError, Original};
 use super::next::Next;
 use crate::bucket::Bucket as _;
@@ -23,6 +27,7 @@ use crate::engine::integrate::{CHECKPOINT, Partial, Tree, long_texts_path, texts
 use crate::engine::prune::{Begins, Pruned};
 use crate::engine::recover::Identity;
 use crate::engine::volume::Volume;
+use crate::figures::Figures;
 use crate::read::{Files, long_texts, texts_file};
 use crate::source::Folder;
 
@@ -75,8 +80,12 @@ impl Log {
         self.folder.path()
     }
 
+    pub(crate) fn keys(&self) -> Vec<VerifierKey> {
+        vec![self.signer.verifier().clone()]
+    }
+
     fn original(&self) -> Original {
-        let keys = vec![self.signer.verifier().clone()];
+        let keys = self.keys();
         Original {
             files: Files::new(Arc::new(Folder(self.folder.path().to_owned()))),
             origin: self.signer.verifier().name().clone(),
@@ -289,4 +298,60 @@ fn a_mirror_that_ends_before_a_pruned_log_begins_is_left_as_it_is_and_told() {
     let error = begins(512).unwrap_err();
     assert!(matches!(error, MirrorError::Pruned { mirror: 300, begins: 512 }), "{error}");
     assert!(bucket.0.borrow().objects == before);
+}
+
+/// How far the mirror is behind, as Prometheus reads it: in records and in seconds; and how many attempts failed.
+fn lag(figures: &Figures) -> [f64; 3] {
+    let page = figures.page(0, 0);
+    ["lag_records", "lag_seconds", "failures_total"].map(|name| {
+        let name = format!("keyhole_log_mirror_{name} ");
+        page.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+    })
+}
+
+#[test]
+fn a_bucket_that_is_away_for_an_hour_is_asked_less_and_less_often_to_once_a_minute_and_catches_up_when_it_is_back()
+ {
+    const HOUR: Duration = Duration::from_secs(3600);
+    // A clock that goes on to the next moment at which anybody waits for anything.
+    let clock =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let _on_it = clock.enter();
+    let (log, bucket) = (RefCell::new(Log::new(3)), SimBucket::new(0, Rc::new(|_: &Objects| ())));
+    let (publisher, published) = watch::channel(None);
+    let publisher = Arc::new(Mutex::new(Some(publisher)));
+    let figures = Arc::new(Figures::default());
+    figures.has_mirror();
+    let grows = |size: u64| {
+        let checkpoint = log.borrow_mut().grows_to(size);
+        figures.signed(size);
+        publisher.lock().unwrap().as_ref().unwrap().send_replace(Some(checkpoint));
+    };
+    grows(300);
+    let ends = Arc::clone(&publisher);
+    clock.spawn(async move {
+        sleep(2 * HOUR).await;
+        ends.lock().unwrap().take();
+    });
+    let (began, asked) = (Instant::now(), RefCell::new(Vec::new()));
+    let way = || {
+        let (now, size) = (began.elapsed(), log.borrow().tree.size());
+        let failed = f64::from(u32::try_from(asked.borrow().len()).unwrap());
+        let [records, seconds, failures] = lag(&figures);
+        assert_eq!((records, failures), (f64::from(u32::try_from(size).unwrap()), failed));
+        assert!((seconds - now.as_secs_f64()).abs() < 0.01, "{seconds} after {now:?}");
+        asked.borrow_mut().push(now.as_secs());
+        grows(size + 20);
+        bucket.0.borrow_mut().fails = u64::from(now < HOUR);
+        Ok(bucket.clone())
+    };
+    let original = log.borrow().original();
+    Mirroring { original, published, figures: Arc::clone(&figures) }.run(&clock, &way);
+    let asked = asked.into_inner();
+    assert_eq!(asked[..8], [0, 1, 3, 7, 15, 31, 63, 123]);
+    assert!(asked[7..].windows(2).all(|pair| pair[1] - pair[0] == 60), "{asked:?}");
+    assert_eq!(asked.last(), Some(&3603), "the first time that it is back");
+    assert_eq!(lag(&figures), [0.0, 0.0, 65.0]);
+    assert_eq!(size_of(&bucket.0.borrow().objects), Some(300 + 66 * 20));
+    holds(log.borrow().path())(&bucket.0.borrow().objects);
 }

@@ -18,6 +18,7 @@ mod calls;
 mod crowds;
 mod fence;
 mod figures;
+mod foreign;
 mod log;
 mod memory;
 mod mirror;
@@ -38,7 +39,8 @@ use tlog::{Bundle, Hash, Holds, Note, TileName};
 
 use self::authority::Authority;
 use self::log::Log;
-use self::writer::{Writer, Writers};
+use self::story::Cast;
+use self::writer::Writer;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -100,20 +102,21 @@ fn what_is_acknowledged_is_in_the_tree_that_the_log_signs() {
 
 #[test]
 fn a_log_that_is_killed_again_and_again_loses_and_doubles_nothing() {
-    const KILLS: u64 = 20;
+    let kills = if is_soak() { 100 } else { 20 };
     runtime().block_on(async {
         let authority = Authority::new();
         let mut log = Log::start(&authority).await;
-        let writers = Writers::new(&authority, &log, 16);
-        for kill in 0..KILLS {
-            let life = tokio::time::sleep(Duration::from_millis(20 + 17 * kill));
-            writers.say_while(Duration::from_millis(1), life).await;
+        let mut cast = Cast::begins((&authority, &log), 16).await;
+        for kill in 0..kills {
+            let life = tokio::time::sleep(Duration::from_millis(20 + 17 * (kill % 20)));
+            cast.say_while(Duration::from_millis(1), life).await;
             log.kill();
             log.start_again().await;
         }
-        writers.are_heard().await;
+        cast.end((&authority, &log)).await;
         log.stop().await;
-        writers.are_in(&log);
+        cast.are_in(&log);
+        println!("{kills} kills: {} records", cast.writers().map(Writer::said).sum::<u64>());
     });
 }
 

@@ -12,7 +12,8 @@ use tokio::time::sleep;
 use super::authority::Authority;
 use super::log::Log;
 use super::mounts::{Kind, Mounted, run};
-use super::writer::Writers;
+use super::story::{Cast, is_clean};
+use super::writer::Writer;
 use super::{dice, is_soak, runtime};
 
 /// How many cuts one log sees.
@@ -48,8 +49,8 @@ impl Machine {
         cloned.await.unwrap();
     }
 
-    /// Starts a log on the disk after the cut. Says how far it has each stream.
-    async fn starts_after_the_cut(&self, authority: &Authority, writers: &Writers) -> Vec<Head> {
+    /// Starts a log on the disk after the cut, in which a verifier finds nothing wrong. Says how far it has each of these streams.
+    async fn starts_after_the_cut(&self, authority: &Authority, writers: &[&Writer]) -> Vec<Head> {
         let at = |name: &str| self.folder.path().join(name);
         let disk = Mounted::of(&at("xfs/cut.img"), &at("cut"));
         let folder: &Path = &at("cut/log");
@@ -57,10 +58,10 @@ impl Machine {
         log.start_again().await;
         log.stop().await;
         let heads = log.heads();
+        is_clean(folder, &self.log.verifier);
         drop((log, disk));
         std::fs::remove_file(at("xfs/cut.img")).unwrap();
-        let head = |writer: &super::writer::Writer| heads.get(&writer.stream()).copied().unwrap_or_default();
-        writers.0.iter().map(head).collect()
+        writers.iter().map(|writer| heads.get(&writer.stream()).copied().unwrap_or_default()).collect()
     }
 }
 
@@ -73,18 +74,19 @@ fn what_is_acknowledged_before_the_power_goes_is_there_when_it_is_back() {
         runtime().block_on(async {
             let authority = Authority::new();
             let mut machine = Machine::new(&authority).await;
-            let writers = Writers::new(&authority, &machine.log, 16);
+            let mut cast = Cast::begins((&authority, &machine.log), 16).await;
+            let writers: Vec<&Writer> = cast.writers().collect();
             for _ in 0..CUTS {
                 let before = Duration::from_micros(20_000 + dice(300_000));
                 let cut = async {
                     sleep(before).await;
-                    let acknowledged: Vec<u64> = writers.0.iter().map(|one| one.acknowledged()).collect();
+                    let acknowledged: Vec<u64> = writers.iter().map(|one| one.acknowledged()).collect();
                     machine.cut().await;
                     acknowledged
                 };
-                let acknowledged = writers.say_while(Duration::from_millis(2), cut).await;
+                let acknowledged = cast.say_while(Duration::from_millis(2), cut).await;
                 let heads = machine.starts_after_the_cut(&authority, &writers).await;
-                for ((writer, has), acknowledged) in writers.0.iter().zip(heads).zip(acknowledged) {
+                for ((writer, has), acknowledged) in writers.iter().zip(heads).zip(acknowledged) {
                     let count = has.count.get();
                     assert!(count >= acknowledged, "{count} of {acknowledged} that were acknowledged");
                     assert!(count == 0 || has == writer.head_after(count), "other records than were said");
@@ -92,9 +94,9 @@ fn what_is_acknowledged_before_the_power_goes_is_there_when_it_is_back() {
                     more += count - acknowledged;
                 }
             }
-            writers.are_heard().await;
+            cast.end((&authority, &machine.log)).await;
             machine.log.stop().await;
-            writers.are_in(&machine.log);
+            cast.are_in(&machine.log);
         });
     }
     println!("{} cuts: {kept} acknowledged records, and {more} others", rounds * CUTS);

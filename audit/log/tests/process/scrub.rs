@@ -81,6 +81,22 @@ fn a_byte_that_is_changed_under_a_running_log_is_found_by_the_name_of_its_file_a
         std::fs::write(&key, &changed).unwrap();
         says(&log, said, "is no key of a grant").await;
         std::fs::write(&key, &whole).unwrap();
+        // What the log signed last: its text, a signature, and the whole of it.
+        let file = log.folder().join("checkpoint");
+        let whole = std::fs::read(&file).unwrap();
+        for at in [0, whole.len() - 10] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            let (before, said) = (becomes(&log, FAILURES, |_| true).await, log.said().len());
+            std::fs::write(&file, &changed).unwrap();
+            says(&log, said, "checkpoint is not what the log signed last").await;
+            becomes(&log, FAILURES, |failures| failures > before).await;
+            std::fs::write(&file, &whole).unwrap();
+        }
+        let said = log.said().len();
+        std::fs::remove_file(&file).unwrap();
+        says(&log, said, "checkpoint is missing, or cannot be read").await;
+        std::fs::write(&file, &whole).unwrap();
         // One finding for each that was damaged, and none of what stands beside it.
         let said = log.said();
         let findings = said.lines().filter(|line| line.contains("is damaged: restore it"));

@@ -95,15 +95,31 @@ impl Writer {
 
     /// One more statement, unless too much is not acknowledged: a proxy refuses it then.
     pub fn tries_to_say(&self, number: u64) -> bool {
+        self.tries_to_ask(1, number).is_some()
+    }
+
+    /// The same in any session; its number.
+    pub fn tries_to_ask(&self, session: u32, number: u64) -> Option<Count> {
         let payload = salted(&format!("SELECT {number} FROM shop.orders WHERE id = {number}"));
-        let what = statement(1, &payload);
+        let mut what = statement(session, &payload);
+        if let What::Statement(statement) = &mut what {
+            // It is not one that was prepared before.
+            statement.of = None;
+        }
+        self.tries_to_put(Urgency::Begins, what, payload)
+    }
+
+    /// Any record, unless too much is not acknowledged; its number.
+    pub fn tries_to_put(&self, urgency: Urgency, what: What, payload: Vec<u8>) -> Option<Count> {
         let mut said = self.said.lock().unwrap();
-        match self.recorder.put(Urgency::Begins, (self.at, About::default()), what, payload) {
-            Ok(_) => said.push(self.recorder.head()),
-            Err(NotTaken::Full) => return false,
+        match self.recorder.put(urgency, (self.at, About::default()), what, payload) {
+            Ok(number) => {
+                said.push(self.recorder.head());
+                Some(number)
+            }
+            Err(NotTaken::Full) => None,
             Err(error) => panic!("{error}"),
         }
-        true
     }
 
     /// How many records are acknowledged.
@@ -180,16 +196,7 @@ impl Writers {
 
     /// Each says a statement, again and again, while something else happens.
     pub async fn say_while<T>(&self, pause: Duration, happens: impl Future<Output = T>) -> T {
-        let talk = async {
-            loop {
-                self.says_once();
-                sleep(pause).await;
-            }
-        };
-        tokio::select! {
-            happened = happens => happened,
-            () = talk => unreachable!("it talks for ever"),
-        }
+        again(pause, || self.says_once(), happens).await
     }
 
     /// Waits until all that they said is acknowledged.
@@ -205,5 +212,19 @@ impl Writers {
         for writer in &self.0 {
             assert_eq!(heads.get(&writer.stream()).copied().unwrap_or_default(), writer.head());
         }
+    }
+}
+
+/// Somebody speaks, again and again, while something else happens.
+pub async fn again<T>(pause: Duration, speaks: impl Fn(), happens: impl Future<Output = T>) -> T {
+    let talk = async {
+        loop {
+            speaks();
+            sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        happened = happens => happened,
+        () = talk => unreachable!("it talks for ever"),
     }
 }
