@@ -67,6 +67,8 @@ fn shortened(mut report: Report, characters: usize) -> Report {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
     use access::report::{
         ACKNOWLEDGED_WITHIN, Acknowledged, End, Failure, OnRecord, OwedOutcome, Phase, ProofLine,
     };

@@ -125,6 +125,8 @@ impl<'a> Ended<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
     use record::kinds::proxy::{Open, Owner, ProofItem};
     use record::{About, Chain, RunId, Time, Uid};
     use serde_json::{Value, json};

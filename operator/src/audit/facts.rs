@@ -314,6 +314,8 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
     use super::*;
 
     const GRANT: &str = "0b9a2f0e-0000-4000-8000-000000000001";

@@ -20,11 +20,6 @@ impl World {
             shut: shut.clone(),
         };
         let findings = self.desk.iter().map(finding).collect();
-        let place = Place {
-            proxies_namespace: "keyhole-proxies".into(),
-            internal_ca_pem: self.authorities.into(),
-            session_ca: self.authorities.into(),
-        };
         let seal = Seal { own: Some("sealed".into()), holds: self.status().seal.is_some() };
         let unread = Observed {
             grant: self.grant.clone(),
@@ -43,7 +38,7 @@ impl World {
             findings,
             usage: self.usage,
             heard: self.heard(),
-            place,
+            place: self.place(),
             seal,
             streams: InLog::Unknown,
             let_on: Known::Unknown,
@@ -77,6 +72,14 @@ impl World {
             ends: self.on_record(|world| world.ends.clone()),
             log: self.log_is_up.then(|| self.origin.to_owned()),
             ..unread
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            proxies_namespace: "keyhole-proxies".into(),
+            internal_ca_pem: self.authorities.into(),
+            session_ca: self.authorities.into(),
         }
     }
 
