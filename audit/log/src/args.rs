@@ -145,7 +145,8 @@ pub struct BucketArgs {
     #[arg(long, value_name = "NAME", default_value = "us-east-1")]
     pub bucket_region: String,
 
-    /// Folder with access-key-id and secret-access-key, and with ca.crt: the authorities of the store's certificate. Read at the start
+    /// Folder with access-key-id and secret-access-key, perhaps session-token, and with ca.crt: the authorities of the store's certificate.
+    /// Read again when the store refuses what they say
     #[arg(long, value_name = "DIR")]
     pub bucket_credentials: Option<PathBuf>,
 }

@@ -285,13 +285,8 @@ async fn begin(
             (start(opened, (disk, figures()), (signers, keys), ended), size, begins)
         }
         Lies::Bucket(shelf) => {
-            fs::create_dir_all(&args.dir).map_err(ServeError::System)?;
-            let mark = Mark::of(&args.dir).map_err(ServeError::System)?;
             let bucket = MeasuredBucket::new(shelf.bucket.inside(&folder_of(&identity)), figures());
-            let not_read = |error| not_opened(NotOpened::Journal(error), mirror.clone());
-            if mark.is_overtaken(&bucket).map_err(not_read)? {
-                return Err(ServeError::Overtaken(mark.file().to_owned()));
-            }
+            let mark = may_lead(args, &bucket, mirror.as_ref())?;
             let storage = InBucket { bucket, role: Role::Leads, mark: mark.bytes() };
             let opened =
                 open(storage.clone(), &identity, length).map_err(|error| not_opened(error, mirror))?;
@@ -300,27 +295,41 @@ async fn begin(
             (start(opened, (storage, figures()), (signers, keys), ended), size, begins)
         }
     };
-    let (log, is_first) = (log.map_err(ServeError::System)?, size == 0);
+    let log = log.map_err(ServeError::System)?;
     tracing::info!(origin = identity.origin.as_str(), size, "the log is opened");
     let begins = Begins::with(begins);
     figures().begins(begins.index());
     let files = read::Files::new(lies.source(&identity)).beginning(begins);
-    let origin = identity.origin.to_string();
-    let release = env!("CARGO_PKG_VERSION").to_owned();
-    let mut whats =
-        vec![What::Start(Start { origin, predecessor: predecessor.as_ref().and_then(named), release })];
-    // In one block with the first record: nothing that stops the log leaves one without the other.
-    if let Some(Predecessor { missing_from, size, why, .. }) = predecessor.as_ref().filter(|_| is_first) {
-        let (from, to) = (Count::of(*missing_from), Count::of(size.saturating_sub(1)));
-        whats.push(What::Loss(Loss { from, to, why: why.clone() }));
-    }
-    whats.extend(identity.keys.iter().map(|key| What::Key(Key { verifier: key.to_string() })));
-    own(&log, whats).await?;
+    own(&log, of_the_start(&identity, predecessor.as_ref(), size)).await?;
     // Whoever reads finds what the journal has.
     log.publish().await.ok_or(ServeError::Silent)?;
     let index = Index::start(&args.dir, files.clone(), identity.origin.clone(), log.published());
     let index = index.map_err(ServeError::System)?;
     Ok(Begun { log, files, index, identity, predecessor, size, _lock: lock })
+}
+
+/// The records of a start that has found so many.
+fn of_the_start(identity: &Identity, predecessor: Option<&Predecessor>, found: u64) -> Vec<What> {
+    let (origin, release) = (identity.origin.to_string(), env!("CARGO_PKG_VERSION").to_owned());
+    let mut whats = vec![What::Start(Start { origin, predecessor: predecessor.and_then(named), release })];
+    // In one block with the first record: nothing that stops the log leaves one without the other.
+    if let Some(Predecessor { missing_from, size, why, .. }) = predecessor.filter(|_| found == 0) {
+        let (from, to) = (Count::of(*missing_from), Count::of(size.saturating_sub(1)));
+        whats.push(What::Loss(Loss { from, to, why: why.clone() }));
+    }
+    whats.extend(identity.keys.iter().map(|key| What::Key(Key { verifier: key.to_string() })));
+    whats
+}
+
+/// The mark of this pod, where no other one has led the log in the bucket since it did.
+fn may_lead(args: &Serve, bucket: &MeasuredBucket, mirror: Option<&BucketUrl>) -> Result<Mark, ServeError> {
+    fs::create_dir_all(&args.dir).map_err(ServeError::System)?;
+    let mark = Mark::of(&args.dir).map_err(ServeError::System)?;
+    match mark.is_overtaken(bucket) {
+        Ok(false) => Ok(mark),
+        Ok(true) => Err(ServeError::Overtaken(mark.file().to_owned())),
+        Err(error) => Err(not_opened(NotOpened::Journal(error), mirror.cloned())),
+    }
 }
 
 /// Waits until the bucket answers, for a while: each start that ends because it does not leaves a fence in the journal.
