@@ -32,7 +32,7 @@ impl Day {
         };
         let gone = ran.saturating_sub(at);
         let since = later(known, gone);
-        let now = said?.min(later(since, gone / FASTER));
+        let now = said?.min(later(since, gone.checked_div(FASTER).unwrap_or_default()));
         self.known = Some((since.max(now), ran));
         Some(now)
     }
