@@ -191,16 +191,8 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pruned { from, first, said } => pruned(f, *from, (*first, *said)),
-            Self::StreamBegun { index, stream, count } => {
-                write!(f, "entry {index}: {stream} goes on: its {count} records before this one were pruned")
-            }
-            Self::BegunBefore { index, grant, kind, what } => {
-                place(f, Some(*index), grant.as_ref(), None)?;
-                write!(
-                    f,
-                    "the {what} that this record of kind {kind} follows from is not in what there is of the log: whether there was one, it does not say"
-                )
-            }
+            Self::StreamBegun { index, stream, count } => goes_on(f, *index, stream, *count),
+            Self::BegunBefore { index, grant, kind, what } => begun(f, *index, grant, (kind, what)),
             Self::OlderUnproved { before } => {
                 write!(f, "the older checkpoint, of {before} entries, cannot be compared: they were pruned")
             }
@@ -282,5 +274,22 @@ fn undecided(f: &mut fmt::Formatter<'_>, grant: &Uid, count: u64, by: u64) -> fm
         f,
         "grant {grant}: {count} of its texts were gone when they were asked for. If they were erased, the record of it stands before entry {by}, \
          and this copy ends before that: copy again, and verify that"
+    )
+}
+
+fn goes_on(f: &mut fmt::Formatter<'_>, index: u64, stream: &StreamName, count: u64) -> fmt::Result {
+    write!(f, "entry {index}: {stream} goes on: its {count} records before this one were pruned")
+}
+
+fn begun(
+    f: &mut fmt::Formatter<'_>,
+    index: u64,
+    grant: &Option<Uid>,
+    (kind, what): (&str, &str),
+) -> fmt::Result {
+    place(f, Some(index), grant.as_ref(), None)?;
+    write!(
+        f,
+        "the {what} that this record of kind {kind} follows from is not in what there is of the log: whether there was one, it does not say"
     )
 }

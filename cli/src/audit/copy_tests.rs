@@ -79,7 +79,7 @@ fn pruned(entries: &[Entry]) -> Files {
     let records: Vec<Record> = entries.iter().map(|entry| Record::decode(&entry.leaf).unwrap()).collect();
     let last = records.iter().rposition(|record| record.stream.writer() == Writer::Log).unwrap();
     let today = records.iter().map(|record| record.at).max().unwrap();
-    let before = Time::from_micros(today.micros() - 31 * 86_400_000_000).unwrap();
+    let before = Time::from_micros(today.micros().saturating_sub(31 * 86_400_000_000)).unwrap();
     let what = What::Prune(Prune { before, minimum: Count::of(BEGINS) });
     let (n, prev) = (records[last].n.next(), Some(Hash::of_leaf(&entries[last].leaf)));
     let record = Record { at: today, grant: None, n, prev, what, ..records[last].clone() };

@@ -51,13 +51,8 @@ type Objects = Arc<Mutex<HashMap<String, Value>>>;
 impl Cluster {
     /// With a log that has records.
     pub fn new() -> Self {
-        Self::with(&Writers::all(PLAN))
-    }
-
-    /// With a log that has these records.
-    pub fn with(entries: &[Entry]) -> Self {
         let cluster = Self::of(|authority| name_of(&authority.pem));
-        cluster.writes(entries);
+        cluster.writes(&Writers::all(PLAN));
         cluster
     }
 

@@ -18,7 +18,6 @@ mod live;
 mod objects;
 mod page;
 mod proof;
-mod pruned;
 mod show;
 mod texts;
 mod verify;

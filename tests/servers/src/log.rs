@@ -18,8 +18,6 @@ pub struct AuditLog {
     process: Option<Child>,
     port: u16,
     others: [u16; 2],
-    /// What it is told beside that when it starts.
-    pub more: Vec<String>,
 }
 
 impl AuditLog {
@@ -45,8 +43,7 @@ impl AuditLog {
             fs::write(identity.join(name), text).unwrap();
         }
         fs::write(folders.path().join("kek"), "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n").unwrap();
-        let others = [free_port(), free_port()];
-        let mut log = Self { folders, process: None, port: free_port(), others, more: Vec::new() };
+        let mut log = Self { folders, process: None, port: free_port(), others: [free_port(), free_port()] };
         log.start_again();
         log
     }
@@ -65,7 +62,6 @@ impl AuditLog {
             .arg(path("identity"))
             .arg("--kek")
             .arg(path("kek"))
-            .args(&self.more)
             .stdin(Stdio::null())
             .stderr(fs::File::create(path("said")).unwrap())
             .spawn()
