@@ -209,6 +209,10 @@ impl Source for WithFetched {
         self.own.checkpoint()
     }
 
+    fn checkpoint_path(&self, size: u64) -> String {
+        self.own.checkpoint_path(size)
+    }
+
     fn keys_of(&self, grant: &Uid) -> io::Result<Vec<String>> {
         self.own.keys_of(grant)
     }

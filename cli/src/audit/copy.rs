@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use access::{AuditorTask, chain};
-use audit::{ASKED, Asked, NotFollowed, Source, Unproved, Unreadable, first_entry, has_grown, plain, whole_bundles};
+use audit::{
+    ASKED, Asked, NotFollowed, Source, Unproved, Unreadable, first_entry, has_grown, plain, whole_bundles,
+};
 use jiff::{SignedDuration, Timestamp};
 use record::texts::Texts as TextsFile;
 use tlog::{Bundle, Checkpoint, Holds, Tile, TileName, WIDTH};

@@ -63,7 +63,6 @@ pub async fn observe(
     if opens && !must_know && !pod.is_absent() {
         rules = rules::read(context, &grant, &mut unread).await;
     }
-    let due = context.usage_is_due(&uid, now);
     let InLogSeen { streams, let_on, ends } = in_log(context, &grant, &pod).await;
     Observed {
         request,
@@ -77,7 +76,7 @@ pub async fn observe(
         ending: context.ending(&uid),
         setback: context.setback(&uid),
         findings,
-        usage: if due { UsageDue::Now } else { UsageDue::Later },
+        usage: if context.usage_is_due(&uid, now) { UsageDue::Now } else { UsageDue::Later },
         heard: heard(context, &grant),
         admission,
         unread: unread.0,

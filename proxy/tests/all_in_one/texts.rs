@@ -1,6 +1,8 @@
 //! What is kept of statements that are long, have many values, or are no text: all of it, to the last byte, from the client's end to the
 //! log's disk and back.
 
+#![allow(clippy::arithmetic_side_effects)]
+
 use anyhow::Context;
 use mysql_async::prelude::Queryable;
 use record::kinds::proxy::{Form, Statement};

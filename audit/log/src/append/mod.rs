@@ -79,7 +79,6 @@ async fn let_in(
     };
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() != Some(ALPN) {
-        figures.turned_away();
         tracing::warn!("refused: the caller does not say that it speaks keyhole-log/1");
         return None;
     }

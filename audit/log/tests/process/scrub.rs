@@ -1,5 +1,6 @@
 //! A log that runs reads everything again, and names what is damaged.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -32,6 +33,26 @@ async fn log(authority: &Authority, rest: u64) -> Log {
     log
 }
 
+/// Changes a byte of a file until the log has said this of it.
+async fn names_changed(log: &Log, file: &Path, at: usize, finding: &str) {
+    let whole = std::fs::read(file).unwrap();
+    let mut changed = whole.clone();
+    changed[at] ^= 1;
+    let (before, said) = (becomes(log, FAILURES, |_| true).await, log.said().len());
+    std::fs::write(file, &changed).unwrap();
+    says(log, said, finding).await;
+    becomes(log, FAILURES, |failures| failures > before).await;
+    std::fs::write(file, &whole).unwrap();
+}
+
+/// Takes a file away until the log has said this of it.
+async fn names_missing(log: &Log, file: &Path, finding: &str) {
+    let said = log.said().len();
+    std::fs::rename(file, log.beside("kept")).unwrap();
+    says(log, said, finding).await;
+    std::fs::rename(log.beside("kept"), file).unwrap();
+}
+
 #[test]
 fn a_byte_that_is_changed_under_a_running_log_is_found_by_the_name_of_its_file_and_the_log_goes_on() {
     runtime().block_on(async {
@@ -56,47 +77,18 @@ fn a_byte_that_is_changed_under_a_running_log_is_found_by_the_name_of_its_file_a
             (last, 1_000, "tile/entries/002.p/190 has other bytes"),
             (part, 40, "tile/0/002.p/190 has other bytes"),
         ] {
-            let file = log.folder().join(path);
-            let whole = std::fs::read(&file).unwrap();
-            let mut changed = whole.clone();
-            changed[at] ^= 1;
-            let before = becomes(&log, FAILURES, |_| true).await;
-            let said = log.said().len();
-            std::fs::write(&file, &changed).unwrap();
-            says(&log, said, finding).await;
-            becomes(&log, FAILURES, |failures| failures > before).await;
-            std::fs::write(&file, &whole).unwrap();
+            names_changed(&log, &log.folder().join(path), at, finding).await;
         }
-        let file = log.folder().join("tile/entries/000");
-        let said = log.said().len();
-        std::fs::rename(&file, log.beside("kept")).unwrap();
-        says(&log, said, "tile/entries/000 is missing").await;
-        std::fs::rename(log.beside("kept"), &file).unwrap();
+        names_missing(&log, &log.folder().join("tile/entries/000"), "tile/entries/000 is missing").await;
         // The key of the grant's texts, which the log has still in memory.
         let key = std::fs::read_dir(log.folder().join("keys")).unwrap().next().unwrap().unwrap().path();
-        let whole = std::fs::read(&key).unwrap();
-        let mut changed = whole.clone();
-        changed[40] ^= 1;
-        let said = log.said().len();
-        std::fs::write(&key, &changed).unwrap();
-        says(&log, said, "is no key of a grant").await;
-        std::fs::write(&key, &whole).unwrap();
+        names_changed(&log, &key, 40, "is no key of a grant").await;
         // What the log signed last: its text, a signature, and the whole of it.
         let file = log.folder().join("checkpoint");
-        let whole = std::fs::read(&file).unwrap();
-        for at in [0, whole.len() - 10] {
-            let mut changed = whole.clone();
-            changed[at] ^= 1;
-            let (before, said) = (becomes(&log, FAILURES, |_| true).await, log.said().len());
-            std::fs::write(&file, &changed).unwrap();
-            says(&log, said, "checkpoint is not what the log signed last").await;
-            becomes(&log, FAILURES, |failures| failures > before).await;
-            std::fs::write(&file, &whole).unwrap();
+        for at in [0, std::fs::read(&file).unwrap().len() - 10] {
+            names_changed(&log, &file, at, "checkpoint is not what the log signed last").await;
         }
-        let said = log.said().len();
-        std::fs::remove_file(&file).unwrap();
-        says(&log, said, "checkpoint is missing, or cannot be read").await;
-        std::fs::write(&file, &whole).unwrap();
+        names_missing(&log, &file, "checkpoint is missing, or cannot be read").await;
         // One finding for each that was damaged, and none of what stands beside it.
         let said = log.said();
         let findings = said.lines().filter(|line| line.contains("is damaged: restore it"));
