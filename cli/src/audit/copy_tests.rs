@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tlog::Hash;
 
 use super::*;
+use crate::audit::folder::Folder as CopyFiles;
 
 /// After every record of the samples.
 const SECONDS: u64 = 1_900_000_000;

@@ -1,17 +1,14 @@
-//! Nothing is seen before it is on record, and a record that fails costs one statement, not the session. The keeper of the record is
-//! the test's own, and as unpleasant as a log far away: it takes its time, and it goes away.
+//! Nothing is seen before it is on record, and a record that fails costs one statement, not the session.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keyhole_proxy::audit::{Acknowledgements, Answer, Journal, Keeper, NotRecorded, Number, Record};
-use tokio::sync::Notify;
 use tokio::time::timeout;
 use wire::mysql::command;
 use wire::mysql::connect::capabilities::Capabilities;
 
-use crate::support::databases::{DatabaseServer, both};
-use crate::support::proxy::{Proxy, grant_on, wide};
+use crate::support::books::Books;
+use crate::support::databases::both;
+use crate::support::proxy::{grant_on, wide};
 use crate::support::raw::{self, RawTls, error};
 
 /// Much shorter than a record may take.
@@ -19,108 +16,6 @@ const SHORT: Duration = Duration::from_millis(200);
 
 /// Longer than an answer takes, and shorter than a statement waits for its record.
 const LONG: Duration = Duration::from_millis(1_500);
-
-/// What was handed over, in the order in which it was.
-#[derive(Default)]
-struct Book {
-    lines: Vec<(Number, String)>,
-    /// Whether what comes is not acknowledged.
-    held: bool,
-    /// Whether no intent is taken before something is acknowledged.
-    full: bool,
-}
-
-#[derive(Clone, Default)]
-struct Books {
-    book: Arc<Mutex<Book>>,
-    more: Arc<Notify>,
-    acknowledged: Acknowledgements,
-}
-
-impl Keeper for Books {
-    fn keep(&mut self, number: Number, record: &Record<'_>) -> Result<(), NotRecorded> {
-        let line = match record {
-            Record::SessionOpened(who) => format!("opened by {}", who.user),
-            Record::SessionClosed { why, .. } => format!("closed: {why}"),
-            Record::TurnedAway { why, .. } => format!("turned away: {why}"),
-            Record::Intent { intent, .. } => format!(
-                "{} of {:?}: {} with {} values{}",
-                intent.command,
-                intent.of,
-                intent.text.escape_ascii(),
-                intent.parameters.len(),
-                if intent.shape_of.is_some() { " in shape" } else { "" }
-            ),
-            Record::Outcome { of, answer: Answer::First, outcome } => {
-                format!("outcome of {of:?}: {} rows", outcome.rows)
-            }
-            Record::Outcome { of, answer: Answer::More, outcome } => {
-                format!("fetch of {of:?}: {} rows", outcome.rows)
-            }
-            Record::Cut { of, .. } => format!("cut {of:?}"),
-            Record::Life(_) | Record::Closed { .. } => "life".to_owned(),
-        };
-        let mut book = self.book.lock().unwrap();
-        if book.full && matches!(record, Record::Intent { .. }) {
-            return Err(NotRecorded::Full);
-        }
-        book.lines.push((number, line));
-        if !book.held {
-            self.acknowledged.up_to(number);
-        }
-        self.more.notify_one();
-        Ok(())
-    }
-}
-
-impl Books {
-    async fn before(&self, server: &DatabaseServer) -> Proxy {
-        self.with(grant_on(server, wide())).await
-    }
-
-    async fn with(&self, grant: access::Grant) -> Proxy {
-        let (keeper, acknowledged) = (Box::new(self.clone()), self.acknowledged.clone());
-        let journal = |usage, ending| Journal::new(usage, ending, acknowledged, keeper);
-        Proxy::on_record(grant, journal).await
-    }
-
-    fn holds(&self) {
-        self.book.lock().unwrap().held = true;
-    }
-
-    /// Nothing is acknowledged any more, and no intent taken.
-    fn is_full(&self) {
-        let mut book = self.book.lock().unwrap();
-        (book.held, book.full) = (true, true);
-    }
-
-    fn lets_go(&self) {
-        let mut book = self.book.lock().unwrap();
-        (book.held, book.full) = (false, false);
-        if let Some((last, _)) = book.lines.last() {
-            self.acknowledged.up_to(*last);
-        }
-    }
-
-    /// Waits for a line that begins so: its number, and the line.
-    async fn has(&self, beginning: &str) -> (Number, String) {
-        loop {
-            let more = self.more.notified();
-            let found = self
-                .book
-                .lock()
-                .unwrap()
-                .lines
-                .iter()
-                .rfind(|(_, line)| line.starts_with(beginning))
-                .cloned();
-            match found {
-                Some(found) => return found,
-                None => more.await,
-            }
-        }
-    }
-}
 
 async fn is_not_recorded(session: &mut RawTls, text: &str) {
     let (code, message) = error(&session.asks(&command::encode_query(text.as_bytes())).await.unwrap());

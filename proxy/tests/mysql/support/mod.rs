@@ -1,5 +1,6 @@
 //! The machinery of these tests: a MariaDB, a MySQL, proxies in front of them, and clients.
 
+pub mod books;
 pub mod clients;
 pub mod databases;
 pub mod hostile;
