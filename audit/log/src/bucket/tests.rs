@@ -1,5 +1,7 @@
 //! The way to a bucket, by a store that says what a test wants and remembers what it was asked.
 
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
