@@ -41,7 +41,7 @@ pub fn tried<B: Bucket + ?Sized, T>(
 /// again, so that not all whom one failure met ask again at once.
 fn rest_after(failed: u32, dice: u8) -> Duration {
     let about = REST.saturating_mul(4_u32.saturating_pow(failed.saturating_sub(1)));
-    let part = |of: Duration, by: u32| of.checked_div(by).unwrap_or_default();
+    let part = |whole: Duration, of: u32| whole.checked_div(of).unwrap_or_default();
     part(about, 2).saturating_add(part(about.saturating_mul(dice.into()), 255))
 }
 
