@@ -148,7 +148,12 @@ mod tests {
     /// Every place where a text calls the plug-in.
     fn commands(text: &str) -> Vec<Vec<String>> {
         let calls = text.lines().flat_map(|line| line.split("kubectl keyhole ").skip(1));
-        calls.map(|call| words(call.split(['`', ':']).next().unwrap_or_default())).collect()
+        // A sentence goes on behind a colon, and an address behind that of its scheme.
+        let ends = |call: &str| {
+            let colon = call.match_indices(':').map(|(at, _)| at).find(|at| !call[*at..].starts_with("://"));
+            call.find('`').into_iter().chain(colon).min().unwrap_or(call.len())
+        };
+        calls.map(|call| words(&call[..ends(call)])).collect()
     }
 
     /// Every command that has none below it.

@@ -152,7 +152,7 @@ fn is_repeated(position: &Arg) -> bool {
 }
 
 fn value_of(argument: &Arg, prefix: &str) -> Wanted {
-    let is_path = |name: &clap::builder::Str| name == "FILE" || name == "DIR";
+    let is_path = |name: &clap::builder::Str| ["FILE", "DIR", "DIR|URL"].contains(&name.as_str());
     let is_file = argument.get_value_names().is_some_and(|names| names.iter().any(is_path));
     let values = argument.get_possible_values();
     if is_file && values.is_empty() {
