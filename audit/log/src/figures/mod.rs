@@ -398,6 +398,7 @@ mod tests {
         figures.scrubbed(9);
         figures.damaged();
         figures.begins(512);
+        figures.left_over(3);
         figures.has_mirror();
         figures.mirrored(30, tokio::time::Instant::now());
         figures.mirror_failed();
@@ -425,6 +426,7 @@ mod tests {
             "keyhole_log_index_lag_records 2",
             "keyhole_log_index_unread_records 2",
             "keyhole_log_first_index 512",
+            "keyhole_log_bucket_left_over 3",
             "keyhole_log_mirror_lag_records 11",
             "keyhole_log_mirror_failures_total 1",
             "# EOF",
