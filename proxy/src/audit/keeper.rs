@@ -429,7 +429,7 @@ mod tests {
             keeper.keep(next, &Record::Outcome { of: Number(1), answer: Answer::First, outcome: &outcome }),
             keeper.keep(next, &Record::SessionClosed { session: 1, why: "it left", counted: 0 }),
         ];
-        assert_eq!(full, [Err(NotRecorded::Unavailable); 2]);
+        assert_eq!(full, [Err(NotRecorded::Full); 2]);
         let said = keeper.on_record().unwrap();
         let told: Vec<_> = said.outcomes.iter().map(|one| (one.n, one.rows)).collect();
         assert_eq!((told, said.owed), (vec![(Some(2), 0), (None, 7)], 2));
