@@ -336,7 +336,7 @@ case $what in
     plan "${THEN[@]}"
     # Who may reach whom is measured nowhere here, and a network plugin would be busy with ten thousand pods that are none.
     # Memory for that many, as docs/figures.md has it for each.
-    CILIUM_FLAGS="--enable-policy=never --enable-k8s-networkpolicy=false" cluster_up --set grants.maxLive=100000 \
+    CILIUM_FLAGS="--enable-policy=never --enable-k8s-networkpolicy=false" cluster_up --set grants.maxLive=16000 \
       --set operator.resources.limits.memory=$((160 + ${1:-10000} / 32))Mi \
       --set-string 'proxies.nodeSelector.keyhole\.test/stand-ins=true' \
       --set-json 'proxies.tolerations=[{"key": "keyhole.test/stand-ins", "operator": "Exists"}]'
