@@ -157,7 +157,8 @@ fn how_a_command_went_that_the_log_has_not_heard_is_in_the_last_words() -> anyho
     let has = records(&log)?.into_iter().filter(|record| record.stream.to_string() == said.stream);
     let has = u64::try_from(has.count())?;
     assert!(said.acknowledged <= has && has < said.count, "{has} of {said:?}");
-    let late = said.outcomes.iter().find(|outcome| outcome.error == Some(1105)).context("its outcome")?;
+    let late =
+        said.outcomes.iter().find(|outcome| outcome.cut).with_context(|| format!("its outcome: {said:?}"))?;
     assert!(late.n.is_some_and(|n| n >= has && n > late.of) && late.rows == 0, "{late:?}");
     Ok(())
 }
