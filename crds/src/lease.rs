@@ -101,7 +101,7 @@ pub struct StreamStatus {
 pub struct OwedOutcomeStatus {
     /// Its number in the stream. Absent: it had no place there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub n: Option<u64>,
+    pub number: Option<u64>,
     /// The number of the command's own record.
     pub of: u64,
     /// Rows that went to the client.

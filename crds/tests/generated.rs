@@ -58,6 +58,21 @@ fn the_definitions_and_their_copy_in_the_chart_are_fresh() -> Outcome {
     Ok(())
 }
 
+/// Helm reads YAML 1.1, in which these are no strings: a field that is called so would have another name in the cluster.
+const NO_NAMES: [&str; 10] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"];
+
+#[test]
+fn no_field_has_a_name_that_is_a_boolean_in_yaml_1_1() -> Outcome {
+    for definition in crds::definitions() {
+        let text = serde_norway::to_string(&definition)?;
+        let names = text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).split(':').next());
+        let wrong: Vec<&str> =
+            names.filter(|name| NO_NAMES.contains(&name.to_lowercase().as_str())).collect();
+        assert_eq!(wrong, [""; 0], "{}", definition.spec.names.plural);
+    }
+    Ok(())
+}
+
 /// What stands above the table of reasons.
 const REASONS: &str = "# Reasons of conditions
 

@@ -223,7 +223,7 @@ fn late(grant: &Uid, said: &StreamStatus) -> Option<Vec<Fact>> {
     let StreamStatus { stream, count, acknowledged, outcomes, owed, head: _ } = said;
     let named: StreamName = stream.parse().ok().filter(|named: &StreamName| named.grant() == Some(grant))?;
     let is_late = |outcome: &&OwedOutcomeStatus| {
-        outcome.of < *acknowledged && outcome.n.is_none_or(|n| n >= *acknowledged)
+        outcome.of < *acknowledged && outcome.number.is_none_or(|number| number >= *acknowledged)
     };
     let told: Vec<Outcome> = outcomes.iter().filter(is_late).filter_map(outcome).collect();
     let missing = count.saturating_sub(*acknowledged).saturating_add(*owed);
@@ -241,7 +241,7 @@ fn late(grant: &Uid, said: &StreamStatus) -> Option<Vec<Fact>> {
 
 /// As a proxy would have put it on record; `None` of numbers that no record holds.
 fn outcome(said: &OwedOutcomeStatus) -> Option<Outcome> {
-    let OwedOutcomeStatus { n: _, of, rows, bytes, micros, cut, sqlstate, error, rule } = said;
+    let OwedOutcomeStatus { number: _, of, rows, bytes, micros, cut, sqlstate, error, rule } = said;
     let sql_error = |sqlstate: &String| {
         let number = error.map(Count::try_from).transpose().ok()?;
         Some(SqlError { number, sqlstate: sqlstate.clone() })
@@ -321,7 +321,7 @@ mod tests {
     const GRANT: &str = "0b9a2f0e-0000-4000-8000-000000000001";
 
     fn owed(n: Option<u64>, of: u64) -> OwedOutcomeStatus {
-        OwedOutcomeStatus { n, of, rows: of * 10, ..OwedOutcomeStatus::default() }
+        OwedOutcomeStatus { number: n, of, rows: of * 10, ..OwedOutcomeStatus::default() }
     }
 
     /// Of a proxy that wrote ten records, of which the log has so many: what is told late, of which command, and how many others there are.
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn how_a_command_went_is_told_as_its_proxy_would_have() {
         let said = OwedOutcomeStatus {
-            n: None,
+            number: None,
             of: 3,
             rows: 1,
             bytes: 2,

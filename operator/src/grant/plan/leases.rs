@@ -133,7 +133,7 @@ fn on_record(said: &OnRecord, room: usize) -> StreamStatus {
 
 fn owed_outcome(outcome: OwedOutcome) -> OwedOutcomeStatus {
     let OwedOutcome { n, of, rows, bytes, micros, cut, sqlstate, error, rule } = outcome;
-    OwedOutcomeStatus { n, of, rows, bytes, micros, cut, sqlstate, error, rule }
+    OwedOutcomeStatus { number: n, of, rows, bytes, micros, cut, sqlstate, error, rule }
 }
 
 /// How many outcomes stand in the lines of other tokens.
