@@ -6,6 +6,8 @@
 mod bad_connections;
 mod belief;
 mod cut;
+#[path = "../../benches/ear/mod.rs"]
+mod ear;
 mod ends;
 mod extended_metadata;
 mod findings;

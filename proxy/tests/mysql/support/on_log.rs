@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use access::Grant;
 use keyhole_proxy::audit::{Acknowledgements, Journal, LogKeeper, Stream};
-use record::frame::Used;
-use record::{Count, Head, Record, StreamName, What};
-use recorder::{Fault, Link, Listener, Recorder};
+use record::{Head, Record, StreamName, What};
+use recorder::{Link, Recorder};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -17,28 +16,10 @@ use servers::{AuditLog, Authority, LOG_NAME};
 use tlog::{Bundle, Hash, Holds, Note, TileName};
 
 use super::proxy::{Proxy, UID};
+use crate::ear::Ear;
 
 /// How long a record may take on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Hears the log as the proxy does.
-struct Hears(Acknowledgements);
-
-impl Listener for Hears {
-    fn welcome(&self, _: Used) {}
-
-    fn acknowledged(&self, below: Count) {
-        self.0.below(below.get());
-    }
-
-    fn away(&self, away: bool) {
-        self.0.is_away(away);
-    }
-
-    fn over(&self, fault: Fault) {
-        panic!("{fault}");
-    }
-}
 
 /// The settings of a proxy that calls the log.
 fn calls(authority: &Authority) -> Arc<ClientConfig> {
@@ -62,7 +43,7 @@ fn calls(authority: &Authority) -> Arc<ClientConfig> {
 /// A proxy of this grant on record, and its journal.
 pub async fn on(log: &AuditLog, authority: &Authority, grant: Grant) -> (Proxy, Journal) {
     let acknowledged = Acknowledgements::default();
-    let recorder = Recorder::new(Stream::of(UID).unwrap(), Arc::new(Hears(acknowledged.clone())));
+    let recorder = Recorder::new(Stream::of(UID).unwrap(), Arc::new(Ear(acknowledged.clone())));
     let link =
         Link { address: log.address(), server_name: LOG_NAME.try_into().unwrap(), tls: calls(authority) };
     let keeper = Box::new(LogKeeper::new(recorder.clone()));

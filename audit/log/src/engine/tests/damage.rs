@@ -49,6 +49,13 @@ fn blocks(world: &World) -> (String, Vec<(usize, usize)>) {
     (newest, found)
 }
 
+/// The next record of a stream, as a frame brings it.
+fn arriving(chain: &mut Chain, what: What) -> Arriving {
+    let leaf = chain.next(at(0), About::default(), what).unwrap();
+    let record = Record::decode(&leaf.text).unwrap();
+    Arriving { record, hash: leaf.hash, entry: Entry { leaf: leaf.text, sealed: Vec::new() } }
+}
+
 #[test]
 fn a_damaged_block_with_a_good_one_behind_it_is_named_and_the_log_does_not_start() {
     for seed in 0..200 {
@@ -136,10 +143,7 @@ fn a_disk_that_is_nearly_full_takes_ends_and_then_nothing() {
     let mut opened = world.start().unwrap();
     let mut chain = Chain::new(proxy_stream(1, 1));
     let mut next = |what| {
-        let leaf = chain.next(at(0), About::default(), what).unwrap();
-        let record = Record::decode(&leaf.text).unwrap();
-        let entry = Entry { leaf: leaf.text, sealed: Vec::new() };
-        let records = vec![Arriving { record, hash: leaf.hash, entry }];
+        let records = vec![arriving(&mut chain, what)];
         Submission { stream: proxy_stream(1, 1), records, sealed: None }
     };
     let (first, second) = (next(record::samples::session_open(1)), next(record::samples::statement(1, b"")));
@@ -166,12 +170,7 @@ fn a_resend_of_the_last_record_of_a_stream_is_harmless_and_nothing_comes_behind_
     let mut world = World::new(10);
     let mut opened = world.start().unwrap();
     let mut chain = Chain::new(proxy_stream(1, 1));
-    let mut next = |what| {
-        let leaf = chain.next(at(0), About::default(), what).unwrap();
-        let record = Record::decode(&leaf.text).unwrap();
-        let entry = Entry { leaf: leaf.text, sealed: Vec::new() };
-        Arriving { record, hash: leaf.hash, entry }
-    };
+    let mut next = |what| arriving(&mut chain, what);
     let first = next(record::samples::session_open(1));
     let (count, head) = (Count::of(1), first.hash);
     let last = next(What::Close(record::kinds::proxy::Close { count, head, owed: Count::of(0) }));
@@ -199,16 +198,8 @@ fn what_waits_together_is_one_write_and_one_sync() {
         world.commit(&mut opened, first).unwrap();
         let chains = (1..=submissions).map(|run| {
             let name = proxy_stream(2, u8::try_from(run).unwrap());
-            let leaf = Chain::new(name.clone())
-                .next(at(0), About::default(), record::samples::session_open(1))
-                .unwrap();
-            let record = Record::decode(&leaf.text).unwrap();
-            let entry = Entry { leaf: leaf.text, sealed: Vec::new() };
-            Submission {
-                stream: name,
-                records: vec![Arriving { record, hash: leaf.hash, entry }],
-                sealed: None,
-            }
+            let records = vec![arriving(&mut Chain::new(name.clone()), record::samples::session_open(1))];
+            Submission { stream: name, records, sealed: None }
         });
         let (together, before) = (chains.collect(), world.disk.calls());
         let committed = opened.engine.commit(together, Room::Enough, Duration::ZERO).unwrap();
