@@ -1,6 +1,7 @@
 //! Somebody who speaks the protocol by hand, rightly or not.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use record::frame::{Append, Carried, Frame, HEADER, Hello};
@@ -25,8 +26,13 @@ pub struct Caller(TlsStream<TcpStream>);
 impl Caller {
     /// With this identity.
     pub async fn new(log: &Log, config: ClientConfig) -> io::Result<Self> {
+        Self::as_it_is(log, recorder::tls(config)).await
+    }
+
+    /// With this identity, and whatever it says of the protocol.
+    pub async fn as_it_is(log: &Log, config: Arc<ClientConfig>) -> io::Result<Self> {
         let socket = TcpStream::connect(log.address()).await?;
-        let connector = TlsConnector::from(recorder::tls(config));
+        let connector = TlsConnector::from(config);
         Ok(Self(connector.connect(NAME.try_into().unwrap(), socket).await?))
     }
 

@@ -24,6 +24,7 @@ mod memory;
 mod mirror;
 mod mounts;
 mod power;
+mod protocol;
 mod prune;
 mod reading;
 mod room;
